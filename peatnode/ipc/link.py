@@ -1,0 +1,440 @@
+"""Links between workers on asyncio: ask and be answered, follow a stream, or serve others.
+
+`Link` and `Dialer` ask; `serve` answers. Frames that are written within one turn of the loop leave in one system call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from peatnode.errors import AskFailed, AskTimedOut, ContractMismatch, LinkLost, MalformedFrame
+from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.messages import CONTRACT, Ask, Failed, Failure, Follow, Hello, Message
+
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+MAX_UNANSWERED = 4096
+"""Questions of one asker that a server holds; while there are more it reads no further from that link."""
+
+MAX_STREAM_EVENTS = 256
+"""Events of a stream that wait for their reader; while there are more the link is not read."""
+
+
+class _Endpoint(asyncio.Protocol):
+    """Frames in both directions, `Hello` first, over one socket."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self.peer_worker = ""
+        self.is_closed = False
+        self._frames = FrameBuffer()
+        self._outgoing: list[bytes] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=1024 * 1024)
+        if not _is_own_user(transport.get_extra_info("socket")):
+            transport.abort()
+            return
+        self.send(Hello(self.worker, os.getpid(), CONTRACT), 0)
+
+    def send(self, message: Message, cause: int) -> None:
+        if self.is_closed:
+            return
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(encode_frame(message, cause))
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.is_closed:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for content in self._frames.receive_data(data):
+                cause, message = decode_content(content)
+                if self.peer_worker:
+                    self.message_received(cause, message)
+                else:
+                    self._greet(message)
+        except (MalformedFrame, ContractMismatch) as error:
+            self.abort(error)
+
+    def _greet(self, message: Message) -> None:
+        if not isinstance(message, Hello):
+            raise MalformedFrame(f"{message.TAG} came before hello")
+        if message.contract != CONTRACT:
+            raise ContractMismatch(
+                f"{message.worker} speaks contract {message.contract}, {self.worker} {CONTRACT}"
+            )
+        self.peer_worker = message.worker
+        self.greeted()
+
+    def greeted(self) -> None:
+        """The other end has said hello."""
+
+    def message_received(self, cause: int, message: Message) -> None:
+        raise NotImplementedError
+
+    def abort(self, error: Exception) -> None:
+        """End the link because of what the other side said."""
+        self.connection_lost(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        if self._outgoing:
+            self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self._writable.set()
+
+    async def wait_writable(self) -> None:
+        """Until the other side has read enough. Raises LinkLost."""
+        await self._writable.wait()
+        if self.is_closed:
+            raise LinkLost(f"the link to {self.peer_worker or 'a worker'} is closed")
+
+
+def _is_own_user(sock: Any) -> bool:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return uid in (os.getuid(), 0)
+
+
+class _Asker(_Endpoint):
+    def __init__(self, worker: str) -> None:
+        super().__init__(worker)
+        self.open = self._loop.create_future()
+        self._pending: dict[int, asyncio.Future[Message]] = {}
+        self._last_cause = 0
+
+    def greeted(self) -> None:
+        if not self.open.done():
+            self.open.set_result(None)
+
+    def ask(self, message: Message) -> asyncio.Future[Message]:
+        self._last_cause += 1
+        future: asyncio.Future[Message] = self._loop.create_future()
+        self._pending[self._last_cause] = future
+        cause = self._last_cause
+        future.add_done_callback(lambda _: self._pending.pop(cause, None))
+        self.send(message, cause)
+        return future
+
+    def message_received(self, cause: int, message: Message) -> None:
+        future = self._pending.get(cause)
+        if future is not None and not future.done():
+            future.set_result(message)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        lost = (
+            exc
+            if isinstance(exc, ContractMismatch)
+            else LinkLost(
+                f"the link to {self.peer_worker or 'a worker'} is lost: {exc or 'closed'}"
+            )
+        )
+        for future in [self.open, *self._pending.values()]:
+            if not future.done():
+                future.set_exception(lost)
+                future.exception()  # whoever waits gets it; where nobody waits it is no news
+
+
+class _Follower(_Asker):
+    def __init__(self, worker: str) -> None:
+        super().__init__(worker)
+        self._events: deque[Message] = deque()
+        self._arrived = asyncio.Event()
+        self._is_paused = False
+
+    def message_received(self, cause: int, message: Message) -> None:
+        self._events.append(message)
+        self._arrived.set()
+        if len(self._events) >= MAX_STREAM_EVENTS and self._transport is not None:
+            self._is_paused = True
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._arrived.set()
+
+    async def next_event(self) -> Message:
+        while not self._events:
+            if self.is_closed:
+                raise LinkLost(f"the stream from {self.peer_worker or 'a worker'} has ended")
+            self._arrived.clear()
+            await self._arrived.wait()
+        event = self._events.popleft()
+        if (
+            self._is_paused
+            and not self._events
+            and not self.is_closed
+            and self._transport is not None
+        ):
+            self._is_paused = False
+            self._transport.resume_reading()
+        if isinstance(event, Failed):
+            raise AskFailed(event.code, event.message, event.where)
+        return event
+
+
+async def _connect(endpoint: _Asker, path: Path) -> None:
+    loop = asyncio.get_running_loop()
+    try:
+        await loop.create_unix_connection(lambda: endpoint, str(path))
+    except OSError as error:
+        raise LinkLost(f"{path.name} does not answer: {error}") from error
+    await endpoint.open
+
+
+class Link:
+    """One connection to the worker that serves `path`. Ends with `LinkLost` in all who wait."""
+
+    def __init__(self, path: Path, endpoint: _Asker) -> None:
+        self._path = path
+        self._endpoint = endpoint
+
+    @classmethod
+    async def connect(cls, path: Path, worker: str) -> Self:
+        """Connects and waits for the other side's hello. Raises LinkLost, ContractMismatch."""
+        endpoint = _Asker(worker)
+        await _connect(endpoint, path)
+        return cls(path, endpoint)
+
+    @property
+    def is_open(self) -> bool:
+        return not self._endpoint.is_closed
+
+    async def ask(self, message: Ask[ReplyT], timeout: float = 30.0) -> ReplyT:
+        """The answer. Raises AskFailed (a typed refusal), AskTimedOut (`timeout` seconds are over), LinkLost."""
+        if self._endpoint.is_closed:
+            raise LinkLost(f"the link to {self._path.name} is closed")
+        future = self._endpoint.ask(message)
+        timer = asyncio.get_running_loop().call_later(
+            timeout, _time_out, future, message.TAG, timeout
+        )
+        try:
+            reply = await future
+        finally:
+            timer.cancel()
+        if isinstance(reply, Failed):
+            raise AskFailed(reply.code, reply.message, reply.where)
+        return reply  # type: ignore[return-value]  # the contract ties the reply to the question
+
+    def tell(self, message: Message) -> None:
+        """Sends what has no answer; lost with the link."""
+        self._endpoint.send(message, 0)
+
+    async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
+        """The events of a stream, over a connection of its own so that a slow reader holds up nobody else.
+
+        Ends by LinkLost or AskFailed; leaving the loop (`aclose`) closes the stream.
+        """
+        follower = _Follower(self._endpoint.worker)
+        try:
+            await _connect(follower, self._path)
+            follower.send(message, 1)
+            while True:
+                yield await follower.next_event()  # type: ignore[misc]
+        finally:
+            follower.close()
+
+    async def close(self) -> None:
+        self._endpoint.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _time_out(future: asyncio.Future[Message], tag: str, timeout: float) -> None:
+    if not future.done():
+        future.set_exception(AskTimedOut(f"no answer to {tag} within {timeout:g} s"))
+
+
+RECONNECT_SECONDS = 0.02
+"""Pause between two attempts to reach a worker that is being restarted."""
+
+
+class Dialer:
+    """A link that comes back: whoever asks waits, within the timeout, for the worker to return."""
+
+    def __init__(self, path: Path, worker: str) -> None:
+        self._path = path
+        self._worker = worker
+        self._link: Link | None = None
+        self._opening: asyncio.Task[Link] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._link is not None and self._link.is_open
+
+    async def wait_open(self) -> Link:
+        """The link of now, or the next one; waits as long as it takes."""
+        if self._link is not None and self._link.is_open:
+            return self._link
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._open())
+        return await asyncio.shield(self._opening)
+
+    async def _open(self) -> Link:
+        pause = RECONNECT_SECONDS
+        while True:
+            try:
+                self._link = await Link.connect(self._path, self._worker)
+            except LinkLost:
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, 0.5)
+            else:
+                return self._link
+
+    async def ask(self, message: Ask[ReplyT], timeout: float = 30.0) -> ReplyT:
+        """As `Link.ask`. LinkLost means that the question had been sent: it may have been carried out."""
+        link = self._link
+        if link is None or not link.is_open:
+            started = asyncio.get_running_loop().time()
+            try:
+                link = await asyncio.wait_for(self.wait_open(), timeout)
+            except TimeoutError:
+                raise AskTimedOut(
+                    f"{self._path.name} did not answer within {timeout:g} s"
+                ) from None
+            timeout = max(0.01, timeout - (asyncio.get_running_loop().time() - started))
+        return await link.ask(message, timeout)
+
+    async def tell(self, message: Message) -> None:
+        (await self.wait_open()).tell(message)
+
+    async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
+        """One stream, from when the worker can be reached; ends by LinkLost when it dies."""
+        link = await self.wait_open()
+        stream = link.follow(message)
+        try:
+            async for event in stream:
+                yield event
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    async def close(self) -> None:
+        if self._opening is not None:
+            self._opening.cancel()
+        if self._link is not None:
+            await self._link.close()
+
+
+class Connection(_Endpoint):
+    """One asker, as its server sees it."""
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(server.worker)
+        self._server = server
+        self._unanswered: set[int] = set()
+        self._is_paused = False
+
+    def greeted(self) -> None:
+        self._server.connections.add(self)
+
+    def message_received(self, cause: int, message: Message) -> None:
+        if isinstance(message, Ask):
+            self._unanswered.add(cause)
+            if len(self._unanswered) > MAX_UNANSWERED and self._transport is not None:
+                self._is_paused = True
+                self._transport.pause_reading()
+        self._server.on_message(self, cause, message)
+
+    def reply(self, cause: int, message: Message) -> None:
+        """An answer, or an event of a stream. A connection that is gone swallows it."""
+        self._unanswered.discard(cause)
+        if (
+            self._is_paused
+            and len(self._unanswered) < MAX_UNANSWERED // 2
+            and not self.is_closed
+            and self._transport is not None
+        ):
+            self._is_paused = False
+            self._transport.resume_reading()
+        self.send(message, cause)
+
+    def fail(self, cause: int, code: Failure, message: str, where: str = "") -> None:
+        self.reply(cause, Failed(code, message, where))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        was_closed, _ = self.is_closed, super().connection_lost(exc)
+        self._server.connections.discard(self)
+        if not was_closed and self._server.on_close is not None:
+            self._server.on_close(self)
+
+
+class Server:
+    """Serves the askers of one listening socket until it is closed."""
+
+    def __init__(
+        self,
+        worker: str,
+        on_message: Callable[[Connection, int, Message], None],
+        on_close: Callable[[Connection], None] | None,
+    ) -> None:
+        self.worker = worker
+        self.on_message = on_message
+        self.on_close = on_close
+        self.connections: set[Connection] = set()
+        self._listener: asyncio.AbstractServer | None = None
+
+    async def start(self, sock: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        # A copy: closing the server must not close the socket that the supervisor lent.
+        self._listener = await loop.create_unix_server(lambda: Connection(self), sock=sock.dup())
+
+    async def close(self) -> None:
+        """Accepts nobody any more and closes what is open, after what has been said has left."""
+        if self._listener is not None:
+            self._listener.close()
+        for connection in list(self.connections):
+            connection.close()
+
+
+async def serve(
+    sock: socket.socket,
+    worker: str,
+    on_message: Callable[[Connection, int, Message], None],
+    on_close: Callable[[Connection], None] | None = None,
+) -> Server:
+    """Answers on a listening Unix socket.
+
+    `on_message(connection, cause, message)` is called in order of arrival and must not block.
+    """
+    server = Server(worker, on_message, on_close)
+    await server.start(sock)
+    return server
