@@ -1,0 +1,110 @@
+"""One end of a link: frames in both directions over a Unix socket, `Hello` first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+from typing import Any
+
+from peatnode.errors import ContractMismatch, LinkLost, MalformedFrame
+from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.messages import CONTRACT, Hello, Message
+
+
+class Endpoint(asyncio.Protocol):
+    """Frames in both directions, `Hello` first, over one socket."""
+
+    def __init__(self, worker: str) -> None:
+        self.worker = worker
+        self.peer_worker = ""
+        self.is_closed = False
+        self._frames = FrameBuffer()
+        self._outgoing: list[bytes] = []
+        self._writable = asyncio.Event()
+        self._writable.set()
+        self._transport: asyncio.Transport | None = None
+        self._loop = asyncio.get_running_loop()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=1024 * 1024)
+        if not _is_own_user(transport.get_extra_info("socket")):
+            transport.abort()
+            return
+        self.send(Hello(self.worker, os.getpid(), CONTRACT), 0)
+
+    def send(self, message: Message, cause: int) -> None:
+        if self.is_closed:
+            return
+        if not self._outgoing:
+            self._loop.call_soon(self._flush)
+        self._outgoing.append(encode_frame(message, cause))
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.is_closed:
+            self._transport.write(b"".join(self._outgoing))
+        self._outgoing.clear()
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for content in self._frames.receive_data(data):
+                cause, message = decode_content(content)
+                if self.peer_worker:
+                    self.message_received(cause, message)
+                else:
+                    self._greet(message)
+        except (MalformedFrame, ContractMismatch) as error:
+            self.abort(error)
+
+    def _greet(self, message: Message) -> None:
+        if not isinstance(message, Hello):
+            raise MalformedFrame(f"{message.TAG} came before hello")
+        if message.contract != CONTRACT:
+            raise ContractMismatch(
+                f"{message.worker} speaks contract {message.contract}, {self.worker} {CONTRACT}"
+            )
+        self.peer_worker = message.worker
+        self.greeted()
+
+    def greeted(self) -> None:
+        """The other end has said hello."""
+
+    def message_received(self, cause: int, message: Message) -> None:
+        raise NotImplementedError
+
+    def abort(self, error: Exception) -> None:
+        """End the link because of what the other side said."""
+        self.connection_lost(error)
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        if self._outgoing:
+            self._flush()
+        if self._transport is not None:
+            self._transport.close()
+
+    def pause_writing(self) -> None:
+        self._writable.clear()
+
+    def resume_writing(self) -> None:
+        self._writable.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_closed = True
+        self._writable.set()
+
+    async def wait_writable(self) -> None:
+        """Until the other side has read enough. Raises LinkLost."""
+        await self._writable.wait()
+        if self.is_closed:
+            raise LinkLost(f"the link to {self.peer_worker or 'a worker'} is closed")
+
+
+def _is_own_user(sock: Any) -> bool:
+    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    _, uid, _ = struct.unpack("3i", credentials)
+    return uid in (os.getuid(), 0)
