@@ -1,0 +1,74 @@
+"""Smaller updates that mean the same."""
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from peatnode.documents.delete_set import MAX_CLOCK, Range
+from peatnode.documents.lib0 import var_uint
+from peatnode.documents.structs import (
+    DELETED,
+    GC,
+    TYPE,
+    Struct,
+    cut_left,
+    cut_right,
+    is_joinable,
+    join,
+    with_content,
+)
+from peatnode.documents.update import Update
+
+
+def compact(update: Update) -> Update:
+    """Drop the content of what is deleted, and join the structs that Yjs would join.
+
+    State vector and delete set stay what they are, and so does the meaning of every id. A deleted type stays
+    a type: what is concurrently written into it must still find a type there (y-py poisons the document otherwise).
+    """
+    structs = {
+        client: _joined(client, _emptied(client, known, update.delete_set.ranges.get(client, ())))
+        for client, known in update.structs.items()
+    }
+    return Update(structs, update.delete_set)
+
+
+def _joined(client: int, structs: Iterator[Struct]) -> list[Struct]:
+    run = [next(structs)]
+    joined: list[Struct] = []
+    for struct in structs:
+        if not is_joinable(client, run[-1], struct):
+            joined.append(join(run))
+            run = []
+        run.append(struct)
+    joined.append(join(run))
+    return joined
+
+
+def _emptied(client: int, structs: Sequence[Struct], deleted: Sequence[Range]) -> Iterator[Struct]:
+    """The structs, cut at the bounds of what is deleted, the deleted parts without content."""
+    for struct in structs:
+        if not deleted or struct.kind in (GC, DELETED, TYPE):
+            yield struct
+            continue
+        at = max(bisect_right(deleted, (struct.clock, MAX_CLOCK)) - 1, 0)
+        rest: Struct | None = struct
+        while rest is not None and at < len(deleted) and deleted[at][0] < rest.end:
+            start, end = deleted[at]
+            at += 1
+            if end <= rest.clock:
+                continue
+            if start > rest.clock:
+                yield cut_left(rest, start - rest.clock)
+                rest = cut_right(client, rest, start - rest.clock)
+            gone, rest = _cut_at(client, rest, end)
+            yield with_content(gone, DELETED, gone.length, var_uint(gone.length))
+        if rest is not None:
+            yield rest
+
+
+def _cut_at(client: int, struct: Struct, clock: int) -> tuple[Struct, Struct | None]:
+    """What lies before `clock`, and what lies after it, if anything does."""
+    if struct.end <= clock:
+        return struct, None
+    offset = clock - struct.clock
+    return cut_left(struct, offset), cut_right(client, struct, offset)

@@ -1,0 +1,80 @@
+"""Joining updates, and what one of them has that a state lacks."""
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+
+from peatnode.documents.delete_set import DeleteSet
+from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.state_vector import StateVector
+from peatnode.documents.structs import GC, Struct, cut_right
+from peatnode.documents.update import EMPTY_UPDATE, Update, decode_update
+
+
+def merge_updates(updates: Iterable[bytes | Update], limits: Limits = DEFAULT_LIMITS) -> Update:
+    """All structs and all deletions of all of them, once: the join of the semilattice.
+
+    Order does not matter for what the result means, nor do duplicates. Where two say the same clocks, an item
+    is preferred to GC (who still needs it can read it), else whichever begins earlier; overlaps are cut.
+    Bytes are decoded within `limits` and raise MalformedUpdate.
+    """
+    decoded = [u if isinstance(u, Update) else decode_update(u, limits) for u in updates]
+    decoded = [update for update in decoded if not update.is_empty]
+    if len(decoded) <= 1:
+        return decoded[0] if decoded else EMPTY_UPDATE
+    gathered: dict[int, list[Sequence[Struct]]] = {}
+    for update in decoded:
+        for client, structs in update.structs.items():
+            gathered.setdefault(client, []).append(structs)
+    deleted = decoded[0].delete_set
+    if any(update.delete_set != deleted for update in decoded):
+        deleted = DeleteSet.from_ranges(r for update in decoded for r in update.delete_set)
+    return Update({c: _join_structs(c, lists) for c, lists in gathered.items()}, deleted)
+
+
+def _join_structs(client: int, lists: list[Sequence[Struct]]) -> Sequence[Struct]:
+    """One list without overlaps out of several."""
+    if len(lists) == 1:
+        return lists[0]
+    lists = sorted(lists, key=lambda structs: structs[0].clock)
+    if all(a[-1].end <= b[0].clock for a, b in pairwise(lists)):
+        return [struct for structs in lists for struct in structs]
+    candidates = [struct for structs in lists for struct in structs]
+    candidates.sort(key=lambda struct: (struct.clock, struct.kind == GC))
+    joined: list[Struct] = []
+    end = 0
+    for struct in candidates:
+        if struct.end <= end:
+            continue
+        if struct.clock < end:
+            struct = cut_right(client, struct, end - struct.clock)
+        joined.append(struct)
+        end = struct.end
+    return joined
+
+
+def diff_update(update: Update, sv: StateVector) -> Update:
+    """The structs at or above `sv`, the first cut where `sv` lies in it, and the whole delete set."""
+    structs = {}
+    for client, known in update.structs.items():
+        rest = _structs_from(client, known, sv.get(client, 0))
+        if rest:
+            structs[client] = rest
+    return Update(structs, update.delete_set)
+
+
+def _structs_from(client: int, structs: Sequence[Struct], clock: int) -> Sequence[Struct]:
+    if structs[0].clock >= clock:
+        return structs
+    if structs[-1].end <= clock:
+        return ()
+    at = next(i for i, struct in enumerate(structs) if struct.end > clock)
+    rest = list(structs[at:])
+    if rest[0].clock < clock:
+        rest[0] = cut_right(client, rest[0], clock - rest[0].clock)
+    return rest
+
+
+def subtract_known(update: Update, sv: StateVector, delete_set: DeleteSet) -> Update:
+    """Only what is new to a state with `sv` and `delete_set`."""
+    newer = diff_update(update, sv)
+    return Update(newer.structs, newer.delete_set.subtract(delete_set))

@@ -1,0 +1,179 @@
+"""A document cut down to some of its root types."""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from peatnode.documents.delete_set import DeleteSet
+from peatnode.documents.structs import (
+    ANY,
+    GC,
+    TYPE,
+    Id,
+    Struct,
+    gc_struct,
+    is_joinable,
+    join,
+    with_content,
+)
+from peatnode.documents.update import Update
+
+Place: TypeAlias = tuple[str | Id, str | None]
+"""Parent and key: the list, or the entry of a map, that an item is in."""
+
+Node: TypeAlias = tuple[int, int]
+"""Client, and the index of a struct among its structs."""
+
+_NULL = b"\1\x7e"  # one Any value: null
+
+
+def root_names(update: Update) -> frozenset[str]:
+    """The root types that items of the update name as their parent.
+
+    Complete for a whole document only: in a difference, items may name an origin instead.
+    """
+    return frozenset(
+        struct.parent
+        for structs in update.structs.values()
+        for struct in structs
+        if isinstance(struct.parent, str)
+    )
+
+
+def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = False) -> Update:
+    """The same clocks, with every item outside the kept root types replaced by GC.
+
+    `update` must be a whole document: an item's place mostly follows from its origin, so what refers to
+    something that is not in here becomes GC too. So does what an engine could not place: an item in a GC struct,
+    in an item that holds no type, or with neighbours in two different places. To project a difference, project the
+    document that contains it and take `diff_update` of that.
+
+    With `flatten`, shared types inside the kept roots become null and what they hold GC, so that nothing but
+    plain values is left. The delete set is kept whole; an engine that loads the result will count
+    the GC clocks as deleted too: subtract `gc_clocks` of the result from what it encodes.
+    """
+    places = _Places(update.structs, keep_root, flatten)
+    projected = {}
+    for client, structs in update.structs.items():
+        rewritten = (places.project((client, at)) for at in range(len(structs)))
+        projected[client] = list(_join_gc(client, rewritten))
+    return Update(projected, update.delete_set)
+
+
+def gc_clocks(update: Update) -> DeleteSet:
+    """The clocks that are GC, which engines report as deleted."""
+    return DeleteSet.from_ranges(
+        (client, struct.clock, struct.end)
+        for client, structs in update.structs.items()
+        for struct in structs
+        if struct.kind == GC
+    )
+
+
+def _join_gc(client: int, structs: Iterable[Struct]) -> Iterator[Struct]:
+    run: list[Struct] = []
+    for struct in structs:
+        if run and not (struct.kind == GC and is_joinable(client, run[-1], struct)):
+            yield join(run)
+            run = []
+        run.append(struct)
+    yield join(run)
+
+
+class _Places:
+    """Finds the place of every item, without recursion: chains of origins are as long as documents."""
+
+    def __init__(
+        self,
+        structs: Mapping[int, Sequence[Struct]],
+        keep_root: Callable[[str], bool],
+        flatten: bool,
+    ) -> None:
+        self._structs = structs
+        self._starts = {c: [struct.clock for struct in known] for c, known in structs.items()}
+        self._places: dict[Node, Place | None] = {}
+        self._kept: dict[str | Id, bool] = {}
+        self._keep_root = keep_root
+        self._flatten = flatten
+
+    def project(self, node: Node) -> Struct:
+        """The struct itself, or GC of its length."""
+        struct = self._struct(node)
+        if struct.kind == GC:
+            return struct
+        place = self._place(node)
+        if place is None or not self._is_kept(place[0]):
+            return gc_struct(struct.clock, struct.length)
+        if self._flatten and struct.kind == TYPE:
+            return with_content(struct, ANY, 1, _NULL)
+        return struct
+
+    def _struct(self, node: Node) -> Struct:
+        return self._structs[node[0]][node[1]]
+
+    def _find(self, at: Id) -> Node | None:
+        """The struct that contains a clock."""
+        client, clock = at
+        index = bisect_right(self._starts.get(client, ()), clock) - 1
+        if index < 0 or self._structs[client][index].end <= clock:
+            return None
+        return client, index
+
+    def _place(self, node: Node) -> Place | None:
+        """Where an item is, or None for GC and for what no engine could place."""
+        places = self._places
+        entered: set[Node] = set()
+        stack = [node]
+        while stack:
+            top = stack[-1]
+            if top in places:
+                stack.pop()
+                continue
+            struct = self._struct(top)
+            if struct.kind == GC:
+                places[top] = None
+            elif struct.parent is not None:
+                places[top] = (struct.parent, struct.key)
+            else:
+                ids = (struct.origin, struct.right_origin)
+                neighbours = {self._find(at) for at in ids if at is not None}
+                open_ones = [n for n in neighbours if n is not None and n not in places]
+                if open_ones and top not in entered:
+                    entered.add(top)
+                    stack += open_ones
+                else:
+                    places[top] = None if open_ones else self._common_place(neighbours)
+        return places[node]
+
+    def _common_place(self, neighbours: set[Node | None]) -> Place | None:
+        found = {None if node is None else self._places[node] for node in neighbours}
+        return found.pop() if len(found) == 1 else None
+
+    def _is_kept(self, parent: str | Id) -> bool:
+        """Whether the type, and each type around it, leads up to a root that is kept."""
+        path: list[str | Id] = []
+        verdict: bool | None = None
+        at: str | Id = parent
+        while verdict is None:
+            verdict = self._kept.get(at)
+            if verdict is None:
+                path.append(at)
+                above = self._above(at)
+                if above is None or above in path:
+                    verdict = False
+                elif isinstance(above, bool):
+                    verdict = above
+                else:
+                    at = above
+        self._kept.update(dict.fromkeys(path, verdict))
+        return verdict
+
+    def _above(self, parent: str | Id) -> str | Id | bool | None:
+        """The parent of the item that holds the type; for a root, whether it is kept."""
+        if isinstance(parent, str):
+            return self._keep_root(parent)
+        node = None if self._flatten else self._find(parent)
+        if node is None or self._struct(node).kind != TYPE:
+            return None
+        place = self._place(node)
+        return None if place is None else place[0]

@@ -1,0 +1,103 @@
+"""A Yjs update (format v1) as a value: structs of each client, and a delete set.
+
+Source of the format: Yjs, src/utils/encoding.js and UpdateDecoder.js.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from peatnode.documents.delete_set import (
+    EMPTY_DELETE_SET,
+    DeleteSet,
+    encode_delete_set,
+    read_delete_set,
+)
+from peatnode.documents.lib0 import var_uint
+from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.reading import read_structs
+from peatnode.documents.structs import SKIP, Struct
+from peatnode.errors import MalformedUpdate
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """Immutable by agreement: nobody changes the sequences once they are in here."""
+
+    structs: Mapping[int, Sequence[Struct]] = field(default_factory=dict)
+    """Client to its structs by ascending clock, never overlapping, perhaps with gaps, never empty."""
+    delete_set: DeleteSet = EMPTY_DELETE_SET
+
+    @property
+    def is_empty(self) -> bool:
+        return not self.structs and self.delete_set.is_empty
+
+    def state_vector(self) -> dict[int, int]:
+        """Client to the end of its first run of clocks without a gap, wherever that run begins.
+
+        For a whole document (every run begins at 0) this is its state vector.
+        """
+        return {client: _first_run_end(structs) for client, structs in self.structs.items()}
+
+    def first_clocks(self) -> dict[int, int]:
+        """Client to its lowest clock in here."""
+        return {client: structs[0].clock for client, structs in self.structs.items()}
+
+
+EMPTY_UPDATE = Update()
+
+
+def _first_run_end(structs: Sequence[Struct]) -> int:
+    end = structs[0].clock
+    for struct in structs:
+        if struct.clock != end:
+            break
+        end += struct.length
+    return end
+
+
+def decode_update(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Update:
+    """Read an update strictly. Whatever the bytes, raises MalformedUpdate and nothing else.
+
+    Refused beside bad syntax: sub-documents, unknown contents and types, structs without length,
+    references of a client to its own future, a client twice, anything beyond `limits`.
+    What GC structs and deleted contents say is also in the delete set of the result: equal content must
+    have an equal delete set, by whichever way it came.
+    """
+    if len(data) > limits.max_bytes:
+        raise MalformedUpdate("update too large", 0)
+    try:
+        structs, implied, pos = read_structs(data, limits)
+        named, pos = read_delete_set(data, pos, limits)
+    except IndexError:
+        raise MalformedUpdate("truncated", len(data)) from None
+    except UnicodeDecodeError:
+        raise MalformedUpdate("invalid UTF-8") from None
+    if pos != len(data):
+        raise MalformedUpdate("bytes after the update", pos)
+    if not named and not implied:
+        return Update(structs)
+    return Update(structs, DeleteSet.from_ranges(named + implied))
+
+
+def encode_update(update: Update) -> bytes:
+    """Canonical bytes: clients descending, delete set sorted, gaps as Skip structs."""
+    clients = sorted(update.structs, reverse=True)
+    parts = [var_uint(len(clients))]
+    for client in clients:
+        structs = update.structs[client]
+        body, count = _encode_structs(structs)
+        parts += (var_uint(count), var_uint(client), var_uint(structs[0].clock))
+        parts += body
+    parts.append(encode_delete_set(update.delete_set))
+    return b"".join(parts)
+
+
+def _encode_structs(structs: Sequence[Struct]) -> tuple[list[bytes], int]:
+    body: list[bytes] = []
+    end = structs[0].clock
+    for struct in structs:
+        if struct.clock != end:
+            body.append(bytes((SKIP,)) + var_uint(struct.clock - end))
+        body.append(struct.raw)
+        end = struct.clock + struct.length
+    return body, len(body)
