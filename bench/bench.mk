@@ -1,0 +1,32 @@
+.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-soak
+
+## bench: all benchmarks but the soak, one after the other; results in bench/results/
+bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start
+
+## bench-latency: a write on one node until its event on another
+bench-latency: $(VENV)/.installed
+	$(BIN)/python bench/latency.py
+
+## bench-http: durable writes and reads a second
+bench-http: $(VENV)/.installed
+	$(BIN)/python bench/http_rates.py
+
+## bench-join: a fresh node joining a full one
+bench-join: $(VENV)/.installed
+	$(BIN)/python bench/join.py
+
+## bench-idle: processor and memory of an idle pair
+bench-idle: $(VENV)/.installed
+	$(BIN)/python bench/idle.py
+
+## bench-disk: bytes on disk
+bench-disk: $(VENV)/.installed
+	$(BIN)/python bench/disk.py
+
+## bench-start: from `peatnode run` to ready
+bench-start: $(VENV)/.installed
+	$(BIN)/python bench/start.py
+
+## bench-soak: memory over ten minutes of writes
+bench-soak: $(VENV)/.installed
+	$(BIN)/python bench/soak.py

@@ -1,0 +1,61 @@
+"""Bytes on disk: 10,000 documents of 200 bytes, and 10,000 overwrites of one, beside a RocksDB of the bare values."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from baselines import rocksdb_bytes
+from http_load import document, load, put
+from join import fill
+from nodes import Node, nodes
+from report import keep
+
+COUNT = 10_000
+
+
+def data_bytes(node: Node) -> int:
+    """Everything below the data directory but logs, which are the store's own and bounded."""
+    files = [
+        path
+        for path in Path(node.directory).rglob("*")
+        if path.is_file() and not path.name.startswith("LOG")
+    ]
+    return sum(path.stat().st_blocks * 512 for path in files)
+
+
+def settled(node: Node) -> int:
+    """After a stop and a start, which flush and compact; the store's files of an empty node are counted too."""
+    node.stop()
+    node.start()
+    node.stop()
+    return data_bytes(node)
+
+
+def main() -> None:
+    with nodes(3, start=False) as (empty, many, one):
+        empty.start()
+        nothing = settled(empty)
+        many.start()
+        fill(many, COUNT, 200)
+        running = data_bytes(many)
+        each = (settled(many) - nothing) / COUNT
+        one.start()
+        path = "/api/v1/documents/disk/one"
+        load(one.api_port, 16, lambda number: put(one.api_port, path, document(number)), COUNT)
+        overwritten = settled(one) - nothing
+    bare = rocksdb_bytes([document(number) for number in range(COUNT)]) / COUNT
+    keep(
+        "disk",
+        {
+            "bytes_a_document": round(each, 1),
+            "bytes_a_document_while_running": round((running - nothing) / COUNT, 1),
+            "bare_rocksdb_bytes_a_document": round(bare, 1),
+            "ratio": round(each / bare, 2),
+            "bytes_after_10000_overwrites": overwritten,
+            "bytes_of_an_empty_node": nothing,
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

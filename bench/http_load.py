@@ -1,0 +1,119 @@
+"""A light HTTP/1.1 client for load: it writes prepared requests on kept connections and reads by Content-Length."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import uvloop
+
+
+class LoadConnection(asyncio.Protocol):
+    """One client: the next request goes out when the answer to the last is whole."""
+
+    def __init__(
+        self, next_request: Callable[[], bytes | None], expected: tuple[bytes, ...]
+    ) -> None:
+        self._next_request = next_request
+        self._expected = expected
+        self._buffer = b""
+        self._sent_at = 0.0
+        self.latencies: list[float] = []
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport
+        self._send()
+
+    def _send(self) -> None:
+        request = self._next_request()
+        if request is None:
+            self._transport.close()
+            if not self.done.done():
+                self.done.set_result(None)
+            return
+        self._sent_at = time.perf_counter()
+        self._transport.write(request)
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        end = self._buffer.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        head = self._buffer[:end].lower()
+        at = head.find(b"content-length:")
+        length = int(head[at + 15 :].split(b"\r\n", 1)[0]) if at >= 0 else 0
+        if len(self._buffer) < end + 4 + length:
+            return
+        if self._buffer[9:12] not in self._expected:
+            self.done.set_exception(SystemExit(f"unexpected answer: {self._buffer[:600]!r}"))
+            self._transport.close()
+            return
+        self._buffer = b""
+        self.latencies.append(time.perf_counter() - self._sent_at)
+        self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if not self.done.done():
+            self.done.set_exception(SystemExit(f"the server closed the connection: {exc}"))
+
+
+async def _run(
+    port: int, clients: int, requests: Callable[[], bytes | None], expected: tuple[bytes, ...]
+) -> tuple[float, list[float]]:
+    loop = asyncio.get_running_loop()
+    started = time.perf_counter()
+    connections = [
+        (
+            await loop.create_connection(
+                lambda: LoadConnection(requests, expected), "127.0.0.1", port
+            )
+        )[1]
+        for _ in range(clients)
+    ]
+    await asyncio.gather(*[connection.done for connection in connections])
+    taken = time.perf_counter() - started
+    return taken, [latency for connection in connections for latency in connection.latencies]
+
+
+def load(
+    port: int,
+    clients: int,
+    make: Callable[[int], bytes],
+    count: int,
+    expected: tuple[bytes, ...] = (b"200", b"201"),
+) -> dict[str, float]:
+    """Sends `count` requests from `clients` kept connections; per second, and latencies in ms."""
+    numbers = iter(range(count))
+
+    def next_request() -> bytes | None:
+        number = next(numbers, None)
+        return None if number is None else make(number)
+
+    taken, latencies = uvloop.run(_run(port, clients, next_request, expected))
+    return {"per_second": round(count / taken, 1), **percentiles(latencies)}
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    ordered = sorted(seconds)
+    pick = lambda share: round(1000 * ordered[min(len(ordered) - 1, int(share * len(ordered)))], 3)  # noqa: E731
+    return {"p50_ms": pick(0.5), "p99_ms": pick(0.99), "max_ms": pick(1)}
+
+
+def put(port: int, path: str, body: bytes) -> bytes:
+    return (
+        f"PUT {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
+
+
+def get(port: int, path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n\r\n".encode()
+
+
+def document(number: int, size: int = 200) -> bytes:
+    """A JSON object of `size` bytes with ten fields, like a small record of an application."""
+    fields = "".join(f'"f{field}":"{(number * 31 + field) % 10**8:08d}",' for field in range(8))
+    start = f'{{"number":{number},{fields}"pad":"'
+    return (start + "x" * (size - len(start) - 2) + '"}').encode()

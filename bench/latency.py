@@ -1,0 +1,65 @@
+"""A write on node A over HTTP until its event on the last node's WebSocket: 2, 3 and 10 nodes, beside bare QUIC."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import httpx
+import websockets
+from baselines import quic_echo, quic_round_trips
+from http_load import document, percentiles
+from nodes import Node, nodes
+from report import keep
+
+COUNT = 1000
+
+
+async def measure(first: Node, last: Node, count: int) -> dict[str, float]:
+    seen: list[float] = []
+    url = last.url.replace("http", "ws") + "/ws?collection=latency"
+    async with httpx.AsyncClient() as client, websockets.connect(url) as socket:
+        for number in range(count + 20):
+            path = f"/documents/latency/{number}"
+            started = time.perf_counter()
+            answer = asyncio.create_task(
+                client.put(
+                    first.url + path,
+                    content=document(number),
+                    headers={"Content-Type": "application/json"},
+                )
+            )
+            await wait_event(socket, str(number))
+            if number >= 20:  # the first ones warm both nodes up
+                seen.append(time.perf_counter() - started)
+            (await answer).raise_for_status()
+    return percentiles(seen)
+
+
+async def wait_event(socket, doc_id: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            event = json.loads(await socket.recv())
+            if event["type"] == "SyncEvent" and event["doc_id"] == doc_id:
+                return
+
+
+def main() -> None:
+    figures = {}
+    for size in [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or [2, 3, 10]:
+        with nodes(size) as running:
+            figures[f"{size} nodes"] = asyncio.run(
+                measure(running[0], running[-1], COUNT if size < 10 else 300)
+            )
+    with quic_echo() as port:
+        bare = percentiles(quic_round_trips(port, COUNT))
+    ratio = round(
+        figures.get("2 nodes", next(iter(figures.values())))["p50_ms"] / bare["p50_ms"], 2
+    )
+    keep("latency", {"write_to_event": figures, "bare_quic_round_trip": bare, "ratio_p50": ratio})
+
+
+if __name__ == "__main__":
+    main()
