@@ -1,0 +1,109 @@
+"""A node of a mesh from Python: `Client` blocks, `AsyncClient` is for asyncio.
+
+Read `calls.py` for what can be asked, `answers.py` and `events.py` for what comes back, `errors.py` for how it fails.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from peatnode.client.answers import (
+    Check,
+    Collection,
+    Document,
+    ImportedLine,
+    Json,
+    Node,
+    NodeProblem,
+    Page,
+    Peer,
+    Readiness,
+    Replicas,
+    Topology,
+    Worker,
+    Written,
+)
+from peatnode.client.errors import (
+    ClientError,
+    Forbidden,
+    InvalidRequest,
+    NotFound,
+    PreconditionFailed,
+    Problem,
+    ProblemAnswer,
+    TooLarge,
+    Unauthorized,
+    Unavailable,
+    UnexpectedAnswer,
+    UnknownOutcome,
+    Unreachable,
+)
+from peatnode.client.events import (
+    Event,
+    Gap,
+    OtherEvent,
+    PeerConnected,
+    PeerDisconnected,
+    SyncEvent,
+    TopologyChanged,
+)
+from peatnode.client.following import Transport
+from peatnode.client.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from peatnode.client.asynchronous import AsyncClient
+    from peatnode.client.blocking import Client
+
+__all__ = [
+    "AsyncClient",
+    "Check",
+    "Client",
+    "ClientError",
+    "Collection",
+    "Document",
+    "Event",
+    "Forbidden",
+    "Gap",
+    "ImportedLine",
+    "InvalidRequest",
+    "Json",
+    "Node",
+    "NodeProblem",
+    "NotFound",
+    "OtherEvent",
+    "Page",
+    "Peer",
+    "PeerConnected",
+    "PeerDisconnected",
+    "PreconditionFailed",
+    "Problem",
+    "ProblemAnswer",
+    "Readiness",
+    "Replicas",
+    "RetryPolicy",
+    "SyncEvent",
+    "TooLarge",
+    "Topology",
+    "TopologyChanged",
+    "Transport",
+    "Unauthorized",
+    "Unavailable",
+    "UnexpectedAnswer",
+    "UnknownOutcome",
+    "Unreachable",
+    "Worker",
+    "Written",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The clients bring httpx along, a fifth of a second: only who uses one waits for it."""
+    if name == "Client":
+        from peatnode.client.blocking import Client
+
+        return Client
+    if name == "AsyncClient":
+        from peatnode.client.asynchronous import AsyncClient
+
+        return AsyncClient
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,81 @@
+"""Following the feed on asyncio: server-sent events or a WebSocket, resumed when they break."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import httpx
+
+from peatnode.client.bulk import decode_line
+from peatnode.client.calls import PREFIX
+from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
+from peatnode.client.events import Event, event_of
+from peatnode.client.following import Following, Transport
+from peatnode.client.reading import Answer
+from peatnode.client.sse import EventStream
+from peatnode.client.transport import MAX_EVENT_BYTES, Settings, answer_of, check, translated
+
+
+async def follow(
+    http: httpx.AsyncClient, settings: Settings, following: Following, transport: Transport
+) -> AsyncIterator[Event]:
+    while True:
+        try:
+            match transport:
+                case Transport.SSE:
+                    async for event in _sent_events(http, settings, following):
+                        yield event
+                case Transport.WEBSOCKET:
+                    async for event in _websocket_events(settings, following):
+                        yield event
+        except (Unreachable, UnknownOutcome, Unavailable):
+            pass  # the node restarts, or the network does: it resumes below
+        await asyncio.sleep(following.pause_after_loss())
+
+
+async def _sent_events(
+    http: httpx.AsyncClient, settings: Settings, following: Following
+) -> AsyncIterator[Event]:
+    with translated(settings.base):
+        async with http.stream(
+            "GET",
+            f"{PREFIX}/events",
+            params=following.params() or None,
+            headers={"Accept": "text/event-stream"},
+            timeout=settings.stream_timeouts(),
+        ) as response:
+            if response.status_code != 200:
+                await response.aread()
+                check(answer_of(response))
+                raise UnexpectedAnswer(f"the feed answered {response.status_code}")
+            stream = EventStream()
+            async for chunk in response.aiter_bytes():
+                for sent in stream.receive_data(chunk):
+                    for event in following.take(event_of(decode_line(sent.data))):
+                        yield event
+
+
+async def _websocket_events(settings: Settings, following: Following) -> AsyncIterator[Event]:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
+
+    url = settings.websocket_url("/ws", following.params())
+    try:
+        async with connect(
+            url,
+            additional_headers=settings.headers,
+            open_timeout=settings.timeout,
+            max_size=MAX_EVENT_BYTES,
+        ) as socket:
+            async for message in socket:
+                for event in following.take(event_of(decode_line(message))):
+                    yield event
+    except InvalidStatus as error:
+        response = error.response
+        check(Answer(response.status_code, {}, bytes(response.body or b"")))
+        raise UnexpectedAnswer(f"the feed answered {response.status_code}") from error
+    except (OSError, TimeoutError, InvalidHandshake) as error:
+        raise Unreachable(f"nobody answers at {settings.base}: {error}") from error
+    except ConnectionClosed as error:
+        raise UnknownOutcome(f"the connection to {settings.base} was lost: {error}") from error

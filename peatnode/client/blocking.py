@@ -1,0 +1,223 @@
+"""The client that blocks."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+import httpx
+
+from peatnode.client import bulk, calls
+from peatnode.client.answers import (
+    Collection,
+    Document,
+    ImportedLine,
+    Json,
+    Node,
+    Page,
+    Peer,
+    Readiness,
+    Topology,
+    Written,
+)
+from peatnode.client.blocking_feed import follow
+from peatnode.client.calls import Call, Conditions, Query, QueryOptions, WriteOptions
+from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
+from peatnode.client.events import Event
+from peatnode.client.following import Filter, FilterOptions, Following, Transport
+from peatnode.client.reading import Answer
+from peatnode.client.retry import RetryPolicy
+from peatnode.client.transport import Settings, answer_of, check, retry_after, translated
+
+T = TypeVar("T")
+
+
+class Client:
+    """A node over HTTP. Every method raises `ClientError` and nothing else, but for wrong arguments.
+
+    Reads are repeated a few times when the node cannot be reached; writes only when it is certain that nothing was
+    changed. One client may be used by several threads.
+    """
+
+    def __init__(
+        self,
+        url: str = "http://127.0.0.1:8081",
+        token: str = "",
+        timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        self._settings = Settings(url, token, timeout, retry or RetryPolicy())
+        self._random = random.Random()  # noqa: S311  # jitter
+        self._http = httpx.Client(
+            base_url=self._settings.base,
+            headers=self._settings.headers,
+            timeout=self._settings.timeouts(),
+        )
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    # --- documents
+
+    def get(self, collection: str, id: str) -> Document:
+        return self._run(calls.get_document(collection, id))
+
+    def put(
+        self, collection: str, id: str, value: Json | bytes, **options: Unpack[WriteOptions]
+    ) -> Written:
+        """The document becomes `value` (bytes: JSON as it is)."""
+        return self._run(calls.put_document(collection, id, value, Conditions(**options)))
+
+    def patch(
+        self, collection: str, id: str, patch: Json | bytes, **options: Unpack[WriteOptions]
+    ) -> Written:
+        """JSON Merge Patch (RFC 7396)."""
+        return self._run(calls.patch_document(collection, id, patch, Conditions(**options)))
+
+    def json_patch(
+        self,
+        collection: str,
+        id: str,
+        operations: Iterable[Mapping[str, Any]],
+        **options: Unpack[WriteOptions],
+    ) -> Written:
+        """JSON Patch (RFC 6902)."""
+        return self._run(
+            calls.json_patch_document(collection, id, operations, Conditions(**options))
+        )
+
+    def create(
+        self, collection: str, value: Json | bytes, **options: Unpack[WriteOptions]
+    ) -> Written:
+        """A new document under an id that the node chooses."""
+        return self._run(calls.create_document(collection, value, Conditions(**options)))
+
+    def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
+        return self._run(calls.delete_document(collection, id, Conditions(**options)))
+
+    def collections(self) -> tuple[Collection, ...]:
+        return self._run(calls.list_collections())
+
+    def page(
+        self,
+        collection: str,
+        limit: int | None = None,
+        cursor: str = "",
+        **query: Unpack[QueryOptions],
+    ) -> Page:
+        return self._run(calls.list_page(collection, Query(**query), limit, cursor))
+
+    def documents(
+        self, collection: str, page_size: int | None = None, **query: Unpack[QueryOptions]
+    ) -> Iterator[Document]:
+        """All that match, page by page as they are taken."""
+        cursor = ""
+        while True:
+            page = self.page(collection, page_size, cursor, **query)
+            yield from page.documents
+            if not (cursor := page.next_cursor):
+                return
+
+    # --- bulk
+
+    def import_documents(
+        self, collection: str, documents: Iterable[Mapping[str, Any] | bytes]
+    ) -> Iterator[ImportedLine]:
+        """Writes each (its id in `_id`), and says line by line what became of it, as the answers come."""
+        for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
+            yield from self._run(bulk.import_chunk(collection, chunk))
+
+    def export_documents(self, collection: str) -> Iterator[Document]:
+        """The whole collection as of one moment."""
+        path = calls.document_path(collection)
+        with (
+            translated(self._settings.base),
+            self._http.stream("GET", path, params={"format": "ndjson"}) as response,
+        ):
+            if response.status_code != 200:
+                response.read()
+                check(answer_of(response))
+            for line in response.iter_lines():
+                if line:
+                    yield bulk.exported_document(collection, line)
+
+    # --- the node
+
+    def node(self) -> Node:
+        return self._run(calls.get_node())
+
+    def peers(self) -> tuple[Peer, ...]:
+        return self._run(calls.get_peers())
+
+    def peer(self, id: str) -> Peer:
+        return self._run(calls.get_peer(id))
+
+    def topology(self) -> Topology:
+        return self._run(calls.get_topology())
+
+    def readiness(self) -> Readiness:
+        """Also an answer when the node is not ready."""
+        return self._run(calls.get_readiness())
+
+    def metrics(self) -> str:
+        """Prometheus' text format."""
+        return self._run(calls.get_metrics())
+
+    # --- the feed
+
+    def events(
+        self,
+        since: int | None = None,
+        transport: Transport = Transport.SSE,
+        **filter: Unpack[FilterOptions],
+    ) -> Iterator[Event]:
+        """What happens, from now or after change `since`, over connections that may break: it resumes by itself.
+
+        Ends only by `ProblemAnswer` (a wrong token, say). Where the node does not keep what was missed, a `Gap` comes.
+        """
+        following = Following(Filter(**filter), since, self._settings.retry, self._random)
+        return follow(self._http, self._settings, following, transport)
+
+    # --- carrying a call out
+
+    def _run(self, call: Call[T]) -> T:
+        attempt = 1
+        while True:
+            answer: Answer | None = None
+            try:
+                answer = self._send(call)
+                return call.read(check(answer, call.accepted))
+            except (Unreachable, UnknownOutcome, Unavailable) as error:
+                pause = self._settings.retry.pause(
+                    error, attempt, call.changes_nothing, retry_after(answer), self._random
+                )
+                if pause is None:
+                    raise
+            attempt += 1
+            time.sleep(pause)
+
+    def _send(self, call: Call[T]) -> Answer:
+        with translated(self._settings.base):
+            response = self._http.request(
+                call.method,
+                call.path,
+                params=call.params or None,
+                headers=call.headers,
+                content=call.content,
+                timeout=self._settings.timeouts(call.extra_seconds),
+            )
+        return answer_of(response)

@@ -1,0 +1,73 @@
+"""Documents as lines of NDJSON, in requests of bounded size. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from peatnode.client.answers import Document, ImportedLine
+from peatnode.client.calls import Call, document_path, encode
+from peatnode.client.errors import UnexpectedAnswer
+from peatnode.client.reading import Answer, imported_line, listed_document
+
+CHUNK_LINES = 1000
+CHUNK_BYTES = 1024 * 1024
+"""A request ends at whichever comes first: a lost answer then costs little to send again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    first_line: int
+    lines: tuple[bytes, ...]
+
+
+def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterator[Chunk]:
+    first, held, size = 1, list[bytes](), 0
+    for number, line in enumerate(lines, 1):
+        if held and (len(held) >= chunk_lines or size + len(line) > CHUNK_BYTES):
+            yield Chunk(first, tuple(held))
+            first, held, size = number, [], 0
+        held.append(line)
+        size += len(line) + 1
+    if held:
+        yield Chunk(first, tuple(held))
+
+
+def line_of(document: Mapping[str, Any] | bytes) -> bytes:
+    """One line; bytes are taken as they are."""
+    return document.rstrip(b"\r\n") if isinstance(document, bytes) else encode(document)
+
+
+def import_chunk(collection: str, chunk: Chunk) -> Call[tuple[ImportedLine, ...]]:
+    def read(answer: Answer) -> tuple[ImportedLine, ...]:
+        return tuple(
+            imported_line(decode_line(line), chunk.first_line)
+            for line in answer.body.splitlines()
+            if line
+        )
+
+    return Call(
+        "POST",
+        document_path(collection),
+        read,
+        (("bulk", "true"),),
+        (("Content-Type", "application/x-ndjson"),),
+        b"".join(line + b"\n" for line in chunk.lines),
+        extra_seconds=120.0,
+    )
+
+
+def exported_document(collection: str, line: str) -> Document:
+    return listed_document(collection, decode_line(line))
+
+
+def decode_line(line: bytes | str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError:
+        raise UnexpectedAnswer("a line of the answer is not JSON") from None
+    if not isinstance(content, dict):
+        raise UnexpectedAnswer("a line of the answer is not a JSON object")
+    return content

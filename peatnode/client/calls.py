@@ -1,0 +1,234 @@
+"""Every question to a node as a value: what to send, and how to read the answer. No I/O here.
+
+`Client` and `AsyncClient` carry them out; both have one line for each.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypedDict, TypeVar
+from urllib.parse import quote
+
+from peatnode.client import reading
+from peatnode.client.answers import (
+    Collection,
+    Document,
+    Json,
+    Node,
+    Page,
+    Peer,
+    Readiness,
+    Topology,
+    Written,
+)
+from peatnode.client.reading import Answer
+
+T = TypeVar("T")
+
+PREFIX = "/api/v1"
+
+REPLICAS_GRACE_SECONDS = 10.0
+"""Added to the time that a write may wait for peers before the client gives the answer up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[T]):
+    method: str
+    path: str
+    read: Callable[[Answer], T]
+    params: tuple[tuple[str, str], ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    content: bytes | None = None
+    accepted: tuple[int, ...] = ()
+    """Statuses beside 2xx that are answers and no errors."""
+    extra_seconds: float = 0.0
+    """How much longer than usual the answer may take."""
+
+    @property
+    def changes_nothing(self) -> bool:
+        return self.method in ("GET", "HEAD")
+
+
+class WriteOptions(TypedDict, total=False):
+    """Keyword arguments of every write: see `Conditions`."""
+
+    if_match: str
+    if_none_match: str
+    replicas: int
+    timeout: float
+    ttl: float | None
+
+
+class QueryOptions(TypedDict, total=False):
+    """Keyword arguments of every listing: see `Query`."""
+
+    where: Sequence[str]
+    sort: Sequence[str]
+    fields: Sequence[str]
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a write asks for beside itself."""
+
+    if_match: str = ""
+    """An etag, or `*`: the document must exist."""
+    if_none_match: str = ""
+    """`*`: it must not exist."""
+    replicas: int = 0
+    """Wait until so many peers have it on disk too."""
+    timeout: float = 10.0
+    """For how many seconds to wait for them."""
+    ttl: float | None = None
+    """Seconds after which the document deletes itself everywhere."""
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        pairs = (("If-Match", self.if_match), ("If-None-Match", self.if_none_match))
+        return tuple((name, quoted_etag(etag)) for name, etag in pairs if etag)
+
+    def params(self) -> tuple[tuple[str, str], ...]:
+        params: list[tuple[str, str]] = []
+        if self.replicas:
+            params += [("replicas", str(self.replicas)), ("timeout", f"{self.timeout:g}")]
+        if self.ttl is not None:
+            params.append(("ttl", f"{self.ttl:g}"))
+        return tuple(params)
+
+
+def quoted_etag(etag: str) -> str:
+    """As HTTP wants it (RFC 9110, 8.8.3); people leave the quotes out."""
+    return etag if etag == "*" or etag.endswith('"') else f'"{etag}"'
+
+
+def document_path(collection: str, id: str = "") -> str:
+    names = [collection, id] if id else [collection]
+    return f"{PREFIX}/documents/" + "/".join(quote(name, safe="") for name in names)
+
+
+def encode(value: Any) -> bytes:
+    """Raises ValueError for what JSON cannot hold (NaN, say)."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+
+
+def get_document(collection: str, id: str) -> Call[Document]:
+    return Call("GET", document_path(collection, id), reading.read_document)
+
+
+def put_document(
+    collection: str, id: str, value: Json | bytes, conditions: Conditions
+) -> Call[Written]:
+    return _write("PUT", document_path(collection, id), value, conditions)
+
+
+def patch_document(
+    collection: str, id: str, patch: Json | bytes, conditions: Conditions
+) -> Call[Written]:
+    path = document_path(collection, id)
+    return _write("PATCH", path, patch, conditions, "application/merge-patch+json")
+
+
+def json_patch_document(
+    collection: str, id: str, operations: Iterable[Mapping[str, Any]], conditions: Conditions
+) -> Call[Written]:
+    path = document_path(collection, id)
+    return _write("PATCH", path, list(operations), conditions, "application/json-patch+json")
+
+
+def create_document(collection: str, value: Json | bytes, conditions: Conditions) -> Call[Written]:
+    return _write("POST", document_path(collection), value, conditions)
+
+
+def _write(
+    method: str, path: str, body: Any, conditions: Conditions, kind: str = "application/json"
+) -> Call[Written]:
+    return Call(
+        method,
+        path,
+        reading.read_written,
+        conditions.params(),
+        (("Content-Type", kind), *conditions.headers()),
+        body if isinstance(body, bytes) else encode(body),
+        extra_seconds=_grace(conditions),
+    )
+
+
+def delete_document(collection: str, id: str, conditions: Conditions) -> Call[Written]:
+    return Call(
+        "DELETE",
+        document_path(collection, id),
+        reading.read_written,
+        conditions.params(),
+        conditions.headers(),
+        extra_seconds=_grace(conditions),
+    )
+
+
+def _grace(conditions: Conditions) -> float:
+    return conditions.timeout + REPLICAS_GRACE_SECONDS if conditions.replicas else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Which documents of a collection, and how."""
+
+    where: Sequence[str] = ()
+    """Conditions that must all hold, such as `age>=30` or `address.city=Oslo`: dotted path, one of
+    = != < <= > >=, a JSON scalar or text."""
+    sort: Sequence[str] = ()
+    """Dotted paths; with `-` before one the other way round."""
+    fields: Sequence[str] = ()
+    """Dotted paths to answer; empty: everything."""
+    prefix: str = ""
+    """Of the id."""
+
+    def params(self) -> tuple[tuple[str, str], ...]:
+        params = [("where", clause) for clause in self.where]
+        if self.sort:
+            params.append(("sort", ",".join(self.sort)))
+        if self.fields:
+            params.append(("fields", ",".join(self.fields)))
+        if self.prefix:
+            params.append(("prefix", self.prefix))
+        return tuple(params)
+
+
+def list_page(
+    collection: str, query: Query, limit: int | None = None, cursor: str = ""
+) -> Call[Page]:
+    params = list(query.params())
+    if limit is not None:
+        params.append(("limit", str(limit)))
+    if cursor:
+        params.append(("cursor", cursor))
+    return Call("GET", document_path(collection), reading.read_page, tuple(params))
+
+
+def list_collections() -> Call[tuple[Collection, ...]]:
+    return Call("GET", f"{PREFIX}/documents", reading.read_collections)
+
+
+def get_node() -> Call[Node]:
+    return Call("GET", f"{PREFIX}/node", reading.read_node)
+
+
+def get_peers() -> Call[tuple[Peer, ...]]:
+    return Call("GET", f"{PREFIX}/peers", reading.read_peers)
+
+
+def get_peer(id: str) -> Call[Peer]:
+    return Call("GET", f"{PREFIX}/peers/{quote(id, safe='')}", reading.read_peer)
+
+
+def get_topology() -> Call[Topology]:
+    return Call("GET", f"{PREFIX}/topology", reading.read_topology)
+
+
+def get_readiness() -> Call[Readiness]:
+    return Call("GET", f"{PREFIX}/ready", reading.read_readiness, accepted=(503,))
+
+
+def get_metrics() -> Call[str]:
+    return Call("GET", "/metrics", reading.read_text)

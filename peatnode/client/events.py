@@ -1,0 +1,98 @@
+"""What a node tells those who follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from peatnode.client.answers import Json
+from peatnode.client.fields import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class SyncEvent:
+    """A document changed, here or on a peer, and the change is on this node's disk."""
+
+    collection: str
+    doc_id: str
+    action: str
+    """created | updated | deleted"""
+    sequence: int
+    origin: str
+    """Instance of the peer it came from; `client`: a Yjs client; empty: written on this node."""
+    fingerprint: str
+    value: Json | None = None
+    """After the change, where asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerConnected:
+    peer_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDisconnected:
+    peer_id: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyChanged:
+    peer_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The node does not keep the changes after `since` up to `upto` any more: read again what you hold."""
+
+    since: int
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherEvent:
+    """One that this version does not know."""
+
+    type: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+
+
+Event: TypeAlias = SyncEvent | PeerConnected | PeerDisconnected | TopologyChanged | Gap | OtherEvent
+
+
+def event_of(content: Mapping[str, Any]) -> Event:
+    """The event that a JSON object of the feed is."""
+    fields = Fields(content)
+    match fields.text("type"):
+        case "SyncEvent":
+            return SyncEvent(
+                collection=fields.text("collection"),
+                doc_id=fields.text("doc_id"),
+                action=fields.text("action"),
+                sequence=fields.whole("sequence"),
+                origin=fields.text("origin"),
+                fingerprint=fields.text("fingerprint"),
+                value=fields.mapping_or_none("value"),
+            )
+        case "PeerConnected":
+            return PeerConnected(fields.text("peer_id"))
+        case "PeerDisconnected":
+            return PeerDisconnected(fields.text("peer_id"), fields.text("reason"))
+        case "TopologyChanged":
+            return TopologyChanged(fields.whole("peer_count"))
+        case "Gap":
+            return Gap(fields.whole("since"), fields.whole("upto"))
+        case kind:
+            return OtherEvent(kind, dict(content))
+
+
+def sequence_of(event: Event) -> int | None:
+    """Where to resume after this event; None where it says nothing about that."""
+    match event:
+        case SyncEvent():
+            return event.sequence
+        case Gap():
+            return event.upto
+        case PeerConnected() | PeerDisconnected() | TopologyChanged() | OtherEvent():
+            return None

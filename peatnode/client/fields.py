@@ -1,0 +1,66 @@
+"""Reading JSON objects of a node that may be newer or older than we are: what is missing has a default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from peatnode.client.errors import UnexpectedAnswer
+
+
+class Fields:
+    """One JSON object; a field of the wrong type raises UnexpectedAnswer."""
+
+    __slots__ = ("_content",)
+
+    def __init__(self, content: Mapping[str, Any]) -> None:
+        self._content = content
+
+    def _get(self, name: str, kinds: tuple[type, ...], kind: str) -> Any:
+        value = self._content.get(name)
+        if value is None or (
+            isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
+        ):
+            return value
+        raise UnexpectedAnswer(f"the field {name!r} of the answer is not {kind}")
+
+    def text(self, name: str, default: str = "") -> str:
+        value = self._get(name, (str,), "a text")
+        return default if value is None else str(value)
+
+    def whole(self, name: str, default: int = 0) -> int:
+        value = self._get(name, (int, float), "a number")
+        return default if value is None else int(value)
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        value = self._get(name, (int, float), "a number")
+        return default if value is None else float(value)
+
+    def number_or_none(self, name: str) -> float | None:
+        value = self._get(name, (int, float), "a number")
+        return None if value is None else float(value)
+
+    def truth(self, name: str, default: bool = False) -> bool:
+        value = self._get(name, (bool,), "true or false")
+        return default if value is None else bool(value)
+
+    def mapping(self, name: str) -> dict[str, Any]:
+        return dict(self._get(name, (dict,), "an object") or {})
+
+    def mapping_or_none(self, name: str) -> dict[str, Any] | None:
+        value = self._get(name, (dict,), "an object")
+        return None if value is None else dict(value)
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        return tuple(str(item) for item in self._get(name, (list,), "a list") or ())
+
+    def each(self, name: str) -> Iterator[Fields]:
+        """The objects of a list."""
+        for item in self._get(name, (list,), "a list") or ():
+            if not isinstance(item, dict):
+                raise UnexpectedAnswer(f"the field {name!r} of the answer holds more than objects")
+            yield Fields(item)
+
+    @property
+    def content(self) -> dict[str, Any]:
+        return dict(self._content)

@@ -1,0 +1,90 @@
+"""Following a feed over connections that break: where to resume, and when. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from random import Random
+from typing import TypedDict
+
+from peatnode.client.events import Event, SyncEvent, sequence_of
+from peatnode.client.retry import RetryPolicy
+
+
+class Transport(StrEnum):
+    """How events travel."""
+
+    SSE = "sse"
+    WEBSOCKET = "websocket"
+
+
+class FilterOptions(TypedDict, total=False):
+    """Keyword arguments of `events`: see `Filter`."""
+
+    collection: str
+    doc_id: str
+    prefix: str
+    with_value: bool
+    types: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which events to be told of."""
+
+    collection: str = ""
+    """Empty: all."""
+    doc_id: str = ""
+    prefix: str = ""
+    """Of the document id."""
+    with_value: bool = False
+    """The document after the change comes along."""
+    types: tuple[str, ...] = ()
+    """`SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`; empty: all. `Gap` always comes."""
+
+    def params(self) -> tuple[tuple[str, str], ...]:
+        params = [
+            ("collection", self.collection),
+            ("doc_id", self.doc_id),
+            ("prefix", self.prefix),
+            ("value", "true" if self.with_value else ""),
+            ("types", ",".join(self.types)),
+        ]
+        return tuple((name, value) for name, value in params if value)
+
+
+@dataclass(slots=True)
+class Following:
+    """What the follower of one feed remembers between two connections."""
+
+    filter: Filter
+    since: int | None
+    """The last change seen; None: from when the first connection opens."""
+    retry: RetryPolicy
+    generator: Random
+    losses: int = field(default=0, init=False)
+    """In a row, without an event between them."""
+
+    def params(self) -> tuple[tuple[str, str], ...]:
+        since = () if self.since is None else (("since", str(self.since)),)
+        return (*self.filter.params(), *since)
+
+    def take(self, event: Event) -> Iterable[Event]:
+        """What of it is news: after a reconnect the feed may begin with what we have seen."""
+        self.losses = 0
+        sequence = sequence_of(event)
+        if sequence is not None:
+            if self.since is not None and sequence <= self.since and isinstance(event, SyncEvent):
+                return ()
+            self.since = max(sequence, self.since or 0)
+        return (event,)
+
+    def resume_at(self, sequence: int) -> None:
+        """The node said up to where it has told everything."""
+        self.since = max(sequence, -1 if self.since is None else self.since)
+
+    def pause_after_loss(self) -> float:
+        """Seconds to wait before connecting again."""
+        self.losses += 1
+        return self.retry.backoff(self.losses, self.generator)

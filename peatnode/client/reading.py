@@ -1,0 +1,234 @@
+"""From a node's answer to values. Pure; what cannot be understood raises UnexpectedAnswer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from peatnode.client.answers import (
+    Check,
+    Collection,
+    Document,
+    ImportedLine,
+    Node,
+    NodeProblem,
+    Page,
+    Peer,
+    Readiness,
+    Replicas,
+    Topology,
+    Worker,
+    Written,
+)
+from peatnode.client.errors import Problem, ProblemAnswer, UnexpectedAnswer, error_of
+from peatnode.client.fields import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    """By names in lower case."""
+    body: bytes
+
+
+def decode_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except ValueError:
+        raise UnexpectedAnswer(
+            "the answer is not JSON; is this the address of a peatnode?"
+        ) from None
+    if not isinstance(content, dict):
+        raise UnexpectedAnswer(
+            "the answer is not a JSON object; is this the address of a peatnode?"
+        )
+    return content
+
+
+def problem_of(answer: Answer) -> ProblemAnswer:
+    """The error in an answer that is none of 2xx."""
+    try:
+        fields = Fields(decode_object(answer.body))
+        detail = fields.text("detail") or fields.text("error") or fields.text("title")
+        problem = Problem(
+            answer.status,
+            detail or f"The node answered {answer.status}.",
+            fields.text("title"),
+            fields.text("type", "about:blank"),
+            fields.text("type").rpartition(":")[2],
+            fields.text("where"),
+            fields.content,
+        )
+    except UnexpectedAnswer:  # a proxy between us and the node, say
+        problem = Problem(answer.status, f"The answer was {answer.status} without a reason.")
+    return error_of(problem)
+
+
+def etag_of(answer: Answer) -> str:
+    return answer.headers.get("etag", "").removeprefix("W/").strip('"')
+
+
+def read_text(answer: Answer) -> str:
+    return answer.body.decode()
+
+
+def read_document(answer: Answer) -> Document:
+    fields = Fields(decode_object(answer.body))
+    return Document(
+        fields.text("collection"),
+        fields.text("id"),
+        fields.mapping("document"),
+        fields.text("fingerprint") or etag_of(answer),
+        fields.number_or_none("expires_at"),
+    )
+
+
+def read_written(answer: Answer) -> Written:
+    fields = Fields(decode_object(answer.body))
+    replicas = fields.mapping_or_none("replicas")
+    return Written(
+        collection=fields.text("collection"),
+        id=fields.text("id"),
+        value=fields.mapping_or_none("document"),
+        etag=fields.text("fingerprint"),
+        was_created=fields.truth("created"),
+        was_changed=fields.truth("changed"),
+        sequence=fields.whole("sequence"),
+        expires_at=fields.number_or_none("expires_at"),
+        replicas=None if replicas is None else _replicas(Fields(replicas)),
+    )
+
+
+def _replicas(fields: Fields) -> Replicas:
+    return Replicas(
+        fields.whole("wanted"), fields.whole("have"), fields.texts("peers"), fields.text("detail")
+    )
+
+
+def read_page(answer: Answer) -> Page:
+    fields = Fields(decode_object(answer.body))
+    collection = fields.text("collection")
+    return Page(
+        collection,
+        fields.whole("total"),
+        fields.whole("sequence"),
+        tuple(listed_document(collection, item.content) for item in fields.each("documents")),
+        fields.text("next_cursor"),
+    )
+
+
+def listed_document(collection: str, content: dict[str, Any]) -> Document:
+    """One of a list: the value with its id as `_id` among its fields."""
+    id = content.pop("_id", None)
+    if not isinstance(id, str):
+        raise UnexpectedAnswer("a document of the list has no _id")
+    return Document(collection, id, content)
+
+
+def read_collections(answer: Answer) -> tuple[Collection, ...]:
+    fields = Fields(decode_object(answer.body))
+    return tuple(
+        Collection(item.text("name") or item.text("collection"), item.whole("count"))
+        for item in fields.each("collections")
+    )
+
+
+def read_node(answer: Answer) -> Node:
+    fields = Fields(decode_object(answer.body))
+    return Node(
+        node_id=fields.text("node_id"),
+        uptime_secs=fields.number("uptime_secs"),
+        version=fields.text("version"),
+        device_id=fields.text("device_id"),
+        endpoint_id=fields.text("endpoint_id"),
+        cluster=fields.text("cluster"),
+        instance=fields.text("instance"),
+        workers=tuple(_worker(item) for item in fields.each("workers")),
+        problems=tuple(_problem(item) for item in fields.each("problems")),
+        content=fields.content,
+    )
+
+
+def _worker(fields: Fields) -> Worker:
+    return Worker(
+        name=fields.text("name"),
+        state=fields.text("state"),
+        pid=fields.whole("pid"),
+        restarts=fields.whole("restarts"),
+        recycles=fields.whole("recycles"),
+        memory_bytes=fields.whole("memory_bytes"),
+        uptime_secs=fields.number("uptime_secs"),
+        stall_secs=fields.number("stall_secs"),
+        last_exit=fields.text("last_exit"),
+    )
+
+
+def _problem(fields: Fields) -> NodeProblem:
+    return NodeProblem(
+        worker=fields.text("worker"),
+        name=fields.text("name"),
+        message=fields.text("message"),
+        advice=fields.text("advice"),
+        blocks_readiness=fields.truth("blocks_readiness"),
+        since=fields.number("since"),
+    )
+
+
+def read_peers(answer: Answer) -> tuple[Peer, ...]:
+    fields = Fields(decode_object(answer.body))
+    return tuple(_peer(item) for item in fields.each("peers"))
+
+
+def read_peer(answer: Answer) -> Peer:
+    return _peer(Fields(decode_object(answer.body)))
+
+
+def _peer(fields: Fields) -> Peer:
+    behind = fields.number_or_none("behind_documents")
+    return Peer(
+        id=fields.text("id"),
+        is_connected=fields.truth("connected"),
+        state=fields.text("state"),
+        rtt_ms=fields.number_or_none("rtt_ms"),
+        is_in_sync=fields.truth("in_sync"),
+        behind_documents=None if behind is None or behind < 0 else int(behind),
+        out_of_sync_since=fields.number_or_none("out_of_sync_since"),
+        reason=fields.text("reason"),
+        is_twin=fields.truth("twin"),
+        content=fields.content,
+    )
+
+
+def read_topology(answer: Answer) -> Topology:
+    fields = Fields(decode_object(answer.body))
+    return Topology(
+        fields.whole("peer_count"),
+        fields.text("role"),
+        fields.whole("hierarchy_level"),
+        fields.content,
+    )
+
+
+def read_readiness(answer: Answer) -> Readiness:
+    fields = Fields(decode_object(answer.body))
+    if "ready" not in fields.content:
+        raise problem_of(answer)
+    checks = (
+        Check(item.text("name"), item.truth("ready"), item.text("message"))
+        for item in fields.each("checks")
+    )
+    return Readiness(fields.truth("ready"), fields.text("node_id"), tuple(checks))
+
+
+def imported_line(content: dict[str, Any], first_line: int) -> ImportedLine:
+    """One answer of a bulk import whose first line is number `first_line` of the whole."""
+    fields = Fields(content)
+    return ImportedLine(
+        fields.whole("line") + first_line - 1,
+        fields.text("id") or fields.text("_id"),
+        fields.whole("status"),
+        fields.text("detail") or fields.text("error"),
+    )

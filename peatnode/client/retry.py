@@ -1,0 +1,54 @@
+"""When to ask again, and after how long. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
+
+NOTHING_CHANGED = frozenset({"unavailable", "busy"})
+"""Reasons of a refusal (`code` of the problem) after which a write is safe to repeat."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often and how fast a call is repeated where that is safe."""
+
+    attempts: int = 4
+    """Altogether; 1 never repeats."""
+    first_seconds: float = 0.1
+    longest_seconds: float = 5.0
+
+    def pause(
+        self,
+        error: Unreachable | UnknownOutcome | Unavailable,
+        attempt: int,
+        is_read: bool,
+        retry_after: float | None,
+        generator: Random,
+    ) -> float | None:
+        """Seconds to wait before attempt `attempt` + 1; None: give the error to the caller."""
+        if attempt >= self.attempts or not _is_safe(error, is_read):
+            return None
+        if retry_after is not None:
+            return min(retry_after, self.longest_seconds)
+        return self.backoff(attempt, generator)
+
+    def backoff(self, attempt: int, generator: Random) -> float:
+        """Doubles, with full jitter so that many clients do not come back at once."""
+        ceiling = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 20))
+        return ceiling * generator.uniform(0.5, 1.0)
+
+
+def _is_safe(error: Unreachable | UnknownOutcome | Unavailable, is_read: bool) -> bool:
+    """A write is repeated only when it is certain that nothing was changed."""
+    match error:
+        case Unreachable():
+            return True
+        case UnknownOutcome():
+            return is_read
+        case Unavailable():
+            if is_read:
+                return error.problem.status in (429, 502, 503, 504)
+            return error.problem.status == 429 or error.problem.code in NOTHING_CHANGED

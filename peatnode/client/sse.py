@@ -1,0 +1,53 @@
+"""Server-sent events (WHATWG HTML, 9.2.6), without I/O: bytes in, events out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from peatnode.client.errors import UnexpectedAnswer
+
+MAX_LINE_BYTES = 64 * 1024 * 1024
+"""A longer line cannot be an event of a node: its documents are smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentEvent:
+    id: str
+    data: str
+
+
+class EventStream:
+    """Feeds on the chunks of a response body in any cut."""
+
+    def __init__(self) -> None:
+        self._rest = bytearray()
+        self._scanned = 0
+        self._data: list[str] = []
+        self._id = ""
+
+    def receive_data(self, chunk: bytes) -> Iterator[SentEvent]:
+        """The events that are complete with this chunk. Raises UnexpectedAnswer for an endless line."""
+        self._rest += chunk
+        while (end := self._rest.find(b"\n", self._scanned)) >= 0:
+            line = bytes(self._rest[:end]).rstrip(b"\r").decode("utf-8", "replace")
+            del self._rest[: end + 1]
+            self._scanned = 0
+            event = self._take_line(line)
+            if event is not None:
+                yield event
+        self._scanned = len(self._rest)
+        if self._scanned > MAX_LINE_BYTES:
+            raise UnexpectedAnswer("a line of the event stream does not end")
+
+    def _take_line(self, line: str) -> SentEvent | None:
+        if not line:
+            data, self._data = self._data, []
+            return SentEvent(self._id, "\n".join(data)) if data else None
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if name == "data":
+            self._data.append(value)
+        elif name == "id" and "\0" not in value:
+            self._id = value
+        return None

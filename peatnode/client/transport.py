@@ -1,0 +1,102 @@
+"""What both clients share of httpx and websockets: addresses, tokens, and translating their errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+
+from peatnode import __version__
+from peatnode.client.calls import PREFIX
+from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
+from peatnode.client.reading import Answer, problem_of
+from peatnode.client.retry import RetryPolicy
+
+MAX_EVENT_BYTES = 64 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How to reach a node."""
+
+    url: str = "http://127.0.0.1:8081"
+    token: str = field(default="", repr=False)
+    timeout: float = 30.0
+    """Seconds for one answer."""
+    retry: RetryPolicy = field(default_factory=RetryPolicy)
+
+    def __post_init__(self) -> None:
+        try:
+            parts = urlsplit(self.url)
+            is_fit = parts.scheme in ("http", "https") and bool(parts.hostname)
+            parts.port  # noqa: B018  # raises for a port that is none
+        except ValueError:
+            is_fit = False
+        if not is_fit:
+            raise ValueError(f"{self.url!r} is not an address like http://127.0.0.1:8081")
+
+    @property
+    def base(self) -> str:
+        return self.url.rstrip("/")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        headers = {"User-Agent": f"peatnode-client/{__version__}"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        return headers
+
+    def websocket_url(self, path: str, params: tuple[tuple[str, str], ...]) -> str:
+        query = f"?{urlencode(params)}" if params else ""
+        return "ws" + self.base.removeprefix("http") + PREFIX + path + query
+
+    def timeouts(self, extra_seconds: float = 0.0) -> httpx.Timeout:
+        return httpx.Timeout(self.timeout + extra_seconds, connect=min(self.timeout, 10.0))
+
+    def stream_timeouts(self) -> httpx.Timeout:
+        """Events may be far apart, but the node sends something at least every 15 s."""
+        return httpx.Timeout(self.timeout, read=max(self.timeout, 60.0))
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """httpx's errors as ours."""
+    try:
+        yield
+    except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+        raise Unreachable(f"nobody answers at {url}: {error or 'timed out'}") from error
+    except httpx.TimeoutException as error:
+        raise UnknownOutcome(f"{url} did not answer in time") from error
+    except httpx.TransportError as error:
+        raise UnknownOutcome(f"the connection to {url} was lost: {error or 'closed'}") from error
+    except (httpx.InvalidURL, httpx.DecodingError, httpx.TooManyRedirects) as error:
+        raise UnexpectedAnswer(f"{url}: {error}") from error
+
+
+def answer_of(response: httpx.Response) -> Answer:
+    """After the body was read."""
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Answer(response.status_code, headers, response.content)
+
+
+def check(answer: Answer, accepted: tuple[int, ...] = ()) -> Answer:
+    """Raises the ProblemAnswer in it, unless it is 2xx or one of `accepted`."""
+    if 200 <= answer.status < 300 or answer.status in accepted:
+        return answer
+    if 300 <= answer.status < 400:
+        raise UnexpectedAnswer(
+            f"the answer is a redirect ({answer.status}): give the final address"
+        )
+    error = problem_of(answer)
+    if isinstance(error, Unavailable) and error.problem.code == "unknown-outcome":
+        raise UnknownOutcome(error.problem.detail) from error
+    raise error
+
+
+def retry_after(answer: Answer | None) -> float | None:
+    """Seconds that the node asks to wait (RFC 9110, 10.2.3); dates are left to the backoff."""
+    text = answer.headers.get("retry-after", "") if answer is not None else ""
+    return float(text) if text.isdigit() else None
