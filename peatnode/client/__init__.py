@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from peatnode.client.answers import (
     Check,
     Collection,
+    Deleted,
     Document,
     ImportedLine,
     Json,
@@ -25,6 +26,7 @@ from peatnode.client.answers import (
 )
 from peatnode.client.errors import (
     ClientError,
+    Conflict,
     Forbidden,
     InvalidRequest,
     NotFound,
@@ -39,6 +41,9 @@ from peatnode.client.errors import (
     Unreachable,
 )
 from peatnode.client.events import (
+    Current,
+    CurrentDocument,
+    Dropped,
     Event,
     Gap,
     OtherEvent,
@@ -60,7 +65,12 @@ __all__ = [
     "Client",
     "ClientError",
     "Collection",
+    "Conflict",
+    "Current",
+    "CurrentDocument",
+    "Deleted",
     "Document",
+    "Dropped",
     "Event",
     "Forbidden",
     "Gap",

@@ -22,6 +22,14 @@ class Document:
 
 
 @dataclass(frozen=True, slots=True)
+class Deleted:
+    """In an export: this document, told before, was deleted while the export ran."""
+
+    collection: str
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Replicas:
     """How far a write had come when the answer was given."""
 

@@ -13,6 +13,7 @@ import httpx
 from peatnode.client import bulk, calls
 from peatnode.client.answers import (
     Collection,
+    Deleted,
     Document,
     ImportedLine,
     Json,
@@ -23,7 +24,7 @@ from peatnode.client.answers import (
     Topology,
     Written,
 )
-from peatnode.client.asynchronous_feed import follow
+from peatnode.client.asynchronous_feed import follow, watch
 from peatnode.client.calls import Call, Conditions, Query, QueryOptions, WriteOptions
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 from peatnode.client.events import Event
@@ -143,8 +144,11 @@ class AsyncClient:
             for line in await self._run(bulk.import_chunk(collection, chunk)):
                 yield line
 
-    async def export_documents(self, collection: str) -> AsyncIterator[Document]:
-        """The whole collection as of one moment."""
+    async def export_documents(self, collection: str) -> AsyncIterator[Document | Deleted]:
+        """The whole collection as of one moment, once all is read.
+
+        What changed meanwhile comes again at the end: the last word on an id counts.
+        """
         path = calls.document_path(collection)
         with translated(self._settings.base):
             async with self._http.stream("GET", path, params={"format": "ndjson"}) as response:
@@ -187,10 +191,17 @@ class AsyncClient:
     ) -> AsyncIterator[Event]:
         """What happens, from now or after change `since`, over connections that may break: it resumes by itself.
 
-        Ends only by `ProblemAnswer` (a wrong token, say). Where the node does not keep what was missed, a `Gap` comes.
+        Raises ClientError where it cannot begin, later only for a refusal (`ProblemAnswer`).
+        Where the node does not keep what was missed, a `Gap` comes.
         """
         following = Following(Filter(**filter), since, self._settings.retry, self._random)
         return follow(self._http, self._settings, following, transport)
+
+    def watch(self, collection: str, prefix: str = "") -> AsyncIterator[Event]:
+        """Each document as `CurrentDocument`, then one `Current`, then what changes, as of `events` with values."""
+        filter = Filter(collection=collection, prefix=prefix, with_value=True)
+        following = Following(filter, None, self._settings.retry, self._random)
+        return watch(self._http, self._settings, following, collection)
 
     # --- carrying a call out
 

@@ -8,13 +8,20 @@ from collections.abc import AsyncIterator
 import httpx
 
 from peatnode.client.bulk import decode_line
-from peatnode.client.calls import PREFIX
+from peatnode.client.calls import PREFIX, document_path
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, event_of
 from peatnode.client.following import Following, Transport
 from peatnode.client.reading import Answer
 from peatnode.client.sse import EventStream
-from peatnode.client.transport import MAX_EVENT_BYTES, Settings, answer_of, check, translated
+from peatnode.client.transport import (
+    MAX_EVENT_BYTES,
+    Settings,
+    answer_of,
+    check,
+    position_of,
+    translated,
+)
 
 
 async def follow(
@@ -30,8 +37,46 @@ async def follow(
                     async for event in _websocket_events(settings, following):
                         yield event
         except (Unreachable, UnknownOutcome, Unavailable):
-            pass  # the node restarts, or the network does: it resumes below
+            if not following.has_opened:
+                raise
+            # The node restarts, or the network does: it resumes.
         await asyncio.sleep(following.pause_after_loss())
+
+
+async def watch(
+    http: httpx.AsyncClient, settings: Settings, following: Following, collection: str
+) -> AsyncIterator[Event]:
+    """What there is, then what changes. Broken before all was told, it begins anew."""
+    while following.since is None:
+        try:
+            async for event in _current_documents(http, settings, following, collection):
+                yield event
+        except (Unreachable, UnknownOutcome, Unavailable):
+            if not following.has_opened:
+                raise
+        await asyncio.sleep(following.pause_after_loss())
+    async for event in follow(http, settings, following, Transport.SSE):
+        yield event
+
+
+async def _current_documents(
+    http: httpx.AsyncClient, settings: Settings, following: Following, collection: str
+) -> AsyncIterator[Event]:
+    with translated(settings.base):
+        async with http.stream(
+            "GET",
+            document_path(collection),
+            params=(("watch", "true"), ("prefix", following.filter.prefix)),
+            timeout=settings.stream_timeouts(),
+        ) as response:
+            if response.status_code != 200:
+                await response.aread()
+                check(answer_of(response))
+            following.has_opened = True
+            async for line in response.aiter_lines():
+                if line:
+                    for event in following.take(event_of(decode_line(line))):
+                        yield event
 
 
 async def _sent_events(
@@ -49,6 +94,7 @@ async def _sent_events(
                 await response.aread()
                 check(answer_of(response))
                 raise UnexpectedAnswer(f"the feed answered {response.status_code}")
+            following.opened_at(position_of(response.headers))
             stream = EventStream()
             async for chunk in response.aiter_bytes():
                 for sent in stream.receive_data(chunk):
@@ -68,6 +114,8 @@ async def _websocket_events(settings: Settings, following: Following) -> AsyncIt
             open_timeout=settings.timeout,
             max_size=MAX_EVENT_BYTES,
         ) as socket:
+            if socket.response is not None:
+                following.opened_at(position_of(socket.response.headers))
             async for message in socket:
                 for event in following.take(event_of(decode_line(message))):
                     yield event

@@ -8,13 +8,20 @@ from collections.abc import Iterator
 import httpx
 
 from peatnode.client.bulk import decode_line
-from peatnode.client.calls import PREFIX
+from peatnode.client.calls import PREFIX, document_path
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, event_of
 from peatnode.client.following import Following, Transport
 from peatnode.client.reading import Answer
 from peatnode.client.sse import EventStream
-from peatnode.client.transport import MAX_EVENT_BYTES, Settings, answer_of, check, translated
+from peatnode.client.transport import (
+    MAX_EVENT_BYTES,
+    Settings,
+    answer_of,
+    check,
+    position_of,
+    translated,
+)
 
 
 def follow(
@@ -28,8 +35,45 @@ def follow(
                 case Transport.WEBSOCKET:
                     yield from _websocket_events(settings, following)
         except (Unreachable, UnknownOutcome, Unavailable):
-            pass  # the node restarts, or the network does: it resumes below
+            if not following.has_opened:
+                raise
+            # The node restarts, or the network does: it resumes.
         time.sleep(following.pause_after_loss())
+
+
+def watch(
+    http: httpx.Client, settings: Settings, following: Following, collection: str
+) -> Iterator[Event]:
+    """What there is, then what changes. Broken before all was told, it begins anew."""
+    while following.since is None:
+        try:
+            yield from _current_documents(http, settings, following, collection)
+        except (Unreachable, UnknownOutcome, Unavailable):
+            if not following.has_opened:
+                raise
+        time.sleep(following.pause_after_loss())
+    yield from follow(http, settings, following, Transport.SSE)
+
+
+def _current_documents(
+    http: httpx.Client, settings: Settings, following: Following, collection: str
+) -> Iterator[Event]:
+    with (
+        translated(settings.base),
+        http.stream(
+            "GET",
+            document_path(collection),
+            params=(("watch", "true"), ("prefix", following.filter.prefix)),
+            timeout=settings.stream_timeouts(),
+        ) as response,
+    ):
+        if response.status_code != 200:
+            response.read()
+            check(answer_of(response))
+        following.has_opened = True
+        for line in response.iter_lines():
+            if line:
+                yield from following.take(event_of(decode_line(line)))
 
 
 def _sent_events(http: httpx.Client, settings: Settings, following: Following) -> Iterator[Event]:
@@ -47,6 +91,7 @@ def _sent_events(http: httpx.Client, settings: Settings, following: Following) -
             response.read()
             check(answer_of(response))
             raise UnexpectedAnswer(f"the feed answered {response.status_code}")
+        following.opened_at(position_of(response.headers))
         stream = EventStream()
         for chunk in response.iter_bytes():
             for sent in stream.receive_data(chunk):
@@ -65,6 +110,8 @@ def _websocket_events(settings: Settings, following: Following) -> Iterator[Even
             open_timeout=settings.timeout,
             max_size=MAX_EVENT_BYTES,
         ) as socket:
+            if socket.response is not None:
+                following.opened_at(position_of(socket.response.headers))
             for message in socket:
                 yield from following.take(event_of(decode_line(message)))
     except InvalidStatus as error:

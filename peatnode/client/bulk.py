@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peatnode.client.answers import Document, ImportedLine
+from peatnode.client.answers import Deleted, Document, ImportedLine
 from peatnode.client.calls import Call, document_path, encode
 from peatnode.client.errors import UnexpectedAnswer
 from peatnode.client.reading import Answer, imported_line, listed_document
@@ -59,8 +59,12 @@ def import_chunk(collection: str, chunk: Chunk) -> Call[tuple[ImportedLine, ...]
     )
 
 
-def exported_document(collection: str, line: str) -> Document:
-    return listed_document(collection, decode_line(line))
+def exported_document(collection: str, line: str) -> Document | Deleted:
+    content = decode_line(line)
+    document = listed_document(collection, content)
+    if content == {"_deleted": True}:
+        return Deleted(collection, document.id)
+    return document
 
 
 def decode_line(line: bytes | str) -> dict[str, Any]:

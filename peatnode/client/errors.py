@@ -5,10 +5,11 @@ ClientError
 ├── UnknownOutcome        sent, but the answer was lost: a change may or may not have been made
 ├── UnexpectedAnswer      what answered is no peatnode, or one of a version that we do not understand
 └── ProblemAnswer         the node refused and said why (`problem`)
-    ├── InvalidRequest        400, 409, 415, 422, …
+    ├── InvalidRequest        400, 415, 422, …
     ├── Unauthorized          401
     ├── Forbidden             403
     ├── NotFound              404, 410
+    ├── Conflict              409
     ├── PreconditionFailed    412, 428
     ├── TooLarge              413, 414, 431
     └── Unavailable           429, 5xx
@@ -33,7 +34,7 @@ class Problem:
     title: str = ""
     type: str = "about:blank"
     code: str = ""
-    """Short name of the reason, stable."""
+    """Short name of the reason, stable: the last part of `type`."""
     where: str = ""
     """The field, JSON Pointer or parameter that is wrong."""
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -80,6 +81,10 @@ class NotFound(ProblemAnswer):
     """There is none, or it was deleted."""
 
 
+class Conflict(ProblemAnswer):
+    """There is one of that name already, or the document was set aside."""
+
+
 class PreconditionFailed(ProblemAnswer):
     """If-Match or If-None-Match did not hold."""
 
@@ -96,6 +101,7 @@ _BY_STATUS: Mapping[int, type[ProblemAnswer]] = {
     401: Unauthorized,
     403: Forbidden,
     404: NotFound,
+    409: Conflict,
     410: NotFound,
     412: PreconditionFailed,
     413: TooLarge,

@@ -23,7 +23,7 @@ class SyncEvent:
     """Instance of the peer it came from; `client`: a Yjs client; empty: written on this node."""
     fingerprint: str
     value: Json | None = None
-    """After the change, where asked for."""
+    """After the change, where asked for and not deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,36 @@ class TopologyChanged:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The node does not keep the changes after `since` up to `upto` any more: read again what you hold."""
+    """The changes after `since` up to `upto` cannot be told any more: read again what you hold. `upto` is the lower one
+    where `since` was another node's, or of a store that lost its tail."""
 
     since: int
     upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The node ends the stream (we were too slow, or it stops). A client goes on after `resume` by itself."""
+
+    reason: str
+    resume: int
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentDocument:
+    """Of `watch`: a document that was there at the beginning."""
+
+    collection: str
+    doc_id: str
+    fingerprint: str
+    value: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """Of `watch`: all that were there have been told; changes after `sequence` follow."""
+
+    sequence: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +84,17 @@ class OtherEvent:
     content: Mapping[str, Any] = field(default_factory=dict)
 
 
-Event: TypeAlias = SyncEvent | PeerConnected | PeerDisconnected | TopologyChanged | Gap | OtherEvent
+Event: TypeAlias = (
+    SyncEvent
+    | PeerConnected
+    | PeerDisconnected
+    | TopologyChanged
+    | Gap
+    | Dropped
+    | CurrentDocument
+    | Current
+    | OtherEvent
+)
 
 
 def event_of(content: Mapping[str, Any]) -> Event:
@@ -73,7 +109,7 @@ def event_of(content: Mapping[str, Any]) -> Event:
                 sequence=fields.whole("sequence"),
                 origin=fields.text("origin"),
                 fingerprint=fields.text("fingerprint"),
-                value=fields.mapping_or_none("value"),
+                value=fields.mapping_or_none("document"),
             )
         case "PeerConnected":
             return PeerConnected(fields.text("peer_id"))
@@ -83,16 +119,16 @@ def event_of(content: Mapping[str, Any]) -> Event:
             return TopologyChanged(fields.whole("peer_count"))
         case "Gap":
             return Gap(fields.whole("since"), fields.whole("upto"))
+        case "Dropped":
+            return Dropped(fields.text("reason"), fields.whole("resume", -1))
+        case "Document":
+            return CurrentDocument(
+                fields.text("collection"),
+                fields.text("doc_id"),
+                fields.text("fingerprint"),
+                fields.mapping("document"),
+            )
+        case "Current":
+            return Current(fields.whole("sequence"))
         case kind:
             return OtherEvent(kind, dict(content))
-
-
-def sequence_of(event: Event) -> int | None:
-    """Where to resume after this event; None where it says nothing about that."""
-    match event:
-        case SyncEvent():
-            return event.sequence
-        case Gap():
-            return event.upto
-        case PeerConnected() | PeerDisconnected() | TopologyChanged() | OtherEvent():
-            return None

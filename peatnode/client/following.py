@@ -8,7 +8,7 @@ from enum import StrEnum
 from random import Random
 from typing import TypedDict
 
-from peatnode.client.events import Event, SyncEvent, sequence_of
+from peatnode.client.events import Current, Dropped, Event, Gap, SyncEvent
 from peatnode.client.retry import RetryPolicy
 
 
@@ -41,12 +41,13 @@ class Filter:
     with_value: bool = False
     """The document after the change comes along."""
     types: tuple[str, ...] = ()
-    """`SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`; empty: all. `Gap` always comes."""
+    """Of `SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`; empty: all, or where documents were named
+    only `SyncEvent`. `Gap` comes with `SyncEvent`."""
 
     def params(self) -> tuple[tuple[str, str], ...]:
         params = [
             ("collection", self.collection),
-            ("doc_id", self.doc_id),
+            ("document", self.doc_id),
             ("prefix", self.prefix),
             ("value", "true" if self.with_value else ""),
             ("types", ",".join(self.types)),
@@ -63,6 +64,8 @@ class Following:
     """The last change seen; None: from when the first connection opens."""
     retry: RetryPolicy
     generator: Random
+    has_opened: bool = field(default=False, init=False)
+    """Whether a connection ever stood: before that, failing is an error and no interruption."""
     losses: int = field(default=0, init=False)
     """In a row, without an event between them."""
 
@@ -73,16 +76,25 @@ class Following:
     def take(self, event: Event) -> Iterable[Event]:
         """What of it is news: after a reconnect the feed may begin with what we have seen."""
         self.losses = 0
-        sequence = sequence_of(event)
-        if sequence is not None:
-            if self.since is not None and sequence <= self.since and isinstance(event, SyncEvent):
+        match event:
+            case SyncEvent(sequence=sequence):
+                if self.since is not None and sequence <= self.since:
+                    return ()
+                self.since = sequence
+            case Gap(upto=sequence) | Current(sequence=sequence):
+                self.since = sequence
+            case Dropped(resume=sequence):
+                self.opened_at(sequence)
                 return ()
-            self.since = max(sequence, self.since or 0)
+            case _:
+                pass
         return (event,)
 
-    def resume_at(self, sequence: int) -> None:
-        """The node said up to where it has told everything."""
-        self.since = max(sequence, -1 if self.since is None else self.since)
+    def opened_at(self, sequence: int) -> None:
+        """The node tells from here on: what comes after must not be missed."""
+        self.has_opened = True
+        if self.since is None and sequence >= 0:
+            self.since = sequence
 
     def pause_after_loss(self) -> float:
         """Seconds to wait before connecting again."""

@@ -7,7 +7,7 @@ from random import Random
 
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 
-NOTHING_CHANGED = frozenset({"unavailable", "busy"})
+NOTHING_CHANGED = frozenset({"unavailable", "busy", "stopping"})
 """Reasons of a refusal (`code` of the problem) after which a write is safe to repeat."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
@@ -94,6 +94,12 @@ def check(answer: Answer, accepted: tuple[int, ...] = ()) -> Answer:
     if isinstance(error, Unavailable) and error.problem.code == "unknown-outcome":
         raise UnknownOutcome(error.problem.detail) from error
     raise error
+
+
+def position_of(headers: Mapping[str, str]) -> int:
+    """Where a stream of events begins (`Peat-Sequence`); negative: the node did not say."""
+    text = headers.get("peat-sequence", "")
+    return int(text) if text.isdigit() else -1
 
 
 def retry_after(answer: Answer | None) -> float | None:
