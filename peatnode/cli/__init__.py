@@ -1,2 +1,9 @@
+"""The `peatnode` command. `commands.py` is the table of what it can do; each command is a module of its own."""
+
+from __future__ import annotations
+
+
 def main() -> None:
-    raise SystemExit(0)
+    from peatnode.cli.commands import run_cli
+
+    run_cli()

@@ -1,0 +1,73 @@
+"""The table of commands. A command's module is imported when it is run: `peatnode version` waits for none of them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Mapping
+
+import click
+
+from peatnode.cli.exits import Exit
+
+COMMANDS: Mapping[str, tuple[str, str]] = {
+    "run": ("run:run", "Run a node, set up by environment and flags."),
+    "dev": ("dev:dev", "Run a node on this machine without any setting up."),
+    "mesh": ("mesh:mesh", "Run several nodes on this machine that find each other."),
+    "status": ("status:status", "Say how the node is, its workers and its peers."),
+    "peers": ("peers:peers", "List the node's peers."),
+    "doc": ("doc:doc", "Read, write and follow documents."),
+    "export": ("export:export", "Write a collection to a file, one JSON document a line."),
+    "import": ("import_:import_", "Read documents from a file, one JSON document a line."),
+    "secret": ("keys:secret", "Make a formation secret."),
+    "identity": ("keys:identity", "Say who a node will be, before it runs."),
+    "config": ("settings:config", "Say what is set, and where."),
+    "version": ("version:version", "Say which version this is."),
+    "completion": ("completion:completion", "Print the shell's completion script."),
+}
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and one sentence; imports one when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(f"peatnode.cli.{module}"), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Documentation: docs/cli.md. Secrets come from files, the environment or standard input, never from flags.",
+)
+def cli() -> None:
+    """peatnode: the same documents, writable, on every node."""
+
+
+def run_cli() -> None:
+    try:
+        status = cli.main(prog_name="peatnode", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(Exit.INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read us has read enough (`| head`); Python would complain once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.OK)
+    sys.exit(status if isinstance(status, int) else 0)

@@ -1,0 +1,117 @@
+"""Errors as one sentence on stderr, with what to do, and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+from peatnode.cli.exits import Exit
+from peatnode.errors import (
+    AskFailed,
+    AskTimedOut,
+    BadConfiguration,
+    ContractMismatch,
+    LinkLost,
+    PeatnodeError,
+)
+
+BY_FAILURE = {
+    "not_found": Exit.NOT_FOUND,
+    "precondition": Exit.PRECONDITION,
+    "unknown_outcome": Exit.UNKNOWN_OUTCOME,
+}
+
+
+class Complaint(click.ClickException):
+    """Ends the command with a sentence and a status."""
+
+    def __init__(self, message: str, status: Exit = Exit.FAILED, advice: str = "") -> None:
+        super().__init__(message)
+        self.exit_code = int(status)  # type: ignore[misc]  # click calls it a class variable
+        self.advice = advice
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        file = file or sys.stderr
+        click.echo(f"peatnode: {self.message}", file=file)
+        if self.advice:
+            click.echo(f"  {self.advice}", file=file)
+
+
+@contextmanager
+def complaining(where: str = "") -> Iterator[None]:
+    """Every error of ours as a Complaint. `where`: what was being asked."""
+    try:
+        yield
+    except PeatnodeError as error:
+        raise complaint_of(error, where) from error
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise Complaint(what) from error
+
+
+def complaint_of(error: PeatnodeError, where: str = "") -> Complaint:
+    match error:
+        case BadConfiguration():
+            return Complaint(str(error), Exit.CONFIGURATION)
+        case AskFailed():
+            at = f" ({error.where})" if error.where else ""
+            return Complaint(error.message + at, BY_FAILURE.get(error.code, Exit.FAILED))
+        case AskTimedOut():
+            return Complaint(
+                str(error),
+                Exit.UNKNOWN_OUTCOME,
+                "Ask again; `peatnode status` says whether a worker is down.",
+            )
+        case LinkLost():
+            return Complaint(
+                f"{where or 'the node'} does not answer: {error}",
+                Exit.UNREACHABLE,
+                "`peatnode status` says what runs; `peatnode dev` starts a node here.",
+            )
+        case ContractMismatch():
+            return Complaint(
+                f"the node is of another version than this command: {error}",
+                Exit.FAILED,
+                "Use the `peatnode` that the node was started with, or restart the node.",
+            )
+        case _:
+            return _complaint_of_client(error)
+
+
+def _complaint_of_client(error: PeatnodeError) -> Complaint:
+    from peatnode.client import errors
+
+    match error:
+        case errors.Unreachable():
+            return Complaint(
+                str(error), Exit.UNREACHABLE, "Is the node up, and --url (or PEAT_URL) right?"
+            )
+        case errors.UnknownOutcome():
+            return Complaint(
+                str(error),
+                Exit.UNKNOWN_OUTCOME,
+                "Look at the document before writing it again.",
+            )
+        case errors.Unauthorized():
+            return Complaint(
+                str(error),
+                Exit.UNAUTHORIZED,
+                "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE to the file that holds the token.",
+            )
+        case errors.Forbidden():
+            return Complaint(str(error), Exit.UNAUTHORIZED)
+        case errors.NotFound():
+            return Complaint(str(error), Exit.NOT_FOUND)
+        case errors.PreconditionFailed():
+            return Complaint(str(error), Exit.PRECONDITION)
+        case errors.ProblemAnswer():
+            at = f" ({error.problem.where})" if error.problem.where else ""
+            return Complaint(str(error) + at)
+        case _:
+            return Complaint(str(error))

@@ -1,0 +1,115 @@
+"""A report on a node elsewhere, asked of its API."""
+
+from __future__ import annotations
+
+import time
+
+from peatnode.cli.nearby import Afar
+from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, SourceFacts, StoreFacts
+from peatnode.client.answers import Node, NodeProblem, Peer, Readiness
+from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
+from peatnode.client.fields import Fields
+from peatnode.client.retry import RetryPolicy
+
+ANSWER_SECONDS = 5.0
+
+
+def inspect_afar(target: Afar) -> Report:
+    """Raises ClientError where the node refuses us (a wrong token); one that is not there makes an empty report."""
+    from peatnode.client.blocking import Client
+
+    now = time.time()
+    with Client(target.url, target.token, ANSWER_SECONDS, RetryPolicy(attempts=1)) as client:
+        try:
+            node = client.node()
+            readiness = client.readiness()
+            peers = client.peers()
+        except (Unreachable, UnknownOutcome, Unavailable, UnexpectedAnswer) as error:
+            return Report(now, silent=(Silent(target.url, str(error)),))
+    return report_of(node, readiness, peers, now)
+
+
+def report_of(node: Node, readiness: Readiness, peers: tuple[Peer, ...], now: float) -> Report:
+    content = Fields(node.content)
+    store = content.mapping_or_none("store")
+    raised = {problem.message for problem in node.problems}
+    failed = tuple(
+        NodeProblem("", check.name, check.message or f"{check.name} is not ready", "", True, 0.0)
+        for check in readiness.checks
+        if not check.is_ready and check.message not in raised
+    )
+    has_sources = "discovery_sources" in node.content
+    return Report(
+        taken_at=now,
+        node=_node(node, content),
+        workers=node.workers or None,
+        peers=tuple(peer_facts(peer) for peer in peers),
+        store=None if store is None else _store(Fields(store)),
+        sources=tuple(_source(item) for item in content.each("discovery_sources"))
+        if has_sources
+        else None,
+        problems=node.problems + failed,
+    )
+
+
+def _node(node: Node, content: Fields) -> NodeFacts:
+    return NodeFacts(
+        node_id=node.node_id,
+        cluster=node.cluster,
+        instance=node.instance,
+        device_id=node.device_id,
+        endpoint_id=node.endpoint_id,
+        version=node.version,
+        pid=content.whole("pid"),
+        uptime_secs=node.uptime_secs,
+        data_dir=content.text("data_dir"),
+        api=content.text("broker_address"),
+        quic_port=content.whole("quic_port"),
+        discovery=content.texts("discovery"),
+        is_stopping=content.truth("stopping"),
+        supervisor_memory_bytes=content.whole("supervisor_memory_bytes"),
+    )
+
+
+def peer_facts(peer: Peer) -> PeerFacts:
+    content = Fields(peer.content)
+    return PeerFacts(
+        id=peer.id,
+        state=peer.state,
+        is_connected=peer.is_connected,
+        is_in_sync=peer.is_in_sync,
+        behind_documents=peer.behind_documents,
+        out_of_sync_since=peer.out_of_sync_since or None,
+        rtt_ms=None if peer.rtt_ms is None or peer.rtt_ms < 0 else peer.rtt_ms,
+        reason=peer.reason,
+        is_twin=peer.is_twin,
+        version=content.text("version"),
+        addresses=content.texts("addresses"),
+        sources=content.texts("sources"),
+        neighbours=content.texts("neighbours"),
+        connected_since=content.number_or_none("connected_since") or None,
+    )
+
+
+def _store(fields: Fields) -> StoreFacts:
+    return StoreFacts(
+        documents=fields.whole("documents"),
+        tombstones=fields.whole("tombstones"),
+        sequence=fields.whole("sequence"),
+        root=fields.text("root"),
+        disk_bytes=fields.whole("disk_bytes"),
+        disk_free_bytes=fields.whole("disk_free_bytes"),
+        is_writable=fields.truth("writable", True),
+        problem=fields.text("problem"),
+        quarantined=fields.texts("quarantined"),
+    )
+
+
+def _source(fields: Fields) -> SourceFacts:
+    return SourceFacts(
+        fields.text("name"),
+        fields.text("state"),
+        fields.text("message"),
+        fields.whole("peers"),
+        fields.number("age_secs"),
+    )

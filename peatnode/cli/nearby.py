@@ -1,0 +1,128 @@
+"""Which node is meant: one on this machine, by its run directory, or one far away, by its URL."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import wraps
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from peatnode.cli.complaints import Complaint
+from peatnode.cli.exits import Exit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+MAX_TOKEN_BYTES = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A node on this machine."""
+
+    run_dir: Path
+
+    def __str__(self) -> str:
+        return f"the node of {self.run_dir}"
+
+
+@dataclass(frozen=True, slots=True)
+class Afar:
+    """A node by its API."""
+
+    url: str
+    token: str = field(repr=False)
+
+    def __str__(self) -> str:
+        return self.url
+
+
+Target = Beside | Afar
+
+
+def run_dirs(data_dir: str, env: Mapping[str, str]) -> Iterator[Path]:
+    """Where a node could run, in the order in which to look."""
+    if data_dir:
+        yield Path(data_dir) / "run"
+        return
+    if env.get("PEAT_RUN_DIR"):
+        yield Path(env["PEAT_RUN_DIR"])
+        return
+    if env.get("PEAT_DATA_DIR"):
+        yield Path(env["PEAT_DATA_DIR"]) / "run"
+        return
+    yield Path("/data/run")
+    yield Path(".data/run")
+    yield from sorted(Path(".data").glob("peat-mesh-*/run"))
+    yield from sorted(Path(".data/mesh").glob("peat-mesh-*/run"))
+
+
+def is_served(path: Path) -> bool:
+    """Whether a process listens on this Unix socket."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(1.0)
+        try:
+            sock.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def find_beside(data_dir: str, env: Mapping[str, str]) -> Beside:
+    """The first that runs. Raises Complaint where none does."""
+    candidates = list(run_dirs(data_dir, env))
+    for run_dir in candidates:
+        if is_served(run_dir / "supervisor.sock"):
+            return Beside(run_dir)
+    looked = ", ".join(str(path) for path in candidates[:4])
+    raise Complaint(
+        f"no node runs on this machine (looked in {looked})",
+        Exit.UNREACHABLE,
+        "Start one with `peatnode dev`, name its data directory with --data-dir, or give --url of one elsewhere.",
+    )
+
+
+def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
+    if url and data_dir:
+        raise click.UsageError("--url and --data-dir name two different nodes: give one of them")
+    if not url and not data_dir:
+        url = env.get("PEAT_URL", "")
+    return Afar(url, read_token(env)) if url else find_beside(data_dir, env)
+
+
+def read_token(env: Mapping[str, str]) -> str:
+    """The token of the API, from PEAT_API_TOKEN or the file that PEAT_API_TOKEN_FILE names; empty: none."""
+    if token := env.get("PEAT_API_TOKEN", "").strip():
+        return token
+    if not (file := env.get("PEAT_API_TOKEN_FILE", "")):
+        return ""
+    try:
+        with Path(file).open("rb") as opened:
+            content = opened.read(MAX_TOKEN_BYTES)
+        return content.decode("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Complaint(
+            f"PEAT_API_TOKEN_FILE: {file} cannot be read: {error}", Exit.CONFIGURATION
+        ) from error
+
+
+def with_target(command: F) -> F:
+    """Gives a command --url and --data-dir, and hands it the `target`."""
+
+    @click.option("--url", metavar="URL", help="A node elsewhere, by its API. [env: PEAT_URL]")
+    @click.option(
+        "--data-dir",
+        metavar="DIR",
+        help="A node on this machine, by its data directory. "
+        "[env: PEAT_DATA_DIR; else /data, ./.data]",
+    )
+    @wraps(command)
+    def wrapped(*args: Any, url: str | None, data_dir: str | None, **kwargs: Any) -> Any:
+        target = find_target(url or "", data_dir or "", os.environ)
+        return command(*args, target=target, **kwargs)
+
+    return wrapped  # type: ignore[return-value]

@@ -1,0 +1,139 @@
+"""`peatnode status` and `peatnode peers`."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import click
+
+from peatnode.cli.complaints import complaining
+from peatnode.cli.nearby import Beside, Target, with_target
+from peatnode.cli.report import Report
+from peatnode.cli.verdict import Verdict, judge
+
+OUTPUT = click.option(
+    "--output",
+    "-o",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    help="json is stable and documented in docs/cli.md.",
+)
+
+
+def inspect(target: Target) -> Report:
+    if isinstance(target, Beside):
+        from peatnode.cli.inspect_beside import inspect_beside
+
+        return asyncio.run(inspect_beside(target.run_dir))
+    from peatnode.cli.inspect_afar import inspect_afar
+
+    with complaining(str(target)):
+        return inspect_afar(target)
+
+
+@click.command(
+    epilog="Exit status: 0 healthy, 3 something is wrong, 4 nobody answers, 8 the token is not right."
+)
+@with_target
+@OUTPUT
+@click.option("--watch", "-w", is_flag=True, help="Show it again and again until Ctrl-C.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.2, max=3600),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks of --watch.",
+)
+def status(target: Target, output: str, watch: bool, interval: float) -> int:
+    """Say how the node is, its workers and its peers, and what to do about what is wrong."""
+    if watch:
+        return _watch(target, output, interval)
+    report = inspect(target)
+    verdict = judge(report)
+    _show(report, verdict, output)
+    return verdict.exit_status
+
+
+def _show(report: Report, verdict: Verdict, output: str) -> None:
+    if output == "json":
+        from peatnode.cli.status_json import status_json
+
+        indent = None if not sys.stdout.isatty() else 2
+        click.echo(json.dumps(status_json(report, verdict), indent=indent, ensure_ascii=False))
+        return
+    from peatnode.cli.screen import open_screen
+    from peatnode.cli.status_page import status_page
+
+    open_screen().print(status_page(report, verdict))
+
+
+def _watch(target: Target, output: str, interval: float) -> int:
+    """Redraws on a terminal; elsewhere each look follows the last, JSON as one line each."""
+    if output == "json" or not sys.stdout.isatty():
+        while True:
+            report = inspect(target)
+            verdict = judge(report)
+            try:
+                _show(report, verdict, output)
+                time.sleep(interval)
+            except KeyboardInterrupt:
+                return verdict.exit_status
+            if output == "text":
+                click.echo()
+    return _redraw(target, interval)
+
+
+def _redraw(target: Target, interval: float) -> int:
+    from rich.console import Group
+    from rich.live import Live
+    from rich.text import Text
+
+    from peatnode.cli.screen import open_screen
+    from peatnode.cli.status_page import status_page
+
+    report = inspect(target)
+    verdict = judge(report)
+    with Live(console=open_screen(), auto_refresh=False, screen=True) as live:
+        try:
+            while True:
+                at = time.strftime("%H:%M:%S", time.localtime(report.taken_at))
+                foot = Text(f"\n{at}, every {interval:g} s, Ctrl-C ends it", style="dim")
+                live.update(Group(status_page(report, verdict), foot), refresh=True)
+                time.sleep(interval)
+                report = inspect(target)
+                verdict = judge(report)
+        except KeyboardInterrupt:
+            return verdict.exit_status
+
+
+@click.command()
+@with_target
+@OUTPUT
+def peers(target: Target, output: str) -> int:
+    """List the node's peers, with their state and how far they are in sync."""
+    report = inspect(target)
+    if report.peers is None:
+        from peatnode.cli.complaints import Complaint
+        from peatnode.cli.exits import Exit
+
+        reasons = "; ".join(f"{silent.name}: {silent.reason}" for silent in report.silent)
+        raise Complaint(
+            f"the peers of {target} could not be learned: {reasons}",
+            Exit.UNREACHABLE,
+            "`peatnode status` says what is wrong.",
+        )
+    if output == "json":
+        from peatnode.cli.status_json import peers_json
+
+        click.echo(json.dumps(peers_json(report), ensure_ascii=False))
+        return 0
+    from peatnode.cli.screen import open_screen
+    from peatnode.cli.status_page import peers_table
+
+    table = peers_table(report)
+    if table is not None:
+        open_screen().print(table)
+    return 0

@@ -1,0 +1,156 @@
+"""A report as a page for people: tables that fit the terminal, colours only where there is one."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from peatnode.cli.report import PeerFacts, Report
+from peatnode.cli.verdict import PATIENCE_SECONDS, Health, Severity, Verdict
+from peatnode.cli.wording import plural, round_trip, size, span
+
+HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
+SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.NOTICE: "dim"}
+
+
+def status_page(report: Report, verdict: Verdict) -> RenderableType:
+    parts: list[RenderableType] = [_headline(report, verdict), _facts(report)]
+    for table in (_workers(report), peers_table(report), _sources(report)):
+        if table is not None:
+            parts += [Text(), table]
+    if verdict.findings:
+        parts += [Text(), *_findings(verdict)]
+    return Group(*parts)
+
+
+def _headline(report: Report, verdict: Verdict) -> Text:
+    line = Text()
+    line.append(report.node.node_id if report.node else "node", style="bold")
+    line.append("  ")
+    line.append(str(verdict.health), style=f"bold {HEALTH_STYLE[verdict.health]}")
+    if report.node:
+        line.append(f"  up {span(report.node.uptime_secs)}")
+    return line
+
+
+def _facts(report: Report) -> RenderableType:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim", no_wrap=True)
+    grid.add_column(overflow="fold")
+    if node := report.node:
+        cluster = f", cluster {node.cluster}" if node.cluster else ""
+        pid = f", pid {node.pid}" if node.pid else ""
+        grid.add_row("version", f"{node.version}{pid}{cluster}")
+        if node.api:
+            grid.add_row("listens", f"API {node.api}, QUIC {node.quic_port}/udp")
+        grid.add_row("device", node.device_id)
+        if node.endpoint_id:
+            grid.add_row("endpoint", node.endpoint_id)
+        if node.data_dir:
+            grid.add_row("data", node.data_dir)
+    if store := report.store:
+        grid.add_row(
+            "documents",
+            f"{store.documents:,}, {plural(store.tombstones, 'tombstone')}, change {store.sequence:,}",
+        )
+        if store.disk_bytes or store.disk_free_bytes:
+            grid.add_row(
+                "disk", f"{size(store.disk_bytes)} used, {size(store.disk_free_bytes)} free"
+            )
+        grid.add_row("root", store.root)
+    return grid
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    for name in columns:
+        is_number = name in ("pid", "restarts", "memory", "RTT", "peers")
+        table.add_column(
+            name,
+            justify="right" if is_number else "left",
+            no_wrap=is_number or name == columns[0],
+            overflow="ellipsis" if name == columns[0] else "fold",
+        )
+    return table
+
+
+def _workers(report: Report) -> Table | None:
+    if report.workers is None:
+        return None
+    table = _table("WORKER", "state", "pid", "restarts", "memory", "up")
+    if report.node and report.node.pid:
+        table.add_row(
+            "supervisor",
+            Text("stopping" if report.node.is_stopping else "ready"),
+            str(report.node.pid),
+            "",
+            size(report.node.supervisor_memory_bytes),
+            span(report.node.uptime_secs),
+        )
+    for worker in report.workers:
+        table.add_row(
+            worker.name,
+            Text(worker.state, style="" if worker.state == "ready" else "red"),
+            str(worker.pid) if worker.pid else "–",
+            Text(str(worker.restarts), style="yellow" if worker.restarts else ""),
+            size(worker.memory_bytes) if worker.memory_bytes else "–",
+            span(worker.uptime_secs) if worker.uptime_secs else "–",
+        )
+    return table
+
+
+def peers_table(report: Report) -> RenderableType | None:
+    if report.peers is None:
+        return None
+    if not report.peers:
+        return Text("No peers: none was discovered yet.", style="dim")
+    table = _table("PEER", "state", "sync", "RTT", "address")
+    for peer in report.peers:
+        table.add_row(
+            peer.id,
+            Text(peer.state, style="" if peer.is_connected else "yellow"),
+            sync_text(peer, report.taken_at),
+            round_trip(peer.rtt_ms if peer.is_connected else None),
+            peer.addresses[0] if peer.addresses else "–",
+        )
+    return table
+
+
+def sync_text(peer: PeerFacts, now: float) -> Text:
+    if peer.is_connected and peer.is_in_sync:
+        return Text("in sync", style="green")
+    age = max(0.0, now - peer.out_of_sync_since) if peer.out_of_sync_since else None
+    if not peer.is_connected:
+        return Text(f"not for {span(age)}" if age is not None else "–", style="yellow")
+    behind = f"{peer.behind_documents:,} differ" if peer.behind_documents else "comparing"
+    is_late = age is not None and age >= PATIENCE_SECONDS
+    since = f" for {span(age)}" if age is not None and age >= 1 else ""
+    return Text(behind + since, style="yellow" if is_late else "")
+
+
+def _sources(report: Report) -> Table | None:
+    if not report.sources:
+        return None
+    table = _table("DISCOVERY", "state", "peers", "complete", "")
+    for source in report.sources:
+        table.add_row(
+            source.name,
+            Text(source.state, style="red" if source.state == "failing" else ""),
+            str(source.peers),
+            f"{span(source.age_secs)} ago" if source.age_secs >= 0 else "–",
+            source.message,
+        )
+    return table
+
+
+def _findings(verdict: Verdict) -> list[RenderableType]:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    for finding in verdict.findings:
+        text = Text(finding.message)
+        if finding.advice:
+            text.append(f"\n{finding.advice}", style="dim")
+        grid.add_row(Text(finding.severity, style=SEVERITY_STYLE[finding.severity]), text)
+    return [grid]

@@ -1,0 +1,201 @@
+"""What is wrong with a node, in words, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from peatnode.cli.exits import Exit
+from peatnode.cli.report import PeerFacts, Report
+from peatnode.cli.wording import plural, span
+
+PATIENCE_SECONDS = 10.0
+"""For so long a peer may lag, or a start last, before that is called wrong: two periods of anti-entropy."""
+
+LOW_DISK_BYTES = 512 * 1024 * 1024
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    """The node does not do its work."""
+    DEGRADED = "degraded"
+    """It works, but not all is as it should be."""
+    NOTICE = "notice"
+    """Worth knowing; nothing is broken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    severity: Severity
+    where: str
+    """Worker, or `peer NAME`."""
+    message: str
+    advice: str
+
+
+class Health(StrEnum):
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    health: Health
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_status(self) -> Exit:
+        match self.health:
+            case Health.HEALTHY:
+                return Exit.OK
+            case Health.DEGRADED:
+                return Exit.DEGRADED
+            case Health.UNREACHABLE:
+                return Exit.UNREACHABLE
+
+
+def judge(report: Report) -> Verdict:
+    found = [
+        *_node(report),
+        *_workers(report),
+        *_raised(report),
+        *_store(report),
+        *_peers(report),
+        *_sources(report),
+    ]
+    order = list(Severity)
+    findings = tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
+    if all(part is None for part in (report.node, report.store, report.peers, report.sources)):
+        return Verdict(Health.UNREACHABLE, findings)
+    is_well = all(finding.severity is Severity.NOTICE for finding in findings)
+    return Verdict(Health.HEALTHY if is_well else Health.DEGRADED, findings)
+
+
+def _node(report: Report) -> Iterator[Finding]:
+    for silent in report.silent:
+        advice = (
+            "If the node was just started, wait; else look at its log and start it again."
+            if silent.name == "supervisor"
+            else "Its supervisor restarts it; its log says why it ended."
+        )
+        yield Finding(
+            Severity.ERROR, silent.name, f"{silent.name} does not answer: {silent.reason}", advice
+        )
+    if report.node is not None and report.node.is_stopping:
+        yield Finding(Severity.ERROR, "node", "The node is stopping.", "")
+
+
+def _workers(report: Report) -> Iterator[Finding]:
+    for worker in report.workers or ():
+        if worker.state == "ready":
+            continue
+        last = f" (its predecessor: {worker.last_exit})" if worker.last_exit else ""
+        yield Finding(
+            Severity.ERROR,
+            worker.name,
+            f"{worker.name} is {worker.state}{last}.",
+            "It comes back by itself; if it does not, the node's log says why.",
+        )
+
+
+def _raised(report: Report) -> Iterator[Finding]:
+    for problem in report.problems:
+        yield Finding(
+            Severity.ERROR if problem.blocks_readiness else Severity.NOTICE,
+            problem.worker,
+            problem.message,
+            problem.advice,
+        )
+
+
+def _store(report: Report) -> Iterator[Finding]:
+    store = report.store
+    if store is None:
+        return
+    if not store.is_writable:
+        yield Finding(
+            Severity.ERROR,
+            "store",
+            f"Nothing can be written: {store.problem or 'the store is read-only'}",
+            "Reads go on. Make room on the disk, or mend it; writing resumes by itself.",
+        )
+    elif 0 < store.disk_free_bytes < LOW_DISK_BYTES:
+        yield Finding(
+            Severity.NOTICE,
+            "store",
+            f"The disk has {store.disk_free_bytes // 2**20} MiB left.",
+            "Make room before writes are refused.",
+        )
+    if store.quarantined:
+        names = ", ".join(store.quarantined[:3]) + (" …" if len(store.quarantined) > 3 else "")
+        yield Finding(
+            Severity.DEGRADED,
+            "store",
+            f"{plural(len(store.quarantined), 'document')} set aside because the engine broke on them: {names}",
+            "They sync no further. Write them anew, or delete them.",
+        )
+
+
+def _peers(report: Report) -> Iterator[Finding]:
+    for peer in report.peers or ():
+        where = f"peer {peer.id}"
+        if peer.is_twin:
+            yield Finding(
+                Severity.DEGRADED,
+                where,
+                f"{peer.id} is a name that two nodes bear.",
+                "Give each node its own HOSTNAME, or each cluster its own PEAT_CLUSTER.",
+            )
+        if finding := _sync_finding(peer, where, report):
+            yield finding
+
+
+def _sync_finding(peer: PeerFacts, where: str, report: Report) -> Finding | None:
+    since = peer.out_of_sync_since
+    age = max(0.0, report.taken_at - since) if since else None
+    if peer.state == "gone":
+        return None  # no source has it any more: it left
+    if not peer.is_connected:
+        if peer.state in ("discovered", "dialling") and (age is None or age < PATIENCE_SECONDS):
+            return Finding(Severity.NOTICE, where, f"{peer.id} is being connected.", "")
+        for_long = f" for {span(age)}" if age is not None else ""
+        return Finding(
+            Severity.DEGRADED,
+            where,
+            f"{peer.id} is not connected{for_long}: {peer.reason or peer.state}",
+            _advice_to_connect(peer),
+        )
+    if peer.is_in_sync or (age is not None and age < PATIENCE_SECONDS):
+        return None
+    behind = (
+        f"{plural(peer.behind_documents, 'document')} differ"
+        if peer.behind_documents
+        else "its documents differ"
+    )
+    for_long = f", for {span(age)}" if age is not None else ""
+    return Finding(
+        Severity.DEGRADED,
+        where,
+        f"{peer.id} is not in sync: {behind}{for_long}. {peer.reason}".rstrip(),
+        "It catches up by itself while connected; if the number does not fall, its log says why.",
+    )
+
+
+def _advice_to_connect(peer: PeerFacts) -> str:
+    if peer.state == "refused":
+        return "Both nodes need the same formation secret, and each the name it was found by."
+    at = f" at {peer.addresses[0]} (UDP)" if peer.addresses else ""
+    return f"Is it up, and can it be reached{at}? It is tried again by itself."
+
+
+def _sources(report: Report) -> Iterator[Finding]:
+    for source in report.sources or ():
+        if source.state == "failing":
+            yield Finding(
+                Severity.DEGRADED,
+                "discovery",
+                f"{source.name} finds no peers: {source.message}",
+                "Known peers stay; new ones are found once it works again.",
+            )
