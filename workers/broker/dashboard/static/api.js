@@ -1,0 +1,53 @@
+// The node's API, with the token of this tab.
+const PREFIX = "/api/v1";
+const KEY = "peatnode-token";
+
+export const token = () => sessionStorage.getItem(KEY) ?? "";
+export const setToken = (value) => (value ? sessionStorage.setItem(KEY, value) : sessionStorage.removeItem(KEY));
+
+export class ApiError extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+function headers(extra = {}) {
+  return token() ? { ...extra, Authorization: `Bearer ${token()}` } : extra;
+}
+
+/** The JSON of an answer. Throws ApiError with the node's own sentence. */
+export async function ask(path, options = {}) {
+  const answer = await fetch(PREFIX + path, { ...options, headers: headers(options.headers), cache: "no-store" });
+  const body = await answer.json().catch(() => ({}));
+  if (!answer.ok && !(answer.status === 503 && path === "/ready")) {
+    throw new ApiError(answer.status, body.detail ?? body.error ?? answer.statusText);
+  }
+  return body;
+}
+
+/** Calls `tell(event)` for each event until the stream ends. */
+export async function follow(path, tell, signal) {
+  const answer = await fetch(PREFIX + path, { headers: headers({ Accept: "text/event-stream" }), signal, cache: "no-store" });
+  if (!answer.ok) throw new ApiError(answer.status, answer.statusText);
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    text += value;
+    const blocks = text.split("\n\n");
+    text = blocks.pop();
+    for (const block of blocks) {
+      const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
+      if (data) tell(JSON.parse(data));
+    }
+  }
+}
+
+/** Where Yjs clients connect, and with what. */
+export function yjsAddress() {
+  return (location.protocol === "https:" ? "wss://" : "ws://") + location.host + PREFIX + "/yjs";
+}
+
+export const documentPath = (collection, id) => `/documents/${encodeURIComponent(collection)}/${encodeURIComponent(id)}`;

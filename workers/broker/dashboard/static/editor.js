@@ -1,0 +1,174 @@
+// One document, edited as a Yjs client: every field is a key of the root map, named by its JSON Pointer.
+import { WebsocketProvider, Y } from "./vendor/yjs.js";
+import { ask, documentPath, token, yjsAddress } from "./api.js";
+import { byId, element } from "./dom.js";
+
+const ARRAY = "array";
+const TEXT = "text";
+
+const kindOf = (leaf) => (leaf !== null && typeof leaf === "object" && Object.keys(leaf).length === 1 ? leaf.type : undefined);
+const pointer = (name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+const fieldName = (key) => key.slice(1).replaceAll("/", " › ").replaceAll("~1", "/").replaceAll("~0", "~");
+
+/** Changes `shared` into `text` by the one stretch that differs, so that others' edits around it stay. */
+function replaceText(shared, text) {
+  const old = shared.toString();
+  let start = 0;
+  while (start < old.length && start < text.length && old[start] === text[start]) start += 1;
+  let end = 0;
+  while (end < old.length - start && end < text.length - start && old[old.length - 1 - end] === text[text.length - 1 - end]) end += 1;
+  shared.doc.transact(() => {
+    if (old.length - end > start) shared.delete(start, old.length - end - start);
+    if (text.length - end > start) shared.insert(start, text.slice(start, text.length - end));
+  });
+}
+
+export class Editor {
+  constructor(collection, id, ended) {
+    this.name = `${collection}/${id}`;
+    this.collection = collection;
+    this.id = id;
+    this.fields = new Map();
+    this.doc = new Y.Doc();
+    this.root = this.doc.getMap("root");
+    this.texts = new Map();
+    this.provider = new WebsocketProvider(yjsAddress(), `${encodeURIComponent(collection)}/${encodeURIComponent(id)}`, this.doc, {
+      disableBc: true,
+      protocols: token() ? ["peat", `bearer.${token()}`] : [],
+    });
+    this.provider.on("status", ({ status }) => say(status === "connected" ? "Live: changes are written as you type." : "Not connected: changes are kept here and sent when the node is back."));
+    this.provider.on("closed", ({ reason }) => {
+      say(reason || "The node closed this document.");
+      ended();
+    });
+    this.doc.on("update", () => this.redraw());
+    this.redraw();
+  }
+
+  close() {
+    this.provider.destroy();
+    this.doc.destroy();
+    byId("fields").replaceChildren();
+    say("");
+  }
+
+  add(name, kind) {
+    const key = pointer(name);
+    if (this.root.has(key)) throw new Error("There is a field of that name.");
+    this.root.set(key, kind === TEXT ? { type: TEXT } : "");
+  }
+
+  async remove() {
+    await ask(documentPath(this.collection, this.id), { method: "DELETE" });
+  }
+
+  redraw() {
+    const keys = [...this.root.keys()].filter((key) => key.startsWith("/")).sort();
+    const parent = byId("fields");
+    for (const [key, field] of this.fields) {
+      if (!keys.includes(key) || field.kind !== kindOf(this.root.get(key))) {
+        field.row.remove();
+        this.fields.delete(key);
+      }
+    }
+    keys.forEach((key, index) => {
+      if (!this.fields.has(key)) this.fields.set(key, this.field(key));
+      const { row } = this.fields.get(key);
+      if (parent.children[index] !== row) parent.insertBefore(row, parent.children[index] ?? null);
+      this.fields.get(key).show();
+    });
+  }
+
+  field(key) {
+    const kind = kindOf(this.root.get(key));
+    const made = kind === TEXT ? this.textField(key) : kind === ARRAY ? this.arrayField(key) : this.valueField(key);
+    const id = `field-${key}`;
+    made.input.id = id;
+    const remove = element("button", { type: "button", text: "Remove", "aria-label": `Remove ${fieldName(key)}`, onclick: () => this.root.delete(key) });
+    const row = element("div", { class: "field" }, element("label", { for: id, text: fieldName(key) }), made.input, remove);
+    return { ...made, kind, row };
+  }
+
+  textField(key) {
+    const shared = this.doc.getText(key);
+    const input = element("textarea", { spellcheck: "false", oninput: () => replaceText(shared, input.value) });
+    const show = () => {
+      const text = shared.toString();
+      if (input.value === text) return;
+      const { selectionStart, selectionEnd } = input;
+      const grown = text.length - input.value.length;
+      const before = text.startsWith(input.value.slice(0, selectionStart));
+      input.value = text;
+      if (document.activeElement === input) input.setSelectionRange(selectionStart + (before ? 0 : grown), selectionEnd + (before ? 0 : grown));
+    };
+    return { input, show };
+  }
+
+  valueField(key) {
+    const write = () => {
+      const value = asValue(input.value);
+      if (JSON.stringify(value) !== JSON.stringify(this.root.get(key))) this.root.set(key, value);
+    };
+    const input = element("input", { autocomplete: "off", spellcheck: "false", oninput: write });
+    const show = () => {
+      const text = asText(this.root.get(key));
+      if (JSON.stringify(asValue(input.value)) !== JSON.stringify(this.root.get(key)) || input.value === "") input.value = text;
+    };
+    return { input, show };
+  }
+
+  arrayField(key) {
+    const shared = this.doc.getArray(key);
+    const write = () => {
+      let items;
+      try {
+        items = JSON.parse(input.value);
+        if (!Array.isArray(items)) throw new Error();
+      } catch {
+        input.classList.add("invalid");
+        say(`${fieldName(key)} has to be a JSON list; it is not written until it is one.`);
+        return;
+      }
+      input.classList.remove("invalid");
+      replaceItems(shared, items);
+    };
+    const input = element("textarea", { spellcheck: "false", onchange: write });
+    const show = () => {
+      if (document.activeElement !== input) input.value = JSON.stringify(shared.toJSON());
+    };
+    return { input, show };
+  }
+}
+
+function replaceItems(shared, items) {
+  const old = shared.toJSON().map((item) => JSON.stringify(item));
+  const target = items.map((item) => JSON.stringify(item));
+  let start = 0;
+  while (start < old.length && start < target.length && old[start] === target[start]) start += 1;
+  let end = 0;
+  while (end < old.length - start && end < target.length - start && old[old.length - 1 - end] === target[target.length - 1 - end]) end += 1;
+  shared.doc.transact(() => {
+    if (old.length - end > start) shared.delete(start, old.length - end - start);
+    if (items.length - end > start) shared.insert(start, items.slice(start, items.length - end));
+  });
+}
+
+/** What was typed: JSON where it is a number, true, false, null or an object, else text. */
+function asValue(text) {
+  if (/^(-?\d|true$|false$|null$|")/.test(text) || text === "{}") {
+    try {
+      return JSON.parse(text);
+    } catch {
+      return text;
+    }
+  }
+  return text;
+}
+
+function asText(value) {
+  return typeof value === "string" && asValue(value) === value ? value : JSON.stringify(value);
+}
+
+function say(text) {
+  byId("editor-state").textContent = text;
+}
