@@ -1,5 +1,6 @@
 """Joining updates, and what one of them has that a state lacks."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
@@ -67,7 +68,7 @@ def _structs_from(client: int, structs: Sequence[Struct], clock: int) -> Sequenc
         return structs
     if structs[-1].end <= clock:
         return ()
-    at = next(i for i, struct in enumerate(structs) if struct.end > clock)
+    at = bisect_right(structs, clock, key=lambda struct: struct.end)
     rest = list(structs[at:])
     if rest[0].clock < clock:
         rest[0] = cut_right(client, rest[0], clock - rest[0].clock)

@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from peatnode.documents.delete_set import DeleteSet
+from peatnode.documents.plain import plain
 from peatnode.documents.structs import (
-    ANY,
     GC,
     TYPE,
     Id,
@@ -14,7 +14,6 @@ from peatnode.documents.structs import (
     gc_struct,
     is_joinable,
     join,
-    with_content,
 )
 from peatnode.documents.update import Update
 
@@ -23,8 +22,6 @@ Place: TypeAlias = tuple[str | Id, str | None]
 
 Node: TypeAlias = tuple[int, int]
 """Client, and the index of a struct among its structs."""
-
-_NULL = b"\1\x7e"  # one Any value: null
 
 
 def root_names(update: Update) -> frozenset[str]:
@@ -48,9 +45,11 @@ def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = Fa
     in an item that holds no type, or with neighbours in two different places. To project a difference, project the
     document that contains it and take `diff_update` of that.
 
-    With `flatten`, shared types inside the kept roots become null and what they hold GC, so that nothing but
-    plain values is left. The delete set is kept whole; an engine that loads the result will count
-    the GC clocks as deleted too: subtract `gc_clocks` of the result from what it encodes.
+    With `flatten`, shared types inside the kept roots become null and what they hold GC, and values that JSON has
+    not (bytes, undefined, NaN) become null too (`plain`), so that no engine panics at what is left.
+
+    The delete set is kept whole. An engine that loads the result counts the GC clocks as deleted too: subtract
+    `gc_clocks` of the result from what it encodes, or the other roots would be deleted by its next change.
     """
     places = _Places(update.structs, keep_root, flatten)
     projected = {}
@@ -104,9 +103,7 @@ class _Places:
         place = self._place(node)
         if place is None or not self._is_kept(place[0]):
             return gc_struct(struct.clock, struct.length)
-        if self._flatten and struct.kind == TYPE:
-            return with_content(struct, ANY, 1, _NULL)
-        return struct
+        return plain(struct) if self._flatten else struct
 
     def _struct(self, node: Node) -> Struct:
         return self._structs[node[0]][node[1]]
