@@ -26,7 +26,8 @@ PROGRAMS="adduser apt apt-utils bash debconf debian-archive-keyring debianutils 
 # Linked by the Python packages, which are not there yet.
 KEPT_LIBRARIES="libc6 libgcc-s1 libstdc++6 libssl3 libssl3t64"
 
-is_in() { case " $(echo $2) " in *" $1 "*) return 0 ;; esac; return 1; }
+one_line() { printf '%s' "$1" | tr -s ' \n' ' '; }
+is_in() { case " $(one_line "$2") " in *" $1 "*) return 0 ;; esac; return 1; }
 
 names_of_packages() { dpkg-query -W -f '${Package}\n'; }
 
@@ -63,7 +64,7 @@ slim_system() {
     files=$(mktemp)
     for package in $dropped; do dpkg-query -L "$package" 2>/dev/null || true; done | sort -u >"$files"
     # What scanners read: the packages that are still there.
-    awk -v dropped="$(echo $dropped)" 'BEGIN { RS = ""; ORS = "\n\n"; n = split(dropped, d, " "); for (i = 1; i <= n; i++) gone[d[i]] }
+    awk -v dropped="$(one_line "$dropped")" 'BEGIN { RS = ""; ORS = "\n\n"; n = split(dropped, d, " "); for (i = 1; i <= n; i++) gone[d[i]] }
         { split($0, line, "\n"); sub(/^Package: /, "", line[1]); if (!(line[1] in gone)) print }' \
         /var/lib/dpkg/status >/var/lib/dpkg/status.kept
     find / -xdev -type d -name gconv -prune -exec rm -rf {} +

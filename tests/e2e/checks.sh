@@ -1,0 +1,94 @@
+# shellcheck shell=bash
+# What every running mesh must show, in containers or in pods. Sourced; who sources it defines
+#   on NODE COMMAND...   runs a command in a node, with its standard input
+#   logs_of NODE         prints its log
+# and has sourced chart/scripts/steps.sh.
+
+API=http://127.0.0.1:8081/api/v1
+
+ok() { printf 'ok: %s\n' "$*"; }
+
+# Prints EXPRESSION of the JSON answer d to GET PATH. In Python, which every node has.
+ASK='import json, sys, urllib.request
+d = json.load(urllib.request.urlopen(sys.argv[1], timeout=5))
+print(eval(sys.argv[2], {"d": d}))'
+
+# ask NODE PATH EXPRESSION
+ask() { on "$1" python -c "$ASK" "$API$2" "$3" 2>/dev/null; }
+
+# put NODE COLLECTION ID JSON
+put() { on "$1" curl -fsS -m 10 -X PUT -H 'Content-Type: application/json' -d "$4" "$API/documents/$2/$3" >/dev/null; }
+
+# shows NODE COLLECTION ID EXPRESSION: whether EXPRESSION of the document d is true there.
+shows() { [ "$(ask "$1" "/documents/$2/$3" "(lambda d: $4)(d['document'])")" = True ]; }
+
+is_healthy() { [ "$(ask "$1" /health 'd["status"]')" = healthy ]; }
+is_ready() { [ "$(ask "$1" /ready 'd["ready"]')" = True ]; }
+device_id() { ask "$1" /node 'd["device_id"]'; }
+connected_peers() { ask "$1" /peers '" ".join(sorted(p["id"] for p in d["peers"] if p["connected"]))'; }
+
+# sees NODE PEER...: whether it is connected to all of them.
+sees() {
+    local node=$1 peers peer
+    shift
+    peers=" $(connected_peers "$node") "
+    for peer in "$@"; do
+        case "$peers" in *" $peer "*) ;; *) return 1 ;; esac
+    done
+}
+
+check_health() {
+    local node
+    for node in "$@"; do
+        wait_until 60 is_healthy "$node" || fail "$node is not healthy"
+        wait_until 60 is_ready "$node" || fail "$node is not ready: $(on "$node" curl -s "$API/ready")"
+    done
+    ok "all of $* are healthy and ready"
+}
+
+check_connected() {
+    local node other
+    for node in "$@"; do
+        for other in "$@"; do
+            [ "$node" = "$other" ] && continue
+            wait_until 60 sees "$node" "$other" ||
+                fail "$node is not connected to $other, but to: $(connected_peers "$node")"
+        done
+    done
+    ok "every one of $* is connected to every other"
+}
+
+# check_documents COLLECTION NODE...: one written on each is read on all.
+check_documents() {
+    local collection=$1 node writer
+    shift
+    for node in "$@"; do
+        put "$node" "$collection" "from-$node" "{\"writer\":\"$node\"}" || fail "$node did not take a document"
+    done
+    for node in "$@"; do
+        for writer in "$@"; do
+            wait_until 60 shows "$node" "$collection" "from-$writer" "d['writer'] == '$writer'" ||
+                fail "$node does not show the document of $writer"
+        done
+    done
+    ok "a document written on each of $* is read on all of them"
+}
+
+# check_no_errors NODE...: nothing in the logs that is our own fault.
+check_no_errors() {
+    local node lines
+    for node in "$@"; do
+        lines=$(logs_of "$node" 2>&1 | grep -E '\[(error|critical) *\]|"level": ?"(error|critical)"|\b(ERROR|CRITICAL)\b|^Traceback' || true)
+        [ -z "$lines" ] || fail "the log of $node has error lines: $lines"
+    done
+    ok "no error lines in the logs of $*"
+}
+
+# Shown when a test fails: the last lines of every node.
+show_logs() {
+    local node
+    for node in "$@"; do
+        printf -- '--- log of %s\n' "$node"
+        logs_of "$node" 2>&1 | tail -n 40 || true
+    done
+}
