@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from typing import TypeVar
 
 from peatnode.cli.nearby import Afar
-from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, SourceFacts, StoreFacts
+from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
 from peatnode.client.answers import Node, NodeProblem, Peer, Readiness
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.fields import Fields
 from peatnode.client.retry import RetryPolicy
+
+T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
 
@@ -21,34 +25,53 @@ def inspect_afar(target: Afar) -> Report:
     now = time.time()
     with Client(target.url, target.token, ANSWER_SECONDS, RetryPolicy(attempts=1)) as client:
         try:
-            node = client.node()
-            readiness = client.readiness()
-            peers = client.peers()
-        except (Unreachable, UnknownOutcome, Unavailable, UnexpectedAnswer) as error:
+            node = _asked("supervisor", client.node)
+            readiness = _asked("broker", client.readiness)
+            peers = _asked("sync", client.peers)
+        except Unreachable as error:
             return Report(now, silent=(Silent(target.url, str(error)),))
     return report_of(node, readiness, peers, now)
 
 
-def report_of(node: Node, readiness: Readiness, peers: tuple[Peer, ...], now: float) -> Report:
-    content = Fields(node.content)
+def _asked(part: str, ask: Callable[[], T]) -> T | Silent:
+    try:
+        return ask()
+    except (UnknownOutcome, Unavailable, UnexpectedAnswer) as error:
+        return Silent(part, str(error))
+
+
+def report_of(
+    node: Node | Silent,
+    readiness: Readiness | Silent,
+    peers: tuple[Peer, ...] | Silent,
+    now: float,
+) -> Report:
+    content = Fields({} if isinstance(node, Silent) else node.content)
     store = content.mapping_or_none("store")
-    raised = {problem.message for problem in node.problems}
-    failed = tuple(
-        NodeProblem("", check.name, check.message or f"{check.name} is not ready", "", True, 0.0)
-        for check in readiness.checks
-        if not check.is_ready and check.message not in raised
-    )
-    has_sources = "discovery_sources" in node.content
+    problems = () if isinstance(node, Silent) else node.problems
+    failed = () if isinstance(readiness, Silent) else _failed_checks(readiness, node)
     return Report(
         taken_at=now,
-        node=_node(node, content),
-        workers=node.workers or None,
-        peers=tuple(peer_facts(peer) for peer in peers),
+        node=None if isinstance(node, Silent) else _node(node, content),
+        workers=None if isinstance(node, Silent) else node.workers,
+        peers=None if isinstance(peers, Silent) else tuple(peer_facts(peer) for peer in peers),
         store=None if store is None else _store(Fields(store)),
-        sources=tuple(_source(item) for item in content.each("discovery_sources"))
-        if has_sources
-        else None,
-        problems=node.problems + failed,
+        problems=problems + failed,
+        silent=tuple(part for part in (node, readiness, peers) if isinstance(part, Silent)),
+    )
+
+
+def _failed_checks(readiness: Readiness, node: Node | Silent) -> tuple[NodeProblem, ...]:
+    """Those that say what is not known from elsewhere."""
+    known = set[str]()
+    if not isinstance(node, Silent):
+        known = {"running", "workers"} | {f"{p.worker}.{p.name}" for p in node.problems}
+        if node.content.get("store"):
+            known.add("store")
+    return tuple(
+        NodeProblem(check.name, "check", f"Not ready: {check.message or check.name}.", "", True, 0)
+        for check in readiness.checks
+        if not check.is_ready and check.name not in known
     )
 
 
@@ -66,7 +89,7 @@ def _node(node: Node, content: Fields) -> NodeFacts:
         api=content.text("broker_address"),
         quic_port=content.whole("quic_port"),
         discovery=content.texts("discovery"),
-        is_stopping=content.truth("stopping"),
+        is_stopping=content.truth("is_stopping"),
         supervisor_memory_bytes=content.whole("supervisor_memory_bytes"),
     )
 
@@ -99,17 +122,7 @@ def _store(fields: Fields) -> StoreFacts:
         root=fields.text("root"),
         disk_bytes=fields.whole("disk_bytes"),
         disk_free_bytes=fields.whole("disk_free_bytes"),
-        is_writable=fields.truth("writable", True),
+        is_writable=fields.truth("is_writable", True),
         problem=fields.text("problem"),
         quarantined=fields.texts("quarantined"),
-    )
-
-
-def _source(fields: Fields) -> SourceFacts:
-    return SourceFacts(
-        fields.text("name"),
-        fields.text("state"),
-        fields.text("message"),
-        fields.whole("peers"),
-        fields.number("age_secs"),
     )

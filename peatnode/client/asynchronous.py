@@ -110,6 +110,12 @@ class AsyncClient:
     async def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
         return await self._run(calls.delete_document(collection, id, Conditions(**options)))
 
+    async def write(
+        self, kind: str, collection: str, id: str, body: bytes, conditions: Conditions
+    ) -> Written:
+        """A write by its name: put, patch, json_patch, delete; or create, where `id` is not asked."""
+        return await self._run(calls.write(kind, collection, id, body, conditions))
+
     async def collections(self) -> tuple[Collection, ...]:
         return await self._run(calls.list_collections())
 
@@ -194,7 +200,13 @@ class AsyncClient:
         Raises ClientError where it cannot begin, later only for a refusal (`ProblemAnswer`).
         Where the node does not keep what was missed, a `Gap` comes.
         """
-        following = Following(Filter(**filter), since, self._settings.retry, self._random)
+        return self.follow(Filter(**filter), since, transport)
+
+    def follow(
+        self, filter: Filter, since: int | None = None, transport: Transport = Transport.SSE
+    ) -> AsyncIterator[Event]:
+        """As `events`, with the filter as a value."""
+        following = Following(filter, since, self._settings.retry, self._random)
         return follow(self._http, self._settings, following, transport)
 
     def watch(self, collection: str, prefix: str = "") -> AsyncIterator[Event]:

@@ -29,6 +29,9 @@ T = TypeVar("T")
 
 PREFIX = "/api/v1"
 
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
 REPLICAS_GRACE_SECONDS = 10.0
 """Added to the time that a write may wait for peers before the client gives the answer up."""
 
@@ -127,14 +130,14 @@ def patch_document(
     collection: str, id: str, patch: Json | bytes, conditions: Conditions
 ) -> Call[Written]:
     path = document_path(collection, id)
-    return _write("PATCH", path, patch, conditions, "application/merge-patch+json")
+    return _write("PATCH", path, patch, conditions, MERGE_PATCH)
 
 
 def json_patch_document(
     collection: str, id: str, operations: Iterable[Mapping[str, Any]], conditions: Conditions
 ) -> Call[Written]:
     path = document_path(collection, id)
-    return _write("PATCH", path, list(operations), conditions, "application/json-patch+json")
+    return _write("PATCH", path, list(operations), conditions, JSON_PATCH)
 
 
 def create_document(collection: str, value: Json | bytes, conditions: Conditions) -> Call[Written]:
@@ -164,6 +167,24 @@ def delete_document(collection: str, id: str, conditions: Conditions) -> Call[Wr
         conditions.headers(),
         extra_seconds=_grace(conditions),
     )
+
+
+def write(
+    kind: str, collection: str, id: str, body: bytes, conditions: Conditions
+) -> Call[Written]:
+    path = document_path(collection, "" if kind == "create" else id)
+    match kind:
+        case "put":
+            return _write("PUT", path, body, conditions)
+        case "patch":
+            return _write("PATCH", path, body, conditions, MERGE_PATCH)
+        case "json_patch":
+            return _write("PATCH", path, body, conditions, JSON_PATCH)
+        case "delete":
+            return delete_document(collection, id, conditions)
+        case "create":
+            return _write("POST", path, body, conditions)
+    raise ValueError(f"{kind!r} is no kind of write")
 
 
 def _grace(conditions: Conditions) -> float:

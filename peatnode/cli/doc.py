@@ -1,0 +1,280 @@
+"""`peatnode doc`: documents, beside the node or afar, with the same output."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+
+from peatnode.cli.bodies import checked, read_body
+from peatnode.cli.complaints import complaining
+from peatnode.cli.doc_lines import event_json, event_line, listed_line, written_json, written_line
+from peatnode.cli.documents import Documents, open_documents
+from peatnode.cli.exits import Exit
+from peatnode.cli.nearby import Target, with_target
+from peatnode.cli.status import OUTPUT
+from peatnode.client.answers import Written
+from peatnode.client.calls import Conditions
+from peatnode.client.following import Filter
+from peatnode.ipc.messages import WriteKind
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., Any])
+
+PAGE_DOCUMENTS = 500
+
+BODY = click.argument("body", metavar="JSON|@FILE|-")
+
+
+def carry_out(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:
+    async def with_documents() -> T:
+        async with open_documents(target) as documents:
+            return await act(documents)
+
+    with complaining(str(target)):
+        return asyncio.run(with_documents())
+
+
+def with_conditions(command: F) -> F:
+    for option in (
+        click.option(
+            "--if-match",
+            metavar="ETAG",
+            default="",
+            help="Only if this is its etag; *: only if it exists.",
+        ),
+        click.option(
+            "--if-none-match", metavar="ETAG", default="", help="*: only if it does not exist."
+        ),
+        click.option(
+            "--replicas",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            help="Wait until N peers have it on disk too.",
+        ),
+        click.option(
+            "--timeout",
+            type=click.FloatRange(min=0.1, max=60),
+            default=10.0,
+            show_default=True,
+            metavar="SECONDS",
+            help="For how long to wait for them.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def doc() -> None:
+    """Read, write and follow documents."""
+
+
+@doc.command("get")
+@click.argument("collection")
+@click.argument("id")
+@with_target
+@OUTPUT
+def get(target: Target, collection: str, id: str, output: str) -> None:
+    """Print a document."""
+    document = carry_out(target, lambda documents: documents.get(collection, id))
+    if output == "json":
+        content = {
+            "collection": document.collection,
+            "id": document.id,
+            "etag": document.etag,
+            "expires_at": document.expires_at,
+            "document": document.value,
+        }
+        click.echo(json.dumps(content, ensure_ascii=False))
+    else:
+        click.echo(json.dumps(document.value, ensure_ascii=False, indent=2))
+
+
+@doc.command("put")
+@click.argument("collection")
+@click.argument("id")
+@BODY
+@with_conditions
+@click.option(
+    "--ttl",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    help="Delete it everywhere after that long; 0: never.",
+)
+@with_target
+@OUTPUT
+def put(
+    target: Target,
+    collection: str,
+    id: str,
+    body: str,
+    output: str,
+    ttl: float | None,
+    **conditions: Any,
+) -> int:
+    """Make a document be this JSON object."""
+    content = checked(read_body(body), dict)
+    return _write(
+        target, WriteKind.PUT, collection, id, content, Conditions(ttl=ttl, **conditions), output
+    )
+
+
+@doc.command("patch")
+@click.argument("collection")
+@click.argument("id")
+@BODY
+@click.option(
+    "--json-patch",
+    is_flag=True,
+    help="The body is a JSON Patch (RFC 6902): an array of operations.",
+)
+@with_conditions
+@with_target
+@OUTPUT
+def patch(
+    target: Target,
+    collection: str,
+    id: str,
+    body: str,
+    json_patch: bool,
+    output: str,
+    **conditions: Any,
+) -> int:
+    """Merge this JSON object into a document (RFC 7396): null removes a key."""
+    content = checked(read_body(body), list if json_patch else dict)
+    kind = WriteKind.JSON_PATCH if json_patch else WriteKind.PATCH
+    return _write(target, kind, collection, id, content, Conditions(**conditions), output)
+
+
+@doc.command("delete")
+@click.argument("collection")
+@click.argument("id")
+@with_conditions
+@with_target
+@OUTPUT
+def delete(target: Target, collection: str, id: str, output: str, **conditions: Any) -> int:
+    """Delete a document, on every node."""
+    return _write(target, WriteKind.DELETE, collection, id, b"", Conditions(**conditions), output)
+
+
+def _write(
+    target: Target,
+    kind: WriteKind,
+    collection: str,
+    id: str,
+    body: bytes,
+    conditions: Conditions,
+    output: str,
+) -> int:
+    written: Written = carry_out(
+        target, lambda documents: documents.write(kind, collection, id, body, conditions)
+    )
+    is_deletion = kind is WriteKind.DELETE
+    if output == "json":
+        click.echo(json.dumps(written_json(written, is_deletion), ensure_ascii=False))
+    else:
+        click.echo(written_line(written, is_deletion))
+    is_enough = written.replicas is None or written.replicas.is_complete
+    return Exit.OK if is_enough else Exit.TOO_FEW_REPLICAS
+
+
+@doc.command("list")
+@click.argument("collection", required=False)
+@click.option("--prefix", default="", help="Only ids that begin with this.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many at most; 0: all.",
+)
+@click.option("--ids", is_flag=True, help="Only the ids.")
+@with_target
+@OUTPUT
+def list_(
+    target: Target, collection: str | None, prefix: str, limit: int, ids: bool, output: str
+) -> None:
+    """List the documents of a collection; without one, the collections.
+
+    -o json prints one document a line, with its id as _id.
+    """
+
+    async def list_documents(documents: Documents) -> None:
+        assert collection is not None
+        told, cursor = 0, ""
+        while True:
+            left = PAGE_DOCUMENTS if not limit else min(PAGE_DOCUMENTS, limit - told)
+            page = await documents.page(collection, prefix, left, cursor)
+            for document in page.documents:
+                click.echo(document.id if ids else listed_line(document, output == "json"))
+            told += len(page.documents)
+            cursor = page.next_cursor
+            if not cursor:
+                return
+            if limit and told >= limit:
+                click.echo(f"There are more: --limit 0 lists all (of {page.total:,}).", err=True)
+                return
+
+    async def list_collections(documents: Documents) -> None:
+        for entry in await documents.collections():
+            if output == "json":
+                content = {"collection": entry.name, "count": entry.count}
+                click.echo(json.dumps(content, ensure_ascii=False))
+            else:
+                click.echo(f"{entry.count:>9,}  {entry.name}")
+
+    carry_out(target, list_documents if collection else list_collections)
+
+
+@doc.command("watch")
+@click.argument("collection", required=False, default="")
+@click.argument("id", required=False, default="")
+@click.option("--prefix", default="", help="Only ids that begin with this.")
+@click.option(
+    "--since",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Begin after this change of the node's feed, not now.",
+)
+@click.option(
+    "--count", type=click.IntRange(min=0), default=0, metavar="N", help="End after so many."
+)
+@with_target
+@OUTPUT
+def watch(
+    target: Target,
+    collection: str,
+    id: str,
+    prefix: str,
+    since: int | None,
+    count: int,
+    output: str,
+) -> None:
+    """Print every change as it is made, on any node, until Ctrl-C.
+
+    It goes on where it was when the node comes back. -o json prints one event a line, as the API's feed has them.
+    """
+    filter = Filter(collection, id, prefix, with_value=True, types=("SyncEvent",))
+
+    async def print_events(documents: Documents) -> None:
+        told = 0
+        events = documents.events(filter, since)
+        try:
+            async for event in events:
+                if output == "json":
+                    click.echo(json.dumps(event_json(event), ensure_ascii=False))
+                else:
+                    click.echo(event_line(event))
+                told += 1
+                if told == count:
+                    return
+        finally:
+            await events.aclose()  # type: ignore[attr-defined]
+
+    carry_out(target, print_events)

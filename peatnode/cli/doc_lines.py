@@ -1,0 +1,89 @@
+"""Documents, writes and events as lines for people, and as JSON for programs. Pure."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from peatnode.client.answers import Document, Written
+from peatnode.client.events import Event, Gap, SyncEvent
+
+
+def compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def listed_line(document: Document, as_json: bool) -> str:
+    if as_json:
+        return compact({"_id": document.id, **document.value})
+    return f"{document.id}  {compact(document.value)}"
+
+
+def written_line(written: Written, is_deletion: bool) -> str:
+    if is_deletion:
+        verb = "deleted"
+    elif not written.was_changed:
+        verb = "unchanged"
+    else:
+        verb = "created" if written.was_created else "updated"
+    parts = [f"{verb} {written.collection}/{written.id}", f"change {written.sequence}"]
+    if not is_deletion:
+        parts.append(f"etag {written.etag}")
+    if replicas := written.replicas:
+        reason = f" ({replicas.detail})" if replicas.detail else ""
+        parts.append(f"on {replicas.have} of {replicas.wanted} peers{reason}")
+    return "  ".join(parts)
+
+
+def written_json(written: Written, is_deletion: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "collection": written.collection,
+        "id": written.id,
+        "document": written.value,
+        "created": written.was_created,
+        "changed": written.was_changed,
+        "deleted": is_deletion,
+        "etag": None if is_deletion else written.etag,
+        "sequence": written.sequence,
+        "expires_at": written.expires_at,
+    }
+    if replicas := written.replicas:
+        content["replicas"] = {
+            "wanted": replicas.wanted,
+            "have": replicas.have,
+            "peers": list(replicas.peers),
+        }
+    return content
+
+
+def event_line(event: Event) -> str:
+    match event:
+        case SyncEvent():
+            value = "" if event.value is None else f"  {compact(event.value)}"
+            return f"{event.sequence}  {event.action} {event.collection}/{event.doc_id}{value}"
+        case Gap():
+            return (
+                f"gap: the changes {event.since + 1} to {event.upto} are not kept any more: "
+                "read again what you follow"
+            )
+        case _:
+            return str(event)
+
+
+def event_json(event: Event) -> dict[str, Any]:
+    match event:
+        case SyncEvent():
+            return {
+                "type": "SyncEvent",
+                "collection": event.collection,
+                "doc_id": event.doc_id,
+                "action": event.action,
+                "sequence": event.sequence,
+                "origin": event.origin,
+                "fingerprint": event.fingerprint,
+                "document": event.value,
+            }
+        case Gap():
+            return {"type": "Gap", "since": event.since, "upto": event.upto}
+        case _:
+            return {"type": type(event).__name__}

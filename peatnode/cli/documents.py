@@ -1,0 +1,72 @@
+"""Documents of a node, beside or afar, by one interface. Its errors are those of `peatnode.client` in both cases."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from peatnode.cli.nearby import Beside, Target
+from peatnode.client.answers import Collection, Document, Page, Written
+from peatnode.client.calls import Conditions
+from peatnode.client.events import Event
+from peatnode.client.following import Filter
+from peatnode.ipc.messages import WriteKind
+
+if TYPE_CHECKING:
+    from peatnode.client.asynchronous import AsyncClient
+
+
+class Documents(Protocol):
+    async def get(self, collection: str, id: str) -> Document: ...
+
+    async def write(
+        self, kind: WriteKind, collection: str, id: str, body: bytes, conditions: Conditions
+    ) -> Written: ...
+
+    async def collections(self) -> tuple[Collection, ...]: ...
+
+    async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page: ...
+
+    def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]: ...
+
+
+class DocumentsAfar:
+    """Over HTTP."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def get(self, collection: str, id: str) -> Document:
+        return await self._client.get(collection, id)
+
+    async def write(
+        self, kind: WriteKind, collection: str, id: str, body: bytes, conditions: Conditions
+    ) -> Written:
+        return await self._client.write(str(kind), collection, id, body, conditions)
+
+    async def collections(self) -> tuple[Collection, ...]:
+        return await self._client.collections()
+
+    async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page:
+        return await self._client.page(collection, limit, cursor, prefix=prefix)
+
+    def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]:
+        return self._client.follow(filter, since)
+
+
+@asynccontextmanager
+async def open_documents(target: Target) -> AsyncIterator[Documents]:
+    if isinstance(target, Beside):
+        from peatnode.cli.documents_beside import DocumentsBeside
+
+        beside = DocumentsBeside(target.run_dir)
+        try:
+            yield beside
+        finally:
+            await beside.close()
+        return
+    from peatnode.client.asynchronous import AsyncClient
+
+    async with AsyncClient(target.url, target.token) as client:
+        yield DocumentsAfar(client)
