@@ -1,0 +1,81 @@
+"""Who a node is: keys derived from the formation's secret and the node id, the same at each start and on any disk.
+
+All derivations are HKDF-SHA256 (RFC 5869) with 32 bytes of output; `tests/vectors/identity.json` pins every one.
+Whoever holds the formation's secret can derive every member's keys.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+_FORMATION_SALT = b"peat"
+_FORMATION_INFO = b"peat-protocol-v1-formation"
+_ENDPOINT_PREFIX = b"iroh:"
+_RESPONSE_SUFFIX = b"peat"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What others may know of a node, and the key that the whole formation shares."""
+
+    node_id: str
+    device_public_key: bytes
+    device_id: str
+    """32 hex digits."""
+    endpoint_public_key: bytes
+    endpoint_id: str
+    """64 hex digits: the endpoint public key, which the QUIC certificate bears."""
+    formation_key: bytes
+    """Secret; proves membership."""
+
+    def __repr__(self) -> str:
+        return f"Identity({self.node_id!r}, device_id={self.device_id}, endpoint_id={self.endpoint_id})"
+
+
+def derive_identity(secret: bytes, node_id: str) -> Identity:
+    """The identity of `node_id` in the formation of `secret`."""
+    device = _private_key(secret, node_id.encode()).public_key().public_bytes_raw()
+    endpoint = endpoint_public_key(secret, node_id)
+    return Identity(
+        node_id=node_id,
+        device_public_key=device,
+        device_id=hashlib.sha256(device).digest()[:16].hex(),
+        endpoint_public_key=endpoint,
+        endpoint_id=endpoint.hex(),
+        formation_key=formation_key(secret),
+    )
+
+
+def endpoint_private_key(secret: bytes, node_id: str) -> Ed25519PrivateKey:
+    """The key of the node's QUIC certificate."""
+    return _private_key(secret, _ENDPOINT_PREFIX + node_id.encode())
+
+
+def endpoint_public_key(secret: bytes, node_id: str) -> bytes:
+    """What the certificate of `node_id` has to bear: 32 bytes."""
+    return endpoint_private_key(secret, node_id).public_key().public_bytes_raw()
+
+
+def formation_key(secret: bytes) -> bytes:
+    """The key by which members know each other; a secret of another length than 32 bytes is hashed first."""
+    material = secret if len(secret) == 32 else hashlib.sha256(secret).digest()
+    return _hkdf(material, _FORMATION_INFO, _FORMATION_SALT)
+
+
+def challenge_response(key: bytes, challenge: bytes) -> bytes:
+    """HMAC-SHA256 of the challenge under the formation key."""
+    return hmac.new(key, challenge + _RESPONSE_SUFFIX, hashlib.sha256).digest()
+
+
+def _private_key(secret: bytes, info: bytes) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(_hkdf(secret, info, None))
+
+
+def _hkdf(material: bytes, info: bytes, salt: bytes | None) -> bytes:
+    return HKDF(hashes.SHA256(), 32, salt, info).derive(material)

@@ -1,0 +1,127 @@
+"""Log lines: a constant message and facts as fields, one write a line, to standard error.
+
+    2026-01-31T12:00:00.123Z INFO  sync     Peer connected peer=peat-mesh-1 endpoint_id=58660e…
+
+The filter is a level, then `name=level` pairs, the longest name that fits wins: `info,peatnode=debug`.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, MutableMapping
+from typing import Any, TextIO
+
+import orjson
+import structlog
+
+from peatnode.errors import BadConfiguration
+
+LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 100}
+_COLOURS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
+_END = "\x1b[0m"
+
+
+def parse_filter(text: str) -> Mapping[str, int]:
+    """Levels by name of the logger, the general one under "". Raises BadConfiguration."""
+    levels: dict[str, int] = {"": LEVELS["info"]}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        name, separator, level = part.rpartition("=")
+        if level.lower() not in LEVELS or (separator and not name):
+            raise BadConfiguration(
+                f"PEAT_LOG={text!r}: {part!r} is neither a level nor name=level; "
+                f"levels are {', '.join(LEVELS)}. For example: info,peatnode=debug"
+            )
+        levels[name.strip().replace("peat_mesh", "peatnode")] = LEVELS[level.lower()]
+    return levels
+
+
+def level_of(levels: Mapping[str, int], name: str) -> int:
+    """The level in force for a logger `peatnode.sync`: its own, its parents', the general one."""
+    while name:
+        if name in levels:
+            return levels[name]
+        name = name.rpartition(".")[0]
+    return levels[""]
+
+
+class _Output:
+    def __init__(self) -> None:
+        self.levels: Mapping[str, int] = {"": LEVELS["info"]}
+        self.worker = ""
+        self.is_json = False
+        self.stream: TextIO = sys.stderr
+
+
+_output = _Output()
+
+
+def configure(filter_text: str, log_format: str, worker: str) -> None:
+    """Sets what this process logs; `worker` names it in each line. Raises BadConfiguration."""
+    _output.levels = parse_filter(filter_text)
+    _output.worker = worker
+    _output.is_json = log_format == "json"
+    _output.stream = sys.stderr
+    structlog.configure(
+        processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _render],
+        wrapper_class=structlog.make_filtering_bound_logger(min(_output.levels.values())),
+        logger_factory=lambda *_: structlog.WriteLogger(_output.stream),
+        cache_logger_on_first_use=False,
+    )
+
+
+def get_logger(name: str = "") -> Any:
+    """A logger with the methods of structlog: `info("Peer connected", peer=…)`. `name` is below `peatnode`."""
+    full = f"peatnode.{name}" if name else "peatnode"
+    return structlog.get_logger(logger=full)
+
+
+def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
+    level = (
+        "WARNING"
+        if method in ("warn", "warning")
+        else "ERROR"
+        if method in ("error", "exception")
+        else method.upper()
+    )
+    name = event.pop("logger", "peatnode")
+    if LEVELS.get(level.lower(), 20) < level_of(_output.levels, name):
+        raise structlog.DropEvent
+    error = event.pop("exc_info", None)
+    if error:
+        event["exception"] = _trace(error)
+    time, message = str(event.pop("timestamp"))[:23] + "Z", str(event.pop("event"))
+    if _output.is_json:
+        line = {
+            "time": time,
+            "level": level.lower(),
+            "worker": _output.worker,
+            "message": message,
+            **event,
+        }
+        return orjson.dumps(line, default=str).decode()
+    colour, end = (_COLOURS.get(level, ""), _END) if _output.stream.isatty() else ("", "")
+    fields = "".join(f" {key}={_text(value)}" for key, value in event.items())
+    return f"{time} {colour}{level:<7}{end} {_output.worker:<10} {message}{fields}"
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        plain = value and value.isprintable() and not any(mark in value for mark in ' "=')
+        return value if plain else orjson.dumps(value).decode()
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, (list, tuple, dict)):
+        return orjson.dumps(value, default=str).decode()
+    return orjson.dumps(str(value)).decode() if " " in str(value) else str(value)
+
+
+def _trace(error: Any) -> str:
+    import traceback
+
+    if error is True:
+        error = sys.exc_info()[1]
+    return (
+        "".join(traceback.format_exception(error))
+        if isinstance(error, BaseException)
+        else str(error)
+    )
