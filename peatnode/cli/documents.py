@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from peatnode.cli.nearby import Beside, Target
-from peatnode.client.answers import Collection, Document, Page, Written
+from peatnode.client.answers import Collection, Document, ImportedLine, Page, Written
+from peatnode.client.bulk import Chunk
 from peatnode.client.calls import Conditions
 from peatnode.client.events import Event
 from peatnode.client.following import Filter
@@ -27,6 +28,12 @@ class Documents(Protocol):
     async def collections(self) -> tuple[Collection, ...]: ...
 
     async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page: ...
+
+    async def import_lines(
+        self, collection: str, first_line: int, lines: Sequence[bytes]
+    ) -> list[ImportedLine]:
+        """Writes each line, a document with its `_id`. Blank ones are not answered."""
+        ...
 
     def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]: ...
 
@@ -50,6 +57,11 @@ class DocumentsAfar:
 
     async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page:
         return await self._client.page(collection, limit, cursor, prefix=prefix)
+
+    async def import_lines(
+        self, collection: str, first_line: int, lines: Sequence[bytes]
+    ) -> list[ImportedLine]:
+        return list(await self._client.import_chunk(collection, Chunk(first_line, tuple(lines))))
 
     def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]:
         return self._client.follow(filter, since)

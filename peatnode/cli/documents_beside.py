@@ -6,14 +6,18 @@ import asyncio
 import json
 import random
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from peatnode.client.answers import Collection, Document, Page, Replicas, Written
+import orjson
+
+from peatnode.client.answers import Collection, Document, ImportedLine, Page, Replicas, Written
 from peatnode.client.calls import Conditions
 from peatnode.client.errors import (
+    InvalidRequest,
     Problem,
+    ProblemAnswer,
     UnexpectedAnswer,
     UnknownOutcome,
     Unreachable,
@@ -134,6 +138,31 @@ class DocumentsBeside:
         )
         return Page(collection, reply.count, reply.sequence, tuple(documents), reply.next_after)
 
+    async def import_lines(
+        self, collection: str, first_line: int, lines: Sequence[bytes]
+    ) -> list[ImportedLine]:
+        """All at once: the store makes groups of them. Raises UnknownOutcome, Unreachable for all of them."""
+        writes = [
+            self._import_line(collection, number, line)
+            for number, line in enumerate(lines, first_line)
+            if line.strip()
+        ]
+        return list(await asyncio.gather(*writes))
+
+    async def _import_line(self, collection: str, number: int, line: bytes) -> ImportedLine:
+        try:
+            value = checked_line(line)
+            id = value.pop("_id")
+            if value == {"_deleted": True}:
+                await self.write(WriteKind.DELETE, collection, id, b"", Conditions())
+                return ImportedLine(number, id, 200)
+            written = await self.write(
+                WriteKind.PUT, collection, id, orjson.dumps(value), Conditions()
+            )
+        except ProblemAnswer as error:
+            return ImportedLine(number, "", error.problem.status, str(error))
+        return ImportedLine(number, id, 201 if written.was_created else 200)
+
     async def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]:
         """Changes, resumed when the store comes back."""
         following = Following(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
@@ -200,6 +229,19 @@ class DocumentsBeside:
                 link = await Link.connect(self._run_dir / f"{worker}.sock", "cli")
                 self._links[worker] = link
             return link
+
+
+def checked_line(line: bytes) -> dict[str, Any]:
+    """An object with an `_id`. Raises InvalidRequest."""
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(Problem(400, f"This is not JSON: {error}.")) from error
+    if not isinstance(value, dict):
+        raise InvalidRequest(Problem(422, "A document is a JSON object."))
+    if not isinstance(value.get("_id"), str) or not value["_id"]:
+        raise InvalidRequest(Problem(422, "_id is the document's name, a text."))
+    return value
 
 
 def sync_event(change: Change) -> SyncEvent:

@@ -25,6 +25,7 @@ from peatnode.client.answers import (
     Written,
 )
 from peatnode.client.asynchronous_feed import follow, watch
+from peatnode.client.bulk import Chunk
 from peatnode.client.calls import Call, Conditions, Query, QueryOptions, WriteOptions
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 from peatnode.client.events import Event
@@ -147,8 +148,12 @@ class AsyncClient:
     ) -> AsyncIterator[ImportedLine]:
         """Writes each (its id in `_id`), and says line by line what became of it, as the answers come."""
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
-            for line in await self._run(bulk.import_chunk(collection, chunk)):
+            for line in await self.import_chunk(collection, chunk):
                 yield line
+
+    async def import_chunk(self, collection: str, chunk: Chunk) -> tuple[ImportedLine, ...]:
+        """One request of an import."""
+        return await self._run(bulk.import_chunk(collection, chunk))
 
     async def export_documents(self, collection: str) -> AsyncIterator[Document | Deleted]:
         """The whole collection as of one moment, once all is read.

@@ -25,6 +25,7 @@ from peatnode.client.answers import (
     Written,
 )
 from peatnode.client.blocking_feed import follow, watch
+from peatnode.client.bulk import Chunk
 from peatnode.client.calls import Call, Conditions, Query, QueryOptions, WriteOptions
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 from peatnode.client.events import Event
@@ -146,7 +147,11 @@ class Client:
     ) -> Iterator[ImportedLine]:
         """Writes each (its id in `_id`), and says line by line what became of it, as the answers come."""
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
-            yield from self._run(bulk.import_chunk(collection, chunk))
+            yield from self.import_chunk(collection, chunk)
+
+    def import_chunk(self, collection: str, chunk: Chunk) -> tuple[ImportedLine, ...]:
+        """One request of an import."""
+        return self._run(bulk.import_chunk(collection, chunk))
 
     def export_documents(self, collection: str) -> Iterator[Document | Deleted]:
         """The whole collection as of one moment, once all is read.

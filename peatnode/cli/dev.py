@@ -1,0 +1,53 @@
+"""`peatnode dev`: a node without any setting up."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+from peatnode.cli.complaints import complaining
+from peatnode.cli.plan import MAX_NODES, NodePlan, plan_dev
+from peatnode.cli.secrets_file import keep_secret
+
+DATA_DIR = ".data"
+
+
+@click.command()
+@click.argument("number", type=click.IntRange(min=0, max=MAX_NODES - 1), default=0)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=DATA_DIR,
+    show_default=True,
+    metavar="DIR",
+    help="Documents and secret; of the nodes 1, 2, … too.",
+)
+def dev(number: int, data_dir: Path) -> int:
+    """Run a node on this machine: a secret made once, mDNS, everything on 127.0.0.1.
+
+    NUMBER 1, 2, … are more nodes beside it, which find each other. Variables of the environment
+    go before these defaults.
+    """
+    from peatnode.config import load_config
+    from peatnode.supervision import run_node
+
+    plan = plan_dev(data_dir, number)
+    env = plan.environment(os.environ, is_one_of_many=number > 0)
+    if env.get("PEAT_FORMATION_SECRET_FILE") == str(plan.secret_file):
+        keep_secret(plan.secret_file)
+    with complaining():
+        config = load_config(env, {})
+    where = f"http://{config.broker_host}:{config.broker_port}"
+    click.echo(_welcome(plan, where, number, data_dir), err=True)
+    return run_node(config)
+
+
+def _welcome(plan: NodePlan, url: str, number: int, data_dir: Path) -> str:
+    directory = "" if data_dir == Path(DATA_DIR) else f" --data-dir {data_dir}"
+    return (
+        f"{plan.name}: API at {url}, data in {plan.data_dir}\n"
+        f"  how it is:      peatnode status --data-dir {plan.data_dir}\n"
+        f"  one more node:  peatnode dev {number + 1}{directory}   (in another terminal, in this directory)\n"
+    )

@@ -1,0 +1,105 @@
+"""`peatnode export`: a collection to a file of lines, page by page, resumable."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from peatnode.cli.complaints import Complaint
+from peatnode.cli.doc import carry_out
+from peatnode.cli.doc_lines import listed_line
+from peatnode.cli.documents import Documents
+from peatnode.cli.meter import Meter
+from peatnode.cli.nearby import Target, with_target
+from peatnode.cli.progress_file import Progress, ProgressFile
+
+PAGE_DOCUMENTS = 1000
+
+
+@click.command()
+@click.argument("collection")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option("--prefix", default="", help="Only ids that begin with this.")
+@click.option("--force", is_flag=True, help="Replace FILE if there is one.")
+@with_target
+def export(target: Target, collection: str, file: Path, prefix: str, force: bool) -> None:
+    """Write a collection to FILE (- for standard output), one JSON document a line with its id as _id.
+
+    Until it is whole it is in FILE.part; the same command again goes on where it was interrupted. Each page is of the
+    moment when it was read.
+    """
+    if str(file) == "-":
+
+        async def to_stdout(documents: Documents) -> None:
+            with Meter("export") as meter:
+                progress = Progress("")
+                await _export(
+                    documents,
+                    collection,
+                    prefix,
+                    sys.stdout.buffer,
+                    progress,
+                    ProgressFile(None),
+                    meter,
+                )
+                meter.conclude(progress.documents, f"exported from {collection}")
+
+        carry_out(target, to_stdout)
+        return
+    if file.exists() and not force:
+        raise Complaint(f"{file} exists and is left as it is", advice="--force replaces it.")
+    part = file.with_name(file.name + ".part")
+    kept = ProgressFile(file.with_name(file.name + ".part.progress"))
+    progress = kept.load(f"export {collection} {prefix} {target}")
+
+    async def to_file(documents: Documents) -> None:
+        with _open_part(part, progress) as output, Meter("export") as meter:
+            if progress.documents:
+                click.echo(f"going on after {progress.documents:,} documents", err=True)
+            before = progress.documents
+            await _export(documents, collection, prefix, output, progress, kept, meter)
+            os.fsync(output.fileno())
+            os.replace(part, file)
+            kept.remove()
+            meter.conclude(progress.documents - before, f"exported from {collection} to {file}")
+
+    carry_out(target, to_file)
+
+
+def _open_part(part: Path, progress: Progress) -> BinaryIO:
+    """At the end of what is known to be whole."""
+    if progress.offset and part.exists() and part.stat().st_size >= progress.offset:
+        output = part.open("r+b")
+        output.truncate(progress.offset)
+        output.seek(progress.offset)
+        return output
+    progress.offset = progress.documents = 0
+    progress.cursor = ""
+    return part.open("wb")
+
+
+async def _export(
+    documents: Documents,
+    collection: str,
+    prefix: str,
+    output: BinaryIO,
+    progress: Progress,
+    kept: ProgressFile,
+    meter: Meter,
+) -> None:
+    while True:
+        page = await documents.page(collection, prefix, PAGE_DOCUMENTS, progress.cursor)
+        content = "".join(listed_line(one, as_json=True) + "\n" for one in page.documents).encode()
+        output.write(content)
+        output.flush()
+        progress.offset += len(content)
+        progress.documents += len(page.documents)
+        progress.cursor = page.next_cursor
+        meter.show(progress.documents, None if prefix else page.total)
+        if not page.next_cursor:
+            return
+        kept.save(progress)

@@ -1,0 +1,142 @@
+"""`peatnode import`: documents from a file of lines, resumable."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+import orjson
+
+from peatnode.cli.doc import carry_out
+from peatnode.cli.documents import Documents
+from peatnode.cli.exits import Exit
+from peatnode.cli.meter import Meter
+from peatnode.cli.nearby import Target, with_target
+from peatnode.cli.progress_file import Progress, ProgressFile
+from peatnode.client.answers import ImportedLine
+from peatnode.client.bulk import CHUNK_BYTES, CHUNK_LINES
+from peatnode.client.errors import UnknownOutcome, Unreachable
+
+MAX_TOLD = 20
+"""Bad lines that are told one by one."""
+
+ATTEMPTS = 6
+"""For a chunk whose answer was lost: the lines have fixed ids, so sending them again changes nothing."""
+
+
+@dataclass(slots=True)
+class Chunk:
+    first_line: int
+    lines: list[bytes]
+    size: int
+
+
+@click.command("import")
+@click.argument("collection")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
+@click.option("--restart", is_flag=True, help="Begin at the first line, whatever was done before.")
+@with_target
+def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
+    """Write each line of FILE (- for standard input) as a document: a JSON object with its id in _id.
+
+    A line without _id gets an id made of its place and content, {"_id": …, "_deleted": true} deletes. A bad line is
+    told and
+    the others go on. The same command again goes on where it was interrupted.
+    """
+    kept = ProgressFile(None if str(file) == "-" else file.with_name(file.name + ".progress"))
+    with _opened(file) as source:
+        size = None if str(file) == "-" else file.stat().st_size
+        job = f"import {collection} {target} {size}"
+        progress = Progress(job) if restart else kept.load(job)
+        if progress.offset:
+            click.echo(f"going on after line {progress.documents:,}", err=True)
+            source.seek(progress.offset)
+        before = progress.documents - progress.failed
+
+        async def run(documents: Documents) -> None:
+            with Meter("import", unit_is_bytes=True) as meter:
+                for chunk in read_chunks(source, progress.documents + 1):
+                    answers = await _send(documents, collection, chunk)
+                    for answer in answers:
+                        _tell(answer, progress)
+                    progress.offset += chunk.size
+                    progress.documents += len(chunk.lines)
+                    kept.save(progress)
+                    meter.show(progress.offset, size)
+                kept.remove()
+                failed = f", {progress.failed:,} lines failed" if progress.failed else ""
+                done = progress.documents - progress.failed - before
+                meter.conclude(done, f"written to {collection}{failed}")
+
+        carry_out(target, run)
+    return Exit.FAILED if progress.failed else Exit.OK
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[BinaryIO]:
+    if str(file) == "-":
+        yield sys.stdin.buffer
+        return
+    try:
+        source = file.open("rb")
+    except OSError as error:
+        raise click.FileError(str(file), error.strerror) from error
+    with source:
+        yield source
+
+
+def read_chunks(source: BinaryIO, first_line: int) -> Iterator[Chunk]:
+    """Lines until one chunk is full; blank ones count as lines."""
+    chunk = Chunk(first_line, [], 0)
+    for line in source:
+        if chunk.lines and (len(chunk.lines) >= CHUNK_LINES or chunk.size >= CHUNK_BYTES):
+            yield chunk
+            chunk = Chunk(chunk.first_line + len(chunk.lines), [], 0)
+        chunk.size += len(line)
+        number = chunk.first_line + len(chunk.lines)
+        chunk.lines.append(with_fixed_id(line.rstrip(b"\r\n"), number))
+    if chunk.lines:
+        yield chunk
+
+
+def with_fixed_id(line: bytes, number: int) -> bytes:
+    """The line with an `_id` that is the same each time; what is no object is left for the node to refuse."""
+    if b'"_id"' in line:
+        return line
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return line
+    if not isinstance(value, dict):
+        return line
+    digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest()
+    return orjson.dumps({"_id": digest, **value})
+
+
+async def _send(documents: Documents, collection: str, chunk: Chunk) -> list[ImportedLine]:
+    attempt = 1
+    while True:
+        try:
+            return await documents.import_lines(collection, chunk.first_line, chunk.lines)
+        except (UnknownOutcome, Unreachable):
+            if attempt == ATTEMPTS:
+                raise
+        await asyncio.sleep(0.25 * 2**attempt)
+        attempt += 1
+
+
+def _tell(answer: ImportedLine, progress: Progress) -> None:
+    if answer.is_written:
+        return
+    progress.failed += 1
+    if progress.failed <= MAX_TOLD:
+        click.echo(f"line {answer.line:,}: {answer.error}", err=True)
+    elif progress.failed == MAX_TOLD + 1:
+        click.echo("More lines failed; they are only counted.", err=True)

@@ -1,0 +1,76 @@
+"""`peatnode mesh`: several nodes on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+
+import click
+
+from peatnode.cli.plan import FIRST_API_PORT, FIRST_QUIC_PORT, MAX_NODES, NodePlan, plan_node
+from peatnode.cli.secrets_file import keep_secret
+
+PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
+
+
+@click.command()
+@click.argument("count", type=click.IntRange(min=1, max=MAX_NODES), default=3)
+@click.option(
+    "--only",
+    type=click.IntRange(min=0),
+    metavar="NUMBER",
+    help="Run this one of them: to start one again that ended.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=".data/mesh",
+    show_default=True,
+    metavar="DIR",
+)
+@click.option(
+    "--api-port",
+    type=PORT,
+    default=FIRST_API_PORT,
+    show_default=True,
+    help="Of the first node; the next have the next.",
+)
+@click.option(
+    "--quic-port", type=PORT, default=FIRST_QUIC_PORT, show_default=True, help="Likewise, UDP."
+)
+def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port: int) -> int:
+    """Run COUNT nodes on this machine that find each other by mDNS on 127.0.0.1.
+
+    Ctrl-C stops them all, the last first; once more hurries. One that ends by itself is told, and the others go on.
+    """
+    from peatnode.cli.mesh_run import MeshRun
+
+    if only is not None and only >= count:
+        raise click.UsageError(f"--only names one of 0 to {count - 1}")
+    plans = tuple(plan_node(data_dir, number, api_port, quic_port) for number in range(count))
+    chosen = plans if only is None else (plans[only],)
+    keep_secret(plans[0].secret_file)
+    _show(chosen)
+    again = f"peatnode mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
+    return asyncio.run(MeshRun(chosen, os.environ, again).run())
+
+
+def _differing(data_dir: Path, api_port: int, quic_port: int) -> str:
+    """The options that were not left as they are."""
+    options = (
+        ("data-dir", str(data_dir), ".data/mesh"),
+        ("api-port", str(api_port), str(FIRST_API_PORT)),
+        ("quic-port", str(quic_port), str(FIRST_QUIC_PORT)),
+    )
+    return "".join(f" --{name} {value}" for name, value, usual in options if value != usual)
+
+
+def _show(plans: tuple[NodePlan, ...]) -> None:
+    rows = [("NODE", "API", "QUIC", "DATA")]
+    rows += [(plan.name, plan.url, f"{plan.quic_port}/udp", str(plan.data_dir)) for plan in plans]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        click.echo("  ".join([*cells, row[3]]))
+    click.echo()

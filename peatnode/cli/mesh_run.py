@@ -1,0 +1,185 @@
+"""The nodes of `peatnode mesh` as child processes: started together, their output prefixed, stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import click
+
+from peatnode.cli.exits import Exit
+from peatnode.cli.plan import FIRST_NAME, NodePlan
+from peatnode.errors import LinkError
+from peatnode.ipc.link import Link
+from peatnode.ipc.messages import GetNode
+
+STOP_SECONDS = 12.0
+"""For one node; its supervisor promises 10."""
+
+LOOK_SECONDS = 0.2
+"""Between two looks at whether a node is ready."""
+
+MAX_LINE_BYTES = 64 * 1024
+
+COLOURS = ("cyan", "magenta", "yellow", "green", "blue", "red")
+
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _die_with_parent() -> None:
+    """In the child: a node must not outlive a mesh that was killed."""
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+@dataclass(slots=True)
+class Child:
+    plan: NodePlan
+    process: asyncio.subprocess.Process
+    colour: str
+
+
+class MeshRun:
+    """One run, until all nodes have ended."""
+
+    def __init__(self, plans: tuple[NodePlan, ...], env: Mapping[str, str], again: str) -> None:
+        self._plans = plans
+        self._env = env
+        self._again = again
+        """The command that starts one again, but for its number."""
+        self._children: list[Child] = []
+        self._signals = 0
+        self._stopping = asyncio.Event()
+        self._width = max(len(plan.name) for plan in plans)
+
+    async def run(self) -> int:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._on_signal)
+        for index, plan in enumerate(self._plans):
+            self._children.append(await self._start(plan, COLOURS[index % len(COLOURS)]))
+        watchers = [asyncio.create_task(self._attend(child)) for child in self._children]
+        ready = asyncio.create_task(self._tell_when_ready())
+        stopper = asyncio.create_task(self._stop_in_order())
+        try:
+            await asyncio.gather(*watchers)
+        finally:
+            for task in (ready, stopper):
+                task.cancel()
+            await asyncio.gather(ready, stopper, return_exceptions=True)
+        if self._signals:
+            self._say("All nodes have stopped.")
+            return Exit.OK
+        self._say("No node is left.")
+        return Exit.FAILED
+
+    async def _start(self, plan: NodePlan, colour: str) -> Child:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "peatnode.cli",
+            "run",
+            env=plan.environment(self._env, is_one_of_many=True),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C is ours; we tell them in order
+            preexec_fn=_die_with_parent,
+        )
+        return Child(plan, process, colour)
+
+    async def _attend(self, child: Child) -> None:
+        """Prints what the node says until it ends, then how it ended."""
+        assert child.process.stdout is not None
+        await self._print_lines(child, child.process.stdout)
+        status = await child.process.wait()
+        if self._signals:
+            self._say(f"{child.plan.name} has stopped{_how(status, '')}.")
+            return
+        number = child.plan.name.removeprefix(FIRST_NAME)
+        self._say(
+            f"{child.plan.name} ended{_how(status, ' with status 0')}; the others go on. "
+            f"Start it again: {self._again} {number}"
+        )
+
+    async def _print_lines(self, child: Child, stream: asyncio.StreamReader) -> None:
+        prefix = click.style(f"{child.plan.name:<{self._width}} |", fg=child.colour) + " "
+        rest = b""
+        while chunk := await stream.read(MAX_LINE_BYTES):
+            *lines, rest = (rest + chunk).split(b"\n")
+            if len(rest) > MAX_LINE_BYTES:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                click.echo(prefix + line.decode(errors="replace"))
+        if rest:
+            click.echo(prefix + rest.decode(errors="replace"))
+
+    async def _tell_when_ready(self) -> None:
+        await asyncio.gather(*(_wait_ready(child.plan) for child in self._children))
+        if not self._signals:
+            url = self._children[0].plan.url
+            self._say(
+                f"All {len(self._children)} nodes are ready. Ctrl-C stops them. Try:\n"
+                f'  peatnode doc put notes today \'{{"text": "hello"}}\' --url {url}\n'
+                f"  peatnode doc get notes today --url {self._children[-1].plan.url}\n"
+                f"  peatnode status --url {url}"
+            )
+
+    def _on_signal(self) -> None:
+        self._signals += 1
+        self._stopping.set()
+        if self._signals > 1:
+            for child in self._running():
+                _signal(child, signal.SIGTERM)
+
+    async def _stop_in_order(self) -> None:
+        await self._stopping.wait()
+        self._say("Stopping the nodes, the last first; once more hurries.")
+        for child in reversed(self._running()):
+            _signal(child, signal.SIGTERM)
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await child.process.wait()
+            except TimeoutError:
+                self._say(f"{child.plan.name} does not stop within {STOP_SECONDS:g} s: killed.")
+                _signal(child, signal.SIGKILL)
+
+    def _running(self) -> list[Child]:
+        return [child for child in self._children if child.process.returncode is None]
+
+    def _say(self, text: str) -> None:
+        click.echo(click.style(text, bold=True))
+
+
+async def _wait_ready(plan: NodePlan) -> None:
+    """Until every worker of the node is ready."""
+    while not await _is_ready(plan):  # noqa: ASYNC110  # it is in another process
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def _is_ready(plan: NodePlan) -> bool:
+    try:
+        async with await Link.connect(plan.run_dir / "supervisor.sock", "cli") as link:
+            reply = await link.ask(GetNode(), 2.0)
+    except LinkError:
+        return False
+    return all(worker.state == "ready" for worker in reply.workers)
+
+
+def _signal(child: Child, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(child.process.pid, number)
+
+
+def _how(status: int, well: str) -> str:
+    if status == 0:
+        return well
+    if status < 0:
+        return f" (killed by {signal.Signals(-status).name})"
+    return f" with status {status}"

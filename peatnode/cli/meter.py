@@ -1,0 +1,68 @@
+"""A progress bar on stderr where that is a terminal; one line at the end everywhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import click
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bar
+    from rich.progress import TaskID
+
+
+class Meter:
+    def __init__(self, verb: str, unit_is_bytes: bool = False) -> None:
+        self._verb = verb
+        self._unit_is_bytes = unit_is_bytes
+        self._started = time.monotonic()
+        self._bar: Bar | None = None
+        self._task: TaskID | None = None
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            from rich.console import Console
+            from rich.progress import (
+                BarColumn,
+                DownloadColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
+
+            amount = DownloadColumn() if self._unit_is_bytes else MofNCompleteColumn()
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                amount,
+                TimeRemainingColumn(),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._verb, total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def show(self, done: int, total: int | None) -> None:
+        if self._bar is not None and self._task is not None:
+            self._bar.update(self._task, completed=done, total=total)
+
+    def conclude(self, documents: int, rest: str) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        seconds = max(time.monotonic() - self._started, 0.001)
+        rate = f"{documents / seconds:,.0f} a second"
+        click.echo(f"{documents:,} documents {rest} in {seconds:.1f} s ({rate})", err=True)

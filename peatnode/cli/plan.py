@@ -1,0 +1,80 @@
+"""Where the nodes of one machine are, and what each is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+FIRST_API_PORT = 8081
+FIRST_QUIC_PORT = 11204
+FIRST_NAME = "peat-mesh-"
+MAX_NODES = 64
+
+SECRET_FILE = "formation-secret"  # noqa: S105  # the name of the file
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlan:
+    name: str
+    api_port: int
+    quic_port: int
+    data_dir: Path
+    secret_file: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.api_port}"
+
+    @property
+    def run_dir(self) -> Path:
+        return self.data_dir / "run"
+
+    def environment(self, given: Mapping[str, str], is_one_of_many: bool) -> dict[str, str]:
+        """Of the node's process. What the user gave goes before what is planned.
+
+        Not so name, ports and directories where several nodes share the user's environment.
+        """
+        own = {
+            "HOSTNAME": self.name,
+            "PEAT_DATA_DIR": str(self.data_dir),
+            "PEAT_BROKER_PORT": str(self.api_port),
+            "PEAT_QUIC_PORT": str(self.quic_port),
+        }
+        defaults = {
+            "PEAT_BROKER_HOST": LOOPBACK,
+            "PEAT_DISCOVERY": "mdns",
+            "PEAT_MDNS_INTERFACES": LOOPBACK,
+        }
+        env = {name: value for name, value in given.items() if value or name not in defaults}
+        if not (env.get("PEAT_FORMATION_SECRET") or env.get("PEAT_FORMATION_SECRET_FILE")):
+            defaults["PEAT_FORMATION_SECRET_FILE"] = str(self.secret_file)
+        if is_one_of_many:
+            for name in ("PEAT_RUN_DIR", "PEAT_IROH_BIND_PORT"):
+                env.pop(name, None)
+            return {**defaults, **env, **own}
+        return {**defaults, **own, **env, "HOSTNAME": self.name}
+
+
+def plan_node(
+    data_dir: Path,
+    number: int,
+    api_port: int = FIRST_API_PORT,
+    quic_port: int = FIRST_QUIC_PORT,
+) -> NodePlan:
+    """Number `number` of several whose directories lie in `data_dir`; the ports are those of number 0."""
+    name = f"{FIRST_NAME}{number}"
+    return NodePlan(
+        name,
+        api_port + number,
+        quic_port + number,
+        data_dir / name,
+        data_dir / SECRET_FILE,
+    )
+
+
+def plan_dev(data_dir: Path, number: int) -> NodePlan:
+    """As `plan_node`, but that number 0 has the directory itself."""
+    plan = plan_node(data_dir, number)
+    return plan if number else replace(plan, data_dir=data_dir)

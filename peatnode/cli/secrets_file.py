@@ -1,0 +1,44 @@
+"""Formation secrets in files of mode 0600."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from pathlib import Path
+
+from peatnode.cli.complaints import Complaint
+
+SECRET_BYTES = 32
+
+
+def new_secret() -> str:
+    return base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+
+
+def write_secret(path: Path, secret: str) -> None:
+    """A new file, whole or not at all, that nobody else may read. Raises FileExistsError."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(partial, path)  # unlike a rename it never replaces
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def keep_secret(path: Path) -> bool:
+    """Makes the secret unless there is one; whether it was made now. Two at once end with the same one."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if path.exists():
+            return False
+        write_secret(path, new_secret())
+    except FileExistsError:
+        return False
+    except OSError as error:
+        raise Complaint(f"the secret cannot be kept in {path}: {error.strerror}") from error
+    return True
