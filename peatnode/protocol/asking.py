@@ -1,0 +1,66 @@
+"""How the parts of a peer's machine ask: the store, and the other node. An answer of None means: not now."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from peatnode.protocol.values import Answer, BucketsRead, Entry, Question, ReadBuckets
+from peatnode.protocol.wire import Buckets, Message, Tree, Updates
+
+AskStore = Callable[[Question, Callable[[Answer | None], None]], None]
+PeerAnswer = Tree | Buckets | Updates
+
+
+class AskPeer(Protocol):
+    def __call__(
+        self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
+    ) -> None:
+        """`make` gets the question's number."""
+
+
+ENTRIES_PER_READ = 2000
+
+
+class BucketListing:
+    """Reads every entry of some buckets, run by run of adjacent ones, and then calls `then` once."""
+
+    def __init__(
+        self,
+        ask_store: AskStore,
+        indexes: tuple[int, ...],
+        then: Callable[[tuple[Entry, ...] | None], None],
+    ) -> None:
+        self._ask_store = ask_store
+        self._then = then
+        self._entries: list[Entry] = []
+        self._has_failed = False
+        runs = _runs(indexes)
+        self._open = len(runs)
+        for first, last in runs:
+            self._read(first, last, b"")
+
+    def _read(self, first: int, last: int, place: bytes) -> None:
+        def came(answer: Answer | None) -> None:
+            if isinstance(answer, BucketsRead):
+                self._entries.extend(answer.entries)
+                if answer.next_place:
+                    self._read(first, last, answer.next_place)
+                    return
+            else:
+                self._has_failed = True
+            self._open -= 1
+            if not self._open:
+                self._then(None if self._has_failed else tuple(self._entries))
+
+        self._ask_store(ReadBuckets(first, last, place, ENTRIES_PER_READ), came)
+
+
+def _runs(indexes: tuple[int, ...]) -> list[tuple[int, int]]:
+    runs: list[tuple[int, int]] = []
+    for index in sorted(set(indexes)):
+        if runs and runs[-1][1] == index - 1:
+            runs[-1] = (runs[-1][0], index)
+        else:
+            runs.append((index, index))
+    return runs

@@ -1,0 +1,59 @@
+"""Batches of document updates on the wire: one byte that says how, then msgpack, compressed where that is shorter."""
+
+from __future__ import annotations
+
+import operator
+
+import msgpack
+import zstandard
+
+from peatnode.protocol.faults import PeerFault
+from peatnode.protocol.values import DocumentUpdate
+from peatnode.protocol.wire import record_reader, unpack
+
+MAX_BATCH_BYTES = 16 * 1024 * 1024
+"""Unpacked."""
+
+_PLAIN = b"\0"
+_COMPRESSED = b"\1"
+_WORTH_COMPRESSING = 96
+"""Bytes; below it zstd's own header eats what it saves."""
+
+_fields = operator.attrgetter(
+    "collection", "id", "incarnation", "is_deleted", "expires_at", "update"
+)
+_compressor = zstandard.ZstdCompressor(level=3)
+_decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_BATCH_BYTES)
+_read_update = record_reader(DocumentUpdate)
+
+
+def pack_updates(updates: tuple[DocumentUpdate, ...]) -> bytes:
+    plain: bytes = msgpack.packb([_fields(update) for update in updates])
+    if len(plain) >= _WORTH_COMPRESSING:
+        compressed = _compressor.compress(plain)
+        if len(compressed) < len(plain):
+            return _COMPRESSED + compressed
+    return _PLAIN + plain
+
+
+def unpack_updates(batch: bytes) -> tuple[DocumentUpdate, ...]:
+    """Raises PeerFault for anything that `pack_updates` would not make."""
+    kind, content = batch[:1], batch[1:]
+    if kind == _COMPRESSED:
+        content = _decompress(content)
+    elif kind != _PLAIN:
+        raise PeerFault("malformed batch", "neither plain nor zstd")
+    wire = unpack(content, MAX_BATCH_BYTES)
+    if type(wire) is not tuple:
+        raise PeerFault("malformed batch", "not an array")
+    return tuple([_read_update(value) for value in wire])
+
+
+def _decompress(content: bytes) -> bytes:
+    try:
+        size = zstandard.frame_content_size(content)
+        if not 0 <= size <= MAX_BATCH_BYTES:
+            raise PeerFault("malformed batch", f"{size} bytes unpacked")
+        return _decompressor.decompress(content, max_output_size=MAX_BATCH_BYTES)
+    except zstandard.ZstdError as error:
+        raise PeerFault("malformed batch", f"zstd: {error}") from error

@@ -1,0 +1,14 @@
+"""Which of two connections between the same two instances survives: both ends come to the same answer."""
+
+from __future__ import annotations
+
+from peatnode.protocol.authentication import Member
+
+
+def is_better(candidate: Member, current: Member) -> bool:
+    """Whether `candidate` is kept and `current` closed, both being to the same instance."""
+    if candidate.started != current.started:
+        return candidate.started > current.started
+    if candidate.dialled_by != current.dialled_by:
+        return candidate.dialled_by < current.dialled_by
+    return candidate.attempt > current.attempt

@@ -1,0 +1,178 @@
+"""What the sync machine is told, and what it tells to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peatnode.protocol.authentication import Member
+from peatnode.protocol.faults import CloseCode
+from peatnode.protocol.values import Answer, Change, Question
+from peatnode.protocol.wire import Message
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PeerUp:
+    """A connection is authenticated."""
+
+    peer: int
+    """Of the connection; never used for another."""
+    member: Member
+
+
+@dataclass(frozen=True, slots=True)
+class PeerDown:
+    peer: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageCame:
+    peer: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class StoreAnswered:
+    number: int
+    answer: Answer | None
+    """None: it could not be asked, or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLost:
+    """The link to it broke: what was read of it may not hold any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesSeen:
+    """From our store's feed, synced to disk."""
+
+    changes: tuple[Change, ...]
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedLost:
+    """Changes up to `upto` will not be told."""
+
+    upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwarenessPublished:
+    """By a Yjs client of ours."""
+
+    collection: str
+    id: str
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasWanted:
+    waiter: int
+    sequence: int
+    count: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Woken:
+    """`next_wake` has come."""
+
+
+Event = (
+    PeerUp
+    | PeerDown
+    | MessageCame
+    | StoreAnswered
+    | StoreLost
+    | ChangesSeen
+    | FeedLost
+    | AwarenessPublished
+    | ReplicasWanted
+    | Woken
+)
+
+# --- actions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    peer: int
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class AskStore:
+    number: int
+    question: Question
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """The machine has forgotten this connection already."""
+
+    peer: int
+    code: CloseCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAppeared:
+    node_id: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerVanished:
+    node_id: str
+    instance: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class TopologyShifted:
+    """Our neighbours have changed, or a neighbour's."""
+
+    peer_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwarenessHeard:
+    collection: str
+    id: str
+    payload: bytes
+    origin: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicasKnown:
+    """The answer to ReplicasWanted."""
+
+    waiter: int
+    peers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateRefused:
+    """For the log."""
+
+    peer: str
+    collection: str
+    id: str
+    reason: str
+
+
+Action = (
+    Send
+    | AskStore
+    | Close
+    | PeerAppeared
+    | PeerVanished
+    | TopologyShifted
+    | AwarenessHeard
+    | ReplicasKnown
+    | UpdateRefused
+)

@@ -1,0 +1,396 @@
+"""The sync machine of a node: events and the time in, actions out. It knows no socket and no clock."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from peatnode.protocol.authentication import Member
+from peatnode.protocol.election import is_better
+from peatnode.protocol.events import (
+    Action,
+    AskStore,
+    AwarenessHeard,
+    AwarenessPublished,
+    ChangesSeen,
+    Close,
+    Event,
+    FeedLost,
+    MessageCame,
+    PeerAppeared,
+    PeerDown,
+    PeerUp,
+    PeerVanished,
+    ReplicasKnown,
+    ReplicasWanted,
+    Send,
+    StoreAnswered,
+    StoreLost,
+    TopologyShifted,
+    UpdateRefused,
+    Woken,
+)
+from peatnode.protocol.faults import CloseCode, PeerFault
+from peatnode.protocol.push_log import PushLog
+from peatnode.protocol.refusals import Refusal, Refusals
+from peatnode.protocol.session import ROOT_SECONDS, Session
+from peatnode.protocol.standing import Standing, differing_documents, standing_of
+from peatnode.protocol.timers import Timers
+from peatnode.protocol.values import Answer, Change, DocumentUpdate, Question, ReadTree, TreeRead
+from peatnode.protocol.wire import (
+    Ack,
+    AskBuckets,
+    AskRange,
+    AskTree,
+    AskUpdates,
+    Awareness,
+    Buckets,
+    Hello,
+    Message,
+    Neighbours,
+    Proof,
+    Push,
+    Root,
+    Tree,
+    Unanswered,
+    Updates,
+)
+
+NEIGHBOURS_SECONDS = 0.1
+"""Changes of our neighbours gather for so long before they are told."""
+
+MAX_AWARENESS_SEEN = 4096
+MAX_AWARENESS_BYTES = 64 * 1024
+PULLING_SECONDS = 2.0
+"""A pull that got an answer within so long keeps others from starting: what it brings they need not."""
+
+
+class Randomness(Protocol):
+    """Of `random.Random`, handed in."""
+
+    def random(self) -> float: ...
+    def randbytes(self, n: int, /) -> bytes: ...
+
+
+class SyncMachine:
+    """`handle` an event, carry out the actions, call again at `next_wake`."""
+
+    def __init__(self, node_id: str, instance: bytes, randomness: Randomness, now: float) -> None:
+        self.now = now
+        self.log = PushLog()
+        self.refusals = Refusals()
+        self.last_change_at = now - ROOT_SECONDS
+        self.faults: dict[str, int] = {}
+        """How often peers were at fault, by reason."""
+        self._node_id = node_id
+        self._instance = instance
+        self._random = randomness
+        self._sessions: dict[int, Session] = {}
+        self._by_instance: dict[str, Session] = {}
+        self._timers: Timers[tuple[str, int]] = Timers()
+        self._actions: list[Action] = []
+        self._asked: dict[int, tuple[Session | None, Callable[[Answer | None], None]]] = {}
+        self._last_asked = 0
+        self._root: tuple[bytes, int] | None = None
+        self._root_waiters: list[tuple[Session, Callable[[bytes, int], None]]] = []
+        self._waiters: dict[int, tuple[int, int]] = {}
+        self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
+
+    @property
+    def next_wake(self) -> float | None:
+        return self._timers.next_at
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        self.now = now
+        match event:
+            case PeerUp():
+                self._peer_up(event.peer, event.member)
+            case PeerDown():
+                if event.peer in self._sessions:
+                    self._remove(self._sessions[event.peer], event.reason)
+            case MessageCame():
+                if event.peer in self._sessions:
+                    self._receive(self._sessions[event.peer], event.message)
+            case StoreAnswered():
+                self._store_answered(event.number, event.answer)
+            case ChangesSeen():
+                self._changes_seen(event.changes, event.upto)
+            case StoreLost():
+                self._root = None
+            case FeedLost():
+                self.log.upto = event.upto
+                for session in self._sessions.values():
+                    session.push.lose_feed()
+            case AwarenessPublished():
+                self._publish_awareness(event)
+            case ReplicasWanted():
+                self._waiters[event.waiter] = (event.sequence, event.count)
+                self._timers.set(("waiter", event.waiter), now + event.seconds)
+                self.acknowledged()
+            case Woken():
+                self._wake()
+        actions, self._actions = self._actions, []
+        return actions
+
+    # --- peers come and go -------------------------------------------------------------------------
+
+    def _peer_up(self, peer: int, member: Member) -> None:
+        current = self._by_instance.get(member.instance.hex())
+        if current is not None and not is_better(member, current.member):
+            self._actions.append(Close(peer, CloseCode.OTHER_KEPT, "another connection is kept"))
+            return
+        if current is not None:
+            self._forget(current)
+            self._actions.append(
+                Close(current.peer, CloseCode.OTHER_KEPT, "another connection is kept")
+            )
+        session = Session(self, peer, member, self._instance < member.instance)
+        self._sessions[peer] = self._by_instance[session.instance] = session
+        if current is None:
+            self._actions.append(PeerAppeared(member.node_id, session.instance))
+        self._neighbours_changed()
+        session.send_root()
+        if session.is_root_sender:
+            self._set_root_timer(session)
+
+    def _forget(self, session: Session) -> None:
+        del self._sessions[session.peer]
+        del self._by_instance[session.instance]
+        for kind in ("root", "push", "pull"):
+            self.cancel_timer(kind, session)
+
+    def _remove(self, session: Session, reason: str) -> None:
+        self._forget(session)
+        self._actions.append(PeerVanished(session.member.node_id, session.instance, reason))
+        self._neighbours_changed()
+        self._trim_log()
+        self.pull_ended(session)
+
+    def _neighbours_changed(self) -> None:
+        self._actions.append(TopologyShifted(len(self._sessions)))
+        if not self._timers.is_set(("neighbours", 0)):
+            self._timers.set(("neighbours", 0), self.now + NEIGHBOURS_SECONDS)
+
+    def _tell_neighbours(self) -> None:
+        peers = [(s.member.node_id, s.member.instance) for s in self._sessions.values()]
+        for session in self._sessions.values():
+            self.send(session, Neighbours(tuple(peers)))
+
+    # --- messages ----------------------------------------------------------------------------------
+
+    def _blaming(self, session: Session, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except PeerFault as fault:
+            self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
+            if session.peer in self._sessions:
+                self._actions.append(Close(session.peer, fault.code, str(fault)))
+                self._remove(session, str(fault))
+
+    def _receive(self, session: Session, message: Message) -> None:
+        self._blaming(session, lambda: self._dispatch(session, message))
+
+    def _dispatch(self, session: Session, message: Message) -> None:
+        match message:
+            case Root():
+                session.receive_root(message)
+            case Push():
+                session.receive_push(message)
+            case Ack():
+                session.receive_ack(message)
+                self._trim_log()
+            case AskTree() | AskBuckets() | AskUpdates() | AskRange():
+                session.serving.receive(message)
+            case Tree() | Buckets() | Updates() | Unanswered():
+                session.receive_answer(message)
+            case Neighbours():
+                session.neighbours = {instance: node_id for node_id, instance in message.peers}
+                self._actions.append(TopologyShifted(len(self._sessions)))
+            case Awareness():
+                self._receive_awareness(session, message)
+            case Hello() | Proof():
+                raise PeerFault("unexpected message", type(message).__name__)
+
+    def send(self, session: Session, message: Message) -> None:
+        self._actions.append(Send(session.peer, message))
+
+    # --- awareness ---------------------------------------------------------------------------------
+
+    def _publish_awareness(self, event: AwarenessPublished) -> None:
+        message = Awareness(
+            self._random.randbytes(16), event.collection, event.id, event.payload, self._instance
+        )
+        self._is_new_awareness(message.key)
+        for session in self._sessions.values():
+            self.send(session, message)
+
+    def _is_new_awareness(self, key: bytes) -> bool:
+        if key in self._awareness_seen:
+            return False
+        self._awareness_seen[key] = None
+        if len(self._awareness_seen) > MAX_AWARENESS_SEEN:
+            self._awareness_seen.popitem(last=False)
+        return True
+
+    def _receive_awareness(self, sender: Session, message: Awareness) -> None:
+        if len(message.payload) > MAX_AWARENESS_BYTES or len(message.key) != 16:
+            raise PeerFault("malformed message", "awareness")
+        if not self._is_new_awareness(message.key):
+            return
+        self._actions.append(
+            AwarenessHeard(message.collection, message.id, message.payload, message.origin.hex())
+        )
+        for session in self._sessions.values():
+            instance = session.member.instance
+            is_told = instance in sender.neighbours or instance == message.origin
+            if session is not sender and not is_told:
+                self.send(session, message)
+
+    # --- the store ---------------------------------------------------------------------------------
+
+    def ask_store(
+        self, owner: Session | None, question: Question, then: Callable[[Answer | None], None]
+    ) -> None:
+        self._last_asked += 1
+        self._asked[self._last_asked] = (owner, then)
+        self._actions.append(AskStore(self._last_asked, question))
+
+    def _store_answered(self, number: int, answer: Answer | None) -> None:
+        owner, then = self._asked.pop(number)
+        if owner is None:
+            then(answer)
+        elif owner.peer in self._sessions:
+            self._blaming(owner, lambda: then(answer))
+
+    def with_root(self, owner: Session, then: Callable[[bytes, int], None]) -> None:
+        """Calls `then` with our root and the sequence it is of; never, if the store does not answer."""
+        if self._root is not None and self._root[1] >= self.log.upto >= 0:
+            then(*self._root)
+            return
+        self._root_waiters.append((owner, then))
+        if len(self._root_waiters) == 1:
+            self.ask_store(None, ReadTree(0, (0,)), self._root_came)
+
+    def _root_came(self, answer: Answer | None) -> None:
+        waiters, self._root_waiters = self._root_waiters, []
+        if not isinstance(answer, TreeRead):
+            return
+        root, sequence = answer.hashes[0], answer.sequence
+        self._root = (root, sequence)
+        for owner, then in waiters:
+            if owner.peer in self._sessions:
+                self._blaming(owner, lambda then=then: then(root, sequence))  # type: ignore[misc]
+
+    def _changes_seen(self, changes: tuple[Change, ...], upto: int) -> None:
+        self.log.upto = upto
+        if not changes:
+            return
+        self.last_change_at = self.now
+        if not self._sessions:
+            return
+        for change in changes:
+            self.log.append(change)
+        for session in self._sessions.values():
+            session.pump()
+        self._trim_log()
+
+    def _trim_log(self) -> None:
+        cursors = [session.push.cursor for session in self._sessions.values()]
+        self.log.trim(min(cursors, default=self.log.end))
+
+    # --- what sessions ask -------------------------------------------------------------------------
+
+    def is_needed(self, change: Change, session: Session) -> bool:
+        """Whether a change is to be pushed to this peer: not if it, or a neighbour of it, brought it."""
+        if change.origin == session.instance:
+            return False
+        origin = self._by_instance.get(change.origin)
+        return origin is None or session.member.instance not in origin.neighbours
+
+    def may_pull(self, session: Session) -> bool:
+        since = self.now - PULLING_SECONDS
+        return not any(
+            other.pull is not None and other.pull_progress_at > since
+            for other in self._sessions.values()
+            if other is not session
+        )
+
+    def pull_ended(self, session: Session) -> None:
+        """Whoever differs too looks again now."""
+        for other in self._sessions.values():
+            if other is not session and other.differs_since is not None and other.pull is None:
+                self.set_timer("root", other, 0.0)
+
+    def refuse(self, session: Session, update: DocumentUpdate, fp: bytes, reason: str) -> None:
+        node_id = session.member.node_id
+        refusal = Refusal(update.collection, update.id, node_id, self.now, reason)
+        if not self.refusals.is_refused(update.collection, update.id, fp):
+            self.refusals.add(refusal, fp)
+            self._actions.append(UpdateRefused(node_id, update.collection, update.id, reason))
+
+    def acknowledged(self) -> None:
+        """Answer those who wait for replicas and whose wait is over."""
+        for waiter, (sequence, count) in list(self._waiters.items()):
+            if len(self._holders(sequence)) >= count:
+                self._answer_waiter(waiter)
+
+    def _holders(self, sequence: int) -> list[str]:
+        return [s.member.node_id for s in self._sessions.values() if s.push.has(sequence)]
+
+    def _answer_waiter(self, waiter: int) -> None:
+        sequence, _ = self._waiters.pop(waiter)
+        self._timers.cancel(("waiter", waiter))
+        self._actions.append(ReplicasKnown(waiter, tuple(self._holders(sequence))))
+
+    # --- timers ------------------------------------------------------------------------------------
+
+    def set_timer(self, kind: str, session: Session, seconds: float) -> None:
+        self._timers.set((kind, session.peer), self.now + seconds)
+
+    def cancel_timer(self, kind: str, session: Session) -> None:
+        self._timers.cancel((kind, session.peer))
+
+    def _set_root_timer(self, session: Session) -> None:
+        self.set_timer("root", session, ROOT_SECONDS * (0.8 + 0.4 * self._random.random()))
+
+    def _wake(self) -> None:
+        while (due := self._timers.pop_due(self.now)) is not None:
+            kind, number = due
+            if kind == "neighbours":
+                self._tell_neighbours()
+            elif kind == "waiter":
+                self._answer_waiter(number)
+            elif number in self._sessions:
+                self._session_due(kind, self._sessions[number])
+
+    def _session_due(self, kind: str, session: Session) -> None:
+        if kind == "push":
+            session.push_timed_out()
+        elif kind == "pull":
+            session.pull_stalled()
+        else:
+            session.send_root()
+            self._set_root_timer(session)
+
+    # --- views -------------------------------------------------------------------------------------
+
+    def standings(self) -> list[Standing]:
+        sessions = self._sessions.values()
+        names = [session.member.node_id for session in sessions]
+        return [
+            standing_of(s, self.refusals, _is_twin(s.member.node_id, self._node_id, names))
+            for s in sessions
+        ]
+
+    def differing(self) -> tuple[str, ...]:
+        return differing_documents(list(self._sessions.values()), self.refusals)
+
+    @property
+    def root(self) -> bytes:
+        """Ours, as last read; empty before."""
+        return self._root[0] if self._root else b""
+
+
+def _is_twin(node_id: str, own: str, connected: Iterable[str]) -> bool:
+    return node_id == own or sum(name == node_id for name in connected) > 1

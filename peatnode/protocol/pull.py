@@ -1,0 +1,325 @@
+"""Anti-entropy from the side that lacks: finds what a peer has and we have not, and takes it.
+
+Work waits in queues, one for each step, and is taken up as long as there is room:
+
+    compare   children of tree nodes, theirs with ours      -> compare, list, or range where ours is empty
+    list      entries of buckets, theirs with ours          -> vectors, wanted
+    vectors   our state vectors of documents that differ    -> wanted
+    wanted    ask for documents                             -> apply
+    range     ask for whole subtrees                        -> range, apply
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from peatnode.protocol.asking import AskPeer, AskStore, BucketListing, PeerAnswer
+from peatnode.protocol.batches import unpack_updates
+from peatnode.protocol.faults import PeerFault
+from peatnode.protocol.refusals import Refusals
+from peatnode.protocol.values import (
+    BUCKET_LEVEL,
+    EMPTY_HASH,
+    FAN_OUT,
+    HASH_BYTES,
+    Answer,
+    ApplyUpdates,
+    DocumentUpdate,
+    Entry,
+    Outcome,
+    ReadTree,
+    ReadVectors,
+    TreeRead,
+    UpdatesApplied,
+    VectorsRead,
+    Wanted,
+)
+from peatnode.protocol.wire import AskBuckets, AskRange, AskTree, AskUpdates, Buckets, Tree, Updates
+
+MAX_STEPS = 4
+"""Steps at work at once: enough that nobody waits, few enough to bound what is held."""
+
+MAX_UNAPPLIED = 2
+"""Batches that wait for our store; while there are as many no more documents are asked for."""
+
+PARENTS_PER_ASK = 64
+BUCKETS_PER_ASK = 64
+WANTED_PER_ASK = 500
+
+OwnT = TypeVar("OwnT")
+ItemT = TypeVar("ItemT")
+
+DocumentKey = tuple[str, str]
+Refuse = Callable[[DocumentUpdate, bytes, str], None]
+"""(update, the peer's fingerprint or nothing, reason)"""
+
+
+class Pull:
+    """One round of pulling from one peer. `is_done` when there is nothing left to do."""
+
+    def __init__(
+        self,
+        ask_store: AskStore,
+        ask_peer: AskPeer,
+        refusals: Refusals,
+        refuse: Refuse,
+        origin: str,
+    ) -> None:
+        self._ask_store = ask_store
+        self._ask_peer = ask_peer
+        self._refusals = refusals
+        self._refuse = refuse
+        self._origin = origin
+        self._compares: deque[tuple[int, tuple[int, ...]]] = deque()
+        self._buckets: deque[int] = deque()
+        self._vectors: deque[DocumentKey] = deque()
+        self._wanted: deque[Wanted] = deque()
+        self._ranges: deque[tuple[int, int, bytes]] = deque()
+        self._fingerprints: dict[DocumentKey, bytes] = {}
+        self._steps = 0
+        self._unapplied = 0
+        self.differing: dict[DocumentKey, None] = {}
+        """Documents known to be newer there, until they are applied; in order of discovery."""
+        self.applied = 0
+        self.has_failed = False
+
+    def start(self, own_root: bytes) -> None:
+        """Compare everything."""
+        if own_root == EMPTY_HASH and not len(self._refusals):
+            self._ranges.append((0, FAN_OUT**BUCKET_LEVEL - 1, b""))
+        else:
+            self._compares.append((0, (0,)))
+        self.advance()
+
+    def repair(self, documents: list[DocumentKey]) -> None:
+        """Fetch what is missing of these, found by a gap in what was pushed."""
+        self._vectors.extend(documents)
+        self.differing.update(dict.fromkeys(documents))
+        self.advance()
+
+    @property
+    def is_done(self) -> bool:
+        return not self._steps and not self._unapplied and not self._has_work()
+
+    def advance(self) -> None:
+        while self._steps < MAX_STEPS and self._take_step():
+            pass
+
+    def _has_work(self) -> bool:
+        return bool(
+            self._compares or self._buckets or self._vectors or self._wanted or self._ranges
+        )
+
+    def _take_step(self) -> bool:
+        if self._unapplied < MAX_UNAPPLIED and (self._ranges or self._wanted):
+            if self._ranges:
+                self._ask_range(*self._ranges.popleft())
+            else:
+                self._ask_wanted(_take(self._wanted, WANTED_PER_ASK))
+        elif self._vectors:
+            self._read_vectors(_take(self._vectors, WANTED_PER_ASK))
+        elif self._buckets and (len(self._buckets) >= BUCKETS_PER_ASK or not self._compares):
+            self._list(tuple(_take(self._buckets, BUCKETS_PER_ASK)))
+        elif self._compares:
+            self._compare(*self._compares.popleft())
+        else:
+            return False
+        self._steps += 1
+        return True
+
+    def _end_step(self) -> None:
+        self._steps -= 1
+        self.advance()
+
+    def _fail(self) -> None:
+        """Something could not be answered: end this round with what it has; the next begins anew."""
+        self.has_failed = True
+        for queue in (self._compares, self._buckets, self._vectors, self._wanted, self._ranges):
+            queue.clear()
+
+    # --- compare -----------------------------------------------------------------------------------
+
+    def _compare(self, level: int, parents: tuple[int, ...]) -> None:
+        children = tuple([p * FAN_OUT + i for p in parents for i in range(FAN_OUT)])
+        join = _Join[Answer](lambda theirs, ours: self._compared(level + 1, children, theirs, ours))
+        self._ask_peer(lambda number: AskTree(number, level, parents), join.take_first)
+        self._ask_store(ReadTree(level + 1, children), join.take_second)
+
+    def _compared(
+        self,
+        level: int,
+        children: tuple[int, ...],
+        theirs: PeerAnswer | None,
+        ours: Answer | None,
+    ) -> None:
+        if isinstance(theirs, Tree) and isinstance(ours, TreeRead):
+            if len(theirs.hashes) != HASH_BYTES * len(children):
+                raise PeerFault("malformed answer", "not as many hashes as asked for")
+            self._sort_children(level, children, theirs.hashes, ours.hashes)
+        else:
+            self._fail()
+        self._end_step()
+
+    def _sort_children(
+        self, level: int, children: tuple[int, ...], theirs: bytes, ours: tuple[bytes, ...]
+    ) -> None:
+        differing: list[int] = []
+        for position, (index, own) in enumerate(zip(children, ours, strict=True)):
+            hash_ = theirs[position * HASH_BYTES : (position + 1) * HASH_BYTES]
+            if hash_ in (own, EMPTY_HASH):
+                continue
+            if own == EMPTY_HASH and not len(self._refusals):
+                width = FAN_OUT ** (BUCKET_LEVEL - level)
+                self._add_range(index * width, (index + 1) * width - 1)
+            elif level == BUCKET_LEVEL:
+                self._buckets.append(index)
+            else:
+                differing.append(index)
+        for start in range(0, len(differing), PARENTS_PER_ASK):
+            self._compares.append((level, tuple(differing[start : start + PARENTS_PER_ASK])))
+
+    def _add_range(self, first: int, last: int) -> None:
+        if self._ranges and self._ranges[-1][1] == first - 1:
+            self._ranges[-1] = (self._ranges[-1][0], last, self._ranges[-1][2])
+        else:
+            self._ranges.append((first, last, b""))
+
+    # --- list --------------------------------------------------------------------------------------
+
+    def _list(self, indexes: tuple[int, ...]) -> None:
+        join = _Join[tuple[Entry, ...]](self._listed)
+        self._ask_peer(lambda number: AskBuckets(number, indexes), join.take_first)
+        BucketListing(self._ask_store, indexes, join.take_second)
+
+    def _listed(self, theirs: PeerAnswer | None, ours: tuple[Entry, ...] | None) -> None:
+        if isinstance(theirs, Buckets) and ours is not None:
+            own = {(entry.collection, entry.id): entry for entry in ours}
+            for entry in theirs.entries:
+                self._consider(entry, own.get((entry.collection, entry.id)))
+        else:
+            self._fail()
+        self._end_step()
+
+    def _consider(self, theirs: Entry, ours: Entry | None) -> None:
+        key = (theirs.collection, theirs.id)
+        if not _is_wanted(theirs, ours) or self._refusals.is_refused(*key, theirs.fingerprint):
+            return
+        self.differing[key] = None
+        self._fingerprints[key] = theirs.fingerprint
+        is_same = ours is not None and ours.incarnation == theirs.incarnation
+        if is_same and not theirs.is_deleted:
+            self._vectors.append(key)
+        else:
+            self._wanted.append(Wanted(*key, ours.incarnation if ours else 0, b""))
+
+    # --- vectors, wanted, range --------------------------------------------------------------------
+
+    def _read_vectors(self, documents: list[DocumentKey]) -> None:
+        def came(answer: Answer | None) -> None:
+            if isinstance(answer, VectorsRead):
+                self._wanted.extend(answer.wanted)
+            else:
+                self._fail()
+            self._end_step()
+
+        self._ask_store(ReadVectors(tuple(documents)), came)
+
+    def _ask_wanted(self, wanted: list[Wanted]) -> None:
+        def came(answer: PeerAnswer | None) -> None:
+            if isinstance(answer, Updates) and answer.answered:
+                rest = wanted[answer.answered :]
+                self._wanted.extendleft(reversed(rest))
+                spoken = wanted[: answer.answered]
+                self._apply(answer.batch, [(w.collection, w.id) for w in spoken])
+            else:
+                self._fail()
+            self._end_step()
+
+        self._ask_peer(lambda number: AskUpdates(number, tuple(wanted)), came)
+
+    def _ask_range(self, first: int, last: int, place: bytes) -> None:
+        def came(answer: PeerAnswer | None) -> None:
+            if isinstance(answer, Updates):
+                if answer.next_place:
+                    if answer.next_place <= place:
+                        raise PeerFault("malformed answer", "a range that does not go on")
+                    self._ranges.appendleft((first, last, answer.next_place))
+                self._apply(answer.batch, [])
+            else:
+                self._fail()
+            self._end_step()
+
+        self._ask_peer(lambda number: AskRange(number, first, last, place), came)
+
+    # --- apply -------------------------------------------------------------------------------------
+
+    def _apply(self, batch: bytes, spoken_for: list[DocumentKey]) -> None:
+        updates = unpack_updates(batch)
+        for key in spoken_for:
+            self.differing.pop(key, None)
+        if not updates:
+            return
+        self._unapplied += 1
+
+        def came(answer: Answer | None) -> None:
+            self._unapplied -= 1
+            if isinstance(answer, UpdatesApplied):
+                for update, outcome, reason in zip(
+                    updates, answer.outcomes, answer.reasons, strict=True
+                ):
+                    self._note(update, outcome, reason)
+            else:
+                self._fail()
+            self.advance()
+
+        self._ask_store(ApplyUpdates(updates, self._origin), came)
+
+    def _note(self, update: DocumentUpdate, outcome: Outcome, reason: str) -> None:
+        key = (update.collection, update.id)
+        match outcome:
+            case Outcome.APPLIED:
+                self.applied += 1
+                self._refusals.forget(*key)
+            case Outcome.KNOWN | Outcome.STALE | Outcome.GAP:
+                pass
+            case Outcome.REFUSED:
+                self._refuse(update, self._fingerprints.get(key, b""), reason)
+
+
+def _is_wanted(theirs: Entry, ours: Entry | None) -> bool:
+    if ours is None or theirs.incarnation > ours.incarnation:
+        return True
+    if theirs.incarnation < ours.incarnation or ours.is_deleted:
+        return False
+    return theirs.is_deleted or theirs.fingerprint != ours.fingerprint
+
+
+class _Join(Generic[OwnT]):
+    """Calls `then` when both of two answers have come, the peer's and our store's, in whatever order."""
+
+    __slots__ = ("_first", "_has", "_second", "_then")
+
+    def __init__(self, then: Callable[[PeerAnswer | None, OwnT | None], None]) -> None:
+        self._then = then
+        self._first: PeerAnswer | None = None
+        self._second: OwnT | None = None
+        self._has = 0
+
+    def take_first(self, answer: PeerAnswer | None) -> None:
+        self._first = answer
+        self._count()
+
+    def take_second(self, answer: OwnT | None) -> None:
+        self._second = answer
+        self._count()
+
+    def _count(self) -> None:
+        self._has += 1
+        if self._has == 2:
+            self._then(self._first, self._second)
+
+
+def _take(queue: deque[ItemT], count: int) -> list[ItemT]:
+    return [queue.popleft() for _ in range(min(count, len(queue)))]

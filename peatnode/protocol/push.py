@@ -1,0 +1,122 @@
+"""Pushing our feed to one peer: a window of batches, the next forming while they are unacknowledged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from peatnode.protocol.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, PushLog, size_of
+from peatnode.protocol.values import Change
+from peatnode.protocol.wire import Push
+
+WINDOW = 2
+"""Unacknowledged pushes: one on its way while the other is being committed."""
+
+ACK_SECONDS = 20.0
+"""A push that is unacknowledged for longer is given up; anti-entropy finds what it held."""
+
+
+@dataclass(slots=True)
+class _Flight:
+    upto: int
+    """Sequence of its last change."""
+    changes: int
+    sent_at: float
+    is_acked: bool = False
+
+
+class PushWindow:
+    """What one peer has been sent and has acknowledged."""
+
+    def __init__(self, log: PushLog, now: float) -> None:
+        self._log = log
+        self._cursor = log.end
+        self._flights: dict[int, _Flight] = {}
+        self._last_number = 0
+        self.pushed_from = log.upto
+        """Changes after this sequence were pushed without a hole, as far as `acked`."""
+        self.acked = log.upto
+        self.equal_at = -1
+        """Sequence at which the peer is known to have had all that we had."""
+        self.last_sent_at = now - ACK_SECONDS
+
+    @property
+    def cursor(self) -> int:
+        return self._cursor
+
+    @property
+    def waiting(self) -> int:
+        """Changes that are not acknowledged yet."""
+        flying = sum(flight.changes for flight in self._flights.values())
+        return flying + self._log.end - self._cursor
+
+    @property
+    def oldest_sent_at(self) -> float | None:
+        return min((flight.sent_at for flight in self._flights.values()), default=None)
+
+    def has(self, sequence: int) -> bool:
+        """Whether the peer is known to have this change on disk."""
+        return self.equal_at >= sequence or self.pushed_from < sequence <= self.acked
+
+    def mark_equal(self, sequence: int) -> None:
+        """Its content was equal to ours as of `sequence`."""
+        self.equal_at = max(self.equal_at, sequence)
+
+    def next_push(self, is_needed: Callable[[Change], bool], now: float) -> Push | None:
+        """The next batch, if the window has room and there is something to send."""
+        if len(self._flights) >= WINDOW:
+            return None
+        log = self._log
+        if self._cursor < log.first:
+            self._cursor = log.first
+            self._lose()
+        positions: list[int] = []
+        size = 0
+        while self._cursor < log.end and len(positions) < MAX_BATCH_CHANGES:
+            change = log.change_at(self._cursor)
+            if is_needed(change):
+                if positions and size + size_of(change) > MAX_BATCH_BYTES:
+                    break
+                positions.append(self._cursor)
+                size += size_of(change)
+            self._cursor += 1
+        if not positions:
+            if not self._flights:
+                self.acked = max(self.acked, log.upto)
+            return None
+        self._last_number += 1
+        upto = log.change_at(positions[-1]).sequence
+        self._flights[self._last_number] = _Flight(upto, len(positions), now)
+        self.last_sent_at = now
+        return Push(self._last_number, log.pack(positions))
+
+    def acknowledge(self, number: int, is_complete: bool) -> None:
+        flight = self._flights.get(number)
+        if flight is None:
+            return
+        flight.is_acked = True
+        if not is_complete:
+            self._lose(flight.upto)
+        while self._flights:
+            oldest = next(iter(self._flights))
+            if not self._flights[oldest].is_acked:
+                break
+            self.acked = max(self.acked, self._flights.pop(oldest).upto)
+
+    def give_up(self) -> None:
+        """Nothing is acknowledged any more: what flew is lost, what follows may go."""
+        self._flights.clear()
+        self._lose()
+
+    def lose_feed(self) -> None:
+        """Our own feed had a hole."""
+        self._lose()
+
+    def _lose(self, upto: int = -1) -> None:
+        self.pushed_from = max(self.pushed_from, self.acked, upto, self._sequence_before_cursor())
+
+    def _sequence_before_cursor(self) -> int:
+        log = self._log
+        if log.first < self._cursor <= log.end:
+            return log.change_at(self._cursor - 1).sequence
+        return log.upto if self._cursor >= log.end else -1

@@ -1,0 +1,70 @@
+"""The changes of our own feed that some peer may still need pushed, bounded in bytes."""
+
+from __future__ import annotations
+
+from peatnode.protocol.batches import pack_updates
+from peatnode.protocol.values import Change
+
+MAX_LOG_BYTES = 8 * 1024 * 1024
+"""A peer that is farther behind than this is left to anti-entropy."""
+
+MAX_BATCH_CHANGES = 1000
+MAX_BATCH_BYTES = 128 * 1024
+
+_ENTRY_OVERHEAD = 200
+_KEPT_PACKED = 4
+
+
+class PushLog:
+    """Positions count changes from the start of the process; a peer's cursor is a position."""
+
+    def __init__(self) -> None:
+        self._changes: list[Change] = []
+        self._first = 0
+        self._bytes = 0
+        self._packed: dict[tuple[int, ...], bytes] = {}
+        self.upto = -1
+        """Sequence up to which the feed has been seen."""
+
+    @property
+    def first(self) -> int:
+        return self._first
+
+    @property
+    def end(self) -> int:
+        return self._first + len(self._changes)
+
+    def append(self, change: Change) -> None:
+        self._changes.append(change)
+        self._bytes += size_of(change)
+
+    def change_at(self, position: int) -> Change:
+        return self._changes[position - self._first]
+
+    def trim(self, needed_from: int) -> None:
+        """Forget what is before `needed_from`, and the oldest of what is beyond the bound."""
+        count = max(0, min(needed_from, self.end) - self._first)
+        size = self._bytes - sum(size_of(change) for change in self._changes[:count])
+        while size > MAX_LOG_BYTES:
+            size -= size_of(self._changes[count])
+            count += 1
+        if count:
+            del self._changes[:count]
+            self._first += count
+            self._bytes = size
+
+    def pack(self, positions: list[int]) -> bytes:
+        """The batch of these changes; peers mostly ask for the same ones, so the last few are kept."""
+        key = tuple(positions)
+        packed = self._packed.get(key)
+        if packed is None:
+            packed = pack_updates(tuple([self.change_at(p).update for p in positions]))
+            self._packed[key] = packed
+            if len(self._packed) > _KEPT_PACKED:
+                del self._packed[next(iter(self._packed))]
+        return packed
+
+
+def size_of(change: Change) -> int:
+    """Bytes that a change counts for."""
+    return len(change.update.update) + _ENTRY_OVERHEAD

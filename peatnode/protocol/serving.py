@@ -1,0 +1,134 @@
+"""Answering a peer's questions out of our store, a few at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from peatnode.protocol.asking import AskStore, BucketListing
+from peatnode.protocol.batches import pack_updates
+from peatnode.protocol.faults import PeerFault
+from peatnode.protocol.values import (
+    BUCKET_LEVEL,
+    BUCKETS,
+    FAN_OUT,
+    Answer,
+    Entry,
+    ReadDifferences,
+    ReadRange,
+    ReadTree,
+    TreeRead,
+    UpdatesRead,
+)
+from peatnode.protocol.wire import (
+    AskBuckets,
+    AskRange,
+    AskTree,
+    AskUpdates,
+    Buckets,
+    Message,
+    Tree,
+    Unanswered,
+    Updates,
+)
+
+MAX_AT_ONCE = 4
+MAX_WAITING = 64
+"""Questions beyond those: nobody who keeps to the protocol asks as many."""
+
+BATCH_BYTES = 256 * 1024
+"""Of documents in one answer, before compression."""
+
+MAX_INDEXES = 256
+MAX_WANTED = 1000
+
+Asked = AskTree | AskBuckets | AskUpdates | AskRange
+
+
+class Serving:
+    """The questions of one peer."""
+
+    def __init__(self, ask_store: AskStore, send: Callable[[Message], None]) -> None:
+        self._ask_store = ask_store
+        self._send = send
+        self._at_work = 0
+        self._waiting: deque[Asked] = deque()
+
+    def receive(self, question: Asked) -> None:
+        """Raises PeerFault for a question that nobody may ask."""
+        _check(question)
+        if len(self._waiting) >= MAX_WAITING:
+            raise PeerFault("too many questions")
+        self._waiting.append(question)
+        self._advance()
+
+    def _advance(self) -> None:
+        while self._waiting and self._at_work < MAX_AT_ONCE:
+            self._at_work += 1
+            self._start(self._waiting.popleft())
+
+    def _end(self, answer: Message) -> None:
+        self._send(answer)
+        self._at_work -= 1
+        self._advance()
+
+    def _start(self, question: Asked) -> None:
+        number = question.number
+        match question:
+            case AskTree():
+                children = tuple(
+                    [p * FAN_OUT + i for p in question.indexes for i in range(FAN_OUT)]
+                )
+                self._ask_store(
+                    ReadTree(question.level + 1, children), lambda a: self._tree_read(number, a)
+                )
+            case AskBuckets():
+                BucketListing(
+                    self._ask_store, question.indexes, lambda e: self._buckets_read(number, e)
+                )
+            case AskUpdates():
+                self._ask_store(
+                    ReadDifferences(question.wanted, BATCH_BYTES),
+                    lambda a: self._updates_read(number, a),
+                )
+            case AskRange():
+                self._ask_store(
+                    ReadRange(question.first, question.last, question.place, BATCH_BYTES),
+                    lambda a: self._updates_read(number, a),
+                )
+
+    def _tree_read(self, number: int, answer: Answer | None) -> None:
+        if isinstance(answer, TreeRead):
+            self._end(Tree(number, b"".join(answer.hashes)))
+        else:
+            self._end(Unanswered(number))
+
+    def _buckets_read(self, number: int, entries: tuple[Entry, ...] | None) -> None:
+        self._end(Unanswered(number) if entries is None else Buckets(number, entries))
+
+    def _updates_read(self, number: int, answer: Answer | None) -> None:
+        if isinstance(answer, UpdatesRead):
+            batch = pack_updates(answer.updates)
+            self._end(Updates(number, answer.answered, answer.next_place, batch))
+        else:
+            self._end(Unanswered(number))
+
+
+def _check(question: Asked) -> None:
+    match question:
+        case AskTree():
+            is_sound = question.level < BUCKET_LEVEL and _are_nodes(
+                question.indexes, FAN_OUT**question.level
+            )
+        case AskBuckets():
+            is_sound = _are_nodes(question.indexes, BUCKETS)
+        case AskUpdates():
+            is_sound = 0 < len(question.wanted) <= MAX_WANTED
+        case AskRange():
+            is_sound = question.first <= question.last < BUCKETS
+    if not is_sound:
+        raise PeerFault("malformed question", type(question).__name__)
+
+
+def _are_nodes(indexes: tuple[int, ...], count: int) -> bool:
+    return 0 < len(indexes) <= MAX_INDEXES and max(indexes) < count

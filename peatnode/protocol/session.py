@@ -1,0 +1,268 @@
+"""One authenticated peer: pushing to it, pulling from it, answering it, and how it stands with us.
+
+The node's machine (`machine.py`) owns the sessions; `Node` is what a session needs of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from peatnode.protocol.asking import PeerAnswer
+from peatnode.protocol.authentication import Member
+from peatnode.protocol.batches import unpack_updates
+from peatnode.protocol.faults import PeerFault
+from peatnode.protocol.pull import Pull
+from peatnode.protocol.push import ACK_SECONDS, PushWindow
+from peatnode.protocol.push_log import PushLog
+from peatnode.protocol.refusals import Refusals
+from peatnode.protocol.serving import Serving
+from peatnode.protocol.values import (
+    HASH_BYTES,
+    Answer,
+    ApplyUpdates,
+    Change,
+    DocumentUpdate,
+    Outcome,
+    Question,
+    UpdatesApplied,
+)
+from peatnode.protocol.wire import Ack, Buckets, Message, Push, Root, Tree, Unanswered, Updates
+
+MAX_APPLYING = 32
+"""Pushes of one peer that our store has not answered; one that keeps to its window sends 2."""
+
+PULL_STALLED_SECONDS = 20.0
+"""A pull without any answer for so long is ended."""
+
+QUIET_SECONDS = 0.3
+"""Roots that differ while changes are this fresh say nothing yet."""
+
+ROOT_SECONDS = 5.0
+
+
+class Node(Protocol):
+    """What a session asks of its node."""
+
+    now: float
+    log: PushLog
+    refusals: Refusals
+    last_change_at: float
+
+    def ask_store(
+        self, owner: Session, question: Question, then: Callable[[Answer | None], None]
+    ) -> None: ...
+    def send(self, session: Session, message: Message) -> None: ...
+    def with_root(self, owner: Session, then: Callable[[bytes, int], None]) -> None: ...
+    def is_needed(self, change: Change, session: Session) -> bool: ...
+    def may_pull(self, session: Session) -> bool: ...
+    def pull_ended(self, session: Session) -> None: ...
+    def refuse(self, session: Session, update: DocumentUpdate, fp: bytes, reason: str) -> None: ...
+    def acknowledged(self) -> None: ...
+    def set_timer(self, kind: str, session: Session, seconds: float) -> None: ...
+    def cancel_timer(self, kind: str, session: Session) -> None: ...
+
+
+class Session:
+    """Its methods raise PeerFault when the peer is at fault."""
+
+    def __init__(self, node: Node, peer: int, member: Member, is_root_sender: bool) -> None:
+        self._node = node
+        self.peer = peer
+        self.member = member
+        self.instance = member.instance.hex()
+        self.is_root_sender = is_root_sender
+        self.connected_at = node.now
+        self.push = PushWindow(node.log, node.now)
+        self.pull: Pull | None = None
+        self.pull_progress_at = node.now
+        self.neighbours: dict[bytes, str] = {}
+        """Instance to node id, as it told."""
+        self.differs_since: float | None = node.now
+        """None: its root was equal to ours when last compared."""
+        self.is_compared = False
+        self._serving = Serving(self._ask_store, self._send)
+        self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
+        self._last_question = 0
+        self._applying = 0
+        self._last_pull_at = node.now - ROOT_SECONDS
+        self._fruitless = 0
+
+    def _ask_store(self, question: Question, then: Callable[[Answer | None], None]) -> None:
+        self._node.ask_store(self, question, then)
+
+    def _send(self, message: Message) -> None:
+        self._node.send(self, message)
+
+    # --- push --------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send what the window has room for."""
+        node = self._node
+        while True:
+            push = self.push.next_push(lambda change: node.is_needed(change, self), node.now)
+            if push is None:
+                return
+            node.set_timer("push", self, ACK_SECONDS)
+            self._send(push)
+
+    def receive_ack(self, ack: Ack) -> None:
+        self.push.acknowledge(ack.number, ack.is_complete)
+        if self.push.oldest_sent_at is None:
+            self._node.cancel_timer("push", self)
+        self._node.acknowledged()
+        self.pump()
+
+    def push_timed_out(self) -> None:
+        self.push.give_up()
+        self.pump()
+
+    def receive_push(self, push: Push) -> None:
+        if self._applying >= MAX_APPLYING:
+            raise PeerFault("too many pushes")
+        updates = unpack_updates(push.batch)
+        self._applying += 1
+        self._node.last_change_at = self._node.now
+
+        def came(answer: Answer | None) -> None:
+            self._applying -= 1
+            if isinstance(answer, UpdatesApplied):
+                self._pushed(push.number, updates, answer)
+
+        self._ask_store(ApplyUpdates(updates, self.instance), came)
+
+    def _pushed(
+        self, number: int, updates: tuple[DocumentUpdate, ...], answer: UpdatesApplied
+    ) -> None:
+        gaps = []
+        is_complete = True
+        for update, outcome, reason in zip(updates, answer.outcomes, answer.reasons, strict=True):
+            match outcome:
+                case Outcome.APPLIED:
+                    self._node.refusals.forget(update.collection, update.id)
+                case Outcome.KNOWN | Outcome.STALE:
+                    pass
+                case Outcome.GAP:
+                    is_complete = False
+                    gaps.append((update.collection, update.id))
+                case Outcome.REFUSED:
+                    is_complete = False
+                    self._node.refuse(self, update, b"", reason)
+        self._send(Ack(number, is_complete))
+        if gaps:
+            self._open_pull().repair(gaps)
+            self._settle_pull()
+
+    # --- roots -------------------------------------------------------------------------------------
+
+    def send_root(self) -> None:
+        """Begin a comparison."""
+        self._node.with_root(self, lambda root, _: self._send(Root(root, False)))
+
+    def receive_root(self, message: Root) -> None:
+        if len(message.root) != HASH_BYTES:
+            raise PeerFault("malformed message", "a root of another size")
+        self._node.with_root(self, lambda root, at: self._compare(message, root, at))
+
+    def _compare(self, message: Root, root: bytes, sequence: int) -> None:
+        if not message.is_answer:
+            self._send(Root(root, True))
+        self.is_compared = True
+        if message.root == root:
+            self._became_equal(sequence)
+            return
+        if self.differs_since is None:
+            self.differs_since = self._node.now
+        self._consider_pull(root)
+
+    def _became_equal(self, sequence: int) -> None:
+        self.differs_since = None
+        self._fruitless = 0
+        self.push.mark_equal(sequence)
+        self._node.acknowledged()
+        if not self.is_root_sender:
+            self._node.cancel_timer("root", self)
+
+    def _consider_pull(self, root: bytes) -> None:
+        node = self._node
+        if self.pull is not None:
+            return
+        is_fresh = node.now - node.last_change_at < QUIET_SECONDS
+        is_early = is_fresh and node.now - self._last_pull_at < ROOT_SECONDS
+        if is_early or not node.may_pull(self):
+            node.set_timer("root", self, 2 * QUIET_SECONDS)
+        else:
+            self._open_pull().start(root)
+            self._settle_pull()
+
+    # --- pull --------------------------------------------------------------------------------------
+
+    def _open_pull(self) -> Pull:
+        if self.pull is None:
+            node = self._node
+            self._last_pull_at = self.pull_progress_at = node.now
+            self.pull = Pull(
+                self._ask_store_to_pull,
+                self._ask_peer,
+                node.refusals,
+                lambda update, fp, reason: node.refuse(self, update, fp, reason),
+                self.instance,
+            )
+            node.set_timer("pull", self, PULL_STALLED_SECONDS)
+        return self.pull
+
+    def _ask_store_to_pull(self, question: Question, then: Callable[[Answer | None], None]) -> None:
+        pull = self.pull
+
+        def came(answer: Answer | None) -> None:
+            if self.pull is pull:
+                self.pull_progress_at = self._node.now
+                then(answer)
+                self._settle_pull()
+
+        self._ask_store(question, came)
+
+    def _ask_peer(
+        self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
+    ) -> None:
+        self._last_question += 1
+        self._questions[self._last_question] = then
+        self._send(make(self._last_question))
+
+    def receive_answer(self, answer: Tree | Buckets | Updates | Unanswered) -> None:
+        then = self._questions.pop(answer.number, None)
+        if then is None:
+            return
+        self.pull_progress_at = self._node.now
+        then(None if isinstance(answer, Unanswered) else answer)
+        self._settle_pull()
+
+    def pull_stalled(self) -> None:
+        """Look whether the pull still gets on; end it if not."""
+        if self.pull is None:
+            return
+        left = self.pull_progress_at + PULL_STALLED_SECONDS - self._node.now
+        if left > 0:
+            self._node.set_timer("pull", self, left)
+        else:
+            self._end_pull(self.pull)
+
+    def _settle_pull(self) -> None:
+        if self.pull is not None and self.pull.is_done:
+            self._end_pull(self.pull)
+
+    def _end_pull(self, pull: Pull) -> None:
+        node = self._node
+        self.pull = None
+        self._questions.clear()
+        node.cancel_timer("pull", self)
+        self._fruitless = 0 if pull.applied and not pull.has_failed else self._fruitless + 1
+        wait = 0.0 if not self._fruitless else min(ROOT_SECONDS, 0.25 * 2.0**self._fruitless)
+        node.set_timer("root", self, wait)
+        node.pull_ended(self)
+
+    # --- questions ---------------------------------------------------------------------------------
+
+    @property
+    def serving(self) -> Serving:
+        return self._serving

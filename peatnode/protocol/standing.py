@@ -1,0 +1,70 @@
+"""How each peer stands with us, in the words that `peatnode status` shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peatnode.protocol.authentication import Member
+from peatnode.protocol.refusals import Refusals
+from peatnode.protocol.session import Session
+
+MAX_DIFFERING = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    peer: int
+    member: Member
+    is_in_sync: bool
+    behind: int
+    """Documents known to differ or unacknowledged; -1: not compared yet."""
+    since: float | None
+    """When it fell out of sync, in the machine's time."""
+    reason: str
+    connected_at: float
+    neighbours: tuple[str, ...]
+    is_twin: bool
+
+
+def standing_of(session: Session, refusals: Refusals, is_twin: bool) -> Standing:
+    refused = [one for one in refusals.all() if one.peer == session.member.node_id]
+    pulling = len(session.pull.differing) if session.pull else 0
+    waiting = session.push.waiting
+    sent_at = session.push.oldest_sent_at
+    sinces = [since for since in (session.differs_since, sent_at) if since is not None]
+    is_in_sync = session.differs_since is None and not waiting
+    return Standing(
+        session.peer,
+        session.member,
+        is_in_sync,
+        pulling + waiting + len(refused) if session.is_compared else -1,
+        None if is_in_sync else min(sinces, default=session.connected_at),
+        "" if is_in_sync else _reason(session, len(refused), pulling, waiting),
+        session.connected_at,
+        tuple(sorted(session.neighbours.values())),
+        is_twin,
+    )
+
+
+def _reason(session: Session, refused: int, pulling: int, waiting: int) -> str:
+    if not session.is_compared:
+        return "not compared yet"
+    if session.pull is not None:
+        return f"pulling, {pulling} documents known to differ"
+    if waiting:
+        return f"{waiting} changes not acknowledged"
+    if refused:
+        return f"{refused} of its documents refused by our store"
+    return "fingerprints differ"
+
+
+def differing_documents(sessions: list[Session], refusals: Refusals) -> tuple[str, ...]:
+    """`collection/id` of documents that differ, at most MAX_DIFFERING."""
+    names: dict[str, None] = {f"{one.collection}/{one.id}": None for one in refusals.all()}
+    for session in sessions:
+        if session.pull is not None:
+            for collection, id_ in session.pull.differing:
+                if len(names) >= MAX_DIFFERING:
+                    break
+                names[f"{collection}/{id_}"] = None
+    return tuple(names)[:MAX_DIFFERING]
