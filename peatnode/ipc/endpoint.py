@@ -6,7 +6,7 @@ import asyncio
 import os
 import socket
 import struct
-from typing import Any
+from typing import Any, cast
 
 from peatnode.errors import ContractMismatch, LinkLost, MalformedFrame
 from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
@@ -28,7 +28,8 @@ class Endpoint(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
+        # No isinstance: uvloop's transports do not derive from asyncio's.
+        transport = cast(asyncio.Transport, transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=1024 * 1024)
         if not _is_own_user(transport.get_extra_info("socket")):
