@@ -1,0 +1,402 @@
+"""List and watch: what to ask the API server next, and what its answers mean for what is known.
+
+A machine without I/O. A list gives the truth and a resourceVersion, a watch what changes from there. When a watch ends,
+for whatever reason, the next one starts where it ended; where the server no longer knows that place (410), or twice in a
+row says nothing useful, everything is listed again. Now and then a list runs beside the watch and is compared with what
+is known: a watch that has silently gone stale is found out by that and replaced.
+
+Source: "Efficient detection of changes" in the Kubernetes API concepts,
+https://kubernetes.io/docs/reference/using-api/api-concepts/
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from workers.discovery.sightings import SightingsChanged
+from workers.discovery.slice_table import SliceTable
+from workers.discovery.slices import LineKind, Page, Slice, WatchLine
+
+GONE = 410
+
+TO_BE_MENDED = frozenset({401, 403, 404})
+"""Answers that will not change by waiting."""
+
+PROVEN_SECONDS = 1.0
+"""A watch that lived this long was worth opening."""
+
+MAX_PAGES = 1000
+"""Of one list; a server that always promises more is not believed."""
+
+MAX_GONE = 4096
+"""Deleted slices whose last resourceVersion is remembered between two lists, against events that come late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    relist_seconds: float = 300.0
+    """Between two full lists, more or less a fifth."""
+    watch_seconds: float = 300.0
+    """After which the server shall end a watch, more or less a fifth."""
+    shortest_backoff: float = 0.1
+    longest_backoff: float = 10.0
+    longest_retry_after: float = 60.0
+    """What a server may ask for at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFailure:
+    """Why a request got no answer that can be used."""
+
+    status: int
+    """As of HTTP; 0: there was no answer."""
+    reason: str
+    retry_after: float = 0.0
+    """Seconds the server asked to wait."""
+
+
+# --- events -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PageListed:
+    request: int
+    page: Page
+
+
+@dataclass(frozen=True, slots=True)
+class ListFailed:
+    request: int
+    failure: CallFailure
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOpened:
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class LineReceived:
+    request: int
+    line: WatchLine
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEnded:
+    """The stream is over, in whatever way; `failure` is None where the server ended it properly."""
+
+    request: int
+    failure: CallFailure | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """The machine's deadline has come."""
+
+
+Event = PageListed | ListFailed | WatchOpened | LineReceived | WatchEnded | Tick
+
+
+# --- actions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ListSlices:
+    request: int
+    token: str
+    is_paged: bool
+    """Else everything in one answer: the server forgets the place of a list within minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchSlices:
+    request: int
+    resource_version: str
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class CloseWatch:
+    request: int
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Something keeps going wrong; None: no more."""
+
+    failure: CallFailure | None
+
+
+Action = ListSlices | WatchSlices | CloseWatch | SightingsChanged | Trouble
+
+
+@dataclass(slots=True)
+class Counters:
+    lists: int = 0
+    list_failures: int = 0
+    watches: int = 0
+    watch_failures: int = 0
+    expired: int = 0
+    """410 in either form."""
+    stale_found: int = 0
+    """Lists that contradicted a watch that seemed to be fine."""
+    listed_at: float = -math.inf
+    """When everything was last listed."""
+
+
+@dataclass(slots=True)
+class _Listing:
+    request: int
+    slices: dict[str, Slice] = field(default_factory=dict)
+    resource_version: str = ""
+    pages: int = 0
+    touched: set[str] = field(default_factory=set)
+    """What the watch has said something about since the list began: of these it knows better."""
+
+
+class SliceWatch:
+    """Give it each event with the time and carry out what it answers; call again (Tick) at `deadline`."""
+
+    def __init__(
+        self, table: SliceTable, draw: Callable[[], float], timings: Timings | None = None
+    ) -> None:
+        """`draw` gives numbers from 0 to 1."""
+        self.counters = Counters()
+        self._table = table
+        self._draw = draw
+        self._timings = timings or Timings()
+        self._last_request = 0
+        self._listing: _Listing | None = None
+        self._list_at = -math.inf
+        self._list_failures = 0
+        self._is_paged = True
+        self._watch = 0
+        """Request number of the open watch; 0: there is none."""
+        self._watch_at = -math.inf
+        self._watch_failures = 0
+        self._opened_at = math.inf
+        self._resource_version = ""
+        """From where to watch; empty: list first."""
+        self._gone: dict[str, str] = {}
+        self._trouble: CallFailure | None = None
+
+    @property
+    def deadline(self) -> float:
+        list_at = math.inf if self._listing else self._list_at
+        watch_at = math.inf if self._watch or not self._resource_version else self._watch_at
+        may_clear = self._watch and self._trouble and not self._list_failures
+        proven_at = self._opened_at + PROVEN_SECONDS if may_clear else math.inf
+        return min(list_at, watch_at, proven_at)
+
+    @property
+    def is_watching(self) -> bool:
+        return self._watch != 0 and self._opened_at < math.inf
+
+    def handle(self, event: Event, now: float) -> list[Action]:
+        match event:
+            case PageListed(request, page):
+                listing = self._listing
+                if listing is None or listing.request != request:
+                    return []
+                return self._take_page(listing, page, now)
+            case ListFailed(request, failure):
+                if self._listing is None or self._listing.request != request:
+                    return []
+                return self._list_failed(failure, now)
+            case Tick():
+                return self._start_due(now)
+            case WatchOpened() | LineReceived() | WatchEnded():
+                return self._handle_watch(event, now) if event.request == self._watch else []
+
+    def _handle_watch(
+        self, event: WatchOpened | LineReceived | WatchEnded, now: float
+    ) -> list[Action]:
+        match event:
+            case WatchOpened():
+                self._opened_at = now
+                return []
+            case LineReceived(_, line):
+                return self._take_line(line, now)
+            case WatchEnded(_, failure):
+                return self._watch_ended(failure, now)
+
+    # --- asking
+
+    def _next_request(self) -> int:
+        self._last_request += 1
+        return self._last_request
+
+    def _start_due(self, now: float) -> list[Action]:
+        actions = self._clear_trouble(now)
+        if self._listing is None and now >= self._list_at:
+            self._listing = _Listing(self._next_request())
+            actions.append(ListSlices(self._listing.request, "", self._is_paged))
+        if self._resource_version and not self._watch and now >= self._watch_at:
+            actions.append(self._open_watch())
+        return actions
+
+    def _open_watch(self) -> WatchSlices:
+        self._watch = self._next_request()
+        self._opened_at = math.inf
+        self.counters.watches += 1
+        seconds = max(1, round(self._jitter(self._timings.watch_seconds)))
+        return WatchSlices(self._watch, self._resource_version, seconds)
+
+    def _close_watch(self) -> list[Action]:
+        if not self._watch:
+            return []
+        closed, self._watch = self._watch, 0
+        return [CloseWatch(closed)]
+
+    def _jitter(self, seconds: float) -> float:
+        return seconds * (0.8 + 0.4 * self._draw())
+
+    def _backoff(self, failures: int, retry_after: float) -> float:
+        timings = self._timings
+        bound = min(timings.longest_backoff, timings.shortest_backoff * 2.0 ** min(failures, 30))
+        # Half of it is drawn: many nodes that lost one server do not return at once.
+        return max(
+            bound * (0.5 + 0.5 * self._draw()), min(retry_after, timings.longest_retry_after)
+        )
+
+    # --- lists
+
+    def _take_page(self, listing: _Listing, page: Page, now: float) -> list[Action]:
+        listing.slices.update((new.name, new) for new in page.slices)
+        # Of the first page: what came since is said again by the watch that starts there.
+        listing.resource_version = listing.resource_version or page.resource_version
+        listing.pages += 1
+        if listing.pages > MAX_PAGES:
+            return self._list_failed(CallFailure(0, "the list never ends"), now)
+        if page.next_token:
+            return [ListSlices(listing.request, page.next_token, self._is_paged)]
+        self._listing = None
+        self._is_paged = True
+        self._list_failures = 0
+        self._list_at = now + self._jitter(self._timings.relist_seconds)
+        self.counters.lists += 1
+        self.counters.listed_at = now
+        return self._compare(listing, now)
+
+    def _compare(self, listing: _Listing, now: float) -> list[Action]:
+        """Keeps the watch where the list agrees with what it told; else takes the list and watches from there."""
+        known, listed = self._table.slices, listing.slices
+        if self.is_watching:
+            names = (known.keys() | listed.keys()) - listing.touched
+            if all(known.get(name) == listed.get(name) for name in names):
+                return self._clear_trouble(now)
+            self.counters.stale_found += 1
+        actions = self._close_watch()
+        self._gone.clear()
+        self._resource_version = listing.resource_version
+        changed = self._table.replace(listed)
+        # Not before its time: a server that asked to be left alone is, and a watch that keeps failing too.
+        if now >= self._watch_at:
+            actions.append(self._open_watch())
+        return [*actions, changed]
+
+    def _list_failed(self, failure: CallFailure, now: float) -> list[Action]:
+        was_paged = self._is_paged
+        self._listing = None
+        self._list_failures += 1
+        self.counters.list_failures += 1
+        if failure.status == GONE:
+            self.counters.expired += 1
+            self._is_paged = False
+            if was_paged:
+                self._list_at = now
+                return self._start_due(now)
+        self._list_at = now + self._backoff(self._list_failures - 1, failure.retry_after)
+        return self._report(failure, self._list_failures)
+
+    # --- watches
+
+    def _take_line(self, line: WatchLine, now: float) -> list[Action]:
+        if line.kind is LineKind.ERROR:
+            closed = self._close_watch()
+            return closed + self._watch_failed(CallFailure(line.status, line.reason), now)
+        if _is_newer(line.resource_version, self._resource_version):
+            self._resource_version = line.resource_version
+        found = line.slice
+        if found is None or not self._is_news(found):
+            return []
+        if self._listing is not None:
+            self._listing.touched.add(found.name)
+        if line.kind is LineKind.PUT:
+            self._gone.pop(found.name, None)
+            return [self._table.put(found)]
+        self._remember_gone(found)
+        return [self._table.remove(found.name)]
+
+    def _is_news(self, found: Slice) -> bool:
+        """False for what comes a second time or after something newer."""
+        known = self._table.slices.get(found.name)
+        last = known.resource_version if known else self._gone.get(found.name, "")
+        return _is_newer(found.resource_version, last)
+
+    def _remember_gone(self, found: Slice) -> None:
+        if len(self._gone) >= MAX_GONE:
+            self._gone.pop(next(iter(self._gone)))
+        self._gone[found.name] = found.resource_version
+
+    def _watch_ended(self, failure: CallFailure | None, now: float) -> list[Action]:
+        self._watch = 0
+        if failure is not None and failure.status:
+            return self._watch_failed(failure, now)
+        if now - self._opened_at < PROVEN_SECONDS:
+            # Never opened, or cut at once: do not knock in a loop.
+            return self._watch_failed(
+                failure or CallFailure(0, "the server ends each watch at once"), now
+            )
+        self._watch_failures = 0
+        self._watch_at = now
+        if failure is not None:
+            # Cut off or silent: nobody knows since when.
+            self._list_at = min(self._list_at, now)
+        return self._start_due(now)
+
+    def _watch_failed(self, failure: CallFailure, now: float) -> list[Action]:
+        was_proven = now - self._opened_at >= PROVEN_SECONDS
+        self._watch_failures = 1 if was_proven else self._watch_failures + 1
+        self.counters.watch_failures += 1
+        is_expired = failure.status == GONE
+        self.counters.expired += is_expired
+        wait = self._backoff(self._watch_failures - 1, failure.retry_after)
+        if is_expired and self._watch_failures == 1:
+            wait = 0.0
+        self._watch_at = now + wait
+        if is_expired or self._watch_failures >= 2:
+            # Its place is unknown to the server, or perhaps to us only by mistake.
+            self._resource_version = ""
+            self._list_at = min(self._list_at, now + wait)
+        return [*self._report(failure, self._watch_failures), *self._start_due(now)]
+
+    # --- trouble
+
+    def _report(self, failure: CallFailure, times: int) -> list[Action]:
+        """Once is no news, but for what only an operator can mend."""
+        if times < 3 and failure.status not in TO_BE_MENDED:
+            return []
+        return self._set_trouble(failure)
+
+    def _clear_trouble(self, now: float) -> list[Action]:
+        if self._watch and now - self._opened_at >= PROVEN_SECONDS:
+            self._watch_failures = 0
+            if not self._list_failures:
+                return self._set_trouble(None)
+        return []
+
+    def _set_trouble(self, failure: CallFailure | None) -> list[Action]:
+        if failure == self._trouble:
+            return []
+        self._trouble = failure
+        return [Trouble(failure)]
+
+
+def _is_newer(version: str, than: str) -> bool:
+    """Whether a resourceVersion is later; where they cannot be compared the order of arrival counts."""
+    if version.isdecimal() and than.isdecimal():
+        return int(version) > int(than)
+    return version != than

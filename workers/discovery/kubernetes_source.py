@@ -1,0 +1,183 @@
+"""Asks the API server what the list-and-watch machine wants to know, and tells it what came of that."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import random
+
+from peatnode.ipc.messages import Metric
+from workers.discovery.api_client import ApiClient, CallFailed
+from workers.discovery.endpointslices import (
+    Action,
+    CallFailure,
+    CloseWatch,
+    Event,
+    LineReceived,
+    ListFailed,
+    ListSlices,
+    PageListed,
+    SliceWatch,
+    Tick,
+    Timings,
+    Trouble,
+    WatchEnded,
+    WatchOpened,
+    WatchSlices,
+)
+from workers.discovery.sightings import SightingsChanged
+from workers.discovery.slice_table import Naming, SliceTable
+from workers.discovery.slices import MalformedAnswer, read_page, read_watch_line
+from workers.discovery.sources import Report, SourceCondition
+
+PAGE_SLICES = 50
+"""Of a list: a slice has up to 1,000 endpoints, mostly 100."""
+
+_ADVICE = {
+    401: "The service account's token is not accepted: check that it is mounted and of this cluster.",
+    403: "Give the service account a Role with the verbs list and watch on endpointslices of "
+    "discovery.k8s.io in this namespace; the chart does.",
+    404: "This needs Kubernetes 1.21 or newer, and a namespace that exists.",
+    429: "The API server is overloaded; peers known stay known meanwhile.",
+}
+_ADVICE_ELSE = (
+    "Peers known stay known meanwhile; it is tried again by itself. "
+    "Check the API server and network policies."
+)
+
+
+class KubernetesSource:
+    name = "kubernetes"
+
+    def __init__(
+        self,
+        client: ApiClient,
+        naming: Naming,
+        namespace: str,
+        label: str,
+        report: Report,
+        timings: Timings | None = None,
+    ) -> None:
+        self._client = client
+        self._path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+        self._label = label
+        self._report = report
+        self._machine = SliceWatch(SliceTable(naming), random.random, timings)
+        self._trouble: CallFailure | None = None
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watches: dict[int, asyncio.Task[None]] = {}
+        self._group = asyncio.TaskGroup()
+
+    async def run(self) -> None:
+        try:
+            async with self._group:
+                self._handle(Tick())
+                await self._loop.create_future()  # the tasks of the group do the rest
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    def _handle(self, event: Event) -> None:
+        for action in self._machine.handle(event, self._loop.time()):
+            self._carry_out(action)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if (deadline := self._machine.deadline) < math.inf:
+            self._timer = self._loop.call_at(max(deadline, self._loop.time()), self._handle, Tick())
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case ListSlices():
+                self._group.create_task(self._list(action))
+            case WatchSlices(request):
+                self._watches[request] = self._group.create_task(self._watch(action))
+            case CloseWatch(request):
+                if (task := self._watches.pop(request, None)) is not None:
+                    task.cancel()
+            case SightingsChanged():
+                if action.found or action.lost:
+                    self._report.change(self.name, action)
+            case Trouble(failure):
+                self._say(failure)
+
+    async def _list(self, action: ListSlices) -> None:
+        query = {"labelSelector": self._label}
+        if action.is_paged:
+            query["limit"] = str(PAGE_SLICES)
+        if action.token:
+            query["continue"] = action.token
+        event: Event
+        try:
+            page = read_page(await self._client.get(self._path, query))
+        except CallFailed as error:
+            event = ListFailed(action.request, _failure(error))
+        except MalformedAnswer as error:
+            event = ListFailed(action.request, CallFailure(0, str(error)))
+        else:
+            event = PageListed(action.request, page)
+        self._handle(event)
+
+    async def _watch(self, action: WatchSlices) -> None:
+        query = {
+            "labelSelector": self._label,
+            "watch": "1",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": action.resource_version,
+            "timeoutSeconds": str(action.seconds),
+        }
+        failure = None
+        try:
+            async with self._client.stream(self._path, query) as batches:
+                self._handle(WatchOpened(action.request))
+                async for lines in batches:
+                    for line in lines:
+                        self._handle(LineReceived(action.request, read_watch_line(line)))
+        except CallFailed as error:
+            failure = _failure(error)
+        except MalformedAnswer as error:
+            failure = CallFailure(0, str(error))
+        self._watches.pop(action.request, None)
+        self._handle(WatchEnded(action.request, failure))
+
+    def _say(self, failure: CallFailure | None) -> None:
+        self._trouble = failure
+        if failure is None:
+            self._report.clear_problem(self.name)
+            return
+        self._report.raise_problem(
+            self.name,
+            f"Kubernetes does not tell of peers: {_describe(failure)}.",
+            _ADVICE.get(failure.status, _ADVICE_ELSE),
+        )
+
+    def condition(self) -> SourceCondition:
+        listed_at = self._machine.counters.listed_at
+        age = self._loop.time() - listed_at if listed_at > -math.inf else -1.0
+        if self._trouble is not None:
+            return SourceCondition("failing", _describe(self._trouble), age)
+        return SourceCondition("watching" if age >= 0 else "starting", "", age)
+
+    def metrics(self) -> list[Metric]:
+        counters = self._machine.counters
+        samples = {
+            "relist_age_seconds": self.condition().age_seconds,
+            "watching": float(self._machine.is_watching),
+            "lists_total": counters.lists,
+            "list_failures_total": counters.list_failures,
+            "watches_total": counters.watches,
+            "watch_failures_total": counters.watch_failures,
+            "expired_total": counters.expired,
+            "stale_watches_total": counters.stale_found,
+        }
+        return [Metric(f"peatnode_discovery_{name}", (), float(v)) for name, v in samples.items()]
+
+
+def _failure(error: CallFailed) -> CallFailure:
+    return CallFailure(error.status, error.reason, error.retry_after)
+
+
+def _describe(failure: CallFailure) -> str:
+    text = failure.reason.rstrip(".") or "it gave no reason"
+    return f"status {failure.status}, {text}" if failure.status else text

@@ -1,0 +1,114 @@
+"""Where the API server is and how to prove who we are: what Kubernetes puts into every pod.
+
+The only importer of the Kubernetes client. Its package imports every API group and model of Kubernetes when any part of
+it is touched (25 MB), so the one small module that is needed is loaded beside that: see
+docs/adr/discovery-without-the-whole-client.md.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import ssl
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+from peatnode.errors import BadConfiguration
+
+ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+"""PEAT_SERVICE_ACCOUNT_DIR names another one."""
+
+
+@dataclass(slots=True)
+class _Settings:
+    """What the client's loader fills in, in the place of its own Configuration."""
+
+    host: str = ""
+    ssl_ca_cert: str = ""
+    api_key: dict[str, str] = field(default_factory=dict)
+    refresh_api_key_hook: Any = None
+
+
+class ServiceAccount:
+    """The pod's account. The token is read again as it is rotated, the authority's certificate for each connection."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        """Raises BadConfiguration where this is no pod."""
+        directory = Path(environment.get("PEAT_SERVICE_ACCOUNT_DIR") or ACCOUNT_DIR)
+        incluster = _import_incluster()
+        self._settings = _Settings()
+        try:
+            incluster.InClusterConfigLoader(
+                token_filename=str(directory / "token"),
+                cert_filename=str(directory / "ca.crt"),
+                environ=environment,
+            ).load_and_set(self._settings)
+        except (incluster.ConfigException, OSError) as error:
+            raise BadConfiguration(
+                "PEAT_DISCOVERY=kubernetes works in a pod with a service account only "
+                f"({str(error).rstrip('.')}): elsewhere set PEAT_DISCOVERY=mdns, or static with PEAT_STATIC_PEERS"
+            ) from error
+        self._incluster = incluster
+        self.namespace = _read_text(directory / "namespace") or "default"
+
+    @property
+    def address(self) -> tuple[str, int]:
+        parts = urlsplit(self._settings.host)
+        return parts.hostname or "", parts.port or 443
+
+    def authorization(self) -> str:
+        """The value of the header. Raises OSError where the token cannot be read just now."""
+        try:
+            self._settings.refresh_api_key_hook(self._settings)
+        except self._incluster.ConfigException as error:
+            raise OSError(str(error)) from error
+        return self._settings.api_key["BearerToken"].strip()
+
+    def tls(self) -> ssl.SSLContext:
+        """Raises OSError (ssl.SSLError is one) where the authority's certificate cannot be read."""
+        context = ssl.create_default_context(cafile=self._settings.ssl_ca_cert)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _import_incluster() -> ModuleType:
+    """`kubernetes.config.incluster_config` without the packages around it."""
+    package = importlib.util.find_spec("kubernetes")
+    assert package is not None
+    assert package.submodule_search_locations is not None
+    root = Path(package.submodule_search_locations[0])
+    stand_ins = {
+        name: ModuleType(name) for name in ("kubernetes", "kubernetes.client", "kubernetes.config")
+    }
+    for name, module in stand_ins.items():
+        module.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
+    # Imported by the module for a default that we do not use: the settings are ours.
+    vars(stand_ins["kubernetes.client"])["Configuration"] = _Settings
+    before = {name: sys.modules.get(name) for name in stand_ins}
+    sys.modules.update(stand_ins)
+    try:
+        return importlib.import_module("kubernetes.config.incluster_config")
+    finally:
+        for name, module_before in before.items():
+            if module_before is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module_before
+
+
+def read_environment() -> ServiceAccount:
+    """The account of the pod that this runs in. Raises BadConfiguration."""
+    return ServiceAccount(os.environ)

@@ -1,0 +1,120 @@
+"""The peers in a set of EndpointSlices.
+
+A peer's endpoints may be spread over several slices, move between them, and be in two at once while they move.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from peatnode.ipc.messages import Address
+from workers.discovery.sightings import Condition, Sighting, SightingsChanged
+from workers.discovery.slices import Endpoint, Slice
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """How a pod becomes a node."""
+
+    cluster: str
+    own_name: str
+    own_namespace: str
+
+    def node_id(self, name: str) -> str:
+        return f"{name}.{self.cluster}" if self.cluster else name
+
+    def key(self, endpoint: Endpoint) -> str:
+        """Of the peer that this is an endpoint of; empty: it is ourselves, or it has no address."""
+        if not endpoint.addresses:
+            return ""
+        if not endpoint.name:
+            return host_and_port(endpoint.addresses[0])
+        if endpoint.name == self.own_name and endpoint.namespace == self.own_namespace:
+            return ""
+        return f"{endpoint.namespace}/{endpoint.name}"
+
+
+@dataclass(slots=True)
+class SliceTable:
+    """All slices, and the peers in them put together."""
+
+    naming: Naming
+    slices: dict[str, Slice] = field(default_factory=dict)
+    sightings: dict[str, Sighting] = field(default_factory=dict)
+    _places: dict[str, dict[str, list[Endpoint]]] = field(default_factory=dict)
+    """A peer's endpoints, by the peer's key and the slice's name."""
+
+    def put(self, new: Slice) -> SightingsChanged:
+        touched: dict[str, None] = {}
+        self._link(new, touched)
+        return self._refresh(touched)
+
+    def remove(self, name: str) -> SightingsChanged:
+        touched: dict[str, None] = {}
+        self._unlink(name, touched)
+        return self._refresh(touched)
+
+    def replace(self, slices: Mapping[str, Slice]) -> SightingsChanged:
+        """Takes a full list for the truth. A peer that only moved between slices is not lost on the way."""
+        touched: dict[str, None] = {}
+        for name in [name for name in self.slices if name not in slices]:
+            self._unlink(name, touched)
+        for new in slices.values():
+            if self.slices.get(new.name) != new:
+                self._link(new, touched)
+        return self._refresh(touched)
+
+    def _link(self, new: Slice, touched: dict[str, None]) -> None:
+        self._unlink(new.name, touched)
+        self.slices[new.name] = new
+        for endpoint in new.endpoints:
+            if key := self.naming.key(endpoint):
+                self._places.setdefault(key, {}).setdefault(new.name, []).append(endpoint)
+                touched[key] = None
+
+    def _unlink(self, name: str, touched: dict[str, None]) -> None:
+        old = self.slices.pop(name, None)
+        for endpoint in old.endpoints if old else ():
+            if key := self.naming.key(endpoint):
+                self._places[key].pop(name, None)
+                touched[key] = None
+
+    def _refresh(self, keys: dict[str, None]) -> SightingsChanged:
+        found, lost = [], []
+        for key in keys:
+            old = self.sightings.get(key)
+            if not self._places[key]:
+                del self._places[key]
+                if self.sightings.pop(key, None):
+                    lost.append(key)
+                continue
+            new = self._unite(key)
+            if new != old:
+                self.sightings[key] = new
+                found.append(new)
+        return SightingsChanged(tuple(found), tuple(lost))
+
+    def _unite(self, key: str) -> Sighting:
+        names = sorted(self._places[key])
+        endpoints = [endpoint for name in names for endpoint in self._places[key][name]]
+        # A pod that was deleted and made again is in there twice for a while: the one that stays comes first.
+        endpoints.sort(key=lambda endpoint: (endpoint.is_terminating, not endpoint.is_ready))
+        addresses = dict.fromkeys(a for endpoint in endpoints for a in endpoint.addresses)
+        metadata = {pair[0]: pair for name in names for pair in self.slices[name].metadata}
+        return Sighting(
+            key=key,
+            node_id=self.naming.node_id(endpoints[0].name) if endpoints[0].name else "",
+            instance="",
+            addresses=tuple(sorted(addresses, key=lambda address: ":" in address.host)),
+            condition=Condition(
+                is_ready=any(endpoint.is_ready for endpoint in endpoints),
+                is_terminating=all(endpoint.is_terminating for endpoint in endpoints),
+            ),
+            metadata=tuple(sorted(metadata.values())),
+        )
+
+
+def host_and_port(address: Address) -> str:
+    host = f"[{address.host}]" if ":" in address.host else address.host
+    return f"{host}:{address.port}"

@@ -1,0 +1,144 @@
+"""Peers named in the configuration: which host names to resolve when, and what their answers mean.
+
+A machine without I/O. A name that fails keeps its last good answer.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from peatnode.ipc.messages import Address
+from workers.discovery.sightings import Sighting, SightingsChanged
+
+RESOLVE_SECONDS = 20.0
+"""Between two resolutions of one name, more or less a half."""
+
+FIRST_RETRY_SECONDS = 1.0
+"""After a failure; doubled each time, up to RESOLVE_SECONDS."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One of PEAT_STATIC_PEERS."""
+
+    node_id: str
+    """Empty: any member of the formation will do."""
+    host: str
+    port: int
+
+    @property
+    def endpoint(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+    @property
+    def key(self) -> str:
+        return f"{self.node_id}@{self.endpoint}" if self.node_id else self.endpoint
+
+
+@dataclass(slots=True)
+class _Name:
+    next_at: float
+    is_asked: bool = False
+    failures: int = 0
+    reason: str = ""
+    hosts: tuple[str, ...] = ()
+    answered_at: float | None = None
+
+
+class StaticPeers:
+    """`due` says what to resolve now, `deadline` when to ask again."""
+
+    def __init__(self, entries: Iterable[Entry], draw: Callable[[], float]) -> None:
+        """`draw` gives numbers from 0 to 1."""
+        self._entries = tuple(dict.fromkeys(entries))
+        self._draw = draw
+        self._names = {
+            entry.host: _Name(next_at=float("-inf"))
+            for entry in self._entries
+            if not _is_address(entry.host)
+        }
+        self._shown: dict[str, Sighting] = {}
+
+    @property
+    def deadline(self) -> float:
+        """Infinite where nothing is left to do."""
+        return min(
+            (name.next_at for name in self._names.values() if not name.is_asked),
+            default=float("inf"),
+        )
+
+    @property
+    def failing(self) -> dict[str, str]:
+        """Names that cannot be resolved, and why."""
+        return {host: name.reason for host, name in self._names.items() if name.failures}
+
+    @property
+    def complete_at(self) -> float | None:
+        """When the name that was resolved longest ago was; None: one never was, or there is none."""
+        times = [name.answered_at for name in self._names.values()]
+        known = [time for time in times if time is not None]
+        return min(known) if known and len(known) == len(times) else None
+
+    @property
+    def is_complete(self) -> bool:
+        return all(name.answered_at is not None for name in self._names.values())
+
+    def due(self, now: float) -> list[str]:
+        """Names to resolve; each is answered by `resolved` or `failed`."""
+        hosts = [h for h, name in self._names.items() if not name.is_asked and name.next_at <= now]
+        for host in hosts:
+            self._names[host].is_asked = True
+        return hosts
+
+    def start(self) -> SightingsChanged:
+        """The peers that are configured by address."""
+        return self._show()
+
+    def resolved(self, host: str, addresses: Iterable[str], now: float) -> SightingsChanged:
+        name = self._names[host]
+        # In an order of its own: resolvers rotate their answers, and that is no change.
+        name.hosts = tuple(sorted(set(addresses), key=lambda text: (":" in text, text)))
+        name.is_asked, name.failures, name.reason, name.answered_at = False, 0, "", now
+        name.next_at = now + self._jitter(RESOLVE_SECONDS)
+        return self._show()
+
+    def failed(self, host: str, reason: str, now: float) -> None:
+        name = self._names[host]
+        name.is_asked, name.reason = False, reason
+        pause = min(RESOLVE_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(name.failures, 10))
+        name.failures += 1
+        name.next_at = now + self._jitter(pause)
+
+    def _jitter(self, seconds: float) -> float:
+        return seconds * (0.5 + self._draw())
+
+    def _show(self) -> SightingsChanged:
+        before, self._shown = (
+            self._shown,
+            {s.key: s for s in map(self._sighting, self._entries) if s},
+        )
+        found = tuple(new for key, new in self._shown.items() if before.get(key) != new)
+        return SightingsChanged(found, tuple(key for key in before if key not in self._shown))
+
+    def _sighting(self, entry: Entry) -> Sighting | None:
+        name = self._names.get(entry.host)
+        hosts = name.hosts if name else (str(ipaddress.ip_address(entry.host)),)
+        if not hosts:
+            return None
+        return Sighting(
+            key=entry.key,
+            node_id=entry.node_id,
+            instance="",
+            addresses=tuple(Address(host, entry.port) for host in hosts),
+        )
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,94 @@
+"""Resolves the names of static peers, again and again, in a few threads that may hang as long as the resolver does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+import socket
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from peatnode.ipc.messages import Metric
+from workers.discovery.sources import Report, SourceCondition
+from workers.discovery.static import Entry, StaticPeers
+
+RESOLVERS = 4
+"""Threads; made when first needed."""
+
+PATIENCE_SECONDS = 10.0
+"""For one name."""
+
+
+class StaticSource:
+    name = "static"
+
+    def __init__(self, entries: Iterable[Entry], report: Report) -> None:
+        self._peers = StaticPeers(entries, random.random)
+        self._report = report
+        self._executor = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
+        self._wake = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    async def run(self) -> None:
+        self._report.change(self.name, self._peers.start())
+        async with asyncio.TaskGroup() as group:
+            while True:
+                for host in self._peers.due(self._loop.time()):
+                    group.create_task(self._resolve(host))
+                self._wake.clear()
+                pause = self._peers.deadline - self._loop.time()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause if pause < 3600 else None):
+                        await self._wake.wait()
+
+    async def _resolve(self, host: str) -> None:
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                found = await self._loop.run_in_executor(self._executor, _look_up, host)
+        except TimeoutError:
+            self._peers.failed(host, "the resolver does not answer", self._loop.time())
+        except (OSError, UnicodeError) as error:
+            self._peers.failed(host, _reason(error), self._loop.time())
+        else:
+            self._report.change(self.name, self._peers.resolved(host, found, self._loop.time()))
+        self._say_problem()
+        self._wake.set()
+
+    def _say_problem(self) -> None:
+        failing = self._peers.failing
+        if not failing:
+            self._report.clear_problem(self.name)
+            return
+        names = ", ".join(f"{host} ({reason})" for host, reason in sorted(failing.items())[:5])
+        self._report.raise_problem(
+            self.name,
+            f"Static peers that cannot be resolved: {names}.",
+            "Check PEAT_STATIC_PEERS and the DNS of this machine; it is tried again by itself.",
+        )
+
+    def condition(self) -> SourceCondition:
+        failing = self._peers.failing
+        if failing:
+            state, message = "failing", "cannot resolve " + ", ".join(sorted(failing)[:5])
+        else:
+            state, message = ("watching" if self._peers.is_complete else "starting"), ""
+        complete_at = self._peers.complete_at
+        age = 0.0 if self._peers.is_complete else -1.0
+        if complete_at is not None:
+            age = self._loop.time() - complete_at
+        return SourceCondition(state, message, age)
+
+    def metrics(self) -> list[Metric]:
+        failing = float(len(self._peers.failing))
+        return [Metric("peatnode_discovery_unresolved_names", (), failing)]
+
+
+def _look_up(host: str) -> list[str]:
+    found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    # A link-local address is of no use without its interface, and the wire has no place for one.
+    return [str(entry[4][0]) for entry in found if not str(entry[4][0]).startswith("fe80:")]
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else "not a host name"
