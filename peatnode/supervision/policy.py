@@ -1,0 +1,339 @@
+"""When a worker is started again, killed or stopped: a machine without I/O.
+
+    handle(event, now) -> actions        deadline() -> when to say TimePassed
+
+A worker is `starting` from its fork until it serves, then `ready`; `waiting` to be started again after it ended,
+`stopping` when it was told to, and `stopped`.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from peatnode.supervision.events import (
+    Action,
+    AnnounceDeath,
+    AnnounceReady,
+    AnnounceRecycling,
+    AnnounceStop,
+    EndNode,
+    Event,
+    KillWorker,
+    NodeBegan,
+    PingWorker,
+    PongCame,
+    RecycleAsked,
+    StartWorker,
+    StopAsked,
+    TellStop,
+    TimePassed,
+    WorkerEnded,
+    WorkerServes,
+    WorkerStarted,
+)
+
+EXIT_FAILED = 1
+EXIT_CONFIGURATION = 78
+"""EX_CONFIG of sysexits.h: starting again would not help."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Seconds, and how many deaths are too many. Tests shorten them."""
+
+    first_delay: float = 0.1
+    longest_delay: float = 5.0
+    stable: float = 60.0
+    """A worker that ran for so long starts again after `first_delay`."""
+    max_deaths: int = 5
+    """In `death_window`; one more ends the node."""
+    death_window: float = 60.0
+    ping_every: float = 5.0
+    pong_within: float = 10.0
+    first_pong_within: float = 60.0
+    """While it starts: imports and recovery may hold up its loop."""
+    late: float = 1.0
+    """A supervisor that was itself held up for longer (SIGSTOP, a paused machine) blames nobody for it."""
+    stop: float = 9.0
+    """For the whole node; what runs a container waits 10 s or more."""
+    stop_reserve: float = 1.0
+    """Of that, kept for each later turn."""
+    hurried_stop: float = 0.5
+    """For each turn, after a second signal or for a node that ends itself."""
+    recycle: float = 5.0
+
+
+@dataclass(slots=True)
+class Worker:
+    """What the policy knows of one worker."""
+
+    name: str
+    turn: int
+    """Workers of a lower turn stop before those of a higher one."""
+    state: str = "waiting"
+    pid: int = 0
+    restarts: int = 0
+    recycles: int = 0
+    last_exit: str = ""
+    deaths: deque[float] = field(default_factory=deque)
+    streak: int = 0
+    """Deaths without a stable time between them."""
+    started_at: float = 0.0
+    start_due: float | None = None
+    ping: int = 0
+    """Number of the ping that has no answer yet; 0: none."""
+    pinged_at: float = 0.0
+    was_ready: bool = False
+    is_recycling: bool = False
+    kill_due: float | None = None
+
+    @property
+    def is_alive(self) -> bool:
+        return self.pid != 0
+
+
+class Policy:
+    """Of one node. `turns` gives the workers in the order of their start, each with its turn to stop."""
+
+    def __init__(self, turns: Mapping[str, int], limits: Limits) -> None:
+        self.workers = {name: Worker(name, turn) for name, turn in turns.items()}
+        self.is_stopping = False
+        self._limits = limits
+        self._ping_due: float | None = None
+        self._ping_number = 0
+        self._is_ready = False
+        self._is_hurried = False
+        self._stop_by = 0.0
+        self._status = 0
+        self._reason = ""
+        self._has_ended = False
+
+    def handle(self, event: Event, now: float) -> Sequence[Action]:
+        """What to do about it, in this order."""
+        return tuple(self._handle(event, now))
+
+    def _handle(self, event: Event, now: float) -> Iterator[Action]:
+        match event:
+            case NodeBegan():
+                self._ping_due = now + self._limits.ping_every
+                for worker in self.workers.values():
+                    yield from self._start(worker)
+            case WorkerStarted(name, pid):
+                yield from self._started(self.workers[name], pid, now)
+            case WorkerServes(name):
+                yield from self._serves(self.workers[name])
+            case PongCame(name, number):
+                if self.workers[name].ping == number:
+                    self.workers[name].ping = 0
+            case WorkerEnded(name, status, complaint):
+                yield from self._ended(self.workers[name], status, complaint, now)
+            case RecycleAsked(name, reason):
+                yield from self._recycle(self.workers[name], reason, now)
+            case StopAsked():
+                yield from self._stop_asked(now)
+            case TimePassed():
+                yield from self._time_passed(now)
+
+    # --- a worker's life ------------------------------------------------------------------------------------
+
+    def _start(self, worker: Worker) -> Iterator[Action]:
+        worker.start_due = None
+        worker.state = "starting"
+        yield StartWorker(worker.name)
+
+    def _started(self, worker: Worker, pid: int, now: float) -> Iterator[Action]:
+        worker.pid = pid
+        worker.started_at = now
+        worker.was_ready = False
+        worker.is_recycling = False
+        worker.kill_due = None
+        yield from self._ping(worker, now)
+
+    def _serves(self, worker: Worker) -> Iterator[Action]:
+        if worker.state == "starting":
+            worker.state = "ready"
+        worker.was_ready = True
+        if not self._is_ready and all(one.was_ready for one in self.workers.values()):
+            self._is_ready = True
+            yield AnnounceReady()
+
+    def _recycle(self, worker: Worker, reason: str, now: float) -> Iterator[Action]:
+        if self.is_stopping or worker.is_recycling or not worker.is_alive:
+            return
+        worker.is_recycling = True
+        worker.state = "stopping"
+        worker.kill_due = now + self._limits.recycle
+        yield AnnounceRecycling(worker.name, reason)
+        yield TellStop(worker.name, self._limits.recycle)
+
+    def _ended(self, worker: Worker, status: int, complaint: str, now: float) -> Iterator[Action]:
+        was_recycling = worker.is_recycling and status == 0
+        worker.pid = 0
+        worker.ping = 0
+        worker.kill_due = None
+        worker.is_recycling = False
+        worker.last_exit = describe_ending(status)
+        if self.is_stopping:
+            worker.state = "stopped"
+            yield from self._next_turn(now)
+        elif was_recycling:
+            worker.recycles += 1
+            yield from self._start(worker)
+        elif status == EXIT_CONFIGURATION:
+            worker.state = "stopped"
+            reason = complaint or f"the worker {worker.name} ended by its configuration"
+            yield from self._end_node(EXIT_CONFIGURATION, reason, now)
+        else:
+            yield from self._died(worker, now)
+
+    def _died(self, worker: Worker, now: float) -> Iterator[Action]:
+        limits = self._limits
+        if now - worker.started_at >= limits.stable:
+            worker.streak = 0
+        worker.streak += 1
+        worker.deaths.append(now)
+        while worker.deaths[0] <= now - limits.death_window:
+            worker.deaths.popleft()
+        if len(worker.deaths) > limits.max_deaths:
+            worker.state = "stopped"
+            reason = (
+                f"the worker {worker.name} ended {len(worker.deaths)} times within "
+                f"{limits.death_window:g} s, the last time {worker.last_exit}"
+            )
+            yield from self._end_node(EXIT_FAILED, reason, now)
+            return
+        delay = min(limits.longest_delay, limits.first_delay * 2.0 ** (worker.streak - 1))
+        worker.state = "waiting"
+        worker.restarts += 1
+        worker.start_due = now + delay
+        yield AnnounceDeath(worker.name, worker.last_exit, delay)
+
+    # --- the heartbeat ----------------------------------------------------------------------------------------
+
+    def _ping(self, worker: Worker, now: float) -> Iterator[Action]:
+        self._ping_number += 1
+        worker.ping = self._ping_number
+        worker.pinged_at = now
+        yield PingWorker(worker.name, worker.ping)
+
+    def _pong_due(self, worker: Worker) -> float | None:
+        if not worker.ping or self.is_stopping:
+            return None
+        limits = self._limits
+        is_starting = worker.state == "starting"
+        return worker.pinged_at + (limits.first_pong_within if is_starting else limits.pong_within)
+
+    def _beat(self, now: float) -> Iterator[Action]:
+        for worker in self.workers.values():
+            due = self._pong_due(worker)
+            if due is not None and due <= now:
+                worker.ping = 0
+                yield KillWorker(worker.name, f"no answer for {now - worker.pinged_at:.1f} s")
+        if self._ping_due is None or self._ping_due > now:
+            return
+        # All at one moment: the machine wakes up once for all of them.
+        self._ping_due = now + self._limits.ping_every
+        for worker in self.workers.values():
+            if worker.is_alive and not worker.ping:
+                yield from self._ping(worker, now)
+
+    # --- time -------------------------------------------------------------------------------------------------
+
+    def deadline(self) -> float | None:
+        """When TimePassed is due; None: when something happens."""
+        if self._has_ended:
+            return None
+        dues = [None if self.is_stopping else self._ping_due]
+        for worker in self.workers.values():
+            dues += [worker.start_due, worker.kill_due, self._pong_due(worker)]
+        return min((due for due in dues if due is not None), default=None)
+
+    def _time_passed(self, now: float) -> Iterator[Action]:
+        due = self.deadline()
+        if due is not None and now - due > self._limits.late:
+            self._forgive(now - due)
+        for worker in self.workers.values():
+            if worker.kill_due is not None and worker.kill_due <= now:
+                worker.kill_due = None
+                yield KillWorker(worker.name, "it did not stop in time")
+            if worker.start_due is not None and worker.start_due <= now:
+                yield from self._start(worker)
+        if not self.is_stopping:
+            yield from self._beat(now)
+
+    def _forgive(self, seconds: float) -> None:
+        for worker in self.workers.values():
+            worker.pinged_at += seconds
+
+    # --- the end ----------------------------------------------------------------------------------------------
+
+    def _stop_asked(self, now: float) -> Iterator[Action]:
+        if not self.is_stopping:
+            yield from self._begin_stop("asked to", self._limits.stop, now)
+        elif not self._is_hurried:
+            self._is_hurried = True
+            yield from self._stop_turn(self._turn(), now)
+        else:
+            for worker in self.workers.values():
+                if worker.is_alive:
+                    yield KillWorker(worker.name, "the node was told to stop three times")
+
+    def _end_node(self, status: int, reason: str, now: float) -> Iterator[Action]:
+        self._status = status
+        self._reason = reason
+        self._is_hurried = True
+        yield from self._begin_stop(reason, self._limits.stop, now)
+
+    def _begin_stop(self, reason: str, seconds: float, now: float) -> Iterator[Action]:
+        self.is_stopping = True
+        self._stop_by = now + seconds
+        yield AnnounceStop(reason)
+        for worker in self.workers.values():
+            worker.start_due = None
+            worker.kill_due = None
+            if not worker.is_alive:
+                worker.state = "stopped"
+        yield from self._next_turn(now)
+
+    def _next_turn(self, now: float) -> Iterator[Action]:
+        """Tells the lowest turn that is alive to stop, once all of the one before are gone."""
+        alive = [worker for worker in self.workers.values() if worker.is_alive]
+        if not alive:
+            self._has_ended = True
+            yield EndNode(self._status, self._reason)
+            return
+        turn = self._turn()
+        if all(worker.kill_due is None for worker in alive if worker.turn == turn):
+            yield from self._stop_turn(turn, now)
+
+    def _turn(self) -> int:
+        return min((worker.turn for worker in self.workers.values() if worker.is_alive), default=0)
+
+    def _stop_turn(self, turn: int, now: float) -> Iterator[Action]:
+        seconds = self._seconds_for(turn, now)
+        for worker in self.workers.values():
+            if worker.is_alive and worker.turn == turn:
+                worker.state = "stopping"
+                worker.kill_due = now + seconds
+                yield TellStop(worker.name, seconds)
+
+    def _seconds_for(self, turn: int, now: float) -> float:
+        limits = self._limits
+        if self._is_hurried:
+            return limits.hurried_stop
+        later = {one.turn for one in self.workers.values() if one.is_alive and one.turn > turn}
+        left = self._stop_by - now - limits.stop_reserve * len(later)
+        return max(left, limits.hurried_stop)
+
+
+def describe_ending(status: int) -> str:
+    """`with status 1`, `killed by SIGKILL`."""
+    if status >= 0:
+        return f"with status {status}"
+    try:
+        return f"killed by {signal.Signals(-status).name}"
+    except ValueError:
+        return f"killed by signal {-status}"
