@@ -1,0 +1,278 @@
+"""The other workers of a node, in memory, behind real links: for what a real node cannot be brought to do on demand."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import socket
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import orjson
+
+from peatnode.ipc import messages as m
+from peatnode.ipc.link import Connection, Server, serve
+
+
+@dataclass
+class Record:
+    incarnation: int
+    fingerprint: bytes
+    sequence: int
+    value: bytes
+
+
+@dataclass
+class MemoryNode:
+    """Answers on all five sockets of `run_dir`."""
+
+    run_dir: Path
+    records: dict[tuple[str, str], Record] = field(default_factory=dict)
+    changes: list[m.Change] = field(default_factory=list)
+    oldest: int = 0
+    sequence: int = 0
+    is_writable: bool = True
+    replicas: int = 0
+    peers: tuple[m.PeerState, ...] = ()
+    problems: tuple[m.Problem, ...] = ()
+    swallow_writes: int = 0
+    """Carry out so many writes, and cut the link instead of answering."""
+    failure: m.Failed | None = None
+    servers: dict[str, Server] = field(default_factory=dict)
+    followers: list[tuple[Connection, int, m.FollowChanges]] = field(default_factory=list)
+    topology: list[tuple[Connection, int]] = field(default_factory=list)
+
+    async def start(self) -> None:
+        for name in ("store", "sync", "supervisor", "discovery", "engine"):
+            await self.start_worker(name)
+
+    async def start_worker(self, name: str) -> None:
+        path = self.run_dir / f"{name}.sock"
+        path.unlink(missing_ok=True)
+        sock = socket.socket(socket.AF_UNIX)
+        sock.bind(str(path))
+        sock.listen()
+        sock.setblocking(False)
+        self.servers[name] = await serve(sock, name, self.on_message)
+        sock.close()
+
+    async def stop_worker(self, name: str) -> None:
+        server = self.servers.pop(name)
+        await server.close()
+        if name == "store":
+            self.followers.clear()
+
+    async def close(self) -> None:
+        for name in list(self.servers):
+            await self.stop_worker(name)
+
+    def on_message(self, connection: Connection, cause: int, message: m.Message) -> None:
+        match message:
+            case m.GetDocument():
+                self._get(connection, cause, message)
+            case m.WriteDocument():
+                self._write(connection, cause, message)
+            case m.ListDocuments():
+                connection.reply(cause, self._list(message))
+            case m.ListCollections():
+                counts: dict[str, int] = {}
+                for collection, _ in self.records:
+                    counts[collection] = counts.get(collection, 0) + 1
+                entries = tuple(m.CollectionEntry(*item) for item in sorted(counts.items()))
+                connection.reply(cause, m.CollectionsReply(entries))
+            case m.GetStore():
+                connection.reply(cause, self._store())
+            case m.FollowChanges():
+                self._follow(connection, cause, message)
+            case m.FollowTopology():
+                self.topology.append((connection, cause))
+            case m.WaitReplicas():
+                names = tuple(peer.id for peer in self.peers[: self.replicas])
+                connection.reply(cause, m.ReplicasReply(self.replicas, names))
+            case m.GetPeers():
+                connection.reply(cause, m.PeersReply(self.peers, bytes(16), ()))
+            case m.GetNode():
+                connection.reply(cause, self._node())
+            case m.GetDiscovery():
+                source = m.SourceState("static", "watching", "", 0, 0.0)
+                connection.reply(cause, m.DiscoveryReply((source,), ()))
+            case m.GetMetrics():
+                worker = next(
+                    name for name, one in self.servers.items() if connection in one.connections
+                )
+                sample = m.Metric(f"peatnode_{worker}_things_total", (("kind", "a"),), 3.0)
+                connection.reply(cause, m.MetricsReply((sample,)))
+            case _:
+                connection.fail(cause, m.Failure.INVALID, f"nobody knows {message.TAG}")
+
+    def announce(self, event: m.Message) -> None:
+        for connection, cause in self.topology:
+            connection.reply(cause, event)
+
+    def put(self, collection: str, doc_id: str, value: object, origin: str = "") -> m.WrittenReply:
+        key = (collection, doc_id)
+        old = self.records.get(key)
+        body = orjson.dumps(value)
+        if old is not None and old.value == body:
+            return self._written(key, old, False, False)
+        self.sequence += 1
+        digest = hashlib.sha256(body + str(self.sequence).encode()).digest()[:16]
+        self.records[key] = Record(1, digest, self.sequence, body)
+        self._tell(key, "updated" if old else "created", digest, body, origin)
+        return self._written(key, self.records[key], old is None, True)
+
+    def delete(self, collection: str, doc_id: str) -> None:
+        del self.records[collection, doc_id]
+        self.sequence += 1
+        self._tell((collection, doc_id), "deleted", bytes(16), b"", "")
+
+    def _written(self, key: tuple[str, str], record: Record, created: bool, changed: bool):  # type: ignore[no-untyped-def]
+        return m.WrittenReply(
+            *key,
+            created,
+            changed,
+            record.incarnation,
+            record.fingerprint,
+            record.sequence,
+            record.value,
+            0.0,
+        )
+
+    def _tell(self, key: tuple[str, str], action: str, digest: bytes, body: bytes, by: str) -> None:
+        change = m.Change(self.sequence, *key, action, 1, digest, by, b"", body)
+        self.changes.append(change)
+        for connection, cause, follow in self.followers:
+            found = (change,) if _wants(follow, change) else ()
+            connection.reply(cause, m.ChangesSeen(found, self.sequence))
+
+    def _follow(self, connection: Connection, cause: int, follow: m.FollowChanges) -> None:
+        since = self.sequence if follow.since < 0 else follow.since
+        if since < self.oldest:
+            connection.reply(cause, m.FeedGap(since, self.oldest))
+            since = self.oldest
+        missed = tuple(c for c in self.changes if c.sequence > since and _wants(follow, c))
+        connection.reply(cause, m.ChangesSeen(missed, self.sequence))
+        self.followers.append((connection, cause, follow))
+
+    def _get(self, connection: Connection, cause: int, message: m.GetDocument) -> None:
+        record = self.records.get((message.collection, message.id))
+        if record is None:
+            connection.fail(cause, m.Failure.NOT_FOUND, f"There is no document {message.id!r}.")
+            return
+        reply = m.DocumentReply(
+            message.collection,
+            message.id,
+            record.incarnation,
+            record.fingerprint,
+            record.sequence,
+            record.value,
+            0.0,
+        )
+        connection.reply(cause, reply)
+
+    def _write(self, connection: Connection, cause: int, message: m.WriteDocument) -> None:
+        if self.failure is not None:
+            connection.reply(cause, self.failure)
+            return
+        key = (message.collection, message.id)
+        record = self.records.get(key)
+        held = record.fingerprint if record else None
+        wanted, unwanted = message.if_match, message.if_none_match
+        if (wanted and held not in wanted and not (held and b"*" in wanted)) or (
+            held and (held in unwanted or b"*" in unwanted)
+        ):
+            connection.fail(cause, m.Failure.PRECONDITION, "The document is another one by now.")
+            return
+        if record is None and message.kind is m.WriteKind.DELETE:
+            connection.fail(cause, m.Failure.NOT_FOUND, "There is no such document.")
+            return
+        reply = self._carry_out(message, record)
+        if self.swallow_writes:
+            self.swallow_writes -= 1
+            connection.close()
+            return
+        connection.reply(cause, reply)
+
+    def _carry_out(self, message: m.WriteDocument, record: Record | None) -> m.WrittenReply:
+        key = (message.collection, message.id)
+        match message.kind:
+            case m.WriteKind.PUT:
+                return self.put(*key, orjson.loads(message.body))
+            case m.WriteKind.DELETE:
+                assert record is not None
+                self.delete(*key)
+                return m.WrittenReply(*key, False, True, 1, bytes(16), self.sequence, b"", 0.0)
+            case m.WriteKind.PATCH | m.WriteKind.JSON_PATCH:
+                value = orjson.loads(record.value) if record else {}
+                patch = orjson.loads(message.body)
+                value.update(patch if isinstance(patch, dict) else {"patched": len(patch)})
+                return self.put(*key, value)
+
+    def _list(self, message: m.ListDocuments) -> m.DocumentsReply:
+        names = sorted(name for where, name in self.records if where == message.collection)
+        after = [n for n in names if n > message.after and n.startswith(message.prefix)]
+        page = after[: message.limit]
+        documents = tuple(
+            m.ListedDocument(n, r.incarnation, r.fingerprint, r.sequence, r.value)
+            for n in page
+            for r in [self.records[message.collection, n]]
+        )
+        more = page[-1] if len(after) > len(page) else ""
+        return m.DocumentsReply(message.collection, documents, more, len(names), self.sequence)
+
+    def _store(self) -> m.StoreReply:
+        return m.StoreReply(
+            documents=len(self.records),
+            tombstones=0,
+            sequence=self.sequence,
+            oldest_sequence=self.oldest,
+            root=bytes(16),
+            generation=1,
+            disk_bytes=1,
+            disk_free_bytes=1,
+            is_writable=self.is_writable,
+            problem="" if self.is_writable else "the disk is full",
+            quarantined=(),
+            engine_is_ready=True,
+        )
+
+    def _node(self) -> m.NodeReply:
+        names = ("store", "engine", "sync", "discovery", "broker")
+        workers = tuple(
+            m.WorkerState(name, "ready", 1, 0, 0, 1000, 0.0, time.time(), "") for name in names
+        )
+        return m.NodeReply(
+            node_id="memory",
+            cluster="",
+            instance="0" * 32,
+            device_id="d",
+            endpoint_id="e",
+            version="0.1.0",
+            pid=1,
+            started_at=time.time(),
+            uptime_seconds=5.0,
+            data_dir="/data",
+            broker_address="127.0.0.1:1",
+            quic_port=1,
+            discovery=("static",),
+            has_token=False,
+            is_stopping=False,
+            supervisor_memory_bytes=1000,
+            workers=workers,
+            problems=self.problems,
+        )
+
+
+def _wants(follow: m.FollowChanges, change: m.Change) -> bool:
+    return (
+        follow.collection in ("", change.collection)
+        and follow.id in ("", change.id)
+        and change.id.startswith(follow.prefix)
+    )
+
+
+async def run_forever(run_dir: Path) -> None:
+    node = MemoryNode(run_dir)
+    await node.start()
+    await asyncio.Event().wait()

@@ -1,0 +1,101 @@
+"""The ASGI application of one broker: Falcon's router behind the gate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import falcon
+import falcon.asgi
+from falcon.asgi import Request, Response, WebSocket
+
+from peatnode.logs import get_logger
+from workers.broker.broker import Broker
+from workers.broker.gate import Gate
+from workers.broker.problems import MEDIA_TYPE, Problem
+from workers.broker.routes import ASSETS, routes
+
+log = get_logger("broker")
+
+_CODES = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
+
+
+def build_app(broker: Broker) -> Gate:
+    found = routes(broker)
+    app: Any = falcon.asgi.App(middleware=[_RouteName()])
+    app.req_options.auto_parse_qs_csv = False
+    app.req_options.keep_blank_qs_values = True
+    app.ws_options.max_receive_queue = 1
+    app.add_error_handler(Exception, _answer_bug)
+    app.add_error_handler(falcon.HTTPError, _answer_http_error)
+    app.add_error_handler(Problem, _answer_problem)
+    for route in found:
+        app.add_route(route.path, route.resource)
+    public = frozenset(route.path for route in found if route.is_public)
+    return Gate(broker, app, public, ASSETS)
+
+
+class _RouteName:
+    """Tells the gate which route it was, for the counters."""
+
+    async def process_resource(
+        self, request: Request, response: Response, resource: object, params: dict[str, Any]
+    ) -> None:
+        request.scope["peat.route"] = request.uri_template or "unmatched"
+
+
+async def _answer_http_error(
+    request: Request,
+    response: Response | None,
+    error: falcon.HTTPError,
+    params: dict[str, Any],
+    ws: WebSocket | None = None,
+) -> None:
+    """What Falcon itself refuses: no such route, no such method, a header it cannot read."""
+    status = error.status_code
+    detail = {
+        404: f"There is nothing at {request.path}.",
+        405: f"{request.method} is not possible here.",
+    }.get(status, error.description or error.title or "This request cannot be answered.")
+    headers = tuple(dict(error.headers or {}).items())
+    problem = Problem(status, _CODES.get(status, "bad-request"), detail, headers=headers)
+    await _answer_problem(request, response, problem, params, ws)
+
+
+async def _answer_problem(
+    request: Request,
+    response: Response | None,
+    problem: Problem,
+    params: dict[str, Any],
+    ws: WebSocket | None = None,
+) -> None:
+    if response is not None:
+        response.status = problem.status
+        response.set_headers(problem.headers)
+        _fill(response, problem)
+    elif ws is not None and ws.unaccepted:
+        raise problem  # the gate says it in the handshake's answer
+    elif ws is not None:
+        await ws.close(1011, problem.detail[:120])
+
+
+async def _answer_bug(
+    request: Request,
+    response: Response | None,
+    error: Exception,
+    params: dict[str, Any],
+    ws: WebSocket | None = None,
+) -> None:
+    """A mistake of ours ends one request, not the process."""
+    log.error("Request failed", route=request.uri_template, method=request.method, exc_info=error)
+    if response is not None:
+        response.status = 500
+        _fill(
+            response, Problem(500, "internal", "This is a mistake of the node; its log has more.")
+        )
+    elif ws is not None and not ws.closed:
+        await ws.close(1011, "a mistake of the node")
+
+
+def _fill(response: Response, problem: Problem) -> None:
+    response.content_type = MEDIA_TYPE
+    response.data = problem.encode()

@@ -1,0 +1,62 @@
+"""What the routes of one gunicorn worker share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from peatnode.ipc.messages import NodeReply
+from workers.broker.hub import ChangeHub, TopologyHub
+from workers.broker.limits import DEFAULT_LIMITS, BrokerLimits
+from workers.broker.telemetry import Telemetry
+from workers.broker.upstream import StoreUpstream, Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the broker takes from the node's configuration."""
+
+    node_id: str
+    run_dir: Path
+    started_at: float
+    """Of the node, in Unix seconds."""
+    api_token: str = ""
+    """Empty: nobody is asked for one."""
+    read_token: str = ""
+    limits: BrokerLimits = field(default=DEFAULT_LIMITS)
+    workers: int = 1
+
+
+class Broker:
+    """Links, followers and counters. Made inside the loop that serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.store = StoreUpstream(settings.run_dir, settings.limits.ask_seconds)
+        self.sync = Upstream(settings.run_dir, "sync", settings.limits.ask_seconds)
+        self.supervisor = Upstream(settings.run_dir, "supervisor", settings.limits.ask_seconds)
+        self.discovery = Upstream(settings.run_dir, "discovery", settings.limits.ask_seconds)
+        self.engine = Upstream(settings.run_dir, "engine", settings.limits.ask_seconds)
+        self.telemetry = Telemetry()
+        self.changes = ChangeHub(self.store, settings.limits, with_value=False)
+        self.values = ChangeHub(self.store, settings.limits, with_value=True)
+        self.topology = TopologyHub(self.sync, settings.limits)
+        self.stopping = asyncio.Event()
+        """Set when the node stops: readiness fails, streams end, what is under way is finished."""
+        self.is_ready = False
+        """As last checked."""
+        self.node: NodeReply | None = None
+        """As last told by the supervisor."""
+
+    def begin_stop(self) -> None:
+        self.stopping.set()
+        for hub in (self.changes, self.values, self.topology):
+            hub.dismiss("the node is stopping")
+
+    async def close(self) -> None:
+        for hub in (self.changes, self.values, self.topology):
+            await hub.close()
+        for upstream in (self.store, self.sync, self.supervisor, self.discovery, self.engine):
+            await upstream.close()

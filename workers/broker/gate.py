@@ -1,0 +1,218 @@
+"""The first that sees a request: tokens, names that are no text, counting, and the short way for reading a document.
+
+The short way answers a plain GET of one document without the router; it asks the same question, and its answers are made by the same
+functions as those of `documents.DocumentResource`. Everything else goes the long way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from peatnode.ipc.messages import DocumentReply, GetDocument
+from workers.broker.access import (
+    Access,
+    Gatekeeper,
+    check_origin,
+    chosen_subprotocol,
+    unauthorized,
+    websocket_token,
+)
+from workers.broker.answers import document_body
+from workers.broker.broker import Broker
+from workers.broker.problems import MEDIA_TYPE, RETRY_SOON, Problem
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+DOCUMENTS = "/api/v1/documents/"
+DOCUMENT_ROUTE = "/api/v1/documents/{collection}/{doc_id}"
+UNMATCHED = "unmatched"
+
+_LONG_WAY = frozenset({b"if-match", b"if-none-match"})
+_JSON_HEADER = (b"content-type", b"application/json")
+
+
+class Gate:
+    """An ASGI application around the routes."""
+
+    def __init__(self, broker: Broker, app: App, public: frozenset[str], assets: str) -> None:
+        self._broker = broker
+        self._app = app
+        self._public = public
+        self._assets = assets
+        settings = broker.settings
+        self._keeper = Gatekeeper(settings.api_token, settings.read_token)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        match scope["type"]:
+            case "http":
+                await self._answer_http(scope, receive, send)
+            case "websocket":
+                await self._answer_websocket(scope, receive, send)
+
+    async def _answer_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        outcome = _Outcome(send, self._broker.stopping)
+        try:
+            await self._route(scope, receive, outcome)
+        except Problem as problem:
+            await send_problem(outcome, problem)
+        except asyncio.CancelledError:
+            return  # the client is gone, or the process is; nobody waits for this task
+        finally:
+            method, route = scope["method"], scope.get("peat.route", UNMATCHED)
+            self._broker.telemetry.count(method, route, outcome.status)
+            if not outcome.is_stream:
+                self._broker.telemetry.observe(method, route, time.perf_counter() - started)
+
+    async def _route(self, scope: Scope, receive: Receive, send: _Outcome) -> None:
+        path = scope["path"]
+        authorization = None
+        is_conditional = False
+        for name, value in scope["headers"]:
+            if name == b"authorization":
+                authorization = value
+            elif name in _LONG_WAY:
+                is_conditional = True
+        if path not in self._public and not path.startswith(self._assets):
+            try:
+                self._keeper.check(authorization, scope["method"])
+            except Problem as problem:
+                self._broker.telemetry.reject(problem.code)
+                raise
+        if (
+            scope["method"] == "GET"
+            and not is_conditional
+            and not scope["query_string"]
+            and path.startswith(DOCUMENTS)
+        ):
+            collection, _, doc_id = path[len(DOCUMENTS) :].partition("/")
+            if _is_plain(collection) and _is_plain(doc_id):
+                await self._answer_document(scope, collection, doc_id, send)
+                return
+        check_path(scope)
+        await self._app(scope, receive, send)
+
+    async def _answer_document(
+        self, scope: Scope, collection: str, doc_id: str, send: _Outcome
+    ) -> None:
+        scope["peat.route"] = DOCUMENT_ROUTE
+        reply = await self._broker.store.read(GetDocument(collection, doc_id))
+        await send.document(reply)
+
+    async def _answer_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = dict(scope["headers"])
+        subprotocols = scope.get("subprotocols", [])
+        try:
+            check_origin(headers.get(b"origin"), headers.get(b"host"))
+            token = websocket_token(headers.get(b"authorization"), subprotocols)
+            access = self._keeper.access(token)
+            if access is Access.NONE:
+                raise unauthorized(token is not None)
+            check_path(scope)
+            if self._broker.stopping.is_set():
+                raise Problem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
+        except Problem as problem:
+            self._broker.telemetry.reject(problem.code)
+            await refuse_websocket(send, problem)
+            return
+        scope["peat.access"] = access
+        scope["peat.subprotocol"] = chosen_subprotocol(subprotocols)
+        try:
+            await self._app(scope, receive, send)
+        except Problem as problem:
+            await refuse_websocket(send, problem)
+        except asyncio.CancelledError:
+            return  # as above
+
+
+class _Outcome:
+    """`send`, remembering what was sent."""
+
+    __slots__ = ("_is_stopping", "_send", "is_stream", "status")
+
+    def __init__(self, send: Send, stopping: asyncio.Event) -> None:
+        self._send = send
+        self._is_stopping = stopping.is_set
+        self.status = 499
+        """As logs of proxies call a client that left before its answer."""
+        self.is_stream = False
+
+    async def __call__(self, message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            if self._is_stopping():
+                message["headers"] = [*message["headers"], (b"connection", b"close")]
+        elif message.get("more_body"):
+            self.is_stream = True
+        await self._send(message)
+
+    async def document(self, reply: DocumentReply) -> None:
+        """The same as `documents.fill_document`, in as few steps as can be."""
+        body = document_body(reply)
+        headers = [
+            _JSON_HEADER,
+            (b"content-length", b"%d" % len(body)),
+            (b"etag", b'"%b"' % reply.fingerprint.hex().encode()),
+            (b"peat-sequence", b"%d" % reply.sequence),
+        ]
+        await self({"type": "http.response.start", "status": 200, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name of a path needs no second look."""
+    return (
+        0 < len(name) <= 63
+        and name.isascii()
+        and name.isprintable()
+        and name[0] != "."
+        and "/" not in name
+    )
+
+
+def check_path(scope: Scope) -> None:
+    """Servers decode a path leniently: what was no UTF-8, or held an encoded slash, would become another name. Raises Problem."""
+    raw = scope.get("raw_path") or b""
+    if b"%" not in raw:
+        return
+    try:
+        unquote_to_bytes(raw).decode()
+    except UnicodeDecodeError:
+        raise Problem(400, "bad-path", "The path is not UTF-8.", "path") from None
+    if b"%2f" in raw.lower():
+        raise Problem(400, "bad-name", "A name may not hold a slash.", "path")
+
+
+def problem_headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", b"%d" % len(body)),
+        *((name.encode(), value.encode()) for name, value in problem.headers),
+    ]
+
+
+async def send_problem(send: Send, problem: Problem) -> None:
+    body = problem.encode()
+    headers = problem_headers(problem, body)
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def refuse_websocket(send: Send, problem: Problem) -> None:
+    """Says no to a handshake as to any other request."""
+    body = problem.encode()
+    await send(
+        {
+            "type": "websocket.http.response.start",
+            "status": problem.status,
+            "headers": problem_headers(problem, body),
+        }
+    )
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -1,0 +1,50 @@
+"""What one client may cost, in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerLimits:
+    """Bounds that hold for every request and every connection."""
+
+    body_bytes: int = 1024 * 1024
+    """Of one document, and of one line of a bulk request."""
+    uri_bytes: int = 8 * 1024
+    header_bytes: int = 16 * 1024
+    """Names and values of all headers together."""
+    headers: int = 100
+    connections: int = 4096
+    header_seconds: float = 10.0
+    """From a connection's or a request's first byte to the end of its headers."""
+    body_seconds: float = 30.0
+    """For a whole body; in a bulk request between two pieces of it."""
+    keepalive_seconds: float = 75.0
+    write_seconds: float = 30.0
+    """How long a client may leave unread what was sent to it."""
+    ask_seconds: float = 5.0
+    """How long a request waits for a worker that is being restarted."""
+    depth: int = 64
+    key_bytes: int = 1024
+    name_bytes: int = 255
+    """Of a collection's or a document's name, in UTF-8."""
+    followers: int = 2048
+    """Event streams and WebSockets at once."""
+    follower_events: int = 1024
+    """Events that wait for one follower; with one more it is told and dropped."""
+    follower_bytes: int = 2 * 1024 * 1024
+    hub_bytes: int = 64 * 1024 * 1024
+    """Events that wait for all followers together."""
+    page_documents: int = 1000
+    page_bytes: int = 4 * 1024 * 1024
+    scan_documents: int = 100_000
+    """Documents that one query looks at; a sorted one refuses, another goes on by cursor."""
+    where_clauses: int = 16
+    replicas: int = 1000
+    replicas_seconds: float = 60.0
+    bulk_writes: int = 256
+    """Lines of one bulk request on their way to the disk at once."""
+
+
+DEFAULT_LIMITS = BrokerLimits()

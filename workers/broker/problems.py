@@ -1,0 +1,82 @@
+"""Every answer that is not a success, as `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+import orjson
+
+from peatnode.errors import AskFailed
+from peatnode.ipc.messages import Failure
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """Ends a request. `detail` is one sentence for the user, `where` the part of the request that is wrong."""
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        where: str = "",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        """Stable, for programs: the last part of `type`."""
+        self.detail = detail
+        self.where = where
+        self.headers = headers
+
+    def body(self) -> dict[str, object]:
+        content: dict[str, object] = {
+            "type": f"urn:peatnode:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "error": self.detail,
+        }
+        if self.where:
+            content["where"] = self.where
+        return content
+
+    def encode(self) -> bytes:
+        return orjson.dumps(self.body())
+
+
+RETRY_SOON = (("retry-after", "1"),)
+
+
+def unavailable(detail: str) -> Problem:
+    return Problem(503, "unavailable", detail, headers=RETRY_SOON)
+
+
+def unknown_outcome() -> Problem:
+    return Problem(
+        503,
+        "unknown-outcome",
+        "The answer to this write was lost: it may or may not have been made. Read the document before writing again.",
+    )
+
+
+_STATUS: dict[str, tuple[int, str]] = {
+    Failure.INVALID: (422, "invalid"),
+    Failure.NOT_FOUND: (404, "not-found"),
+    Failure.PRECONDITION: (412, "precondition-failed"),
+    Failure.TOO_LARGE: (413, "too-large"),
+    Failure.UNAVAILABLE: (503, "unavailable"),
+    Failure.UNKNOWN_OUTCOME: (503, "unknown-outcome"),
+    Failure.STORAGE: (507, "storage"),
+    Failure.QUARANTINED: (409, "quarantined"),
+    Failure.BUSY: (503, "busy"),
+}
+
+
+def from_failure(failure: AskFailed) -> Problem:
+    """What a worker's typed refusal is over HTTP."""
+    status, code = _STATUS.get(failure.code, (500, "internal"))
+    headers = RETRY_SOON if code in ("unavailable", "busy") else ()
+    return Problem(status, code, failure.message, failure.where, headers)

@@ -1,0 +1,92 @@
+"""Whether the node can do its work, from what its workers say of themselves. No I/O here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peatnode.ipc.messages import DiscoveryReply, NodeReply, PeersReply, StoreReply
+
+EXPECTED_WORKERS = ("store", "engine", "sync", "discovery", "broker")
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    name: str
+    is_ready: bool
+    message: str
+
+
+def checks(
+    node: NodeReply | None,
+    store: StoreReply | None,
+    peers: PeersReply | None,
+    discovery: DiscoveryReply | None,
+    is_stopping: bool,
+) -> tuple[Check, ...]:
+    """Each check of readiness, in a fixed order; None is a worker that did not answer."""
+    stops = is_stopping or (node is not None and node.is_stopping)
+    found = [
+        Check("running", not stops, "the node is stopping" if stops else "the node is running"),
+        _workers(node),
+        _store(store),
+        _engine(store),
+        Check(
+            "sync",
+            peers is not None,
+            "the sync worker answers" if peers is not None else "the sync worker does not answer",
+        ),
+        _discovery(discovery),
+    ]
+    if node is not None:
+        found.extend(
+            Check(f"{problem.worker}.{problem.name}", False, f"{problem.message} {problem.advice}")
+            for problem in node.problems
+            if problem.blocks_readiness
+        )
+    return tuple(found)
+
+
+def _workers(node: NodeReply | None) -> Check:
+    if node is None:
+        return Check("workers", False, "the supervisor does not answer")
+    states = {worker.name: worker.state for worker in node.workers}
+    wrong = [
+        f"{name} is {states.get(name, 'missing')}"
+        for name in EXPECTED_WORKERS
+        if states.get(name) != "ready"
+    ]
+    return Check("workers", not wrong, ", ".join(wrong) or "all workers are ready")
+
+
+def _store(store: StoreReply | None) -> Check:
+    if store is None:
+        return Check("store", False, "the store does not answer")
+    if not store.is_writable:
+        return Check("store", False, store.problem or "the store takes no writes")
+    return Check("store", True, "the store takes writes")
+
+
+def _engine(store: StoreReply | None) -> Check:
+    is_ready = store is not None and store.engine_is_ready
+    return Check(
+        "engine", is_ready, "the engine answers" if is_ready else "the engine is not ready"
+    )
+
+
+def _discovery(discovery: DiscoveryReply | None) -> Check:
+    """A source that fails after it once was complete keeps the node ready: what it found is still there."""
+    if discovery is None:
+        return Check("discovery", False, "the discovery worker does not answer")
+    waiting = [
+        f"{source.name}: {source.message or source.state}"
+        for source in discovery.sources
+        if source.state == "starting" or (source.state == "failing" and source.age_seconds < 0)
+    ]
+    failing = [
+        f"{source.name} fails since it was last complete {source.age_seconds:.0f} s ago: {source.message}"
+        for source in discovery.sources
+        if source.state == "failing" and source.age_seconds >= 0
+    ]
+    if waiting:
+        return Check("discovery", False, "; ".join(waiting))
+    return Check("discovery", True, "; ".join(failing) or "peers are looked for")

@@ -1,0 +1,89 @@
+"""What this process counts of HTTP. With several gunicorn workers the figures of all of them are added up through files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry, Counter, Histogram
+
+BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+METHODS = frozenset({"GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"})
+
+SHARED_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def share_counters(directory: Path) -> None:
+    """Before prometheus_client is imported: counters live in files that all workers of this process read."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for left_over in directory.glob("*.db"):
+        left_over.unlink()
+    os.environ[SHARED_VARIABLE] = str(directory)
+
+
+class Telemetry:
+    """Counters of requests, by method, route and status."""
+
+    def __init__(self) -> None:
+        from prometheus_client import (
+            CollectorRegistry,
+            Counter,
+            Histogram,
+            disable_created_metrics,
+        )
+
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry: CollectorRegistry = CollectorRegistry()
+        self._requests: Counter = Counter(
+            "peatnode_http_requests",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self._seconds: Histogram = Histogram(
+            "peatnode_http_request_duration_seconds",
+            "From a request's headers to the end of its answer, streams left out.",
+            ("method", "route"),
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._rejected: Counter = Counter(
+            "peatnode_http_rejected",
+            "Requests refused before they reached a route, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._known: dict[tuple[str, str, int], Counter] = {}
+        self._timed: dict[tuple[str, str], Histogram] = {}
+
+    def count(self, method: str, route: str, status: int) -> None:
+        key = (method, route, status)
+        child = self._known.get(key)
+        if child is None:
+            name = method if method in METHODS else "other"
+            child = self._known[key] = self._requests.labels(name, route, str(status))
+        child.inc()
+
+    def observe(self, method: str, route: str, seconds: float) -> None:
+        child = self._timed.get((method, route))
+        if child is None:
+            name = method if method in METHODS else "other"
+            child = self._timed[method, route] = self._seconds.labels(name, route)
+        child.observe(seconds)
+
+    def reject(self, reason: str) -> None:
+        self._rejected.labels(reason).inc()
+
+    def collectable(self) -> CollectorRegistry:
+        """The registry to expose: this process's own, or that of all workers."""
+        if SHARED_VARIABLE not in os.environ:
+            return self.registry
+        from prometheus_client import CollectorRegistry
+        from prometheus_client.multiprocess import MultiProcessCollector
+
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return registry
