@@ -4,10 +4,16 @@
 #   slim.sh system                   of the operating system: its package manager, documentation, pip, and libraries nobody links
 set -eu
 
+# What only the Kubernetes client needs. Discovery uses one module of it, kubernetes.config.incluster_config.
+UNUSED_PACKAGES="aiohappyeyeballs aiohttp aiohttp-retry aiosignal annotated-types charset-normalizer durationpy frozenlist
+    multidict oauthlib propcache pydantic pydantic-core python-dateutil pyyaml requests requests-oauthlib typing-inspection
+    urllib3 websocket-client yarl"
+
 slim_packages() {
     cd "$1"
-    # The asynchronous twin of the Kubernetes client: discovery uses the other half.
-    rm -rf kubernetes/aio
+    # shellcheck disable=SC2086 # a list of names
+    python3 -m pip --python "$1/../../../bin/python" uninstall -q -y $UNUSED_PACKAGES
+    find kubernetes -mindepth 1 -maxdepth 1 ! -name __init__.py ! -name config -exec rm -rf {} +
     # The system has time zones, and only Python is ever highlighted.
     rm -rf tzdata/zoneinfo
     find pygments/lexers -type f ! -name '_*' ! -name python.py ! -name special.py -delete
@@ -69,7 +75,7 @@ slim_system() {
         /var/lib/dpkg/status >/var/lib/dpkg/status.kept
     find / -xdev -type d -name gconv -prune -exec rm -rf {} +
     rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info /usr/share/perl* /usr/share/bash-completion \
-        /usr/bin/openssl /usr/bin/c_rehash /usr/share/lintian /usr/share/common-licenses /usr/share/bug /usr/share/zsh /usr/share/fish \
+        /usr/bin/openssl /usr/bin/c_rehash /usr/share/lintian /usr/share/common-licenses /usr/share/bug /usr/share/zsh /usr/share/fish /usr/share/zoneinfo/right /usr/share/zoneinfo/posix \
         /var/cache /var/log /var/lib/apt /var/lib/systemd /var/lib/pam /var/backups /etc/apt \
         /var/lib/dpkg/info /var/lib/dpkg/status-old /usr/lib/apt /usr/share/ca-certificates /root/.cache
     while read -r file; do
