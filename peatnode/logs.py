@@ -72,7 +72,7 @@ def configure(filter_text: str, log_format: str, worker: str) -> None:
 def get_logger(name: str = "") -> Any:
     """A logger with the methods of structlog: `info("Peer connected", peer=…)`. `name` is below `peatnode`."""
     full = f"peatnode.{name}" if name else "peatnode"
-    return structlog.get_logger(logger=full)
+    return structlog.get_logger(logger_name=full)
 
 
 def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
@@ -83,7 +83,7 @@ def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
         if method in ("error", "exception")
         else method.upper()
     )
-    name = event.pop("logger", "peatnode")
+    name = event.pop("logger_name", "peatnode")
     if LEVELS.get(level.lower(), 20) < level_of(_output.levels, name):
         raise structlog.DropEvent
     error = event.pop("exc_info", None)

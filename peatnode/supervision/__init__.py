@@ -1,0 +1,5 @@
+"""Starting, watching and stopping the processes of a node."""
+
+from peatnode.supervision.supervisor import run_node
+
+__all__ = ["run_node"]

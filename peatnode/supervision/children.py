@@ -1,0 +1,126 @@
+"""Forked workers, as the supervisor holds them."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import multiprocessing
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from peatnode.config import Config
+from peatnode.ipc.frames import FrameBuffer, encode_frame
+from peatnode.ipc.messages import CONTRACT, Hello, Message
+from peatnode.supervision.roster import WorkerSpec
+from peatnode.supervision.worker import WorkerContext, die_with_parent, leave
+
+_fork = multiprocessing.get_context("fork")
+
+
+@dataclass(slots=True)
+class Child:
+    """A running worker: its process, and the supervisor's end of the control link."""
+
+    name: str
+    process: multiprocessing.process.BaseProcess
+    pidfd: int
+    control: socket.socket
+    frames: FrameBuffer
+    started_at: float
+    """Unix seconds."""
+    memory_bytes: int = 0
+    stall_seconds: float = 0.0
+    outgoing: bytearray = field(default_factory=bytearray)
+
+    @property
+    def pid(self) -> int:
+        assert self.process.pid is not None
+        return self.process.pid
+
+    def say(self, message: Message) -> None:
+        """A worker that does not read is one that does not answer pings: what does not fit is dropped."""
+        with contextlib.suppress(OSError):
+            self.control.send(encode_frame(message, 0), socket.MSG_DONTWAIT)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
+
+    def reap(self) -> int:
+        """After the pidfd said so: the exit status, or the negative number of a signal."""
+        self.process.join()
+        status = self.process.exitcode
+        os.close(self.pidfd)
+        self.control.close()
+        self.process.close()
+        return 1 if status is None else status
+
+
+@dataclass(frozen=True, slots=True)
+class Nursery:
+    """Forks workers; each gets its own sockets and none of anybody else's."""
+
+    config: Config
+    instance: str
+    listeners: Mapping[str, socket.socket]
+    node_started_at: float
+    close_in_child: Callable[[], None]
+    """Closes what only the supervisor may hold."""
+
+    def fork(self, spec: WorkerSpec) -> Child:
+        ours, theirs = socket.socketpair()
+        process = _fork.Process(
+            target=self._run, args=(spec, os.getpid(), ours, theirs), name=f"peatnode-{spec.name}"
+        )
+        process.start()
+        theirs.close()
+        ours.setblocking(False)
+        assert process.pid is not None
+        child = Child(
+            spec.name, process, os.pidfd_open(process.pid), ours, FrameBuffer(), time.time()
+        )
+        child.say(Hello("supervisor", os.getpid(), CONTRACT))
+        return child
+
+    def _run(
+        self, spec: WorkerSpec, parent: int, ours: socket.socket, theirs: socket.socket
+    ) -> None:
+        """In the child."""
+        try:
+            die_with_parent(parent)
+            _forget_signals()
+            _rename(spec.name)
+            ours.close()
+            self.close_in_child()
+            mine = {name: self.listeners[name] for name in spec.listeners}
+            for name, sock in self.listeners.items():
+                if name not in mine:
+                    sock.close()
+            context = WorkerContext(
+                spec.name, self.config, self.instance, theirs, mine, self.node_started_at
+            )
+            importlib.import_module(spec.module).run(context)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            leave(1)
+        leave(1)  # `run` never returns
+
+
+def _forget_signals() -> None:
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _rename(name: str) -> None:
+    """What `ps` and `top` show."""
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
+        comm.write(f"peat-{name}")

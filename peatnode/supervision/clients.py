@@ -1,0 +1,94 @@
+"""Who asks the supervisor: the broker and the CLI, over supervisor.sock. Small questions, answered at once."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+
+from peatnode.errors import MalformedFrame
+from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.messages import CONTRACT, Failed, Failure, GetNode, Hello, Message, NodeReply
+
+MAX_CLIENTS = 128
+MAX_QUESTION_BYTES = 4096
+
+
+class Clients:
+    """Open connections, by file descriptor. A client that misbehaves or does not read is closed."""
+
+    def __init__(
+        self, listener: socket.socket, poll: select.poll, report: Callable[[], NodeReply]
+    ) -> None:
+        self._listener = listener
+        self._poll = poll
+        self._report = report
+        self._open: dict[int, tuple[socket.socket, FrameBuffer]] = {}
+
+    def __contains__(self, descriptor: int) -> bool:
+        return descriptor in self._open
+
+    def accept(self) -> None:
+        try:
+            client, _ = self._listener.accept()
+        except OSError:
+            return
+        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        uid = struct.unpack("3i", credentials)[1]
+        if len(self._open) >= MAX_CLIENTS or uid not in (os.getuid(), 0):
+            client.close()
+            return
+        client.setblocking(False)
+        self._open[client.fileno()] = (client, FrameBuffer())
+        self._poll.register(client, select.POLLIN)
+        self._say(client.fileno(), Hello("supervisor", os.getpid(), CONTRACT), 0)
+
+    def serve(self, descriptor: int) -> None:
+        """Answers what a client has asked."""
+        client, frames = self._open[descriptor]
+        try:
+            data = client.recv(MAX_QUESTION_BYTES)
+            if not data:
+                self._close(descriptor)
+                return
+            for content in frames.receive_data(data):
+                cause, message = decode_content(content)
+                self._answer(descriptor, cause, message)
+        except BlockingIOError:
+            return
+        except (OSError, MalformedFrame):
+            self._close(descriptor)
+
+    def _answer(self, descriptor: int, cause: int, message: Message) -> None:
+        match message:
+            case Hello():
+                if message.contract != CONTRACT:
+                    self._close(descriptor)
+            case GetNode():
+                self._say(descriptor, self._report(), cause)
+            case _:
+                failed = Failed(Failure.INVALID, f"The supervisor does not answer {message.TAG}.")
+                self._say(descriptor, failed, cause)
+
+    def _say(self, descriptor: int, message: Message, cause: int) -> None:
+        if descriptor not in self._open:
+            return
+        frame = encode_frame(message, cause)
+        try:
+            whole = self._open[descriptor][0].send(frame) == len(frame)
+        except OSError:
+            whole = False
+        if not whole:
+            self._close(descriptor)
+
+    def _close(self, descriptor: int) -> None:
+        client, _ = self._open.pop(descriptor)
+        self._poll.unregister(descriptor)
+        client.close()
+
+    def close(self) -> None:
+        for client, _ in self._open.values():
+            client.close()
+        self._open.clear()

@@ -1,0 +1,104 @@
+"""What the supervisor knows of the node, as others ask for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from peatnode import __version__
+from peatnode.config import Config
+from peatnode.identity import Identity
+from peatnode.ipc.messages import NodeReply, Problem, ProblemRaised, WorkerState
+from peatnode.supervision.children import Child
+from peatnode.supervision.policy import Policy
+from peatnode.supervision.worker import memory_bytes
+
+
+@dataclass(slots=True)
+class Problems:
+    """What is wrong now, by worker and name."""
+
+    _known: dict[tuple[str, str], Problem] = field(default_factory=dict)
+
+    def raised(self, worker: str, problem: ProblemRaised) -> bool:
+        """Takes it down; true if it is news."""
+        key = (worker, problem.name)
+        before = self._known.get(key)
+        since = before.since if before is not None else time.time()
+        self._known[key] = Problem(
+            worker, problem.name, problem.message, problem.advice, problem.blocks_readiness, since
+        )
+        return before is None or before.message != problem.message
+
+    def cleared(self, worker: str, name: str) -> bool:
+        return self._known.pop((worker, name), None) is not None
+
+    def forget(self, worker: str) -> None:
+        """What a worker that has died had to say holds no longer; its successor says it anew."""
+        for key in [key for key in self._known if key[0] == worker]:
+            del self._known[key]
+
+    def of(self, worker: str, name: str) -> Problem | None:
+        return self._known.get((worker, name))
+
+    def all(self) -> Iterable[Problem]:
+        return self._known.values()
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What does not change while the node runs."""
+
+    config: Config
+    identity: Identity
+    instance: str
+    pid: int
+    started_at: float
+    broker_address: str
+    quic_port: int
+
+
+def describe_node(
+    facts: NodeFacts,
+    policy: Policy,
+    children: Mapping[str, Child],
+    problems: Problems,
+) -> NodeReply:
+    """The answer to GetNode."""
+    config = facts.config
+    return NodeReply(
+        node_id=config.node_id,
+        cluster=config.cluster,
+        instance=facts.instance,
+        device_id=facts.identity.device_id,
+        endpoint_id=facts.identity.endpoint_id,
+        version=__version__,
+        pid=facts.pid,
+        started_at=facts.started_at,
+        uptime_seconds=time.time() - facts.started_at,
+        data_dir=str(config.data_dir),
+        broker_address=facts.broker_address,
+        quic_port=facts.quic_port,
+        discovery=config.discovery,
+        has_token=config.api_token is not None,
+        is_stopping=policy.is_stopping,
+        supervisor_memory_bytes=memory_bytes(),
+        workers=tuple(_worker_state(name, policy, children) for name in policy.workers),
+        problems=tuple(problems.all()),
+    )
+
+
+def _worker_state(name: str, policy: Policy, children: Mapping[str, Child]) -> WorkerState:
+    worker, child = policy.workers[name], children.get(name)
+    return WorkerState(
+        name=name,
+        state=worker.state,
+        pid=worker.pid,
+        restarts=worker.restarts,
+        recycles=worker.recycles,
+        memory_bytes=child.memory_bytes if child else 0,
+        stall_seconds=child.stall_seconds if child else 0.0,
+        started_at=child.started_at if child else 0.0,
+        last_exit=worker.last_exit,
+    )

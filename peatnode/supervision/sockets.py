@@ -1,0 +1,137 @@
+"""The listening sockets of a node, bound before anything is forked, and the lock on its data directory."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from peatnode.config import Config
+from peatnode.errors import BadConfiguration
+
+UNIX_SOCKETS = ("supervisor", "store", "engine", "sync", "discovery")
+
+_BACKLOG = 1024
+_UDP_BUFFER = 4 * 1024 * 1024
+"""Bytes; the kernel gives what its own limit allows."""
+
+
+def lock_data_dir(data_dir: Path) -> int:
+    """Makes the directory where it is missing and locks it. Raises BadConfiguration."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise BadConfiguration(
+            f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. "
+            "Name a directory that this user may write, or mount the volume for writing."
+        ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
+        os.close(lock)
+        raise BadConfiguration(
+            f"PEAT_DATA_DIR={str(data_dir)!r} is in use by another node (process {holder}): "
+            "stop it, or give this one a directory of its own."
+        ) from None
+    try:
+        os.ftruncate(lock, 0)
+        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise BadConfiguration(
+            f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. Free some space there."
+        ) from None
+    return lock
+
+
+def make_run_dir(run_dir: Path) -> None:
+    """The directory of the Unix sockets, 0700 and ours. Raises BadConfiguration."""
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        owner = run_dir.stat().st_uid
+        if owner not in (os.getuid(), 0):
+            raise BadConfiguration(
+                f"PEAT_RUN_DIR={str(run_dir)!r} belongs to user {owner}: remove it or name another."
+            )
+        if owner == os.getuid():
+            run_dir.chmod(0o700)
+    except OSError as error:
+        raise BadConfiguration(
+            f"PEAT_RUN_DIR={str(run_dir)!r} cannot be made: {error.strerror}."
+        ) from None
+
+
+def bind_all(config: Config) -> dict[str, socket.socket]:
+    """Every listening socket by name: the Unix ones, `http` and `quic`. Raises BadConfiguration."""
+    make_run_dir(config.run_dir)
+    bound: dict[str, socket.socket] = {}
+    try:
+        for name in UNIX_SOCKETS:
+            bound[name] = _bind_unix(config.run_dir / f"{name}.sock")
+        bound["http"] = _bind_tcp(config.broker_host, config.broker_port)
+        bound["quic"] = _bind_udp(config.quic_host, config.quic_port)
+    except BaseException:
+        for sock in bound.values():
+            sock.close()
+        raise
+    return bound
+
+
+def _bind_unix(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()  # left behind by a node that was killed; the lock says that it is gone
+        sock.bind(str(path))
+        path.chmod(0o600)
+        sock.listen(_BACKLOG)
+    except OSError as error:
+        raise BadConfiguration(
+            f"PEAT_RUN_DIR: {str(path)!r} cannot be listened on: {error.strerror or error}. "
+            "Name a short path on a local file system."
+        ) from None
+    sock.setblocking(False)
+    return sock
+
+
+def _bind_tcp(host: str, port: int) -> socket.socket:
+    sock = socket.socket(_family(host), socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _bind(sock, host, port, "PEAT_BROKER_HOST", "PEAT_BROKER_PORT")
+    sock.listen(_BACKLOG)
+    sock.setblocking(False)
+    return sock
+
+
+def _bind_udp(host: str, port: int) -> socket.socket:
+    sock = socket.socket(_family(host), socket.SOCK_DGRAM)
+    for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+        sock.setsockopt(socket.SOL_SOCKET, option, _UDP_BUFFER)
+    _bind(sock, host, port, "PEAT_QUIC_HOST", "PEAT_QUIC_PORT")
+    sock.setblocking(False)
+    return sock
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def _bind(sock: socket.socket, host: str, port: int, host_name: str, port_name: str) -> None:
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if host == "::" else 1)
+    try:
+        sock.bind((host, port))
+    except OSError as error:
+        sock.close()
+        match error.errno:
+            case errno.EADDRINUSE:
+                what = f"{port_name}={port} is in use on {host}: stop what listens there, or name another port."
+            case errno.EACCES:
+                what = f"{port_name}={port} may not be bound by this user: name a port above 1023."
+            case _:
+                what = f"{host_name}={host!r} cannot be listened on: {error.strerror}."
+        raise BadConfiguration(what) from None

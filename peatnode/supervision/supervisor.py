@@ -1,0 +1,336 @@
+"""The supervisor's process: one thread that waits in `poll` and carries out what the policy says.
+
+It binds the sockets, forks the workers, answers supervisor.sock, and owns nothing that could be lost.
+"""
+
+from __future__ import annotations
+
+import gc
+import ipaddress
+import os
+import secrets
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from peatnode import __version__, logs
+from peatnode.config import Config
+from peatnode.errors import BadConfiguration, MalformedFrame
+from peatnode.identity import derive_identity
+from peatnode.ipc.frames import decode_content
+from peatnode.ipc.messages import (
+    Hello,
+    Message,
+    NodeReply,
+    Ping,
+    Pong,
+    ProblemCleared,
+    ProblemRaised,
+    RecycleMe,
+    StopWorker,
+    WorkerReady,
+)
+from peatnode.supervision.children import Child, Nursery
+from peatnode.supervision.clients import Clients
+from peatnode.supervision.events import (
+    Action,
+    AnnounceDeath,
+    AnnounceReady,
+    AnnounceRecycling,
+    AnnounceStop,
+    EndNode,
+    Event,
+    KillWorker,
+    NodeBegan,
+    PingWorker,
+    PongCame,
+    RecycleAsked,
+    StartWorker,
+    StopAsked,
+    TellStop,
+    TimePassed,
+    WorkerEnded,
+    WorkerServes,
+    WorkerStarted,
+)
+from peatnode.supervision.policy import Limits, Policy
+from peatnode.supervision.report import NodeFacts, Problems, describe_node
+from peatnode.supervision.roster import WORKERS, WorkerSpec
+from peatnode.supervision.sockets import bind_all, lock_data_dir
+
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_node(
+    config: Config, workers: Sequence[WorkerSpec] = WORKERS, limits: Limits | None = None
+) -> int:
+    """Runs a node until it is stopped; returns its exit status. Raises BadConfiguration before anything is forked."""
+    if sys.platform != "linux":
+        raise BadConfiguration(
+            f"peatnode runs on Linux, and this is {sys.platform}: run it in a container or a virtual machine."
+        )
+    logs.configure(config.log_filter, config.log_format, "supervisor")
+    lock = lock_data_dir(config.data_dir)
+    try:
+        return Supervisor(config, bind_all(config), workers, limits or Limits(), lock).run()
+    finally:
+        os.close(lock)
+
+
+def _preload() -> None:
+    """Imports what every worker needs, once, so that they share its memory. Nothing here starts a thread."""
+    import asyncio
+    import json
+    import ssl
+
+    import msgpack
+    import orjson
+    import uvloop
+
+    from peatnode.ipc import link
+
+    del asyncio, json, ssl, msgpack, orjson, uvloop, link
+    gc.collect()
+    gc.freeze()
+
+
+class Supervisor:
+    """One node's supervisor."""
+
+    def __init__(
+        self,
+        config: Config,
+        sockets: dict[str, socket.socket],
+        workers: Sequence[WorkerSpec],
+        limits: Limits,
+        lock: int,
+    ) -> None:
+        self._log = logs.get_logger("supervisor")
+        self._sockets = sockets
+        self._lock = lock
+        self._policy = Policy({spec.name: spec.turn for spec in workers}, limits)
+        self._specs = {spec.name: spec for spec in workers}
+        self._children: dict[str, Child] = {}
+        self._problems = Problems()
+        self._poll = select.poll()
+        self._wake_reader, self._wake_writer = socket.socketpair()
+        self._status: int | None = None
+        self._deaf: set[int] = set()
+        """Control links whose worker has closed its end."""
+        host, port = sockets["http"].getsockname()[:2]
+        self._facts = NodeFacts(
+            config=config,
+            identity=derive_identity(config.secret.reveal(), config.node_id),
+            instance=secrets.token_hex(16),
+            pid=os.getpid(),
+            started_at=time.time(),
+            broker_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            quic_port=sockets["quic"].getsockname()[1],
+        )
+        self._clients = Clients(sockets["supervisor"], self._poll, self._describe)
+        worker_sockets = {name: sock for name, sock in sockets.items() if name != "supervisor"}
+        self._nursery = Nursery(
+            config,
+            self._facts.instance,
+            worker_sockets,
+            self._facts.started_at,
+            self._close_in_child,
+        )
+
+    def run(self) -> int:
+        """Until everything is stopped; returns the exit status."""
+        self._watch_signals()
+        self._poll.register(self._sockets["supervisor"], select.POLLIN)
+        _preload()
+        self._say_start()
+        try:
+            self._decide(NodeBegan())
+            while self._status is None:
+                self._turn()
+        finally:
+            for child in self._children.values():
+                child.kill()
+            self._clients.close()
+            for sock in self._sockets.values():
+                sock.close()
+        return self._status
+
+    def _say_start(self) -> None:
+        facts = self._facts
+        self._log.info(
+            "Mesh started",
+            node_id=facts.identity.node_id,
+            device_id=facts.identity.device_id,
+            endpoint_id=facts.identity.endpoint_id,
+            instance=facts.instance,
+            version=__version__,
+            pid=facts.pid,
+        )
+        config = facts.config
+        if config.api_token is None and not ipaddress.ip_address(config.broker_host).is_loopback:
+            self._raise_problem(
+                "supervisor",
+                ProblemRaised(
+                    "open_api",
+                    f"The API listens on {facts.broker_address} and asks for no token.",
+                    "Set PEAT_API_TOKEN_FILE, or PEAT_BROKER_HOST=127.0.0.1.",
+                    blocks_readiness=False,
+                ),
+            )
+        if config.relay_urls:
+            self._log.warning("Relays are not used yet", relay_urls=list(config.relay_urls))
+
+    def _watch_signals(self) -> None:
+        for sock in (self._wake_reader, self._wake_writer):
+            sock.setblocking(False)
+        signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
+        for number in _STOP_SIGNALS:
+            signal.signal(number, lambda *_: None)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        self._poll.register(self._wake_reader, select.POLLIN)
+
+    def _turn(self) -> None:
+        """Waits for what happens next, or for what is due, and carries out what follows."""
+        due = self._policy.deadline()
+        wait = None if due is None else max(0.0, due - time.monotonic()) * 1000 + 1
+        for descriptor, _ in self._poll.poll(wait):
+            self._happened(descriptor)
+        if due is not None and time.monotonic() >= due:
+            self._decide(TimePassed())
+
+    def _happened(self, descriptor: int) -> None:
+        if descriptor == self._wake_reader.fileno():
+            self._signalled()
+        elif descriptor == self._sockets["supervisor"].fileno():
+            self._clients.accept()
+        elif descriptor in self._clients:
+            self._clients.serve(descriptor)
+        else:
+            self._child_happened(descriptor)
+
+    def _child_happened(self, descriptor: int) -> None:
+        for child in list(self._children.values()):
+            if descriptor == child.pidfd:
+                self._hear(child)  # its last words
+                self._ended(child)
+            elif descriptor == child.control.fileno():
+                self._hear(child)
+
+    def _signalled(self) -> None:
+        for number in self._wake_reader.recv(64):
+            if number in _STOP_SIGNALS:
+                self._log.info("Signal received", signal=signal.Signals(number).name)
+                self._decide(StopAsked())
+
+    def _decide(self, event: Event) -> None:
+        for action in self._policy.handle(event, time.monotonic()):
+            self._carry_out(action)
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case StartWorker(name):
+                self._start(name)
+            case PingWorker(name, number):
+                self._children[name].say(Ping(number))
+            case TellStop(name, seconds):
+                self._children[name].say(StopWorker(seconds))
+            case KillWorker(name, reason):
+                self._log.warning("Killing worker", worker_name=name, reason=reason)
+                self._children[name].kill()
+            case AnnounceReady():
+                took = round(time.time() - self._facts.started_at, 3)
+                self._log.info("Node ready", api=self._facts.broker_address, seconds=took)
+            case AnnounceDeath(name, ending, seconds):
+                self._log.warning("Worker died", worker_name=name, how=ending, restart_in=seconds)
+            case AnnounceRecycling(name, reason):
+                self._log.info("Recycling worker", worker_name=name, reason=reason)
+            case AnnounceStop(reason):
+                self._log.info("Stopping", reason=reason)
+            case EndNode(status, reason):
+                self._end(status, reason)
+
+    def _end(self, status: int, reason: str) -> None:
+        if status:
+            print(f"peatnode: {reason}", file=sys.stderr)
+            self._log.error("Node failed", reason=reason, status=status)
+        else:
+            self._log.info("Stopped")
+        self._status = status
+
+    def _start(self, name: str) -> None:
+        child = self._nursery.fork(self._specs[name])
+        self._children[name] = child
+        self._poll.register(child.pidfd, select.POLLIN)
+        self._poll.register(child.control, select.POLLIN)
+        self._decide(WorkerStarted(name, child.pid))
+
+    def _ended(self, child: Child) -> None:
+        self._poll.unregister(child.pidfd)
+        self._stop_hearing(child)
+        self._deaf.discard(child.control.fileno())
+        del self._children[child.name]
+        configuration = self._problems.of(child.name, "configuration")
+        complaint = configuration.message if configuration is not None else ""
+        self._problems.forget(child.name)
+        self._decide(WorkerEnded(child.name, child.reap(), complaint))
+
+    def _stop_hearing(self, child: Child) -> None:
+        descriptor = child.control.fileno()
+        if descriptor not in self._deaf:
+            self._deaf.add(descriptor)
+            self._poll.unregister(descriptor)
+
+    def _hear(self, child: Child) -> None:
+        """Takes what a worker says; one that says nonsense is killed."""
+        try:
+            data = child.control.recv(65536)
+            for content in child.frames.receive_data(data):
+                self._heard(child, decode_content(content)[1])
+        except BlockingIOError:
+            return
+        except (OSError, MalformedFrame) as error:
+            self._log.error("Worker speaks nonsense", worker_name=child.name, error=str(error))
+            child.kill()
+            return
+        if not data:
+            self._stop_hearing(child)
+
+    def _heard(self, child: Child, message: Message) -> None:
+        match message:
+            case Hello() | Ping():
+                pass
+            case Pong():
+                child.memory_bytes = message.memory_bytes
+                child.stall_seconds = message.stall_seconds
+                self._decide(PongCame(child.name, message.number))
+            case WorkerReady():
+                self._decide(WorkerServes(child.name))
+            case ProblemRaised():
+                self._raise_problem(child.name, message)
+            case ProblemCleared(name):
+                if self._problems.cleared(child.name, name):
+                    self._log.info("Problem is over", worker_name=child.name, problem=name)
+            case RecycleMe(reason):
+                self._decide(RecycleAsked(child.name, reason))
+
+    def _raise_problem(self, worker: str, problem: ProblemRaised) -> None:
+        if self._problems.raised(worker, problem):
+            self._log.warning(
+                problem.message, worker_name=worker, problem=problem.name, advice=problem.advice
+            )
+
+    def _describe(self) -> NodeReply:
+        return describe_node(self._facts, self._policy, self._children, self._problems)
+
+    def _close_in_child(self) -> None:
+        self._clients.close()
+        self._sockets["supervisor"].close()
+        self._wake_reader.close()
+        self._wake_writer.close()
+        os.close(self._lock)
+        for child in self._children.values():
+            child.control.close()
+            os.close(child.pidfd)
