@@ -10,6 +10,7 @@ from peatnode.documents.codec import (
     diff_update,
     encode_update,
     merge_updates,
+    subtract_known,
 )
 
 TEXT = b"\1\4text"
@@ -74,3 +75,31 @@ def test_compaction_keeps_what_is_not_deleted() -> None:
     ]  # fmt: skip
     assert small.delete_set == holes.delete_set
     assert small.state_vector() == holes.state_vector()
+
+
+def test_items_with_different_right_origins_stay_apart() -> None:
+    near = b"\4" + TEXT + b"\2ab" + b"\xc4\5\1\5\0\1c" + b"\x84\5\2\1d"
+    apart = decode_update(b"\1\3\5\0" + near + b"\0")
+    assert compact(apart) == apart
+
+
+def test_a_deleted_type_stays_a_type() -> None:
+    holder = decode_update(b"\1\1\5\0\x27" + TEXT + b"\1k\1" + b"\1\5\1\0\1")
+    assert compact(holder) == holder
+
+
+def test_gaps_are_encoded_as_skips() -> None:
+    raw = b"\1\3\5\2" + b"\4" + TEXT + b"\1a" + b"\x0a\7" + b"\x84\5\0\1b" + b"\0"
+    gap = decode_update(raw)
+    assert encode_update(gap) == raw
+    assert (gap.first_clocks(), gap.state_vector()) == ({5: 2}, {5: 3})
+    assert [struct.clock for struct in gap.structs[5]] == [2, 10]
+
+
+def test_what_is_known_is_subtracted() -> None:
+    text = one(b"\4" + TEXT + b"\4abcd")
+    known, deleted = DeleteSet.from_ranges([(5, 0, 2)]), DeleteSet.from_ranges([(5, 1, 4)])
+    news = subtract_known(Update(text.structs, deleted), {5: 3}, known)
+    assert [struct.clock for struct in news.structs[5]] == [3]
+    assert list(news.delete_set) == [(5, 2, 4)]
+    assert subtract_known(news, {5: 4}, deleted).is_empty
