@@ -124,7 +124,7 @@ class Policy:
             case WorkerStarted(name, pid):
                 yield from self._started(self.workers[name], pid, now)
             case WorkerServes(name):
-                yield from self._serves(self.workers[name])
+                yield from self._serves(self.workers[name], now)
             case PongCame(name, number):
                 if self.workers[name].ping == number:
                     self.workers[name].ping = 0
@@ -152,9 +152,10 @@ class Policy:
         worker.kill_due = None
         yield from self._ping(worker, now)
 
-    def _serves(self, worker: Worker) -> Iterator[Action]:
+    def _serves(self, worker: Worker, now: float) -> Iterator[Action]:
         if worker.state == "starting":
             worker.state = "ready"
+            worker.pinged_at = now  # from now on it has to be quick, and not before
         worker.was_ready = True
         if not self._is_ready and all(one.was_ready for one in self.workers.values()):
             self._is_ready = True
@@ -220,7 +221,7 @@ class Policy:
         yield PingWorker(worker.name, worker.ping)
 
     def _pong_due(self, worker: Worker) -> float | None:
-        if not worker.ping or self.is_stopping:
+        if not worker.ping or self.is_stopping or worker.kill_due is not None:
             return None
         limits = self._limits
         is_starting = worker.state == "starting"
