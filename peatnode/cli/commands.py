@@ -16,7 +16,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("dev:dev", "Run a node on this machine without any setting up."),
     "mesh": ("mesh:mesh", "Run several nodes on this machine that find each other."),
     "status": ("status:status", "Say how the node is, its workers and its peers."),
-    "peers": ("peers:peers", "List the node's peers."),
+    "peers": ("status:peers", "List the node's peers."),
     "doc": ("doc:doc", "Read, write and follow documents."),
     "export": ("export:export", "Write a collection to a file, one JSON document a line."),
     "import": ("import_:import_", "Read documents from a file, one JSON document a line."),

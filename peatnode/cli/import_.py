@@ -47,8 +47,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
     """Write each line of FILE (- for standard input) as a document: a JSON object with its id in _id.
 
     A line without _id gets an id made of its place and content, {"_id": …, "_deleted": true} deletes. A bad line is
-    told and
-    the others go on. The same command again goes on where it was interrupted.
+    told, and the others go on. The same command again goes on where it was interrupted.
     """
     kept = ProgressFile(None if str(file) == "-" else file.with_name(file.name + ".progress"))
     with _opened(file) as source:

@@ -15,6 +15,7 @@ import click
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.plan import FIRST_NAME, NodePlan
+from peatnode.config import default_run_dir
 from peatnode.errors import LinkError
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import GetNode
@@ -164,8 +165,9 @@ async def _wait_ready(plan: NodePlan) -> None:
 
 
 async def _is_ready(plan: NodePlan) -> bool:
+    run_dir = default_run_dir(plan.data_dir.absolute())
     try:
-        async with await Link.connect(plan.run_dir / "supervisor.sock", "cli") as link:
+        async with await Link.connect(run_dir / "supervisor.sock", "cli") as link:
             reply = await link.ask(GetNode(), 2.0)
     except LinkError:
         return False

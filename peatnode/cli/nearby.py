@@ -14,6 +14,7 @@ import click
 
 from peatnode.cli.complaints import Complaint
 from peatnode.cli.exits import Exit
+from peatnode.client.address import checked_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,19 +47,25 @@ Target = Beside | Afar
 
 def run_dirs(data_dir: str, env: Mapping[str, str]) -> Iterator[Path]:
     """Where a node could run, in the order in which to look."""
+    from peatnode.config import default_run_dir
+
     if data_dir:
-        yield Path(data_dir) / "run"
+        yield default_run_dir(Path(data_dir).absolute())
         return
     if env.get("PEAT_RUN_DIR"):
         yield Path(env["PEAT_RUN_DIR"])
         return
     if env.get("PEAT_DATA_DIR"):
-        yield Path(env["PEAT_DATA_DIR"]) / "run"
+        yield default_run_dir(Path(env["PEAT_DATA_DIR"]).absolute())
         return
-    yield Path("/data/run")
-    yield Path(".data/run")
-    yield from sorted(Path(".data").glob("peat-mesh-*/run"))
-    yield from sorted(Path(".data/mesh").glob("peat-mesh-*/run"))
+    here = Path(".data").absolute()
+    places = [
+        Path("/data"),
+        here,
+        *sorted(here.glob("peat-mesh-*")),
+        *sorted(here.glob("mesh/peat-mesh-*")),
+    ]
+    yield from map(default_run_dir, places)
 
 
 def is_served(path: Path) -> bool:
@@ -91,23 +98,38 @@ def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
         raise click.UsageError("--url and --data-dir name two different nodes: give one of them")
     if not url and not data_dir:
         url = env.get("PEAT_URL", "")
-    return Afar(url, read_token(env)) if url else find_beside(data_dir, env)
+    if not url:
+        return find_beside(data_dir, env)
+    try:
+        return Afar(checked_url(url), read_token(env))
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
 
 
 def read_token(env: Mapping[str, str]) -> str:
     """The token of the API, from PEAT_API_TOKEN or the file that PEAT_API_TOKEN_FILE names; empty: none."""
     if token := env.get("PEAT_API_TOKEN", "").strip():
-        return token
+        return _checked_token(token, "PEAT_API_TOKEN")
     if not (file := env.get("PEAT_API_TOKEN_FILE", "")):
         return ""
     try:
         with Path(file).open("rb") as opened:
             content = opened.read(MAX_TOKEN_BYTES)
-        return content.decode("ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise Complaint(
-            f"PEAT_API_TOKEN_FILE: {file} cannot be read: {error}", Exit.CONFIGURATION
+            f"PEAT_API_TOKEN_FILE: {file} cannot be read: {error.strerror}", Exit.CONFIGURATION
         ) from error
+    return _checked_token(content.decode(errors="replace").strip(), file)
+
+
+def _checked_token(token: str, where: str) -> str:
+    """What can stand in a header."""
+    if token.isascii() and token.isprintable() and " " not in token:
+        return token
+    raise Complaint(
+        f"{where} holds no token: those are printable ASCII characters without spaces",
+        Exit.CONFIGURATION,
+    )
 
 
 def with_target(command: F) -> F:

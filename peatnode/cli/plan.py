@@ -27,10 +27,6 @@ class NodePlan:
     def url(self) -> str:
         return f"http://{LOOPBACK}:{self.api_port}"
 
-    @property
-    def run_dir(self) -> Path:
-        return self.data_dir / "run"
-
     def environment(self, given: Mapping[str, str], is_one_of_many: bool) -> dict[str, str]:
         """Of the node's process. What the user gave goes before what is planned.
 
@@ -47,7 +43,9 @@ class NodePlan:
             "PEAT_DISCOVERY": "mdns",
             "PEAT_MDNS_INTERFACES": LOOPBACK,
         }
-        env = {name: value for name, value in given.items() if value or name not in defaults}
+        if given.get("PEAT_STATIC_PEERS"):
+            defaults["PEAT_DISCOVERY"] = "mdns,static"
+        env = {name: value for name, value in given.items() if value}
         if not (env.get("PEAT_FORMATION_SECRET") or env.get("PEAT_FORMATION_SECRET_FILE")):
             defaults["PEAT_FORMATION_SECRET_FILE"] = str(self.secret_file)
         if is_one_of_many:

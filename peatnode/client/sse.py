@@ -20,7 +20,8 @@ class SentEvent:
 class EventStream:
     """Feeds on the chunks of a response body in any cut."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
+        self._max_line_bytes = max_line_bytes
         self._rest = bytearray()
         self._scanned = 0
         self._data: list[str] = []
@@ -37,7 +38,7 @@ class EventStream:
             if event is not None:
                 yield event
         self._scanned = len(self._rest)
-        if self._scanned > MAX_LINE_BYTES:
+        if self._scanned > self._max_line_bytes:
             raise UnexpectedAnswer("a line of the event stream does not end")
 
     def _take_line(self, line: str) -> SentEvent | None:

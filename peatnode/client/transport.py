@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import httpx
 
 from peatnode import __version__
+from peatnode.client.address import checked_url
 from peatnode.client.calls import PREFIX
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.reading import Answer, problem_of
@@ -29,18 +30,11 @@ class Settings:
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
-        try:
-            parts = urlsplit(self.url)
-            is_fit = parts.scheme in ("http", "https") and bool(parts.hostname)
-            parts.port  # noqa: B018  # raises for a port that is none
-        except ValueError:
-            is_fit = False
-        if not is_fit:
-            raise ValueError(f"{self.url!r} is not an address like http://127.0.0.1:8081")
+        checked_url(self.url)
 
     @property
     def base(self) -> str:
-        return self.url.rstrip("/")
+        return checked_url(self.url)
 
     @property
     def headers(self) -> dict[str, str]:

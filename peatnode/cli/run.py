@@ -1,0 +1,52 @@
+"""`peatnode run`: a node, in this process. Its flags are the table of variables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+import click
+
+from peatnode.cli.complaints import complaining
+from peatnode.config import VARIABLES, Variable, flag_of, load_config
+
+
+def _option(variable: Variable) -> click.Option:
+    """Secrets have a flag for their file only: others see a command line."""
+    name = f"{variable.name}_FILE" if variable.is_secret else variable.name
+    default = f"; {variable.default}" if variable.default and not variable.is_secret else ""
+    return click.Option(
+        [flag_of(name), name.lower()],
+        metavar="FILE" if variable.is_secret else "TEXT",
+        help=f"{'File that holds: ' if variable.is_secret else ''}{variable.help}  [{name}{default}]",
+    )
+
+
+def split_flags(given: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:
+    """What the command line says, as flags and, for files of secrets, as environment."""
+    flags: dict[str, str] = {}
+    files: dict[str, str] = {}
+    for name, value in given.items():
+        if value is not None:
+            (files if name.endswith("_file") else flags)[name.upper()] = value
+    return flags, files
+
+
+def _run(**given: str | None) -> int:
+    """Run a node, set up by environment and flags. A flag goes before its variable of the environment."""
+    from peatnode.supervision import run_node
+
+    flags, files = split_flags(given)
+    with complaining():
+        config = load_config({**os.environ, **files}, flags)
+    return run_node(config)
+
+
+run = click.Command(
+    "run",
+    callback=_run,
+    params=[_option(variable) for variable in VARIABLES],
+    help=_run.__doc__,
+    short_help="Run a node, set up by environment and flags.",
+    epilog="Exit status: 0 stopped as asked, 1 a worker died too often, 78 something that was set cannot be.",
+)

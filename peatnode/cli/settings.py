@@ -1,0 +1,29 @@
+"""`peatnode config`."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import click
+
+from peatnode.cli.complaints import complaining
+from peatnode.cli.status import OUTPUT
+
+
+@click.command()
+@OUTPUT
+def config(output: str) -> None:
+    """Say what a node started here would be set to, and where each part is from. Secrets are hidden."""
+    from peatnode.config import read_settings
+
+    with complaining():
+        _, settings = read_settings(os.environ, {})
+    if output == "json":
+        content = {one.name: {"value": one.value, "origin": one.origin} for one in settings}
+        click.echo(json.dumps(content, ensure_ascii=False))
+        return
+    width = max(len(one.name) for one in settings)
+    values = max(min(len(one.value), 40) for one in settings)
+    for one in settings:
+        click.echo(f"{one.name:<{width}}  {one.value or '-':<{values}}  {one.origin}")

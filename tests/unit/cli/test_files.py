@@ -1,0 +1,65 @@
+import io
+import json
+import os
+import stat
+from pathlib import Path
+
+import orjson
+
+from peatnode.cli.import_ import read_chunks, with_fixed_id
+from peatnode.cli.progress_file import Progress, ProgressFile
+from peatnode.cli.secrets_file import keep_secret, write_secret
+
+
+def test_progress_is_kept_for_the_same_job_only(tmp_path: Path) -> None:
+    kept = ProgressFile(tmp_path / "p")
+    kept.save(Progress("import c", 100, 7, 1, "x"))
+    assert kept.load("import c") == Progress("import c", 100, 7, 1, "x")
+    assert kept.load("import d") == Progress("import d")
+    assert os.listdir(tmp_path) == ["p"]
+    kept.remove()
+    assert kept.load("import c") == Progress("import c")
+
+
+def test_progress_that_cannot_be_read_is_a_beginning(tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"job": "j", "more": 1}'):
+        (tmp_path / "p").write_text(text)
+        assert ProgressFile(tmp_path / "p").load("j") == Progress("j")
+
+
+def test_a_line_without_id_gets_the_same_one_each_time() -> None:
+    line = b'{"a":1}'
+    first = json.loads(with_fixed_id(line, 3))
+    assert first == json.loads(with_fixed_id(line, 3))
+    assert first["_id"] != json.loads(with_fixed_id(line, 4))["_id"]
+    assert first["a"] == 1
+
+
+def test_lines_with_an_id_and_bad_lines_pass_as_they_are() -> None:
+    for line in (b'{"_id":"x","a":1}', b"nonsense", b"[1]", b"", b"\xff"):
+        assert with_fixed_id(line, 1) == line
+
+
+def test_chunks_cover_the_file_byte_for_byte() -> None:
+    content = (
+        b"".join(orjson.dumps({"_id": str(n)}) + b"\r\n" for n in range(2500)) + b'{"_id":"z"}'
+    )
+    chunks = list(read_chunks(io.BytesIO(content), 11))
+    assert [chunk.first_line for chunk in chunks] == [11, 1011, 2011]
+    assert sum(chunk.size for chunk in chunks) == len(content)
+    assert sum(len(chunk.lines) for chunk in chunks) == 2501
+
+
+def test_a_kept_secret_is_made_once(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "secret"
+    assert keep_secret(file)
+    kept = file.read_text()
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert not keep_secret(file)
+    assert file.read_text() == kept
+
+
+def test_what_a_crash_left_behind_is_no_obstacle(tmp_path: Path) -> None:
+    (tmp_path / f".secret.{os.getpid() + 1}").write_text("half")
+    write_secret(tmp_path / "secret", "x")
+    assert (tmp_path / "secret").read_text() == "x\n"

@@ -1,0 +1,93 @@
+from dataclasses import replace
+
+import pytest
+
+from peatnode.cli.exits import Exit
+from peatnode.cli.report import Report, Silent, SourceFacts
+from peatnode.cli.verdict import Health, Severity, judge
+from peatnode.client.answers import NodeProblem
+
+from .reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
+
+
+def test_nothing_is_wrong() -> None:
+    verdict = judge(HEALTHY)
+    assert (verdict.health, verdict.findings) == (Health.HEALTHY, ())
+    assert verdict.exit_status == Exit.OK
+
+
+def test_a_node_alone_is_healthy() -> None:
+    assert judge(replace(HEALTHY, peers=())).health is Health.HEALTHY
+
+
+def test_nobody_answers() -> None:
+    silent = tuple(Silent(name, "refused") for name in ("supervisor", "store", "sync"))
+    verdict = judge(Report(NOW, silent=silent))
+    assert verdict.health is Health.UNREACHABLE
+    assert verdict.exit_status == Exit.UNREACHABLE
+
+
+WRONG = {
+    "a worker does not answer": replace(HEALTHY, silent=(Silent("sync", "refused"),), peers=None),
+    "the supervisor does not": replace(HEALTHY, silent=(Silent("supervisor", "x"),), node=None),
+    "a worker waits": replace(HEALTHY, workers=(worker("store", "waiting"),)),
+    "it stops": replace(HEALTHY, node=replace(NODE, is_stopping=True)),
+    "the disk is full": replace(HEALTHY, store=replace(STORE, is_writable=False, problem="full")),
+    "quarantine": replace(HEALTHY, store=replace(STORE, quarantined=("c/i",))),
+    "a peer lags": replace(HEALTHY, peers=(PEER, LATE)),
+    "a peer is lost": replace(HEALTHY, peers=(PEER, LOST)),
+    "a peer is refused": replace(HEALTHY, peers=(replace(LOST, state="refused"),)),
+    "a twin": replace(HEALTHY, peers=(replace(PEER, is_twin=True),)),
+    "discovery fails": replace(HEALTHY, sources=(SourceFacts("k", "failing", "403", 0, 9.0),)),
+    "a problem": replace(HEALTHY, problems=(NodeProblem("w", "n", "No.", "Do.", True, NOW),)),
+}
+
+
+@pytest.mark.parametrize("report", WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_said_and_degrades(report: Report) -> None:
+    verdict = judge(report)
+    assert verdict.health is Health.DEGRADED
+    assert verdict.exit_status == Exit.DEGRADED
+    assert verdict.findings
+    assert all(finding.message for finding in verdict.findings)
+
+
+NOTICED = {
+    "a problem that blocks nothing": replace(
+        HEALTHY, problems=(NodeProblem("w", "n", "No token.", "Set one.", False, NOW),)
+    ),
+    "little room": replace(HEALTHY, store=replace(STORE, disk_free_bytes=2**20)),
+    "a peer being dialled": replace(
+        HEALTHY, peers=(replace(LOST, state="dialling", out_of_sync_since=None),)
+    ),
+}
+
+
+@pytest.mark.parametrize("report", NOTICED.values(), ids=NOTICED.keys())
+def test_notices_do_not_make_it_unhealthy(report: Report) -> None:
+    verdict = judge(report)
+    assert verdict.health is Health.HEALTHY
+    assert [finding.severity for finding in verdict.findings] == [Severity.NOTICE]
+
+
+def test_what_passes_by_itself_is_not_called_wrong() -> None:
+    just_now = replace(LATE, out_of_sync_since=NOW - 1)
+    gone = replace(LOST, state="gone")
+    assert judge(replace(HEALTHY, peers=(just_now, gone))).findings == ()
+
+
+def test_the_worst_comes_first() -> None:
+    report = replace(
+        WRONG["a peer lags"],
+        problems=(
+            NodeProblem("w", "n", "x", "", False, 0),
+            NodeProblem("w", "m", "y", "", True, 0),
+        ),
+    )
+    severities = [finding.severity for finding in judge(report).findings]
+    assert severities == [Severity.ERROR, Severity.DEGRADED, Severity.NOTICE]
+
+
+def test_how_far_behind_and_since_when() -> None:
+    (finding,) = judge(WRONG["a peer lags"]).findings
+    assert "peat-mesh-2 is not in sync: 17 documents differ, for 1 min 30 s" in finding.message

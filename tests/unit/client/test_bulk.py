@@ -1,0 +1,54 @@
+import json
+
+import pytest
+
+from peatnode.client import bulk
+from peatnode.client.answers import Deleted, Document, ImportedLine
+from peatnode.client.bulk import Chunk, chunks_of
+from peatnode.client.errors import UnexpectedAnswer
+from peatnode.client.reading import Answer
+
+
+def test_chunks_are_bounded_in_lines_and_know_their_place() -> None:
+    chunks = list(chunks_of((b"%d" % number for number in range(25)), chunk_lines=10))
+    assert [(chunk.first_line, len(chunk.lines)) for chunk in chunks] == [
+        (1, 10),
+        (11, 10),
+        (21, 5),
+    ]
+
+
+def test_chunks_are_bounded_in_bytes() -> None:
+    line = b"x" * (bulk.CHUNK_BYTES // 3 - 1)
+    assert [chunk.first_line for chunk in chunks_of([line] * 7)] == [1, 4, 7]
+
+
+def test_one_line_may_be_larger_than_a_chunk() -> None:
+    line = b"x" * (bulk.CHUNK_BYTES + 1)
+    assert [chunk.first_line for chunk in chunks_of([line, line])] == [1, 2]
+
+
+def test_answers_are_numbered_over_the_whole_import() -> None:
+    call = bulk.import_chunk("c", Chunk(101, (b'{"_id":"a"}', b"nonsense")))
+    assert call.content == b'{"_id":"a"}\nnonsense\n'
+    body = b'{"line":1,"id":"a","status":201}\n{"line":2,"status":400,"detail":"No JSON."}\n'
+    assert call.read(Answer(200, {}, body)) == (
+        ImportedLine(101, "a", 201),
+        ImportedLine(102, "", 400, "No JSON."),
+    )
+
+
+def test_an_export_tells_documents_and_those_that_went_meanwhile() -> None:
+    assert bulk.exported_document("c", '{"a":1,"_id":"x"}') == Document("c", "x", {"a": 1})
+    assert bulk.exported_document("c", '{"_id":"x","_deleted":true}') == Deleted("c", "x")
+
+
+@pytest.mark.parametrize("line", ["", "nonsense", "[]", '{"a":1}'])
+def test_a_line_that_is_no_document_ends_it(line: str) -> None:
+    with pytest.raises(UnexpectedAnswer):
+        bulk.exported_document("c", line)
+
+
+def test_lines_of_any_value() -> None:
+    assert bulk.line_of(b'{"a":1}\r\n') == b'{"a":1}'
+    assert json.loads(bulk.line_of({"a": "ü\n"})) == {"a": "ü\n"}

@@ -1,0 +1,72 @@
+from typing import Any
+
+import pytest
+
+from peatnode.client import calls
+from peatnode.client.calls import Conditions, Query
+
+
+def test_names_are_quoted_whole() -> None:
+    call = calls.get_document("no tes", "a/b?ü")
+    assert call.path == "/api/v1/documents/no%20tes/a%2Fb%3F%C3%BC"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "headers", "params"),
+    [
+        (Conditions(), (), ()),
+        (Conditions(if_match="0af3"), (("If-Match", '"0af3"'),), ()),
+        (Conditions(if_match='"0af3"'), (("If-Match", '"0af3"'),), ()),
+        (Conditions(if_none_match="*"), (("If-None-Match", "*"),), ()),
+        (Conditions(replicas=2, timeout=1.5), (), (("replicas", "2"), ("timeout", "1.5"))),
+        (Conditions(ttl=60), (), (("ttl", "60"),)),
+    ],
+)
+def test_conditions_are_said_as_http_has_them(
+    conditions: Conditions, headers: Any, params: Any
+) -> None:
+    call = calls.put_document("c", "i", {"a": 1}, conditions)
+    assert call.headers == (("Content-Type", "application/json"), *headers)
+    assert call.params == params
+    assert call.content == b'{"a":1}'
+
+
+def test_waiting_for_peers_gives_the_answer_more_time() -> None:
+    assert calls.put_document("c", "i", {}, Conditions()).extra_seconds == 0
+    waiting = calls.delete_document("c", "i", Conditions(replicas=1, timeout=60))
+    assert waiting.extra_seconds > 60
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_what_json_cannot_hold_is_not_sent(value: float) -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        calls.put_document("c", "i", {"a": value}, Conditions())
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "content_type"),
+    [
+        ("put", "PUT", "application/json"),
+        ("patch", "PATCH", "application/merge-patch+json"),
+        ("json_patch", "PATCH", "application/json-patch+json"),
+        ("create", "POST", "application/json"),
+    ],
+)
+def test_each_kind_of_write(kind: str, method: str, content_type: str) -> None:
+    call = calls.write(kind, "c", "i", b"{}", Conditions())
+    assert (call.method, call.headers[0]) == (method, ("Content-Type", content_type))
+    assert call.path == "/api/v1/documents/c" + ("" if kind == "create" else "/i")
+    assert not call.changes_nothing
+
+
+def test_a_query_repeats_where_and_joins_the_rest() -> None:
+    query = Query(where=("age>=30", "city=Oslo"), sort=("-age", "name"), fields=("a", "b.c"))
+    call = calls.list_page("c", query, limit=5, cursor="x")
+    assert call.params == (
+        ("where", "age>=30"),
+        ("where", "city=Oslo"),
+        ("sort", "-age,name"),
+        ("fields", "a,b.c"),
+        ("limit", "5"),
+        ("cursor", "x"),
+    )

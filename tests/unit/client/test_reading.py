@@ -1,0 +1,129 @@
+import json
+from typing import Any
+
+import pytest
+
+from peatnode.client import answers, errors, reading
+from peatnode.client.reading import Answer
+
+
+def answer(content: Any, status: int = 200, **headers: str) -> Answer:
+    body = content if isinstance(content, bytes) else json.dumps(content).encode()
+    return Answer(status, headers, body)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.InvalidRequest),
+        (401, errors.Unauthorized),
+        (403, errors.Forbidden),
+        (404, errors.NotFound),
+        (409, errors.Conflict),
+        (412, errors.PreconditionFailed),
+        (413, errors.TooLarge),
+        (422, errors.InvalidRequest),
+        (429, errors.Unavailable),
+        (503, errors.Unavailable),
+        (507, errors.Unavailable),
+    ],
+)
+def test_each_status_has_its_error(status: int, kind: type[errors.ProblemAnswer]) -> None:
+    content = {
+        "type": "urn:peatnode:problem:bad-name",
+        "title": "T",
+        "detail": "The name is empty.",
+        "where": "document",
+    }
+    error = reading.problem_of(answer(content, status))
+    assert type(error) is kind
+    assert str(error) == "The name is empty."
+    problem = error.problem
+    assert (problem.status, problem.code, problem.where) == (status, "bad-name", "document")
+    assert problem.content == content
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"[]", b"\xff"])
+def test_a_refusal_without_a_reason_is_one_all_the_same(body: bytes) -> None:
+    error = reading.problem_of(answer(body, 502))
+    assert isinstance(error, errors.Unavailable)
+    assert "502" in str(error)
+
+
+def test_a_written_document() -> None:
+    written = reading.read_written(
+        answer(
+            {
+                "collection": "c",
+                "id": "i",
+                "document": {"a": 1},
+                "created": True,
+                "changed": True,
+                "fingerprint": "0af3",
+                "sequence": 7,
+                "expires_at": None,
+                "replicas": {"wanted": 2, "have": 1, "peers": ["x"], "detail": "late"},
+            },
+            202,
+        )
+    )
+    assert written == answers.Written(
+        "c", "i", {"a": 1}, "0af3", True, True, 7, None, answers.Replicas(2, 1, ("x",), "late")
+    )
+    assert not written.replicas.is_complete  # type: ignore[union-attr]
+
+
+def test_a_deleted_one_has_no_value() -> None:
+    written = reading.read_written(
+        answer({"collection": "c", "id": "i", "document": None, "deleted": True, "sequence": 9})
+    )
+    assert (written.value, written.sequence) == (None, 9)
+
+
+def test_a_page_takes_the_name_out_of_each_document() -> None:
+    page = reading.read_page(
+        answer(
+            {
+                "collection": "c",
+                "count": 1,
+                "total": 5,
+                "sequence": 3,
+                "next_cursor": None,
+                "documents": [{"a": 1, "_id": "i"}],
+            }
+        )
+    )
+    assert page.documents == (answers.Document("c", "i", {"a": 1}),)
+    assert (page.total, page.next_cursor) == (5, "")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"[]", b"nonsense", b'{"collection":1}', b'{"documents":{}}', b'{"documents":[{"a":1}]}'],
+)
+def test_what_is_no_answer_of_a_node_is_an_error_of_its_own(body: bytes) -> None:
+    with pytest.raises(errors.UnexpectedAnswer):
+        reading.read_page(answer(body))
+
+
+def test_what_a_newer_node_adds_is_kept_and_what_an_older_lacks_has_a_default() -> None:
+    node = reading.read_node(answer({"node_id": "n", "uptime_secs": 3, "version": "9", "x": [1]}))
+    assert (node.node_id, node.device_id, node.workers) == ("n", "", ())
+    assert node.content["x"] == [1]
+
+
+def test_a_node_that_is_not_ready_is_an_answer() -> None:
+    content = {"ready": False, "node_id": "n", "checks": [{"name": "store", "ready": False}]}
+    readiness = reading.read_readiness(answer(content, 503))
+    assert not readiness.is_ready
+    assert readiness.checks == (answers.Check("store", False, ""),)
+
+
+def test_a_proxy_that_says_503_is_not() -> None:
+    with pytest.raises(errors.Unavailable):
+        reading.read_readiness(answer({"error": "no upstream"}, 503))
+
+
+def test_a_peer_nothing_is_known_of() -> None:
+    peer = reading.read_peer(answer({"id": "p", "connected": False, "rtt_ms": None}))
+    assert (peer.rtt_ms, peer.behind_documents, peer.out_of_sync_since) == (None, None, None)

@@ -1,0 +1,42 @@
+import random
+
+import pytest
+
+from peatnode.client.errors import UnexpectedAnswer
+from peatnode.client.sse import EventStream, SentEvent
+
+STREAM = (
+    "id: 3\nretry: 1000\n\n"
+    ":\n\n"
+    'id: 4\nevent: SyncEvent\ndata: {"a":"ü"}\n\n'
+    "data: one\r\ndata:two\r\n\r\n"
+    "id: 5\ndata: x\n\n"
+    "data: never finished"
+).encode()
+
+EVENTS = [SentEvent("4", '{"a":"ü"}'), SentEvent("4", "one\ntwo"), SentEvent("5", "x")]
+
+
+def test_events_of_a_stream_in_one_piece() -> None:
+    assert list(EventStream().receive_data(STREAM)) == EVENTS
+
+
+def test_events_of_a_stream_in_any_cut() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    generator = random.Random(seed)
+    for _ in range(200):
+        stream, found, rest = EventStream(), [], STREAM
+        while rest:
+            cut = generator.randint(1, 12)
+            found += stream.receive_data(rest[:cut])
+            rest = rest[cut:]
+        assert found == EVENTS
+
+
+def test_a_line_without_an_end_is_not_held_for_ever() -> None:
+    stream = EventStream(max_line_bytes=100)
+    for _ in range(10):
+        assert list(stream.receive_data(b"data: xxxx")) == []
+    with pytest.raises(UnexpectedAnswer):
+        list(stream.receive_data(b"data: xxxx"))
