@@ -3,6 +3,8 @@
 PeatnodeError
 ├── BadConfiguration      what the user set is wrong: a sentence, exit status 78
 ├── MalformedUpdate       bytes that are no Yjs update we take
+├── BadName               a collection or document id that cannot be
+├── BadValue              JSON that a document cannot hold, or a patch that does not fit
 ├── MalformedFrame        bytes on a link that are no message
 └── LinkError
     ├── LinkLost          the other worker is gone; a question already sent may have been carried out
@@ -30,6 +32,20 @@ class MalformedUpdate(PeatnodeError):
         self.reason = reason
         self.offset = offset
         """Where in the bytes; negative: not at one place."""
+
+
+class BadName(PeatnodeError):
+    """A collection or a document id that cannot be. The text is one sentence."""
+
+
+class BadValue(PeatnodeError):
+    """JSON that a document cannot hold, or a patch that does not fit it. The text is one sentence."""
+
+    def __init__(self, message: str, where: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.where = where
+        """JSON Pointer of what is wrong."""
 
 
 class MalformedFrame(PeatnodeError):

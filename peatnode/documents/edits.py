@@ -1,0 +1,160 @@
+"""The smallest change that leads from what a document holds to a target value."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from peatnode.documents.anyvalue import Json
+from peatnode.documents.value import TEXT, Shape, build, dump, flatten, key_for
+
+MAX_DIFFERENCES = 256
+"""Insertions and deletions up to which two arrays are compared; beyond, what lies between their equal ends is replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Splice:
+    """At `index`, `removed` elements give way to `added`. Those of one array are in descending order of index."""
+
+    index: int
+    removed: int
+    added: Sequence[Json]
+
+
+@dataclass(frozen=True, slots=True)
+class TextSplice:
+    """In UTF-16 units."""
+
+    index: int
+    removed: int
+    added: str
+
+
+@dataclass(frozen=True, slots=True)
+class Edits:
+    set_leaves: Mapping[str, Json]
+    drop_leaves: Sequence[str]
+    arrays: Mapping[str, Sequence[Splice]]
+    texts: Mapping[str, TextSplice]
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.set_leaves or self.drop_leaves or self.arrays or self.texts)
+
+
+NO_EDITS = Edits({}, (), {}, {})
+
+
+def plan(shape: Shape, target: dict[str, Json]) -> Edits:
+    """`shape` must hold every array that `target` has, leftovers of former ones included."""
+    if dump(build(shape)) == dump(target):
+        return NO_EDITS
+    wanted = flatten(target)
+    keys = {key_for(pointer, shape.leaves): pointer for pointer in wanted.leaves}
+    sets: dict[str, Json] = {}
+    texts: dict[str, TextSplice] = {}
+    for key, pointer in keys.items():
+        leaf = wanted.leaves[pointer]
+        present = shape.leaves.get(key)
+        if isinstance(leaf, str) and present == TEXT:
+            _edit_text(texts, pointer, shape.texts.get(pointer, ""), leaf)
+        elif key not in shape.leaves or not same(present, leaf):
+            sets[key] = leaf
+    drops = [key for key in shape.leaves if key not in keys]
+    arrays = _edit_arrays(shape, wanted, keys, texts)
+    return Edits(sets, drops, arrays, texts)
+
+
+def _edit_arrays(
+    shape: Shape, wanted: Shape, keys: Mapping[str, str], texts: dict[str, TextSplice]
+) -> dict[str, Sequence[Splice]]:
+    arrays: dict[str, Sequence[Splice]] = {}
+    for name in {**shape.arrays, **wanted.arrays}:
+        splices = diff(shape.arrays.get(name, []), wanted.arrays.get(name, []))
+        if splices:
+            arrays[name] = splices
+    for name, text in shape.texts.items():
+        if text and not isinstance(wanted.leaves.get(name), str):
+            _edit_text(texts, name, text, "")
+    return arrays
+
+
+def same(one: Json, other: Json) -> bool:
+    """Equal as JSON: true is not 1."""
+    return type(one) is type(other) and (one is other or dump(one) == dump(other))
+
+
+def _edit_text(texts: dict[str, TextSplice], name: str, present: str, wanted: str) -> None:
+    if present == wanted:
+        return
+    start = _common(present, wanted)
+    end = _common(present[start:][::-1], wanted[start:][::-1])
+    removed = present[start : len(present) - end]
+    texts[name] = TextSplice(
+        _units(present[:start]), _units(removed), wanted[start : len(wanted) - end]
+    )
+
+
+def _units(text: str) -> int:
+    return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
+
+
+def _common(one: Sequence[object], other: Sequence[object]) -> int:
+    """Length of the common beginning."""
+    size = min(len(one), len(other))
+    return next((at for at in range(size) if one[at] != other[at]), size)
+
+
+def diff(present: Sequence[Json], wanted: Sequence[Json]) -> list[Splice]:
+    """Few insertions and deletions, in descending order of index."""
+    if not present or not wanted:
+        return [Splice(0, len(present), wanted)] if present or wanted else []
+    old = [orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in present]
+    new = [orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in wanted]
+    start = _common(old, new)
+    end = _common(old[start:][::-1], new[start:][::-1])
+    old, new = old[start : len(old) - end], new[start : len(new) - end]
+    if not old and not new:
+        return []
+    kept = _kept(old, new) if old and new else []
+    splices: list[Splice] = []
+    at_old = at_new = 0
+    for keep_old, keep_new in [*kept, (len(old), len(new))]:
+        if keep_old > at_old or keep_new > at_new:
+            added = wanted[start + at_new : start + keep_new]
+            splices.append(Splice(start + at_old, keep_old - at_old, added))
+        at_old, at_new = keep_old + 1, keep_new + 1
+    splices.reverse()
+    return splices
+
+
+def _kept(old: Sequence[bytes], new: Sequence[bytes]) -> list[tuple[int, int]]:
+    """Pairs of indexes of what stays, by Myers' greedy algorithm; none where too much differs."""
+    reach = {1: 0}
+    trace: list[dict[int, int]] = []
+    for size in range(min(len(old) + len(new), MAX_DIFFERENCES) + 1):
+        trace.append(dict(reach))
+        for k in range(-size, size + 1, 2):
+            down = k == -size or (k != size and reach[k - 1] < reach[k + 1])
+            x = reach[k + 1] if down else reach[k - 1] + 1
+            while x < len(old) and x - k < len(new) and old[x] == new[x - k]:
+                x += 1
+            reach[k] = x
+            if x >= len(old) and x - k >= len(new):
+                return _walk_back(trace, len(old), len(new))
+    return []
+
+
+def _walk_back(trace: list[dict[int, int]], x: int, y: int) -> list[tuple[int, int]]:
+    kept: list[tuple[int, int]] = []
+    for size in range(len(trace) - 1, -1, -1):
+        reach, k = trace[size], x - y
+        down = k == -size or (k != size and reach[k - 1] < reach[k + 1])
+        before_x = reach[k + 1] if down else reach[k - 1]
+        before_y = before_x - (k + 1 if down else k - 1)
+        while x > max(before_x, 0) and y > max(before_y, 0):
+            x, y = x - 1, y - 1
+            kept.append((x, y))
+        x, y = before_x, before_y
+    kept.reverse()
+    return kept

@@ -1,0 +1,178 @@
+"""Documents that consist of root maps alone, read and written without an engine.
+
+Exact, not approximate: an item of a map has an origin (what its writer saw under the key) and no right origin, so the
+order in which Yjs puts the items of one key is that of a walk over the tree of origins, brothers ascending by client.
+The last item is the key's, if it is not deleted. Source: Item.integrate and typeMapSet in Yjs. Whatever else occurs
+(lists, texts, nested types, garbage) makes `read` give None, and the engine has the word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from peatnode.documents.anyvalue import Json, encode_any, read_last_any
+from peatnode.documents.delete_set import EMPTY_DELETE_SET, DeleteSet
+from peatnode.documents.edits import Edits
+from peatnode.documents.lib0 import var_string, var_uint
+from peatnode.documents.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, Struct
+from peatnode.documents.update import Update
+from peatnode.documents.value import ROOT, Shape
+
+CONTROL = "peat"
+"""Root map of what is ours and no part of the value."""
+
+EXPIRES = "expires"
+"""Key in it: when the document ends, in Unix seconds."""
+
+MAPS = frozenset((ROOT, CONTROL))
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The last item of a key."""
+
+    at: Id
+    """Of its last clock."""
+    is_deleted: bool
+    struct: Struct
+
+    def value(self) -> Json:
+        return read_last_any(self.struct.raw, self.struct.content_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Maps:
+    """The entries of the root maps of a document."""
+
+    root: Mapping[str, Entry] = field(default_factory=dict)
+    control: Mapping[str, Entry] = field(default_factory=dict)
+
+    def shape(self) -> Shape:
+        """What the document holds; its arrays, if any, are empty."""
+        return Shape({k: entry.value() for k, entry in self.root.items() if not entry.is_deleted})
+
+    def expires_at(self) -> float:
+        """Unix seconds, or 0: never."""
+        entry = self.control.get(EXPIRES)
+        value = None if entry is None or entry.is_deleted else entry.value()
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return max(0.0, float(value)) if is_number else 0.0  # type: ignore[arg-type]
+
+
+NO_MAPS = Maps()
+
+
+def read(state: Update, roots: frozenset[str] = MAPS) -> Maps | None:
+    """The entries of a whole document, or None where only an engine can tell.
+
+    With fewer `roots` everything outside them is passed over instead.
+    """
+    tops: dict[tuple[str, str], list[tuple[int, Struct]]] = {}
+    children: dict[Id, list[tuple[int, Struct]]] = {}
+    tails: set[Id] = set()
+    is_strict = roots is MAPS
+    for client, structs in state.structs.items():
+        for struct in structs:
+            if struct.kind not in (ANY, DELETED) or struct.right_origin is not None:
+                if is_strict:
+                    return None
+                continue
+            if struct.origin is not None:
+                children.setdefault(struct.origin, []).append((client, struct))
+            elif struct.parent in roots and struct.key is not None:
+                assert isinstance(struct.parent, str)
+                tops.setdefault((struct.parent, struct.key), []).append((client, struct))
+            elif is_strict:
+                return None
+            tails.add((client, struct.clock + struct.length - 1))
+    if is_strict and not tails.issuperset(children):
+        return None
+    found: dict[str, dict[str, Entry]] = {ROOT: {}, CONTROL: {}}
+    for (root, key), brothers in tops.items():
+        found[root][key] = _last(brothers, children, state.delete_set)
+    return Maps(found[ROOT], found[CONTROL])
+
+
+def _last(
+    brothers: list[tuple[int, Struct]],
+    children: Mapping[Id, list[tuple[int, Struct]]],
+    deleted: DeleteSet,
+) -> Entry:
+    while True:
+        client, struct = brothers[0] if len(brothers) == 1 else max(brothers, key=_client)
+        at = (client, struct.clock + struct.length - 1)
+        below = children.get(at)
+        if below is None:
+            return Entry(at, struct.kind == DELETED or deleted.contains(*at), struct)
+        brothers = below
+
+
+def _client(brother: tuple[int, Struct]) -> int:
+    return brother[0]
+
+
+def change(
+    maps: Maps, edits: Edits, client: int, clock: int, expires_at: float | None = None
+) -> Update | None:
+    """The update that makes `edits` (and sets the expiry) as the writer `client`, whose next clock is `clock`.
+
+    None where an array has to be made whose leaf was there before: only an engine knows what is left of it.
+    """
+    writer = _Writer(client, clock)
+    for key, leaf in edits.set_leaves.items():
+        writer.set_key(ROOT, key, leaf, maps.root.get(key))
+    for key in edits.drop_leaves:
+        writer.drop(maps.root[key])
+    for name, splices in edits.arrays.items():
+        writer.begin_array(name, splices[0].added)
+    if expires_at is not None:
+        writer.set_key(CONTROL, EXPIRES, expires_at, maps.control.get(EXPIRES))
+    return writer.update()
+
+
+class _Writer:
+    def __init__(self, client: int, clock: int) -> None:
+        self._client = client
+        self._clock = clock
+        self._structs: list[Struct] = []
+        self._deleted: list[tuple[int, int, int]] = []
+
+    def set_key(self, root: str, key: str, value: Json, former: Entry | None) -> None:
+        content = b"\1" + encode_any(value)
+        if former is None:
+            head = b"\1" + var_string(root) + var_string(key)
+            self._add(ANY | HAS_KEY, head, content, 1, None, root, key)
+        else:
+            head = var_uint(former.at[0]) + var_uint(former.at[1])
+            self._add(ANY | HAS_ORIGIN, head, content, 1, former.at, None, None)
+            self.drop(former)
+
+    def drop(self, former: Entry) -> None:
+        if not former.is_deleted:
+            client, clock = former.at
+            self._deleted.append((client, clock, clock + 1))
+
+    def begin_array(self, name: str, items: Sequence[Json]) -> None:
+        content = var_uint(len(items)) + b"".join(map(encode_any, items))
+        self._add(ANY, b"\1" + var_string(name), content, len(items), None, name, None)
+
+    def _add(
+        self,
+        info: int,
+        head: bytes,
+        content: bytes,
+        length: int,
+        origin: Id | None,
+        parent: str | None,
+        key: str | None,
+    ) -> None:
+        raw = bytes((info,)) + head + content
+        self._structs.append(
+            Struct(ANY, self._clock, length, origin, None, parent, key, raw, 1 + len(head))
+        )
+        self._clock += length
+
+    def update(self) -> Update:
+        deleted = DeleteSet.from_ranges(self._deleted) if self._deleted else EMPTY_DELETE_SET
+        return Update({self._client: self._structs} if self._structs else {}, deleted)

@@ -1,0 +1,47 @@
+"""How the documents lie in an ordered key-value store: one prefix byte for each kind of entry."""
+
+from collections.abc import Iterator
+from typing import Protocol
+
+RECORD = b"d"
+"""document key → record"""
+TOMBSTONE = b"t"
+"""document key → record of what was deleted"""
+BASE = b"s"
+"""document key → its compacted state, where that is too large for the record"""
+VALUE = b"v"
+"""document key → its JSON value, where that is too large for the record"""
+PLACE = b"i"
+"""place, document key → incarnation, deleted or not, fingerprint"""
+FEED = b"f"
+"""sequence (8 bytes) → change"""
+EXPIRY = b"x"
+"""milliseconds (8 bytes), document key → nothing"""
+QUARANTINE = b"q"
+"""document key, zero byte, digest → what was set aside"""
+META = b"m"
+"""name → whatever"""
+
+SEQUENCE = META + b"sequence"
+"""Of the newest change, 8 bytes."""
+
+
+class KeyValue(Protocol):
+    """An ordered map of bytes."""
+
+    def get(self, key: bytes) -> bytes | None: ...
+
+    def scan(
+        self, start: bytes, end: bytes, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Entries with start <= key < end, in order. Raises rather than end early."""
+        ...
+
+
+def number(value: int) -> bytes:
+    return value.to_bytes(8, "big")
+
+
+def after(prefix: bytes) -> bytes:
+    """The first key beyond all that begin with `prefix`."""
+    return prefix[:-1] + bytes((prefix[-1] + 1,))

@@ -1,0 +1,135 @@
+"""What others may read of a replica: only what is on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from peatnode.documents.keyspace import FEED, PLACE, QUARANTINE, RECORD, after, number
+from peatnode.documents.merge import diff_update, merge_updates
+from peatnode.documents.names import document_key, names_of
+from peatnode.documents.record import (
+    FeedEntry,
+    Record,
+    decode_feed_entry,
+    decode_place,
+    decode_record,
+)
+from peatnode.documents.replica import Replica
+from peatnode.documents.state_vector import decode_state_vector, encode_state_vector
+from peatnode.documents.tree import PLACE_BYTES, bucket_start
+from peatnode.documents.update import Update, encode_update
+
+SUCCESSOR = b"\0"
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    place: bytes
+    """Place and key: continue from here."""
+    key: bytes
+    incarnation: int
+    is_deleted: bool
+    fingerprint: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Departure:
+    """A document's change for somebody else; shaped as it arrives there."""
+
+    key: bytes
+    incarnation: int
+    is_deleted: bool
+    expires_at: float
+    update: bytes
+
+
+def bucket_entries(replica: Replica, first: int, last: int, place: bytes) -> Iterator[Placed]:
+    """Documents and tombstones of the buckets first..last, in order, from `place` on."""
+    start = max(place, bucket_start(first))
+    for entry, data in replica.kv.scan(PLACE + start, _end_of_bucket(last)):
+        yield Placed(entry[1:], entry[1 + PLACE_BYTES :], *decode_place(data))
+
+
+def _end_of_bucket(last: int) -> bytes:
+    return after(PLACE) if last >= 0xFFFF else PLACE + bucket_start(last + 1)
+
+
+def departure(replica: Replica, key: bytes, record: Record, vector: bytes = b"") -> Departure:
+    """The whole document, or what a state vector lacks."""
+    if record.is_deleted:
+        return Departure(key, record.incarnation, True, 0.0, b"")
+    update = difference(replica, key, record, vector)
+    return Departure(key, record.incarnation, False, record.expires_at, update)
+
+
+def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:
+    """Raises MalformedUpdate for a state vector that is none."""
+    states = replica.state(key, record)
+    known = decode_state_vector(vector) if vector else {}
+    if not known and len(states) == 1:
+        return states[0]
+    merged = merge_updates(states)
+    return encode_update(diff_update(merged, known) if known else merged)
+
+
+def answer_to(
+    replica: Replica, key: bytes, incarnation: int, vector: bytes
+) -> Departure | None:
+    """What one lacks who has that much of a document; None: nothing, or we know no more."""
+    record = replica.record_on_disk(key)
+    if record is None or record.incarnation < incarnation:
+        return None
+    if record.incarnation > incarnation or record.is_deleted:
+        return departure(replica, key, record)
+    theirs = decode_state_vector(vector) if vector else {}
+    if theirs.get(replica.client, 0) > record.state_vector.get(replica.client, 0):
+        replica.is_client_taken = True
+    if covers(theirs, record) and record.delete_set.is_empty:
+        return None
+    return departure(replica, key, record, vector)
+
+
+def covers(theirs: dict[int, int], record: Record) -> bool:
+    return all(theirs.get(client, 0) >= clock for client, clock in record.state_vector.items())
+
+
+def wanted_of(replica: Replica, key: bytes) -> tuple[int, bytes]:
+    """(incarnation, state vector) to ask a peer with; (0, b"") where there is nothing."""
+    record = replica.record_on_disk(key)
+    if record is None:
+        return 0, b""
+    if record.is_deleted:
+        return record.incarnation, b""
+    return record.incarnation, encode_state_vector(record.state_vector)
+
+
+def documents_of(
+    replica: Replica, collection: str, after_id: str, prefix: str
+) -> Iterator[tuple[bytes, Record]]:
+    """Living documents of a collection by id, those after `after_id` that begin with `prefix`."""
+    start = document_key(collection, prefix)
+    end = start + b"\xff"
+    if after_id:
+        start = max(start, document_key(collection, after_id) + SUCCESSOR)
+    for entry, data in replica.kv.scan(RECORD + start, RECORD + end):
+        yield entry[1:], decode_record(data)
+
+
+def feed_after(replica: Replica, sequence: int) -> Iterator[tuple[int, FeedEntry]]:
+    for entry, data in replica.kv.scan(FEED + number(sequence + 1), after(FEED)):
+        yield int.from_bytes(entry[1:], "big"), decode_feed_entry(data)
+
+
+def quarantined(replica: Replica) -> Iterator[tuple[str, str]]:
+    """(collection, id) of what was set aside, each once."""
+    former = None
+    for entry, _ in replica.kv.scan(QUARANTINE, after(QUARANTINE)):
+        key = entry[1:].rpartition(SUCCESSOR)[0] if len(entry) < 34 else entry[1:-33]
+        if key != former:
+            former = key
+            yield names_of(key)
+
+
+def merged_state(states: Sequence[bytes]) -> Update:
+    return merge_updates(states)

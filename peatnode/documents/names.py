@@ -1,0 +1,48 @@
+"""Names of documents: a collection, and an id in it."""
+
+import re
+
+from peatnode.errors import BadName
+
+MAX_ID_BYTES = 256
+
+_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
+
+
+def check_collection(name: str) -> None:
+    """Raises BadName."""
+    if not _COLLECTION.fullmatch(name):
+        raise BadName(
+            "a collection is named by 1 to 64 letters, digits, dots, dashes and underscores, "
+            "and begins with none of dot and dash"
+        )
+
+
+def check_id(name: str) -> None:
+    """Raises BadName."""
+    if not name or len(name) > MAX_ID_BYTES:
+        raise BadName(f"a document id has 1 to {MAX_ID_BYTES} bytes")
+    if name.isalnum() and name.isascii():
+        return
+    if name in (".", ".."):
+        raise BadName("a document id is neither . nor ..")
+    if "/" in name or _CONTROL.search(name):
+        raise BadName("a document id has no slash and no control characters")
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        raise BadName("a document id is valid Unicode") from None
+    if size > MAX_ID_BYTES:
+        raise BadName(f"a document id has 1 to {MAX_ID_BYTES} bytes")
+
+
+def document_key(collection: str, document: str) -> bytes:
+    """Sorts by collection, then by the UTF-8 bytes of the id. The names must have been checked."""
+    return f"{collection}\0{document}".encode()
+
+
+def names_of(key: bytes) -> tuple[str, str]:
+    """(collection, id) of a document key."""
+    collection, _, document = key.decode().partition("\0")
+    return collection, document

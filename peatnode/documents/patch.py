@@ -1,0 +1,164 @@
+"""JSON Merge Patch (RFC 7396) and JSON Patch (RFC 6902)."""
+
+from __future__ import annotations
+
+import copy
+import re
+
+from peatnode.documents.anyvalue import Json
+from peatnode.documents.edits import same
+from peatnode.documents.pointer import split
+from peatnode.documents.value import check, dump, load, load_object
+from peatnode.errors import BadValue
+
+MAX_OPERATIONS = 10_000
+
+MAX_COPIED_BYTES = 8 * 1024 * 1024
+"""By all copy operations of one patch together: each can double what there is."""
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
+
+
+def merge(target: dict[str, Json], body: bytes) -> dict[str, Json]:
+    """The target after a merge patch. Raises BadValue."""
+    merged = _merge(target, load_object(body))
+    check(merged)
+    return merged
+
+
+def _merge(target: Json, patch: dict[str, Json]) -> dict[str, Json]:
+    result = dict(target) if isinstance(target, dict) else {}
+    for name, member in patch.items():
+        if member is None:
+            result.pop(name, None)
+        elif isinstance(member, dict):
+            result[name] = _merge(result.get(name), member)
+        else:
+            result[name] = member
+    return result
+
+
+def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
+    """The target after a JSON Patch, or BadValue and no change; `where` is the operation's number and member."""
+    operations = load(body)
+    if not isinstance(operations, list):
+        raise BadValue("a JSON Patch is an array of operations")
+    if len(operations) > MAX_OPERATIONS:
+        raise BadValue(f"a JSON Patch has at most {MAX_OPERATIONS} operations")
+    value: Json = copy.deepcopy(target)
+    budget = MAX_COPIED_BYTES
+    for number, operation in enumerate(operations):
+        where = f"/{number}"
+        if isinstance(operation, dict) and operation.get("op") == "copy":
+            operation = _as_add(value, operation, where)
+            budget -= len(dump(operation["value"]))
+            if budget < 0:
+                raise BadValue(f"the patch copies more than {MAX_COPIED_BYTES} bytes", where)
+        value = _apply(value, operation, where)
+    check(value)
+    if not isinstance(value, dict):
+        raise BadValue("the patch leaves something that is not a JSON object")
+    return value
+
+
+def _as_add(value: Json, operation: dict[str, Json], where: str) -> dict[str, Json]:
+    """A copy operation as the addition of what it copies."""
+    found = _find(value, _path(operation, "from", where), where)
+    check(found)
+    return {"op": "add", "path": operation.get("path"), "value": copy.deepcopy(found)}
+
+
+def _apply(value: Json, operation: Json, where: str) -> Json:
+    if not isinstance(operation, dict):
+        raise BadValue("an operation of a JSON Patch is an object", where)
+    path = _path(operation, "path", where)
+    name = operation.get("op")
+    if name in ("add", "replace", "test") and "value" not in operation:
+        raise BadValue(f"{name} needs a value", f"{where}/value")
+    if name == "add":
+        return _add(value, path, operation["value"], where)
+    if name == "remove":
+        return _remove(value, path, where)[0]
+    if name == "replace":
+        return _replace(value, path, operation["value"], where)
+    if name == "test":
+        if not same(_find(value, path, where), operation["value"]):
+            raise BadValue("the value is not what the test asks for", f"{where}/path")
+        return value
+    if name == "move":
+        return _move(value, _path(operation, "from", where), path, where)
+    raise BadValue("op is none of add, remove, replace, move, copy and test", f"{where}/op")
+
+
+def _path(operation: dict[str, Json], member: str, where: str) -> list[str]:
+    path = operation.get(member)
+    if not isinstance(path, str) or (path and not path.startswith("/")):
+        raise BadValue(f"{member} must be a JSON Pointer", f"{where}/{member}")
+    if re.search(r"~(?![01])", path):
+        raise BadValue(f"{member} has a ~ that begins no escape", f"{where}/{member}")
+    return split(path)
+
+
+def _move(value: Json, source: list[str], path: list[str], where: str) -> Json:
+    if path[: len(source)] == source and len(path) > len(source):
+        raise BadValue("a value cannot be moved into itself", f"{where}/path")
+    value, taken = _remove(value, source, where)
+    return _add(value, path, taken, where)
+
+
+def _find(value: Json, path: list[str], where: str) -> Json:
+    for token in path:
+        if isinstance(value, dict) and token in value:
+            value = value[token]
+        elif isinstance(value, list):
+            value = value[_index(token, len(value) - 1, where)]
+        else:
+            raise BadValue("the path leads to nothing", f"{where}/path")
+    return value
+
+
+def _index(token: str, last: int, where: str) -> int:
+    if not _INDEX.fullmatch(token) or int(token) > last:
+        raise BadValue("the path names no element of the array", f"{where}/path")
+    return int(token)
+
+
+def _add(value: Json, path: list[str], added: Json, where: str) -> Json:
+    if not path:
+        return added
+    holder = _find(value, path[:-1], where)
+    if isinstance(holder, dict):
+        holder[path[-1]] = added
+    elif isinstance(holder, list):
+        at = len(holder) if path[-1] == "-" else _index(path[-1], len(holder), where)
+        holder.insert(at, added)
+    else:
+        raise BadValue("the path leads into something that holds nothing", f"{where}/path")
+    return value
+
+
+def _replace(value: Json, path: list[str], replacement: Json, where: str) -> Json:
+    if not path:
+        return replacement
+    _find(value, path, where)
+    holder = _find(value, path[:-1], where)
+    if isinstance(holder, list):
+        holder[int(path[-1])] = replacement
+    else:
+        assert isinstance(holder, dict)
+        holder[path[-1]] = replacement
+    return value
+
+
+def _remove(value: Json, path: list[str], where: str) -> tuple[Json, Json]:
+    """What is left, and what was taken."""
+    if not path:
+        raise BadValue("the whole document cannot be removed by a patch", f"{where}/path")
+    taken = _find(value, path, where)
+    holder = _find(value, path[:-1], where)
+    if isinstance(holder, list):
+        del holder[int(path[-1])]
+    else:
+        assert isinstance(holder, dict)
+        del holder[path[-1]]
+    return value, taken

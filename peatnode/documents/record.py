@@ -1,0 +1,156 @@
+"""What is kept of a document, and of a change, as bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgpack
+
+from peatnode.documents.delete_set import EMPTY_DELETE_SET, DeleteSet
+from peatnode.documents.fingerprint import fingerprint
+from peatnode.documents.state_vector import StateVector
+
+
+class Trait:
+    """What is known of a document without reading its state: bits of `Record.traits`."""
+
+    DELETED = 1
+    STALE = 2
+    """The value is older than the state: the engine has still to be asked."""
+    LISTS = 4
+    """It has had arrays, texts or garbage under the value's own roots: only an engine can read it."""
+    FOREIGN = 8
+    """It has root types or nested types that are no part of the value: an engine sees a projection."""
+    VALUED = 16
+    """Something in it belongs to the value."""
+    EXPIRING = 32
+    """It has, or had, an expiry."""
+    BASE_APART = 64
+    VALUE_APART = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One document, or the tombstone of its last incarnation."""
+
+    incarnation: int
+    traits: int
+    expires_at: float
+    """Unix seconds; 0: never."""
+    state_vector: StateVector
+    delete_set: DeleteSet
+    sequence: int
+    """Of its last change."""
+    base: bytes | None
+    """The compacted state; None: kept apart."""
+    base_bytes: int
+    tail: tuple[bytes, ...]
+    """Updates since, in causal order."""
+    value: bytes | None
+    """JSON; None: kept apart, or not there."""
+
+    @property
+    def is_deleted(self) -> bool:
+        return bool(self.traits & Trait.DELETED)
+
+    @property
+    def is_stale(self) -> bool:
+        return bool(self.traits & Trait.STALE)
+
+    @property
+    def fingerprint(self) -> bytes:
+        return fingerprint(self.incarnation, self.is_deleted, self.state_vector, self.delete_set)
+
+
+EMPTY_STATE = b"\0\0"
+
+
+def tombstone(incarnation: int, sequence: int) -> Record:
+    return Record(incarnation, Trait.DELETED, 0.0, {}, EMPTY_DELETE_SET, sequence, b"", 0, (), None)
+
+
+def encode_record(record: Record) -> bytes:
+    deleted = [
+        [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
+    ]
+    fields = (
+        record.incarnation,
+        record.traits,
+        record.expires_at or 0,
+        [n for pair in record.state_vector.items() for n in pair],
+        deleted,
+        record.sequence,
+        record.base,
+        record.base_bytes,
+        record.tail,
+        record.value,
+    )
+    packed: bytes = msgpack.packb(fields)
+    return packed
+
+
+def decode_record(data: bytes) -> Record:
+    """Raises ValueError for what is no record."""
+    try:
+        fields = msgpack.unpackb(data, use_list=False)
+        vector, deleted = fields[3], fields[4]
+        return Record(
+            fields[0],
+            fields[1],
+            float(fields[2]),
+            dict(zip(vector[::2], vector[1::2], strict=True)),
+            _delete_set(deleted) if deleted else EMPTY_DELETE_SET,
+            *fields[5:],
+        )
+    except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
+        raise ValueError(f"not a record: {error}") from error
+
+
+def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:
+    return DeleteSet({c: tuple(zip(r[::2], r[1::2], strict=True)) for c, r in fields})
+
+
+@dataclass(frozen=True, slots=True)
+class FeedEntry:
+    """A change as the feed keeps it: what it did can be read from the document."""
+
+    collection: str
+    id: str
+    action: str
+    """created | updated | deleted"""
+    incarnation: int
+    fingerprint: bytes
+    origin: str
+
+
+_ACTIONS = ("created", "updated", "deleted")
+
+
+def encode_feed_entry(entry: FeedEntry) -> bytes:
+    packed: bytes = msgpack.packb(
+        (
+            entry.collection,
+            entry.id,
+            _ACTIONS.index(entry.action),
+            entry.incarnation,
+            entry.fingerprint,
+            entry.origin,
+        )
+    )
+    return packed
+
+
+def decode_feed_entry(data: bytes) -> FeedEntry:
+    collection, document, action, incarnation, digest, origin = msgpack.unpackb(data)
+    return FeedEntry(collection, document, _ACTIONS[action], incarnation, digest, origin)
+
+
+def encode_place(incarnation: int, is_deleted: bool, digest: bytes) -> bytes:
+    """What the index by place says of a document."""
+    return digest + (incarnation << 1 | is_deleted).to_bytes(8, "big").lstrip(b"\0")
+
+
+def decode_place(data: bytes) -> tuple[int, bool, bytes]:
+    """(incarnation, is_deleted, fingerprint)"""
+    number = int.from_bytes(data[16:], "big")
+    return number >> 1, bool(number & 1), data[:16]

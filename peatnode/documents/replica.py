@@ -1,0 +1,409 @@
+"""The documents of one node: how states join, and what that changes on disk.
+
+Pure: over an abstract ordered key-value store, which it only reads. Changes go into an open group, on which later
+operations build; `take_group` hands it out to be written as one, `committed` makes it visible, `forget` drops it
+and all that was built on it. Of two incarnations the higher wins whole; within one, structs and
+delete sets unite; a tombstone beats all of its incarnation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from peatnode.documents import flat
+from peatnode.documents.causality import missing_for
+from peatnode.documents.compaction import compact
+from peatnode.documents.delete_set import EMPTY_DELETE_SET
+from peatnode.documents.group import Change, Group
+from peatnode.documents.keyspace import (
+    BASE,
+    FEED,
+    META,
+    PLACE,
+    RECORD,
+    SEQUENCE,
+    TOMBSTONE,
+    VALUE,
+    KeyValue,
+    after,
+)
+from peatnode.documents.merge import merge_updates, subtract_known
+from peatnode.documents.names import check_collection, check_id, document_key, names_of
+from peatnode.documents.record import (
+    EMPTY_STATE,
+    FeedEntry,
+    Record,
+    Trait,
+    decode_place,
+    decode_record,
+    tombstone,
+)
+from peatnode.documents.traits import traits_of
+from peatnode.documents.tree import PLACE_BYTES, Tree, bucket_of, digest_of
+from peatnode.documents.update import Update, decode_update, encode_update
+from peatnode.documents.value import build, dump
+from peatnode.errors import BadName, MalformedUpdate
+
+MAX_INCARNATION = 2**40
+MAX_STATE_BYTES = 32 * 1024 * 1024
+"""A document's updates in all, so that it fits a message. The same on every node: it decides what is refused."""
+
+FLAT_BYTES = 16 * 1024
+"""States up to it are read without the engine where that is exact."""
+MAX_TAIL = 200
+"""Updates since the last compaction beyond which the next is due, however small they are."""
+ROLLED_BYTES = 2048
+"""States up to it are rewritten whole with each change."""
+
+
+class Outcome(StrEnum):
+    """What became of an update from elsewhere."""
+
+    APPLIED = "applied"
+    KNOWN = "known"
+    STALE = "stale"
+    GAP = "gap"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A document's change as it comes from a peer or a Yjs client."""
+
+    collection: str
+    id: str
+    incarnation: int
+    is_deleted: bool
+    update: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    outcome: Outcome
+    reason: str = ""
+    record: Record | None = None
+    """After it, where it was applied."""
+
+
+@dataclass(slots=True)
+class Counts:
+    documents: int = 0
+    tombstones: int = 0
+
+
+class Replica:
+    def __init__(self, kv: KeyValue, client: int) -> None:
+        """`client` is the Yjs client id of this node's own writes."""
+        self.kv = kv
+        self.client = client
+        self.is_client_taken = False
+        """Structs of our own client id came that we do not have: somebody else writes under it."""
+        self.tree = Tree()
+        self.counts: dict[str, Counts] = {}
+        self.sequence = 0
+        """Of the newest change on disk."""
+        self.oldest_sequence = 1
+        self._staged_sequence = 0
+        self._open = Group()
+        self._unsynced: list[Group] = []
+        self._load()
+
+    def _load(self) -> None:
+        for entry, data in self.kv.scan(PLACE, after(PLACE)):
+            incarnation, is_deleted, digest = decode_place(data)
+            place, key = entry[1 : 1 + PLACE_BYTES], entry[1 + PLACE_BYTES :]
+            self.tree.change(bucket_of(place), digest_of(key, digest))
+            self._count(key.partition(b"\0")[0].decode(), not is_deleted, is_deleted)
+        kept = self.kv.get(SEQUENCE)
+        self.sequence = self._staged_sequence = int.from_bytes(kept, "big") if kept else 0
+        first = next(self.kv.scan(FEED, after(FEED)), None)
+        self.oldest_sequence = int.from_bytes(first[0][1:], "big") if first else self.sequence + 1
+
+    def _count(self, collection: str, documents: int, tombstones: int) -> None:
+        counts = self.counts.setdefault(collection, Counts())
+        counts.documents += documents
+        counts.tombstones += tombstones
+
+    # --- looking, what is not yet on disk included
+
+    def record(self, key: bytes) -> Record | None:
+        for group in (self._open, *reversed(self._unsynced)):
+            found = group.records.get(key)
+            if found is not None:
+                return found
+        return self.record_on_disk(key)
+
+    def record_on_disk(self, key: bytes) -> Record | None:
+        data = self.kv.get(RECORD + key) or self.kv.get(TOMBSTONE + key)
+        return None if data is None else decode_record(data)
+
+    def live(self, key: bytes) -> Record | None:
+        record = self.record(key)
+        return None if record is None or record.is_deleted else record
+
+    def next_incarnation(self, key: bytes) -> int:
+        """The one that lives, or the one that a first write would make."""
+        record = self.record(key)
+        return 1 if record is None else record.incarnation + record.is_deleted
+
+    def state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
+        """Updates in causal order that make its state."""
+        base = record.base
+        if base is None:
+            base = self._apart(BASE, key)
+        return (base, *record.tail) if base else record.tail
+
+    def value(self, key: bytes, record: Record) -> bytes:
+        """Its JSON; what it was last known to be where it is stale."""
+        if record.value is not None:
+            return record.value
+        return self._apart(VALUE, key) if record.traits & Trait.VALUE_APART else b"{}"
+
+    def _apart(self, prefix: bytes, key: bytes) -> bytes:
+        """Only a record that was read from disk has anything apart."""
+        return self.kv.get(prefix + key) or b""
+
+    def merged(self, key: bytes, record: Record) -> Update:
+        return merge_updates(self.state(key, record))
+
+    def is_unsynced(self, key: bytes) -> bool:
+        return any(key in group.records for group in self._unsynced)
+
+    # --- joining
+
+    def join(self, arrival: Arrival, origin: str) -> Joined:
+        """Takes what is new in a change from elsewhere."""
+        try:
+            check_collection(arrival.collection)
+            check_id(arrival.id)
+        except BadName as error:
+            return Joined(Outcome.REFUSED, str(error))
+        if not 0 < arrival.incarnation < MAX_INCARNATION:
+            return Joined(Outcome.REFUSED, "the incarnation is not a number that can be")
+        key = document_key(arrival.collection, arrival.id)
+        record = self.record(key)
+        if arrival.is_deleted:
+            return self._join_tombstone(key, record, arrival.incarnation, origin)
+        if record is not None and (
+            arrival.incarnation < record.incarnation
+            or (arrival.incarnation == record.incarnation and record.is_deleted)
+        ):
+            return Joined(Outcome.STALE)
+        try:
+            update = decode_update(arrival.update)
+        except MalformedUpdate as error:
+            return Joined(Outcome.REFUSED, str(error))
+        return self._join_update(key, record, arrival.incarnation, update, origin)
+
+    def _join_tombstone(
+        self, key: bytes, record: Record | None, incarnation: int, origin: str
+    ) -> Joined:
+        if record is not None:
+            if incarnation < record.incarnation:
+                return Joined(Outcome.STALE)
+            if incarnation == record.incarnation and record.is_deleted:
+                return Joined(Outcome.KNOWN)
+        return Joined(Outcome.APPLIED, "", self._end(key, record, incarnation, origin))
+
+    def _join_update(
+        self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
+    ) -> Joined:
+        known = record if record is not None and record.incarnation == incarnation else None
+        vector = known.state_vector if known is not None else {}
+        missing = missing_for(update, vector)
+        if missing is not None:
+            client, clock = next(iter(missing.items()))
+            return Joined(Outcome.GAP, f"client {client} is known only below {clock}")
+        if known is not None:
+            update = subtract_known(update, vector, known.delete_set)
+            if update.is_empty:
+                return Joined(Outcome.KNOWN)
+        if self.client in update.structs:
+            self.is_client_taken = True
+        encoded = encode_update(update)
+        if known is not None and _state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
+            return Joined(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
+        grown = self._grow(key, known, incarnation, update, encoded, None)
+        self._stage(key, record, grown, encoded, origin)
+        return Joined(Outcome.APPLIED, "", grown)
+
+    # --- writing here
+
+    def write(self, key: bytes, update: Update, value: bytes) -> Record:
+        """A change made here, by our own client id or, in deletions, none: `update` must hold nothing but what is
+        new, and `value` be what the document shows after it. Creates the document where there is none."""
+        record = self.record(key)
+        known = None if record is None or record.is_deleted else record
+        encoded = encode_update(update)
+        grown = self._grow(key, known, self.next_incarnation(key), update, encoded, value)
+        self._stage(key, record, grown, encoded, "")
+        return grown
+
+    def delete(self, key: bytes) -> Record:
+        """Ends the incarnation that lives."""
+        record = self.record(key)
+        assert record is not None and not record.is_deleted
+        return self._end(key, record, record.incarnation, "")
+
+    def set_value(self, key: bytes, value: bytes) -> None:
+        """What a stale document shows, as the engine says; no change of the document."""
+        record = self.record(key)
+        assert record is not None
+        fresh = replace(record, value=value, traits=record.traits & ~Trait.STALE)
+        self._open.put(key, record, fresh)
+        for change in reversed(self._open.changes):
+            if change.key == key:
+                change.value = value
+                break
+
+    def put(self, key: bytes, value: bytes | None) -> None:
+        """Another entry, to be written with the open group; None deletes it."""
+        self._open.extra[key] = value
+
+    def put_meta(self, name: str, value: bytes | None) -> None:
+        self.put(META + name.encode(), value)
+
+    def meta(self, name: str) -> bytes | None:
+        return self.kv.get(META + name.encode())
+
+    def is_compactable(self, record: Record) -> bool:
+        """Whether so much came since the last time that it is worth while."""
+        tail = sum(map(len, record.tail))
+        return tail > max(1024, record.base_bytes // 2) or len(record.tail) > MAX_TAIL
+
+    def compact(self, key: bytes) -> None:
+        """Makes one state of a document's updates; changes nothing that can be seen."""
+        record = self.record(key)
+        if record is None or not record.tail:
+            return
+        base = encode_update(compact(self.merged(key, record)))
+        self._open.put(key, record, replace(record, base=base, base_bytes=len(base), tail=()))
+
+    # --- what a change makes of a record
+
+    def _end(self, key: bytes, record: Record | None, incarnation: int, origin: str) -> Record:
+        ended = tombstone(incarnation, 0)
+        self._stage(key, record, ended, b"", origin)
+        return ended
+
+    def _grow(
+        self,
+        key: bytes,
+        known: Record | None,
+        incarnation: int,
+        update: Update,
+        encoded: bytes,
+        value: bytes | None,
+    ) -> Record:
+        """`known` with `update`; where `value` is None it is read without an engine, or left stale."""
+        if known is None:
+            known = Record(incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}")
+        vector = dict(known.state_vector)
+        for client, structs in update.structs.items():
+            vector[client] = structs[-1].end
+        grown = replace(
+            known,
+            traits=known.traits | traits_of(update),
+            state_vector=vector,
+            delete_set=known.delete_set.union(update.delete_set),
+            tail=(*known.tail, encoded),
+        )
+        return self._read_grown(key, known, grown, update, value)
+
+    def _read_grown(
+        self, key: bytes, known: Record, grown: Record, update: Update, value: bytes | None
+    ) -> Record:
+        size = _state_bytes(grown)
+        is_first = not known.state_vector and known.delete_set.is_empty
+        is_flat = not grown.traits & (Trait.LISTS | Trait.FOREIGN) and size <= FLAT_BYTES
+        rolls = size <= ROLLED_BYTES or is_first
+        asks = grown.traits & Trait.EXPIRING
+        whole = update if is_first else None
+        if whole is None and (rolls or asks or (is_flat and value is None)):
+            whole = self.merged(key, grown)
+        if rolls and whole is not None:
+            base = (
+                encode_update(compact(whole))
+                if len(grown.tail) > 1 or not is_first
+                else grown.tail[0]
+            )
+            grown = replace(grown, base=base, base_bytes=len(base), tail=())
+        if asks:
+            assert whole is not None
+            controls = flat.read(whole, frozenset((flat.CONTROL,)))
+            assert controls is not None
+            grown = replace(grown, expires_at=controls.expires_at())
+        if value is None and is_flat and whole is not None:
+            maps = flat.read(whole)
+            if maps is None:
+                grown = replace(grown, traits=grown.traits | Trait.LISTS)
+            else:
+                value = dump(build(maps.shape()))
+        if value is None and not grown.traits & Trait.VALUED:
+            value = b"{}"
+        if value is None:
+            return replace(grown, traits=grown.traits | Trait.STALE)
+        return replace(grown, value=value, traits=grown.traits & ~Trait.STALE)
+
+    def _stage(
+        self, key: bytes, former: Record | None, record: Record, update: bytes, origin: str
+    ) -> None:
+        self._staged_sequence += 1
+        record = replace(record, sequence=self._staged_sequence)
+        self._open.put(key, former, record)
+        collection, document = names_of(key)
+        action = "deleted" if record.is_deleted else "updated"
+        if action == "updated" and (former is None or former.incarnation != record.incarnation):
+            action = "created"
+        entry = FeedEntry(
+            collection, document, action, record.incarnation, record.fingerprint, origin
+        )
+        value = b"" if record.is_deleted else None if record.is_stale else record.value
+        self._open.changes.append(Change(record.sequence, key, entry, update, value))
+
+    # --- groups
+
+    @property
+    def open_group(self) -> Group:
+        return self._open
+
+    def take_group(self) -> Group:
+        """Closes the open group. It is to be written and then `committed`, or forgotten."""
+        group, self._open = self._open, Group()
+        self._unsynced.append(group)
+        return group
+
+    def committed(self, group: Group) -> None:
+        """The oldest group taken is on disk: what it changed can be shown."""
+        assert self._unsynced[0] is group
+        self._unsynced.pop(0)
+        for delta in group.deltas():
+            if delta.difference:
+                self.tree.change(bucket_of(delta.place), delta.difference)
+            if delta.documents or delta.tombstones:
+                self._count(delta.collection, delta.documents, delta.tombstones)
+        if group.changes:
+            self.sequence = group.changes[-1].sequence
+
+    def forget(self) -> None:
+        """Everything that is not on disk never was."""
+        self._unsynced.clear()
+        self._open = Group()
+        self._staged_sequence = self.sequence
+
+    def trimmed(self, oldest: int) -> None:
+        """The feed begins at `oldest` now."""
+        self.oldest_sequence = max(self.oldest_sequence, oldest)
+
+    def stale_keys(self) -> Iterator[bytes]:
+        """Documents of the open group whose value the engine has still to tell."""
+        for key, record in self._open.records.items():
+            if record.is_stale:
+                yield key
+
+
+def _state_bytes(record: Record) -> int:
+    return record.base_bytes + sum(map(len, record.tail))
+

@@ -1,0 +1,76 @@
+"""The tree of fingerprints: two nodes whose roots are equal hold the same documents.
+
+Documents are spread by a hash of their key over 65,536 buckets, the leaves of a tree with 16 children a node. A node's
+hash is the XOR of the digests of all documents below it, so that a change costs one XOR on each level.
+"""
+
+from array import array
+from hashlib import sha256
+
+LEVELS = 4
+"""Below the root; the buckets are level 4."""
+FANOUT = 16
+BUCKETS = FANOUT**LEVELS
+HASH_BYTES = 16
+PLACE_BYTES = 8
+
+NO_DIGEST = 0
+"""Digest of a document that does not exist: it leaves every hash as it is."""
+
+_PLACE_DOMAIN = b"peatnode place 1\0"
+_DIGEST_DOMAIN = b"peatnode tree 1\0"
+_LOW = (1 << 64) - 1
+
+
+def place_of(key: bytes) -> bytes:
+    """Where a document is in the tree: its first 16 bits are the bucket."""
+    return sha256(_PLACE_DOMAIN + key).digest()[:PLACE_BYTES]
+
+
+def bucket_of(place: bytes) -> int:
+    return place[0] << 8 | place[1]
+
+
+def bucket_start(bucket: int) -> bytes:
+    """The lowest place in a bucket."""
+    return bucket.to_bytes(2, "big") + bytes(PLACE_BYTES - 2)
+
+
+def digest_of(key: bytes, fingerprint: bytes) -> int:
+    """What a document adds to the hashes above it."""
+    return int.from_bytes(sha256(_DIGEST_DOMAIN + fingerprint + key).digest()[:HASH_BYTES], "big")
+
+
+class Tree:
+    """All levels in two flat arrays, about 1.1 MB whatever the number of documents."""
+
+    __slots__ = ("_high", "_low", "_starts")
+
+    def __init__(self) -> None:
+        self._starts: list[int] = [
+            sum(FANOUT**n for n in range(level)) for level in range(LEVELS + 1)
+        ]
+        nodes = self._starts[LEVELS] + BUCKETS
+        self._high = array("Q", bytes(8 * nodes))
+        self._low = array("Q", bytes(8 * nodes))
+
+    def change(self, bucket: int, difference: int) -> None:
+        """XOR of a document's digests before and after."""
+        high, low = difference >> 64, difference & _LOW
+        at = bucket
+        for level in range(LEVELS, -1, -1):
+            index = self._starts[level] + at
+            self._high[index] ^= high
+            self._low[index] ^= low
+            at //= FANOUT
+
+    def hash(self, level: int, index: int) -> bytes:
+        """16 bytes; sixteen zeros where nothing is below. Raises IndexError for a node that is not there."""
+        if not (0 <= level <= LEVELS and 0 <= index < FANOUT**level):
+            raise IndexError(f"the tree has no node {index} on level {level}")
+        at = self._starts[level] + index
+        return ((self._high[at] << 64) | self._low[at]).to_bytes(HASH_BYTES, "big")
+
+    @property
+    def root(self) -> bytes:
+        return self.hash(0, 0)

@@ -1,0 +1,201 @@
+"""A document's JSON value and its flat shape: leaves by JSON Pointer, arrays and texts by their pointers.
+
+What lies deeper wins over a leaf above it. An empty object is a leaf. Members come out sorted, so that equal
+documents give equal bytes on every node.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from peatnode.documents.anyvalue import Json
+from peatnode.documents.pointer import alias_of, escape, pointer_of, split
+from peatnode.errors import BadValue
+
+ROOT = "root"
+"""Root map of the leaves."""
+
+ARRAY: dict[str, Json] = {"type": "array"}
+"""The leaf that says: here is the root array of this name."""
+
+TEXT: dict[str, Json] = {"type": "text"}
+"""The leaf that says: here is the root text of this name."""
+
+MAX_DEPTH = 60
+"""Nesting of objects and arrays. The codec takes 64 levels of one value."""
+
+MAX_POINTER_BYTES = 4096
+
+_INT64 = 2**63
+_EMPTY: dict[str, Json] = {}
+
+
+@dataclass(slots=True)
+class Shape:
+    """What a document holds, as it lies in the Yjs document."""
+
+    leaves: Mapping[str, Json] = field(default_factory=dict)
+    """Key of the root map to its value."""
+    arrays: Mapping[str, list[Json]] = field(default_factory=dict)
+    """Name of a root array to its elements; those that no leaf points to are not part of the value."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+
+def dump(value: Json) -> bytes:
+    """Canonical enough: members sorted, no spaces."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+
+
+def load_object(body: bytes) -> dict[str, Json]:
+    """A document from a request. Of a name that comes twice, the last counts. Raises BadValue."""
+    value = load(body)
+    if not isinstance(value, dict):
+        raise BadValue("a document must be a JSON object")
+    return value
+
+
+def load(body: bytes) -> Json:
+    """JSON from outside, its numbers within 64 bits. Raises BadValue."""
+    try:
+        value: Json = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise BadValue(f"the body is not valid JSON: {error}") from None
+    if _check(value, "", 0):
+        _refuse_huge_integers(body)
+    return value
+
+
+def check(value: Json) -> None:
+    """Refuses what a document cannot hold, for a value that was put together from checked parts. Raises BadValue."""
+    _check(value, "", 0)
+
+
+def _check(value: Json, where: str, depth: int) -> bool:
+    """Raises BadValue; returns whether a float may have been an integer beyond 64 bits."""
+    if isinstance(value, dict):
+        _check_depth(depth, where)
+        return any([_check_member(*item, where, depth) for item in value.items()])  # noqa: C419 (all of them)
+    if isinstance(value, list):
+        _check_depth(depth, where)
+        return any(
+            [_check(item, f"{where}/{at}", depth + 1) for at, item in enumerate(value)]  # noqa: C419
+        )
+    if isinstance(value, float):
+        return abs(value) >= _INT64
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        raise BadValue("an integer does not fit 64 bits", where)
+    return False
+
+
+def _check_member(name: str, member: Json, where: str, depth: int) -> bool:
+    if isinstance(member, str) and len(where) + len(name) < MAX_POINTER_BYTES // 8:
+        return False
+    below = f"{where}/{escape(name)}"
+    if len(below) > MAX_POINTER_BYTES // 4 and len(below.encode()) > MAX_POINTER_BYTES:
+        raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)
+    return _check(member, below, depth + 1)
+
+
+def _check_depth(depth: int, where: str) -> None:
+    if depth >= MAX_DEPTH:
+        raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH}", where)
+
+
+def _refuse_huge_integers(body: bytes) -> None:
+    """orjson reads integers beyond 64 bits as floats; the standard parser tells them apart."""
+
+    def parse(digits: str) -> int:
+        value = int(digits) if len(digits) < 21 else _INT64
+        if not -_INT64 <= value < _INT64:
+            raise BadValue(f"the integer {digits[:40]} does not fit 64 bits")
+        return value
+
+    json.loads(body, parse_int=parse)
+
+
+def flatten(value: dict[str, Json]) -> Shape:
+    """The shape that a document of this value should have."""
+    leaves: dict[str, Json] = {}
+    arrays: dict[str, list[Json]] = {}
+    _flatten(value, "", leaves, arrays)
+    return Shape(leaves, arrays)
+
+
+def _flatten(
+    value: dict[str, Json], prefix: str, leaves: dict[str, Json], arrays: dict[str, list[Json]]
+) -> None:
+    for name, member in value.items():
+        pointer = f"{prefix}/{escape(name)}"
+        if isinstance(member, dict) and member:
+            _flatten(member, pointer, leaves, arrays)
+        elif isinstance(member, list):
+            leaves[pointer] = ARRAY
+            arrays[pointer] = member
+        else:
+            leaves[pointer] = member
+
+
+def visible_keys(leaves: Mapping[str, Json]) -> dict[str, str]:
+    """Pointer to the key that says what it holds: of a key with a slash and its alias, the former."""
+    chosen: dict[str, str] = {}
+    for key in leaves:
+        pointer = pointer_of(key)
+        if key is pointer or pointer not in chosen:
+            chosen[pointer] = key
+    return chosen
+
+
+def build(shape: Shape) -> dict[str, Json]:
+    """The value that a shape shows. Shorter pointers first, so that what lies deeper replaces a leaf above it."""
+    value: dict[str, Json] = {}
+    chosen = visible_keys(shape.leaves)
+    for pointer in sorted(chosen, key=lambda pointer: (pointer.count("/"), pointer)):
+        leaf = shape.leaves[chosen[pointer]]
+        if isinstance(leaf, dict):
+            leaf = _shown(leaf, pointer, shape)
+        if pointer.find("/", 1) < 0 and "~" not in pointer:
+            value[pointer[1:]] = leaf
+        else:
+            _place(value, split(pointer), leaf)
+    return value
+
+
+def _shown(leaf: dict[str, Json], pointer: str, shape: Shape) -> Json:
+    if leaf == ARRAY:
+        return shape.arrays.get(pointer, [])
+    if leaf == TEXT:
+        return shape.texts.get(pointer, "")
+    return leaf
+
+
+def _place(value: dict[str, Json], path: list[str], leaf: Json) -> None:
+    at = value
+    for name in path[:-1]:
+        below = at.get(name)
+        if not isinstance(below, _Made):
+            below = at[name] = _Made()
+        at = below
+    at[path[-1]] = leaf
+
+
+class _Made(dict[str, Json]):
+    """An object that stands for the leaves below it, as opposed to one that is a leaf."""
+
+    __slots__ = ()
+
+
+def markers(leaves: Mapping[str, Json], kind: dict[str, Json]) -> list[str]:
+    """Pointers of the leaves that name a root array (ARRAY) or a root text (TEXT)."""
+    return [pointer_of(key) for key, leaf in leaves.items() if leaf == kind]
+
+
+def key_for(pointer: str, leaves: Mapping[str, Json]) -> str:
+    """The key under which to write: the one that is there."""
+    if pointer in leaves:
+        return pointer
+    alias = alias_of(pointer)
+    return alias if alias is not None and alias in leaves else pointer
