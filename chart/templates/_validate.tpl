@@ -17,6 +17,9 @@
 {{- if and .apiToken .existingApiTokenSecret -}}
 {{- fail "\n\napiToken and existingApiTokenSecret are both set: keep one of them.\n" -}}
 {{- end -}}
+{{- if and .staticPeers (not (has "static" (splitList "," (include "peatnode.discovery" $)))) -}}
+{{- fail (printf "\n\nstaticPeers is set, but discovery is %q: make it %q.\n" (include "peatnode.discovery" $) (print (include "peatnode.discovery" $) ",static")) -}}
+{{- end -}}
 {{- if and .federation.enabled (not .federation.clusterName) -}}
 {{- fail "\n\nfederation.enabled needs federation.clusterName: a name of its own for each cluster, such as alpha. Without it pods of the same name in two clusters would have the same identity.\n" -}}
 {{- end -}}

@@ -87,6 +87,7 @@ def test_a_missing_secret_says_how_to_make_one() -> None:
             "names pod 2, but replicaCount is 2",
         ),
         ([f"formationSecret={SECRET}", "preStopSeconds=20"], "terminationGracePeriodSeconds is 30"),
+        ([f"formationSecret={SECRET}", "staticPeers=a:1"], 'make it "kubernetes,static"'),
         ([f"formationSecret={SECRET}", "replicaCount=0"], "replicaCount"),
         ([f"formationSecret={SECRET}", "replicas=3"], "'replicas' not allowed"),
         ([f"formationSecret={SECRET}", "brokerPort=80"], "brokerPort"),
@@ -205,6 +206,12 @@ def test_discovery_by_several_sources() -> None:
     assert mesh.environment["PEAT_DISCOVERY"] == "kubernetes,static"
     assert mesh.environment["GATEWAY_DISCOVERY"] == "kubernetes,static"
     assert mesh.environment["GATEWAY_STATIC_PEERS"].split(",")[0] == "a@b:1"
+
+
+def test_ipv6() -> None:
+    assert "PEAT_QUIC_HOST" not in render_with().environment
+    environment = render_with("ipv6=true").environment
+    assert environment["PEAT_QUIC_HOST"] == environment["PEAT_BROKER_HOST"] == "::"
 
 
 def test_one_pod_is_never_held_by_a_budget() -> None:
