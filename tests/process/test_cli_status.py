@@ -1,0 +1,293 @@
+"""`peatnode status` beside nodes that are not well: each part of one is a small server of the test's own."""
+
+import asyncio
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from peatnode.ipc.link import Connection, Server, serve
+from peatnode.ipc.messages import (
+    DiscoveryReply,
+    Failure,
+    GetDiscovery,
+    GetNode,
+    GetPeers,
+    GetStore,
+    Message,
+    NodeReply,
+    PeersReply,
+    PeerState,
+    Problem,
+    SourceState,
+    StoreReply,
+    WorkerState,
+)
+
+NOW = time.time()
+
+WORKERS = tuple(
+    WorkerState(name, "ready", 200 + index, 0, 0, 22_000_000, 0.01, NOW - 60, "")
+    for index, name in enumerate(("store", "engine", "sync", "discovery", "broker"))
+)
+
+NODE = NodeReply(
+    node_id="peat-mesh-0",
+    cluster="",
+    instance="ab" * 16,
+    device_id="cd" * 16,
+    endpoint_id="ef" * 32,
+    version="0.1.0",
+    pid=199,
+    started_at=NOW - 60,
+    uptime_seconds=60.0,
+    data_dir="/data",
+    broker_address="127.0.0.1:8081",
+    quic_port=11204,
+    discovery=("mdns",),
+    has_token=False,
+    is_stopping=False,
+    supervisor_memory_bytes=14_000_000,
+    workers=WORKERS,
+    problems=(),
+)
+
+STORE = StoreReply(
+    documents=3,
+    tombstones=0,
+    sequence=5,
+    oldest_sequence=1,
+    root=bytes(range(16)),
+    generation=1,
+    disk_bytes=1_000_000,
+    disk_free_bytes=10**11,
+    is_writable=True,
+    problem="",
+    quarantined=(),
+    engine_is_ready=True,
+)
+
+PEER = PeerState(
+    id="peat-mesh-1",
+    instance="12" * 16,
+    endpoint_id="34" * 32,
+    is_connected=True,
+    state="connected",
+    rtt_ms=0.4,
+    is_in_sync=True,
+    behind_documents=0,
+    out_of_sync_since=0.0,
+    reason="",
+    connected_since=NOW - 50,
+    last_seen=NOW,
+    addresses=("127.0.0.1:11205",),
+    sources=("mdns",),
+    metadata=(),
+    neighbours=("peat-mesh-0",),
+    bytes_sent=0,
+    bytes_received=0,
+    is_twin=False,
+    version="0.1.0",
+)
+
+PEERS = PeersReply((PEER,), bytes(range(16)), ())
+DISCOVERY = DiscoveryReply((SourceState("mdns", "watching", "", 1, 2.0),), ())
+
+SILENCE = object()
+"""Accepts, and never answers."""
+
+Answers = Mapping[str, object]
+HEALTHY: Answers = {
+    "supervisor": NODE,
+    "store": STORE,
+    "sync": PEERS,
+    "discovery": DISCOVERY,
+}
+QUESTIONS = (GetNode, GetStore, GetPeers, GetDiscovery)
+
+StartNode = Callable[[Answers], Path]
+
+
+def _listen(path: Path) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    sock.listen()
+    sock.setblocking(False)
+    return sock
+
+
+async def _serve(sock: socket.socket, worker: str, answer: object) -> Server:
+    def on_message(connection: Connection, cause: int, message: Message) -> None:
+        if not isinstance(message, QUESTIONS):
+            connection.fail(cause, Failure.INVALID, "Not a question of these tests.")
+        elif isinstance(answer, Message):
+            connection.reply(cause, answer)
+
+    return await serve(sock, worker, on_message)
+
+
+@pytest.fixture
+def start_node(tmp_path: Path) -> Iterator[StartNode]:
+    """Gives a data directory in whose run directory these answers are given, in a thread of their own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    sockets: list[socket.socket] = []
+    servers: list[Server] = []
+
+    def start(answers: Answers) -> Path:
+        run_dir = tmp_path / "run"
+        run_dir.mkdir()
+        for worker, answer in answers.items():
+            sock = _listen(run_dir / f"{worker}.sock")
+            sockets.append(sock)
+            if answer is not SILENCE:
+                starting = asyncio.run_coroutine_threadsafe(_serve(sock, worker, answer), loop)
+                servers.append(starting.result(10))
+        return tmp_path
+
+    async def close() -> None:
+        for server in servers:
+            await server.close()
+
+    yield start
+    asyncio.run_coroutine_threadsafe(close(), loop).result(10)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(10)
+    loop.close()
+    for sock in sockets:
+        sock.close()
+
+
+def peatnode(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "peatnode.cli", *args],
+        env={**clean, **env},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def status(data_dir: Path) -> tuple[int, dict[str, object]]:
+    done = peatnode("status", "--data-dir", str(data_dir), "-o", "json")
+    assert done.stderr == ""
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_a_node_that_is_well(start_node: StartNode) -> None:
+    data_dir = start_node(HEALTHY)
+    code, content = status(data_dir)
+    assert (code, content["status"], content["findings"]) == (0, "healthy", [])
+    assert content["documents"]["root"] == bytes(range(16)).hex()  # type: ignore[index]
+    text = peatnode("status", PEAT_DATA_DIR=str(data_dir))
+    assert text.returncode == 0
+    assert text.stdout.startswith("peat-mesh-0  healthy  up 1 min")
+    assert "\x1b" not in text.stdout
+
+
+def test_its_peers(start_node: StartNode) -> None:
+    data_dir = start_node(HEALTHY)
+    done = peatnode("peers", "--data-dir", str(data_dir))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[1].split()[:2] == ["peat-mesh-1", "connected"]
+    content = json.loads(peatnode("peers", "-o", "json", PEAT_DATA_DIR=str(data_dir)).stdout)
+    assert [peer["id"] for peer in content] == ["peat-mesh-1"]
+
+
+@pytest.mark.parametrize("down", ["supervisor", "store", "sync", "discovery"])
+def test_a_part_that_is_gone_is_shown_and_the_rest_too(start_node: StartNode, down: str) -> None:
+    # A supervisor that is gone must still be found: its socket is there, and nobody answers at it.
+    answers = {**HEALTHY, down: SILENCE} if down == "supervisor" else dict(HEALTHY)
+    if down != "supervisor":
+        del answers[down]
+    code, content = status(start_node(answers))
+    assert (code, content["status"]) == (3, "degraded")
+    assert [finding["where"] for finding in content["findings"]] == [down]  # type: ignore[attr-defined]
+    parts = {"supervisor": "node", "store": "documents", "sync": "peers", "discovery": "discovery"}
+    for worker, part in parts.items():
+        assert (content[part] is None) == (worker == down)
+
+
+def test_a_part_that_hangs_holds_up_nobody(start_node: StartNode) -> None:
+    data_dir = start_node({**HEALTHY, "sync": SILENCE})
+    started = time.monotonic()
+    code, content = status(data_dir)
+    assert time.monotonic() - started < 10
+    assert (code, content["peers"]) == (3, None)
+    assert peatnode("peers", "--data-dir", str(data_dir)).returncode == 4
+
+
+def test_nobody_answers(start_node: StartNode) -> None:
+    code, content = status(start_node(dict.fromkeys(HEALTHY, SILENCE)))
+    assert (code, content["status"]) == (4, "unreachable")
+
+
+def test_what_the_workers_say_is_wrong_is_shown_with_advice(start_node: StartNode) -> None:
+    problem = Problem("sync", "twin", "peat-mesh-0 is used twice.", "Set PEAT_CLUSTER.", True, NOW)
+    waiting = replace(WORKERS[1], state="waiting", pid=0, restarts=3, last_exit="killed by SIGKILL")
+    node = replace(NODE, problems=(problem,), workers=(WORKERS[0], waiting, *WORKERS[2:]))
+    full = replace(STORE, is_writable=False, problem="The disk is full.")
+    late = replace(
+        PEER,
+        is_in_sync=False,
+        behind_documents=12,
+        out_of_sync_since=NOW - 500,
+        reason="It refuses document c/i.",
+    )
+    data_dir = start_node(
+        {
+            "supervisor": node,
+            "store": full,
+            "sync": PeersReply((late,), b"\0" * 16, ("c/i",)),
+            "discovery": DISCOVERY,
+        }
+    )
+    done = peatnode("status", "--data-dir", str(data_dir))
+    assert done.returncode == 3
+    for text in (
+        "peat-mesh-0 is used twice.",
+        "Set PEAT_CLUSTER.",
+        "engine is waiting (its predecessor: killed by SIGKILL).",
+        "The disk is full.",
+        "12 documents differ, for 8 min",
+        "It refuses document c/i.",
+    ):
+        assert text in done.stdout
+
+
+@pytest.mark.parametrize("columns", ["40", "80", "120"])
+def test_it_fits_the_columns_it_is_told(start_node: StartNode, columns: str) -> None:
+    data_dir = start_node(HEALTHY)
+    done = peatnode("status", "--data-dir", str(data_dir), COLUMNS=columns)
+    assert max(map(len, done.stdout.splitlines())) <= int(columns)
+
+
+def test_watch_on_a_pipe_is_one_look_after_the_other(start_node: StartNode) -> None:
+    data_dir = start_node(HEALTHY)
+    command = [sys.executable, "-m", "peatnode.cli", "status", "--watch", "--interval", "0.2"]
+    command += ["-o", "json", "--data-dir", str(data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        looks = [json.loads(process.stdout.readline()) for _ in range(3)]
+        process.send_signal(2)
+        assert process.wait(10) == 0
+    assert [look["status"] for look in looks] == ["healthy"] * 3
+
+
+def test_a_reader_who_has_enough_is_no_error(start_node: StartNode) -> None:
+    data_dir = start_node(HEALTHY)
+    command = f"{sys.executable} -m peatnode.cli status --data-dir {data_dir} | head -n 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.startswith("peat-mesh-0")
