@@ -11,6 +11,7 @@ from workers.broker.hub import ChangeHub, TopologyHub
 from workers.broker.limits import DEFAULT_LIMITS, BrokerLimits
 from workers.broker.telemetry import Telemetry
 from workers.broker.upstream import StoreUpstream, Upstream
+from workers.broker.yjs.rooms import Rooms
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class Broker:
         self.changes = ChangeHub(self.store, settings.limits, with_value=False)
         self.values = ChangeHub(self.store, settings.limits, with_value=True)
         self.topology = TopologyHub(self.sync, settings.limits)
+        self.rooms = Rooms(self.store, self.sync)
         self.stopping = asyncio.Event()
         """Set when the node stops: readiness fails, streams end, what is under way is finished."""
         self.is_ready = False
@@ -54,6 +56,7 @@ class Broker:
         self.stopping.set()
         for hub in (self.changes, self.values, self.topology):
             hub.dismiss("the node is stopping")
+        self.rooms.close()
 
     async def close(self) -> None:
         for hub in (self.changes, self.values, self.topology):

@@ -18,6 +18,7 @@ from workers.broker.node import (
     TopologyResource,
 )
 from workers.broker.reference import OpenApiResource, PageResource
+from workers.broker.yjs.resource import YjsResource
 
 PREFIX = "/api/v1"
 
@@ -59,12 +60,24 @@ def api_routes(broker: Broker) -> tuple[Route, ...]:
 
 def page_routes(broker: Broker) -> tuple[Route, ...]:
     return (
+        Route("/", PageResource("dashboard", "index.html"), is_public=True, is_described=False),
+        Route(
+            f"{ASSETS}dashboard/{{name}}",
+            PageResource("dashboard"),
+            is_public=True,
+            is_described=False,
+        ),
         Route("/docs", PageResource("docs", "index.html"), is_public=True, is_described=False),
         Route(f"{ASSETS}docs/{{name}}", PageResource("docs"), is_public=True, is_described=False),
     )
 
 
-PARTS: tuple[Register, ...] = (api_routes, page_routes)
+def yjs_routes(broker: Broker) -> tuple[Route, ...]:
+    path = f"{PREFIX}/yjs/{{collection}}/{{doc_id}}"
+    return (Route(path, YjsResource(broker), is_described=False),)
+
+
+PARTS: tuple[Register, ...] = (api_routes, yjs_routes, page_routes)
 """Every part of the broker that has routes: a function each, `register(broker) -> tuple[Route, ...]`."""
 
 

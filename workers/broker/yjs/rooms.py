@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
-from typing import Protocol
 
 from peatnode.errors import LinkError, MalformedUpdate
 from peatnode.ipc.messages import (
@@ -13,14 +12,13 @@ from peatnode.ipc.messages import (
     Change,
     ChangesSeen,
     FeedGap,
-    Follow,
     FollowAwareness,
     FollowChanges,
     PublishAwareness,
     ReadState,
     StateReply,
 )
-from workers.broker.upstream import Upstream
+from workers.broker.upstream import PAUSE_SECONDS, Upstream
 from workers.broker.yjs.awareness import AwarenessStates, ClientState, decode_states, encode_states
 from workers.broker.yjs.outbox import DELETED, RESYNC, SHUTTING_DOWN, Close, Outbox
 from workers.broker.yjs.wire import encode_awareness, encode_update
@@ -28,13 +26,10 @@ from workers.broker.yjs.wire import encode_awareness, encode_update
 SWEEP_SECONDS = 5.0
 """How often the silent are looked for."""
 
+AWARENESS_SECONDS = 1.0
+"""How long awareness waits for the sync worker."""
+
 _session_numbers = itertools.count(1)
-
-
-class Publisher(Protocol):
-    """Sends awareness to the other nodes."""
-
-    async def __call__(self, message: PublishAwareness) -> None: ...
 
 
 class Session:
@@ -94,10 +89,9 @@ class Room:
 class Rooms:
     """All rooms of this process. Opens one with the first client of a document, closes it with the last."""
 
-    def __init__(self, store: Upstream, sync: Upstream, publish: Publisher) -> None:
+    def __init__(self, store: Upstream, sync: Upstream) -> None:
         self._store = store
         self._sync = sync
-        self._publish = publish
         self._rooms: dict[tuple[str, str], Room] = {}
         self._opening: dict[tuple[str, str], asyncio.Future[Room]] = {}
         self._background: set[asyncio.Task[None]] = set()
@@ -161,7 +155,8 @@ class Rooms:
         with contextlib.suppress(
             LinkError
         ):  # awareness is renewed every 15 s: what is lost comes again
-            await self._publish(PublishAwareness(room.collection, room.doc_id, payload))
+            message = PublishAwareness(room.collection, room.doc_id, payload)
+            await asyncio.wait_for(self._sync.tell(message), AWARENESS_SECONDS)
 
     def _start(self) -> None:
         for work in (self._follow_awareness(), self._sweep()):
@@ -174,7 +169,7 @@ class Rooms:
                 room.sequence, collection=room.collection, id=room.doc_id, with_update=True
             )
             with contextlib.suppress(LinkError):
-                async for event in self._stream(self._store, request):
+                async for event in self._store.follow(request):
                     match event:
                         case ChangesSeen():
                             for change in event.changes:
@@ -183,20 +178,14 @@ class Rooms:
                         case FeedGap():
                             room.close(RESYNC)
                             room.sequence = event.upto
-            await asyncio.sleep(0.05)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _follow_awareness(self) -> None:
         while True:
             with contextlib.suppress(LinkError):
-                async for event in self._stream(self._sync, FollowAwareness()):
-                    if isinstance(event, AwarenessSeen):
-                        self._awareness_from_peer(event)
-            await asyncio.sleep(0.05)
-
-    async def _stream(self, upstream: Upstream, request: Follow):  # type: ignore[no-untyped-def,type-arg]
-        async with contextlib.aclosing(upstream.follow(request)) as events:  # type: ignore[type-var]
-            async for event in events:
-                yield event
+                async for event in self._sync.follow(FollowAwareness()):
+                    self._awareness_from_peer(event)
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def _awareness_from_peer(self, event: AwarenessSeen) -> None:
         room = self._rooms.get((event.collection, event.id))
@@ -215,7 +204,7 @@ class Rooms:
             for room in self._rooms.values():
                 room.forget_silent(now)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Tells every client that the node stops."""
         self.is_closed = True
         for room in self._rooms.values():

@@ -7,7 +7,7 @@ import contextlib
 from typing import Protocol
 
 from peatnode.errors import MalformedUpdate
-from peatnode.ipc.messages import ApplyUpdates, DocumentUpdate, Outcome, ReadState
+from peatnode.ipc.messages import ApplyUpdates, DocumentUpdate, Outcome, ReadState, StateReply
 from workers.broker.problems import Problem
 from workers.broker.upstream import Upstream
 from workers.broker.yjs.awareness import encode_states
@@ -134,7 +134,7 @@ class YjsSession:
             case Unknown():
                 pass
 
-    async def _read_state(self, room: Room, state_vector: bytes):  # type: ignore[no-untyped-def]
+    async def _read_state(self, room: Room, state_vector: bytes) -> StateReply:
         state = await self._store.read(ReadState(room.collection, room.doc_id, state_vector))
         if state.incarnation != room.incarnation:
             raise SessionEnded(DELETED)

@@ -1,6 +1,6 @@
 // One document, edited as a Yjs client: every field is a key of the root map, named by its JSON Pointer.
-import { WebsocketProvider, Y } from "./vendor/yjs.js";
-import { ask, documentPath, token, yjsAddress } from "./api.js";
+import { WebsocketProvider, Y } from "./yjs.js";
+import { ask, documentPath, protocols, yjsAddress } from "./api.js";
 import { byId, element } from "./dom.js";
 
 const ARRAY = "array";
@@ -34,7 +34,7 @@ export class Editor {
     this.texts = new Map();
     this.provider = new WebsocketProvider(yjsAddress(), `${encodeURIComponent(collection)}/${encodeURIComponent(id)}`, this.doc, {
       disableBc: true,
-      protocols: token() ? ["peat", `bearer.${token()}`] : [],
+      protocols: protocols(),
     });
     this.provider.on("status", ({ status }) => say(status === "connected" ? "Live: changes are written as you type." : "Not connected: changes are kept here and sent when the node is back."));
     this.provider.on("closed", ({ reason }) => {

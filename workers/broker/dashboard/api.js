@@ -51,3 +51,10 @@ export function yjsAddress() {
 }
 
 export const documentPath = (collection, id) => `/documents/${encodeURIComponent(collection)}/${encodeURIComponent(id)}`;
+
+/** The subprotocols that carry the token: a browser cannot set headers of a WebSocket. */
+export function protocols() {
+  if (!token()) return [];
+  const text = btoa(String.fromCharCode(...new TextEncoder().encode(token())));
+  return ["peat", `bearer.${text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "")}`];
+}

@@ -1,0 +1,64 @@
+"""WS /yjs/{collection}/{id}: where y-websocket's provider connects."""
+
+from __future__ import annotations
+
+import falcon
+from falcon.asgi import Request, Response, WebSocket
+
+from workers.broker.access import Access
+from workers.broker.broker import Broker
+from workers.broker.names import check_name
+from workers.broker.problems import Problem
+from workers.broker.yjs.session import ClientGone, YjsSession
+
+
+class FalconSocket:
+    """Falcon's WebSocket as a session sees it."""
+
+    def __init__(self, ws: WebSocket) -> None:
+        self._ws = ws
+
+    async def receive_data(self) -> bytes:
+        try:
+            return await self._ws.receive_data()
+        except falcon.WebSocketDisconnected:
+            raise ClientGone from None
+        except falcon.PayloadTypeError:
+            return b""  # text: no message of the protocol
+
+    async def send_data(self, payload: bytes) -> None:
+        try:
+            await self._ws.send_data(payload)
+        except falcon.WebSocketDisconnected:
+            raise ClientGone from None
+
+    async def close(self, code: int, reason: str) -> None:
+        try:
+            await self._ws.close(code, reason)
+        except falcon.WebSocketDisconnected:
+            raise ClientGone from None
+
+
+class YjsResource:
+    """One document, opened by a Yjs client."""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def on_get(self, request: Request, response: Response, **names: str) -> None:
+        raise Problem(
+            426,
+            "upgrade-required",
+            "This is a WebSocket of the y-websocket protocol: connect with ws://.",
+            headers=(("upgrade", "websocket"), ("connection", "upgrade")),
+        )
+
+    async def on_websocket(
+        self, request: Request, ws: WebSocket, collection: str, doc_id: str
+    ) -> None:
+        check_name(collection, "collection", self._broker.limits)
+        check_name(doc_id, "document", self._broker.limits)
+        await ws.accept(subprotocol=request.scope.get("peat.subprotocol"))
+        may_write = request.scope.get("peat.access") is Access.WRITE
+        session = YjsSession(self._broker.store, self._broker.rooms, FalconSocket(ws), may_write)
+        await session.serve(collection, doc_id)
