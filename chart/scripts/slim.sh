@@ -40,7 +40,9 @@ names_of_packages() { dpkg-query -W -f '${Package}\n'; }
 # The packages that own a library which some remaining program or module loads.
 packages_linked() {
     skipped=$(mktemp)
-    for package in $PROGRAMS; do dpkg-query -L "$package" 2>/dev/null || true; done | sort -u >"$skipped"
+    # Packages may still say /bin/x for what is /usr/bin/x.
+    for package in $PROGRAMS; do dpkg-query -L "$package" 2>/dev/null || true; done |
+        sed 's#^/\(bin\|sbin\|lib[^/]*\)/#/usr/\1/#' | sort -u >"$skipped"
     find /usr/bin /usr/sbin /usr/local -type f \( -perm -100 -o -name '*.so*' \) | sort |
         comm -23 - "$skipped" | xargs -n 64 ldd 2>/dev/null | sed -n 's/.*=> \(\/[^ ]*\).*/\1/p' | sort -u |
         while read -r library; do realpath "$library"; done | sort -u |
@@ -75,7 +77,7 @@ slim_system() {
         /var/lib/dpkg/status >/var/lib/dpkg/status.kept
     find / -xdev -type d -name gconv -prune -exec rm -rf {} +
     rm -rf /usr/share/doc /usr/share/man /usr/share/locale /usr/share/info /usr/share/perl* /usr/share/bash-completion \
-        /usr/bin/openssl /usr/bin/c_rehash /usr/share/lintian /usr/share/common-licenses /usr/share/bug /usr/share/zsh /usr/share/fish /usr/share/zoneinfo/right /usr/share/zoneinfo/posix \
+        /usr/bin/openssl /usr/bin/c_rehash /usr/bin/tini-static /usr/share/lintian /usr/share/common-licenses /usr/share/bug /usr/share/zsh /usr/share/fish /usr/share/zoneinfo/right /usr/share/zoneinfo/posix \
         /var/cache /var/log /var/lib/apt /var/lib/systemd /var/lib/pam /var/backups /etc/apt \
         /var/lib/dpkg/info /var/lib/dpkg/status-old /usr/lib/apt /usr/share/ca-certificates /root/.cache
     while read -r file; do
