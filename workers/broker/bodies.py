@@ -108,7 +108,7 @@ def _escaped(key: str) -> str:
 def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))
-    if "ecursion" in reason:
+    if "ecursion" in reason or "depth" in reason:
         raise Problem(422, "too-deep", "Nested far too deep.") from error
     where = f"line {error.lineno}, column {error.colno}" if match else ""
     raise Problem(

@@ -1,7 +1,7 @@
 """POST /documents/{collection}?bulk: NDJSON of any size as a stream, an answer for each line.
 
-A line is a document with its name in `_id` (without one it gets a new name) or `{"_id":…,"_deleted":true}`. Each is a PUT, or a
-deletion, by itself. Answers come in the order of lines, after the line is on disk.
+A line is a document with its name in `_id` (without one it gets a new name) or `{"_id":…,"_deleted":true}`.
+Each is a PUT, or a deletion, by itself. Answers come in the order of lines, after the line is on disk.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """GET /documents/{collection}?format=ndjson: a whole collection, one line a document, consistent at its end.
 
-Pages are read one after another while writes go on. What changed meanwhile is told again after them (the last line for a name counts,
-`{"_id":…,"_deleted":true}` says that it went), so that the stream, read to its end, is the collection at one moment.
+Pages are read one after another while writes go on. What changed meanwhile is told again after them (the last
+line for a name counts, `{"_id":…,"_deleted":true}` says that it went), so that the stream, read to its end, is
+the collection at one moment.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The first that sees a request: tokens, names that are no text, counting, and the short way for reading a document.
 
-The short way answers a plain GET of one document without the router; it asks the same question, and its answers are made by the same
-functions as those of `documents.DocumentResource`. Everything else goes the long way.
+The short way answers a plain GET of one document without the router; it asks the same question, and its
+answers are made by the same functions as those of `documents.DocumentResource`. All else goes the long way.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def _is_plain(name: str) -> bool:
 
 
 def check_path(scope: Scope) -> None:
-    """Servers decode a path leniently: what was no UTF-8, or held an encoded slash, would become another name. Raises Problem."""
+    """What was no UTF-8, or held an encoded slash, would have become another name by now. Raises Problem."""
     raw = scope.get("raw_path") or b""
     if b"%" not in raw:
         return

@@ -40,9 +40,8 @@ class MetricsResource:
     async def on_get(self, request: Request, response: Response) -> None:
         broker = self._broker
         upstreams = (broker.store, broker.engine, broker.sync, broker.discovery)
-        seen, *replies = await asyncio.gather(
-            survey(broker), *(probe(upstream, GetMetrics()) for upstream in upstreams)
-        )
+        asking = asyncio.gather(*(probe(upstream, GetMetrics()) for upstream in upstreams))
+        seen, replies = await survey(broker), await asking
         names = [upstream.name for upstream in upstreams]
         samples = [
             *node_samples(seen, broker),

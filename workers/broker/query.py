@@ -1,7 +1,8 @@
 """Queries on a listing: `where`, `sort`, `fields`, `cursor`. Nothing here waits or reads a clock.
 
-A clause is PATH OP VALUE with OP one of = != < <= > >= and a dotted PATH (`address.city`, `tags.0`). VALUE is a JSON scalar where
-it reads as one (42, true, null, "42"), else text. Ranges compare numbers with numbers and text with text; all else does not match.
+A clause is PATH OP VALUE with OP one of = != < <= > >= and a dotted PATH (`address.city`, `tags.0`). VALUE is a
+JSON scalar where it reads as one (42, true, null, "42"), else text. Ranges compare numbers with numbers and
+text with text; all else does not match.
 """
 
 from __future__ import annotations
@@ -99,17 +100,17 @@ class Query:
 
     def compare(self, one: Sequence[Any], other: Sequence[Any]) -> int:
         for key, left, right in zip(self.sort, one, other, strict=False):
-            order = _compare(left, right)
+            order = compare_scalars(left, right)
             if order:
                 missing = left is None or right is None
                 return -order if key.is_descending and not missing else order
-        return (one[-1] > other[-1]) - (one[-1] < other[-1])
+        return int(one[-1] > other[-1]) - int(one[-1] < other[-1])
 
     def smallest(
         self, keyed: Iterable[tuple[tuple[Any, ...], Any]], limit: int
     ) -> list[tuple[tuple[Any, ...], Any]]:
-        order = cmp_to_key(lambda one, other: self.compare(one[0], other[0]))
-        return sorted(keyed, key=order)[:limit]
+        order = cmp_to_key(self.compare)
+        return sorted(keyed, key=lambda pair: order(pair[0]))[:limit]
 
 
 def parse_query(
@@ -207,13 +208,14 @@ def _sortable(value: Any) -> Any:
     return None if value is MISSING or isinstance(value, (dict, list)) else value
 
 
-def _compare(left: Any, right: Any) -> int:
+def compare_scalars(left: Any, right: Any) -> int:
+    """Null last; then booleans, numbers, text."""
     if left is None or right is None:
         return (left is None) - (right is None)
     ranks = _rank(left), _rank(right)
     if ranks[0] != ranks[1]:
         return (ranks[0] > ranks[1]) - (ranks[0] < ranks[1])
-    return (left > right) - (left < right)
+    return int(left > right) - int(left < right)
 
 
 def encode_cursor(query: Query, position: Sequence[Any]) -> str:

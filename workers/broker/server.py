@@ -26,7 +26,7 @@ WEBSOCKET_BYTES = 8 * 1024 * 1024
 
 PING_SECONDS = 20.0
 
-DRAIN_SECONDS = 5.0
+DRAIN_SECONDS = 3.0
 """For requests under way when the node stops; then they are cut."""
 
 SETTLE_SECONDS = 0.05
@@ -51,6 +51,7 @@ class BrokerWorker(Worker):  # type: ignore[misc]
         settings: Settings = self.app.settings
         server = Server(settings)
         await server.start([sock.sock for sock in self.sockets])
+        loop.add_reader(self.app.pulse.reader, self.app.pulse.feel)
         self.app.tell_ready()
         while not stopping.is_set():
             self.notify()

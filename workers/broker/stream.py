@@ -1,4 +1,4 @@
-"""A client's stream of events: first what it missed, straight from the store, then live from the hub, without a hole between."""
+"""A client's stream of events: what it missed, straight from the store, then live from the hub; no hole between."""
 
 from __future__ import annotations
 

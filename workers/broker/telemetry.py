@@ -1,4 +1,4 @@
-"""What this process counts of HTTP. With several gunicorn workers the figures of all of them are added up through files."""
+"""What this process counts of HTTP. The figures of several gunicorn workers are added up through files."""
 
 from __future__ import annotations
 

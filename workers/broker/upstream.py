@@ -82,7 +82,10 @@ class StoreUpstream(Upstream):
         self._write_seconds = write_seconds
 
     async def write(self, message: WriteDocument) -> WrittenReply:
-        """The write on disk. One that was lost with its link is made again where that changes nothing. Raises Problem."""
+        """Returns when it is on disk. What was lost with its link is made again where that changes nothing.
+
+        Raises Problem.
+        """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._ask_seconds
         was_sent = False
@@ -113,9 +116,7 @@ class StoreUpstream(Upstream):
         except TimeoutError:
             if was_sent:
                 raise unknown_outcome() from None
-            raise unavailable(
-                "The store does not answer just now; nothing was changed."
-            ) from None
+            raise unavailable("The store does not answer just now; nothing was changed.") from None
 
 
 def is_repeatable(message: WriteDocument) -> bool:
