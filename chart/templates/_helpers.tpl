@@ -58,6 +58,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if .Values.existingApiTokenSecret }}{{ .Values.existingApiTokenSecretKey }}{{ else }}api-token{{ end -}}
 {{- end -}}
 
+{{- define "peatnode.hasReadToken" -}}
+{{- if or .Values.readToken .Values.existingReadTokenSecret }}true{{ end -}}
+{{- end -}}
+{{- define "peatnode.readTokenSecretName" -}}
+{{- default (include "peatnode.fullname" .) .Values.existingReadTokenSecret -}}
+{{- end -}}
+{{- define "peatnode.readTokenSecretKey" -}}
+{{- if .Values.existingReadTokenSecret }}{{ .Values.existingReadTokenSecretKey }}{{ else }}read-token{{ end -}}
+{{- end -}}
+
 {{- define "peatnode.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 10001

@@ -17,6 +17,12 @@
 {{- if and .apiToken .existingApiTokenSecret -}}
 {{- fail "\n\napiToken and existingApiTokenSecret are both set: keep one of them.\n" -}}
 {{- end -}}
+{{- if and .readToken .existingReadTokenSecret -}}
+{{- fail "\n\nreadToken and existingReadTokenSecret are both set: keep one of them.\n" -}}
+{{- end -}}
+{{- if and (include "peatnode.hasReadToken" $) (not (include "peatnode.hasApiToken" $)) -}}
+{{- fail "\n\nA read token without an API token would let anybody write: set apiToken or existingApiTokenSecret too.\n" -}}
+{{- end -}}
 {{- if and .staticPeers (not (has "static" (splitList "," (include "peatnode.discovery" $)))) -}}
 {{- fail (printf "\n\nstaticPeers is set, but discovery is %q: make it %q.\n" (include "peatnode.discovery" $) (print (include "peatnode.discovery" $) ",static")) -}}
 {{- end -}}

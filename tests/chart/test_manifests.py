@@ -121,12 +121,13 @@ def test_the_service_monitor_finds_the_headless_service_alone(rendered: Rendered
 
 def test_secrets_are_files(rendered: Rendered) -> None:
     environment = rendered.environment
-    assert not {"PEAT_FORMATION_SECRET", "PEAT_API_TOKEN"} & environment.keys()
+    assert not {"PEAT_FORMATION_SECRET", "PEAT_API_TOKEN", "PEAT_READ_TOKEN"} & environment.keys()
     assert environment["PEAT_FORMATION_SECRET_FILE"] == "/etc/peatnode/secrets/formation-secret"
     volumes = {v["name"]: v for v in rendered.pod["spec"]["volumes"]}
     sources = volumes["secrets"]["projected"]["sources"]
     paths = {item["path"] for s in sources for item in s["secret"]["items"]}
     assert ("api-token" in paths) is ("PEAT_API_TOKEN_FILE" in environment)
+    assert ("read-token" in paths) is ("PEAT_READ_TOKEN_FILE" in environment)
     for secret in rendered.all("Secret"):
         for source in sources:
             if source["secret"]["name"] == secret["metadata"]["name"]:
