@@ -38,8 +38,7 @@ def _run(**given: str | None) -> int:
 
     flags, files = split_flags(given)
     with complaining():
-        config = load_config({**os.environ, **files}, flags)
-    return run_node(config)
+        return run_node(load_config({**os.environ, **files}, flags))
 
 
 run = click.Command(
