@@ -104,8 +104,9 @@ class MeshRun:
             self._say(f"{child.plan.name} has stopped{_how(status, '')}.")
             return
         number = child.plan.name.removeprefix(FIRST_NAME)
+        others = "; the others go on" if self._running() else ""
         self._say(
-            f"{child.plan.name} ended{_how(status, ' with status 0')}; the others go on. "
+            f"{child.plan.name} ended{_how(status, ' with status 0')}{others}. "
             f"Start it again: {self._again} {number}"
         )
 
