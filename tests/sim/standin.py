@@ -1,0 +1,195 @@
+"""A store of the simulator's own with the join rules of documents, so that a run of thousands of events is light.
+
+A document's content is a state vector; an update is ranges of clocks `[client, from, to]`.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+import msgpack
+
+from peatnode.protocol.values import (
+    BUCKET_LEVEL,
+    FAN_OUT,
+    Answer,
+    ApplyUpdates,
+    BucketsRead,
+    DocumentUpdate,
+    Entry,
+    Outcome,
+    Question,
+    ReadBuckets,
+    ReadDifferences,
+    ReadRange,
+    ReadTree,
+    ReadVectors,
+    TreeRead,
+    UpdatesApplied,
+    UpdatesRead,
+    VectorsRead,
+    Wanted,
+)
+
+Key = tuple[str, str]
+
+
+class Document:
+    __slots__ = ("fingerprint", "incarnation", "is_deleted", "vector")
+
+    def __init__(self, incarnation: int, is_deleted: bool, vector: dict[int, int]) -> None:
+        self.incarnation = incarnation
+        self.is_deleted = is_deleted
+        self.vector = vector
+        content = repr((incarnation, is_deleted, sorted(vector.items())))
+        self.fingerprint = blake2b(content.encode(), digest_size=16).digest()
+
+
+class StandinStore:
+    """What a store keeps on disk. Every method is one moment."""
+
+    def __init__(self) -> None:
+        self.documents: dict[Key, Document] = {}
+        self.feed: list[tuple[DocumentUpdate, str]] = []
+        """(update, origin); the sequence is the position + 1."""
+        self._tree: list[dict[int, int]] = [{} for _ in range(BUCKET_LEVEL + 1)]
+        self._buckets: dict[int, dict[bytes, Key]] = {}
+
+    @property
+    def sequence(self) -> int:
+        return len(self.feed)
+
+    @property
+    def root(self) -> bytes:
+        return self._hash(0, 0)
+
+    def write(self, key: Key, client: int) -> DocumentUpdate:
+        """A local write: one more clock of `client`; it begins the next incarnation where there is a tombstone."""
+        old = self.documents.get(key)
+        if old is None or old.is_deleted:
+            incarnation, clock = (old.incarnation + 1 if old else 1), 0
+        else:
+            incarnation, clock = old.incarnation, old.vector.get(client, 0)
+        update = DocumentUpdate(
+            *key, incarnation, False, 0.0, msgpack.packb([[client, clock, clock + 1]])
+        )
+        assert self.apply(update, "") is Outcome.APPLIED
+        return update
+
+    def delete(self, key: Key) -> DocumentUpdate | None:
+        old = self.documents.get(key)
+        if old is None or old.is_deleted:
+            return None
+        update = DocumentUpdate(*key, old.incarnation, True, 0.0, b"")
+        self.apply(update, "")
+        return update
+
+    def apply(self, update: DocumentUpdate, origin: str) -> Outcome:
+        key = (update.collection, update.id)
+        old = self.documents.get(key)
+        if old is not None and update.incarnation < old.incarnation:
+            return Outcome.STALE
+        is_same = old is not None and update.incarnation == old.incarnation
+        if old is not None and is_same and old.is_deleted:
+            return Outcome.KNOWN
+        if update.is_deleted:
+            self._put(key, Document(update.incarnation, True, {}))
+        else:
+            vector = dict(old.vector) if old is not None and is_same else {}
+            before = dict(vector)
+            for client, start, end in msgpack.unpackb(update.update):
+                if start > vector.get(client, 0):
+                    return Outcome.GAP
+                vector[client] = max(end, vector.get(client, 0))
+            if is_same and vector == before:
+                return Outcome.KNOWN
+            self._put(key, Document(update.incarnation, False, vector))
+        self.feed.append((update, origin))
+        return Outcome.APPLIED
+
+    def _put(self, key: Key, document: Document) -> None:
+        place = blake2b("\0".join(key).encode(), digest_size=16).digest()
+        old = self.documents.get(key)
+        change = _digest(place, document) ^ (_digest(place, old) if old else 0)
+        index = int.from_bytes(place[:2], "big")
+        self._buckets.setdefault(index, {})[place] = key
+        for level in range(BUCKET_LEVEL, -1, -1):
+            nodes = self._tree[level]
+            nodes[index] = nodes.get(index, 0) ^ change
+            index //= FAN_OUT
+        self.documents[key] = document
+
+    def _hash(self, level: int, index: int) -> bytes:
+        return self._tree[level].get(index, 0).to_bytes(16, "big")
+
+    def answer(self, question: Question) -> Answer:
+        match question:
+            case ReadTree():
+                hashes = tuple([self._hash(question.level, i) for i in question.indexes])
+                return TreeRead(hashes, self.sequence)
+            case ReadBuckets():
+                return self._read_buckets(question)
+            case ReadVectors():
+                return VectorsRead(tuple([self._wanted(key) for key in question.documents]))
+            case ReadDifferences():
+                updates = [self._difference(wanted) for wanted in question.wanted]
+                found = tuple([update for update in updates if update is not None])
+                return UpdatesRead(found, len(question.wanted), b"")
+            case ReadRange():
+                return self._read_range(question)
+            case ApplyUpdates():
+                outcomes = tuple([self.apply(one, question.origin) for one in question.updates])
+                return UpdatesApplied(outcomes, ("",) * len(outcomes), self.sequence)
+
+    def _places(self, first: int, last: int, place: bytes) -> list[tuple[bytes, Key]]:
+        indexes = [i for i in self._buckets if first <= i <= last]
+        pairs = [pair for i in indexes for pair in self._buckets[i].items()]
+        return sorted(pair for pair in pairs if pair[0] >= place)
+
+    def _read_buckets(self, question: ReadBuckets) -> BucketsRead:
+        places = self._places(question.first, question.last, question.place)
+        taken, rest = places[: question.limit], places[question.limit :]
+        entries = [self._entry(key) for _, key in taken]
+        return BucketsRead(tuple(entries), rest[0][0] if rest else b"")
+
+    def _read_range(self, question: ReadRange) -> UpdatesRead:
+        """Few documents at a time, so that ranges go on."""
+        places = self._places(question.first, question.last, question.place)
+        taken, rest = places[:5], places[5:]
+        updates = [self._difference(Wanted(*key, 0, b"")) for _, key in taken]
+        found = tuple([update for update in updates if update is not None])
+        return UpdatesRead(found, 0, rest[0][0] if rest else b"")
+
+    def _entry(self, key: Key) -> Entry:
+        document = self.documents[key]
+        return Entry(*key, document.incarnation, document.is_deleted, document.fingerprint)
+
+    def _wanted(self, key: Key) -> Wanted:
+        document = self.documents.get(key)
+        if document is None:
+            return Wanted(*key, 0, b"")
+        vector = [list(item) for item in document.vector.items()]
+        return Wanted(*key, document.incarnation, msgpack.packb(vector))
+
+    def _difference(self, wanted: Wanted) -> DocumentUpdate | None:
+        key = (wanted.collection, wanted.id)
+        document = self.documents.get(key)
+        if document is None or document.incarnation < wanted.incarnation:
+            return None
+        if document.is_deleted:
+            return DocumentUpdate(*key, document.incarnation, True, 0.0, b"")
+        is_same = document.incarnation == wanted.incarnation and wanted.state_vector
+        known = dict(msgpack.unpackb(wanted.state_vector)) if is_same else {}
+        ranges = [
+            [client, known.get(client, 0), clock]
+            for client, clock in document.vector.items()
+            if clock > known.get(client, 0)
+        ]
+        if not ranges:
+            return None
+        return DocumentUpdate(*key, document.incarnation, False, 0.0, msgpack.packb(ranges))
+
+
+def _digest(place: bytes, document: Document) -> int:
+    digest = blake2b(place + document.fingerprint, digest_size=16).digest()
+    return int.from_bytes(digest, "big")

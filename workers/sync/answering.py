@@ -1,0 +1,56 @@
+"""What is asked on sync.sock."""
+
+from __future__ import annotations
+
+from peatnode.ipc.link import Connection
+from peatnode.ipc.messages import (
+    Failure,
+    FollowAwareness,
+    FollowTopology,
+    GetMetrics,
+    GetPeers,
+    Message,
+    MetricsReply,
+    PeersReply,
+    PublishAwareness,
+    WaitReplicas,
+)
+from peatnode.protocol.events import AwarenessPublished
+from workers.sync.node import SyncNode
+from workers.sync.reporting import metrics, peer_states
+
+MAX_WAITING = 10_000
+
+
+class Answering:
+    def __init__(self, node: SyncNode) -> None:
+        self._node = node
+
+    def message_received(self, connection: Connection, cause: int, message: Message) -> None:
+        node = self._node
+        match message:
+            case GetPeers():
+                states = tuple(peer_states(node))
+                connection.reply(
+                    cause, PeersReply(states, node.machine.root, node.machine.differing())
+                )
+            case GetMetrics():
+                connection.reply(cause, MetricsReply(tuple(metrics(node))))
+            case WaitReplicas():
+                if len(node.waiters) >= MAX_WAITING:
+                    connection.fail(cause, Failure.BUSY, "Too many wait for replicas already.")
+                else:
+                    node.wait_replicas((connection, cause), message)
+            case PublishAwareness():
+                node.handle(AwarenessPublished(message.collection, message.id, message.payload))
+            case FollowTopology():
+                node.topology_followers[(connection, cause)] = None
+            case FollowAwareness():
+                node.awareness_followers[(connection, cause)] = None
+            case _:  # any other message of the contract: not ours to answer
+                connection.fail(cause, Failure.INVALID, f"sync does not answer {message.TAG}")
+
+    def link_closed(self, connection: Connection) -> None:
+        for followers in (self._node.topology_followers, self._node.awareness_followers):
+            for key in [key for key in followers if key[0] is connection]:
+                del followers[key]

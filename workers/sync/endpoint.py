@@ -1,0 +1,365 @@
+"""QUIC over our one UDP socket: routes datagrams to connections, accepts, dials, keeps their timers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import socket
+import ssl
+from typing import Protocol
+
+from aioquic.buffer import Buffer  # type: ignore[attr-defined]
+from aioquic.quic import events
+from aioquic.quic.configuration import QuicConfiguration
+from aioquic.quic.connection import QuicConnection
+from aioquic.quic.packet import (
+    QuicHeader,
+    QuicPacketType,
+    encode_quic_retry,
+    encode_quic_version_negotiation,
+    pull_quic_header,
+)
+from aioquic.quic.retry import QuicRetryTokenHandler
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from peatnode.protocol.authentication import (
+    ALPN,
+    NONCE_BYTES,
+    SECONDS_TO_AUTHENTICATE,
+    Credentials,
+)
+from peatnode.protocol.dialling import Dial
+from peatnode.protocol.faults import CloseCode, PeerFault
+from peatnode.protocol.wire import Message
+from workers.sync.alarm import Alarm
+from workers.sync.certificates import encoded, key_in, make_certificate
+from workers.sync.connection import PeerConnection, alert_name, is_handshake_failure
+from workers.sync.paths import (
+    LARGEST_DATAGRAM,
+    SMALLEST_DATAGRAM,
+    SocketAddress,
+    datagram_size,
+    shown,
+)
+
+IDLE_SECONDS = 10.0
+MAX_CONNECTIONS = 512
+MAX_UNAUTHENTICATED = 128
+RETRY_FROM = 16
+"""Handshakes in progress from which on a newcomer has to prove its address first."""
+
+DATAGRAMS_AT_ONCE = 64
+"""Read before the loop turns again."""
+
+_CID_BYTES = 8
+_BUFFER_BYTES = 4 * 1024 * 1024
+
+
+class Owner(Protocol):
+    """Who is told what happens."""
+
+    def peer_authenticated(self, connection: PeerConnection) -> None: ...
+    def message_received(self, connection: PeerConnection, message: Message) -> None: ...
+    def connection_closed(self, connection: PeerConnection) -> None: ...
+    def input_rejected(self, reason: str) -> None: ...
+
+
+class QuicEndpoint:
+    def __init__(
+        self,
+        sock: socket.socket,
+        key: Ed25519PrivateKey,
+        credentials: Credentials,
+        owner: Owner,
+        idle_seconds: float = IDLE_SECONDS,
+    ) -> None:
+        self.connections: dict[int, PeerConnection] = {}
+        self._socket = sock
+        self.family = sock.family
+        self._credentials = credentials
+        self._owner = owner
+        self._loop = asyncio.get_running_loop()
+        self._by_cid: dict[bytes, PeerConnection] = {}
+        self._alarms: dict[int, Alarm] = {}
+        self._dirty: dict[int, PeerConnection] = {}
+        self._is_flush_planned = False
+        self._last_peer = 0
+        self._retry = QuicRetryTokenHandler()
+        certificate = make_certificate(key)
+        self._certificate = (encoded(certificate), key_in(certificate))
+        self._accepting = QuicConfiguration(
+            is_client=False,
+            alpn_protocols=[ALPN],
+            certificate=certificate,
+            private_key=key,
+            idle_timeout=idle_seconds,
+            connection_id_length=_CID_BYTES,
+            max_data=4 * 1024 * 1024,
+            max_stream_data=2 * 1024 * 1024,
+        )
+        self._dialling = dataclasses.replace(
+            self._accepting,
+            is_client=True,
+            certificate=None,
+            private_key=None,
+            verify_mode=ssl.CERT_NONE,  # no authority: the key is pinned in the authentication
+            server_name="peatnode",
+        )
+        for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
+            sock.setsockopt(socket.SOL_SOCKET, option, _BUFFER_BYTES)
+        sock.setblocking(False)
+        self._loop.add_reader(sock.fileno(), self._readable)
+
+    # --- datagrams ---------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        for _ in range(DATAGRAMS_AT_ONCE):
+            try:
+                data, address = self._socket.recvfrom(65536)
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError:  # what ICMP said of an earlier datagram: QUIC finds out by itself
+                continue
+            self._receive(data, address)
+        self._flush()
+
+    def _receive(self, data: bytes, address: SocketAddress) -> None:
+        try:
+            header = pull_quic_header(Buffer(data=data), host_cid_length=_CID_BYTES)
+        except ValueError:
+            self._owner.input_rejected("not QUIC")
+            return
+        connection = self._by_cid.get(header.destination_cid)
+        if connection is None:
+            connection = self._accept(header, data, address)
+        if connection is None:
+            return
+        connection.bytes_received += len(data)
+        connection.last_seen = now = self._loop.time()
+        try:
+            connection.quic.receive_datagram(data, address, now)
+        except Exception as error:  # whatever a peer sends must end no more than its connection
+            self._owner.input_rejected(f"QUIC {type(error).__name__}")
+            self._forget(connection, CloseCode.PROTOCOL, f"the library failed on it: {error!r}")
+            return
+        self._process_events(connection)
+        self._mark(connection)
+
+    def _accept(
+        self, header: QuicHeader, data: bytes, address: SocketAddress
+    ) -> PeerConnection | None:
+        if header.packet_type is QuicPacketType.VERSION_NEGOTIATION or header.version is None:
+            return None
+        if header.version not in self._accepting.supported_versions:
+            answer = encode_quic_version_negotiation(
+                source_cid=header.destination_cid,
+                destination_cid=header.source_cid,
+                supported_versions=self._accepting.supported_versions,
+            )
+            self._send(answer, address)
+            return None
+        if header.packet_type is not QuicPacketType.INITIAL or len(data) < SMALLEST_DATAGRAM:
+            return None
+        unauthenticated = sum(one.member is None for one in self.connections.values())
+        if len(self.connections) >= MAX_CONNECTIONS or unauthenticated >= MAX_UNAUTHENTICATED:
+            self._owner.input_rejected("too many connections")
+            return None
+        original, retried = header.destination_cid, None
+        if header.token or unauthenticated >= RETRY_FROM:
+            if not header.token:
+                self._ask_retry(header, address)
+                return None
+            try:
+                original = self._retry.validate_token(
+                    address=address,
+                    destination_cid=header.destination_cid,
+                    token=header.token,
+                    now=self._loop.time(),
+                )
+            except ValueError:
+                self._owner.input_rejected("bad retry token")
+                return None
+            retried = header.destination_cid
+        # What came through from there is what we dare to send: a careful dial is answered carefully.
+        size = max(SMALLEST_DATAGRAM, min(len(data), LARGEST_DATAGRAM))
+        quic = QuicConnection(
+            configuration=dataclasses.replace(self._accepting, max_datagram_size=size),
+            original_destination_connection_id=original,
+            retry_source_connection_id=retried,
+        )
+        connection = self._open(quic, address, None)
+        self._by_cid[header.destination_cid] = connection
+        return connection
+
+    def _ask_retry(self, header: QuicHeader, address: SocketAddress) -> None:
+        source_cid = os.urandom(_CID_BYTES)
+        token = self._retry.create_token(
+            address=address,
+            original_destination_connection_id=header.destination_cid,
+            retry_source_connection_id=source_cid,
+            now=self._loop.time(),
+        )
+        answer = encode_quic_retry(
+            version=header.version or 0,
+            source_cid=source_cid,
+            destination_cid=header.source_cid,
+            original_destination_cid=header.destination_cid,
+            retry_token=token,
+        )
+        self._send(answer, address)
+
+    def _send(self, data: bytes, address: SocketAddress) -> None:
+        # Full, unreachable or too large: to QUIC it is lost, which it finds out by itself.
+        with contextlib.suppress(OSError):
+            self._socket.sendto(data, address)
+
+    # --- connections -------------------------------------------------------------------------------
+
+    def dial(self, address: SocketAddress, dial: Dial) -> PeerConnection:
+        size = SMALLEST_DATAGRAM if dial.is_careful else datagram_size(self.family, address)
+        quic = QuicConnection(
+            configuration=dataclasses.replace(self._dialling, max_datagram_size=size)
+        )
+        quic.connect(address, now=self._loop.time())
+        connection = self._open(quic, address, dial)
+        self._mark(connection)
+        return connection
+
+    def _open(
+        self, quic: QuicConnection, address: SocketAddress, dial: Dial | None
+    ) -> PeerConnection:
+        self._last_peer += 1
+        connection = PeerConnection(
+            self._last_peer,
+            quic,
+            self._credentials,
+            self._certificate,
+            address=address,
+            dial=dial,
+            nonce=os.urandom(NONCE_BYTES),
+            now=self._loop.time(),
+        )
+        self.connections[connection.peer] = connection
+        self._alarms[connection.peer] = Alarm(lambda: self._timer_due(connection))
+        self._by_cid[quic.host_cid] = connection
+        self._loop.call_later(SECONDS_TO_AUTHENTICATE, self._check_authenticated, connection)
+        return connection
+
+    def _check_authenticated(self, connection: PeerConnection) -> None:
+        if connection.member is None and connection.peer in self.connections:
+            self._owner.input_rejected("authentication took too long")
+            self.close(connection, CloseCode.NOT_AUTHENTICATED, "authentication took too long")
+
+    def _process_events(self, connection: PeerConnection) -> None:
+        while (event := connection.quic.next_event()) is not None:
+            match event:
+                case events.ConnectionIdIssued(connection_id=cid):
+                    self._by_cid[cid] = connection
+                case events.ConnectionIdRetired(connection_id=cid):
+                    self._by_cid.pop(cid, None)
+                case events.ConnectionTerminated():
+                    self._terminated(connection, event)
+                    return
+                case _ if not connection.is_closing:
+                    self._receive_event(connection, event)
+
+    def _receive_event(self, connection: PeerConnection, event: events.QuicEvent) -> None:
+        was_member = connection.member is not None
+        try:
+            for message in connection.receive_event(event):
+                if not was_member:
+                    was_member = True
+                    self._owner.peer_authenticated(connection)
+                if connection.is_closing:
+                    return
+                self._owner.message_received(connection, message)
+            if not was_member and connection.member is not None:
+                self._owner.peer_authenticated(connection)
+        except PeerFault as fault:
+            self._owner.input_rejected(fault.reason)
+            self.close(connection, fault.code, str(fault))
+
+    def _terminated(self, connection: PeerConnection, event: events.ConnectionTerminated) -> None:
+        if connection.is_closing:
+            self._forget(connection, connection.close_code, connection.close_reason)
+        elif is_handshake_failure(event.error_code):
+            reason = f"TLS handshake failed: {alert_name(event.error_code)}"
+            self._forget(connection, CloseCode.NOT_AUTHENTICATED, reason)
+        else:
+            reason = event.reason_phrase or f"closed with code {event.error_code}"
+            self._forget(connection, event.error_code, reason)
+
+    def close(self, connection: PeerConnection, code: int, reason: str) -> None:
+        """Say goodbye. The owner is told that the connection is closed before this returns."""
+        if connection.peer not in self.connections:
+            return
+        connection.close(code, reason)
+        self._transmit(connection)
+        self._forget(connection, code, reason)
+
+    def _forget(self, connection: PeerConnection, code: int, reason: str) -> None:
+        if self.connections.pop(connection.peer, None) is None:
+            return
+        self._dirty.pop(connection.peer, None)
+        for cid in [cid for cid, one in self._by_cid.items() if one is connection]:
+            del self._by_cid[cid]
+        self._alarms.pop(connection.peer).set(None)
+        connection.is_closing = True
+        connection.close_code, connection.close_reason = code, reason
+        self._owner.connection_closed(connection)
+
+    def close_all(self) -> None:
+        """Goodbye to everybody; reads nothing any more."""
+        for connection in list(self.connections.values()):
+            self.close(connection, CloseCode.GOODBYE, "stopping")
+        self._loop.remove_reader(self._socket.fileno())
+
+    # --- sending -----------------------------------------------------------------------------------
+
+    def send(self, peer: int, message: Message) -> None:
+        connection = self.connections.get(peer)
+        if connection is None:
+            return
+        try:
+            connection.send(message)
+        except PeerFault as fault:
+            self.close(connection, fault.code, str(fault))
+            return
+        self._mark(connection)
+
+    def _mark(self, connection: PeerConnection) -> None:
+        if connection.peer in self.connections:
+            self._dirty[connection.peer] = connection
+            if not self._is_flush_planned:
+                self._is_flush_planned = True
+                self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        """What one turn of the loop has gathered leaves in as few datagrams as it takes."""
+        self._is_flush_planned = False
+        dirty, self._dirty = self._dirty, {}
+        for connection in dirty.values():
+            if connection.peer in self.connections:
+                self._transmit(connection)
+                self._set_timer(connection)
+
+    def _transmit(self, connection: PeerConnection) -> None:
+        connection.fill_streams()
+        for data, address in connection.quic.datagrams_to_send(self._loop.time()):
+            connection.bytes_sent += len(data)
+            self._send(data, address)
+
+    def _set_timer(self, connection: PeerConnection) -> None:
+        self._alarms[connection.peer].set(connection.quic.get_timer())
+
+    def _timer_due(self, connection: PeerConnection) -> None:
+        if connection.peer not in self.connections:
+            return
+        connection.quic.handle_timer(self._loop.time())
+        self._process_events(connection)
+        self._mark(connection)
+
+    def address_of(self, connection: PeerConnection) -> str:
+        return shown(connection.quic.get_peer_address() or connection.address)

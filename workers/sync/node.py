@@ -1,0 +1,222 @@
+"""Carries out what the machines say: sends, asks the store, dials, tells who follows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+from random import Random
+from typing import Any, assert_never
+
+from peatnode.ipc import messages
+from peatnode.protocol import events
+from peatnode.protocol.authentication import Credentials
+from peatnode.protocol.dialling import Dial, Dialling, Found
+from peatnode.protocol.events import Action, Event
+from peatnode.protocol.faults import CloseCode
+from peatnode.protocol.machine import SyncMachine
+from peatnode.protocol.wire import Message
+from workers.sync.alarm import Alarm
+from workers.sync.connection import PeerConnection
+from workers.sync.endpoint import QuicEndpoint
+from workers.sync.paths import socket_address
+from workers.sync.store_link import StoreLink
+
+ANNOUNCE_GAP_SECONDS = 60.0
+"""The same fault of the same peer is logged no more often."""
+
+
+class SyncNode:
+    """Owns the machine; `open` gives it its endpoint."""
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        store: Callable[[Callable[[Event], None]], StoreLink],
+        randomness: Random,
+        log: Any,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self.wall_offset = time.time() - self._loop.time()
+        """Unix seconds minus the loop's."""
+        self.instance = credentials.instance.hex()
+        self.machine = SyncMachine(
+            credentials.node_id, credentials.instance, randomness, self._loop.time()
+        )
+        self.dialling = Dialling(self.instance, randomness)
+        self.store = store(self.handle)
+        self.rejected: Counter[str] = Counter()
+        self.topology_followers: dict[tuple[Any, int], None] = {}
+        self.awareness_followers: dict[tuple[Any, int], None] = {}
+        self.waiters: dict[int, tuple[Any, int]] = {}
+        self._last_waiter = 0
+        self._log = log
+        self._endpoint: QuicEndpoint | None = None
+        self._wake = Alarm(self._woken)
+        self._dial_wake = Alarm(self._dial_due)
+        self._announced: dict[tuple[str, str], float] = {}
+
+    def now(self) -> float:
+        return self._loop.time()
+
+    def open(self, endpoint: QuicEndpoint) -> None:
+        self._endpoint = endpoint
+
+    @property
+    def endpoint(self) -> QuicEndpoint:
+        assert self._endpoint is not None
+        return self._endpoint
+
+    # --- the machine -------------------------------------------------------------------------------
+
+    def handle(self, event: Event) -> None:
+        for action in self.machine.handle(event, self._loop.time()):
+            self._do(action)
+        self._wake.set(self.machine.next_wake)
+
+    def _woken(self) -> None:
+        self.handle(events.Woken())
+
+    def _do(self, action: Action) -> None:
+        match action:
+            case events.Send():
+                self.endpoint.send(action.peer, action.message)
+            case events.AskStore():
+                self.store.start_question(action.number, action.question)
+            case events.Close():
+                # Not from within the machine's own turn: closing tells it, too.
+                self._loop.call_soon(self._close, action)
+            case events.PeerAppeared(node_id, instance):
+                self._tell_topology(messages.PeerConnected(node_id, instance))
+            case events.PeerVanished(node_id, instance, reason):
+                self._log.info("Peer disconnected", peer=node_id, reason=reason)
+                self._tell_topology(messages.PeerDisconnected(node_id, instance, reason))
+            case events.TopologyShifted():
+                self._tell_topology(messages.TopologyChanged(action.peer_count))
+            case events.AwarenessHeard():
+                self._tell_awareness(action)
+            case events.ReplicasKnown():
+                self._answer_waiter(action)
+            case events.UpdateRefused():
+                self._log.warning(
+                    "Update refused",
+                    peer=action.peer,
+                    doc=f"{action.collection}/{action.id}",
+                    reason=action.reason,
+                )
+            case _:
+                assert_never(action)
+
+    def _close(self, action: events.Close) -> None:
+        connection = self.endpoint.connections.get(action.peer)
+        if connection is not None:
+            self.endpoint.close(connection, action.code, action.reason)
+
+    # --- what the endpoint tells -------------------------------------------------------------------
+
+    def peer_authenticated(self, connection: PeerConnection) -> None:
+        member = connection.member
+        assert member is not None
+        self._log.info(
+            "Peer connected",
+            peer=member.node_id,
+            endpoint_id=member.endpoint_key.hex(),
+            addresses=[self.endpoint.address_of(connection)],
+        )
+        key = connection.dial.key if connection.dial else ""
+        self.dialling.connected(key, member.node_id, member.instance.hex(), self._loop.time())
+        self.handle(events.PeerUp(connection.peer, member))
+
+    def message_received(self, connection: PeerConnection, message: Message) -> None:
+        self.handle(events.MessageCame(connection.peer, message))
+
+    def connection_closed(self, connection: PeerConnection) -> None:
+        now = self._loop.time()
+        reason = connection.close_reason
+        member = connection.member
+        if member is None:
+            self._dial_failed(connection, now)
+        else:
+            self.handle(events.PeerDown(connection.peer, reason))
+            others = (c.member for c in self.endpoint.connections.values())
+            if not any(one and one.instance == member.instance for one in others):
+                self.dialling.disconnected(member.instance.hex(), reason, now)
+        self.plan_dials()
+
+    def _dial_failed(self, connection: PeerConnection, now: float) -> None:
+        code, reason = connection.close_code, connection.close_reason
+        if code == CloseCode.NOT_AUTHENTICATED:
+            self._announce(self.endpoint.address_of(connection), reason)
+        dial = connection.dial
+        if dial is None:
+            return
+        if code == CloseCode.OURSELVES:
+            self.dialling.is_ourselves(dial.key, dial.address, now)
+        else:
+            is_refused = code == CloseCode.NOT_AUTHENTICATED
+            self.dialling.failed(dial.key, reason, now, is_refused=is_refused)
+
+    def _announce(self, address: str, reason: str) -> None:
+        now = self._loop.time()
+        if now - self._announced.get((address, reason), -ANNOUNCE_GAP_SECONDS) >= (
+            ANNOUNCE_GAP_SECONDS
+        ):
+            if len(self._announced) > 1000:
+                self._announced.clear()
+            self._announced[(address, reason)] = now
+            self._log.warning("Peer not authenticated", address=address, reason=reason)
+
+    def input_rejected(self, reason: str) -> None:
+        self.rejected[reason] += 1
+
+    # --- dialling ----------------------------------------------------------------------------------
+
+    def peer_found(self, found: Found) -> None:
+        self.dialling.found(found, self._loop.time())
+        self.plan_dials()
+
+    def peer_lost(self, key: str) -> None:
+        self.dialling.lost(key)
+        self.plan_dials()
+
+    def plan_dials(self) -> None:
+        self._dial_wake.set(self.dialling.next_due)
+
+    def _dial_due(self) -> None:
+        for dial in self.dialling.take_due(self._loop.time()):
+            self._dial(dial)
+        self.plan_dials()
+
+    def _dial(self, dial: Dial) -> None:
+        try:
+            address = socket_address(self.endpoint.family, *dial.address)
+        except (ValueError, OSError) as error:
+            self.dialling.failed(dial.key, str(error), self._loop.time())
+            return
+        self.endpoint.dial(address, dial)
+
+    # --- followers ---------------------------------------------------------------------------------
+
+    def wait_replicas(self, asker: tuple[Any, int], ask: messages.WaitReplicas) -> None:
+        self._last_waiter += 1
+        self.waiters[self._last_waiter] = asker
+        self.handle(events.ReplicasWanted(self._last_waiter, ask.sequence, ask.count, ask.seconds))
+
+    def _answer_waiter(self, known: events.ReplicasKnown) -> None:
+        connection, cause = self.waiters.pop(known.waiter)
+        connection.reply(cause, messages.ReplicasReply(len(known.peers), known.peers))
+
+    def _tell_topology(self, message: messages.Message) -> None:
+        for connection, cause in self.topology_followers:
+            connection.reply(cause, message)
+
+    def _tell_awareness(self, heard: events.AwarenessHeard) -> None:
+        message = messages.AwarenessSeen(heard.collection, heard.id, heard.payload, heard.origin)
+        for connection, cause in self.awareness_followers:
+            connection.reply(cause, message)
+
+    async def close(self) -> None:
+        self._wake.set(None)
+        self._dial_wake.set(None)
+        await self.store.close()

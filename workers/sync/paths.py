@@ -1,0 +1,65 @@
+"""Addresses as our UDP socket wants them, and how large a datagram a path takes."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+
+SMALLEST_DATAGRAM = 1200
+LARGEST_DATAGRAM = 16_000
+"""Below the 2-byte length of a QUIC long header (16,383)."""
+
+_IP_MTU = 14
+_IPV6_MTU = 24
+
+
+def socket_address(family: int, host: str, port: int) -> SocketAddress:
+    """As recvfrom would give it. Raises ValueError where a socket of this family cannot reach it."""
+    ip = ipaddress.ip_address(host)
+    if family == socket.AF_INET:
+        if ip.version != 4:
+            raise ValueError(f"{host} cannot be reached: the QUIC socket is IPv4 only")
+        return (host, port)
+    if ip.version == 4:
+        return (f"::ffff:{host}", port, 0, 0)
+    return _scoped(host, port)
+
+
+def _scoped(host: str, port: int) -> SocketAddress:
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    found = socket.getaddrinfo(host, port, socket.AF_INET6, socket.SOCK_DGRAM, 0, flags)
+    address = found[0][4]
+    assert len(address) == 4
+    return address
+
+
+def plain_host(address: SocketAddress) -> str:
+    """Without what a dual-stack socket puts before an IPv4 address."""
+    return address[0].removeprefix("::ffff:") if "." in address[0] else address[0]
+
+
+def shown(address: SocketAddress) -> str:
+    host = plain_host(address)
+    return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+
+
+def datagram_size(family: int, address: SocketAddress) -> int:
+    """The QUIC datagram that the kernel believes the path to take, ICMP's word included.
+
+    That is only a guess for the handshake to try: its first datagrams are padded to this size in both directions,
+    so that a path that does not take them takes no handshake either, and the next dial is careful.
+    """
+    level, option, headers = (
+        (socket.IPPROTO_IP, _IP_MTU, 28)
+        if family == socket.AF_INET or "." in address[0]
+        else (socket.IPPROTO_IPV6, _IPV6_MTU, 48)
+    )
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(address)
+            mtu = probe.getsockopt(level, option)
+    except OSError:
+        return SMALLEST_DATAGRAM
+    return max(SMALLEST_DATAGRAM, min(LARGEST_DATAGRAM, mtu - headers))

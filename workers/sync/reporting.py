@@ -1,0 +1,121 @@
+"""How peers stand, for GetPeers and GetMetrics."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from peatnode.ipc.messages import Metric, PeerState
+from peatnode.protocol.dialling import Found, Target
+from peatnode.protocol.standing import Standing
+from workers.sync.connection import MAX_QUEUED_BYTES, PeerConnection
+from workers.sync.node import SyncNode
+
+_NOBODY = Found("", "", "", (), (), ())
+
+
+def peer_states(node: SyncNode) -> Iterator[PeerState]:
+    """Everybody who is connected, then everybody who should be."""
+    for standing in node.machine.standings():
+        connection = node.endpoint.connections.get(standing.peer)
+        if connection is not None:
+            yield _connected(node, standing, connection)
+    for key, target in node.dialling.targets.items():
+        is_ours = target.state == "ourselves" or target.found.instance == node.instance
+        if not is_ours and not node.dialling.is_covered(target):
+            yield _unconnected(key, target)
+
+
+def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -> PeerState:
+    member = standing.member
+    found = node.dialling.found_of(member.node_id, member.instance.hex()) or _NOBODY
+    since = standing.since
+    return PeerState(
+        id=member.node_id,
+        instance=member.instance.hex(),
+        endpoint_id=member.endpoint_key.hex(),
+        is_connected=True,
+        state="connected",
+        rtt_ms=connection.rtt * 1000 if connection.rtt >= 0 else -1.0,
+        is_in_sync=standing.is_in_sync,
+        behind_documents=standing.behind,
+        out_of_sync_since=0.0 if since is None else since + node.wall_offset,
+        reason=standing.reason,
+        connected_since=standing.connected_at + node.wall_offset,
+        last_seen=connection.last_seen + node.wall_offset,
+        addresses=(node.endpoint.address_of(connection),),
+        sources=found.sources,
+        metadata=found.metadata,
+        neighbours=standing.neighbours,
+        bytes_sent=connection.bytes_sent,
+        bytes_received=connection.bytes_received,
+        is_twin=standing.is_twin,
+        version=member.software,
+    )
+
+
+def _unconnected(key: str, target: Target) -> PeerState:
+    found = target.found
+    return PeerState(
+        id=found.node_id or key,
+        instance=found.instance,
+        endpoint_id="",
+        is_connected=False,
+        state=target.state,
+        rtt_ms=-1.0,
+        is_in_sync=False,
+        behind_documents=-1,
+        out_of_sync_since=0.0,
+        reason=target.reason,
+        connected_since=0.0,
+        last_seen=0.0,
+        addresses=tuple([_joined(*address) for address in found.addresses]),
+        sources=found.sources,
+        metadata=found.metadata,
+        neighbours=(),
+        bytes_sent=0,
+        bytes_received=0,
+        is_twin=False,
+        version="",
+    )
+
+
+def _joined(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def metrics(node: SyncNode) -> Iterator[Metric]:
+    states = list(peer_states(node))
+    counts = Counter(state.state for state in states)
+    for name in ("connected", "dialling", "discovered", "waiting", "refused"):
+        yield Metric("peatnode_sync_peers", (("state", name),), float(counts[name]))
+    now = node.now() + node.wall_offset
+    for state in states:
+        yield from _of_peer(state, now)
+    for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
+        yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
+    yield from _queues(node)
+
+
+def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
+    peer = (("peer", state.id),)
+    yield Metric("peatnode_sync_peer_connected", peer, float(state.is_connected))
+    if not state.is_connected:
+        return
+    since = state.out_of_sync_since
+    yield Metric("peatnode_sync_peer_rtt_seconds", peer, state.rtt_ms / 1000)
+    yield Metric("peatnode_sync_peer_in_sync", peer, float(state.is_in_sync))
+    yield Metric("peatnode_sync_peer_behind_seconds", peer, max(0.0, now - since) if since else 0.0)
+    for direction, count in (("sent", state.bytes_sent), ("received", state.bytes_received)):
+        labels = (*peer, ("direction", direction))
+        yield Metric("peatnode_sync_peer_bytes_total", labels, float(count))
+
+
+def _queues(node: SyncNode) -> Iterator[Metric]:
+    connections = node.endpoint.connections.values()
+    longest = max((connection.queued_bytes for connection in connections), default=0)
+    store = (("queue", "sync_store_questions"),)
+    peer = (("queue", "sync_peer_bytes"),)
+    yield Metric("peatnode_queue_length", store, float(node.store.pending))
+    yield Metric("peatnode_queue_length", peer, float(longest))
+    yield Metric("peatnode_queue_capacity", peer, float(MAX_QUEUED_BYTES))

@@ -1,0 +1,75 @@
+"""Our own store: the machine's questions, and the feed from where it was left."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from peatnode.errors import LinkError, LinkLost
+from peatnode.ipc.link import Dialer
+from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, Message
+from peatnode.protocol import events
+from peatnode.protocol.values import Answer, Question
+from workers.sync.translation import change_of_feed, message_to_answer, question_to_message
+
+ASK_SECONDS = 30.0
+
+
+class StoreLink:
+    """`handle` takes the machine's events: answers, changes, losses."""
+
+    def __init__(self, path: Path, handle: Callable[[events.Event], None]) -> None:
+        self._dialer = Dialer(path, "sync")
+        self._handle = handle
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.upto = -1
+        self.last_failure = ""
+
+    async def ask(self, message: Message) -> Message:
+        """For what is not the machine's. Raises LinkError."""
+        return await self._dialer.ask(message)  # type: ignore[arg-type]
+
+    def start_question(self, number: int, question: Question) -> None:
+        task = asyncio.get_running_loop().create_task(self._carry(number, question))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    @property
+    def pending(self) -> int:
+        return len(self._tasks)
+
+    async def _carry(self, number: int, question: Question) -> None:
+        answer: Answer | None = None
+        try:
+            answer = message_to_answer(
+                await self._dialer.ask(question_to_message(question), ASK_SECONDS)
+            )
+        except LinkError as error:
+            self.last_failure = str(error)
+        self._handle(events.StoreAnswered(number, answer))
+
+    async def follow(self) -> None:
+        """Tells the changes of the feed, for ever; resumes where it was when the store comes back."""
+        while True:
+            try:
+                async for event in self._dialer.follow(
+                    FollowChanges(since=self.upto, with_update=True)
+                ):
+                    self._tell(event)
+            except LinkLost:
+                self._handle(events.StoreLost())
+
+    def _tell(self, event: ChangesSeen | FeedGap) -> None:
+        self.upto = event.upto
+        match event:
+            case ChangesSeen():
+                changes = tuple([change_of_feed(change) for change in event.changes])
+                self._handle(events.ChangesSeen(changes, event.upto))
+            case FeedGap():
+                self._handle(events.FeedLost(event.upto))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._dialer.close()

@@ -1,0 +1,106 @@
+"""The sync worker's main: opens its links and its endpoint, serves sync.sock, says goodbye."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+
+import peatnode
+from peatnode.config import Config
+from peatnode.errors import LinkLost
+from peatnode.identity import derive_identity, endpoint_private_key, endpoint_public_key
+from peatnode.ipc.link import Dialer, serve
+from peatnode.ipc.messages import DiscoveredPeer, FollowDiscovery, PeerFound, PeerLost
+from peatnode.protocol.authentication import Credentials
+from peatnode.protocol.dialling import Found
+from peatnode.supervision.worker import WorkerShell
+from workers.sync.answering import Answering
+from workers.sync.endpoint import QuicEndpoint
+from workers.sync.node import SyncNode
+from workers.sync.store_link import StoreLink
+
+
+def make_credentials(config: Config, instance: str) -> Credentials:
+    secret = config.secret.reveal()
+    identity = derive_identity(secret, config.node_id)
+    return Credentials(
+        node_id=config.node_id,
+        instance=bytes.fromhex(instance),
+        started=time.time_ns() // 1000,
+        software=f"peatnode/{peatnode.__version__}",
+        formation_key=identity.formation_key,
+        sign=endpoint_private_key(secret, config.node_id).sign,
+        endpoint_key_of=lambda node_id: endpoint_public_key(secret, node_id),
+    )
+
+
+async def main(shell: WorkerShell) -> None:
+    config, context = shell.config, shell.context
+    credentials = make_credentials(config, context.instance)
+    node = SyncNode(
+        credentials,
+        lambda handle: StoreLink(config.run_dir / "store.sock", handle),
+        random.Random(int.from_bytes(credentials.instance) ^ credentials.started),  # noqa: S311  # jitter
+        shell.log,
+    )
+    key = endpoint_private_key(config.secret.reveal(), config.node_id)
+    node.open(QuicEndpoint(context.listeners["quic"], key, credentials, node))
+    answering = Answering(node)
+    server = await serve(
+        context.listeners["sync"], "sync", answering.message_received, answering.link_closed
+    )
+    discovery = Dialer(config.run_dir / "discovery.sock", "sync")
+    tasks = [
+        asyncio.create_task(node.store.follow()),
+        asyncio.create_task(follow_discovery(discovery, node)),
+    ]
+    shell.ready()
+    shell.log.info(
+        "Sync ready (blobs + documents)",
+        endpoint_id=key.public_key().public_bytes_raw().hex(),
+    )
+    await _wait_stop_or_failure(shell, tasks)
+    node.endpoint.close_all()
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    await node.close()
+    await discovery.close()
+    await server.close()
+
+
+async def _wait_stop_or_failure(shell: WorkerShell, tasks: list[asyncio.Task[None]]) -> None:
+    stop = asyncio.create_task(shell.wait_stop())
+    done, _ = await asyncio.wait([stop, *tasks], return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    for task in done:
+        if task is not stop:
+            task.result()
+
+
+async def follow_discovery(dialer: Dialer, node: SyncNode) -> None:
+    """Keeps the targets as discovery tells them; a new start of it begins with all it knows."""
+    while True:
+        known: set[str] = set()
+        try:
+            async for event in dialer.follow(FollowDiscovery()):
+                match event:
+                    case PeerFound(peer):
+                        known.add(peer.key)
+                        node.peer_found(_found(peer))
+                    case PeerLost(key):
+                        node.peer_lost(key)
+        except LinkLost:
+            continue  # what is known stays until discovery is back and says otherwise
+
+
+def _found(peer: DiscoveredPeer) -> Found:
+    return Found(
+        peer.key,
+        peer.node_id,
+        peer.instance,
+        tuple([(address.host, address.port) for address in peer.addresses]),
+        peer.sources,
+        peer.metadata,
+    )
