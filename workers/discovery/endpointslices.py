@@ -1,9 +1,9 @@
 """List and watch: what to ask the API server next, and what its answers mean for what is known.
 
 A machine without I/O. A list gives the truth and a resourceVersion, a watch what changes from there. When a watch ends,
-for whatever reason, the next one starts where it ended; where the server no longer knows that place (410), or twice in a
-row says nothing useful, everything is listed again. Now and then a list runs beside the watch and is compared with what
-is known: a watch that has silently gone stale is found out by that and replaced.
+for whatever reason, the next one starts where it ended; where the server no longer knows that place (410), or twice in
+a row says nothing useful, everything is listed again. Now and then a list runs beside the watch and is compared with
+what is known: a watch that has silently gone stale is found out by that and replaced.
 
 Source: "Efficient detection of changes" in the Kubernetes API concepts,
 https://kubernetes.io/docs/reference/using-api/api-concepts/
@@ -15,7 +15,21 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workers.discovery.sightings import SightingsChanged
+from workers.discovery.slice_events import (
+    Action,
+    CallFailure,
+    CloseWatch,
+    Event,
+    LineReceived,
+    ListFailed,
+    ListSlices,
+    PageListed,
+    Tick,
+    Trouble,
+    WatchEnded,
+    WatchOpened,
+    WatchSlices,
+)
 from workers.discovery.slice_table import SliceTable
 from workers.discovery.slices import LineKind, Page, Slice, WatchLine
 
@@ -44,92 +58,6 @@ class Timings:
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
     """What a server may ask for at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class CallFailure:
-    """Why a request got no answer that can be used."""
-
-    status: int
-    """As of HTTP; 0: there was no answer."""
-    reason: str
-    retry_after: float = 0.0
-    """Seconds the server asked to wait."""
-
-
-# --- events -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class PageListed:
-    request: int
-    page: Page
-
-
-@dataclass(frozen=True, slots=True)
-class ListFailed:
-    request: int
-    failure: CallFailure
-
-
-@dataclass(frozen=True, slots=True)
-class WatchOpened:
-    request: int
-
-
-@dataclass(frozen=True, slots=True)
-class LineReceived:
-    request: int
-    line: WatchLine
-
-
-@dataclass(frozen=True, slots=True)
-class WatchEnded:
-    """The stream is over, in whatever way; `failure` is None where the server ended it properly."""
-
-    request: int
-    failure: CallFailure | None
-
-
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """The machine's deadline has come."""
-
-
-Event = PageListed | ListFailed | WatchOpened | LineReceived | WatchEnded | Tick
-
-
-# --- actions ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ListSlices:
-    request: int
-    token: str
-    is_paged: bool
-    """Else everything in one answer: the server forgets the place of a list within minutes."""
-
-
-@dataclass(frozen=True, slots=True)
-class WatchSlices:
-    request: int
-    resource_version: str
-    seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class CloseWatch:
-    request: int
-
-
-@dataclass(frozen=True, slots=True)
-class Trouble:
-    """Something keeps going wrong; None: no more."""
-
-    failure: CallFailure | None
-
-
-Action = ListSlices | WatchSlices | CloseWatch | SightingsChanged | Trouble
 
 
 @dataclass(slots=True)

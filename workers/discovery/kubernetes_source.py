@@ -8,7 +8,10 @@ import random
 
 from peatnode.ipc.messages import Metric
 from workers.discovery.api_client import ApiClient, CallFailed
-from workers.discovery.endpointslices import (
+from workers.discovery.endpointslices import SliceWatch, Timings
+from workers.discovery.network import Adapter
+from workers.discovery.sightings import SightingsChanged
+from workers.discovery.slice_events import (
     Action,
     CallFailure,
     CloseWatch,
@@ -17,15 +20,12 @@ from workers.discovery.endpointslices import (
     ListFailed,
     ListSlices,
     PageListed,
-    SliceWatch,
     Tick,
-    Timings,
     Trouble,
     WatchEnded,
     WatchOpened,
     WatchSlices,
 )
-from workers.discovery.sightings import SightingsChanged
 from workers.discovery.slice_table import Naming, SliceTable
 from workers.discovery.slices import MalformedAnswer, read_page, read_watch_line
 from workers.discovery.sources import Report, SourceCondition
@@ -151,6 +151,12 @@ class KubernetesSource:
             f"Kubernetes does not tell of peers: {_describe(failure)}.",
             _ADVICE.get(failure.status, _ADVICE_ELSE),
         )
+
+    async def close(self) -> None:
+        """Nobody has to be told."""
+
+    def move(self, adapters: tuple[Adapter, ...]) -> None:
+        """Connections find their way themselves."""
 
     def condition(self) -> SourceCondition:
         listed_at = self._machine.counters.listed_at

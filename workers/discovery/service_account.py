@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import ssl
 import sys
 from collections.abc import Mapping
@@ -107,8 +106,3 @@ def _import_incluster() -> ModuleType:
                 del sys.modules[name]
             else:
                 sys.modules[name] = module_before
-
-
-def read_environment() -> ServiceAccount:
-    """The account of the pod that this runs in. Raises BadConfiguration."""
-    return ServiceAccount(os.environ)

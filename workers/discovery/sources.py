@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from peatnode.ipc.messages import Metric
+from workers.discovery.network import Adapter
 from workers.discovery.sightings import SightingsChanged
 
 
@@ -36,6 +37,12 @@ class Source(Protocol):
 
     async def run(self) -> None:
         """Until cancelled; survives whatever the world outside does."""
+
+    async def close(self) -> None:
+        """After `run`, at the stop of the node."""
+
+    def move(self, adapters: tuple[Adapter, ...]) -> None:
+        """What interfaces this machine has now; said again and again."""
 
     def condition(self) -> SourceCondition: ...
 

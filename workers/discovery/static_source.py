@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from peatnode.ipc.messages import Metric
+from workers.discovery.network import Adapter
 from workers.discovery.sources import Report, SourceCondition
 from workers.discovery.static import Entry, StaticPeers
 
@@ -66,6 +67,12 @@ class StaticSource:
             f"Static peers that cannot be resolved: {names}.",
             "Check PEAT_STATIC_PEERS and the DNS of this machine; it is tried again by itself.",
         )
+
+    async def close(self) -> None:
+        """Nobody has to be told."""
+
+    def move(self, adapters: tuple[Adapter, ...]) -> None:
+        """Connections find their way themselves."""
 
     def condition(self) -> SourceCondition:
         failing = self._peers.failing

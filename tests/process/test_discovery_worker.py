@@ -1,0 +1,271 @@
+"""The discovery worker as a process of its own: sources, followers, problems, exit status, memory."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from peatnode.errors import LinkLost
+from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.link import Link
+from peatnode.ipc.messages import (
+    CONTRACT,
+    DiscoveredPeer,
+    DiscoveryReply,
+    FollowDiscovery,
+    GetDiscovery,
+    GetMetrics,
+    Hello,
+    Message,
+    PeerFound,
+    Ping,
+    Pong,
+    ProblemCleared,
+    ProblemRaised,
+    StopWorker,
+    WorkerReady,
+)
+
+DRIVER = """
+import json, os, socket, sys, time
+from peatnode.config import load_config
+from peatnode.supervision.worker import WorkerContext
+from workers.discovery import run
+control, listener, instance = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+run(WorkerContext(
+    name="discovery", config=load_config(dict(os.environ)), instance=instance,
+    control=socket.socket(fileno=control), listeners={"discovery": socket.socket(fileno=listener)},
+    node_started_at=time.time(),
+))
+"""
+SECRET = base64.b64encode(b"s" * 32).decode()
+
+
+@dataclass
+class Node:
+    """A running worker, the supervisor's end of its control link, and what a follower has seen."""
+
+    process: subprocess.Popen[bytes]
+    control: socket.socket
+    run_dir: Path
+    instance: str
+    said: list[Message] = field(default_factory=list)
+    peers: dict[str, DiscoveredPeer] = field(default_factory=dict)
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+    @property
+    def problems(self) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for message in self.said:
+            if isinstance(message, ProblemRaised):
+                found[message.name] = message.message
+            elif isinstance(message, ProblemCleared):
+                found.pop(message.name, None)
+        return found
+
+    async def listen(self) -> None:
+        frames = FrameBuffer()
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(OSError):
+            while data := await loop.sock_recv(self.control, 65536):
+                self.said += [decode_content(c)[1] for c in frames.receive_data(data)]
+
+    async def follow(self) -> None:
+        async with await Link.connect(self.run_dir / "discovery.sock", "sync") as link:
+            with contextlib.suppress(LinkLost):
+                async for event in link.follow(FollowDiscovery()):
+                    if isinstance(event, PeerFound):
+                        self.peers[event.peer.key] = event.peer
+                    else:
+                        self.peers.pop(event.key)
+
+    async def ask(self) -> DiscoveryReply:
+        async with await Link.connect(self.run_dir / "discovery.sock", "sync") as link:
+            return await link.ask(GetDiscovery())
+
+    def say(self, message: Message) -> None:
+        self.control.sendall(encode_frame(message, 0))
+
+    async def stop(self, seconds: float = 5.0) -> int:
+        self.say(StopWorker(seconds))
+        return await asyncio.to_thread(self.process.wait, seconds)
+
+
+async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+    started = time.monotonic()
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+    return time.monotonic() - started
+
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    nodes: list[Node] = []
+
+    async def start_node(name: str, prefix: tuple[str, ...] = (), **settings: str) -> Node:
+        number = len(nodes)
+        run_dir = tmp_path / str(number)
+        run_dir.mkdir(mode=0o700)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(run_dir / "discovery.sock"))
+        listener.listen()
+        listener.setblocking(False)
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        instance = os.urandom(16).hex()
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("PEAT_", "KUBERNETES_"))},
+            "PEAT_FORMATION_SECRET": SECRET,
+            "HOSTNAME": name,
+            "PEAT_DATA_DIR": str(run_dir),
+            "PEAT_RUN_DIR": str(run_dir),
+            "PEAT_QUIC_PORT": str(12000 + number),
+            **settings,
+        }
+        process = subprocess.Popen(
+            [
+                *prefix,
+                sys.executable,
+                "-c",
+                DRIVER,
+                str(theirs.fileno()),
+                str(listener.fileno()),
+                instance,
+            ],
+            pass_fds=[theirs.fileno(), listener.fileno()],
+            env=environment,
+        )
+        theirs.close()
+        listener.close()
+        node = Node(process, ours, run_dir, instance)
+        nodes.append(node)
+        node.say(Hello("supervisor", os.getpid(), CONTRACT))
+        node.tasks.append(asyncio.create_task(node.listen()))
+        await wait_until(lambda: process.poll() is not None or WorkerReady() in node.said)
+        if WorkerReady() in node.said:
+            node.tasks.append(asyncio.create_task(node.follow()))
+        return node
+
+    yield start_node
+    for node in nodes:
+        for task in node.tasks:
+            task.cancel()
+        if node.process.poll() is None:
+            node.process.kill()
+        node.process.wait()
+        node.control.close()
+
+
+LOOPBACK = {"PEAT_DISCOVERY": "mdns", "PEAT_MDNS_INTERFACES": "127.0.0.1"}
+
+
+async def test_three_nodes_of_one_machine_find_each_other_and_say_goodbye(start: Start) -> None:
+    nodes = [await start(f"node-{n}", **LOOPBACK) for n in range(3)]
+    took = await wait_until(lambda: all(len(node.peers) == 2 for node in nodes))
+    print(f"found after {took:.2f} s")
+    peer = nodes[0].peers["node-1"]
+    assert (peer.instance, peer.sources, peer.is_ready) == (nodes[1].instance, ("mdns",), True)
+    assert [(a.host, a.port) for a in peer.addresses] == [("127.0.0.1", 12001)]
+    assert await nodes[1].stop() == 0
+    took = await wait_until(lambda: set(nodes[0].peers) == {"node-2"}, 5)
+    print(f"goodbye heard after {took:.2f} s")
+
+
+async def test_a_twin_is_kept_and_another_formation_is_not(start: Start) -> None:
+    one = await start("node", **LOOPBACK)
+    twin = await start("node", **LOOPBACK)
+    other = base64.b64encode(b"o" * 32).decode()
+    stranger = await start("stranger", **LOOPBACK, PEAT_FORMATION_SECRET=other)
+    third = await start("third", **LOOPBACK)
+    await wait_until(lambda: len(one.peers) == 2 and len(twin.peers) == 2 and len(third.peers) == 2)
+    assert {peer.instance for peer in one.peers.values()} == {twin.instance, third.instance}
+    assert {peer.node_id for peer in third.peers.values()} == {"node"}
+    assert {peer.instance for peer in third.peers.values()} == {one.instance, twin.instance}
+    assert not stranger.peers
+
+
+async def test_nodes_find_each_other_in_a_machine_without_a_network(start: Start) -> None:
+    """A network namespace with nothing but a loopback, and no interface named."""
+    probe = ["unshare", "-rn", "true"]
+    if subprocess.run(probe, capture_output=True).returncode:
+        pytest.skip("no network namespaces here")
+    holder = subprocess.Popen(
+        ["unshare", "-rn", "sh", "-c", "ip link set lo up; echo; exec cat"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        prefix = ("nsenter", "-U", "-n", "--preserve-credentials", "-t", str(holder.pid))
+        nodes = [await start(f"n-{n}", prefix=prefix, PEAT_DISCOVERY="mdns") for n in range(2)]
+        await wait_until(lambda: all(len(node.peers) == 1 for node in nodes))
+        assert [a.host for a in nodes[0].peers["n-1"].addresses] == ["127.0.0.1"]
+    finally:
+        holder.kill()
+        holder.wait()
+        for pipe in (holder.stdin, holder.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+async def test_static_peers_by_address_and_by_name(start: Start) -> None:
+    peers = "node-b@127.0.0.1:12700,127.0.0.2:12701,localhost:12702,nowhere.invalid:12703,me@127.0.0.1:12000"
+    node = await start("me", PEAT_DISCOVERY="static", PEAT_STATIC_PEERS=peers)
+    await wait_until(lambda: len(node.peers) == 3 and "discovery.static" in node.problems)
+    assert set(node.peers) == {"node-b", "127.0.0.2:12701", "localhost:12702"}
+    assert "nowhere.invalid" in node.problems["discovery.static"]
+    reply = await node.ask()
+    assert [(s.name, s.state, s.peers) for s in reply.sources] == [("static", "failing", 3)]
+    assert {peer.key for peer in reply.peers} == set(node.peers)
+
+
+async def test_outside_a_cluster_it_ends_with_a_sentence_and_status_78(start: Start) -> None:
+    node = await start("node")
+    assert await asyncio.to_thread(node.process.wait, 5) == 78
+    await wait_until(lambda: "configuration" in node.problems)
+    assert "PEAT_DISCOVERY=mdns" in node.problems["configuration"]
+
+
+async def test_several_sources_at_once_and_figures(start: Start) -> None:
+    mixed = {**LOOPBACK, "PEAT_DISCOVERY": "mdns,static"}
+    one = await start("one", **mixed, PEAT_STATIC_PEERS="two@127.0.0.1:12001,127.0.0.9:12009")
+    two = await start("two", **LOOPBACK)
+    await wait_until(lambda: len(one.peers) == 2 and one.peers["two"].sources == ("mdns", "static"))
+    assert await two.stop() == 0
+    await wait_until(lambda: one.peers["two"].sources == ("static",))
+    async with await Link.connect(one.run_dir / "discovery.sock", "broker") as link:
+        metrics = (await link.ask(GetMetrics())).metrics
+    values = {(m.name, *m.labels): m.value for m in metrics}
+    assert values[("peatnode_discovery_peers",)] == 2
+    assert values[("peatnode_discovery_source_peers", ("source", "static"))] == 2
+    one.say(Ping(7))
+    await wait_until(lambda: any(isinstance(m, Pong) for m in one.said))
+    print("PSS", next(m.memory_bytes for m in one.said if isinstance(m, Pong)) / 2**20, "MB")
+
+
+async def test_a_node_killed_and_started_anew_is_one_peer(start: Start) -> None:
+    watcher = await start("watcher", **LOOPBACK)
+    first = await start("node", **LOOPBACK)
+    await wait_until(lambda: "node" in watcher.peers)
+    first.process.send_signal(signal.SIGKILL)
+    second = await start("node", **LOOPBACK, PEAT_QUIC_PORT="12001")
+    await wait_until(lambda: watcher.peers["node"].instance == second.instance)
+    assert set(watcher.peers) == {"node"}
+    assert not [key for key in second.peers if key != "watcher"]

@@ -1,0 +1,48 @@
+"""Those who follow what is discovered: each gets all peers first, then every change, at its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from peatnode.errors import LinkLost
+from peatnode.ipc.link import Connection
+from peatnode.ipc.messages import DiscoveredPeer, PeerFound, PeerLost
+
+BATCH = 100
+"""Events between two looks at whether the reader keeps up."""
+
+
+class Follower:
+    """One stream. Of each peer at most one event waits for a slow reader: the newest."""
+
+    def __init__(self, connection: Connection, cause: int, peers: Iterable[DiscoveredPeer]) -> None:
+        self.connection = connection
+        self._cause = cause
+        self._waiting: dict[str, PeerFound | PeerLost] = {p.key: PeerFound(p) for p in peers}
+        self._is_news = asyncio.Event()
+        self._is_news.set()
+        self._task = asyncio.create_task(self._run())
+
+    def tell(self, events: Iterable[PeerFound | PeerLost]) -> None:
+        for event in events:
+            key = event.peer.key if isinstance(event, PeerFound) else event.key
+            self._waiting.pop(key, None)
+            self._waiting[key] = event
+        self._is_news.set()
+
+    def close(self) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._is_news.wait()
+                self._is_news.clear()
+                while self._waiting:
+                    await self.connection.wait_writable()
+                    for key in list(self._waiting)[:BATCH]:
+                        self.connection.reply(self._cause, self._waiting.pop(key))
+                    await asyncio.sleep(0)  # frames of one turn leave at its end
+        except LinkLost:
+            return

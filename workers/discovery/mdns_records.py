@@ -1,0 +1,85 @@
+"""What a node says of itself over mDNS (RFC 6762, 6763), and what it believes of others.
+
+Nothing here is proved: that is for the handshake. The tag only keeps formations that share a network from dialling each
+other; it tells nobody the key, and who knows it gains nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import re
+from collections.abc import Iterable, Mapping
+
+from peatnode.ipc.messages import Address
+from workers.discovery.sightings import Sighting
+
+SERVICE_TYPE = "_peat._udp.local."
+
+MAX_TEXT = 250
+"""Bytes of one value: key and value share 255 (RFC 6763, section 6.1)."""
+
+_MAX_LABEL = 63
+
+
+def formation_tag(formation_key: bytes) -> str:
+    """8 hex digits by which members of one formation know which announcements are for them."""
+    return hmac.new(formation_key, b"peat-mdns-tag-v1", hashlib.sha256).hexdigest()[:8]
+
+
+def service_label(node_id: str, instance: str) -> str:
+    """Unique among nodes of one id too; the node id itself is in the text record."""
+    name = re.sub(r"[^A-Za-z0-9-]+", "-", node_id).strip("-")
+    return f"{name[: _MAX_LABEL - 9]}-{instance[:8]}"
+
+
+def write_text(node_id: str, cluster: str, instance: str, version: str, tag: str) -> dict[str, str]:
+    return {
+        "id": node_id,
+        "cluster": cluster,
+        "instance": instance,
+        "version": version,
+        "tag": tag,
+    }
+
+
+def is_announceable(node_id: str) -> bool:
+    return len(node_id.encode()) <= MAX_TEXT
+
+
+def read_sighting(
+    name: str, text: Mapping[bytes, bytes | None], hosts: Iterable[str], port: int, tag: str
+) -> Sighting | None:
+    """None: it is of another formation, or no announcement of ours at all."""
+    values = {key: value.decode("utf-8", "replace") for key, value in text.items() if value}
+    node_id, instance = values.get(b"id", ""), values.get(b"instance", "")
+    if values.get(b"tag") != tag or not re.fullmatch(r"[0-9a-f]{32}", instance):
+        return None
+    if not re.fullmatch(r"[^\s\x00-\x1f]{1,250}", node_id) or not 0 < port < 65536:
+        return None
+    addresses = dict.fromkeys(Address(host, port) for host in hosts if _is_usable(host))
+    if not addresses:
+        return None
+    metadata = {
+        name: values[key]
+        for key, name in ((b"cluster", "cluster"), (b"version", "version"))
+        if key in values
+    }
+    return Sighting(
+        key=name,
+        node_id=node_id,
+        instance=instance,
+        # In an order of its own: the records of one name come in any.
+        addresses=tuple(sorted(addresses, key=lambda address: (":" in address.host, address.host))),
+        metadata=tuple(sorted(metadata.items())),
+    )
+
+
+def _is_usable(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    is_scoped = address.version == 6 and address.is_link_local
+    return not (is_scoped or address.is_unspecified or address.is_multicast)

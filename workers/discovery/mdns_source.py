@@ -1,0 +1,227 @@
+"""Announces this node by mDNS and listens for others. The only importer of zeroconf.
+
+Whether a peer still lives is for QUIC to tell; here a record is only lost by its goodbye, or when nobody has answered
+for it a while after it expired.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zeroconf import Error, ServiceStateChange, Zeroconf
+from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
+
+from peatnode.ipc.messages import Metric
+from workers.discovery.mdns_records import SERVICE_TYPE, read_sighting
+from workers.discovery.network import Adapter, Reach
+from workers.discovery.sightings import Sighting, SightingsChanged
+from workers.discovery.sources import Report, SourceCondition
+
+RECORD_SECONDS = 120
+"""For how long others may believe our records without asking again."""
+
+CHECK_SECONDS = 20.0
+"""Between two looks at whether what is known still answers, more or less a half."""
+
+REQUEST_MILLISECONDS = 3000
+
+MISSES = 3
+"""Requests in a row without an answer that make a record lost."""
+
+RETRY_SECONDS = 5.0
+
+MAX_SERVICES = 1024
+"""Names on the network that are looked at; anybody can announce."""
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    label: str
+    port: int
+    text: dict[str, str]
+    tag: str
+    """Of the formation; others' announcements without it are not ours to look at."""
+
+    @property
+    def name(self) -> str:
+        return f"{self.label}.{SERVICE_TYPE}"
+
+    def service(self, reach: Reach) -> AsyncServiceInfo:
+        return AsyncServiceInfo(
+            SERVICE_TYPE,
+            self.name,
+            port=self.port,
+            properties=self.text,
+            server=f"{self.label}.local.",
+            host_ttl=RECORD_SECONDS,
+            other_ttl=RECORD_SECONDS,
+            parsed_addresses=list(reach.hosts),
+        )
+
+
+class MdnsSource:
+    name = "mdns"
+
+    def __init__(
+        self,
+        announcement: Announcement,
+        adapters: tuple[Adapter, ...],
+        choose: Callable[[tuple[Adapter, ...]], Reach],
+        report: Report,
+    ) -> None:
+        self._announcement = announcement
+        self._choose = choose
+        self._reach = choose(adapters)
+        self._report = report
+        self._stack: AsyncZeroconf | None = None
+        self._browser: AsyncServiceBrowser | None = None
+        self._announced: Reach | None = None
+        self._misses: dict[str, int] = {}
+        """How often each service on the network has not answered in a row."""
+        self._shown: dict[str, Sighting] = {}
+        self._failure = ""
+        self._moved = asyncio.Event()
+        self._requests = asyncio.Semaphore(16)
+        self._group = asyncio.TaskGroup()
+        self._loop = asyncio.get_running_loop()
+        self._started_at: float | None = None
+
+    def move(self, adapters: tuple[Adapter, ...]) -> None:
+        reach = self._choose(adapters)
+        if reach != self._reach:
+            self._reach = reach
+            self._moved.set()
+
+    async def run(self) -> None:
+        async with self._group:
+            while True:
+                pause = CHECK_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
+                try:
+                    await self._take_place()
+                except (OSError, RuntimeError, Error) as error:
+                    self._fail(error)
+                    pause = RETRY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
+                self._moved.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._moved.wait()
+                for name in list(self._misses):
+                    self._group.create_task(self._look(name))
+
+    async def close(self) -> None:
+        """Says goodbye."""
+        stack, self._stack = self._stack, None
+        if stack is not None:
+            with contextlib.suppress(OSError, Error):
+                if self._browser is not None:
+                    await self._browser.async_cancel()
+                await stack.async_close()
+
+    async def _take_place(self) -> None:
+        """Speaks where it should speak by now, and says what it should say."""
+        reach = self._reach
+        if self._announced == reach:
+            return
+        if not reach.interfaces or not reach.hosts:
+            raise OSError("none of the interfaces it is to use is there")
+        if self._stack is None:
+            await self._open(reach)
+        else:
+            await self._stack.async_update_interfaces(list(reach.interfaces))
+            said = await self._stack.async_update_service(self._announcement.service(reach))
+            await said
+        self._announced = reach
+        self._failure = ""
+        self._report.clear_problem(self.name)
+
+    async def _open(self, reach: Reach) -> None:
+        self._stack = AsyncZeroconf(interfaces=list(reach.interfaces))
+        zeroconf = self._stack.zeroconf
+        try:
+            await zeroconf.async_wait_for_start()
+            self._browser = AsyncServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._on_change])
+            # The name holds a part of the instance: nobody else has it, so nobody has to be asked first.
+            said = await self._stack.async_register_service(
+                self._announcement.service(reach), cooperating_responders=True
+            )
+            await said
+        except (OSError, RuntimeError, Error):
+            await self.close()
+            raise
+        self._started_at = self._loop.time()
+
+    def _fail(self, error: Exception) -> None:
+        self._failure = str(error) or type(error).__name__
+        self._report.raise_problem(
+            self.name,
+            f"mDNS does not work: {self._failure}.",
+            "Check the network and PEAT_MDNS_INTERFACES; it is tried again by itself. "
+            "Nodes of one machine can use PEAT_MDNS_INTERFACES=127.0.0.1.",
+        )
+
+    def _on_change(
+        self,
+        zeroconf: Zeroconf,
+        service_type: str,
+        name: str,
+        state_change: ServiceStateChange,
+    ) -> None:
+        if state_change is ServiceStateChange.Removed:
+            self._misses.pop(name, None)
+            self._lose(name)
+        elif name in self._misses or len(self._misses) < MAX_SERVICES:
+            self._misses.setdefault(name, 0)
+            self._group.create_task(self._look(name))
+
+    async def _look(self, name: str) -> None:
+        """Asks for the records, where those known are too old."""
+        if self._stack is None or name == self._announcement.name:
+            return
+        zeroconf = self._stack.zeroconf
+        found = AsyncServiceInfo(SERVICE_TYPE, name)
+        async with self._requests:
+            try:
+                is_answered = found.load_from_cache(zeroconf) or await found.async_request(
+                    zeroconf, REQUEST_MILLISECONDS
+                )
+            except (OSError, Error):
+                return
+        if name not in self._misses:
+            return  # it said goodbye meanwhile
+        self._misses[name] = 0 if is_answered else self._misses[name] + 1
+        if is_answered:
+            self._take(found)
+        elif self._misses[name] >= MISSES:
+            self._lose(name)
+
+    def _take(self, found: AsyncServiceInfo) -> None:
+        sighting = read_sighting(
+            found.name,
+            found.properties,
+            found.parsed_addresses(),
+            found.port or 0,
+            self._announcement.tag,
+        )
+        if sighting is None:
+            self._lose(found.name)
+        elif self._shown.get(sighting.key) != sighting:
+            self._shown[sighting.key] = sighting
+            self._report.change(self.name, SightingsChanged((sighting,), ()))
+
+    def _lose(self, name: str) -> None:
+        if self._shown.pop(name, None) is not None:
+            self._report.change(self.name, SightingsChanged((), (name,)))
+
+    def condition(self) -> SourceCondition:
+        if self._failure:
+            return SourceCondition("failing", self._failure, -1.0)
+        if self._started_at is None:
+            return SourceCondition("starting", "", -1.0)
+        return SourceCondition("watching", "on " + ", ".join(self._reach.hosts), 0.0)
+
+    def metrics(self) -> list[Metric]:
+        return [Metric("peatnode_discovery_mdns_services", (), float(len(self._misses)))]

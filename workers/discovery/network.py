@@ -1,0 +1,132 @@
+"""This machine's interfaces: which of them mDNS uses, which addresses others may be told, and which are our own."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import ifaddr
+
+from peatnode.ipc.messages import Address
+
+_IFF_UP = 0x1
+_IFF_LOOPBACK = 0x8
+_IFF_POINTOPOINT = 0x10
+_IFF_MULTICAST = 0x1000
+
+WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
+
+
+@dataclass(frozen=True, slots=True)
+class Adapter:
+    name: str
+    index: int
+    hosts: tuple[str, ...]
+    """Its IP addresses, without scope."""
+    is_up: bool = True
+    is_loopback: bool = False
+    is_bridge: bool = False
+    """Of containers or virtual machines; not one that carries this machine's own default route."""
+    has_multicast: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Where mDNS speaks and what it says."""
+
+    interfaces: tuple[str | int, ...]
+    """As zeroconf wants them: an IPv4 address, or the index of an interface that has IPv6 only."""
+    hosts: tuple[str, ...]
+    """The addresses under which peers reach us."""
+
+
+def choose_reach(adapters: Iterable[Adapter], wanted: tuple[str, ...], quic_host: str) -> Reach:
+    """`wanted` are addresses of interfaces (PEAT_MDNS_INTERFACES); empty: whatever fits."""
+    adapters = tuple(adapters)
+    if not wanted and quic_host not in WILDCARDS:
+        wanted = (quic_host,)
+    chosen = [a for a in adapters if set(a.hosts) & set(wanted)] if wanted else _fitting(adapters)
+    hosts = [host for adapter in chosen for host in adapter.hosts if _is_told(host, quic_host)]
+    if any(not adapter.is_loopback for adapter in chosen):
+        hosts = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
+    routable = [host for host in hosts if not ipaddress.ip_address(host).is_link_local]
+    return Reach(
+        interfaces=tuple(place for adapter in chosen for place in _places(adapter, wanted)),
+        hosts=tuple(routable or hosts),
+    )
+
+
+def _fitting(adapters: Iterable[Adapter]) -> list[Adapter]:
+    """All that lead somewhere; else the loopback, where other nodes of this machine still are."""
+    up = [adapter for adapter in adapters if adapter.is_up and adapter.hosts]
+    outside = [a for a in up if a.has_multicast and not a.is_loopback and not a.is_bridge]
+    return outside or [adapter for adapter in up if adapter.is_loopback]
+
+
+def _places(adapter: Adapter, wanted: tuple[str, ...]) -> list[str | int]:
+    hosts = [host for host in adapter.hosts if ":" not in host]
+    named = [host for host in hosts if host in wanted]
+    return [*(named or hosts[:1])] or [adapter.index]
+
+
+def _is_told(host: str, quic_host: str) -> bool:
+    if ":" in host and ipaddress.ip_address(host).is_link_local:
+        return False  # means nothing without the receiver's interface
+    if quic_host in WILDCARDS:
+        return ":" not in host or quic_host == "::"
+    return host == quic_host
+
+
+def own_addresses(adapters: Iterable[Adapter], quic_host: str, port: int) -> frozenset[Address]:
+    """Every address at which a datagram to `port` comes to this very node."""
+    if quic_host not in WILDCARDS:
+        return frozenset({Address(quic_host, port)})
+    hosts = {host for adapter in adapters for host in adapter.hosts}
+    return frozenset(Address(host, port) for host in hosts)
+
+
+def read_adapters() -> tuple[Adapter, ...]:
+    """What this machine has now."""
+    routed = _default_route_names()
+    return tuple(
+        _read_adapter(found, routed) for found in ifaddr.get_adapters(include_unconfigured=False)
+    )
+
+
+def _read_adapter(found: ifaddr.Adapter, routed: frozenset[str]) -> Adapter:
+    name = found.name if isinstance(found.name, str) else found.name.decode()
+    flags = int(_read(name, "flags") or "0", 16)
+    hosts = (str(ip.ip[0] if isinstance(ip.ip, tuple) else ip.ip) for ip in found.ips)
+    return Adapter(
+        name=name,
+        index=found.index or 0,
+        hosts=tuple(sorted(hosts, key=lambda host: ":" in host)),
+        is_up=bool(flags & _IFF_UP) and _read(name, "operstate") != "down",
+        is_loopback=bool(flags & _IFF_LOOPBACK),
+        is_bridge=_is_bridge(name) and name not in routed,
+        has_multicast=bool(flags & _IFF_MULTICAST) and not flags & _IFF_POINTOPOINT,
+    )
+
+
+def _is_bridge(name: str) -> bool:
+    """A bridge, or a port of one."""
+    directory = Path("/sys/class/net", name)
+    return (directory / "bridge").exists() or (directory / "brport").exists()
+
+
+def _read(name: str, attribute: str) -> str:
+    try:
+        return Path("/sys/class/net", name, attribute).read_text().strip()
+    except OSError:
+        return ""  # it has just gone
+
+
+def _default_route_names() -> frozenset[str]:
+    try:
+        lines = Path("/proc/net/route").read_text().splitlines()[1:]
+    except OSError:
+        return frozenset()
+    rows = [line.split() for line in lines]
+    return frozenset(row[0] for row in rows if len(row) > 7 and row[1] == row[7] == "00000000")
