@@ -62,12 +62,7 @@ async def _read_within(request: Request, limits: BrokerLimits) -> bytes:
 
 
 def too_large(limits: BrokerLimits) -> Problem:
-    return Problem(
-        413,
-        "too-large",
-        f"The body is larger than {limits.body_bytes} bytes.",
-        headers=(("connection", "close"),),
-    )
+    return Problem(413, "too-large", f"The body is larger than {limits.body_bytes} bytes.")
 
 
 def if_match(request: Request) -> tuple[bytes, ...]:
