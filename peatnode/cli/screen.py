@@ -13,5 +13,5 @@ PIPE_COLUMNS = 120
 
 def open_screen() -> Console:
     if sys.stdout.isatty() or os.environ.get("COLUMNS"):
-        return Console(highlight=False, soft_wrap=False)
+        return Console(highlight=False)
     return Console(highlight=False, width=PIPE_COLUMNS)

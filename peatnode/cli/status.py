@@ -67,7 +67,8 @@ def _show(report: Report, verdict: Verdict, output: str) -> None:
     from peatnode.cli.screen import open_screen
     from peatnode.cli.status_page import status_page
 
-    open_screen().print(status_page(report, verdict))
+    screen = open_screen()
+    screen.print(status_page(report, verdict, screen.width))
 
 
 def _watch(target: Target, output: str, interval: float) -> int:
@@ -96,12 +97,13 @@ def _redraw(target: Target, interval: float) -> int:
 
     report = inspect(target)
     verdict = judge(report)
-    with Live(console=open_screen(), auto_refresh=False, screen=True) as live:
+    screen = open_screen()
+    with Live(console=screen, auto_refresh=False, screen=True) as live:
         try:
             while True:
                 at = time.strftime("%H:%M:%S", time.localtime(report.taken_at))
                 foot = Text(f"\n{at}, every {interval:g} s, Ctrl-C ends it", style="dim")
-                live.update(Group(status_page(report, verdict), foot), refresh=True)
+                live.update(Group(status_page(report, verdict, screen.width), foot), refresh=True)
                 time.sleep(interval)
                 report = inspect(target)
                 verdict = judge(report)
@@ -133,7 +135,8 @@ def peers(target: Target, output: str) -> int:
     from peatnode.cli.screen import open_screen
     from peatnode.cli.status_page import peers_table
 
-    table = peers_table(report)
+    screen = open_screen()
+    table = peers_table(report, screen.width)
     if table is not None:
-        open_screen().print(table)
+        screen.print(table)
     return 0

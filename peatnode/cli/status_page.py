@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from peatnode.cli.report import PeerFacts, Report
 from peatnode.cli.verdict import PATIENCE_SECONDS, Health, Severity, Verdict
-from peatnode.cli.wording import plural, round_trip, size, span
+from peatnode.cli.wording import plural, printable, round_trip, size, span
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
 SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.NOTICE: "dim"}
 
 
-def status_page(report: Report, verdict: Verdict) -> RenderableType:
+NARROW_COLUMNS = 72
+"""Below this tables show the most important columns only."""
+
+
+def status_page(report: Report, verdict: Verdict, columns: int) -> RenderableType:
+    """`columns`: of the terminal."""
+    is_narrow = columns < NARROW_COLUMNS
     parts: list[RenderableType] = [_headline(report, verdict), _facts(report)]
-    for table in (_workers(report), peers_table(report), _sources(report)):
+    for table in (_workers(report, is_narrow), peers_table(report, columns), _sources(report)):
         if table is not None:
             parts += [Text(), table]
     if verdict.findings:
@@ -38,83 +46,102 @@ def _facts(report: Report) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
+
+    def add(name: str, text: str) -> None:
+        grid.add_row(name, Text(printable(text)))
+
     if node := report.node:
         cluster = f", cluster {node.cluster}" if node.cluster else ""
         pid = f", pid {node.pid}" if node.pid else ""
-        grid.add_row("version", f"{node.version}{pid}{cluster}")
+        add("version", f"{node.version}{pid}{cluster}")
         if node.api:
-            grid.add_row("listens", f"API {node.api}, QUIC {node.quic_port}/udp")
-        grid.add_row("device", node.device_id)
+            add("listens", f"API {node.api}, QUIC {node.quic_port}/udp")
+        add("device", node.device_id)
         if node.endpoint_id:
-            grid.add_row("endpoint", node.endpoint_id)
+            add("endpoint", node.endpoint_id)
         if node.data_dir:
-            grid.add_row("data", node.data_dir)
+            add("data", node.data_dir)
     if store := report.store:
-        grid.add_row(
+        add(
             "documents",
             f"{store.documents:,}, {plural(store.tombstones, 'tombstone')}, change {store.sequence:,}",
         )
         if store.disk_bytes or store.disk_free_bytes:
-            grid.add_row(
-                "disk", f"{size(store.disk_bytes)} used, {size(store.disk_free_bytes)} free"
-            )
-        grid.add_row("root", store.root)
+            add("disk", f"{size(store.disk_bytes)} used, {size(store.disk_free_bytes)} free")
+        add("root", store.root)
     return grid
 
 
-def _table(*columns: str) -> Table:
+Cell = str | Text
+
+
+def _table(rows: Sequence[Sequence[Cell]], is_narrow: bool, kept: Sequence[int]) -> Table:
+    """The first row is the head. On a narrow terminal only the columns `kept` are shown."""
+    shown = kept if is_narrow else range(len(rows[0]))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for name in columns:
+    for column in shown:
+        name = str(rows[0][column])
         is_number = name in ("pid", "restarts", "memory", "RTT", "peers")
         table.add_column(
             name,
             justify="right" if is_number else "left",
-            no_wrap=is_number or name == columns[0],
-            overflow="ellipsis" if name == columns[0] else "fold",
+            no_wrap=is_number or column == 0,
+            overflow="ellipsis" if column == 0 else "fold",
+        )
+    for row in rows[1:]:
+        # As Text, so that nothing in it is taken for markup: [::1]:11204 would be.
+        table.add_row(
+            *(Text(printable(cell)) if isinstance(cell := row[i], str) else cell for i in shown)
         )
     return table
 
 
-def _workers(report: Report) -> Table | None:
+def _workers(report: Report, is_narrow: bool) -> Table | None:
     if report.workers is None:
         return None
-    table = _table("WORKER", "state", "pid", "restarts", "memory", "up")
+    rows: list[Sequence[Cell]] = [("WORKER", "state", "pid", "restarts", "memory", "up")]
     if report.node and report.node.pid:
-        table.add_row(
-            "supervisor",
-            Text("stopping" if report.node.is_stopping else "ready"),
-            str(report.node.pid),
-            "",
-            size(report.node.supervisor_memory_bytes),
-            span(report.node.uptime_secs),
+        rows.append(
+            (
+                "supervisor",
+                "stopping" if report.node.is_stopping else "ready",
+                str(report.node.pid),
+                "",
+                size(report.node.supervisor_memory_bytes),
+                span(report.node.uptime_secs),
+            )
         )
     for worker in report.workers:
-        table.add_row(
-            worker.name,
-            Text(worker.state, style="" if worker.state == "ready" else "red"),
-            str(worker.pid) if worker.pid else "–",
-            Text(str(worker.restarts), style="yellow" if worker.restarts else ""),
-            size(worker.memory_bytes) if worker.memory_bytes else "–",
-            span(worker.uptime_secs) if worker.uptime_secs else "–",
+        rows.append(
+            (
+                worker.name,
+                Text(worker.state, style="" if worker.state == "ready" else "red"),
+                str(worker.pid) if worker.pid else "–",
+                Text(str(worker.restarts), style="yellow" if worker.restarts else ""),
+                size(worker.memory_bytes) if worker.memory_bytes else "–",
+                span(worker.uptime_secs) if worker.uptime_secs else "–",
+            )
         )
-    return table
+    return _table(rows, is_narrow, kept=(0, 1, 3, 4))
 
 
-def peers_table(report: Report) -> RenderableType | None:
+def peers_table(report: Report, columns: int) -> RenderableType | None:
     if report.peers is None:
         return None
     if not report.peers:
         return Text("No peers: none was discovered yet.", style="dim")
-    table = _table("PEER", "state", "sync", "RTT", "address")
+    rows: list[Sequence[Cell]] = [("PEER", "state", "sync", "RTT", "address")]
     for peer in report.peers:
-        table.add_row(
-            peer.id,
-            Text(peer.state, style="" if peer.is_connected else "yellow"),
-            sync_text(peer, report.taken_at),
-            round_trip(peer.rtt_ms if peer.is_connected else None),
-            peer.addresses[0] if peer.addresses else "–",
+        rows.append(
+            (
+                peer.id,
+                Text(peer.state, style="" if peer.is_connected else "yellow"),
+                sync_text(peer, report.taken_at),
+                round_trip(peer.rtt_ms if peer.is_connected else None),
+                peer.addresses[0] if peer.addresses else "–",
+            )
         )
-    return table
+    return _table(rows, columns < NARROW_COLUMNS, kept=(0, 2))
 
 
 def sync_text(peer: PeerFacts, now: float) -> Text:
@@ -132,16 +159,18 @@ def sync_text(peer: PeerFacts, now: float) -> Text:
 def _sources(report: Report) -> Table | None:
     if not report.sources:
         return None
-    table = _table("DISCOVERY", "state", "peers", "complete", "")
+    rows: list[Sequence[Cell]] = [("DISCOVERY", "state", "peers", "complete", "")]
     for source in report.sources:
-        table.add_row(
-            source.name,
-            Text(source.state, style="red" if source.state == "failing" else ""),
-            str(source.peers),
-            f"{span(source.age_secs)} ago" if source.age_secs >= 0 else "–",
-            source.message,
+        rows.append(
+            (
+                source.name,
+                Text(source.state, style="red" if source.state == "failing" else ""),
+                str(source.peers),
+                f"{span(source.age_secs)} ago" if source.age_secs >= 0 else "–",
+                source.message,
+            )
         )
-    return table
+    return _table(rows, is_narrow=False, kept=())
 
 
 def _findings(verdict: Verdict) -> list[RenderableType]:
@@ -149,8 +178,8 @@ def _findings(verdict: Verdict) -> list[RenderableType]:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for finding in verdict.findings:
-        text = Text(finding.message)
+        text = Text(printable(finding.message))
         if finding.advice:
-            text.append(f"\n{finding.advice}", style="dim")
+            text.append(printable(f"\n{finding.advice}"), style="dim")
         grid.add_row(Text(finding.severity, style=SEVERITY_STYLE[finding.severity]), text)
     return [grid]

@@ -41,3 +41,8 @@ def round_trip(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "–"
     return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
+
+
+def printable(text: str) -> str:
+    """Without what a terminal would obey: names and reasons come from other machines."""
+    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)

@@ -17,7 +17,8 @@ FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))
 
 def page(report: Report, width: int) -> str:
     out = io.StringIO()
-    Console(file=out, width=width, highlight=False).print(status_page(report, judge(report)))
+    screen = Console(file=out, width=width, highlight=False)
+    screen.print(status_page(report, judge(report), width))
     return out.getvalue()
 
 
@@ -59,6 +60,23 @@ def test_names_and_numbers_are_whole_on_usual_terminals(width: int) -> None:
     text = page(FULL, width)
     for whole in ("peat-mesh-3", "17 differ for 1 min 30 s", "127.0.0.1:11205", "supervisor"):
         assert whole in text
+
+
+def test_a_narrow_one_shows_what_matters_most() -> None:
+    text = page(FULL, 40)
+    for line in ("peat-mesh-2  17 differ for 1 min 30 s", "broker      ready         0  21.0 MiB"):
+        assert line in text
+
+
+def test_an_ipv6_address_is_no_markup() -> None:
+    peer = replace(PEER, addresses=("[fe80::1]:11204",))
+    assert "[fe80::1]:11204" in page(replace(HEALTHY, peers=(peer,)), 80)
+
+
+def test_a_terminal_obeys_nothing_that_came_from_elsewhere() -> None:
+    peer = replace(LOST, id="\x1b[2Jpeer", reason="\x1b]0;title\x07", addresses=("\x9b31m",))
+    text = page(replace(HEALTHY, peers=(peer,)), 80)
+    assert all(one.isprintable() or one == "\n" for one in text)
 
 
 def test_what_is_not_known_is_left_out() -> None:
