@@ -7,9 +7,10 @@ The filter is a level, then `name=level` pairs, the longest name that fits wins:
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping, MutableMapping
-from typing import Any, TextIO
+from typing import Any
 
 import orjson
 import structlog
@@ -49,10 +50,22 @@ class _Output:
         self.levels: Mapping[str, int] = {"": LEVELS["info"]}
         self.worker = ""
         self.is_json = False
-        self.stream: TextIO = sys.stderr
 
 
 _output = _Output()
+
+
+class _Stderr:
+    """Where lines go. One that cannot be written is lost: a log that nobody takes must not stop a node."""
+
+    def msg(self, line: str) -> None:
+        try:
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+        except (OSError, ValueError):
+            return
+
+    debug = info = warning = error = critical = exception = log = msg
 
 
 def configure(filter_text: str, log_format: str, worker: str) -> None:
@@ -60,11 +73,10 @@ def configure(filter_text: str, log_format: str, worker: str) -> None:
     _output.levels = parse_filter(filter_text)
     _output.worker = worker
     _output.is_json = log_format == "json"
-    _output.stream = sys.stderr
     structlog.configure(
-        processors=[structlog.processors.TimeStamper(fmt="iso", utc=True), _render],
+        processors=[_filter, structlog.processors.TimeStamper(fmt="iso", utc=True), _render],
         wrapper_class=structlog.make_filtering_bound_logger(min(_output.levels.values())),
-        logger_factory=lambda *_: structlog.WriteLogger(_output.stream),
+        logger_factory=lambda *_: _Stderr(),
         cache_logger_on_first_use=False,
     )
 
@@ -72,20 +84,25 @@ def configure(filter_text: str, log_format: str, worker: str) -> None:
 def get_logger(name: str = "") -> Any:
     """A logger with the methods of structlog: `info("Peer connected", peer=…)`. `name` is below `peatnode`."""
     full = f"peatnode.{name}" if name else "peatnode"
-    return structlog.get_logger(logger_name=full)
+    logger = structlog.get_logger(logger_name=full)
+    # Bound, a call that is filtered out costs a tenth of what the lazy one costs; but before `configure` there is
+    # nothing to bind to.
+    return logger.bind() if structlog.is_configured() else logger
+
+
+def _filter(_: Any, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    name = event.pop("logger_name", "peatnode")
+    if LEVELS.get(_level(method), 20) < level_of(_output.levels, name):
+        raise structlog.DropEvent
+    return event
+
+
+def _level(method: str) -> str:
+    return {"warn": "warning", "exception": "error", "critical": "error"}.get(method, method)
 
 
 def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
-    level = (
-        "WARNING"
-        if method in ("warn", "warning")
-        else "ERROR"
-        if method in ("error", "exception")
-        else method.upper()
-    )
-    name = event.pop("logger_name", "peatnode")
-    if LEVELS.get(level.lower(), 20) < level_of(_output.levels, name):
-        raise structlog.DropEvent
+    level = _level(method)
     error = event.pop("exc_info", None)
     if error:
         event["exception"] = _trace(error)
@@ -93,13 +110,14 @@ def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
     if _output.is_json:
         line = {
             "time": time,
-            "level": level.lower(),
+            "level": level,
             "worker": _output.worker,
             "message": message,
             **event,
         }
-        return orjson.dumps(line, default=str).decode()
-    colour, end = (_COLOURS.get(level, ""), _END) if _output.stream.isatty() else ("", "")
+        return _json(line)
+    level = level.upper()
+    colour, end = (_COLOURS.get(level, ""), _END) if sys.stderr.isatty() else ("", "")
     fields = "".join(f" {key}={_text(value)}" for key, value in event.items())
     return f"{time} {colour}{level:<7}{end} {_output.worker:<10} {message}{fields}"
 
@@ -107,12 +125,19 @@ def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         plain = value and value.isprintable() and not any(mark in value for mark in ' "=')
-        return value if plain else orjson.dumps(value).decode()
+        return value if plain else _json(value)
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, (list, tuple, dict)):
+        return _json(value)
+    return _text(str(value))
+
+
+def _json(value: Any) -> str:
+    try:
         return orjson.dumps(value, default=str).decode()
-    return orjson.dumps(str(value)).decode() if " " in str(value) else str(value)
+    except TypeError:  # a lone surrogate, a number beyond 64 bits, a key that is no text
+        return json.dumps(value, default=str, skipkeys=True)
 
 
 def _trace(error: Any) -> str:

@@ -10,7 +10,7 @@ import signal
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from peatnode.config import Config
 from peatnode.ipc.frames import FrameBuffer, encode_frame
@@ -19,6 +19,9 @@ from peatnode.supervision.roster import WorkerSpec
 from peatnode.supervision.worker import WorkerContext, die_with_parent, leave
 
 _fork = multiprocessing.get_context("fork")
+
+FORGOTTEN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+"""What a child handles, or not, for itself."""
 
 
 @dataclass(slots=True)
@@ -34,7 +37,6 @@ class Child:
     """Unix seconds."""
     memory_bytes: int = 0
     stall_seconds: float = 0.0
-    outgoing: bytearray = field(default_factory=bytearray)
 
     @property
     def pid(self) -> int:
@@ -50,14 +52,15 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def reap(self) -> int:
-        """After the pidfd said so: the exit status, or the negative number of a signal."""
-        self.process.join()
-        status = self.process.exitcode
+    def ending(self) -> int | None:
+        """The exit status, or the negative number of a signal; None while it runs."""
+        return self.process.exitcode
+
+    def close(self) -> None:
+        """After it has ended."""
         os.close(self.pidfd)
         self.control.close()
         self.process.close()
-        return 1 if status is None else status
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +75,21 @@ class Nursery:
     """Closes what only the supervisor may hold."""
 
     def fork(self, spec: WorkerSpec) -> Child:
+        """Raises OSError where the machine has no process or descriptor left."""
         ours, theirs = socket.socketpair()
         process = _fork.Process(
             target=self._run, args=(spec, os.getpid(), ours, theirs), name=f"peatnode-{spec.name}"
         )
-        process.start()
-        theirs.close()
+        # A signal that reached the child before it has forgotten the parent's handlers would wake up the parent.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, FORGOTTEN_SIGNALS)
+        try:
+            process.start()
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            theirs.close()
         ours.setblocking(False)
         assert process.pid is not None
         child = Child(
@@ -114,7 +126,7 @@ class Nursery:
 
 def _forget_signals() -> None:
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+    for number in FORGOTTEN_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

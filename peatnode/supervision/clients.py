@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from peatnode.errors import MalformedFrame
 from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
@@ -14,6 +15,15 @@ from peatnode.ipc.messages import CONTRACT, Failed, Failure, GetNode, Hello, Mes
 
 MAX_CLIENTS = 128
 MAX_QUESTION_BYTES = 4096
+
+
+@dataclass(slots=True)
+class _Client:
+    socket: socket.socket
+    frames: FrameBuffer = field(default_factory=FrameBuffer)
+    unread_bytes: int = 0
+    """Of a question that is not whole yet."""
+    is_greeted: bool = False
 
 
 class Clients:
@@ -25,7 +35,7 @@ class Clients:
         self._listener = listener
         self._poll = poll
         self._report = report
-        self._open: dict[int, tuple[socket.socket, FrameBuffer]] = {}
+        self._open: dict[int, _Client] = {}
 
     def __contains__(self, descriptor: int) -> bool:
         return descriptor in self._open
@@ -41,31 +51,41 @@ class Clients:
             client.close()
             return
         client.setblocking(False)
-        self._open[client.fileno()] = (client, FrameBuffer())
+        self._open[client.fileno()] = _Client(client)
         self._poll.register(client, select.POLLIN)
         self._say(client.fileno(), Hello("supervisor", os.getpid(), CONTRACT), 0)
 
     def serve(self, descriptor: int) -> None:
         """Answers what a client has asked."""
-        client, frames = self._open[descriptor]
+        client = self._open[descriptor]
         try:
-            data = client.recv(MAX_QUESTION_BYTES)
+            data = client.socket.recv(MAX_QUESTION_BYTES)
             if not data:
                 self._close(descriptor)
                 return
-            for content in frames.receive_data(data):
+            client.unread_bytes += len(data)
+            for content in client.frames.receive_data(data):
+                client.unread_bytes -= len(content) + 4
                 cause, message = decode_content(content)
                 self._answer(descriptor, cause, message)
         except BlockingIOError:
             return
         except (OSError, MalformedFrame):
             self._close(descriptor)
+        if client.unread_bytes > MAX_QUESTION_BYTES:
+            self._close(descriptor)
 
     def _answer(self, descriptor: int, cause: int, message: Message) -> None:
+        if descriptor not in self._open:
+            return
+        client = self._open[descriptor]
         match message:
             case Hello():
-                if message.contract != CONTRACT:
+                client.is_greeted = message.contract == CONTRACT
+                if not client.is_greeted:
                     self._close(descriptor)
+            case _ if not client.is_greeted:
+                self._close(descriptor)
             case GetNode():
                 self._say(descriptor, self._report(), cause)
             case _:
@@ -77,18 +97,19 @@ class Clients:
             return
         frame = encode_frame(message, cause)
         try:
-            whole = self._open[descriptor][0].send(frame) == len(frame)
+            whole = self._open[descriptor].socket.send(frame) == len(frame)
         except OSError:
             whole = False
         if not whole:
             self._close(descriptor)
 
     def _close(self, descriptor: int) -> None:
-        client, _ = self._open.pop(descriptor)
-        self._poll.unregister(descriptor)
-        client.close()
+        client = self._open.pop(descriptor, None)
+        if client is not None:
+            self._poll.unregister(descriptor)
+            client.socket.close()
 
     def close(self) -> None:
-        for client, _ in self._open.values():
-            client.close()
+        for client in self._open.values():
+            client.socket.close()
         self._open.clear()

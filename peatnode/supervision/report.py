@@ -12,7 +12,6 @@ from peatnode.identity import Identity
 from peatnode.ipc.messages import NodeReply, Problem, ProblemRaised, WorkerState
 from peatnode.supervision.children import Child
 from peatnode.supervision.policy import Policy
-from peatnode.supervision.worker import memory_bytes
 
 
 @dataclass(slots=True)
@@ -64,6 +63,7 @@ def describe_node(
     policy: Policy,
     children: Mapping[str, Child],
     problems: Problems,
+    memory_bytes: int,
 ) -> NodeReply:
     """The answer to GetNode."""
     config = facts.config
@@ -83,7 +83,7 @@ def describe_node(
         discovery=config.discovery,
         has_token=config.api_token is not None,
         is_stopping=policy.is_stopping,
-        supervisor_memory_bytes=memory_bytes(),
+        supervisor_memory_bytes=memory_bytes,
         workers=tuple(_worker_state(name, policy, children) for name in policy.workers),
         problems=tuple(problems.all()),
     )

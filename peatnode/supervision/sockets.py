@@ -52,6 +52,10 @@ def make_run_dir(run_dir: Path) -> None:
     """The directory of the Unix sockets, 0700 and ours. Raises BadConfiguration."""
     try:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if run_dir.is_symlink():  # in /tmp it could be anybody's
+            raise BadConfiguration(
+                f"PEAT_RUN_DIR={str(run_dir)!r} is a symbolic link: name the directory itself."
+            )
         owner = run_dir.stat().st_uid
         if owner not in (os.getuid(), 0):
             raise BadConfiguration(
@@ -79,6 +83,13 @@ def bind_all(config: Config) -> dict[str, socket.socket]:
             sock.close()
         raise
     return bound
+
+
+def remove_unix_sockets(run_dir: Path) -> None:
+    """So that nobody takes a node that has stopped for one that hangs."""
+    for name in UNIX_SOCKETS:
+        with contextlib.suppress(OSError):
+            (run_dir / f"{name}.sock").unlink()
 
 
 def _bind_unix(path: Path) -> socket.socket:

@@ -56,28 +56,47 @@ from peatnode.supervision.events import (
     WorkerServes,
     WorkerStarted,
 )
-from peatnode.supervision.policy import Limits, Policy
+from peatnode.supervision.policy import EXIT_CONFIGURATION, EXIT_FAILED, Limits, Policy
 from peatnode.supervision.report import NodeFacts, Problems, describe_node
 from peatnode.supervision.roster import WORKERS, WorkerSpec
-from peatnode.supervision.sockets import bind_all, lock_data_dir
+from peatnode.supervision.sockets import bind_all, lock_data_dir, remove_unix_sockets
+from peatnode.supervision.worker import MemoryGauge, memory_bytes
 
-_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def run_node(
     config: Config, workers: Sequence[WorkerSpec] = WORKERS, limits: Limits | None = None
 ) -> int:
-    """Runs a node until it is stopped; returns its exit status. Raises BadConfiguration before anything is forked."""
+    """Runs a node until it is stopped; returns its exit status, after a sentence on stderr where it is not 0."""
+    logs.configure(config.log_filter, config.log_format, "supervisor")
+    try:
+        return _run_node(config, workers, limits or Limits())
+    except BadConfiguration as error:
+        _say_failure(config, EXIT_CONFIGURATION, str(error))
+        return EXIT_CONFIGURATION
+
+
+def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: Limits) -> int:
     if sys.platform != "linux":
         raise BadConfiguration(
             f"peatnode runs on Linux, and this is {sys.platform}: run it in a container or a virtual machine."
         )
-    logs.configure(config.log_filter, config.log_format, "supervisor")
     lock = lock_data_dir(config.data_dir)
     try:
-        return Supervisor(config, bind_all(config), workers, limits or Limits(), lock).run()
+        status = Supervisor(config, bind_all(config), workers, limits, lock).run()
+        remove_unix_sockets(config.run_dir)
+        return status
     finally:
         os.close(lock)
+
+
+def _say_failure(config: Config, status: int, reason: str) -> None:
+    """One line, for a person or for what collects the log."""
+    if config.log_format == "json":
+        logs.get_logger("supervisor").error("Node failed", reason=reason, status=status)
+    else:
+        print(f"peatnode: {reason}", file=sys.stderr)
 
 
 def _preload() -> None:
@@ -115,6 +134,7 @@ class Supervisor:
         self._specs = {spec.name: spec for spec in workers}
         self._children: dict[str, Child] = {}
         self._problems = Problems()
+        self._memory = MemoryGauge(memory_bytes)
         self._poll = select.poll()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._status: int | None = None
@@ -151,6 +171,7 @@ class Supervisor:
             while self._status is None:
                 self._turn()
         finally:
+            signal.set_wakeup_fd(-1)
             for child in self._children.values():
                 child.kill()
             self._clients.close()
@@ -188,7 +209,8 @@ class Supervisor:
             sock.setblocking(False)
         signal.set_wakeup_fd(self._wake_writer.fileno(), warn_on_full_buffer=False)
         for number in _STOP_SIGNALS:
-            signal.signal(number, lambda *_: None)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, lambda *_: None)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._poll.register(self._wake_reader, select.POLLIN)
 
@@ -254,20 +276,27 @@ class Supervisor:
 
     def _end(self, status: int, reason: str) -> None:
         if status:
-            print(f"peatnode: {reason}", file=sys.stderr)
-            self._log.error("Node failed", reason=reason, status=status)
+            _say_failure(self._facts.config, status, reason)
         else:
             self._log.info("Stopped")
         self._status = status
 
     def _start(self, name: str) -> None:
-        child = self._nursery.fork(self._specs[name])
+        try:
+            child = self._nursery.fork(self._specs[name])
+        except OSError as error:
+            self._log.error("Worker cannot be started", worker_name=name, error=str(error))
+            self._decide(WorkerEnded(name, EXIT_FAILED, ""))
+            return
         self._children[name] = child
         self._poll.register(child.pidfd, select.POLLIN)
         self._poll.register(child.control, select.POLLIN)
         self._decide(WorkerStarted(name, child.pid))
 
     def _ended(self, child: Child) -> None:
+        status = child.ending()
+        if status is None:
+            return  # the descriptor was another's when `poll` told of it
         self._poll.unregister(child.pidfd)
         self._stop_hearing(child)
         self._deaf.discard(child.control.fileno())
@@ -275,7 +304,8 @@ class Supervisor:
         configuration = self._problems.of(child.name, "configuration")
         complaint = configuration.message if configuration is not None else ""
         self._problems.forget(child.name)
-        self._decide(WorkerEnded(child.name, child.reap(), complaint))
+        child.close()
+        self._decide(WorkerEnded(child.name, status, complaint))
 
     def _stop_hearing(self, child: Child) -> None:
         descriptor = child.control.fileno()
@@ -323,7 +353,9 @@ class Supervisor:
             )
 
     def _describe(self) -> NodeReply:
-        return describe_node(self._facts, self._policy, self._children, self._problems)
+        return describe_node(
+            self._facts, self._policy, self._children, self._problems, self._memory.read()
+        )
 
     def _close_in_child(self) -> None:
         self._clients.close()

@@ -6,6 +6,7 @@ A worker's module has `run(context)`, called in the forked child, which calls `r
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import os
 import select
@@ -39,6 +40,9 @@ from peatnode.ipc.messages import (
 EXIT_CONFIGURATION = 78
 """EX_CONFIG of sysexits.h: starting again would not help."""
 
+MEMORY_SECONDS = 30.0
+"""How old a worker's figure for its memory may be."""
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -64,19 +68,49 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def memory_bytes() -> int:
-    """Proportional set size of this process, or 0 where the kernel does not tell."""
+def memory_bytes(pid: int) -> int:
+    """Proportional set size of a process; 0 where the kernel does not tell."""
     try:
-        for line in Path("/proc/self/smaps_rollup").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    except OSError:
+    except OSError:  # it has just ended, or /proc is not what it should be
         pass
     return 0
 
 
+def family_memory_bytes(pid: int) -> int:
+    """Of a process and all that it has forked: gunicorn's workers are the broker's memory."""
+    total = memory_bytes(pid)
+    for children in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            total += sum(family_memory_bytes(int(child)) for child in children.read_text().split())
+    return total
+
+
+class MemoryGauge:
+    """Measures this process now and then: the kernel walks through all pages for it, a millisecond or two."""
+
+    def __init__(self, measure: Callable[[int], int]) -> None:
+        self._measure = measure
+        self._bytes = 0
+        self._due: float | None = None
+
+    def read(self) -> int:
+        """Bytes, not older than MEMORY_SECONDS."""
+        now = time.monotonic()
+        if self._due is None or now >= self._due:
+            self._bytes = self._measure(os.getpid())
+            # The first is taken while the worker starts: the next one comes soon.
+            self._due = now if self._due is None else now + MEMORY_SECONDS
+        return self._bytes
+
+
 class ControlLink:
-    """The worker's end of its socket pair with the supervisor. Writes may come from any thread."""
+    """The worker's end of its socket pair with the supervisor. Writes may come from any thread.
+
+    The socket blocks, so that a frame is never written by half; what is read is what is there.
+    """
 
     def __init__(self, sock: socket.socket, worker: str) -> None:
         self.socket = sock
@@ -98,7 +132,7 @@ class ControlLink:
     def receive(self) -> list[Message] | None:
         """What has come since; None: the supervisor is gone."""
         try:
-            data = self.socket.recv(65536)
+            data = self.socket.recv(65536, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return []
         except OSError:
@@ -118,7 +152,7 @@ class WorkerShell:
         self.stopping = asyncio.Event()
         self._control = control
         self._deadline = 0.0
-        self._stall = 0.0
+        self._memory = MemoryGauge(family_memory_bytes)
         self._loop = asyncio.get_running_loop()
 
     def ready(self) -> None:
@@ -162,7 +196,7 @@ class WorkerShell:
 
     def _pong(self, number: int, asked_at: float) -> None:
         stall = self._loop.time() - asked_at
-        self._control.say(Pong(number, memory_bytes(), stall))
+        self._control.say(Pong(number, self._memory.read(), stall))
 
 
 def leave(status: int) -> NoReturn:
@@ -195,16 +229,24 @@ def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[N
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the supervisor's
         uvloop.run(_run(context, control, main))
-    except BadConfiguration as error:
-        control.say(ProblemRaised("configuration", str(error), "", blocks_readiness=True))
-        leave(EXIT_CONFIGURATION)
-    except PeatnodeError as error:
-        log.error("Worker failed", reason=str(error), kind=type(error).__name__)
-        leave(1)
-    except Exception:  # the one place: a worker in doubt exits, the supervisor decides
-        log.exception("Worker failed")
+    except Exception as error:  # the one place: a worker in doubt exits, the supervisor decides
+        refusal = _find_refusal(error)
+        if refusal is not None:
+            control.say(ProblemRaised("configuration", str(refusal), "", blocks_readiness=True))
+            leave(EXIT_CONFIGURATION)
+        if isinstance(error, PeatnodeError):
+            log.error("Worker failed", reason=str(error), kind=type(error).__name__)
+        else:
+            log.exception("Worker failed")
         leave(1)
     leave(0)
+
+
+def _find_refusal(error: BaseException) -> BadConfiguration | None:
+    """Also within the group that a TaskGroup makes of it."""
+    if isinstance(error, BaseExceptionGroup):
+        return next(filter(None, map(_find_refusal, error.exceptions)), None)
+    return error if isinstance(error, BadConfiguration) else None
 
 
 async def _run(
@@ -212,7 +254,6 @@ async def _run(
 ) -> None:
     loop = asyncio.get_running_loop()
     shell = WorkerShell(context, control)
-    context.control.setblocking(False)
     loop.add_reader(context.control.fileno(), shell.control_readable)
     loop.add_signal_handler(signal.SIGTERM, shell.stop, 10.0)
     loop.set_exception_handler(_crash)
@@ -220,7 +261,6 @@ async def _run(
         await main(shell)
     finally:
         loop.remove_reader(context.control.fileno())
-        context.control.setblocking(True)
 
 
 def _crash(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
@@ -243,6 +283,7 @@ def answer_control_in_thread(
     """
     control = ControlLink(context.control, context.name)
     control.greet()
+    memory = MemoryGauge(family_memory_bytes)
 
     def serve() -> None:
         while True:
@@ -253,7 +294,7 @@ def answer_control_in_thread(
             for message in messages:
                 match message:
                     case Ping(number):
-                        control.say(Pong(number, memory_bytes(), 0.0))
+                        control.say(Pong(number, memory.read(), 0.0))
                     case StopWorker(seconds):
                         on_stop(seconds)
 

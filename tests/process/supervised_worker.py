@@ -1,0 +1,95 @@
+"""A worker that behaves as its test says: the environment's BEHAVIOURS is a JSON object, name to behaviour."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+from typing import NoReturn
+
+from peatnode.errors import BadConfiguration
+from peatnode.supervision.worker import (
+    WorkerContext,
+    WorkerShell,
+    answer_control_in_thread,
+    leave,
+    run_worker,
+)
+
+
+def run(context: WorkerContext) -> NoReturn:
+    behaviour = json.loads(os.environ["BEHAVIOURS"]).get(context.name, "good")
+    match behaviour:
+        case "killed at start":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "threaded":
+            run_threaded(context)
+    run_worker(context, lambda shell: main(shell, behaviour))
+
+
+def run_threaded(context: WorkerContext) -> NoReturn:
+    """As gunicorn's arbiter: the main thread is busy with its own."""
+    reader, writer = socket.socketpair()
+    control = answer_control_in_thread(context, lambda _: writer.close())
+    from peatnode.ipc.messages import WorkerReady
+
+    control.say(WorkerReady())
+    reader.recv(1)
+    leave(0)
+
+
+async def main(shell: WorkerShell, behaviour: str) -> None:
+    match behaviour:
+        case "fails":
+            raise RuntimeError("as the test wanted")
+        case "refuses":
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(refuse())
+        case "fails in the background":
+            shell.ready()
+            asyncio.get_running_loop().call_later(0.2, fail)
+        case "wants to be replaced":
+            shell.ready()
+            if not os.path.exists(shell.config.data_dir / "replaced"):
+                (shell.config.data_dir / "replaced").touch()
+                shell.recycle("it is large")
+        case "has a problem":
+            shell.raise_problem("disk", "The disk is full.", "Free some space.", True)
+            shell.raise_problem("passing", "A cold.", "Tea.")
+            shell.clear_problem("passing")
+            shell.ready()
+        case "blocks":
+            shell.ready()
+            await asyncio.sleep(0.1)
+            time.sleep(60)
+        case "speaks nonsense":
+            shell.context.control.sendall(b"\xff" * 64)
+        case _:
+            if listener := shell.context.listeners.get(shell.context.name):
+                asyncio.get_running_loop().create_task(answer(listener))
+            shell.ready()
+    await shell.wait_stop()
+    with (shell.config.data_dir / "stops").open("a") as stops:
+        stops.write(f"{shell.context.name}\n")
+    if behaviour == "does not stop":
+        await asyncio.sleep(60)
+
+
+async def refuse() -> None:
+    raise BadConfiguration("PEAT_DATA_DIR is of a newer version: run that version.")
+
+
+def fail() -> None:
+    raise RuntimeError("as the test wanted")
+
+
+async def answer(listener: socket.socket) -> None:
+    """Says its pid to whoever connects."""
+    loop = asyncio.get_running_loop()
+    while True:
+        client, _ = await loop.sock_accept(listener)
+        await loop.sock_sendall(client, str(os.getpid()).encode())
+        client.close()

@@ -1,0 +1,322 @@
+"""The supervisor with real processes, real signals and real sockets."""
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from supervised import SupervisedNode, is_running, wait
+
+from peatnode.ipc.frames import encode_frame
+from peatnode.ipc.messages import CONTRACT, GetNode, Hello, StopWorker
+
+NAMES = ("store", "engine", "sync", "discovery", "broker")
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Iterator[SupervisedNode]:
+    with SupervisedNode(tmp_path) as node:
+        yield node
+
+
+def test_a_node_starts_says_so_and_stops_in_order(node: SupervisedNode) -> None:
+    reply = node.start().wait_ready()
+    assert reply.node_id == "node-0"
+    assert {worker.name for worker in reply.workers} == set(NAMES)
+    assert reply.broker_address.startswith("127.0.0.1:")
+    assert reply.quic_port > 0
+    assert len(reply.instance) == 32
+    assert reply.problems == ()
+    assert f"Mesh started node_id=node-0 device_id={reply.device_id}" in node.said()
+    node.signal(signal.SIGTERM)
+    assert node.wait_end() == 0
+    stops = node.stops()
+    assert stops[0] == "broker"
+    assert set(stops[1:3]) == {"sync", "discovery"}
+    assert stops[3:] == ["store", "engine"]
+    assert not list(node.run_dir.iterdir())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_killed_worker_is_back_within_two_seconds(node: SupervisedNode, name: str) -> None:
+    before = {worker.name: worker.pid for worker in node.start().wait_ready().workers}
+    started = time.monotonic()
+    os.kill(before[name], signal.SIGKILL)
+    worker = node.wait_restarted(name)
+    assert time.monotonic() - started < 2.0
+    assert worker.pid != before[name]
+    assert worker.last_exit == "killed by SIGKILL"
+    reply = node.ask()
+    assert reply is not None
+    assert {one.name: one.pid for one in reply.workers if one.name != name} == {
+        other: pid for other, pid in before.items() if other != name
+    }
+
+
+def test_who_calls_a_worker_that_is_away_waits_and_is_answered_by_the_next(
+    node: SupervisedNode,
+) -> None:
+    reply = node.start().wait_ready()
+    pid = next(worker.pid for worker in reply.workers if worker.name == "store")
+    os.kill(pid, signal.SIGSTOP)
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.settimeout(10)
+        sock.connect(str(node.run_dir / "store.sock"))
+        os.kill(pid, signal.SIGKILL)
+        answer = sock.recv(100)
+    assert int(answer) == node.wait_restarted("store").pid != pid
+
+
+def test_a_worker_that_does_not_answer_is_killed_and_comes_back(node: SupervisedNode) -> None:
+    node.limits = {"ping_every": 0.2, "pong_within": 1.0}
+    reply = node.start().wait_ready()
+    pid = next(worker.pid for worker in reply.workers if worker.name == "sync")
+    os.kill(pid, signal.SIGSTOP)
+    assert node.wait_restarted("sync").pid != pid
+    assert not is_running(pid)
+
+
+def test_a_worker_whose_loop_does_not_turn_is_killed(node: SupervisedNode) -> None:
+    node.behaviours = {"engine": "blocks"}
+    node.limits = {"ping_every": 0.2, "pong_within": 1.0}
+    node.start()
+    wait(lambda: (w := node.worker("engine")) and w.restarts, "the engine to be killed")
+    assert "no answer" in node.said()
+
+
+@pytest.mark.parametrize("behaviour", ["fails", "killed at start", "speaks nonsense"])
+def test_a_worker_that_dies_again_and_again_ends_the_node(
+    node: SupervisedNode, behaviour: str
+) -> None:
+    node.behaviours = {"engine": behaviour}
+    node.limits = {"first_delay": 0.02}
+    assert node.start().wait_end() == 1
+    assert "peatnode: the worker engine ended 6 times within 60 s" in node.said()
+    assert sorted(node.stops()) == sorted(set(NAMES) - {"engine"})
+
+
+def test_an_error_that_nobody_awaits_is_a_death(node: SupervisedNode) -> None:
+    node.behaviours = {"sync": "fails in the background"}
+    node.start()
+    worker = wait(lambda: (w := node.worker("sync")) and w.restarts and w, "sync to die")
+    assert worker.last_exit == "with status 1"
+
+
+def test_a_configuration_that_a_worker_refuses_ends_the_node_with_its_sentence(
+    node: SupervisedNode,
+) -> None:
+    node.behaviours = {"store": "refuses"}
+    assert node.start().wait_end() == 78
+    lines = [line for line in node.said().splitlines() if line.startswith("peatnode:")]
+    assert lines == ["peatnode: PEAT_DATA_DIR is of a newer version: run that version."]
+    assert "Traceback" not in node.said()
+
+
+def test_being_replaced_is_no_death(node: SupervisedNode) -> None:
+    node.behaviours = {"engine": "wants to be replaced"}
+    node.start()
+    worker = wait(
+        lambda: (w := node.worker("engine")) and w.recycles and w.state == "ready" and w,
+        "the engine to be replaced",
+    )
+    assert (worker.restarts, worker.recycles, worker.last_exit) == (0, 1, "with status 0")
+
+
+def test_problems_are_told_and_end_with_their_worker(node: SupervisedNode) -> None:
+    node.behaviours = {"store": "has a problem"}
+    (problem,) = node.start().wait_ready().problems
+    assert (problem.worker, problem.name, problem.message, problem.advice) == (
+        "store",
+        "disk",
+        "The disk is full.",
+        "Free some space.",
+    )
+    assert problem.blocks_readiness
+
+
+def test_an_api_that_is_open_to_the_network_is_a_problem(tmp_path: Path) -> None:
+    with SupervisedNode(tmp_path, PEAT_BROKER_HOST="0.0.0.0") as node:
+        (problem,) = node.start().wait_ready().problems
+        assert problem.name == "open_api"
+        assert not problem.blocks_readiness
+
+
+def test_relays_are_said_to_be_unused(tmp_path: Path) -> None:
+    with SupervisedNode(tmp_path, PEAT_RELAY_URLS="https://relay.example") as node:
+        node.start().wait_ready()
+        assert "relay.example" in node.said()
+
+
+def test_the_heartbeat_of_a_process_whose_main_thread_is_not_ours(node: SupervisedNode) -> None:
+    node.behaviours = {"broker": "threaded"}
+    node.limits = {"ping_every": 0.1}
+    node.start().wait_ready()
+    wait(lambda: (w := node.worker("broker")) and w.memory_bytes, "the broker's answer")
+    node.signal(signal.SIGINT)
+    assert node.wait_end() == 0
+
+
+def test_a_worker_that_does_not_stop_holds_up_nobody_for_long(node: SupervisedNode) -> None:
+    node.behaviours = {"sync": "does not stop"}
+    node.limits = {"stop": 2.0, "stop_reserve": 0.5}
+    node.start().wait_ready()
+    started = time.monotonic()
+    node.signal(signal.SIGTERM)
+    assert node.wait_end() == 0
+    assert time.monotonic() - started < 4.0
+    assert node.stops()[-2:] == ["store", "engine"]
+
+
+def test_a_second_signal_hurries(node: SupervisedNode) -> None:
+    node.behaviours = {"broker": "does not stop", "store": "does not stop"}
+    node.start().wait_ready()
+    started = time.monotonic()
+    node.signal(signal.SIGTERM)
+    wait(lambda: node.stops() == ["broker"], "the broker to be told")
+    node.signal(signal.SIGTERM)
+    assert node.wait_end() == 0
+    assert time.monotonic() - started < 4.0
+
+
+def test_a_death_during_the_stop_is_part_of_it(node: SupervisedNode) -> None:
+    node.behaviours = {"broker": "does not stop"}
+    node.start().wait_ready()
+    store = node.worker("store")
+    assert store is not None
+    node.signal(signal.SIGTERM)
+    wait(lambda: node.stops() == ["broker"], "the broker to be told")
+    os.kill(store.pid, signal.SIGKILL)
+    node.signal(signal.SIGTERM)
+    assert node.wait_end() == 0
+    assert "store" not in node.stops()
+
+
+def test_no_orphans_when_the_supervisor_is_killed(node: SupervisedNode) -> None:
+    node.behaviours = {"broker": "threaded", "engine": "blocks"}
+    pids = [worker.pid for worker in node.start().wait_ready().workers]
+    node.signal(signal.SIGKILL)
+    node.wait_end()
+    wait(lambda: not any(map(is_running, pids)), "the workers to be gone", 5)
+
+
+def test_a_node_starts_again_after_it_was_killed(node: SupervisedNode) -> None:
+    first = node.start().wait_ready()
+    node.signal(signal.SIGKILL)
+    node.wait_end()
+    assert (node.run_dir / "store.sock").exists()
+    second = node.start().wait_ready()
+    assert second.device_id == first.device_id
+    assert second.instance != first.instance
+
+
+def test_two_nodes_on_one_data_directory(node: SupervisedNode, tmp_path: Path) -> None:
+    pid = node.start().wait_ready().pid
+    (tmp_path / "second").mkdir()
+    with SupervisedNode(tmp_path / "second", PEAT_DATA_DIR=str(node.data_dir)) as second:
+        assert second.start().wait_end() == 78
+        assert f"in use by another node (process {pid})" in second.said()
+    assert node.ask() is not None, "the first was not disturbed"
+
+
+@pytest.mark.parametrize(
+    ("kind", "variable"),
+    [(socket.SOCK_STREAM, "PEAT_BROKER_PORT"), (socket.SOCK_DGRAM, "PEAT_QUIC_PORT")],
+)
+def test_a_port_in_use(tmp_path: Path, kind: int, variable: str) -> None:
+    with socket.socket(socket.AF_INET, kind) as taken:
+        taken.bind(("127.0.0.1", 0))
+        if kind == socket.SOCK_STREAM:
+            taken.listen()
+        port = taken.getsockname()[1]
+        with SupervisedNode(tmp_path, **{variable: str(port)}) as node:
+            assert node.start().wait_end() == 78
+            (line,) = node.said().splitlines()
+            assert line.startswith(f"peatnode: {variable}={port} is in use")
+
+
+def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with SupervisedNode(tmp_path, PEAT_DATA_DIR=str(tmp_path / "file" / "data")) as node:
+        assert node.start().wait_end() == 78
+        assert "PEAT_DATA_DIR" in node.said()
+
+
+def test_a_long_path_still_has_sockets(tmp_path: Path) -> None:
+    directory = tmp_path / ("long-" * 30)
+    directory.mkdir()
+    from peatnode.config import default_run_dir
+
+    with SupervisedNode(directory) as node:
+        node.run_dir = default_run_dir(node.data_dir)
+        assert node.run_dir != node.data_dir / "run"
+        node.start().wait_ready()
+        assert node.run_dir.stat().st_mode & 0o777 == 0o700
+        node.signal(signal.SIGTERM)
+        assert node.wait_end() == 0
+    node.run_dir.rmdir()
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"\xff\xff\xff\xff",
+        b"\x03\xff\xff\xff" + bytes(8192),
+        encode_frame(Hello("x", 1, 999), 0) * 3,
+        encode_frame(GetNode(), 1),
+        encode_frame(Hello("x", 1, CONTRACT), 0) + encode_frame(StopWorker(1.0), 1),
+        b"",
+    ],
+    ids=["too long", "large", "other contract", "no hello", "no question", "nothing"],
+)
+def test_a_bad_client_disturbs_nobody(node: SupervisedNode, sent: bytes) -> None:
+    node.start().wait_ready()
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(str(node.run_dir / "supervisor.sock"))
+            sock.sendall(sent)
+    with socket.socket(socket.AF_UNIX) as sock:  # one that asks and never reads
+        sock.connect(str(node.run_dir / "supervisor.sock"))
+        sock.setblocking(False)
+        sock.send(encode_frame(Hello("x", 1, CONTRACT), 0))
+        try:
+            for _ in range(2000):
+                sock.send(encode_frame(GetNode(), 1))
+        except OSError:
+            pass
+        assert node.ask() is not None
+    assert node.ask() is not None
+
+
+def test_hundreds_of_clients_at_once(node: SupervisedNode) -> None:
+    node.start().wait_ready()
+    socks = []
+    for _ in range(300):
+        sock = socket.socket(socket.AF_UNIX)
+        sock.connect(str(node.run_dir / "supervisor.sock"))
+        socks.append(sock)
+    assert node.process is not None
+    assert node.process.poll() is None
+    for sock in socks:
+        sock.close()
+    wait(node.ask, "the node to answer again")
+
+
+def test_a_quiet_supervisor_sleeps(node: SupervisedNode) -> None:
+    """Not a benchmark: processor time of the supervisor alone, over two heartbeats of all workers."""
+    node.limits = {"ping_every": 0.5}
+    pid = node.start().wait_ready().pid
+
+    def ticks() -> int:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+    before, until = ticks(), time.monotonic() + 2.0
+    wait(lambda: time.monotonic() >= until, "two seconds to go by")
+    assert ticks() - before < 20  # hundredths of a second
