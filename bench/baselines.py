@@ -17,7 +17,7 @@ from pathlib import Path
 from aioquic.asyncio import QuicConnectionProtocol, connect, serve
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent, StreamDataReceived
-from nodes import free_port, wait
+from bench.nodes import free_port, wait
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
 ASGI = """

@@ -5,28 +5,28 @@ bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start
 
 ## bench-latency: a write on one node until its event on another
 bench-latency: $(VENV)/.installed
-	$(BIN)/python bench/latency.py
+	$(BIN)/python -m bench.latency
 
 ## bench-http: durable writes and reads a second
 bench-http: $(VENV)/.installed
-	$(BIN)/python bench/http_rates.py
+	$(BIN)/python -m bench.http_rates
 
 ## bench-join: a fresh node joining a full one
 bench-join: $(VENV)/.installed
-	$(BIN)/python bench/join.py
+	$(BIN)/python -m bench.join
 
 ## bench-idle: processor and memory of an idle pair
 bench-idle: $(VENV)/.installed
-	$(BIN)/python bench/idle.py
+	$(BIN)/python -m bench.idle
 
 ## bench-disk: bytes on disk
 bench-disk: $(VENV)/.installed
-	$(BIN)/python bench/disk.py
+	$(BIN)/python -m bench.disk
 
 ## bench-start: from `peatnode run` to ready
 bench-start: $(VENV)/.installed
-	$(BIN)/python bench/start.py
+	$(BIN)/python -m bench.start
 
 ## bench-soak: memory over ten minutes of writes
 bench-soak: $(VENV)/.installed
-	$(BIN)/python bench/soak.py
+	$(BIN)/python -m bench.soak

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from baselines import rocksdb_bytes
-from http_load import document, load, put
-from join import fill
-from nodes import Node, nodes
-from report import keep
+from bench.baselines import rocksdb_bytes
+from bench.http_load import document, load, put
+from bench.join import fill
+from bench.nodes import Node, nodes
+from bench.report import keep
 
 COUNT = 10_000
 

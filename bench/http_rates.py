@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from baselines import bare_asgi, rocksdb_puts
-from http_load import document, get, load, put
-from nodes import Node, nodes
-from report import keep, spread
+from bench.baselines import bare_asgi, rocksdb_puts
+from bench.http_load import document, get, load, put
+from bench.nodes import Node, nodes
+from bench.report import keep, spread
 
 RUNS = 3
 PATH = "/api/v1/documents/bench/{}"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from baselines import bare_asgi
-from join import fill
-from nodes import nodes, wait
-from report import keep
+from bench.baselines import bare_asgi
+from bench.join import fill
+from bench.nodes import nodes, wait
+from bench.report import keep
 
 SECONDS = 60
 

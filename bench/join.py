@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from baselines import quic_echo, quic_transfer
-from http_load import document, load, put
-from nodes import Node, nodes, wait
-from report import keep, spread
+from bench.baselines import quic_echo, quic_transfer
+from bench.http_load import document, load, put
+from bench.nodes import Node, nodes, wait
+from bench.report import keep, spread
 
 
 def fill(node: Node, count: int, size: int) -> None:

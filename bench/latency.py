@@ -9,10 +9,10 @@ import time
 
 import httpx
 import websockets
-from baselines import quic_echo, quic_round_trips
-from http_load import document, percentiles
-from nodes import Node, nodes
-from report import keep
+from bench.baselines import quic_echo, quic_round_trips
+from bench.http_load import document, percentiles
+from bench.nodes import Node, nodes
+from bench.report import keep
 
 COUNT = 1000
 

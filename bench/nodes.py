@@ -30,6 +30,8 @@ class Node:
     api_port: int
     quic_port: int
     peers: list[int] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+    """More variables of the environment."""
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -48,7 +50,8 @@ class Node:
             "PEAT_BROKER_PORT": str(self.api_port),
             "PEAT_QUIC_PORT": str(self.quic_port),
             "PEAT_QUIC_HOST": "127.0.0.1",
-            "PEAT_LOG": "warning",
+            "PEAT_LOG": "info",
+            **self.settings,
         }
 
     def launch(self) -> None:
@@ -82,6 +85,15 @@ class Node:
     def get(self, path: str) -> dict:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
             return json.load(answer)
+
+    def log(self) -> str:
+        return (self.directory.parent / f"{self.name}.log").read_text()
+
+    def kill(self) -> None:
+        """As a power cut would: the supervisor first, which takes all others along."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
 
     def root(self) -> str:
         """Fingerprint of all that the node holds."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import time
 
-from http_load import document, load, put
-from nodes import nodes
-from report import keep
+from bench.http_load import document, load, put
+from bench.nodes import nodes
+from bench.report import keep
 
 SECONDS = int(os.environ.get("SECONDS", "600"))
 
