@@ -17,8 +17,9 @@ from pathlib import Path
 from aioquic.asyncio import QuicConnectionProtocol, connect, serve
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent, StreamDataReceived
-from bench.nodes import free_port, wait
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
+
+from bench.nodes import free_port, wait
 
 ASGI = """
 BODY = b'{"collection":"bench","id":"1","document":' + b'{"pad":"' + b"x" * 190 + b'"}}'

@@ -9,6 +9,7 @@ import time
 
 import httpx
 import websockets
+
 from bench.baselines import quic_echo, quic_round_trips
 from bench.http_load import document, percentiles
 from bench.nodes import Node, nodes

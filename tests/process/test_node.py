@@ -22,7 +22,9 @@ WORKERS = ("store", "engine", "sync", "discovery", "broker")
 
 def send(node: Node, method: str, path: str, body: object = None, seconds: float = 20) -> dict:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(node.url + path, data, {"Content-Type": "application/json"}, method=method)
+    request = urllib.request.Request(
+        node.url + path, data, {"Content-Type": "application/json"}, method=method
+    )
     with urllib.request.urlopen(request, timeout=seconds) as answer:
         return json.load(answer)
 
@@ -51,9 +53,15 @@ def three() -> Iterator[list[Node]]:
 
 
 def test_a_write_on_one_is_read_on_all(three: list[Node]) -> None:
-    send(three[0], "PUT", "/documents/notes/hello", {"text": "grüß dich", "tags": ["a", "b"], "n": 7})
+    send(
+        three[0], "PUT", "/documents/notes/hello", {"text": "grüß dich", "tags": ["a", "b"], "n": 7}
+    )
     for node in three:
-        wait(lambda node=node: document(node, "notes/hello") is not None, f"{node.name} to have it", 10)
+        wait(
+            lambda node=node: document(node, "notes/hello") is not None,
+            f"{node.name} to have it",
+            10,
+        )
         assert document(node, "notes/hello") == {"text": "grüß dich", "tags": ["a", "b"], "n": 7}
 
 
@@ -72,7 +80,9 @@ def test_what_is_deleted_stays_deleted_and_can_be_made_anew(three: list[Node]) -
     wait(lambda: all_agree(three), "the three to agree", 10)
     send(three[2], "DELETE", "/documents/notes/gone")
     for node in three:
-        wait(lambda node=node: document(node, "notes/gone") is None, f"{node.name} to forget it", 10)
+        wait(
+            lambda node=node: document(node, "notes/gone") is None, f"{node.name} to forget it", 10
+        )
     send(three[1], "PUT", "/documents/notes/gone", {"new": True})
     wait(lambda: all_agree(three), "the three to agree", 10)
     assert [document(node, "notes/gone") for node in three] == [{"new": True}] * 3
@@ -148,7 +158,9 @@ def test_nodes_in_a_chain_converge_through_the_middle() -> None:
             node.start()
         wait(lambda: middle.is_connected(2), "the middle to have both")
         send(first, "PUT", "/documents/notes/chain", {"from": "first"})
-        wait(lambda: document(last, "notes/chain") == {"from": "first"}, "it to pass the middle", 10)
+        wait(
+            lambda: document(last, "notes/chain") == {"from": "first"}, "it to pass the middle", 10
+        )
         wait(lambda: all_agree([first, middle, last]), "the three to agree", 10)
 
 
@@ -158,8 +170,13 @@ def test_another_secret_gets_nothing() -> None:
         member.start()
         stranger.start()
         send(member, "PUT", "/documents/notes/secret", {"a": 1})
-        wait(lambda: "refused" in json.dumps(member.get("/peers")) or "secret" in json.dumps(stranger.get("/peers")),
-             "the two to have met")
+        wait(
+            lambda: (
+                "refused" in json.dumps(member.get("/peers"))
+                or "secret" in json.dumps(stranger.get("/peers"))
+            ),
+            "the two to have met",
+        )
         assert not stranger.is_connected(1)
         assert not member.is_connected(1)
         assert document(stranger, "notes/secret") is None
@@ -173,7 +190,11 @@ def test_twins_are_reported_and_still_sync() -> None:
         wait(lambda: one.is_connected(1), "the twins to meet")
         send(one, "PUT", "/documents/notes/twin", {"a": 1})
         wait(lambda: document(other, "notes/twin") == {"a": 1}, "the twin to have it", 10)
-        wait(lambda: any(peer["twin"] for peer in one.get("/peers")["peers"]), "the twin to be reported", 10)
+        wait(
+            lambda: any(peer["twin"] for peer in one.get("/peers")["peers"]),
+            "the twin to be reported",
+            10,
+        )
 
 
 def test_a_stop_is_orderly_and_quick() -> None:
@@ -192,13 +213,21 @@ def test_no_orphans_after_the_supervisor_is_killed() -> None:
         pids = node.pids()
         assert len(pids) >= 6
         node.kill()
-        wait(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "everybody to be gone", 5)
+        wait(
+            lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids),
+            "everybody to be gone",
+            5,
+        )
 
 
 def test_mdns_finds_nodes_on_one_host() -> None:
     with nodes(2, start=False) as pair:
         for node in pair:
-            node.settings |= {"PEAT_DISCOVERY": "mdns", "PEAT_STATIC_PEERS": "", "PEAT_MDNS_INTERFACES": "127.0.0.1"}
+            node.settings |= {
+                "PEAT_DISCOVERY": "mdns",
+                "PEAT_STATIC_PEERS": "",
+                "PEAT_MDNS_INTERFACES": "127.0.0.1",
+            }
             node.start()
         wait(lambda: all(node.is_connected(1) for node in pair), "the two to find each other", 30)
 
