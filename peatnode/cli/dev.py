@@ -41,7 +41,8 @@ def dev(number: int, data_dir: Path) -> int:
         config = load_config(env, {})
     where = f"http://{config.broker_host}:{config.broker_port}"
     click.echo(_welcome(plan, where, number, data_dir), err=True)
-    return run_node(config)
+    with complaining():
+        return run_node(config)
 
 
 def _welcome(plan: NodePlan, url: str, number: int, data_dir: Path) -> str:
