@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
+import os
 import re
 import stat
 from collections.abc import Callable, Mapping
@@ -22,6 +22,8 @@ SOURCES = ("kubernetes", "mdns", "static")
 """Where peers can be found."""
 
 MIN_SECRET_BYTES = 16
+
+_MAX_FILE_CHARACTERS = 64 * 1024
 
 _MAX_SOCKET_PATH = 90
 """A Unix socket's path has 108 bytes; our names take up to 17."""
@@ -135,6 +137,11 @@ def _cluster(name: str, text: str) -> str:
 
 
 def _port(name: str, text: str) -> int:
+    if text.startswith(("tcp://", "udp://")):
+        raise BadConfiguration(
+            f"{name}={text!r} is what Kubernetes sets for a Service of that name, not a port: "
+            "set enableServiceLinks: false in the pod, or give the variable a port."
+        )
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
         raise BadConfiguration(
             f"{name}={text!r} is not a port: a number from 1 to 65535 (0: any free one)."
@@ -155,7 +162,7 @@ def _secret(name: str, text: str) -> Secret:
     how = "`peatnode secret` makes one."
     try:
         value = base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one, and so is text that is not ASCII
         raise BadConfiguration(f"{name} is not base64. {how}") from None
     if len(value) < MIN_SECRET_BYTES:
         raise BadConfiguration(
@@ -196,7 +203,7 @@ def _static_peers(name: str, text: str) -> tuple[StaticPeer, ...]:
 
 def _static_peer(name: str, text: str) -> StaticPeer:
     found = re.fullmatch(
-        r"(?:(?P<id>[^\s@]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>[0-9]{1,5})",
+        r"(?:(?P<id>[^\s@]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s:\[\]@]+)):(?P<port>[0-9]{1,5})",
         text,
     )
     if found is None or not 1 <= int(found["port"]) <= 65535:
@@ -322,8 +329,12 @@ VARIABLES: tuple[Variable, ...] = (
         "max_body_bytes",
     ),
     Variable(
-        "PEAT_QUIC_HOST", "0.0.0.0", "address of sync; :: is IPv6 and IPv4", _address, "quic_host"
-    ),  # noqa: S104
+        "PEAT_QUIC_HOST",
+        "0.0.0.0",  # noqa: S104  # as above
+        "address of sync; :: is IPv6 and IPv4",
+        _address,
+        "quic_host",
+    ),
     Variable(
         "PEAT_QUIC_PORT",
         "11204",
@@ -379,7 +390,7 @@ def flag_of(name: str) -> str:
 
 
 def load_config(env: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force; `flags` by the variables' names. Raises BadConfiguration."""
+    """The configuration in force; `flags` by the variables' names (NAME_FILE too). Raises BadConfiguration."""
     return read_settings(env, flags or {})[0]
 
 
@@ -418,6 +429,8 @@ def _find(
         return flags[variable.name], flag_of(variable.name), f"flag {flag_of(variable.name)}"
     set_names = [name for name in names if env.get(name)]
     file_name = f"{variable.name}_FILE"
+    if variable.has_file and flags.get(file_name):
+        return _read_file(file_name, flags[file_name]), file_name, f"file {flags[file_name]}"
     if variable.has_file and env.get(file_name):
         if set_names:
             raise BadConfiguration(
@@ -435,11 +448,14 @@ def _find(
 
 def _read_file(name: str, path: str) -> str:
     try:
-        text = Path(path).read_text()
-        mode = Path(path).stat().st_mode
-    except (OSError, UnicodeDecodeError) as error:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_FILE_CHARACTERS + 1)
+            mode = os.fstat(file.fileno()).st_mode
+    except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise BadConfiguration(f"{name}={path!r} cannot be read: {reason}.") from None
+    if len(text) > _MAX_FILE_CHARACTERS:
+        raise BadConfiguration(f"{name}={path!r} is too long to be a secret.")
     if not text.strip():
         raise BadConfiguration(f"{name}={path!r} is empty.")
     if stat.S_ISREG(mode) and mode & stat.S_IWOTH:

@@ -17,7 +17,9 @@ import structlog
 
 from peatnode.errors import BadConfiguration
 
-LEVELS = {"trace": 5, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 100}
+LEVELS = {"trace": 0, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 50}
+"""By the numbers that structlog knows. Nothing of ours is said at the level of `trace` or above `error`."""
+
 _COLOURS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 _END = "\x1b[0m"
 
@@ -26,13 +28,13 @@ def parse_filter(text: str) -> Mapping[str, int]:
     """Levels by name of the logger, the general one under "". Raises BadConfiguration."""
     levels: dict[str, int] = {"": LEVELS["info"]}
     for part in filter(None, (part.strip() for part in text.split(","))):
-        name, separator, level = part.rpartition("=")
+        name, separator, level = (piece.strip() for piece in part.rpartition("="))
         if level.lower() not in LEVELS or (separator and not name):
             raise BadConfiguration(
                 f"PEAT_LOG={text!r}: {part!r} is neither a level nor name=level; "
                 f"levels are {', '.join(LEVELS)}. For example: info,peatnode=debug"
             )
-        levels[name.strip().replace("peat_mesh", "peatnode")] = LEVELS[level.lower()]
+        levels[name.replace("peat_mesh", "peatnode")] = LEVELS[level.lower()]
     return levels
 
 
