@@ -1,4 +1,4 @@
-"""Seeded histories of writes and faults: in the end every node has the same, nothing is lost, nothing deleted is back."""
+"""Seeded histories of writes and faults: in the end all nodes are equal, nothing is lost, nothing deleted is back."""
 
 from __future__ import annotations
 

@@ -1,0 +1,292 @@
+"""Who does not belong, or does not keep to the protocol, gets nothing and takes nothing down."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aioquic.asyncio import QuicConnectionProtocol, connect
+from aioquic.quic import events
+from aioquic.quic.configuration import QuicConfiguration
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.ipc import messages
+from peatnode.protocol import wire
+from peatnode.protocol.authentication import ALPN, Authentication, Credentials
+from peatnode.protocol.framing import FrameReader, frame
+from tests.process.sync_mesh import Worker, introduce, until
+
+SECRET = b"secret".ljust(32, b".")
+
+
+@pytest.fixture
+async def victim(tmp_path: Path) -> AsyncIterator[Worker]:
+    worker = Worker(tmp_path, "victim")
+    await worker.open()
+    worker.store.write("notes", "secret-document")
+    await worker.peers()
+    yield worker
+    assert worker.is_running, worker.log()
+    assert "ERROR" not in worker.log()
+    await worker.close()
+
+
+class Stranger(QuicConnectionProtocol):
+    """A QUIC client that keeps what it gets."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.received: dict[int, bytes] = {}
+        self.closed: events.ConnectionTerminated | None = None
+
+    def quic_event_received(self, event: events.QuicEvent) -> None:
+        if isinstance(event, events.StreamDataReceived):
+            self.received[event.stream_id] = self.received.get(event.stream_id, b"") + event.data
+        elif isinstance(event, events.ConnectionTerminated):
+            self.closed = event
+
+    def say(self, data: bytes, stream_id: int = 0) -> None:
+        self._quic.send_stream_data(stream_id, data)
+        self.transmit()
+
+    @property
+    def certificate(self) -> Any:
+        return self._quic.tls._peer_certificate
+
+    async def wait_frame(self) -> bytes:
+        reader = FrameReader(4096)
+        seen = 0
+        while True:
+            data = self.received.get(0, b"")
+            reader.receive_data(data[seen:])
+            seen = len(data)
+            content = reader.next_frame()
+            if content is not None:
+                self.received[0] = self.received[0][4 + len(content) :]
+                return content
+            assert self.closed is None, self.closed
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def stranger(worker: Worker, alpn: str = ALPN) -> AsyncIterator[Stranger]:
+    configuration = QuicConfiguration(
+        alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE, server_name="peatnode"
+    )
+    async with connect(
+        "127.0.0.1", worker.port, configuration=configuration, create_protocol=Stranger
+    ) as client:
+        assert isinstance(client, Stranger)
+        yield client
+
+
+async def rejections(worker: Worker) -> dict[str, float]:
+    reply = await worker.ask(messages.GetMetrics())
+    return {
+        metric.labels[0][1]: metric.value
+        for metric in reply.metrics
+        if metric.name == "peatnode_rejected_input_total"
+    }
+
+
+def credentials(node_id: str, secret: bytes = SECRET) -> Credentials:
+    return Credentials(
+        node_id,
+        os.urandom(16),
+        1,
+        "stranger",
+        formation_key(secret),
+        endpoint_private_key(secret, node_id).sign,
+        lambda other: endpoint_public_key(secret, other),
+    )
+
+
+def authentication(client: Stranger, who: Credentials) -> Authentication:
+    return Authentication(
+        who,
+        is_dialling=True,
+        certificate=client.certificate.public_bytes(Encoding.DER),
+        certificate_key=client.certificate.public_key().public_bytes_raw(),
+        nonce=os.urandom(32),
+        attempt=1,
+    )
+
+
+async def authenticate(client: Stranger, who: Credentials) -> None:
+    machine = authentication(client, who)
+    for content in machine.begin():
+        client.say(frame(content))
+    while machine.member is None:
+        for content in machine.receive(await client.wait_frame()):
+            client.say(frame(content))
+
+
+async def test_another_secret_is_refused_by_both(victim: Worker, tmp_path: Path) -> None:
+    other = Worker(tmp_path, "other", secret="another")
+    await other.open()
+    introduce(victim, other)
+    await until(lambda: "Peer not authenticated" in other.log() + victim.log())
+    peers = await victim.peers()
+    assert [peer.is_connected for peer in peers] == [False]
+    assert other.store.standin.sequence == 0
+    await other.close()
+
+
+async def test_a_proof_by_another_secret_is_refused(victim: Worker) -> None:
+    async with stranger(victim) as client:
+        machine = authentication(client, credentials("node-x", b"guess".ljust(32, b".")))
+        machine._certificate_key = endpoint_public_key(b"guess".ljust(32, b"."), "victim")
+        client.say(frame(machine.begin()[0]))
+        (proof,) = machine.receive(await client.wait_frame())
+        client.say(frame(proof))
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 1
+    assert (await rejections(victim))["wrong secret"] == 1
+
+
+async def test_a_relayed_proof_is_refused(victim: Worker, tmp_path: Path) -> None:
+    """A relay shows the honest node a certificate of its own, and passes on what both say."""
+    honest = credentials("honest")
+    async with stranger(victim) as client:
+        relay_key = endpoint_private_key(b"relay", "relay").public_key().public_bytes_raw()
+        machine = Authentication(
+            honest,
+            is_dialling=True,
+            certificate=b"the relay's certificate",
+            certificate_key=relay_key,
+            nonce=os.urandom(32),
+            attempt=1,
+        )
+        client.say(frame(machine.begin()[0]))
+        answer = await client.wait_frame()
+        with pytest.raises(Exception, match="wrong certificate"):
+            machine.receive(answer)
+        # And were the honest one careless about certificates, its proof would not fit the relay's channel.
+        machine = authentication(client, honest)
+        machine._channel = bytes(32)
+        async with stranger(victim) as second:
+            second.say(frame(machine.begin()[0]))
+            (proof,) = machine.receive(await second.wait_frame())
+            second.say(frame(proof))
+            await until(lambda: second.closed)
+            assert second.closed.error_code == 1
+
+
+async def test_a_replayed_proof_is_refused(victim: Worker) -> None:
+    async with stranger(victim) as client:
+        machine = authentication(client, credentials("honest"))
+        (hello,) = machine.begin()
+        client.say(frame(hello))
+        (proof,) = machine.receive(await client.wait_frame())
+    async with stranger(victim) as client:
+        client.say(frame(hello))
+        await client.wait_frame()
+        client.say(frame(proof))
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 1
+
+
+async def test_an_unknown_alpn_is_refused_by_tls(victim: Worker) -> None:
+    with pytest.raises(ConnectionError):
+        async with stranger(victim, alpn="cap/blobs/1"):
+            pass
+
+
+async def test_questions_before_authentication_are_not_answered(victim: Worker) -> None:
+    async with stranger(victim) as client:
+        client.say(frame(wire.encode(wire.AskRange(1, 0, 65535, b""))))
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 1
+        assert client.received == {}
+
+
+async def test_more_than_a_little_before_authentication_ends_it(victim: Worker) -> None:
+    async with stranger(victim) as client:
+        client.say((4000).to_bytes(4, "big") + bytes(100))
+        client.say(bytes(5000), stream_id=4)
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 1
+
+
+async def test_a_frame_too_long_ends_the_connection(victim: Worker) -> None:
+    async with stranger(victim) as client:
+        await authenticate(client, credentials("member"))
+        await victim.wait_connected(1)
+        client.say(b"\x7f\xff\xff\xff")
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 2
+    assert (await rejections(victim))["frame too long"] == 1
+    await victim.wait_connected(0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        wire.encode(wire.AskTree(1, 9, (0,))),
+        wire.encode(wire.AskBuckets(1, (65536,))),
+        wire.encode(wire.AskRange(1, 9, 3, b"")),
+        wire.encode(wire.Push(1, b"\1nonsense")),
+        wire.encode(wire.Root(b"short", False)),
+        wire.encode(wire.Hello(1, "again", bytes(16), bytes(32), 1, 1)),
+        b"\xc1",
+    ],
+)
+async def test_a_member_that_breaks_the_protocol_is_let_go(victim: Worker, content: bytes) -> None:
+    async with stranger(victim) as client:
+        await authenticate(client, credentials("member"))
+        client.say(frame(content))
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 2
+
+
+async def test_garbage_datagrams_do_nothing(victim: Worker) -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(3000):
+            first = rng.choice([0x00, 0x40, 0x80, 0xC0, 0xC3, 0xFF])
+            version = rng.choice([b"\0\0\0\1", b"\0\0\0\0", rng.randbytes(4), b"\x6b\x33\x43\xcf"])
+            data = bytes([first]) + version + b"\x08" + rng.randbytes(rng.choice([0, 5, 60, 1300]))
+            sock.sendto(data, ("127.0.0.1", victim.port))
+            if rng.random() < 0.05:
+                await asyncio.sleep(0)
+    await victim.peers()
+    async with stranger(victim) as client:
+        await authenticate(client, credentials("member"))
+
+
+async def test_handshakes_that_pile_up_have_to_prove_their_address(victim: Worker) -> None:
+    """Half-open handshakes from nowhere do not keep a member out."""
+    from aioquic.quic.connection import QuicConnection
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        for _ in range(300):
+            quic = QuicConnection(
+                configuration=QuicConfiguration(alpn_protocols=[ALPN], server_name="peatnode")
+            )
+            quic.connect(("127.0.0.1", victim.port), now=0.0)
+            for data, _ in quic.datagrams_to_send(now=0.0):
+                sock.sendto(data, ("127.0.0.1", victim.port))
+        await victim.peers()
+    async with stranger(victim) as client:
+        await authenticate(client, credentials("member"))
+        await victim.wait_connected(1)
+
+
+async def test_who_never_authenticates_is_closed(victim: Worker) -> None:
+    async with stranger(victim) as client:
+        client.say(frame(authentication(client, credentials("slow")).begin()[0]))
+        await client.wait_frame()
+        await until(lambda: client.closed, 12.0)
+        assert client.closed.error_code == 1
+        assert client.closed.reason_phrase == "authentication took too long"

@@ -1,0 +1,153 @@
+"""Two authentication machines joined in memory, and those who try without the secret."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.protocol import wire
+from peatnode.protocol.authentication import Authentication, Credentials
+from peatnode.protocol.faults import IsOurselves, NotAuthenticated, PeerFault
+
+SECRET = bytes(range(32))
+
+
+def credentials(node_id: str, secret: bytes = SECRET, instance: int = 0) -> Credentials:
+    return Credentials(
+        node_id,
+        (instance or hash(node_id) % 2**60).to_bytes(16, "big"),
+        1,
+        "test",
+        formation_key(secret),
+        endpoint_private_key(secret, node_id).sign,
+        lambda other: endpoint_public_key(secret, other),
+    )
+
+
+def pair(
+    a: Credentials, b: Credentials, *, certificates: tuple[bytes, bytes] = (b"cert", b"cert")
+) -> tuple[Authentication, Authentication]:
+    key = b.endpoint_key_of(b.node_id)
+    dialling = Authentication(
+        a,
+        is_dialling=True,
+        certificate=certificates[0],
+        certificate_key=key,
+        nonce=b"a" * 32,
+        attempt=3,
+    )
+    accepting = Authentication(
+        b,
+        is_dialling=False,
+        certificate=certificates[1],
+        certificate_key=key,
+        nonce=b"b" * 32,
+        attempt=0,
+    )
+    return dialling, accepting
+
+
+def converse(dialling: Authentication, accepting: Authentication) -> list[bytes]:
+    """Everything that was said, in order."""
+    said = []
+    to_accepting, to_dialling = dialling.begin(), []
+    while to_accepting or to_dialling:
+        if to_accepting:
+            said.append(to_accepting[0])
+            to_dialling += accepting.receive(to_accepting.pop(0))
+        else:
+            said.append(to_dialling[0])
+            to_accepting += dialling.receive(to_dialling.pop(0))
+    return said
+
+
+def test_members_know_each_other_afterwards() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    dialling, accepting = pair(a, b)
+    assert len(converse(dialling, accepting)) == 4
+    assert dialling.member is not None
+    assert accepting.member is not None
+    assert (dialling.member.node_id, accepting.member.node_id) == ("node-b", "node-a")
+    assert dialling.member.endpoint_key == endpoint_public_key(SECRET, "node-b")
+    assert dialling.member.dialled_by == accepting.member.dialled_by == a.instance
+    assert dialling.member.attempt == accepting.member.attempt == 3
+
+
+def test_another_secret_is_seen_by_the_dialling_side_in_the_certificate() -> None:
+    a, b = credentials("node-a"), credentials("node-b", secret=bytes(32))
+    with pytest.raises(NotAuthenticated, match="wrong certificate"):
+        converse(*pair(a, b))
+
+
+def test_another_secret_is_seen_by_the_accepting_side_in_the_proof() -> None:
+    a, b = credentials("node-a", secret=bytes(32)), credentials("node-b")
+    dialling, accepting = pair(a, b)
+    dialling._certificate_key = endpoint_public_key(
+        bytes(32), "node-b"
+    )  # as a liar would skip the check
+    with pytest.raises(NotAuthenticated, match="wrong secret"):
+        converse(dialling, accepting)
+
+
+def test_a_proof_does_not_fit_another_connection() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    said = converse(*pair(a, b))
+    _, accepting = pair(a, b)
+    accepting._hello = wire.encode(
+        replace(wire.decode(accepting._hello), nonce=b"c" * 32)
+    )  # a fresh nonce
+    accepting.receive(said[0])
+    with pytest.raises(NotAuthenticated):
+        accepting.receive(said[2])
+
+
+def test_a_proof_is_bound_to_the_tls_channel() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    with pytest.raises(NotAuthenticated, match="wrong secret"):
+        converse(*pair(a, b, certificates=(b"the relay's", b"cert")))
+
+
+def test_a_proof_cannot_be_reflected() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    dialling, accepting = pair(a, b)
+    (hello,) = dialling.begin()
+    (answer,) = accepting.receive(hello)
+    (proof,) = dialling.receive(answer)
+    with pytest.raises(NotAuthenticated):
+        dialling.receive(proof)
+
+
+def test_a_member_cannot_sign_for_another() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    liar = replace(a, sign=endpoint_private_key(SECRET, "node-c").sign)
+    with pytest.raises(NotAuthenticated, match="wrong signature"):
+        converse(*pair(liar, b))
+
+
+def test_our_own_instance_is_told_apart() -> None:
+    a = credentials("node-a")
+    with pytest.raises(IsOurselves):
+        converse(*pair(a, a))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        wire.encode(wire.Proof(b"", b"")),
+        wire.encode(wire.Root(bytes(16), False)),
+        wire.encode(wire.Push(1, b"\0\x90")),
+        wire.encode(wire.Hello(2, "node", bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.Hello(1, "", bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.Hello(1, "n" * 300, bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.Hello(1, "node", bytes(15), bytes(32), 1, 1)),
+        wire.encode(wire.Hello(1, "node", bytes(16), b"", 1, 1)),
+        b"\x91\x63",
+        b"garbage",
+    ],
+)
+def test_nothing_else_is_read_first(content: bytes) -> None:
+    _, accepting = pair(credentials("node-a"), credentials("node-b"))
+    with pytest.raises(PeerFault):
+        accepting.receive(content)
