@@ -92,14 +92,14 @@ async def test_who_does_not_read_is_cut_off(serve: Serve) -> None:
         served.node.put("c", f"d{number}", {"pad": "x" * 50_000})
     _, writer = await dial(served)
     writer.write(b"GET /api/v1/documents/c?format=ndjson HTTP/1.1\r\nHost: x\r\n\r\n")
-    state = served.server._state  # noqa: SLF001
+    state = served.server._state
     await until(lambda: len(state.tasks) == 1)
     await until(lambda: not state.tasks and not state.connections)
     writer.close()
 
 
 async def test_a_client_that_leaves_ends_its_request(served: Served) -> None:
-    state = served.server._state  # noqa: SLF001
+    state = served.server._state
     reader, writer = await dial(served)
     writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
@@ -127,7 +127,7 @@ async def test_requests_under_way_are_finished_at_the_stop(served: Served) -> No
     writer.write(
         b"PUT /api/v1/documents/c/a HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n" % len(body)
     )
-    state = served.server._state  # noqa: SLF001
+    state = served.server._state
     await until(lambda: len(state.tasks) == 1)
     stopping = asyncio.create_task(served.server.stop(5.0))
     await until(served.server.broker.stopping.is_set)

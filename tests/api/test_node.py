@@ -81,7 +81,7 @@ async def test_node(served: Served) -> None:
     assert content["node_id"] == "memory"
     assert content["uptime_secs"] == 5
     assert content["version"] == "0.1.0"
-    assert [worker["name"] for worker in content["workers"]][0] == "store"
+    assert content["workers"][0]["name"] == "store"
     assert content["store"]["root"] == "0" * 32
 
 
