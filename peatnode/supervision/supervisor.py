@@ -5,6 +5,7 @@ It binds the sockets, forks the workers, answers supervisor.sock, and owns nothi
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import ipaddress
 import os
@@ -96,7 +97,8 @@ def _say_failure(config: Config, status: int, reason: str) -> None:
     if config.log_format == "json":
         logs.get_logger("supervisor").error("Node failed", reason=reason, status=status)
     else:
-        print(f"peatnode: {reason}", file=sys.stderr)
+        with contextlib.suppress(OSError):  # nobody takes it any more
+            print(f"peatnode: {reason}", file=sys.stderr, flush=True)
 
 
 def _preload() -> None:

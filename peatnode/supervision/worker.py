@@ -202,8 +202,9 @@ class WorkerShell:
 def leave(status: int) -> NoReturn:
     """Ends this process now: no handlers of the parent's run in a forked child."""
     _save_coverage()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):  # nobody takes it any more
+            stream.flush()
     os._exit(status)
 
 
@@ -274,12 +275,15 @@ def _crash(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
 
 
 def answer_control_in_thread(
-    context: WorkerContext, on_stop: Callable[[float], None]
+    context: WorkerContext,
+    on_stop: Callable[[float], None],
+    measure_stall: Callable[[], float] = lambda: 0.0,
 ) -> ControlLink:
     """For a process whose main thread is not ours (gunicorn's arbiter): a thread answers the heartbeat.
 
-    `on_stop(seconds)` is called in that thread when the supervisor orders the stop. The link can be used to say
-    WorkerReady and problems. If the supervisor goes, the process ends.
+    `on_stop(seconds)` is called in that thread when the supervisor orders the stop, `measure_stall()` at each
+    heartbeat, for the seconds that the loops behind this process were late. The link can be used to say WorkerReady
+    and problems. If the supervisor goes, the process ends.
     """
     control = ControlLink(context.control, context.name)
     control.greet()
@@ -294,7 +298,7 @@ def answer_control_in_thread(
             for message in messages:
                 match message:
                     case Ping(number):
-                        control.say(Pong(number, memory.read(), 0.0))
+                        control.say(Pong(number, memory.read(), measure_stall()))
                     case StopWorker(seconds):
                         on_stop(seconds)
 

@@ -3,19 +3,16 @@
 import os
 import signal
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from supervised import SupervisedNode, is_running, wait
-
+from peatnode.config import default_run_dir
 from peatnode.ipc.frames import encode_frame
 from peatnode.ipc.messages import CONTRACT, GetNode, Hello, StopWorker
+from tests.process.supervised import SupervisedNode, is_running, wait
 
 NAMES = ("store", "engine", "sync", "discovery", "broker")
 
@@ -251,8 +248,6 @@ def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
 def test_a_long_path_still_has_sockets(tmp_path: Path) -> None:
     directory = tmp_path / ("long-" * 30)
     directory.mkdir()
-    from peatnode.config import default_run_dir
-
     with SupervisedNode(directory) as node:
         node.run_dir = default_run_dir(node.data_dir)
         assert node.run_dir != node.data_dir / "run"

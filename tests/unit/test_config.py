@@ -261,3 +261,14 @@ def test_nothing_secret_in_a_repr() -> None:
 def test_flags_are_unique() -> None:
     flags = [flag_of(variable.name) for variable in VARIABLES]
     assert len(set(flags)) == len(flags)
+
+
+def test_the_documentation_says_every_variable_as_it_is() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for variable in VARIABLES:
+        names = f"`{variable.name}`" + (" (file)" if variable.has_file else "")
+        names += "".join(f", also `{alias}`" for alias in variable.aliases)
+        default = f"`{variable.default}`" if variable.default else ""
+        shown = "required" if variable.default is None else default
+        row = f"| {names} | {shown} | {variable.help} |".replace("|  |", "| |")
+        assert row in page, row
