@@ -114,10 +114,10 @@ def _client(brother: tuple[int, Struct]) -> int:
 
 def change(
     maps: Maps, edits: Edits, client: int, clock: int, expires_at: float | None = None
-) -> Update | None:
+) -> Update:
     """The update that makes `edits` (and sets the expiry) as the writer `client`, whose next clock is `clock`.
 
-    None where an array has to be made whose leaf was there before: only an engine knows what is left of it.
+    The arrays it begins must not have had any item: so it is in a document that `read` could read.
     """
     writer = _Writer(client, clock)
     for key, leaf in edits.set_leaves.items():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peatnode.documents.keyspace import FEED, PLACE, QUARANTINE, RECORD, after, number
+from peatnode.documents.keyspace import FEED, PLACE, RECORD, after, number
 from peatnode.documents.merge import diff_update, merge_updates
-from peatnode.documents.names import document_key, names_of
+from peatnode.documents.names import document_key
 from peatnode.documents.record import (
     FeedEntry,
     Record,
@@ -18,7 +18,7 @@ from peatnode.documents.record import (
 from peatnode.documents.replica import Replica
 from peatnode.documents.state_vector import decode_state_vector, encode_state_vector
 from peatnode.documents.tree import PLACE_BYTES, bucket_start
-from peatnode.documents.update import Update, encode_update
+from peatnode.documents.update import encode_update
 
 SUCCESSOR = b"\0"
 
@@ -73,9 +73,7 @@ def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> b
     return encode_update(diff_update(merged, known) if known else merged)
 
 
-def answer_to(
-    replica: Replica, key: bytes, incarnation: int, vector: bytes
-) -> Departure | None:
+def answer_to(replica: Replica, key: bytes, incarnation: int, vector: bytes) -> Departure | None:
     """What one lacks who has that much of a document; None: nothing, or we know no more."""
     record = replica.record_on_disk(key)
     if record is None or record.incarnation < incarnation:
@@ -119,17 +117,3 @@ def documents_of(
 def feed_after(replica: Replica, sequence: int) -> Iterator[tuple[int, FeedEntry]]:
     for entry, data in replica.kv.scan(FEED + number(sequence + 1), after(FEED)):
         yield int.from_bytes(entry[1:], "big"), decode_feed_entry(data)
-
-
-def quarantined(replica: Replica) -> Iterator[tuple[str, str]]:
-    """(collection, id) of what was set aside, each once."""
-    former = None
-    for entry, _ in replica.kv.scan(QUARANTINE, after(QUARANTINE)):
-        key = entry[1:].rpartition(SUCCESSOR)[0] if len(entry) < 34 else entry[1:-33]
-        if key != former:
-            former = key
-            yield names_of(key)
-
-
-def merged_state(states: Sequence[bytes]) -> Update:
-    return merge_updates(states)

@@ -168,6 +168,11 @@ class Replica:
     def merged(self, key: bytes, record: Record) -> Update:
         return merge_updates(self.state(key, record))
 
+    @property
+    def staged_sequence(self) -> int:
+        """Of the newest change in any group."""
+        return self._staged_sequence
+
     def is_unsynced(self, key: bytes) -> bool:
         return any(key in group.records for group in self._unsynced)
 
@@ -406,4 +411,3 @@ class Replica:
 
 def _state_bytes(record: Record) -> int:
     return record.base_bytes + sum(map(len, record.tail))
-

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from peatnode.documents.anyvalue import Json
+from peatnode.documents.anyvalue import Json, normal_number
 from peatnode.documents.pointer import alias_of, escape, pointer_of, split
 from peatnode.errors import BadValue
 
@@ -64,9 +64,10 @@ def load(body: bytes) -> Json:
         value: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadValue(f"the body is not valid JSON: {error}") from None
-    if _check(value, "", 0):
+    found = _check(value, "", 0)
+    if found == _HUGE_FLOAT:
         _refuse_huge_integers(body)
-    return value
+    return _normal(value) if found else value
 
 
 def check(value: Json) -> None:
@@ -74,26 +75,30 @@ def check(value: Json) -> None:
     _check(value, "", 0)
 
 
-def _check(value: Json, where: str, depth: int) -> bool:
-    """Raises BadValue; returns whether a float may have been an integer beyond 64 bits."""
+_NO_FLOAT, _FLOAT, _HUGE_FLOAT = range(3)
+"""A huge one may have been an integer beyond 64 bits."""
+
+
+def _check(value: Json, where: str, depth: int) -> int:
+    """Raises BadValue; returns which floats are in it."""
     if isinstance(value, dict):
         _check_depth(depth, where)
-        return any([_check_member(*item, where, depth) for item in value.items()])  # noqa: C419 (all of them)
+        found = [_check_member(*item, where, depth) for item in value.items()]
+        return max(found, default=_NO_FLOAT)
     if isinstance(value, list):
         _check_depth(depth, where)
-        return any(
-            [_check(item, f"{where}/{at}", depth + 1) for at, item in enumerate(value)]  # noqa: C419
-        )
+        found = [_check(item, f"{where}/{at}", depth + 1) for at, item in enumerate(value)]
+        return max(found, default=_NO_FLOAT)
     if isinstance(value, float):
-        return abs(value) >= _INT64
+        return _HUGE_FLOAT if abs(value) >= _INT64 else _FLOAT
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         raise BadValue("an integer does not fit 64 bits", where)
-    return False
+    return _NO_FLOAT
 
 
-def _check_member(name: str, member: Json, where: str, depth: int) -> bool:
+def _check_member(name: str, member: Json, where: str, depth: int) -> int:
     if isinstance(member, str) and len(where) + len(name) < MAX_POINTER_BYTES // 8:
-        return False
+        return _NO_FLOAT
     below = f"{where}/{escape(name)}"
     if len(below) > MAX_POINTER_BYTES // 4 and len(below.encode()) > MAX_POINTER_BYTES:
         raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)
@@ -103,6 +108,17 @@ def _check_member(name: str, member: Json, where: str, depth: int) -> bool:
 def _check_depth(depth: int, where: str) -> None:
     if depth >= MAX_DEPTH:
         raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH}", where)
+
+
+def _normal(value: Json) -> Json:
+    """JSON has one kind of number: 1.0 is 1, on every node."""
+    if isinstance(value, float):
+        return normal_number(value)
+    if isinstance(value, dict):
+        return {name: _normal(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_normal(item) for item in value]
+    return value
 
 
 def _refuse_huge_integers(body: bytes) -> None:

@@ -1,0 +1,19 @@
+"""The engine: y-py and the live documents. It may crash, and is replaced as it grows.
+
+`document.py` is the only module that imports y-py; `pool.py` keeps documents alive; `service.py` serves them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import NoReturn
+
+from peatnode.supervision.worker import WorkerContext, run_worker
+
+
+def run(context: WorkerContext) -> NoReturn:
+    """The worker's process, from its fork on."""
+    os.environ["RUST_BACKTRACE"] = "0"  # else the first panic costs 55 MB
+    from workers.engine.service import main
+
+    run_worker(context, main)

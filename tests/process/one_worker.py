@@ -1,0 +1,31 @@
+"""Runs one worker as the supervisor would: `one_worker.py NAME INSTANCE CONTROL_FD LISTENER=FD…`, config in the environment."""
+
+import importlib
+import os
+import socket
+import sys
+import time
+
+from peatnode.config import load_config
+from peatnode.supervision.worker import WorkerContext
+
+
+def main() -> None:
+    name, instance, control, *listeners = sys.argv[1:]
+    sockets = {}
+    for listener in listeners:
+        key, _, fd = listener.partition("=")
+        sockets[key] = socket.socket(fileno=int(fd))
+    context = WorkerContext(
+        name,
+        load_config(os.environ),
+        instance,
+        socket.socket(fileno=int(control)),
+        sockets,
+        time.time(),
+    )
+    importlib.import_module(f"workers.{name}").run(context)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""One live document in y-py: the only module that imports it, and the only catcher of its panics."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import y_py
+
+from peatnode.documents import patch
+from peatnode.documents.anyvalue import Json, normal_number
+from peatnode.documents.edits import Edits, Splice, TextSplice, plan
+from peatnode.documents.value import (
+    ARRAY,
+    ROOT,
+    TEXT,
+    Shape,
+    build,
+    dump,
+    flatten,
+    load_object,
+    markers,
+)
+from peatnode.errors import BadValue
+from peatnode.ipc.messages import EngineKind
+
+TYPE_BYTES = 4096
+"""What a fetched type leaks when its document is dropped, at least."""
+
+
+class EnginePanic(Exception):
+    """y-py failed: the document is half changed and must be thrown away."""
+
+
+def _translated(error: BaseException) -> BaseException:
+    """A panic is a BaseException that cannot be imported; SystemError is how y-py refuses what it cannot convert."""
+    if type(error).__name__ == "PanicException" or isinstance(error, (SystemError, MemoryError)):
+        return EnginePanic(str(error)[:200])
+    return error
+
+
+class LiveDocument:
+    """Types are fetched once and held: fetching leaks, and views of a temporary corrupt memory."""
+
+    def __init__(self, client: int, states: Iterable[bytes]) -> None:
+        """Raises EnginePanic."""
+        self.client = client
+        self.version = 0
+        self.state_bytes = 0
+        self._arrays: dict[str, Any] = {}
+        self._texts: dict[str, Any] = {}
+        try:
+            # utf8, the default, writes wrong ids for anything beyond ASCII
+            self._doc: Any = y_py.YDoc(client_id=client, offset_kind="utf16")
+            for state in states:
+                self._apply(state)
+            self._root: Any = self._doc.get_map(ROOT)
+        except BaseException as error:
+            raise _translated(error) from None
+
+    @property
+    def weight(self) -> int:
+        """About what it takes, and what stays when it is dropped."""
+        types = 1 + len(self._arrays) + len(self._texts)
+        return types * TYPE_BYTES + 4 * self.state_bytes
+
+    def _apply(self, update: bytes) -> None:
+        y_py.apply_update(self._doc, update)
+        self.state_bytes += len(update)
+
+    def apply(self, update: bytes) -> bytes:
+        """The value after it. Raises EnginePanic."""
+        try:
+            self._apply(update)
+            return dump(build(self._shape({})))
+        except BaseException as error:
+            raise _translated(error) from None
+
+    def value(self) -> bytes:
+        """JSON. Raises EnginePanic."""
+        try:
+            return dump(build(self._shape({})))
+        except BaseException as error:
+            raise _translated(error) from None
+
+    def change(self, kind: EngineKind, body: bytes) -> tuple[bytes, bytes]:
+        """(update, value); an empty update says that nothing changes. Raises BadValue, EnginePanic."""
+        try:
+            shape = self._shape({})
+            target = _target(kind, build(shape), body)
+            edits = plan(self._shape(target), target)
+            if edits.is_empty:
+                return b"", dump(build(shape))
+            before = y_py.encode_state_vector(self._doc)
+            self._carry_out(edits)
+            update: bytes = y_py.encode_state_as_update(self._doc, before)
+            self.state_bytes += len(update)
+            return update, dump(target)
+        except BaseException as error:
+            raise _translated(error) from None
+
+    def _shape(self, target: dict[str, Json]) -> Shape:
+        """What the document holds, with whatever is left of the arrays that `target` has."""
+        leaves = {key: _normal(leaf) for key, leaf in self._root.items()}
+        names = [*markers(leaves, ARRAY), *_array_names(target)]
+        arrays: dict[str, list[Json]] = {}
+        for name in names:
+            items = self._array(name)
+            arrays[name] = [_normal(item) for item in items]
+        texts = {name: str(self._text(name)) for name in markers(leaves, TEXT)}
+        return Shape(leaves, arrays, texts)
+
+    def _array(self, name: str) -> Any:
+        if name not in self._arrays:
+            self._arrays[name] = self._doc.get_array(name)
+        return self._arrays[name]
+
+    def _text(self, name: str) -> Any:
+        if name not in self._texts:
+            self._texts[name] = self._doc.get_text(name)
+        return self._texts[name]
+
+    def _carry_out(self, edits: Edits) -> None:
+        arrays = {name: self._array(name) for name in edits.arrays}
+        texts = {name: self._text(name) for name in edits.texts}
+        with self._doc.begin_transaction() as txn:
+            for key in edits.drop_leaves:
+                self._root.pop(txn, key)
+            for key, leaf in edits.set_leaves.items():
+                self._root.set(txn, key, leaf)
+            for name, splices in edits.arrays.items():
+                _splice_array(txn, arrays[name], splices)
+            for name, splice in edits.texts.items():
+                _splice_text(txn, texts[name], splice)
+
+
+def _target(kind: EngineKind, present: dict[str, Json], body: bytes) -> dict[str, Json]:
+    match kind:
+        case EngineKind.PUT:
+            return load_object(body)
+        case EngineKind.PATCH:
+            return patch.merge(present, body)
+        case EngineKind.JSON_PATCH:
+            return patch.apply_patch(present, body)
+        case EngineKind.APPLY | EngineKind.VALUE:
+            raise BadValue(f"{kind} has no target")
+
+
+def _array_names(target: dict[str, Json]) -> Sequence[str]:
+    return list(flatten(target).arrays) if target else ()
+
+
+def _splice_array(txn: Any, array: Any, splices: Sequence[Splice]) -> None:
+    for splice in splices:
+        if splice.removed:
+            array.delete_range(txn, splice.index, splice.removed)
+        if splice.added:
+            array.insert_range(txn, splice.index, list(splice.added))
+
+
+def _splice_text(txn: Any, text: Any, splice: TextSplice) -> None:
+    if splice.removed:
+        text.delete_range(txn, splice.index, splice.removed)
+    if splice.added:
+        text.insert(txn, splice.index, splice.added)
+
+
+def _normal(value: Any) -> Json:
+    """JSON of what y-py returns: its integers come as floats, bytes have no place in JSON."""
+    if value is None or isinstance(value, (bool, str, int)):
+        return value
+    if isinstance(value, float):
+        return normal_number(value)
+    if isinstance(value, dict):
+        return {str(key): _normal(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_normal(item) for item in value]
+    if isinstance(value, (bytes, bytearray)):
+        return b64encode(value).decode()
+    return None

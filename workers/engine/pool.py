@@ -1,0 +1,95 @@
+"""The live documents: kept while they fit, counted when they go."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from peatnode.errors import BadValue
+from peatnode.ipc.messages import EngineKind, EngineOutcome, Operation, OperationResult
+from workers.engine.document import EnginePanic, LiveDocument
+
+LIVE_BYTES = 6 * 1024 * 1024
+"""What the live documents may take together."""
+
+
+class Pool:
+    def __init__(self, live_bytes: int = LIVE_BYTES) -> None:
+        self._limit = live_bytes
+        self._documents: OrderedDict[bytes, LiveDocument] = OrderedDict()
+        self.live_bytes = 0
+        self.leaked_bytes = 0
+        """About what y-py has not given back of the documents that were dropped."""
+
+    def __len__(self) -> int:
+        return len(self._documents)
+
+    def run(self, operation: Operation) -> OperationResult:
+        """Raises nothing: a panic costs the live document and is told."""
+        try:
+            live = self._find(operation)
+            if live is None:
+                return _result(EngineOutcome.NEEDS_STATE)
+            return self._run_on(live, operation)
+        except EnginePanic as panic:
+            self._drop(operation.key)
+            return _result(EngineOutcome.PANICKED, message=str(panic))
+
+    def _find(self, operation: Operation) -> LiveDocument | None:
+        live = self._documents.get(operation.key)
+        if live is not None and (live.version, live.client) == (
+            operation.version,
+            operation.client,
+        ):
+            self._documents.move_to_end(operation.key)
+            return live
+        if operation.version and not operation.state:
+            return None
+        self._drop(operation.key)
+        live = LiveDocument(operation.client, operation.state)
+        live.version = operation.version
+        self._documents[operation.key] = live
+        self.live_bytes += live.weight
+        return live
+
+    def _run_on(self, live: LiveDocument, operation: Operation) -> OperationResult:
+        weight = live.weight
+        try:
+            if operation.kind is EngineKind.VALUE:
+                return _result(EngineOutcome.DONE, value=live.value())
+            if operation.kind is EngineKind.APPLY:
+                value = live.apply(operation.payload)
+                live.version = operation.next_version
+                return _result(EngineOutcome.DONE, value=value)
+            update, value = live.change(operation.kind, operation.payload)
+            if update:
+                live.version = operation.next_version
+            return _result(EngineOutcome.DONE, update, value)
+        except BadValue as error:
+            return _result(EngineOutcome.INVALID, message=error.message, where=error.where)
+        finally:
+            self.live_bytes += live.weight - weight
+            self._shrink(operation.key)
+
+    def _shrink(self, keep: bytes) -> None:
+        while self.live_bytes > self._limit and len(self._documents) > 1:
+            oldest = next(iter(self._documents))
+            if oldest == keep:
+                self._documents.move_to_end(oldest)
+                continue
+            self._drop(oldest)
+
+    def _drop(self, key: bytes) -> None:
+        live = self._documents.pop(key, None)
+        if live is not None:
+            self.live_bytes -= live.weight
+            self.leaked_bytes += live.weight
+
+
+def _result(
+    outcome: EngineOutcome,
+    update: bytes = b"",
+    value: bytes = b"",
+    message: str = "",
+    where: str = "",
+) -> OperationResult:
+    return OperationResult(outcome, update, value, message, where)

@@ -1,0 +1,106 @@
+"""Serves engine.sock: runs operations, watches its own memory, and asks to be replaced in time."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from pathlib import Path
+
+from peatnode.ipc.link import Connection, serve
+from peatnode.ipc.messages import (
+    Failure,
+    GetMetrics,
+    Message,
+    Metric,
+    MetricsReply,
+    OperationsReply,
+    RunOperations,
+)
+from peatnode.supervision.worker import WorkerShell
+from workers.engine.pool import Pool
+
+GROWTH_BYTES = 40 * 1024 * 1024
+"""Over what it took at first: then it is replaced between two requests."""
+IDLE_GROWTH_BYTES = 8 * 1024 * 1024
+"""The same, when nobody has asked for a while."""
+IDLE_SECONDS = 5.0
+CHECK_SECONDS = 1.0
+
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+
+
+class Service:
+    def __init__(self, shell: WorkerShell) -> None:
+        self._shell = shell
+        self._pool = Pool()
+        self._base = resident_bytes()
+        self._operations: Counter[tuple[str, str]] = Counter()
+        self._last_request = 0.0
+        self._is_leaving = False
+        self._loop = asyncio.get_running_loop()
+
+    def on_message(self, connection: Connection, cause: int, message: Message) -> None:
+        match message:
+            case RunOperations():
+                connection.reply(cause, self._run(message))
+                self._last_request = self._loop.time()
+                self._watch_memory(GROWTH_BYTES)
+            case GetMetrics():
+                connection.reply(cause, MetricsReply(self._metrics()))
+            case _:  # a message of another socket: the contract's other side is wrong
+                connection.fail(cause, Failure.INVALID, f"the engine does not answer {message.TAG}")
+
+    def _run(self, message: RunOperations) -> OperationsReply:
+        results = []
+        for operation in message.operations:
+            result = self._pool.run(operation)
+            self._operations[operation.kind, result.outcome] += 1
+            results.append(result)
+        return OperationsReply(tuple(results))
+
+    async def watch(self) -> None:
+        """Lets an engine go that has grown and is not needed right now."""
+        while True:
+            await asyncio.sleep(CHECK_SECONDS)
+            if self._loop.time() - self._last_request > IDLE_SECONDS:
+                self._watch_memory(IDLE_GROWTH_BYTES)
+
+    def _watch_memory(self, growth: int) -> None:
+        if self._is_leaving or self._pool.leaked_bytes + self._pool.live_bytes < growth // 4:
+            return
+        grown = resident_bytes() - self._base
+        if grown > growth:
+            self._is_leaving = True
+            self._shell.recycle(f"grown by {grown // 2**20} MiB")
+
+    def _metrics(self) -> tuple[Metric, ...]:
+        counts = [
+            Metric(
+                "peatnode_engine_operations_total",
+                (("kind", str(kind)), ("outcome", str(outcome))),
+                count,
+            )
+            for (kind, outcome), count in sorted(self._operations.items())
+        ]
+        return (
+            *counts,
+            Metric("peatnode_engine_live_documents", (), len(self._pool)),
+            Metric("peatnode_engine_live_bytes", (), self._pool.live_bytes),
+            Metric("peatnode_engine_leaked_bytes", (), self._pool.leaked_bytes),
+            Metric("peatnode_engine_resident_bytes", (), resident_bytes()),
+        )
+
+
+async def main(shell: WorkerShell) -> None:
+    service = Service(shell)
+    server = await serve(shell.context.listeners["engine"], "engine", service.on_message)
+    watch = asyncio.create_task(service.watch())
+    shell.ready()
+    await shell.wait_stop()
+    watch.cancel()
+    await server.close()

@@ -1,0 +1,229 @@
+"""Answers to questions that change nothing, from what is in the database."""
+
+from __future__ import annotations
+
+from peatnode.documents.looking import Departure as Sent
+from peatnode.documents.looking import (
+    answer_to,
+    bucket_entries,
+    departure,
+    difference,
+    documents_of,
+    wanted_of,
+)
+from peatnode.documents.names import check_collection, check_id, document_key, names_of
+from peatnode.documents.record import EMPTY_STATE, Record
+from peatnode.documents.replica import Replica
+from peatnode.documents.state_vector import encode_state_vector
+from peatnode.documents.tree import BUCKETS
+from peatnode.errors import BadName, MalformedUpdate
+from peatnode.ipc.messages import (
+    BucketEntry,
+    BucketsReply,
+    CollectionEntry,
+    CollectionsReply,
+    DocumentReply,
+    DocumentsReply,
+    DocumentUpdate,
+    Failure,
+    ListDocuments,
+    ListedDocument,
+    ReadBuckets,
+    ReadDifferences,
+    ReadRange,
+    ReadState,
+    ReadTree,
+    ReadVectors,
+    StateReply,
+    TreeReply,
+    UpdatesReply,
+    VectorsReply,
+    Wanted,
+)
+from workers.store.refusal import Refusal
+
+MAX_LIMIT = 10_000
+MAX_REPLY_BYTES = 16 * 1024 * 1024
+NO_FINGERPRINT = bytes(16)
+
+
+class Answers:
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+
+    def key_of(self, collection: str, document: str) -> bytes:
+        """Raises Refusal."""
+        try:
+            check_collection(collection)
+        except BadName as error:
+            raise Refusal(Failure.INVALID, str(error), "collection") from None
+        try:
+            check_id(document)
+        except BadName as error:
+            raise Refusal(Failure.INVALID, str(error), "id") from None
+        return document_key(collection, document)
+
+    def living(self, key: bytes) -> Record:
+        """Raises Refusal."""
+        record = self._replica.record_on_disk(key)
+        if record is None or record.is_deleted:
+            raise Refusal(Failure.NOT_FOUND, "there is no such document")
+        return record
+
+    def document(self, collection: str, document: str, key: bytes, record: Record) -> DocumentReply:
+        return DocumentReply(
+            collection,
+            document,
+            record.incarnation,
+            record.fingerprint,
+            record.sequence,
+            self._replica.value(key, record),
+            record.expires_at,
+        )
+
+    def documents(self, asked: ListDocuments) -> tuple[DocumentsReply, list[bytes]]:
+        """And the keys of those whose value is stale."""
+        self._check_listing(asked)
+        limit = min(max(asked.limit, 1), MAX_LIMIT)
+        room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
+        listed: list[ListedDocument] = []
+        stale: list[bytes] = []
+        next_after = ""
+        for key, record in documents_of(self._replica, asked.collection, asked.after, asked.prefix):
+            if len(listed) >= limit or (listed and room <= 0):
+                next_after = listed[-1].id
+                break
+            value = self._replica.value(key, record)
+            room -= len(value) + 100
+            if record.is_stale:
+                stale.append(key)
+            listed.append(
+                ListedDocument(
+                    names_of(key)[1],
+                    record.incarnation,
+                    record.fingerprint,
+                    record.sequence,
+                    value,
+                )
+            )
+        counts = self._replica.counts.get(asked.collection)
+        count = counts.documents if counts is not None else 0
+        reply = DocumentsReply(
+            asked.collection, tuple(listed), next_after, count, self._replica.sequence
+        )
+        return reply, stale
+
+    def _check_listing(self, asked: ListDocuments) -> None:
+        try:
+            check_collection(asked.collection)
+        except BadName as error:
+            raise Refusal(Failure.INVALID, str(error), "collection") from None
+
+    def collections(self) -> CollectionsReply:
+        return CollectionsReply(
+            tuple(
+                CollectionEntry(name, counts.documents)
+                for name, counts in sorted(self._replica.counts.items())
+                if counts.documents
+            )
+        )
+
+    # --- for sync
+
+    def tree(self, asked: ReadTree) -> TreeReply:
+        try:
+            hashes = tuple(self._replica.tree.hash(asked.level, at) for at in asked.indexes)
+        except IndexError as error:
+            raise Refusal(Failure.INVALID, str(error), "indexes") from None
+        return TreeReply(hashes, self._replica.sequence)
+
+    def buckets(self, asked: ReadBuckets) -> BucketsReply:
+        _check_range(asked.first, asked.last)
+        limit = min(max(asked.limit, 1), MAX_LIMIT)
+        entries: list[BucketEntry] = []
+        for placed in bucket_entries(self._replica, asked.first, asked.last, asked.place):
+            if len(entries) == limit:
+                return BucketsReply(tuple(entries), placed.place)
+            entries.append(
+                BucketEntry(
+                    *names_of(placed.key), placed.incarnation, placed.is_deleted, placed.fingerprint
+                )
+            )
+        return BucketsReply(tuple(entries), b"")
+
+    def range(self, asked: ReadRange) -> UpdatesReply:
+        _check_range(asked.first, asked.last)
+        updates: list[DocumentUpdate] = []
+        room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
+        for placed in bucket_entries(self._replica, asked.first, asked.last, asked.place):
+            if updates and room <= 0:
+                return UpdatesReply(tuple(updates), len(updates), placed.place)
+            record = self._replica.record_on_disk(placed.key)
+            if record is None:
+                continue
+            sent = _update(departure(self._replica, placed.key, record))
+            updates.append(sent)
+            room -= len(sent.update) + 60 + len(placed.key)
+        return UpdatesReply(tuple(updates), len(updates), b"")
+
+    def differences(self, asked: ReadDifferences) -> UpdatesReply:
+        updates: list[DocumentUpdate] = []
+        room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
+        answered = 0
+        for wanted in asked.wanted:
+            if updates and room <= 0:
+                break
+            answered += 1
+            key = self.key_of(wanted.collection, wanted.id)
+            try:
+                sent = answer_to(self._replica, key, wanted.incarnation, wanted.state_vector)
+            except MalformedUpdate as error:
+                raise Refusal(Failure.INVALID, str(error), "state_vector") from None
+            if sent is not None:
+                updates.append(_update(sent))
+                room -= len(sent.update) + 60 + len(key)
+        return UpdatesReply(tuple(updates), answered, b"")
+
+    def vectors(self, asked: ReadVectors) -> VectorsReply:
+        return VectorsReply(tuple(self._wanted(*names) for names in asked.documents))
+
+    def _wanted(self, collection: str, document: str) -> Wanted:
+        key = self.key_of(collection, document)
+        return Wanted(collection, document, *wanted_of(self._replica, key))
+
+    def state(self, asked: ReadState) -> StateReply:
+        key = self.key_of(asked.collection, asked.id)
+        record = self._replica.record_on_disk(key)
+        if record is None or record.is_deleted:
+            incarnation = 1 if record is None else record.incarnation + 1
+            return StateReply(
+                incarnation,
+                False,
+                EMPTY_STATE,
+                b"\0",
+                NO_FINGERPRINT,
+                self._replica.sequence,
+            )
+        try:
+            update = difference(self._replica, key, record, asked.state_vector)
+        except MalformedUpdate as error:
+            raise Refusal(Failure.INVALID, str(error), "state_vector") from None
+        return StateReply(
+            record.incarnation,
+            True,
+            update or EMPTY_STATE,
+            encode_state_vector(record.state_vector),
+            record.fingerprint,
+            self._replica.sequence,
+        )
+
+
+def _check_range(first: int, last: int) -> None:
+    if not 0 <= first <= last < BUCKETS:
+        raise Refusal(Failure.INVALID, f"buckets are numbered 0 to {BUCKETS - 1}", "first")
+
+
+def _update(sent: Sent) -> DocumentUpdate:
+    return DocumentUpdate(
+        *names_of(sent.key), sent.incarnation, sent.is_deleted, sent.expires_at, sent.update
+    )

@@ -1,0 +1,156 @@
+"""The loop that brings groups to the disk: what arrived while the last one was synced goes into the next."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from peatnode.documents.group import Group
+from peatnode.documents.replica import Replica
+from peatnode.ipc.messages import Failed, Failure
+from workers.store.database import Database, StorageFailed
+from workers.store.histogram import Histogram
+from workers.store.staging import Request, Stager
+
+MAX_QUEUE = 8192
+"""Requests that wait; beyond, they are answered BUSY."""
+MAX_GROUP = 512
+"""Requests of one group, so that a turn of the loop stays short."""
+ENGINE_WAIT_SECONDS = 8.0
+QUICK_SYNC_SECONDS = 0.0003
+"""Where a sync is quicker than this a thread for it would cost more than it saves."""
+
+
+class Committer:
+    def __init__(
+        self,
+        database: Database,
+        replica: Replica,
+        stager: Stager,
+        on_committed: Callable[[Group], None],
+        on_storage: Callable[[StorageFailed | None], None],
+    ) -> None:
+        """`on_storage` is told what ails the disk, and None when a write went through again."""
+        self._database = database
+        self._replica = replica
+        self._stager = stager
+        self._on_committed = on_committed
+        self._on_storage = on_storage
+        self._queue: deque[Request] = deque()
+        self._waiting: list[Request] = []
+        self._arrived = asyncio.Event()
+        self._syncing: asyncio.Task[None] | None = None
+        self._sync_seconds = 0.0
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        """Gets the error that ends the worker."""
+        self.durations = Histogram((0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0))
+        self.sizes = Histogram((1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
+
+    @property
+    def queue_length(self) -> int:
+        return len(self._queue) + len(self._waiting)
+
+    @property
+    def syncing(self) -> asyncio.Task[None] | None:
+        """While this is not done, what can be read may not be on disk yet."""
+        return self._syncing
+
+    def add(self, request: Request) -> bool:
+        """False: the queue is full."""
+        if len(self._queue) >= MAX_QUEUE:
+            return False
+        request.deadline = self._loop.time() + ENGINE_WAIT_SECONDS
+        self._queue.append(request)
+        self._arrived.set()
+        return True
+
+    def engine_returned(self) -> None:
+        """Those who wait for it go first."""
+        if self._waiting:
+            self._queue.extendleft(reversed(self._waiting))
+            self._waiting.clear()
+            self._arrived.set()
+
+    def give_up_waiting(self) -> None:
+        """Answers those for whom the engine has been away too long."""
+        now = self._loop.time()
+        late = [request for request in self._waiting if request.deadline <= now]
+        for request in late:
+            self._waiting.remove(request)
+            request.reply = Failed(
+                Failure.UNAVAILABLE, "the engine is being restarted; try again in a moment"
+            )
+            request.answer()
+
+    async def run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._queue:
+                await self._next_group()
+
+    async def drain(self) -> None:
+        """Everything that has been asked for is on disk, or refused."""
+        while self._queue or (self._syncing is not None and not self._syncing.done()):
+            await asyncio.sleep(0.005)
+
+    async def _next_group(self) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
+        staged = await self._stager.stage(batch)
+        self._waiting += staged.waiting
+        if self._syncing is not None:
+            await self._syncing
+        self._commit(staged.done)
+        # lets the loop read what has arrived meanwhile
+        await asyncio.sleep(0)
+
+    def _commit(self, requests: list[Request]) -> None:
+        if self._replica.open_group.is_empty:
+            _answer(requests)
+            return
+        started = time.perf_counter()
+        group = self._replica.take_group()
+        try:
+            self._database.write(group.writes())
+        except StorageFailed as error:
+            self._fail(requests, error)
+            return
+        self._syncing = self._loop.create_task(self._sync(group, requests, started))
+        self._syncing.add_done_callback(self._note_failure)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) and not self.failed.done():
+            self.failed.set_exception(error)
+
+    def _fail(self, requests: list[Request], error: StorageFailed) -> None:
+        self._replica.forget()
+        self._stager.forget()
+        self._on_storage(error)
+        for request in requests:
+            if not isinstance(request.reply, Failed):
+                request.reply = Failed(Failure.STORAGE, f"the disk refused: {error}")
+        _answer(requests)
+
+    async def _sync(self, group: Group, requests: list[Request], started: float) -> None:
+        """A log that cannot be synced ends the worker: what is in it cannot be known any more."""
+        before = time.perf_counter()
+        if self._sync_seconds < QUICK_SYNC_SECONDS:
+            self._database.sync()
+        else:
+            await self._loop.run_in_executor(None, self._database.sync)
+        now = time.perf_counter()
+        self._sync_seconds += (now - before - self._sync_seconds) / 16
+        self._replica.committed(group)
+        self.durations.add(now - started)
+        self.sizes.add(len(requests))
+        self._on_storage(None)
+        _answer(requests)
+        self._on_committed(group)
+
+
+def _answer(requests: list[Request]) -> None:
+    for request in requests:
+        request.answer()

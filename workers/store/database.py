@@ -1,0 +1,205 @@
+"""RocksDB: the only module that imports rocksdict, and where its errors become ours."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from rocksdict import (
+    BlockBasedOptions,
+    Cache,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    WriteBatch,
+    WriteOptions,
+)
+
+from peatnode.errors import PeatnodeError
+
+MEMTABLE_BYTES = 4 * 1024 * 1024
+BLOCK_CACHE_BYTES = 6 * 1024 * 1024
+WAL_BYTES = 16 * 1024 * 1024
+OPEN_FILES = 128
+ZSTD_LEVEL = 3
+
+_DEFAULT_WINDOW_BITS = -14
+
+
+class StorageFailed(PeatnodeError):
+    """The disk or the database refused. The text is RocksDB's."""
+
+    @property
+    def is_corruption(self) -> bool:
+        return "orruption" in str(self)
+
+    @property
+    def is_full(self) -> bool:
+        return "No space left" in str(self) or "NoSpace" in str(self) or "Disk quota" in str(self)
+
+
+def _options(recovery: DBRecoveryMode) -> Options:
+    """Small: the whole database works in about 25 MB."""
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_wal_recovery_mode(recovery)
+    options.set_paranoid_checks(True)
+    options.set_write_buffer_size(MEMTABLE_BYTES)
+    options.set_max_write_buffer_number(2)
+    options.set_arena_block_size(128 * 1024)
+    options.set_max_total_wal_size(WAL_BYTES)
+    options.set_max_open_files(OPEN_FILES)
+    options.set_max_background_jobs(2)
+    options.set_level_zero_file_num_compaction_trigger(2)
+    options.set_level_compaction_dynamic_level_bytes(True)
+    options.set_max_bytes_for_level_base(16 * 1024 * 1024)
+    options.set_target_file_size_base(8 * 1024 * 1024)
+    options.set_compression_type(DBCompressionType.zstd())
+    options.set_compression_options(_DEFAULT_WINDOW_BITS, ZSTD_LEVEL, 0, 0)
+    options.set_keep_log_file_num(2)
+    options.set_max_log_file_size(1024 * 1024)
+    options.set_stats_dump_period_sec(0)
+    options.set_stats_persist_period_sec(0)
+    options.set_max_manifest_file_size(1024 * 1024)
+    options.set_manifest_preallocation_size(64 * 1024)
+    options.set_skip_stats_update_on_db_open(True)
+    options.set_max_file_opening_threads(1)
+    table = BlockBasedOptions()
+    table.set_block_cache(Cache(BLOCK_CACHE_BYTES))
+    table.set_block_size(16 * 1024)
+    table.set_bloom_filter(10, False)
+    table.set_cache_index_and_filter_blocks(True)
+    table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    table.set_format_version(5)
+    options.set_block_based_table_factory(table)
+    return options
+
+
+class Database:
+    """One process, one writer. Is a `KeyValue` of the documents."""
+
+    def __init__(self, path: Path, tolerates_torn_tail: bool = False) -> None:
+        """Raises StorageFailed. A torn tail of the log is an error unless it is to be cut off."""
+        self.path = path
+        mode = DBRecoveryMode
+        recovery = mode.point_in_time() if tolerates_torn_tail else mode.absolute_consistency()
+        try:
+            self._db = Rdict(str(path), _options(recovery))
+        except Exception as error:  # rocksdict raises nothing narrower
+            raise StorageFailed(str(error)) from error
+        self._get = self._db.get
+        self._options = WriteOptions()
+        self._wal = _Wal(path)
+
+    @staticmethod
+    def repair(path: Path) -> None:
+        """Saves what can be saved of a damaged database. Raises StorageFailed."""
+        try:
+            Rdict.repair(str(path), _options(DBRecoveryMode.point_in_time()))
+        except Exception as error:
+            raise StorageFailed(str(error)) from error
+
+    def get(self, key: bytes) -> bytes | None:
+        """Raises StorageFailed."""
+        try:
+            found: bytes | None = self._get(key)
+        except Exception as error:
+            raise StorageFailed(str(error)) from error
+        return found
+
+    def scan(
+        self, start: bytes, end: bytes, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        """Entries with start <= key < end. Raises StorageFailed, where rocksdict would just end."""
+        entries = self._db.iter()
+        try:
+            if reverse:
+                entries.seek_for_prev(end)
+                if entries.valid() and entries.key() == end:
+                    entries.prev()
+            else:
+                entries.seek(start)
+            while entries.valid():
+                key = entries.key()
+                if key < start or (key >= end and not reverse):
+                    break
+                yield key, entries.value()
+                entries.prev() if reverse else entries.next()
+            entries.status()
+        except GeneratorExit:
+            raise
+        except Exception as error:
+            raise StorageFailed(str(error)) from error
+
+    def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
+        """All or nothing; visible at once, on disk after `sync`. Raises StorageFailed."""
+        batch = WriteBatch(raw_mode=True)
+        for key, value in writes:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        try:
+            self._db.write(batch, self._options)
+        except Exception as error:
+            raise StorageFailed(str(error)) from error
+
+    def sync(self) -> None:
+        """Until everything written is on disk. May run in a thread: unlike RocksDB's own, it does not hold the
+        interpreter's lock while the disk works. Raises StorageFailed."""
+        try:
+            self._wal.sync()
+        except OSError as error:
+            raise StorageFailed(f"the log could not be synced: {error}") from error
+
+    def delete_range(self, start: bytes, end: bytes) -> None:
+        try:
+            self._db.delete_range(start, end)
+        except Exception as error:
+            raise StorageFailed(str(error)) from error
+
+    def flush(self) -> None:
+        """Sorted files of what is in the log. Raises StorageFailed."""
+        try:
+            self._db.flush(True)
+        except Exception as error:
+            raise StorageFailed(str(error)) from error
+
+    def property(self, name: str) -> int:
+        """An integer property of RocksDB, 0 where there is none."""
+        return self._db.property_int_value(f"rocksdb.{name}") or 0
+
+    def close(self) -> None:
+        self._wal.close()
+        self._db.close()
+
+
+class _Wal:
+    """The log that RocksDB appends to. RocksDB begins a new one only while it writes a batch, so the newest
+    holds the last batch, and the one before it was synced after its own last batch."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        self._name = ""
+        self._file = -1
+
+    def sync(self) -> None:
+        newest = max((name for name in os.listdir(self._path) if name.endswith(".log")), default="")
+        if newest != self._name:
+            self._open(newest)
+        os.fdatasync(self._file)
+
+    def _open(self, name: str) -> None:
+        opened = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
+        os.fsync(self._directory)
+        if self._file >= 0:
+            os.close(self._file)
+        self._name, self._file = name, opened
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+        os.close(self._directory)

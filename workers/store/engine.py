@@ -1,0 +1,213 @@
+"""The store's side of the engine: what it has alive, what it is asked, and what happens when it dies of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from peatnode.documents.merge import merge_updates, subtract_known
+from peatnode.documents.projection import gc_clocks, project
+from peatnode.documents.record import Record, Trait
+from peatnode.documents.replica import Replica
+from peatnode.documents.traits import is_value_root
+from peatnode.documents.update import Update, decode_update, encode_update
+from peatnode.errors import AskTimedOut, LinkLost
+from peatnode.ipc.link import Dialer
+from peatnode.ipc.messages import (
+    EngineKind,
+    EngineOutcome,
+    Operation,
+    OperationResult,
+    RunOperations,
+)
+
+ASK_SECONDS = 20.0
+"""For a whole batch: the supervisor kills an engine that hangs before this is over."""
+
+MAX_KNOWN_ALIVE = 4096
+
+BATCH_BYTES = 4 * 1024 * 1024
+"""Of states in one question."""
+
+DEATHS = 2
+"""An operation during which, alone, the engine died this often, is set aside."""
+
+LOST = OperationResult(EngineOutcome.PANICKED, b"", b"", "the engine died of it", "")
+
+
+class EngineAway(Exception):
+    """The engine does not answer; nothing was decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something about one document. For APPLY the record may hold the update already."""
+
+    key: bytes
+    record: Record
+    kind: EngineKind
+    payload: bytes
+
+
+class Engine:
+    def __init__(self, path: Path, replica: Replica) -> None:
+        self._dialer = Dialer(path, "store")
+        self._replica = replica
+        self._versions: OrderedDict[bytes, int] = OrderedDict()
+        """Document and incarnation to the version that the engine may have alive."""
+        self._last_version = 0
+        self._opening: asyncio.Task[object] | None = None
+        self.deaths = 0
+
+    @property
+    def is_ready(self) -> bool:
+        if self._dialer.is_open:
+            return True
+        if self._opening is None or self._opening.done():
+            self._opening = asyncio.create_task(self._dialer.wait_open())
+        return False
+
+    async def wait_ready(self, seconds: float) -> bool:
+        try:
+            await asyncio.wait_for(self._dialer.wait_open(), seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def close(self) -> None:
+        await self._dialer.close()
+
+    def forget(self, key: bytes | None = None) -> None:
+        """What the engine has alive of a document (of all) is not its state any more."""
+        if key is None:
+            self._versions.clear()
+        else:
+            record = self._replica.record(key)
+            if record is not None:
+                self._versions.pop(_alive_key(key, record), None)
+
+    def is_alive(self, key: bytes, record: Record) -> bool:
+        return _alive_key(key, record) in self._versions
+
+    async def ask(self, questions: Sequence[Question]) -> list[OperationResult]:
+        """One result for each, in order; PANICKED where the engine failed twice on its whole state, or died.
+        Raises EngineAway where it cannot be reached."""
+        results: list[OperationResult] = []
+        for batch in self._batches(questions):
+            try:
+                results += await self._ask_batch(batch)
+            except LinkLost:
+                results += await self._ask_each(batch)
+        return results
+
+    def _batches(self, questions: Sequence[Question]) -> list[list[Question]]:
+        batches: list[list[Question]] = [[]]
+        size = 0
+        for question in questions:
+            weight = len(question.payload) + question.record.base_bytes
+            if batches[-1] and size + weight > BATCH_BYTES:
+                batches.append([])
+                size = 0
+            batches[-1].append(question)
+            size += weight
+        return batches
+
+    async def _ask_each(self, questions: Sequence[Question]) -> list[OperationResult]:
+        """One after the other, to find the one that kills it."""
+        results = []
+        for question in questions:
+            result = LOST
+            for _ in range(DEATHS):
+                try:
+                    result = (await self._ask_batch([question]))[0]
+                    break
+                except LinkLost:
+                    continue
+            results.append(result)
+        return results
+
+    async def _ask_batch(self, questions: Sequence[Question]) -> list[OperationResult]:
+        operations = [self._operation(question, False) for question in questions]
+        results = await self._run(operations)
+        again = [
+            at
+            for at, result in enumerate(results)
+            if result.outcome in (EngineOutcome.NEEDS_STATE, EngineOutcome.PANICKED)
+        ]
+        if again:
+            for at in again:
+                operations[at] = self._operation(questions[at], True)
+            for at, result in zip(
+                again, await self._run([operations[at] for at in again]), strict=True
+            ):
+                results[at] = result
+        for question, operation, result in zip(questions, operations, results, strict=True):
+            self._remember(question, operation, result)
+        return results
+
+    async def _run(self, operations: Sequence[Operation]) -> list[OperationResult]:
+        try:
+            reply = await self._dialer.ask(RunOperations(tuple(operations)), ASK_SECONDS)
+        except AskTimedOut:
+            self._versions.clear()
+            raise EngineAway from None
+        except LinkLost:
+            self.deaths += 1
+            self._versions.clear()
+            raise
+        return list(reply.results)
+
+    def _operation(self, question: Question, with_state: bool) -> Operation:
+        record = question.record
+        alive = _alive_key(question.key, record)
+        version = self._versions.get(alive, 0)
+        state: tuple[bytes, ...] = ()
+        self._last_version += 1
+        if with_state or not version:
+            state = self._state(question.key, record)
+            version = self._last_version
+            self._last_version += 1
+        return Operation(
+            alive,
+            version,
+            self._last_version,
+            question.kind,
+            question.payload,
+            state,
+            self._replica.client,
+        )
+
+    def _state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
+        if not record.traits & Trait.FOREIGN:
+            return self._replica.state(key, record)
+        return (encode_update(self._projected(key, record)),)
+
+    def _projected(self, key: bytes, record: Record) -> Update:
+        whole = merge_updates(self._replica.state(key, record))
+        return project(whole, is_value_root, flatten=True)
+
+    def _remember(self, question: Question, operation: Operation, result: OperationResult) -> None:
+        if result.outcome is EngineOutcome.PANICKED:
+            self._versions.pop(operation.key, None)
+            return
+        has_changed = bool(result.update) or question.kind is EngineKind.APPLY
+        self._versions[operation.key] = operation.next_version if has_changed else operation.version
+        self._versions.move_to_end(operation.key)
+        if len(self._versions) > MAX_KNOWN_ALIVE:
+            self._versions.popitem(last=False)
+
+    def new_part(self, key: bytes, record: Record, update: bytes) -> Update:
+        """Of what the engine made, only what is new: it tells all deletions it knows, and for a projected
+        document all garbage too."""
+        decoded = decode_update(update)
+        if record.traits & Trait.FOREIGN:
+            garbage = gc_clocks(self._projected(key, record))
+            decoded = replace(decoded, delete_set=decoded.delete_set.subtract(garbage))
+        return subtract_known(decoded, record.state_vector, record.delete_set)
+
+
+def _alive_key(key: bytes, record: Record) -> bytes:
+    return key + b"\0" + record.incarnation.to_bytes(6, "big")

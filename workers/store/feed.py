@@ -1,0 +1,167 @@
+"""The feed: each follower has a position, and reads on from there, from memory or from disk."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from itertools import islice
+
+from peatnode.documents.group import Change as Staged
+from peatnode.documents.group import Group
+from peatnode.documents.looking import difference, feed_after
+from peatnode.documents.names import document_key
+from peatnode.documents.record import FeedEntry, Record
+from peatnode.documents.replica import Replica
+from peatnode.errors import LinkLost
+from peatnode.ipc.link import Connection
+from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
+
+RING_CHANGES = 4096
+RING_BYTES = 3 * 1024 * 1024
+BATCH_CHANGES = 500
+BATCH_BYTES = 1024 * 1024
+QUIET_CHANGES = 1000
+"""How many changes that do not concern a follower pass before it is told how far the feed has come."""
+
+
+class Feed:
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._ring: deque[Staged] = deque()
+        self._ring_bytes = 0
+        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.followers = 0
+        self.told = 0
+
+    def committed(self, group: Group) -> None:
+        """Its changes can be shown now."""
+        for change in group.changes:
+            self._ring.append(change)
+            self._ring_bytes += _weight(change)
+        while len(self._ring) > RING_CHANGES or self._ring_bytes > RING_BYTES:
+            self._ring_bytes -= _weight(self._ring.popleft())
+        if group.changes and self.followers:
+            moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
+            moved.set_result(None)
+
+    async def serve(self, connection: Connection, cause: int, follow: FollowChanges) -> None:
+        """Until the connection is closed."""
+        cursor = told = self._replica.sequence if follow.since < 0 else follow.since
+        self.followers += 1
+        try:
+            while True:
+                moved = self._moved
+                if cursor >= self._replica.sequence:
+                    if cursor - told >= QUIET_CHANGES:
+                        connection.reply(cause, ChangesSeen((), cursor))
+                        told = cursor
+                    await moved
+                    continue
+                await connection.wait_writable()
+                gap = self._replica.oldest_sequence - 1
+                if cursor < gap:
+                    connection.reply(cause, FeedGap(cursor, gap))
+                    cursor = told = gap
+                    continue
+                changes, cursor = self._read(cursor, follow)
+                if changes:
+                    connection.reply(cause, ChangesSeen(tuple(changes), cursor))
+                    self.told += len(changes)
+                    told = cursor
+                else:
+                    await asyncio.sleep(0)
+        except LinkLost:
+            return
+        finally:
+            self.followers -= 1
+
+    def _read(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
+        """What comes after `cursor`, and how far that reaches."""
+        if self._ring and self._ring[0].sequence <= cursor + 1:
+            return self._read_ring(cursor, follow)
+        return self._read_disk(cursor, follow)
+
+    def _read_ring(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
+        changes: list[Change] = []
+        size = 0
+        start = cursor + 1 - self._ring[0].sequence
+        for staged in islice(self._ring, start, start + BATCH_CHANGES):
+            cursor = staged.sequence
+            if not _concerns(follow, staged.entry):
+                continue
+            value = b""
+            if follow.with_value:
+                value = self._value(staged.key) if staged.value is None else staged.value
+            change = _change(staged.sequence, staged.entry, follow, staged.update, value)
+            changes.append(change)
+            size += len(change.update) + len(change.value)
+            if size > BATCH_BYTES:
+                break
+        return changes, cursor
+
+    def _read_disk(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
+        """What is older than memory. The document's present value stands for the one then; an update is the whole
+        document, with the last of its changes (an update that a later one contains would say nothing more)."""
+        changes: list[Change] = []
+        size = 0
+        for number, (sequence, entry) in enumerate(feed_after(self._replica, cursor)):
+            if number == BATCH_CHANGES or sequence > self._replica.sequence or size > BATCH_BYTES:
+                break
+            cursor = sequence
+            if not _concerns(follow, entry):
+                continue
+            change = self._reread(sequence, entry, follow)
+            if change is not None:
+                changes.append(change)
+                size += len(change.update) + len(change.value)
+        else:
+            # nothing is left on disk up to here, though numbers may have been passed over
+            cursor = max(cursor, min(self._replica.sequence, cursor + BATCH_CHANGES))
+        return changes, cursor
+
+    def _reread(self, sequence: int, entry: FeedEntry, follow: FollowChanges) -> Change | None:
+        if not (follow.with_update or follow.with_value) or entry.action == "deleted":
+            return _change(sequence, entry, follow, b"", b"")
+        key = document_key(entry.collection, entry.id)
+        record = self._replica.record_on_disk(key)
+        if record is None or record.is_deleted or record.incarnation != entry.incarnation:
+            return None if follow.with_update else _change(sequence, entry, follow, b"", b"")
+        update = b""
+        if follow.with_update:
+            if record.sequence > sequence:
+                return None
+            update = difference(self._replica, key, record, b"")
+        value = self._replica.value(key, record) if follow.with_value else b""
+        return _change(sequence, entry, follow, update, value)
+
+    def _value(self, key: bytes) -> bytes:
+        record: Record | None = self._replica.record_on_disk(key)
+        return b"" if record is None or record.is_deleted else self._replica.value(key, record)
+
+
+def _weight(change: Staged) -> int:
+    return 300 + len(change.update) + len(change.value or b"")
+
+
+def _concerns(follow: FollowChanges, entry: FeedEntry) -> bool:
+    return (
+        (not follow.collection or entry.collection == follow.collection)
+        and (not follow.id or entry.id == follow.id)
+        and (not follow.prefix or entry.id.startswith(follow.prefix))
+    )
+
+
+def _change(
+    sequence: int, entry: FeedEntry, follow: FollowChanges, update: bytes, value: bytes
+) -> Change:
+    return Change(
+        sequence,
+        entry.collection,
+        entry.id,
+        entry.action,
+        entry.incarnation,
+        entry.fingerprint,
+        entry.origin,
+        update if follow.with_update else b"",
+        value,
+    )

@@ -1,0 +1,321 @@
+"""Serves store.sock: puts the parts together and gives each question to the one that answers it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
+
+from peatnode.documents.group import Group
+from peatnode.documents.record import Record
+from peatnode.documents.replica import Replica
+from peatnode.ipc.link import Connection, serve
+from peatnode.ipc.messages import (
+    ApplyUpdates,
+    Failed,
+    Failure,
+    FollowChanges,
+    GetDocument,
+    GetMetrics,
+    GetStore,
+    ListCollections,
+    ListDocuments,
+    Message,
+    Metric,
+    MetricsReply,
+    ReadBuckets,
+    ReadDifferences,
+    ReadRange,
+    ReadState,
+    ReadTree,
+    ReadVectors,
+    StoreReply,
+    WriteDocument,
+)
+from peatnode.supervision.worker import WorkerShell
+from workers.store.answers import Answers
+from workers.store.committing import MAX_QUEUE, Committer
+from workers.store.database import Database, StorageFailed
+from workers.store.engine import Engine
+from workers.store.feed import Feed
+from workers.store.opening import client_id, new_generation, open_store
+from workers.store.quarantine import Quarantine
+from workers.store.refusal import Refusal
+from workers.store.staging import FillValue, Request, Stager
+from workers.store.upkeep import Upkeep, free_bytes, used_bytes
+from workers.store.writing import Writer
+
+MAX_FILLED = 64
+"""Stale values that one listing waits for."""
+
+
+class Service:
+    def __init__(self, shell: WorkerShell, database: Database, generation: int) -> None:
+        self._shell = shell
+        self._database = database
+        self.generation = generation
+        node_id = shell.config.node_id
+        self._replica = Replica(database, client_id(node_id, generation))
+        self.engine = Engine(shell.config.run_dir / "engine.sock", self._replica)
+        self._quarantine = Quarantine(self._replica)
+        writer = Writer(self._replica, self.engine, self._quarantine, shell.config.max_body_bytes)
+        self._stager = Stager(
+            self._replica, self.engine, self._quarantine, writer, self._renew_client
+        )
+        self._feed = Feed(self._replica)
+        self.committer = Committer(
+            database, self._replica, self._stager, self._committed, self._storage
+        )
+        self.upkeep = Upkeep(
+            shell, database, self._replica, self.committer, self._stager, self.engine
+        )
+        self._answers = Answers(self._replica)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
+
+    def _renew_client(self) -> None:
+        self.generation = new_generation(self._database, self._database.path)
+        self._replica.client = client_id(self._shell.config.node_id, self.generation)
+        self._replica.is_client_taken = False
+        self.engine.forget()
+        self._shell.log.warning("Somebody else wrote under our client id: a new generation begins")
+
+    def _committed(self, group: Group) -> None:
+        self._feed.committed(group)
+        self.upkeep.committed(group)
+
+    def _storage(self, error: StorageFailed | None) -> None:
+        self.upkeep.storage(error)
+
+    # --- questions
+
+    def on_message(self, connection: Connection, cause: int, message: Message) -> None:
+        match message:
+            case WriteDocument() | ApplyUpdates():
+                if not self.committer.add(Request(message, connection, cause)):
+                    connection.fail(cause, Failure.BUSY, "too many writes wait; try again")
+            case FollowChanges():
+                self._follow(connection, cause, message)
+            case _:
+                self._answer(connection, cause, message)
+
+    def on_close(self, connection: Connection) -> None:
+        for task in self._follows.pop(connection, []):
+            task.cancel()
+
+    def _follow(self, connection: Connection, cause: int, message: FollowChanges) -> None:
+        task = asyncio.create_task(self._feed.serve(connection, cause, message))
+        self._follows.setdefault(connection, []).append(task)
+
+    def _answer(self, connection: Connection, cause: int, message: Message) -> None:
+        try:
+            reply = self._reply(connection, cause, message)
+        except Refusal as refusal:
+            reply = Failed(refusal.code, refusal.message, refusal.where)
+        except StorageFailed as error:
+            self._shell.log.error("Cannot read", reason=str(error))
+            self._shell.raise_problem(
+                "damage",
+                f"part of the database cannot be read: {error}",
+                "Stop the node, move its store directory away and start it: the peers send the documents again.",
+                blocks_readiness=True,
+            )
+            reply = Failed(Failure.STORAGE, f"the database cannot be read: {error}")
+        if reply is not None:
+            self._after_sync(lambda: connection.reply(cause, reply))
+
+    def _after_sync(self, say: Callable[[], None]) -> None:
+        """Reads see what is being synced: nobody hears of it before that is done."""
+        syncing = self.committer.syncing
+        if syncing is None or syncing.done():
+            say()
+        else:
+            syncing.add_done_callback(lambda _: say())
+
+    def _reply(self, connection: Connection, cause: int, message: Message) -> Message | None:
+        """None: it is answered later."""
+        match message:
+            case GetDocument():
+                return self._document(connection, cause, message)
+            case ListDocuments():
+                return self._documents(connection, cause, message)
+            case ListCollections():
+                return self._answers.collections()
+            case ReadTree():
+                return self._answers.tree(message)
+            case ReadBuckets():
+                return self._answers.buckets(message)
+            case ReadRange():
+                return self._answers.range(message)
+            case ReadDifferences():
+                return self._answers.differences(message)
+            case ReadVectors():
+                return self._answers.vectors(message)
+            case ReadState():
+                return self._answers.state(message)
+            case GetStore():
+                return self._store()
+            case GetMetrics():
+                return MetricsReply(tuple(self._metrics()))
+            case _:  # a message of another socket: the contract's other side is wrong
+                raise Refusal(Failure.INVALID, f"the store does not answer {message.TAG}")
+
+    def _document(self, connection: Connection, cause: int, asked: GetDocument) -> Message | None:
+        key = self._answers.key_of(asked.collection, asked.id)
+        record = self._answers.living(key)
+        if not record.is_stale:
+            return self._answers.document(asked.collection, asked.id, key, record)
+        self._refuse_quarantined(key, record)
+        self._run(self._document_when_filled(connection, cause, asked, key))
+        return None
+
+    def _refuse_quarantined(self, key: bytes, record: Record) -> None:
+        if self._quarantine.holds(key, record.incarnation):
+            raise Refusal(
+                Failure.QUARANTINED,
+                "the document broke the engine and was set aside: its changes are kept and synced, "
+                "but its value cannot be read",
+            )
+
+    async def _document_when_filled(
+        self, connection: Connection, cause: int, asked: GetDocument, key: bytes
+    ) -> None:
+        failed = await self._fill([key])
+        try:
+            record = self._answers.living(key)
+            if record.is_stale:
+                self._refuse_quarantined(key, record)
+                raise Refusal(
+                    Failure.UNAVAILABLE, failed or "the document changes too quickly; try again"
+                )
+            reply: Message = self._answers.document(asked.collection, asked.id, key, record)
+        except Refusal as refusal:
+            reply = Failed(refusal.code, refusal.message, refusal.where)
+        connection.reply(cause, reply)
+
+    def _documents(
+        self, connection: Connection, cause: int, asked: ListDocuments
+    ) -> Message | None:
+        reply, stale = self._answers.documents(asked)
+        wanted = [key for key in stale if not self._is_set_aside(key)][:MAX_FILLED]
+        if not wanted:
+            return reply
+        self._run(self._documents_when_filled(connection, cause, asked, wanted))
+        return None
+
+    def _is_set_aside(self, key: bytes) -> bool:
+        record = self._replica.record_on_disk(key)
+        return record is not None and self._quarantine.holds(key, record.incarnation)
+
+    async def _documents_when_filled(
+        self, connection: Connection, cause: int, asked: ListDocuments, keys: list[bytes]
+    ) -> None:
+        """Where the engine is away, the values as they were last known."""
+        await self._fill(keys)
+        reply = self._answers.documents(asked)[0]
+        self._after_sync(lambda: connection.reply(cause, reply))
+
+    async def _fill(self, keys: Iterable[bytes]) -> str:
+        """Waits for the engine to tell stale values; returns why it did not."""
+        loop = asyncio.get_running_loop()
+        waits: list[asyncio.Future[Message | None]] = []
+        for key in keys:
+            wait: asyncio.Future[Message | None] = loop.create_future()
+            request = Request(FillValue(key), on_done=_setter(wait))
+            if self.committer.add(request):
+                waits.append(wait)
+        replies = await asyncio.gather(*waits)
+        return next((reply.message for reply in replies if isinstance(reply, Failed)), "")
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # --- about itself
+
+    def _store(self) -> StoreReply:
+        replica, path = self._replica, self._database.path
+        counts = replica.counts.values()
+        return StoreReply(
+            sum(count.documents for count in counts),
+            sum(count.tombstones for count in counts),
+            replica.sequence,
+            replica.oldest_sequence,
+            replica.tree.root,
+            self.generation,
+            used_bytes(path),
+            free_bytes(path),
+            not self.upkeep.problem,
+            self.upkeep.problem,
+            self._quarantine.names(),
+            self.engine.is_ready,
+        )
+
+    def _metrics(self) -> Iterable[Metric]:
+        counts = self._replica.counts.values()
+        yield Metric("peatnode_documents", (), sum(count.documents for count in counts))
+        yield Metric("peatnode_tombstones", (), sum(count.tombstones for count in counts))
+        yield Metric("peatnode_store_changes_total", (), self._replica.sequence)
+        yield from self.committer.durations.samples("peatnode_store_commit_duration_seconds")
+        yield from self.committer.sizes.samples("peatnode_store_group_size")
+        yield Metric("peatnode_store_disk_bytes", (), used_bytes(self._database.path))
+        yield Metric("peatnode_store_disk_free_bytes", (), free_bytes(self._database.path))
+        yield Metric("peatnode_store_writable", (), not self.upkeep.problem)
+        yield Metric("peatnode_store_compactions_total", (), self.upkeep.compactions)
+        yield Metric("peatnode_store_stale_values", (), len(self._stager.stale))
+        yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
+        yield Metric("peatnode_store_followers", (), self._feed.followers)
+        yield Metric("peatnode_store_engine_deaths_total", (), self.engine.deaths)
+        for name, source in (
+            ("memtable_bytes", "cur-size-all-mem-tables"),
+            ("cache_bytes", "block-cache-usage"),
+            ("pending_compaction_bytes", "estimate-pending-compaction-bytes"),
+        ):
+            yield Metric(f"peatnode_store_{name}", (), self._database.property(source))
+        for reason, count in sorted(self._stager.rejected.items()):
+            yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
+        queue = (("queue", "store"),)
+        yield Metric("peatnode_queue_length", queue, self.committer.queue_length)
+        yield Metric("peatnode_queue_capacity", queue, MAX_QUEUE)
+
+
+def _setter(wait: asyncio.Future[Message | None]) -> Callable[[Message | None], None]:
+    def done(reply: Message | None) -> None:
+        if not wait.done():
+            wait.set_result(reply)
+
+    return done
+
+
+async def main(shell: WorkerShell) -> None:
+    opened = open_store(shell.config.data_dir)
+    if opened.damage:
+        shell.log.error("Database was damaged and has been mended", damage=opened.damage)
+        shell.raise_problem(
+            "mended",
+            f"the database was damaged and has been mended: {opened.damage}",
+            "Documents that were lost come back from the peers. Look at the disk; this note ends with a restart.",
+        )
+    service = Service(shell, opened.database, opened.generation)
+    server = await serve(
+        shell.context.listeners["store"], "store", service.on_message, service.on_close
+    )
+    tasks: list[asyncio.Future[Any]] = [
+        asyncio.create_task(service.committer.run()),
+        asyncio.create_task(service.upkeep.run()),
+        asyncio.create_task(shell.wait_stop()),
+    ]
+    shell.ready()
+    done, _ = await asyncio.wait(
+        [*tasks, service.committer.failed], return_when=asyncio.FIRST_COMPLETED
+    )
+    for finished in done:
+        finished.result()
+    await service.committer.drain()
+    for task in tasks:
+        task.cancel()
+    await server.close()
+    await service.engine.close()
+    opened.database.flush()
+    opened.database.close()

@@ -1,0 +1,180 @@
+"""What the store does when nobody asks: expiry, compaction, the feed's length, values that are behind, the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+from peatnode.documents.group import Group
+from peatnode.documents.keyspace import EXPIRY, FEED, META, number
+from peatnode.documents.replica import Replica
+from peatnode.supervision.worker import WorkerShell
+from workers.store.committing import Committer
+from workers.store.database import Database, StorageFailed
+from workers.store.engine import Engine
+from workers.store.staging import Compact, Expire, FillValue, Request, Stager
+
+TURN_SECONDS = 0.5
+FEED_CHANGES = 100_000
+"""Changes that the feed keeps, and a tenth of it more before it is trimmed."""
+SLICE = 32
+"""Documents that one turn compacts, fills or ends."""
+QUIET_SECONDS = 5.0
+"""Without a write: then what is in the log goes into sorted files."""
+QUIET_BYTES = 256 * 1024
+PROBE_SECONDS = 1.0
+
+_PROBE = META + b"probe"
+
+
+class Upkeep:
+    def __init__(
+        self,
+        shell: WorkerShell,
+        database: Database,
+        replica: Replica,
+        committer: Committer,
+        stager: Stager,
+        engine: Engine,
+    ) -> None:
+        self._shell = shell
+        self._database = database
+        self._replica = replica
+        self._committer = committer
+        self._stager = stager
+        self._engine = engine
+        self._due: set[bytes] = set()
+        """Documents whose updates are to be made one state."""
+        self._last_write = time.monotonic()
+        self._unflushed = 0
+        self._last_probe = 0.0
+        self.problem = ""
+        """Why the disk takes no writes; empty: it does."""
+        self.compactions = 0
+
+    def committed(self, group: Group) -> None:
+        self._last_write = time.monotonic()
+        for key, record in group.records.items():
+            self._unflushed += 500 + len(record.value or b"") + sum(map(len, record.tail))
+            if self._replica.is_compactable(record):
+                self._due.add(key)
+            else:
+                self._due.discard(key)
+
+    def storage(self, error: StorageFailed | None) -> None:
+        """What the last write met."""
+        if error is None:
+            if self.problem:
+                self.problem = ""
+                self._shell.log.info("Disk takes writes again")
+                self._shell.clear_problem("storage")
+            return
+        if not self.problem:
+            self._shell.log.error("Disk refuses writes", reason=str(error))
+        self.problem = "the disk is full" if error.is_full else str(error)
+        self._shell.raise_problem(
+            "storage",
+            f"the store cannot write: {self.problem}",
+            "Free some space in PEAT_DATA_DIR, or enlarge its volume; writes go on by themselves then.",
+            blocks_readiness=True,
+        )
+
+    async def run(self) -> None:
+        while True:
+            await asyncio.sleep(TURN_SECONDS)
+            has_engine = self._engine.is_ready
+            if has_engine:
+                self._committer.engine_returned()
+            else:
+                self._committer.give_up_waiting()
+            if has_engine and self._stager.stale:
+                self._ask(FillValue(key) for key in islice(self._stager.stale.copy(), SLICE))
+            if self.problem:
+                self._probe()
+                continue
+            self._expire()
+            self._compact()
+            self._trim()
+            await self._settle()
+
+    def _ask(self, works: Iterator[FillValue | Expire | Compact]) -> None:
+        if self._committer.queue_length < SLICE:
+            for work in works:
+                self._committer.add(Request(work))
+
+    def _expire(self) -> None:
+        now = number(int(time.time() * 1000))
+        ended = self._replica.kv.scan(EXPIRY, EXPIRY + now)
+        for entry, _ in islice(ended, SLICE * 16):
+            key = entry[9:]
+            record = self._replica.record_on_disk(key)
+            if record is None or record.is_deleted:
+                self._replica.put(entry, None)
+            else:
+                self._committer.add(Request(Expire(key, record.expires_at)))
+
+    def _compact(self) -> None:
+        keys = [self._due.pop() for _ in range(min(SLICE, len(self._due)))]
+        self.compactions += len(keys)
+        self._ask(Compact(key) for key in keys)
+
+    def _trim(self) -> None:
+        oldest = self._replica.oldest_sequence
+        keep = self._replica.sequence - FEED_CHANGES + 1
+        if keep - oldest < FEED_CHANGES // 10:
+            return
+        try:
+            self._database.delete_range(FEED + number(0), FEED + number(keep))
+        except StorageFailed as error:
+            self.storage(error)
+            return
+        self._replica.trimmed(keep)
+
+    async def _settle(self) -> None:
+        """Sorted files hold each key once; the log holds all that was ever written."""
+        quiet = time.monotonic() - self._last_write
+        if quiet < QUIET_SECONDS or self._unflushed < QUIET_BYTES:
+            return
+        self._unflushed = 0
+        try:
+            await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
+        except StorageFailed as error:
+            self.storage(error)
+
+    def _probe(self) -> None:
+        """Whether the disk takes writes again."""
+        now = time.monotonic()
+        if now - self._last_probe < PROBE_SECONDS or not self._replica.open_group.is_empty:
+            return
+        self._last_probe = now
+        try:
+            self._database.write([(_PROBE, b"x" * 4096)])
+            self._database.sync()
+            self._database.write([(_PROBE, None)])
+        except StorageFailed:
+            return
+        self.storage(None)
+
+
+def free_bytes(path: Path) -> int:
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return 0
+    return found.f_bavail * found.f_frsize
+
+
+def used_bytes(path: Path) -> int:
+    """On disk, logs of RocksDB included."""
+    total = 0
+    with os.scandir(path) as entries:
+        for entry in entries:
+            try:
+                total += entry.stat().st_blocks * 512
+            except OSError:
+                continue
+    return total

@@ -1,0 +1,215 @@
+"""One write over HTTP or from the CLI: what it comes to, with the engine where only that can tell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peatnode.documents import flat, patch
+from peatnode.documents.anyvalue import Json
+from peatnode.documents.edits import NO_EDITS, plan
+from peatnode.documents.merge import merge_updates
+from peatnode.documents.names import check_collection, check_id, document_key
+from peatnode.documents.record import Record, Trait
+from peatnode.documents.replica import FLAT_BYTES, Replica
+from peatnode.documents.value import Shape, build, dump, load_object
+from peatnode.errors import BadName, BadValue
+from peatnode.ipc.messages import (
+    EngineKind,
+    EngineOutcome,
+    Failure,
+    OperationResult,
+    WriteDocument,
+    WriteKind,
+    WrittenReply,
+)
+from workers.store.engine import Engine, Question
+from workers.store.quarantine import Quarantine
+from workers.store.refusal import Refusal
+
+ANY_FINGERPRINT = b"*"
+
+_ENGINE_KINDS = {
+    WriteKind.PUT: EngineKind.PUT,
+    WriteKind.PATCH: EngineKind.PATCH,
+    WriteKind.JSON_PATCH: EngineKind.JSON_PATCH,
+}
+
+
+@dataclass(slots=True)
+class Writer:
+    replica: Replica
+    engine: Engine
+    quarantine: Quarantine
+    max_bytes: int
+
+    def key_of(self, message: WriteDocument) -> bytes:
+        """Raises Refusal."""
+        try:
+            check_collection(message.collection)
+        except BadName as error:
+            raise Refusal(Failure.INVALID, str(error), "collection") from None
+        try:
+            check_id(message.id)
+        except BadName as error:
+            raise Refusal(Failure.INVALID, str(error), "id") from None
+        return document_key(message.collection, message.id)
+
+    def write(self, key: bytes, message: WriteDocument) -> WrittenReply | Question:
+        """The answer, valid once the group is on disk, or what the engine has to be asked. Raises Refusal."""
+        record = self.replica.live(key)
+        _check_preconditions(message, record)
+        if message.kind is WriteKind.DELETE:
+            return self._delete(key, message, record)
+        if len(message.body) > self.max_bytes:
+            raise Refusal(
+                Failure.TOO_LARGE, f"a document has at most {self.max_bytes} bytes of JSON"
+            )
+        try:
+            if record is None:
+                return self._create(key, message)
+            maps = self._maps(key, record)
+            if maps is not None:
+                return self._change(key, message, record, maps)
+        except BadValue as error:
+            raise Refusal(Failure.INVALID, error.message, error.where) from None
+        return self._question(key, message, record)
+
+    def _question(self, key: bytes, message: WriteDocument, record: Record) -> Question:
+        if self.quarantine.holds(key, record.incarnation):
+            raise Refusal(Failure.QUARANTINED, "the document broke the engine and was set aside")
+        question = Question(key, record, _ENGINE_KINDS[message.kind], message.body)
+        if self.quarantine.holds(key, record.incarnation, change_of(question)):
+            raise Refusal(Failure.QUARANTINED, "this change broke the engine and was set aside")
+        return question
+
+    def _delete(self, key: bytes, message: WriteDocument, record: Record | None) -> WrittenReply:
+        if record is None:
+            raise Refusal(Failure.NOT_FOUND, "there is no such document")
+        self.engine.forget(key)
+        ended = self.replica.delete(key)
+        return _reply(message, ended, False, True, b"")
+
+    def _create(self, key: bytes, message: WriteDocument) -> WrittenReply:
+        if message.kind is not WriteKind.PUT:
+            raise Refusal(Failure.NOT_FOUND, "there is no such document to patch")
+        target = load_object(message.body)
+        value = self._checked(target)
+        expires = message.expires_at if message.expires_at > 0 else None
+        update = flat.change(flat.NO_MAPS, plan(Shape(), target), self.replica.client, 0, expires)
+        record = self.replica.write(key, update, value)
+        return _reply(message, record, True, True, value)
+
+    def _checked(self, target: Json) -> bytes:
+        value = dump(target)
+        if len(value) > self.max_bytes:
+            raise Refusal(
+                Failure.TOO_LARGE,
+                f"the document would take {len(value)} bytes of JSON, and {self.max_bytes} is the most",
+            )
+        return value
+
+    def _maps(self, key: bytes, record: Record) -> flat.Maps | None:
+        """The document, where it is small and its entries can be read without the engine."""
+        if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
+            return None
+        return flat.read(merge_updates(self.replica.state(key, record)))
+
+    def _change(
+        self, key: bytes, message: WriteDocument, record: Record, maps: flat.Maps
+    ) -> WrittenReply | Question:
+        shape = maps.shape()
+        target = _target(message, build(shape))
+        value = self._checked(target)
+        edits = plan(shape, target)
+        if edits.texts:
+            return self._question(key, message, record)
+        expires = message.expires_at if message.expires_at >= 0 else record.expires_at
+        new_expiry = expires if expires != record.expires_at else None
+        clock = record.state_vector.get(self.replica.client, 0)
+        update = flat.change(maps, edits, self.replica.client, clock, new_expiry)
+        if update.is_empty:
+            return _reply(message, record, False, False, value)
+        grown = self.replica.write(key, update, value)
+        return _reply(message, grown, False, True, value)
+
+    def finish(
+        self, message: WriteDocument, question: Question, result: OperationResult
+    ) -> WrittenReply:
+        """What the engine's answer comes to. Raises Refusal."""
+        key, record = question.key, question.record
+        match result.outcome:
+            case EngineOutcome.INVALID:
+                raise Refusal(Failure.INVALID, result.message, result.where)
+            case EngineOutcome.PANICKED | EngineOutcome.NEEDS_STATE:
+                self.quarantine.add(key, record.incarnation, change_of(question))
+                raise Refusal(Failure.QUARANTINED, "this change broke the engine and was set aside")
+            case EngineOutcome.DONE:
+                pass
+        if len(result.value) > self.max_bytes:
+            self.engine.forget(key)
+            raise Refusal(
+                Failure.TOO_LARGE,
+                f"the document would take {len(result.value)} bytes of JSON, and {self.max_bytes} is the most",
+            )
+        grown = record
+        if result.update:
+            update = self.engine.new_part(key, record, result.update)
+            if not update.is_empty:
+                grown = self.replica.write(key, update, result.value)
+        grown = self._set_expiry(key, message, grown, result.value)
+        return _reply(message, grown, False, grown is not record, result.value)
+
+    def _set_expiry(
+        self, key: bytes, message: WriteDocument, record: Record, value: bytes
+    ) -> Record:
+        if message.expires_at < 0 or message.expires_at == record.expires_at:
+            return record
+        self.engine.forget(key)
+        whole = merge_updates(self.replica.state(key, record))
+        maps = flat.read(whole, frozenset((flat.CONTROL,)))
+        assert maps is not None
+        clock = record.state_vector.get(self.replica.client, 0)
+        update = flat.change(maps, NO_EDITS, self.replica.client, clock, message.expires_at)
+        return self.replica.write(key, update, value)
+
+
+def change_of(question: Question) -> bytes:
+    """What is remembered of a change that broke the engine."""
+    return question.kind.encode() + b"\0" + question.payload
+
+
+def _target(message: WriteDocument, present: dict[str, Json]) -> dict[str, Json]:
+    if message.kind is WriteKind.PUT:
+        return load_object(message.body)
+    if message.kind is WriteKind.PATCH:
+        return patch.merge(present, message.body)
+    return patch.apply_patch(present, message.body)
+
+
+def _check_preconditions(message: WriteDocument, record: Record | None) -> None:
+    if message.if_match and not _matches(message.if_match, record):
+        raise Refusal(Failure.PRECONDITION, "the document is not the one that If-Match names")
+    if message.if_none_match and _matches(message.if_none_match, record):
+        raise Refusal(Failure.PRECONDITION, "the document is one that If-None-Match rules out")
+
+
+def _matches(fingerprints: tuple[bytes, ...], record: Record | None) -> bool:
+    if record is None:
+        return False
+    return ANY_FINGERPRINT in fingerprints or record.fingerprint in fingerprints
+
+
+def _reply(
+    message: WriteDocument, record: Record, was_created: bool, was_changed: bool, value: bytes
+) -> WrittenReply:
+    return WrittenReply(
+        message.collection,
+        message.id,
+        was_created,
+        was_changed,
+        record.incarnation,
+        record.fingerprint,
+        record.sequence,
+        value,
+        record.expires_at,
+    )
