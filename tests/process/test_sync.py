@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from peatnode.ipc import messages
-from tests.process.sync_mesh import Worker, introduce, until
+from tests.process.sync_mesh import Worker, bind_udp, introduce, until
 
 
 class Mesh:
@@ -59,3 +60,188 @@ async def test_replicas_are_counted_when_a_peer_has_it_on_disk(mesh: Mesh) -> No
     assert ("notes", "one") in b.store.standin.documents
     reply = await a.ask(messages.WaitReplicas(a.store.standin.sequence, 2, 0.1))
     assert reply.count == 1
+
+
+async def test_what_a_chain_learns_goes_through_its_middle(mesh: Mesh) -> None:
+    a, b, c = [await mesh.add(f"node-{name}") for name in "abc"]
+    introduce(a, b)
+    introduce(b, c)
+    await b.wait_connected(2)
+    await until(mesh.are_equal)
+    a.store.write("notes", "from-a")
+    await until(lambda: ("notes", "from-a") in c.store.standin.documents, 2.0)
+    (peer,) = await c.wait_connected(1)
+    assert set(peer.neighbours) == {"node-a", "node-c"}
+
+
+async def test_both_dial_and_one_connection_stays(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b, with_ids=False)
+    (of_a,) = await a.wait_connected(1)
+    (of_b,) = await b.wait_connected(1)
+    a.store.write("notes", "one")
+    await until(mesh.are_equal)
+    assert (of_a.id, of_b.id) == ("node-b", "node-a")
+    assert [peer.is_connected for peer in await a.peers()] == [True]
+
+
+async def test_a_node_does_not_connect_to_itself(mesh: Mesh) -> None:
+    a = await mesh.add("node-a")
+    a.discovery.found("somebody", a.port)
+    b = await mesh.add("node-b")
+    introduce(a, b)
+    assert [peer.id for peer in await a.wait_connected(1)] == ["node-b"]
+    while len(peers := await a.peers()) > 1:  # until the dial has led back to us
+        await asyncio.sleep(0.01)
+    assert [peer.id for peer in peers] == ["node-b"]
+
+
+async def test_twins_sync_and_are_reported(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-a")
+    introduce(a, b, with_ids=False)
+    (peer,) = await a.wait_connected(1)
+    assert (peer.id, peer.is_twin) == ("node-a", True)
+    a.store.write("notes", "one")
+    await until(mesh.are_equal)
+
+
+async def test_a_killed_worker_is_back_within_two_seconds(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b)
+    await a.wait_connected(1)
+    b.kill()
+    a.store.write("notes", "while it was dead")
+    b.start_process()
+    await until(mesh.are_equal, 4.0)
+    a.store.write("notes", "after")
+    await until(mesh.are_equal, 2.0)
+    await a.wait_connected(1)
+    await b.wait_connected(1)
+
+
+async def test_a_killed_node_is_noticed(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b)
+    await a.wait_connected(1)
+    b.kill()
+    await a.wait_connected(0, 15.0)
+    assert 'Peer disconnected peer=node-b reason="Idle timeout"' in a.log()
+
+
+async def test_a_stopping_node_says_goodbye(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b)
+    await a.wait_connected(1)
+    assert b.terminate() == 0
+    await a.wait_connected(0, 1.0)
+    assert "Peer disconnected peer=node-b reason=stopping" in a.log()
+
+
+async def test_a_store_that_dies_and_returns_misses_nothing(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b)
+    await a.wait_connected(1)
+    await a.store.close()
+    b.store.write("notes", "from b")
+    a.store.standin.write(("notes", "from a"), 7)
+    await a.store.start()
+    await until(mesh.are_equal)
+    assert ("notes", "from a") in b.store.standin.documents
+    assert ("notes", "from b") in a.store.standin.documents
+
+
+async def test_topology_and_awareness_are_told_to_those_who_follow(mesh: Mesh) -> None:
+    a, b, c = [await mesh.add(f"node-{name}") for name in "abc"]
+    topology: list[messages.Message] = []
+    awareness: list[messages.AwarenessSeen] = []
+    follows = [
+        asyncio.create_task(_collect(await c.link(), messages.FollowTopology(), topology)),
+        asyncio.create_task(_collect(await c.link(), messages.FollowAwareness(), awareness)),
+    ]
+    introduce(a, b)
+    introduce(b, c)
+    await b.wait_connected(2)
+    await until(lambda: messages.PeerConnected("node-b", b.instance) in topology)
+
+    async def publish() -> None:
+        while not awareness:
+            (await a.link()).tell(messages.PublishAwareness("notes", "one", b"cursor"))
+            await asyncio.sleep(0.05)
+
+    await asyncio.wait_for(publish(), 5.0)
+    assert awareness[0] == messages.AwarenessSeen("notes", "one", b"cursor", a.instance)
+    b.terminate()
+    goodbye = messages.PeerDisconnected("node-b", b.instance, "stopping")
+    await until(lambda: goodbye in topology)
+    for follow in follows:
+        follow.cancel()
+
+
+async def _collect(link: object, question: object, into: list) -> None:  # type: ignore[type-arg]
+    async for event in link.follow(question):  # type: ignore[attr-defined]
+        into.append(event)
+
+
+async def test_a_dual_stack_socket_reaches_both_families(mesh: Mesh) -> None:
+    a = await mesh.add("node-a", udp=bind_udp("::"))
+    b = await mesh.add("node-b")
+    introduce(a, b)
+    (peer,) = await a.wait_connected(1)
+    assert peer.addresses == (f"127.0.0.1:{b.port}",)
+
+
+async def test_a_path_that_loses_large_datagrams_is_dialled_carefully(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    narrow = NarrowPath(b.port)
+    await narrow.open()
+    a.discovery.found("node-b", narrow.port, node_id="node-b", instance=b.instance)
+    for i in range(50):
+        b.store.write("notes", f"n{i}")
+    await a.wait_connected(1, 30.0)
+    await until(mesh.are_equal)
+    assert narrow.dropped
+    narrow.close()
+
+
+class NarrowPath(asyncio.DatagramProtocol):
+    """Forwards to a port of loopback what is not larger than a datagram of the Internet."""
+
+    def __init__(self, to: int) -> None:
+        self._to = ("127.0.0.1", to)
+        self._ways: dict[object, asyncio.DatagramTransport] = {}
+        self.dropped = 0
+        self.port = 0
+
+    async def open(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=bind_udp())
+        self.port = self._transport.get_extra_info("sockname")[1]
+
+    def datagram_received(self, data: bytes, address: object) -> None:
+        if len(data) > 1400:
+            self.dropped += 1
+            return
+        if address not in self._ways:
+            asyncio.get_running_loop().create_task(self._open_way(address, data))
+        else:
+            self._ways[address].sendto(data, self._to)
+
+    async def _open_way(self, address: object, data: bytes) -> None:
+        path = self
+
+        class Back(asyncio.DatagramProtocol):
+            def datagram_received(self, data: bytes, _: object) -> None:
+                if len(data) > 1400:
+                    path.dropped += 1
+                else:
+                    path._transport.sendto(data, address)  # type: ignore[arg-type]
+
+        loop = asyncio.get_running_loop()
+        way, _ = await loop.create_datagram_endpoint(Back, sock=bind_udp())
+        self._ways[address] = way
+        way.sendto(data, self._to)
+
+    def close(self) -> None:
+        self._transport.close()
+        for way in self._ways.values():
+            way.close()

@@ -45,6 +45,9 @@ from workers.sync.paths import (
 )
 
 IDLE_SECONDS = 10.0
+SECONDS_TO_ANSWER = 3.0
+"""A dial that brings nothing at all for so long is given up; the next one may fit the path."""
+
 MAX_CONNECTIONS = 512
 MAX_UNAUTHENTICATED = 128
 RETRY_FROM = 16
@@ -225,7 +228,12 @@ class QuicEndpoint:
         quic.connect(address, now=self._loop.time())
         connection = self._open(quic, address, dial)
         self._mark(connection)
+        self._loop.call_later(SECONDS_TO_ANSWER, self._check_answered, connection)
         return connection
+
+    def _check_answered(self, connection: PeerConnection) -> None:
+        if not connection.bytes_received and connection.peer in self.connections:
+            self.close(connection, CloseCode.GOODBYE, "no answer")
 
     def _open(
         self, quic: QuicConnection, address: SocketAddress, dial: Dial | None
