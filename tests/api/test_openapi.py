@@ -1,0 +1,171 @@
+"""openapi.json is true: its routes are the router's, its schemas those of real answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from workers.broker.openapi import build_description
+from workers.broker.routes import routes
+
+from .conftest import Served
+from .test_node import peer
+
+METHODS = ("get", "post", "put", "patch", "delete")
+
+DESCRIPTION = build_description()
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    """For a schema that refers to the components."""
+    registry: Registry[Any] = Registry().with_resource(
+        "urn:api", Resource(contents=DESCRIPTION, specification=DRAFT202012)
+    )
+    return Draft202012Validator(_absolute(schema), registry=registry)
+
+
+def _absolute(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {
+            key: f"urn:api{value}" if key == "$ref" else _absolute(value)
+            for key, value in schema.items()
+        }
+    return [_absolute(one) for one in schema] if isinstance(schema, list) else schema
+
+
+def described(path: str, method: str, answer: httpx.Response) -> None:
+    """Checks an answer against what is said of it."""
+    responses = DESCRIPTION["paths"][path][method]["responses"]
+    status = str(answer.status_code)
+    assert status in responses, f"{method} {path} answered {status}: {answer.text}"
+    if status == "304":
+        return
+    kind = answer.headers["content-type"].partition(";")[0]
+    content = responses[status]["content"]
+    assert kind in content, (path, kind)
+    if kind.endswith("json"):
+        validator(content[kind]["schema"]).validate(answer.json())
+
+
+async def test_routes_are_those_of_the_router(served: Served) -> None:
+    found = {
+        route.path: {method for method in METHODS if hasattr(route.resource, f"on_{method}")}
+        for route in routes(served.server.broker)
+        if route.is_described
+    }
+    said = {
+        path: {method for method in METHODS if method in item}
+        for path, item in DESCRIPTION["paths"].items()
+    }
+    assert said == found
+
+
+def test_schemas_are_schemas() -> None:
+    for schema in DESCRIPTION["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    names = [
+        operation["operationId"]
+        for item in DESCRIPTION["paths"].values()
+        for method, operation in item.items()
+        if method in METHODS
+    ]
+    assert len(names) == len(set(names))
+
+
+def test_no_reference_leads_nowhere() -> None:
+    def references(part: Any) -> list[str]:
+        if isinstance(part, dict):
+            own = [part["$ref"]] if "$ref" in part else []
+            return own + [one for below in part.values() for one in references(below)]
+        return (
+            [one for below in part for one in references(below)] if isinstance(part, list) else []
+        )
+
+    known = {f"#/components/schemas/{name}" for name in DESCRIPTION["components"]["schemas"]}
+    assert set(references(DESCRIPTION)) <= known
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "query"),
+    [
+        ("/api/v1/health", {}, ""),
+        ("/api/v1/ready", {}, ""),
+        ("/api/v1/node", {}, ""),
+        ("/api/v1/peers", {}, ""),
+        ("/api/v1/peers", {}, "?x=1"),
+        ("/api/v1/peers/{peer_id}", {"peer_id": "n2"}, ""),
+        ("/api/v1/peers/{peer_id}", {"peer_id": "n9"}, ""),
+        ("/api/v1/topology", {}, ""),
+        ("/api/v1/documents", {}, ""),
+        ("/api/v1/documents/{collection}", {"collection": "c"}, ""),
+        ("/api/v1/documents/{collection}", {"collection": "c"}, "?sort=x&limit=1&fields=x"),
+        ("/api/v1/documents/{collection}", {"collection": "c"}, "?limit=0"),
+        ("/api/v1/documents/{collection}", {"collection": "%00"}, ""),
+        ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
+        ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "z"}, ""),
+        ("/api/v1/events", {}, "?since=x"),
+        ("/api/v1/ws", {}, ""),
+        ("/metrics", {}, ""),
+        ("/openapi.json", {}, ""),
+    ],
+)
+async def test_reads(served: Served, path: str, values: dict[str, str], query: str) -> None:
+    served.node.peers = (peer("n2", neighbours=("n3",)), peer("n4", is_connected=False))
+    served.node.put("c", "a", {"x": 1})
+    served.node.put("c", "b", {"x": [1, {"y": None}]})
+    url = f"http://127.0.0.1:{served.port}{path.format(**values)}{query}"
+    described(path, "get", await served.http.get(url))
+
+
+async def test_writes(served: Served) -> None:
+    http = served.http
+    path = "/api/v1/documents/{collection}/{doc_id}"
+    for body in (b"{}", b"{", b"[]", b"", b"7" * 2_000_000):
+        described(path, "put", await http.put("/documents/c/a", content=body))
+    described(path, "put", await http.put("/documents/c/a?replicas=2&timeout=0", json={"x": 1}))
+    described(path, "put", await http.put("/documents/c/a", json={}, headers={"if-match": '"0"'}))
+    described(path, "put", await http.put("/documents/c/a", json={}, headers={"if-match": "0"}))
+    described(path, "patch", await http.patch("/documents/c/a", json={"y": 1}))
+    text = {"content-type": "text/plain"}
+    described(path, "patch", await http.patch("/documents/c/a", content=b"{}", headers=text))
+    described(path, "delete", await http.delete("/documents/c/a"))
+    described(path, "delete", await http.delete("/documents/c/a"))
+    path = "/api/v1/documents/{collection}"
+    described(path, "post", await http.post("/documents/c", json={"_id": "n"}))
+    described(path, "post", await http.post("/documents/c", json={"_id": "n"}))
+    described(path, "post", await http.post("/documents/c", content=b"{}"))
+
+
+async def test_events_are_as_described(served: Served) -> None:
+    served.node.put("c", "a", {"x": 1})
+    served.node.delete("c", "a")
+    events = DESCRIPTION["paths"]["/api/v1/events"]["get"]["responses"]["200"]["content"]
+    check = validator(events["text/event-stream"]["schema"])
+    import json
+
+    async with served.http.stream("GET", "/events?since=0&value") as answer:
+        seen = 0
+        async for line in answer.aiter_lines():
+            if line.startswith("data: "):
+                check.validate(json.loads(line[6:]))
+                seen += 1
+            if seen == 2:
+                break
+
+
+async def test_the_page_needs_no_other_host(served: Served) -> None:
+    root = f"http://127.0.0.1:{served.port}"
+    page = await served.http.get(f"{root}/docs")
+    assert page.headers["content-type"].startswith("text/html")
+    for name in ("docs.js", "docs.css"):
+        asset = await served.http.get(f"{root}/assets/docs/{name}")
+        assert asset.status_code == 200
+        assert "http" + "://" not in asset.text
+        assert "https://" not in asset.text
+    for name in ("..%2fapp.py", "nothing.js", "%2e%2e"):
+        assert (await served.http.get(f"{root}/assets/docs/{name}")).status_code in (400, 404)
