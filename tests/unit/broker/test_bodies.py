@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import string
+from typing import Any
+
+import pytest
+
+from workers.broker.bodies import parse_document, parse_json
+from workers.broker.limits import DEFAULT_LIMITS
+from workers.broker.problems import Problem
+
+
+def value(generator: random.Random, depth: int = 0) -> Any:
+    kind = generator.randrange(8 if depth < 5 else 6)
+    if kind == 6:
+        return [value(generator, depth + 1) for _ in range(generator.randrange(4))]
+    if kind == 7:
+        names = ("".join(generator.choices(string.printable, k=3)) for _ in range(3))
+        return {name: value(generator, depth + 1) for name in names}
+    scalars: list[Any] = [
+        None,
+        generator.random() < 0.5,
+        generator.randrange(-(2**63), 2**63),
+        generator.uniform(-1e300, 1e300),
+        "".join(generator.choices('aé日𝄞\x00"\\/', k=5)),
+        0,
+    ]
+    return scalars[kind]
+
+
+def test_what_is_fine_passes() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    generator = random.Random(seed)
+    for _ in range(500):
+        content = {"v": value(generator)}
+        assert parse_document(json.dumps(content).encode(), DEFAULT_LIMITS) == content
+
+
+def test_mutated_bodies_never_surprise() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    generator = random.Random(seed)
+    for _ in range(3000):
+        body = bytearray(json.dumps({"v": value(generator)}).encode())
+        for _ in range(generator.randrange(1, 4)):
+            body[generator.randrange(len(body))] = generator.randrange(256)
+        with contextlib.suppress(Problem):  # nothing else may come out
+            parse_json(bytes(body), DEFAULT_LIMITS)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b'{"a": {"b": [1, 9223372036854775808]}}', "/a/b/1"),
+        (b'{"a/b": {"~": [18446744073709551615]}}', "/a~1b/~0/0"),
+    ],
+)
+def test_where_a_number_is_too_large(body: bytes, where: str) -> None:
+    with pytest.raises(Problem) as caught:
+        parse_json(body, DEFAULT_LIMITS)
+    assert (caught.value.code, caught.value.where) == ("number-out-of-range", where)

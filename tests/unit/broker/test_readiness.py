@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from peatnode.ipc.messages import DiscoveryReply, SourceState
+from workers.broker.readiness import checks
+
+
+def discovery_check(*sources: SourceState) -> tuple[bool, str]:
+    found = checks(None, None, None, DiscoveryReply(sources, ()), False)
+    check = next(one for one in found if one.name == "discovery")
+    return check.is_ready, check.message
+
+
+def test_discovery() -> None:
+    watching = SourceState("mdns", "watching", "", 2, 1.0)
+    assert discovery_check(watching)[0]
+    assert discovery_check(watching, SourceState("static", "off", "", 0, -1.0))[0]
+    assert not discovery_check(watching, SourceState("kubernetes", "starting", "", 0, -1.0))[0]
+    is_ready, message = discovery_check(SourceState("kubernetes", "failing", "403", 0, -1.0))
+    assert (is_ready, message) == (False, "kubernetes: 403")
+    is_ready, message = discovery_check(SourceState("kubernetes", "failing", "timeout", 3, 40.0))
+    assert is_ready
+    assert "40 s ago" in message
+
+
+def test_nobody_answers() -> None:
+    found = {check.name: check.is_ready for check in checks(None, None, None, None, True)}
+    assert found == dict.fromkeys(
+        ("running", "workers", "store", "engine", "sync", "discovery"), False
+    )
