@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -37,6 +36,9 @@ from peatnode.ipc.messages import (
     StopWorker,
     WorkerReady,
 )
+from tests.kubernetes_api.account import make_account, make_server_tls
+from tests.kubernetes_api.cluster import Cluster
+from tests.kubernetes_api.server import FakeApi, Faults
 
 DRIVER = """
 import json, os, socket, sys, time
@@ -269,3 +271,47 @@ async def test_a_node_killed_and_started_anew_is_one_peer(start: Start) -> None:
     await wait_until(lambda: watcher.peers["node"].instance == second.instance)
     assert set(watcher.peers) == {"node"}
     assert not [key for key in second.peers if key != "watcher"]
+
+
+async def test_in_a_pod_it_follows_the_api_server_over_tls(start: Start, tmp_path: Path) -> None:
+    account = tmp_path / "account"
+    account.mkdir()
+    api = FakeApi()
+    cluster = Cluster(api.write)
+    cluster.add("peat-mesh-0", "10.0.0.1")
+    cluster.add("peat-mesh-1", "10.0.0.2", "fd00::2")
+    async with api.serve(make_server_tls(account)) as port:
+        environment = make_account(account, port)
+        node = await start("peat-mesh-0", PEAT_CLUSTER="alpha", **environment)
+        await wait_until(lambda: set(node.peers) == {"peat-mesh-1.alpha"})
+        (peer,) = node.peers.values()
+        assert (peer.node_id, peer.sources) == ("peat-mesh-1.alpha", ("kubernetes",))
+        cluster.add("peat-mesh-2", "10.0.0.3")
+        assert await wait_until(lambda: "peat-mesh-2.alpha" in node.peers, 2) < 1
+        cluster.change("peat-mesh-2", is_ready=False, is_terminating=True)
+        await wait_until(lambda: node.peers["peat-mesh-2.alpha"].is_terminating, 2)
+        cluster.remove("peat-mesh-2")
+        assert await wait_until(lambda: "peat-mesh-2.alpha" not in node.peers, 2) < 1
+        api.faults.list_status = api.faults.watch_status = 403
+        api.drop_watches()
+        await wait_until(lambda: "Role" in str(node.said), 5)
+        assert "status 403" in node.problems["discovery.kubernetes"]
+        api.faults = Faults()
+        await wait_until(lambda: not node.problems, 25)
+        assert set(node.peers) == {"peat-mesh-1.alpha"}
+        assert await node.stop() == 0
+
+
+async def test_a_server_that_another_authority_signed_is_not_believed(
+    start: Start, tmp_path: Path
+) -> None:
+    account = tmp_path / "account"
+    account.mkdir()
+    api = FakeApi()
+    tls = make_server_tls(account)
+    make_server_tls(account)  # the pod's authority is now another one
+    async with api.serve(tls) as port:
+        node = await start("peat-mesh-0", **make_account(account, port))
+        await wait_until(lambda: "discovery.kubernetes" in node.problems)
+        assert "CERTIFICATE_VERIFY_FAILED" in node.problems["discovery.kubernetes"]
+        assert not api.counted.lists

@@ -273,7 +273,7 @@ class SliceWatch:
         self._watch = 0
         if failure is not None and failure.status:
             return self._watch_failed(failure, now)
-        if now - self._opened_at < PROVEN_SECONDS:
+        if not self._is_proven(now):
             # Never opened, or cut at once: do not knock in a loop.
             return self._watch_failed(
                 failure or CallFailure(0, "the server ends each watch at once"), now
@@ -286,8 +286,7 @@ class SliceWatch:
         return self._start_due(now)
 
     def _watch_failed(self, failure: CallFailure, now: float) -> list[Action]:
-        was_proven = now - self._opened_at >= PROVEN_SECONDS
-        self._watch_failures = 1 if was_proven else self._watch_failures + 1
+        self._watch_failures = 1 if self._is_proven(now) else self._watch_failures + 1
         self.counters.watch_failures += 1
         is_expired = failure.status == GONE
         self.counters.expired += is_expired
@@ -309,8 +308,12 @@ class SliceWatch:
             return []
         return self._set_trouble(failure)
 
+    def _is_proven(self, now: float) -> bool:
+        # As `deadline` says it: the difference of the two times may be rounded to just below.
+        return now >= self._opened_at + PROVEN_SECONDS
+
     def _clear_trouble(self, now: float) -> list[Action]:
-        if self._watch and now - self._opened_at >= PROVEN_SECONDS:
+        if self._watch and self._is_proven(now):
             self._watch_failures = 0
             if not self._list_failures:
                 return self._set_trouble(None)
