@@ -97,7 +97,7 @@ class Node:
 
     def root(self) -> str:
         """Fingerprint of all that the node holds."""
-        return self.get("/node")["root"]
+        return self.get("/node")["store"]["root"]
 
     def is_connected(self, peers: int) -> bool:
         return sum(peer["connected"] for peer in self.get("/peers")["peers"]) >= peers

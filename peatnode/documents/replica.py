@@ -231,8 +231,8 @@ class Replica:
         if known is not None and _state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
             return Joined(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
         grown = self._grow(key, known, incarnation, update, encoded, None)
-        self._stage(key, record, grown, encoded, origin)
-        return Joined(Outcome.APPLIED, "", grown)
+        staged = self._stage(key, record, grown, encoded, origin)
+        return Joined(Outcome.APPLIED, "", staged)
 
     # --- writing here
 
@@ -243,8 +243,7 @@ class Replica:
         known = None if record is None or record.is_deleted else record
         encoded = encode_update(update)
         grown = self._grow(key, known, self.next_incarnation(key), update, encoded, value)
-        self._stage(key, record, grown, encoded, "")
-        return grown
+        return self._stage(key, record, grown, encoded, "")
 
     def delete(self, key: bytes) -> Record:
         """Ends the incarnation that lives."""
@@ -289,9 +288,7 @@ class Replica:
     # --- what a change makes of a record
 
     def _end(self, key: bytes, record: Record | None, incarnation: int, origin: str) -> Record:
-        ended = tombstone(incarnation, 0)
-        self._stage(key, record, ended, b"", origin)
-        return ended
+        return self._stage(key, record, tombstone(incarnation, 0), b"", origin)
 
     def _grow(
         self,
@@ -354,7 +351,7 @@ class Replica:
 
     def _stage(
         self, key: bytes, former: Record | None, record: Record, update: bytes, origin: str
-    ) -> None:
+    ) -> Record:
         self._staged_sequence += 1
         record = replace(record, sequence=self._staged_sequence)
         self._open.put(key, former, record)
@@ -367,6 +364,7 @@ class Replica:
         )
         value = b"" if record.is_deleted else None if record.is_stale else record.value
         self._open.changes.append(Change(record.sequence, key, entry, update, value))
+        return record
 
     # --- groups
 

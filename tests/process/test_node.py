@@ -88,6 +88,13 @@ def test_what_is_deleted_stays_deleted_and_can_be_made_anew(three: list[Node]) -
     assert [document(node, "notes/gone") for node in three] == [{"new": True}] * 3
 
 
+def test_every_write_says_its_place_in_the_feed(three: list[Node]) -> None:
+    first = send(three[0], "PUT", "/documents/notes/place", {"a": 1})["sequence"]
+    second = send(three[0], "PUT", "/documents/notes/place", {"a": 2})["sequence"]
+    deleted = send(three[0], "DELETE", "/documents/notes/place")["sequence"]
+    assert 0 < first < second < deleted
+
+
 def test_replicas_are_waited_for(three: list[Node]) -> None:
     answer = send(three[0], "PUT", "/documents/notes/kept?replicas=2&timeout=10", {"a": 1})
     assert answer["replicas"]["have"] == 2
@@ -239,6 +246,6 @@ def test_the_identity_survives_and_the_documents_too() -> None:
         node.stop()
         node.start()
         after = node.get("/node")
-        assert (after["device_id"], after["root"]) == (before["device_id"], before["root"])
+        assert (after["device_id"], after["store"]["root"]) == (before["device_id"], before["store"]["root"])
         assert after["instance"] != before["instance"]
         assert document(node, "notes/kept") == {"a": [1, 2, {"b": None}]}
