@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import multiprocessing
 import os
@@ -102,6 +103,7 @@ class Nursery:
         self, spec: WorkerSpec, parent: int, ours: socket.socket, theirs: socket.socket
     ) -> None:
         """In the child."""
+        gc.disable()  # until it has imported what it needs: `settle_memory`
         try:
             die_with_parent(parent)
             _forget_signals()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import gc
 import os
 import select
 import signal
@@ -199,6 +200,12 @@ class WorkerShell:
         self._control.say(Pong(number, self._memory.read(), stall))
 
 
+def settle_memory() -> None:
+    """What has been imported is here to stay: the collector looks no more at it, and begins its work."""
+    gc.freeze()
+    gc.enable()
+
+
 def leave(status: int) -> NoReturn:
     """Ends this process now: no handlers of the parent's run in a forked child."""
     _save_coverage()
@@ -221,6 +228,7 @@ def _save_coverage() -> None:
 
 def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[None]]) -> NoReturn:
     """Runs `main` on a loop of its own until it returns, and leaves with an exit status."""
+    settle_memory()
     logs.configure(context.config.log_filter, context.config.log_format, context.name)
     control = ControlLink(context.control, context.name)
     control.greet()
@@ -285,6 +293,7 @@ def answer_control_in_thread(
     heartbeat, for the seconds that the loops behind this process were late. The link can be used to say WorkerReady
     and problems. If the supervisor goes, the process ends.
     """
+    settle_memory()
     control = ControlLink(context.control, context.name)
     control.greet()
     memory = MemoryGauge(family_memory_bytes)
