@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from workers.broker.broker import Settings
 from workers.broker.limits import DEFAULT_LIMITS
 from workers.broker.server import Server
+from workers.broker.settings import Settings
 
 from .memory_node import MemoryNode
 

@@ -32,9 +32,9 @@ from peatnode.supervision.worker import (
     die_with_parent,
     leave,
 )
-from workers.broker.broker import Settings
 from workers.broker.limits import DEFAULT_LIMITS
 from workers.broker.server import BrokerWorker
+from workers.broker.settings import Settings
 from workers.broker.telemetry import share_counters
 
 GRACE_SECONDS = 4

@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
-from pathlib import Path
 
 from peatnode.ipc.messages import NodeReply
 from workers.broker.hub import ChangeHub, TopologyHub
-from workers.broker.limits import DEFAULT_LIMITS, BrokerLimits
+from workers.broker.settings import Settings
 from workers.broker.telemetry import Telemetry
 from workers.broker.upstream import StoreUpstream, Upstream
 from workers.broker.yjs.rooms import Rooms
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the broker takes from the node's configuration."""
-
-    node_id: str
-    run_dir: Path
-    started_at: float
-    """Of the node, in Unix seconds."""
-    api_token: str = ""
-    """Empty: nobody is asked for one."""
-    read_token: str = ""
-    limits: BrokerLimits = field(default=DEFAULT_LIMITS)
-    workers: int = 1
 
 
 class Broker:

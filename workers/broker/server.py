@@ -13,10 +13,11 @@ import uvloop
 from gunicorn.workers.base import Worker
 
 from workers.broker.app import build_app
-from workers.broker.broker import Broker, Settings
+from workers.broker.broker import Broker
 from workers.broker.connection import ConnectionState, HttpConnection, WebSocketConnection
 from workers.broker.gate import Gate
 from workers.broker.limits import BrokerLimits
+from workers.broker.settings import Settings
 
 NOTIFY_SECONDS = 10.0
 """How often gunicorn hears that the loop turns; it kills a worker after three times as long."""
