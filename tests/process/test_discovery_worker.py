@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -202,29 +202,66 @@ async def test_a_twin_is_kept_and_another_formation_is_not(start: Start) -> None
     assert not stranger.peers
 
 
-async def test_nodes_find_each_other_in_a_machine_without_a_network(start: Start) -> None:
-    """A network namespace with nothing but a loopback, and no interface named."""
-    probe = ["unshare", "-rn", "true"]
-    if subprocess.run(probe, capture_output=True).returncode:
+@pytest.fixture
+def bare_machine() -> Iterator[Callable[..., tuple[str, ...]]]:
+    """A network namespace with nothing but a loopback; gives what to put before a command that is to run there."""
+    if subprocess.run(["unshare", "-rn", "true"], capture_output=True).returncode:
         pytest.skip("no network namespaces here")
     holder = subprocess.Popen(
         ["unshare", "-rn", "sh", "-c", "ip link set lo up; echo; exec cat"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    try:
+    with holder:
         assert holder.stdout is not None
         holder.stdout.readline()
         prefix = ("nsenter", "-U", "-n", "--preserve-credentials", "-t", str(holder.pid))
-        nodes = [await start(f"n-{n}", prefix=prefix, PEAT_DISCOVERY="mdns") for n in range(2)]
-        await wait_until(lambda: all(len(node.peers) == 1 for node in nodes))
-        assert [a.host for a in nodes[0].peers["n-1"].addresses] == ["127.0.0.1"]
-    finally:
+        yield lambda *command: (*prefix, *command)
         holder.kill()
-        holder.wait()
-        for pipe in (holder.stdin, holder.stdout):
-            if pipe is not None:
-                pipe.close()
+
+
+Inside = Callable[..., tuple[str, ...]]
+
+
+async def test_nodes_find_each_other_in_a_machine_without_a_network(
+    start: Start, bare_machine: Inside
+) -> None:
+    nodes = [await start(f"n-{n}", bare_machine(), PEAT_DISCOVERY="mdns") for n in range(2)]
+    await wait_until(lambda: all(len(node.peers) == 1 for node in nodes))
+    assert [a.host for a in nodes[0].peers["n-1"].addresses] == ["127.0.0.1"]
+
+
+async def test_an_interface_that_comes_later_is_used(start: Start, bare_machine: Inside) -> None:
+    nodes = [await start(f"n-{n}", bare_machine(), PEAT_DISCOVERY="mdns") for n in range(2)]
+    pairs = [(nodes[0], "n-1"), (nodes[1], "n-0")]
+    await wait_until(lambda: all(key in node.peers for node, key in pairs))
+    for command in (
+        "link add d0 type veth peer name d1",
+        "address add 10.77.0.1/24 dev d0",
+        "link set d0 up",
+        "link set d1 up",
+    ):
+        subprocess.run(bare_machine("ip", *command.split()), check=True)
+    await wait_until(
+        lambda: all(node.peers[key].addresses[0].host == "10.77.0.1" for node, key in pairs)
+    )
+    subprocess.run(bare_machine("ip", "link", "delete", "d0"), check=True)
+    late = await start("late", bare_machine(), PEAT_DISCOVERY="mdns")
+    await wait_until(lambda: {"n-0", "n-1"} == set(late.peers), 20)
+    assert {a.host for p in late.peers.values() for a in p.addresses} == {"127.0.0.1"}
+    await wait_until(lambda: all("late" in node.peers for node in nodes))
+
+
+async def test_no_interface_at_all_is_a_problem_until_there_is_one(
+    start: Start, bare_machine: Inside
+) -> None:
+    subprocess.run(bare_machine("ip", "link", "set", "lo", "down"), check=True)
+    node = await start("n", bare_machine(), PEAT_DISCOVERY="mdns")
+    await wait_until(lambda: "discovery.mdns" in node.problems)
+    subprocess.run(bare_machine("ip", "link", "set", "lo", "up"), check=True)
+    await wait_until(lambda: not node.problems, 20)
+    other = await start("other", bare_machine(), PEAT_DISCOVERY="mdns")
+    await wait_until(lambda: len(node.peers) == len(other.peers) == 1)
 
 
 async def test_static_peers_by_address_and_by_name(start: Start) -> None:

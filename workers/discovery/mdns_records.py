@@ -71,9 +71,14 @@ def read_sighting(
         node_id=node_id,
         instance=instance,
         # In an order of its own: the records of one name come in any.
-        addresses=tuple(sorted(addresses, key=lambda address: (":" in address.host, address.host))),
+        addresses=tuple(sorted(addresses, key=_preference)),
         metadata=tuple(sorted(metadata.items())),
     )
+
+
+def _preference(address: Address) -> tuple[bool, bool, str]:
+    is_loopback = ipaddress.ip_address(address.host).is_loopback
+    return is_loopback, ":" in address.host, address.host
 
 
 def _is_usable(host: str) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import ipaddress
+import socket
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +17,13 @@ from peatnode.ipc.messages import Address
 _IFF_UP = 0x1
 _IFF_LOOPBACK = 0x8
 _IFF_POINTOPOINT = 0x10
+_IFF_RUNNING = 0x40
 _IFF_MULTICAST = 0x1000
+_SIOCGIFFLAGS = 0x8913
+
+_RTMGRP_LINK = 0x1
+_RTMGRP_IPV4_IFADDR = 0x10
+_RTMGRP_IPV6_IFADDR = 0x100
 
 WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
 
@@ -47,7 +56,11 @@ def choose_reach(adapters: Iterable[Adapter], wanted: tuple[str, ...], quic_host
     adapters = tuple(adapters)
     if not wanted and quic_host not in WILDCARDS:
         wanted = (quic_host,)
-    chosen = [a for a in adapters if set(a.hosts) & set(wanted)] if wanted else _fitting(adapters)
+    chosen = (
+        [a for a in adapters if set(a.hosts) & set(wanted)]
+        if wanted
+        else _fitting(adapters, quic_host)
+    )
     hosts = [host for adapter in chosen for host in adapter.hosts if _is_told(host, quic_host)]
     if any(not adapter.is_loopback for adapter in chosen):
         hosts = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
@@ -58,9 +71,9 @@ def choose_reach(adapters: Iterable[Adapter], wanted: tuple[str, ...], quic_host
     )
 
 
-def _fitting(adapters: Iterable[Adapter]) -> list[Adapter]:
+def _fitting(adapters: Iterable[Adapter], quic_host: str) -> list[Adapter]:
     """All that lead somewhere; else the loopback, where other nodes of this machine still are."""
-    up = [adapter for adapter in adapters if adapter.is_up and adapter.hosts]
+    up = [a for a in adapters if a.is_up and any(_is_told(host, quic_host) for host in a.hosts)]
     outside = [a for a in up if a.has_multicast and not a.is_loopback and not a.is_bridge]
     return outside or [adapter for adapter in up if adapter.is_loopback]
 
@@ -90,20 +103,19 @@ def own_addresses(adapters: Iterable[Adapter], quic_host: str, port: int) -> fro
 def read_adapters() -> tuple[Adapter, ...]:
     """What this machine has now."""
     routed = _default_route_names()
-    return tuple(
-        _read_adapter(found, routed) for found in ifaddr.get_adapters(include_unconfigured=False)
-    )
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return tuple(_read_adapter(found, routed, sock) for found in ifaddr.get_adapters())
 
 
-def _read_adapter(found: ifaddr.Adapter, routed: frozenset[str]) -> Adapter:
+def _read_adapter(found: ifaddr.Adapter, routed: frozenset[str], sock: socket.socket) -> Adapter:
     name = found.name if isinstance(found.name, str) else found.name.decode()
-    flags = int(_read(name, "flags") or "0", 16)
+    flags = _read_flags(name, sock)
     hosts = (str(ip.ip[0] if isinstance(ip.ip, tuple) else ip.ip) for ip in found.ips)
     return Adapter(
         name=name,
         index=found.index or 0,
         hosts=tuple(sorted(hosts, key=lambda host: ":" in host)),
-        is_up=bool(flags & _IFF_UP) and _read(name, "operstate") != "down",
+        is_up=flags & (_IFF_UP | _IFF_RUNNING) == _IFF_UP | _IFF_RUNNING,
         is_loopback=bool(flags & _IFF_LOOPBACK),
         is_bridge=_is_bridge(name) and name not in routed,
         has_multicast=bool(flags & _IFF_MULTICAST) and not flags & _IFF_POINTOPOINT,
@@ -116,11 +128,36 @@ def _is_bridge(name: str) -> bool:
     return (directory / "bridge").exists() or (directory / "brport").exists()
 
 
-def _read(name: str, attribute: str) -> str:
+def _read_flags(name: str, sock: socket.socket) -> int:
+    # Not from /sys: that may be mounted from another network namespace than ours.
+    request = struct.pack("16sH14x", name.encode()[:15], 0)
     try:
-        return Path("/sys/class/net", name, attribute).read_text().strip()
+        answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, request)
     except OSError:
-        return ""  # it has just gone
+        return 0  # it has just gone
+    return int(struct.unpack_from("H", answer, 16)[0])
+
+
+def open_changes() -> socket.socket | None:
+    """Readable when interfaces or addresses change (rtnetlink(7)); None where the kernel does not tell."""
+    sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
+    try:
+        sock.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
+    except OSError:
+        sock.close()
+        return None
+    return sock
+
+
+def drain_changes(sock: socket.socket) -> None:
+    """Forgets what has been told: what matters is read anew."""
+    try:
+        while sock.recv(65536):
+            continue
+    except BlockingIOError:
+        return
+    except OSError:
+        return  # there was more than fits: that is a change, too
 
 
 def _default_route_names() -> frozenset[str]:

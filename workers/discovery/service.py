@@ -25,13 +25,16 @@ from peatnode.ipc.messages import (
 from peatnode.supervision.worker import WorkerShell
 from workers.discovery.followers import Follower
 from workers.discovery.merge import PeerTable
-from workers.discovery.network import read_adapters
+from workers.discovery.network import drain_changes, open_changes, read_adapters
 from workers.discovery.roster import Place, make_source
 from workers.discovery.sightings import SightingsChanged
 from workers.discovery.sources import Source
 
-NETWORK_SECONDS = 15.0
-"""Between two looks at this machine's interfaces, more or less a fifth."""
+NETWORK_SECONDS = 60.0
+"""Between two looks at this machine's interfaces where the kernel tells of no change, more or less a fifth."""
+
+SETTLE_SECONDS = 0.5
+"""Changes come in bursts."""
 
 GOODBYE_SECONDS = 2.0
 """At most, at the stop."""
@@ -150,8 +153,20 @@ async def _ask_port(config: Config) -> int:
 async def _watch_network(
     config: Config, place: Place, service: DiscoveryService, table: PeerTable
 ) -> None:
+    loop = asyncio.get_running_loop()
+    changed = asyncio.Event()
+    changes = open_changes()
+    if changes is not None:
+        loop.add_reader(changes, changed.set)
     while True:
-        await asyncio.sleep(NETWORK_SECONDS * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+        pause = NETWORK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await changed.wait()
+        if changes is not None:
+            await asyncio.sleep(SETTLE_SECONDS)
+            drain_changes(changes)
+        changed.clear()
         try:
             place.adapters = read_adapters()
         except OSError:

@@ -50,9 +50,10 @@ def test_nonsense_is_nobody(text: dict[str, str]) -> None:
 def test_addresses_that_lead_nowhere_are_left_out() -> None:
     assert read(hosts=("fe80::1", "0.0.0.0", "224.0.0.1", "x")) is None
     assert read(port=0) is None
-    peer = read(hosts=("fd00::1", "10.0.0.2", "10.0.0.1"))
+    peer = read(hosts=("127.0.0.1", "fd00::1", "192.168.0.2", "192.168.0.1"))
     assert peer is not None
-    assert [a.host for a in peer.addresses] == ["10.0.0.1", "10.0.0.2", "fd00::1"]
+    told = [address.host for address in peer.addresses]
+    assert told == ["192.168.0.1", "192.168.0.2", "fd00::1", "127.0.0.1"]
 
 
 def test_a_label_is_short_plain_and_the_instance_s_own() -> None:

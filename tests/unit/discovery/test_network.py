@@ -24,6 +24,10 @@ def test_ipv6_is_told_where_it_is_listened_on() -> None:
     assert reach.hosts == ("192.168.1.5", "fd00::5", "fd01::5")
 
 
+def test_an_interface_that_nobody_could_be_told_of_is_left_out() -> None:
+    assert choose_reach((LO, WLAN, SIX), (), "0.0.0.0").interfaces == ("192.168.2.5",)
+
+
 def test_without_a_network_the_loopback() -> None:
     reach = choose_reach((LO, DOCKER, DOWN), (), "0.0.0.0")
     assert (reach.interfaces, reach.hosts) == (("127.0.0.1",), ("127.0.0.1",))
