@@ -1,13 +1,12 @@
 """The broker's process: gunicorn's arbiter, embedded, on the socket that the supervisor bound.
 
 gunicorn forks and watches the processes that serve (`server.BrokerWorker`); a thread here speaks with
-the supervisor. All that serving needs is imported before that fork, and frozen, so that the processes share it.
+the supervisor. All that serving needs is imported before that fork, so that the processes share it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
 import logging
 import mmap
 import os
@@ -169,7 +168,9 @@ def run_arbiter(context: WorkerContext) -> NoReturn:
     application = BrokerApplication(context)
     if config.broker_workers > 1:
         share_counters(config.run_dir / "metrics")
-    link = answer_control_in_thread(context, lambda seconds: os.kill(os.getpid(), signal.SIGTERM))
+    link = answer_control_in_thread(
+        context, lambda seconds: os.kill(os.getpid(), signal.SIGTERM), application.pulse.beat
+    )
 
     def announce() -> None:
         application.wait_ready()
@@ -178,8 +179,6 @@ def run_arbiter(context: WorkerContext) -> NoReturn:
         logs.get_logger("broker").info("Broker listening", addr=f"{host}:{port}")
 
     threading.Thread(target=announce, name="ready", daemon=True).start()
-    gc.collect()
-    gc.freeze()
     status = 1
     try:
         _Arbiter(application).run()
