@@ -58,6 +58,16 @@ check_connected() {
     ok "every one of $* is connected to every other"
 }
 
+status_is_good() { on "$1" peatnode status >/dev/null 2>&1; }
+
+check_status() {
+    local node
+    for node in "$@"; do
+        wait_until 60 status_is_good "$node" || fail "peatnode status of $node: $(on "$node" peatnode status 2>&1)"
+    done
+    ok "peatnode status finds nothing wrong on any of $*"
+}
+
 # check_documents COLLECTION NODE...: one written on each is read on all.
 check_documents() {
     local collection=$1 node writer

@@ -115,7 +115,7 @@ install_chart --set minReadySeconds=0
 check_health "${PODS[@]}"
 check_connected "${PODS[@]}"
 check_documents docs "${PODS[@]}"
-on "$RELEASE-0" peatnode status
+check_status "${PODS[@]}"
 helm test "$RELEASE" --kube-context "k3d-$CLUSTER" --namespace "$NAMESPACE" --timeout 120s >/dev/null
 ok "helm test"
 check_same_identity
