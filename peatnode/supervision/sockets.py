@@ -81,6 +81,7 @@ def bind_all(config: Config) -> dict[str, socket.socket]:
     except BaseException:
         for sock in bound.values():
             sock.close()
+        remove_unix_sockets(config.run_dir)
         raise
     return bound
 

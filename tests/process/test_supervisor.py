@@ -1,5 +1,6 @@
 """The supervisor with real processes, real signals and real sockets."""
 
+import json
 import os
 import signal
 import socket
@@ -245,6 +246,42 @@ def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
         assert "PEAT_DATA_DIR" in node.said()
 
 
+def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
+    with SupervisedNode(tmp_path, PEAT_BROKER_HOST="192.0.2.1") as node:
+        assert node.start().wait_end() == 78
+        assert node.said().startswith("peatnode: PEAT_BROKER_HOST='192.0.2.1' cannot be listened")
+        assert not list(node.run_dir.glob("*.sock")), "nothing is left behind"
+
+
+def test_ipv6(tmp_path: Path) -> None:
+    with SupervisedNode(tmp_path, PEAT_BROKER_HOST="::1", PEAT_QUIC_HOST="::") as node:
+        assert node.start().wait_ready().broker_address.startswith("[::1]:")
+
+
+def test_a_run_directory_that_could_be_somebody_elses(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
+    with SupervisedNode(tmp_path, PEAT_RUN_DIR=str(tmp_path / "link")) as node:
+        assert node.start().wait_end() == 78
+        assert "symbolic link" in node.said()
+
+
+def test_a_run_directory_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
+    with SupervisedNode(tmp_path, PEAT_RUN_DIR=str(tmp_path / ("x" * 120))) as node:
+        assert node.start().wait_end() == 78
+        assert "PEAT_RUN_DIR" in node.said()
+        assert "short path" in node.said()
+
+
+def test_a_failure_is_one_object_where_the_log_is_json(tmp_path: Path) -> None:
+    with SupervisedNode(tmp_path, PEAT_BROKER_HOST="192.0.2.1", PEAT_LOG_FORMAT="json") as node:
+        assert node.start().wait_end() == 78
+        (line,) = node.said().splitlines()
+        found = json.loads(line)
+        assert (found["level"], found["status"]) == ("error", 78)
+        assert "PEAT_BROKER_HOST" in found["reason"]
+
+
 def test_a_long_path_still_has_sockets(tmp_path: Path) -> None:
     directory = tmp_path / ("long-" * 30)
     directory.mkdir()
@@ -258,6 +295,27 @@ def test_a_long_path_still_has_sockets(tmp_path: Path) -> None:
     node.run_dir.rmdir()
 
 
+def call(node: SupervisedNode) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(10)
+    sock.connect(str(node.run_dir / "supervisor.sock"))
+    return sock
+
+
+def hear(sock: socket.socket) -> bytes:
+    """Everything up to the end of the connection."""
+    heard = b""
+    try:
+        while data := sock.recv(65536):
+            heard += data
+    except ConnectionError:
+        pass
+    return heard
+
+
+HELLO = encode_frame(Hello("x", 1, CONTRACT), 0)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -265,39 +323,39 @@ def test_a_long_path_still_has_sockets(tmp_path: Path) -> None:
         b"\x03\xff\xff\xff" + bytes(8192),
         encode_frame(Hello("x", 1, 999), 0) * 3,
         encode_frame(GetNode(), 1),
-        encode_frame(Hello("x", 1, CONTRACT), 0) + encode_frame(StopWorker(1.0), 1),
-        b"",
+        HELLO + b"\x00\x00\x00\x01\xc1",
+        HELLO + encode_frame(GetNode(), 1) * 100 + b"\x00\x01\x00\x00" + bytes(6000),
     ],
-    ids=["too long", "large", "other contract", "no hello", "no question", "nothing"],
+    ids=["too long", "large", "other contract", "no hello", "no message", "large later"],
 )
-def test_a_bad_client_disturbs_nobody(node: SupervisedNode, sent: bytes) -> None:
+def test_a_bad_client_is_closed_and_disturbs_nobody(node: SupervisedNode, sent: bytes) -> None:
     node.start().wait_ready()
-    for _ in range(20):
-        with socket.socket(socket.AF_UNIX) as sock:
-            sock.connect(str(node.run_dir / "supervisor.sock"))
-            sock.sendall(sent)
-    with socket.socket(socket.AF_UNIX) as sock:  # one that asks and never reads
-        sock.connect(str(node.run_dir / "supervisor.sock"))
-        sock.setblocking(False)
-        sock.send(encode_frame(Hello("x", 1, CONTRACT), 0))
-        try:
-            for _ in range(2000):
-                sock.send(encode_frame(GetNode(), 1))
-        except OSError:
-            pass
-        assert node.ask() is not None
+    with call(node) as good, call(node) as bad:
+        bad.sendall(sent)
+        hear(bad)  # to the end
+        good.sendall(HELLO + encode_frame(StopWorker(1.0), 7) + encode_frame(GetNode(), 8))
+        heard = b""
+        while b"node_reply" not in heard:
+            heard += good.recv(65536)
+        assert b"does not answer stop_worker" in heard
+    with call(node) as gone:
+        gone.sendall(sent)
+    assert node.ask() is not None
+
+
+def test_a_client_that_never_reads_is_closed(node: SupervisedNode) -> None:
+    node.start().wait_ready()
+    with call(node) as sock:
+        sock.sendall(HELLO)
+        with pytest.raises(ConnectionError):
+            sock.sendall(encode_frame(GetNode(), 1) * 100_000)
     assert node.ask() is not None
 
 
 def test_hundreds_of_clients_at_once(node: SupervisedNode) -> None:
     node.start().wait_ready()
-    socks = []
-    for _ in range(300):
-        sock = socket.socket(socket.AF_UNIX)
-        sock.connect(str(node.run_dir / "supervisor.sock"))
-        socks.append(sock)
-    assert node.process is not None
-    assert node.process.poll() is None
+    socks = [call(node) for _ in range(300)]
+    assert hear(socks[-1]) == b"", "closed without a word"
     for sock in socks:
         sock.close()
     wait(node.ask, "the node to answer again")
