@@ -55,7 +55,8 @@ class Feed:
                     if cursor - told >= QUIET_CHANGES:
                         connection.reply(cause, ChangesSeen((), cursor))
                         told = cursor
-                    await moved
+                    # shared by all followers: one that leaves must not cancel it for the others
+                    await asyncio.shield(moved)
                     continue
                 await connection.wait_writable()
                 gap = self._replica.oldest_sequence - 1
