@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 from zeroconf import Error, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
+from peatnode import logs
 from peatnode.ipc.messages import Metric
 from workers.discovery.mdns_records import SERVICE_TYPE, read_sighting
 from workers.discovery.network import Adapter, Reach
@@ -63,6 +65,13 @@ class Announcement:
         )
 
 
+class _LibraryLog(logging.Handler):
+    """What zeroconf complains of, in our own log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logs.get_logger("discovery.mdns").warning("mDNS complains", reason=record.getMessage())
+
+
 class MdnsSource:
     name = "mdns"
 
@@ -89,6 +98,9 @@ class MdnsSource:
         self._group = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
         self._started_at: float | None = None
+        library = logging.getLogger("zeroconf")
+        library.handlers[:] = [_LibraryLog(logging.WARNING)]
+        library.propagate = False
 
     def move(self, adapters: tuple[Adapter, ...]) -> None:
         reach = self._choose(adapters)

@@ -1,7 +1,7 @@
 """Where the API server is and how to prove who we are: what Kubernetes puts into every pod.
 
 The only importer of the Kubernetes client. Its package imports every API group and model of Kubernetes when any part of
-it is touched (25 MB), so the one small module that is needed is loaded beside that: see
+it is touched (22 MB), so the one small module that is needed is loaded beside that: see
 docs/adr/discovery-without-the-whole-client.md.
 """
 
