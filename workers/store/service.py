@@ -261,7 +261,7 @@ class Service:
         yield from self.committer.sizes.samples("peatnode_store_group_size")
         yield Metric("peatnode_store_disk_bytes", (), used_bytes(self._database.path))
         yield Metric("peatnode_store_disk_free_bytes", (), free_bytes(self._database.path))
-        yield Metric("peatnode_store_writable", (), not self.upkeep.problem)
+        yield Metric("peatnode_store_writable", (), float(not self.upkeep.problem))
         yield Metric("peatnode_store_compactions_total", (), self.upkeep.compactions)
         yield Metric("peatnode_store_stale_values", (), len(self._stager.stale))
         yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
