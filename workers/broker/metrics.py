@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from falcon.asgi import Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
@@ -17,10 +18,20 @@ from workers.broker.readiness import checks
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+SHARED = frozenset(
+    {"peatnode_rejected_input_total", "peatnode_queue_length", "peatnode_queue_capacity"}
+)
+"""Families that several workers have samples of; a label tells whose."""
+
 HELP = {
     "peatnode_up_info": "One, with what this node is.",
     "peatnode_uptime_seconds": "Since the node started.",
     "peatnode_ready": "1 when all checks of /api/v1/ready hold.",
+    "peatnode_check_ready": "1 when this check of /api/v1/ready holds.",
+    "peatnode_problem": "1 while a worker says that something is wrong.",
+    "peatnode_rejected_input_total": "Input refused, by reason.",
+    "peatnode_queue_length": "What waits in a queue.",
+    "peatnode_queue_capacity": "As much may wait in it.",
     "peatnode_worker_up": "1 when the worker answered this scrape.",
     "peatnode_worker_restarts_total": "Deaths of the worker that were followed by a new start.",
     "peatnode_worker_recycles_total": "Times the worker asked to be replaced.",
@@ -124,5 +135,8 @@ def _supervisor_samples(node: NodeReply) -> Iterator[Metric]:
 def worker_samples(replies: dict[str, MetricsReply | None]) -> Iterator[Metric]:
     for worker, reply in replies.items():
         yield Metric("peatnode_worker_up", (("worker", worker),), float(reply is not None))
-        if reply is not None:
-            yield from reply.metrics
+        for metric in () if reply is None else reply.metrics:
+            if metric.name in SHARED:
+                yield replace(metric, labels=(("worker", worker), *metric.labels))
+            else:
+                yield metric
