@@ -51,7 +51,7 @@ class Child:
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
     def ending(self) -> int | None:
         """The exit status, or the negative number of a signal; None while it runs."""

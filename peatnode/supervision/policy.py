@@ -202,7 +202,7 @@ class Policy:
             worker.state = "stopped"
             reason = (
                 f"the worker {worker.name} ended {len(worker.deaths)} times within "
-                f"{limits.death_window:g} s, the last time {worker.last_exit}"
+                f"{limits.death_window:g} s; the last time: {worker.last_exit}"
             )
             yield from self._end_node(EXIT_FAILED, reason, now)
             return
@@ -331,9 +331,9 @@ class Policy:
 
 
 def describe_ending(status: int) -> str:
-    """`with status 1`, `killed by SIGKILL`."""
+    """`exited with status 1`, `killed by SIGKILL`."""
     if status >= 0:
-        return f"with status {status}"
+        return f"exited with status {status}"
     try:
         return f"killed by {signal.Signals(-status).name}"
     except ValueError:

@@ -273,10 +273,11 @@ async def _run(
 
 
 def _crash(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
-    """An error that nobody awaits is an impossible state of ours: the worker starts anew."""
+    """An error that nobody awaits is an impossible state of ours, and the worker starts anew; but transports report
+    here, too, what the network did to them."""
     error = about.get("exception")
     log = logs.get_logger("loop")
-    if isinstance(error, Exception) and not isinstance(error, (ConnectionError, TimeoutError)):
+    if isinstance(error, Exception) and not isinstance(error, OSError):
         log.error("Worker failed in the background", about=about.get("message"), exc_info=error)
         leave(1)
     log.warning("Unhandled in the background", about=about.get("message"), error=repr(error))

@@ -51,6 +51,10 @@ async def main(shell: WorkerShell, behaviour: str) -> None:
         case "fails in the background":
             shell.ready()
             asyncio.get_running_loop().call_later(0.2, fail)
+        case "is cut off":
+            shell.ready()
+            asyncio.get_running_loop().call_later(0.05, be_cut_off)
+            asyncio.get_running_loop().call_later(0.2, shell.raise_problem, "after", "After.", "")
         case "wants to be replaced":
             shell.ready()
             if not os.path.exists(shell.config.data_dir / "replaced"):
@@ -84,6 +88,10 @@ async def refuse() -> None:
 
 def fail() -> None:
     raise RuntimeError("as the test wanted")
+
+
+def be_cut_off() -> None:
+    raise OSError(113, "No route to host")
 
 
 async def answer(listener: socket.socket) -> None:

@@ -104,7 +104,17 @@ def test_an_error_that_nobody_awaits_is_a_death(node: SupervisedNode) -> None:
     node.behaviours = {"sync": "fails in the background"}
     node.start()
     worker = wait(lambda: (w := node.worker("sync")) and w.restarts and w, "sync to die")
-    assert worker.last_exit == "with status 1"
+    assert worker.last_exit == "exited with status 1"
+
+
+def test_what_the_network_does_to_a_transport_is_no_death(node: SupervisedNode) -> None:
+    node.behaviours = {"sync": "is cut off"}
+    node.start()
+    wait(lambda: (reply := node.ask()) and reply.problems, "what comes after")
+    worker = node.worker("sync")
+    assert worker is not None
+    assert worker.restarts == 0
+    assert "No route to host" in node.said()
 
 
 def test_a_configuration_that_a_worker_refuses_ends_the_node_with_its_sentence(
@@ -124,7 +134,7 @@ def test_being_replaced_is_no_death(node: SupervisedNode) -> None:
         lambda: (w := node.worker("engine")) and w.recycles and w.state == "ready" and w,
         "the engine to be replaced",
     )
-    assert (worker.restarts, worker.recycles, worker.last_exit) == (0, 1, "with status 0")
+    assert (worker.restarts, worker.recycles, worker.last_exit) == (0, 1, "exited with status 0")
 
 
 def test_problems_are_told_and_end_with_their_worker(node: SupervisedNode) -> None:
@@ -194,6 +204,17 @@ def test_a_death_during_the_stop_is_part_of_it(node: SupervisedNode) -> None:
     node.signal(signal.SIGTERM)
     assert node.wait_end() == 0
     assert "store" not in node.stops()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_at_once(node: SupervisedNode, number: int) -> None:
+    """Ctrl-C in a terminal, or an init system that ends a whole group."""
+    node.start().wait_ready()
+    assert node.process is not None
+    os.killpg(node.process.pid, number)
+    assert node.wait_end() == 0
+    assert sorted(node.stops()) == sorted(NAMES)
+    assert "Traceback" not in node.said()
 
 
 def test_no_orphans_when_the_supervisor_is_killed(node: SupervisedNode) -> None:

@@ -126,7 +126,7 @@ def test_a_worker_that_dies_comes_back_after_a_moment(node: Node) -> None:
 
 def test_an_uninvited_exit_with_0_is_a_death_too(node: Node) -> None:
     node.say(WorkerEnded("sync", 0, ""))
-    assert node.of(AnnounceDeath) == [AnnounceDeath("sync", "with status 0", 0.1)]
+    assert node.of(AnnounceDeath) == [AnnounceDeath("sync", "exited with status 0", 0.1)]
 
 
 def test_the_delay_doubles_up_to_its_limit_for_one_that_dies_again_and_again(node: Node) -> None:
@@ -144,7 +144,7 @@ def test_a_stable_time_forgives(node: Node) -> None:
         node.wait(1.0)
     node.wait(60.0)
     node.say(WorkerEnded("engine", 1, ""))
-    assert node.of(AnnounceDeath)[-1] == AnnounceDeath("engine", "with status 1", 0.1)
+    assert node.of(AnnounceDeath)[-1] == AnnounceDeath("engine", "exited with status 1", 0.1)
 
 
 def test_the_sixth_death_in_a_minute_ends_the_node() -> None:
@@ -358,8 +358,8 @@ def test_a_stop_meets_one_that_is_being_replaced(node: Node) -> None:
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        (0, "with status 0"),
-        (3, "with status 3"),
+        (0, "exited with status 0"),
+        (3, "exited with status 3"),
         (-11, "killed by SIGSEGV"),
         (-63, "killed by signal 63"),
     ],
