@@ -121,6 +121,9 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class PeerAppeared:
+    """Said once for a peer, however many connections to it follow each other without a break."""
+
+    peer: int
     node_id: str
     instance: str
 

@@ -148,7 +148,7 @@ class SyncMachine:
         session = Session(self, peer, member, self._instance < member.instance)
         self._sessions[peer] = self._by_instance[session.instance] = session
         if current is None:
-            self._actions.append(PeerAppeared(member.node_id, session.instance))
+            self._actions.append(PeerAppeared(peer, member.node_id, session.instance))
         self._neighbours_changed()
         session.send_root()
         if session.is_root_sender:
@@ -317,9 +317,10 @@ class SyncMachine:
         )
 
     def pull_ended(self, session: Session) -> None:
-        """Whoever differs too looks again now."""
+        """Whoever waited for it looks again now."""
         for other in self._sessions.values():
-            if other is not session and other.differs_since is not None and other.pull is None:
+            if other is not session and other.is_deferred:
+                other.is_deferred = False
                 self.set_timer("root", other, 0.0)
 
     def refuse(self, session: Session, update: DocumentUpdate, fp: bytes, reason: str) -> None:

@@ -81,6 +81,8 @@ class Session:
         self.differs_since: float | None = node.now
         """None: its root was equal to ours when last compared."""
         self.is_compared = False
+        self.is_deferred = False
+        """It differs, and waits for another's pull to end."""
         self._serving = Serving(self._ask_store, self._send)
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
@@ -189,7 +191,8 @@ class Session:
             return
         is_fresh = node.now - node.last_change_at < QUIET_SECONDS
         is_early = is_fresh and node.now - self._last_pull_at < ROOT_SECONDS
-        if is_early or not node.may_pull(self):
+        self.is_deferred = not node.may_pull(self)
+        if is_early or self.is_deferred:
             node.set_timer("root", self, 2 * QUIET_SECONDS)
         else:
             self._open_pull().start(root)
@@ -257,7 +260,8 @@ class Session:
         self._questions.clear()
         node.cancel_timer("pull", self)
         self._fruitless = 0 if pull.applied and not pull.has_failed else self._fruitless + 1
-        wait = 0.0 if not self._fruitless else min(ROOT_SECONDS, 0.25 * 2.0**self._fruitless)
+        rounds = min(self._fruitless, 5)
+        wait = min(ROOT_SECONDS, 0.25 * 2.0**rounds) if rounds else 0.0
         node.set_timer("root", self, wait)
         node.pull_ended(self)
 

@@ -50,6 +50,8 @@ class StandinStore:
 
     def __init__(self) -> None:
         self.documents: dict[Key, Document] = {}
+        self.refused: set[Key] = set()
+        """What is not taken from anybody."""
         self.feed: list[tuple[DocumentUpdate, str]] = []
         """(update, origin); the sequence is the position + 1."""
         self._tree: list[dict[int, int]] = [{} for _ in range(BUCKET_LEVEL + 1)]
@@ -86,6 +88,8 @@ class StandinStore:
 
     def apply(self, update: DocumentUpdate, origin: str) -> Outcome:
         key = (update.collection, update.id)
+        if key in self.refused:
+            return Outcome.REFUSED
         old = self.documents.get(key)
         if old is not None and update.incarnation < old.incarnation:
             return Outcome.STALE
@@ -121,6 +125,24 @@ class StandinStore:
 
     def _hash(self, level: int, index: int) -> bytes:
         return self._tree[level].get(index, 0).to_bytes(16, "big")
+
+    def open(self, client: int) -> None:
+        """Starts anew; everything is on disk."""
+
+    def stage_and_lose(self, key: Key) -> None:
+        """A write that never reaches the disk: here, nothing."""
+
+    def holds(self, update: DocumentUpdate) -> bool:
+        """Whether this change is in here, or ended by a deletion or a later incarnation."""
+        document = self.documents.get((update.collection, update.id))
+        if document is None or document.incarnation < update.incarnation:
+            return False
+        if document.incarnation > update.incarnation or document.is_deleted:
+            return True
+        if update.is_deleted:
+            return False
+        ranges = msgpack.unpackb(update.update)
+        return all(document.vector.get(client, 0) >= end for client, _, end in ranges)
 
     def answer(self, question: Question) -> Answer:
         match question:

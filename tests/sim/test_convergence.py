@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 
 import pytest
 
-from tests.sim.world import Node, Weather, World
+from tests.sim.standin import StandinStore
+from tests.sim.world import Node, Store, Weather, World
 
 RUNS = int(os.environ.get("PEAT_SIM_RUNS", "1000"))
 FIRST_SEED = int(os.environ.get("PEAT_SIM_SEED", "0"))
 PER_TEST = 50
 
 
-def run_history(seed: int) -> World:
+def run_history(seed: int, make_store: Callable[[], Store] = StandinStore) -> World:
     plan = random.Random(f"plan {seed}")
-    count = plan.choice([3, 3, 3, 4, 4, 5, 5, 6, 8, 12, 20])
-    world = World(seed, count, _weather(plan), _links(plan, count))
+    count = plan.choice([3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 8, 12, 20])
+    world = World(seed, count, _weather(plan), _links(plan, count), make_store)
     keys = [("notes", f"n{i}") for i in range(plan.choice([1, 3, 10, 40]))]
-    for _ in range(plan.randint(20, 60)):
+    for _ in range(plan.randint(15, 40)):
         _act(world, plan, keys)
         world.run(plan.expovariate(4.0))
     world.heal()
@@ -116,7 +118,3 @@ def test_histories_converge(first: int) -> None:
         except Exception:
             print(f"failing seed: {seed} (PEAT_SIM_SEED={seed} PEAT_SIM_RUNS=1)")
             raise
-
-
-if __name__ == "__main__":
-    run_history(FIRST_SEED)

@@ -7,8 +7,6 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import msgpack
-
 from peatnode.protocol import wire
 from peatnode.protocol.authentication import Member
 from peatnode.protocol.events import (
@@ -30,7 +28,10 @@ from peatnode.protocol.events import (
 from peatnode.protocol.machine import SyncMachine
 from peatnode.protocol.values import Change, DocumentUpdate
 from peatnode.protocol.wire import Message
+from tests.sim.replicas import ReplicaStore
 from tests.sim.standin import Key, StandinStore
+
+Store = StandinStore | ReplicaStore
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,8 @@ class Node:
         self.world = world
         self.index = index
         self.name = f"node-{index}"
-        self.store = StandinStore()
+        self.store = world.make_store()
+        self.store_generation = 0
         self.clock_offset = world.random.uniform(-1e6, 1e6)
         self.clock_rate = world.random.uniform(0.97, 1.03)
         self.generation = 0
@@ -88,7 +90,8 @@ class Node:
 
     @property
     def client(self) -> int:
-        return self.index * 1000 + self.generation
+        """Of this node and this generation of its store."""
+        return self.index * 1000 + self.store_generation
 
     def now(self) -> float:
         return self.clock_offset + self.world.now * self.clock_rate
@@ -120,6 +123,9 @@ class Node:
     def kill_store(self, seconds: float) -> None:
         self.is_store_up = False
         self.store_epoch += 1
+        self.store_generation += 1
+        self.store.stage_and_lose(("notes", "n0"))
+        self.store.open(self.client)
         self.handle(StoreLost())
         self.world.at(seconds, self._restart_store)
 
@@ -199,7 +205,7 @@ class Node:
         update, _ = self.store.feed[sequence - 1]
         for name in known.peers:
             holder = self.world.nodes[int(name.split("-")[1])]
-            assert holds(holder.store, update), f"{name} is said to hold {update}"
+            assert holder.store.holds(update), f"{name} is said to hold {update}"
 
     def wait_replicas(self, sequence: int, count: int) -> None:
         self.world.waiters += 1
@@ -209,11 +215,17 @@ class Node:
 
 class World:
     def __init__(
-        self, seed: int, count: int, weather: Weather, links: set[tuple[int, int]]
+        self,
+        seed: int,
+        count: int,
+        weather: Weather,
+        links: set[tuple[int, int]],
+        make_store: Callable[[], Store] = StandinStore,
     ) -> None:
         self.random = random.Random(seed)
         self.now = 0.0
         self.weather = weather
+        self.make_store = make_store
         self.links = links
         self.cut: set[tuple[int, int]] = set()
         self.waiters = 0
@@ -223,6 +235,8 @@ class World:
         self.written: list[DocumentUpdate] = []
         """All that was acknowledged, as it was when committed."""
         self.steps = 0
+        self.sent = 0
+        """Messages."""
         self.nodes = [Node(self, index) for index in range(count)]
         for node in self.nodes:
             node.start(is_new_instance=True)
@@ -288,6 +302,7 @@ class World:
             self.at(self.random.choice([0.0, 0.05, 2.0]), learn)
 
     def deliver(self, sender: Node, peer: int, message: Message) -> None:
+        self.sent += 1
         wire_ = sender.wires.get(peer)
         if wire_ is None or not wire_.is_open:
             return
@@ -340,21 +355,4 @@ class World:
     def check_nothing_lost(self) -> None:
         for node in self.nodes:
             for update in self.written:
-                assert holds(node.store, update), f"{node.name} lacks {update}"
-
-
-def holds(store: StandinStore, update: DocumentUpdate) -> bool:
-    """Whether this change is in the store, or ended there by a deletion or a later incarnation."""
-    document = store.documents.get((update.collection, update.id))
-    if document is None or document.incarnation < update.incarnation:
-        return False
-    if document.incarnation > update.incarnation or document.is_deleted:
-        return True
-    if update.is_deleted:
-        return False
-    return all(document.vector.get(client, 0) >= end for client, _, end in _ranges(update))
-
-
-def _ranges(update: DocumentUpdate) -> list[list[int]]:
-    ranges: list[list[int]] = msgpack.unpackb(update.update)
-    return ranges
+                assert node.store.holds(update), f"{node.name} lacks {update}"

@@ -87,8 +87,8 @@ class SyncNode:
             case events.Close():
                 # Not from within the machine's own turn: closing tells it, too.
                 self._loop.call_soon(self._close, action)
-            case events.PeerAppeared(node_id, instance):
-                self._tell_topology(messages.PeerConnected(node_id, instance))
+            case events.PeerAppeared():
+                self._peer_appeared(action)
             case events.PeerVanished(node_id, instance, reason):
                 self._log.info("Peer disconnected", peer=node_id, reason=reason)
                 self._tell_topology(messages.PeerDisconnected(node_id, instance, reason))
@@ -118,15 +118,20 @@ class SyncNode:
     def peer_authenticated(self, connection: PeerConnection) -> None:
         member = connection.member
         assert member is not None
-        self._log.info(
-            "Peer connected",
-            peer=member.node_id,
-            endpoint_id=member.endpoint_key.hex(),
-            addresses=[self.endpoint.address_of(connection)],
-        )
         key = connection.dial.key if connection.dial else ""
         self.dialling.connected(key, member.node_id, member.instance.hex(), self._loop.time())
         self.handle(events.PeerUp(connection.peer, member))
+
+    def _peer_appeared(self, action: events.PeerAppeared) -> None:
+        connection = self.endpoint.connections[action.peer]
+        assert connection.member is not None
+        self._log.info(
+            "Peer connected",
+            peer=action.node_id,
+            endpoint_id=connection.member.endpoint_key.hex(),
+            addresses=[self.endpoint.address_of(connection)],
+        )
+        self._tell_topology(messages.PeerConnected(action.node_id, action.instance))
 
     def message_received(self, connection: PeerConnection, message: Message) -> None:
         self.handle(events.MessageCame(connection.peer, message))

@@ -1,0 +1,217 @@
+"""The real documents behind the simulator's stores: `Replica` over memory, with real Yjs updates."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator
+
+from peatnode.documents import flat
+from peatnode.documents.codec import decode_update
+from peatnode.documents.edits import plan
+from peatnode.documents.looking import answer_to, bucket_entries, departure, wanted_of
+from peatnode.documents.names import document_key, names_of
+from peatnode.documents.replica import Arrival, Replica
+from peatnode.documents.value import build, dump
+from peatnode.protocol.values import (
+    Answer,
+    ApplyUpdates,
+    BucketsRead,
+    DocumentUpdate,
+    Entry,
+    Outcome,
+    Question,
+    ReadBuckets,
+    ReadDifferences,
+    ReadRange,
+    ReadTree,
+    ReadVectors,
+    TreeRead,
+    UpdatesApplied,
+    UpdatesRead,
+    VectorsRead,
+    Wanted,
+)
+from tests.sim.standin import Key
+
+
+class MemoryStore:
+    """An ordered map of bytes: what is in here is on disk."""
+
+    def __init__(self) -> None:
+        self._values: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._values.get(key)
+
+    def scan(
+        self, start: bytes, end: bytes, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
+        for key in reversed(keys) if reverse else keys:
+            yield key, self._values[key]
+
+    def write(self, key: bytes, value: bytes | None) -> None:
+        if value is None:
+            if self._values.pop(key, None) is not None:
+                del self._keys[bisect_left(self._keys, key)]
+            return
+        if key not in self._values:
+            insort(self._keys, key)
+        self._values[key] = value
+
+
+class ReplicaStore:
+    """As StandinStore, of real documents."""
+
+    def __init__(self) -> None:
+        self._disk = MemoryStore()
+        self._replica = Replica(self._disk, 1)
+        self.feed: list[tuple[DocumentUpdate, str]] = []
+        self._writes = 0
+
+    @property
+    def sequence(self) -> int:
+        return self._replica.sequence
+
+    @property
+    def root(self) -> bytes:
+        return self._replica.tree.root
+
+    def open(self, client: int) -> None:
+        """Starts anew from what is on disk; what was staged is forgotten. `client` is of a new generation."""
+        self._replica = Replica(self._disk, client)
+
+    def stage_and_lose(self, key: Key) -> None:
+        """A write that never reaches the disk, as when the power fails."""
+        self._stage(key)
+        self._replica.take_group()
+
+    def write(self, key: Key, client: int) -> DocumentUpdate:
+        if self._replica.client != client:
+            self.open(client)
+        self._stage(key)
+        return self._commit()
+
+    def _stage(self, key: Key) -> None:
+        replica, name = self._replica, document_key(*key)
+        self._writes += 1
+        record = replica.live(name)
+        maps = flat.NO_MAPS
+        if record is not None:
+            found = flat.read(replica.merged(name, record))
+            assert found is not None
+            maps = found
+        target = dict(build(maps.shape()))
+        target[f"field-{self._writes % 3}"] = f"{replica.client}:{self._writes}"
+        if self._writes % 5 == 0 and len(target) > 1:
+            target.pop(next(iter(target)))
+        clock = record.state_vector.get(replica.client, 0) if record is not None else 0
+        update = flat.change(maps, plan(maps.shape(), target), replica.client, clock)
+        assert update is not None
+        replica.write(name, update, dump(target))
+
+    def delete(self, key: Key) -> DocumentUpdate | None:
+        name = document_key(*key)
+        if self._replica.live(name) is None:
+            return None
+        self._replica.delete(name)
+        return self._commit()
+
+    def _commit(self) -> DocumentUpdate:
+        group = self._replica.take_group()
+        for key, value in group.writes():
+            self._disk.write(key, value)
+        self._replica.committed(group)
+        for change in group.changes:
+            entry = change.entry
+            update = DocumentUpdate(
+                entry.collection,
+                entry.id,
+                entry.incarnation,
+                entry.action == "deleted",
+                0.0,
+                change.update,
+            )
+            self.feed.append((update, entry.origin))
+        return self.feed[-1][0] if self.feed else DocumentUpdate("", "", 0, False, 0.0, b"")
+
+    def holds(self, update: DocumentUpdate) -> bool:
+        record = self._replica.record_on_disk(document_key(update.collection, update.id))
+        if record is None or record.incarnation < update.incarnation:
+            return False
+        if record.incarnation > update.incarnation or record.is_deleted:
+            return True
+        if update.is_deleted:
+            return False
+        told = decode_update(update.update)
+        is_known = all(
+            record.state_vector.get(client, 0) >= clock
+            for client, clock in told.state_vector().items()
+        )
+        return is_known and told.delete_set.subtract(record.delete_set).is_empty
+
+    def answer(self, question: Question) -> Answer:
+        replica = self._replica
+        match question:
+            case ReadTree():
+                hashes = [replica.tree.hash(question.level, i) for i in question.indexes]
+                return TreeRead(tuple(hashes), replica.sequence)
+            case ReadBuckets():
+                placed = list(
+                    bucket_entries(replica, question.first, question.last, question.place)
+                )
+                entries = [
+                    Entry(*names_of(p.key), p.incarnation, p.is_deleted, p.fingerprint)
+                    for p in placed
+                ]
+                return BucketsRead(tuple(entries), b"")
+            case ReadVectors():
+                wanted = [
+                    Wanted(*key, *wanted_of(replica, document_key(*key)))
+                    for key in question.documents
+                ]
+                return VectorsRead(tuple(wanted))
+            case ReadDifferences():
+                found = [self._difference(wanted) for wanted in question.wanted]
+                return UpdatesRead(
+                    tuple([one for one in found if one is not None]), len(found), b""
+                )
+            case ReadRange():
+                return self._read_range(question)
+            case ApplyUpdates():
+                outcomes = [self._join(one, question.origin) for one in question.updates]
+                self._commit()
+                return UpdatesApplied(tuple(outcomes), ("",) * len(outcomes), replica.sequence)
+
+    def _join(self, update: DocumentUpdate, origin: str) -> Outcome:
+        arrival = Arrival(
+            update.collection, update.id, update.incarnation, update.is_deleted, update.update
+        )
+        joined = self._replica.join(arrival, origin)
+        assert joined.outcome != "refused", joined.reason
+        assert not self._replica.is_client_taken
+        return Outcome(joined.outcome.value)
+
+    def _difference(self, wanted: Wanted) -> DocumentUpdate | None:
+        name = document_key(wanted.collection, wanted.id)
+        sent = answer_to(self._replica, name, wanted.incarnation, wanted.state_vector)
+        if sent is None:
+            return None
+        return DocumentUpdate(
+            wanted.collection, wanted.id, sent.incarnation, sent.is_deleted, 0.0, sent.update
+        )
+
+    def _read_range(self, question: ReadRange) -> UpdatesRead:
+        placed = list(bucket_entries(self._replica, question.first, question.last, question.place))
+        updates = []
+        for one in placed[:5]:
+            record = self._replica.record_on_disk(one.key)
+            assert record is not None
+            sent = departure(self._replica, one.key, record)
+            updates.append(
+                DocumentUpdate(
+                    *names_of(one.key), sent.incarnation, sent.is_deleted, 0.0, sent.update
+                )
+            )
+        return UpdatesRead(tuple(updates), 0, placed[5].place if len(placed) > 5 else b"")

@@ -1,0 +1,74 @@
+"""What a mesh says when there is nothing to say, and what it says of a document that somebody does not take."""
+
+from __future__ import annotations
+
+from tests.sim.world import Weather, World
+
+SEED = 7
+
+
+def mesh(count: int) -> World:
+    links = {(a, b) for a in range(count) for b in range(a + 1, count)}
+    return World(SEED, count, Weather(delay=0.002), links)
+
+
+def test_a_quiet_mesh_says_two_small_messages_a_pair_each_five_seconds() -> None:
+    world = mesh(5)
+    for i in range(200):
+        world.write(world.nodes[0], ("notes", f"n{i}"))
+    world.run(30.0)
+    assert world.have_converged()
+    world.links.clear()
+    before = world.sent
+    world.run(100.0)
+    pairs = 10
+    assert world.sent - before <= pairs * 2 * 100 / 4 + 100
+
+
+def test_a_refused_document_is_reported_and_not_asked_for_for_ever() -> None:
+    world = mesh(3)
+    refusing = world.nodes[2]
+    refusing.store.refused.add(("notes", "bad"))
+    for i in range(50):
+        world.write(world.nodes[0], ("notes", f"n{i}"))
+    world.write(world.nodes[0], ("notes", "bad"))
+    world.run(20.0)
+    standings = refusing.machine.standings()
+    assert {one.is_in_sync for one in standings} == {False}
+    assert any("refused by our store" in one.reason for one in standings)
+    assert refusing.machine.differing() == ("notes/bad",)
+    before, applied = world.sent, refusing.store.sequence
+    world.run(60.0)
+    assert world.sent - before < 1500
+    assert refusing.store.sequence == applied
+
+
+def test_a_refused_document_that_changes_is_taken() -> None:
+    world = mesh(3)
+    refusing = world.nodes[2]
+    refusing.store.refused.add(("notes", "bad"))
+    world.write(world.nodes[0], ("notes", "bad"))
+    world.run(20.0)
+    refusing.store.refused.clear()
+    world.write(world.nodes[0], ("notes", "bad"))
+    world.run(20.0)
+    assert world.have_converged()
+    assert refusing.machine.differing() == ()
+
+
+def test_a_ring_of_meshes_converges() -> None:
+    count, group = 60, 6
+    links = {(a, b) for a in range(count) for b in range(a + 1, count) if a // group == b // group}
+    links |= {(g * group, ((g + 1) * group) % count) for g in range(count // group)}
+    links = {(min(link), max(link)) for link in links}
+    world = World(SEED, count, Weather(delay=0.01), links)
+    world.run(5.0)
+    for i in range(30):
+        world.write(world.nodes[(i * 7) % count], ("notes", f"n{i}"))
+        world.run(0.1)
+    for _ in range(30):
+        world.run(2.0)
+        if world.have_converged():
+            break
+    assert world.have_converged()
+    world.check_nothing_lost()
