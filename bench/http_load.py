@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import random
 import time
 from collections.abc import Callable
 
@@ -113,7 +115,9 @@ def get(port: int, path: str) -> bytes:
 
 
 def document(number: int, size: int = 200) -> bytes:
-    """A JSON object of `size` bytes with ten fields, like a small record of an application."""
-    fields = "".join(f'"f{field}":"{(number * 31 + field) % 10**8:08d}",' for field in range(8))
-    start = f'{{"number":{number},{fields}"pad":"'
-    return (start + "x" * (size - len(start) - 2) + '"}').encode()
+    """A JSON object of `size` bytes with ten fields; the last is text that hardly compresses, other for each number."""
+    fields = "".join(f'"f{field}":{(number * 31 + field) % 1000:03d}9,' for field in range(8)).replace(":0", ":1")
+    start = f'{{"number":{number},{fields}"text":"'
+    missing = size - len(start) - 2
+    noise = base64.b64encode(random.Random(number).randbytes(missing)).decode()[:missing]
+    return (start + noise + '"}').encode()
