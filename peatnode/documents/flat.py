@@ -94,6 +94,43 @@ def read(state: Update, roots: frozenset[str] = MAPS) -> Maps | None:
     return Maps(found[ROOT], found[CONTROL])
 
 
+def advance(maps: Maps, update: Update) -> Maps | None:
+    """The entries after an update that comes next to what they were read from, or None where it takes `read`.
+
+    An item whose origin is the last of its key has no brothers, so it is the last now.
+    """
+    entries = {ROOT: dict(maps.root), CONTROL: dict(maps.control)}
+    places = {entry.at: (root, key) for root in entries for key, entry in entries[root].items()}
+    for client, structs in update.structs.items():
+        for struct in structs:
+            if struct.kind not in (ANY, DELETED) or struct.right_origin is not None:
+                return None
+            if struct.origin is not None:
+                place = places.pop(struct.origin, None)
+            else:
+                place = _new_place(struct, entries)
+            if place is None:
+                return None
+            at = (client, struct.clock + struct.length - 1)
+            places[at] = place
+            entries[place[0]][place[1]] = Entry(at, struct.kind == DELETED, struct)
+    for client, start, end in update.delete_set:
+        for at, (root, key) in places.items():
+            if at[0] == client and start <= at[1] < end:
+                entries[root][key] = Entry(at, True, entries[root][key].struct)
+    return Maps(entries[ROOT], entries[CONTROL])
+
+
+def _new_place(
+    struct: Struct, entries: Mapping[str, Mapping[str, Entry]]
+) -> tuple[str, str] | None:
+    """Of a first item of a key: where there is none yet."""
+    root, key = struct.parent, struct.key
+    if not isinstance(root, str) or root not in entries or key is None or key in entries[root]:
+        return None
+    return root, key
+
+
 def _last(
     brothers: list[tuple[int, Struct]],
     children: Mapping[Id, list[tuple[int, Struct]]],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from peatnode.documents.keyspace import (
     BASE,
@@ -112,7 +112,7 @@ def _record_writes(
     if gone & Trait.VALUE_APART:
         yield VALUE + key, None
     home, other = (TOMBSTONE, RECORD) if record.is_deleted else (RECORD, TOMBSTONE)
-    yield home + key, encode_record(replace(record, traits=traits, base=base, value=value))
+    yield home + key, encode_record(record, traits, base, value)
     if former is not None and former.is_deleted != record.is_deleted:
         yield other + key, None
     digest = record.fingerprint

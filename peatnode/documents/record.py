@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgpack
 
@@ -48,6 +48,8 @@ class Record:
     """Updates since, in causal order."""
     value: bytes | None
     """JSON; None: kept apart, or not there."""
+    _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
+    """Computed once, when it is asked for."""
 
     @property
     def is_deleted(self) -> bool:
@@ -59,7 +61,11 @@ class Record:
 
     @property
     def fingerprint(self) -> bytes:
-        return fingerprint(self.incarnation, self.is_deleted, self.state_vector, self.delete_set)
+        if not self._fingerprint:
+            self._fingerprint.append(
+                fingerprint(self.incarnation, self.is_deleted, self.state_vector, self.delete_set)
+            )
+        return self._fingerprint[0]
 
 
 EMPTY_STATE = b"\0\0"
@@ -69,21 +75,22 @@ def tombstone(incarnation: int, sequence: int) -> Record:
     return Record(incarnation, Trait.DELETED, 0.0, {}, EMPTY_DELETE_SET, sequence, b"", 0, (), None)
 
 
-def encode_record(record: Record) -> bytes:
+def encode_record(record: Record, traits: int, base: bytes | None, value: bytes | None) -> bytes:
+    """As it goes to disk: with what is kept apart taken out."""
     deleted = [
         [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
     ]
     fields = (
         record.incarnation,
-        record.traits,
+        traits,
         record.expires_at or 0,
         [n for pair in record.state_vector.items() for n in pair],
         deleted,
         record.sequence,
-        record.base,
+        base,
         record.base_bytes,
         record.tail,
-        record.value,
+        value,
     )
     packed: bytes = msgpack.packb(fields)
     return packed

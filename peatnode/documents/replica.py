@@ -8,7 +8,6 @@ delete sets unite; a tombstone beats all of its incarnation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -29,6 +28,7 @@ from peatnode.documents.keyspace import (
     KeyValue,
     after,
 )
+from peatnode.documents.mapscache import MapsCache
 from peatnode.documents.merge import merge_updates, subtract_known
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
 from peatnode.documents.record import (
@@ -54,8 +54,8 @@ FLAT_BYTES = 16 * 1024
 """States up to it are read without the engine where that is exact."""
 MAX_TAIL = 200
 """Updates since the last compaction beyond which the next is due, however small they are."""
-ROLLED_BYTES = 2048
-"""States up to it are rewritten whole with each change."""
+TAIL_BYTES = 2048
+"""Updates since the last compaction up to which it is not worth while."""
 
 
 class Outcome(StrEnum):
@@ -108,6 +108,9 @@ class Replica:
         self._staged_sequence = 0
         self._open = Group()
         self._unsynced: list[Group] = []
+        self._found: dict[bytes, Record | None] = {}
+        """What the operations of the open group have read from disk."""
+        self._maps = MapsCache()
         self._load()
 
     def _load(self) -> None:
@@ -133,7 +136,9 @@ class Replica:
             found = group.records.get(key)
             if found is not None:
                 return found
-        return self.record_on_disk(key)
+        if key not in self._found:
+            self._found[key] = self.record_on_disk(key)
+        return self._found[key]
 
     def record_on_disk(self, key: bytes) -> Record | None:
         data = self.kv.get(RECORD + key) or self.kv.get(TOMBSTONE + key)
@@ -172,9 +177,6 @@ class Replica:
     def staged_sequence(self) -> int:
         """Of the newest change in any group."""
         return self._staged_sequence
-
-    def is_unsynced(self, key: bytes) -> bool:
-        return any(key in group.records for group in self._unsynced)
 
     # --- joining
 
@@ -274,8 +276,7 @@ class Replica:
 
     def is_compactable(self, record: Record) -> bool:
         """Whether so much came since the last time that it is worth while."""
-        tail = sum(map(len, record.tail))
-        return tail > max(1024, record.base_bytes // 2) or len(record.tail) > MAX_TAIL
+        return _is_long(record.tail, record.base_bytes)
 
     def compact(self, key: bytes) -> None:
         """Makes one state of a document's updates; changes nothing that can be seen."""
@@ -288,7 +289,9 @@ class Replica:
     # --- what a change makes of a record
 
     def _end(self, key: bytes, record: Record | None, incarnation: int, origin: str) -> Record:
-        return self._stage(key, record, tombstone(incarnation, 0), b"", origin)
+        return self._stage(
+            key, record, tombstone(incarnation, self._staged_sequence + 1), b"", origin
+        )
 
     def _grow(
         self,
@@ -300,60 +303,80 @@ class Replica:
         value: bytes | None,
     ) -> Record:
         """`known` with `update`; where `value` is None it is read without an engine, or left stale."""
+        is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
         if known is None:
             known = Record(incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}")
         vector = dict(known.state_vector)
         for client, structs in update.structs.items():
             vector[client] = structs[-1].end
-        grown = replace(
-            known,
-            traits=known.traits | traits_of(update),
-            state_vector=vector,
-            delete_set=known.delete_set.union(update.delete_set),
-            tail=(*known.tail, encoded),
-        )
-        return self._read_grown(key, known, grown, update, value)
-
-    def _read_grown(
-        self, key: bytes, known: Record, grown: Record, update: Update, value: bytes | None
-    ) -> Record:
-        size = _state_bytes(grown)
-        is_first = not known.state_vector and known.delete_set.is_empty
-        is_flat = not grown.traits & (Trait.LISTS | Trait.FOREIGN) and size <= FLAT_BYTES
-        rolls = size <= ROLLED_BYTES or is_first
-        asks = grown.traits & Trait.EXPIRING
-        whole = update if is_first else None
-        if whole is None and (rolls or asks or (is_flat and value is None)):
-            whole = self.merged(key, grown)
-        if rolls and whole is not None:
-            base = (
-                encode_update(compact(whole))
-                if len(grown.tail) > 1 or not is_first
-                else grown.tail[0]
-            )
-            grown = replace(grown, base=base, base_bytes=len(base), tail=())
-        if asks:
-            assert whole is not None
-            controls = flat.read(whole, frozenset((flat.CONTROL,)))
-            assert controls is not None
-            grown = replace(grown, expires_at=controls.expires_at())
-        if value is None and is_flat and whole is not None:
-            maps = flat.read(whole)
-            if maps is None:
-                grown = replace(grown, traits=grown.traits | Trait.LISTS)
-            else:
+        traits = known.traits | traits_of(update)
+        base, tail = (encoded, ()) if is_first else (known.base, (*known.tail, encoded))
+        base_bytes = len(encoded) if is_first else known.base_bytes
+        maps = None
+        if not traits & (Trait.LISTS | Trait.FOREIGN) and base_bytes <= FLAT_BYTES:
+            if value is None or not is_first:
+                maps = self._maps_after(key, known, update, is_first, value is None)
+            if maps is None and value is None:
+                traits |= Trait.LISTS
+            elif value is None and maps is not None:
                 value = dump(build(maps.shape()))
-        if value is None and not grown.traits & Trait.VALUED:
+            if _is_long(tail, base_bytes):
+                base = encode_update(compact(merge_updates((*self.state(key, known), encoded))))
+                base_bytes, tail = len(base), ()
+        expires_at = known.expires_at
+        if traits & Trait.EXPIRING:
+            controls = maps or self._controls(key, known, encoded)
+            expires_at = controls.expires_at()
+        if value is None and not traits & Trait.VALUED:
             value = b"{}"
-        if value is None:
-            return replace(grown, traits=grown.traits | Trait.STALE)
-        return replace(grown, value=value, traits=grown.traits & ~Trait.STALE)
+        traits = traits | Trait.STALE if value is None else traits & ~Trait.STALE
+        grown = Record(
+            incarnation,
+            traits,
+            expires_at,
+            vector,
+            known.delete_set.union(update.delete_set),
+            self._staged_sequence + 1,
+            base,
+            base_bytes,
+            tail,
+            known.value if value is None else value,
+        )
+        self._maps.put(key, grown, maps)
+        return grown
+
+    def _maps_after(
+        self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
+    ) -> flat.Maps | None:
+        """The entries after `update`; where they are not needed, only if that is quick."""
+        if is_first:
+            return flat.read(update)
+        before = self._maps.get(key, known)
+        maps = None if before is None else flat.advance(before, update)
+        if maps is None and is_needed:
+            maps = flat.read(merge_updates((*self.state(key, known), update)))
+        return maps
+
+    def _controls(self, key: bytes, known: Record, encoded: bytes) -> flat.Maps:
+        states = (*self.state(key, known), encoded)
+        controls = flat.read(merge_updates(states), frozenset((flat.CONTROL,)))
+        assert controls is not None
+        return controls
+
+    def maps(self, key: bytes, record: Record) -> flat.Maps | None:
+        """The document, where it is small and its entries can be read without an engine."""
+        if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
+            return None
+        maps = self._maps.get(key, record)
+        if maps is None:
+            maps = flat.read(self.merged(key, record))
+            self._maps.put(key, record, maps)
+        return maps
 
     def _stage(
         self, key: bytes, former: Record | None, record: Record, update: bytes, origin: str
     ) -> Record:
         self._staged_sequence += 1
-        record = replace(record, sequence=self._staged_sequence)
         self._open.put(key, former, record)
         collection, document = names_of(key)
         action = "deleted" if record.is_deleted else "updated"
@@ -374,6 +397,7 @@ class Replica:
 
     def take_group(self) -> Group:
         """Closes the open group. It is to be written and then `committed`, or forgotten."""
+        self._found.clear()
         group, self._open = self._open, Group()
         self._unsynced.append(group)
         return group
@@ -393,19 +417,19 @@ class Replica:
     def forget(self) -> None:
         """Everything that is not on disk never was."""
         self._unsynced.clear()
+        self._found.clear()
         self._open = Group()
         self._staged_sequence = self.sequence
+        self._maps.clear()
 
     def trimmed(self, oldest: int) -> None:
         """The feed begins at `oldest` now."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
 
-    def stale_keys(self) -> Iterator[bytes]:
-        """Documents of the open group whose value the engine has still to tell."""
-        for key, record in self._open.records.items():
-            if record.is_stale:
-                yield key
-
 
 def _state_bytes(record: Record) -> int:
     return record.base_bytes + sum(map(len, record.tail))
+
+
+def _is_long(tail: tuple[bytes, ...], base_bytes: int) -> bool:
+    return len(tail) > MAX_TAIL or sum(map(len, tail)) > max(TAIL_BYTES, base_bytes // 2)

@@ -1,4 +1,7 @@
-"""Runs one worker as the supervisor would: `one_worker.py NAME INSTANCE CONTROL_FD LISTENER=FD…`, config in the environment."""
+"""Runs one worker as the supervisor would; its configuration is in the environment.
+
+`one_worker.py NAME INSTANCE CONTROL_FD LISTENER=FD…`
+"""
 
 import importlib
 import os

@@ -116,10 +116,14 @@ class Worker:
 
     def kill(self) -> None:
         assert self.process is not None
+        self.is_ready.clear()
         self.process.send_signal(signal.SIGKILL)
 
     async def wait_ready(self) -> None:
-        ready, ended = asyncio.create_task(self.is_ready.wait()), asyncio.create_task(self.ended.wait())
+        ready, ended = (
+            asyncio.create_task(self.is_ready.wait()),
+            asyncio.create_task(self.ended.wait()),
+        )
         await asyncio.wait([ready, ended], timeout=SECONDS, return_when=asyncio.FIRST_COMPLETED)
         ready.cancel(), ended.cancel()
         assert self.is_ready.is_set(), f"{self.name} is not ready: {self.exits} {self.problems}"
@@ -135,7 +139,9 @@ class Worker:
 class StoreNode:
     """`async with StoreNode(path) as node: await node.put("c", "id", b"{}")`"""
 
-    def __init__(self, data_dir: Path, restarts: bool = True, engine: bool = True, **env: str) -> None:
+    def __init__(
+        self, data_dir: Path, restarts: bool = True, engine: bool = True, **env: str
+    ) -> None:
         self.run_dir = Path(tempfile.mkdtemp(prefix="peat-", dir="/tmp"))
         self.is_stopping = False
         self.env = {
@@ -182,10 +188,17 @@ class StoreNode:
         return await self.dialer.ask(message, timeout)
 
     async def put(
-        self, collection: str, document: str, body: bytes, kind: WriteKind = WriteKind.PUT, **more: Any
+        self,
+        collection: str,
+        document: str,
+        body: bytes,
+        kind: WriteKind = WriteKind.PUT,
+        **more: Any,
     ) -> WrittenReply:
         return await self.ask(WriteDocument(collection, document, kind, body, **more))  # type: ignore[no-any-return]
 
-    async def apply(self, document: str, update: bytes, incarnation: int = 1, origin: str = "peer") -> Any:
+    async def apply(
+        self, document: str, update: bytes, incarnation: int = 1, origin: str = "peer"
+    ) -> Any:
         sent = DocumentUpdate("c", document, incarnation, False, 0.0, update)
         return await self.ask(ApplyUpdates((sent,), origin))

@@ -56,8 +56,8 @@ class Engine:
     def __init__(self, path: Path, replica: Replica) -> None:
         self._dialer = Dialer(path, "store")
         self._replica = replica
-        self._versions: OrderedDict[bytes, int] = OrderedDict()
-        """Document and incarnation to the version that the engine may have alive."""
+        self._versions: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
+        """Document to its incarnation and the version that the engine may have alive."""
         self._last_version = 0
         self._opening: asyncio.Task[object] | None = None
         self.deaths = 0
@@ -85,12 +85,14 @@ class Engine:
         if key is None:
             self._versions.clear()
         else:
-            record = self._replica.record(key)
-            if record is not None:
-                self._versions.pop(_alive_key(key, record), None)
+            self._versions.pop(key, None)
 
     def is_alive(self, key: bytes, record: Record) -> bool:
-        return _alive_key(key, record) in self._versions
+        return self._version(key, record) > 0
+
+    def _version(self, key: bytes, record: Record) -> int:
+        incarnation, version = self._versions.get(key, (0, 0))
+        return version if incarnation == record.incarnation else 0
 
     async def ask(self, questions: Sequence[Question]) -> list[OperationResult]:
         """One result for each, in order; PANICKED where the engine failed twice on its whole state, or died.
@@ -162,8 +164,7 @@ class Engine:
 
     def _operation(self, question: Question, with_state: bool) -> Operation:
         record = question.record
-        alive = _alive_key(question.key, record)
-        version = self._versions.get(alive, 0)
+        version = self._version(question.key, record)
         state: tuple[bytes, ...] = ()
         self._last_version += 1
         if with_state or not version:
@@ -171,7 +172,7 @@ class Engine:
             version = self._last_version
             self._last_version += 1
         return Operation(
-            alive,
+            _alive_key(question.key, record),
             version,
             self._last_version,
             question.kind,
@@ -191,11 +192,12 @@ class Engine:
 
     def _remember(self, question: Question, operation: Operation, result: OperationResult) -> None:
         if result.outcome is EngineOutcome.PANICKED:
-            self._versions.pop(operation.key, None)
+            self._versions.pop(question.key, None)
             return
         has_changed = bool(result.update) or question.kind is EngineKind.APPLY
-        self._versions[operation.key] = operation.next_version if has_changed else operation.version
-        self._versions.move_to_end(operation.key)
+        version = operation.next_version if has_changed else operation.version
+        self._versions[question.key] = (question.record.incarnation, version)
+        self._versions.move_to_end(question.key)
         if len(self._versions) > MAX_KNOWN_ALIVE:
             self._versions.popitem(last=False)
 

@@ -9,8 +9,8 @@ from peatnode.documents.anyvalue import Json
 from peatnode.documents.edits import NO_EDITS, plan
 from peatnode.documents.merge import merge_updates
 from peatnode.documents.names import check_collection, check_id, document_key
-from peatnode.documents.record import Record, Trait
-from peatnode.documents.replica import FLAT_BYTES, Replica
+from peatnode.documents.record import Record
+from peatnode.documents.replica import Replica
 from peatnode.documents.value import Shape, build, dump, load_object
 from peatnode.errors import BadName, BadValue
 from peatnode.ipc.messages import (
@@ -67,7 +67,7 @@ class Writer:
         try:
             if record is None:
                 return self._create(key, message)
-            maps = self._maps(key, record)
+            maps = self.replica.maps(key, record)
             if maps is not None:
                 return self._change(key, message, record, maps)
         except BadValue as error:
@@ -107,12 +107,6 @@ class Writer:
                 f"the document would take {len(value)} bytes of JSON, and {self.max_bytes} is the most",
             )
         return value
-
-    def _maps(self, key: bytes, record: Record) -> flat.Maps | None:
-        """The document, where it is small and its entries can be read without the engine."""
-        if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
-            return None
-        return flat.read(merge_updates(self.replica.state(key, record)))
 
     def _change(
         self, key: bytes, message: WriteDocument, record: Record, maps: flat.Maps

@@ -1,0 +1,42 @@
+"""Entries of documents that were lately read or written, so that the next change need not read them again."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from peatnode.documents.flat import Maps
+from peatnode.documents.record import Record
+
+MAX_BYTES = 3 * 1024 * 1024
+"""About what they take together."""
+
+_ENTRY_BYTES = 400
+
+
+class MapsCache:
+    def __init__(self) -> None:
+        self._maps: OrderedDict[bytes, tuple[int, int, Maps]] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: bytes, record: Record) -> Maps | None:
+        """If they are of just that state."""
+        found = self._maps.get(key)
+        if found is None or found[0] != record.sequence:
+            return None
+        return found[2]
+
+    def put(self, key: bytes, record: Record, maps: Maps | None) -> None:
+        former = self._maps.pop(key, None)
+        if former is not None:
+            self._bytes -= former[1]
+        if maps is None:
+            return
+        weight = record.base_bytes + _ENTRY_BYTES * (1 + len(maps.root))
+        self._maps[key] = (record.sequence, weight, maps)
+        self._bytes += weight
+        while self._bytes > MAX_BYTES:
+            self._bytes -= self._maps.popitem(last=False)[1][1]
+
+    def clear(self) -> None:
+        self._maps.clear()
+        self._bytes = 0
