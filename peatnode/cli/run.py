@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 
 import click
 
@@ -22,23 +21,13 @@ def _option(variable: Variable) -> click.Option:
     )
 
 
-def split_flags(given: Mapping[str, str | None]) -> tuple[dict[str, str], dict[str, str]]:
-    """What the command line says, as flags and, for files of secrets, as environment."""
-    flags: dict[str, str] = {}
-    files: dict[str, str] = {}
-    for name, value in given.items():
-        if value is not None:
-            (files if name.endswith("_file") else flags)[name.upper()] = value
-    return flags, files
-
-
 def _run(**given: str | None) -> int:
     """Run a node, set up by environment and flags. A flag goes before its variable of the environment."""
     from peatnode.supervision import run_node
 
-    flags, files = split_flags(given)
+    flags = {name.upper(): value for name, value in given.items() if value is not None}
     with complaining():
-        return run_node(load_config({**os.environ, **files}, flags))
+        return run_node(load_config(os.environ, flags))
 
 
 run = click.Command(
