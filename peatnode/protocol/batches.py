@@ -11,7 +11,7 @@ from peatnode.protocol.faults import PeerFault
 from peatnode.protocol.values import DocumentUpdate
 from peatnode.protocol.wire import record_reader, unpack
 
-MAX_BATCH_BYTES = 16 * 1024 * 1024
+MAX_BATCH_BYTES = 40 * 1024 * 1024
 """Unpacked."""
 
 _PLAIN = b"\0"
@@ -23,7 +23,7 @@ _fields = operator.attrgetter(
     "collection", "id", "incarnation", "is_deleted", "expires_at", "update"
 )
 _compressor = zstandard.ZstdCompressor(level=3)
-_decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_BATCH_BYTES)
+_decompressor = zstandard.ZstdDecompressor(max_window_size=64 * 1024 * 1024)
 _read_update = record_reader(DocumentUpdate)
 
 

@@ -7,8 +7,8 @@ from peatnode.protocol.faults import PeerFault
 UNAUTHENTICATED_LIMIT = 4 * 1024
 """Bytes of a frame, and of all that is unread, before the peer has proved itself."""
 
-MAX_FRAME_BYTES = 12 * 1024 * 1024
-"""The largest update a store takes is 8 MiB; with what surrounds it this is ample."""
+MAX_FRAME_BYTES = 40 * 1024 * 1024
+"""The largest document is 32 MiB; with what surrounds it this is ample."""
 
 
 def frame(content: bytes) -> bytes:

@@ -371,6 +371,8 @@ class SyncMachine:
         elif kind == "pull":
             session.pull_stalled()
         else:
+            if self._root_waiters:  # our store is away: this is then all that keeps the connection
+                self.send(session, Unanswered(0))
             session.send_root()
             self._set_root_timer(session)
 

@@ -260,6 +260,8 @@ class World:
     def _keep_linked(self, link: tuple[int, int]) -> None:
         """Dials until the two are connected; as often as not from the other side, sometimes twice."""
         a, b = self.nodes[link[0]], self.nodes[link[1]]
+        if link not in self.links:
+            return
         self.at(self.random.uniform(0.3, 1.5), lambda: self._keep_linked(link))
         if not a.is_up or not b.is_up or link in self.cut:
             return

@@ -33,7 +33,7 @@ STREAM_IDS = {Stream.LIVE: 0, Stream.BULK: 4}
 STREAM_WINDOW = 1024 * 1024
 """Bytes of one stream that aioquic holds, sent or not."""
 
-MAX_QUEUED_BYTES = 48 * 1024 * 1024
+MAX_QUEUED_BYTES = 96 * 1024 * 1024
 """Of a peer that does not take what it is sent; beyond it is let go."""
 
 

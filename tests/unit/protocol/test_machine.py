@@ -1,0 +1,289 @@
+"""Single steps of the sync machine that the simulator only meets by chance."""
+
+from __future__ import annotations
+
+from random import Random
+
+from peatnode.protocol import wire
+from peatnode.protocol.authentication import Member
+from peatnode.protocol.batches import pack_updates, unpack_updates
+from peatnode.protocol.events import (
+    Action,
+    AskStore,
+    AwarenessHeard,
+    ChangesSeen,
+    Close,
+    Event,
+    FeedLost,
+    MessageCame,
+    PeerAppeared,
+    PeerDown,
+    PeerUp,
+    PeerVanished,
+    ReplicasKnown,
+    ReplicasWanted,
+    Send,
+    StoreAnswered,
+    Woken,
+)
+from peatnode.protocol.faults import CloseCode
+from peatnode.protocol.machine import SyncMachine
+from peatnode.protocol.push import ACK_SECONDS
+from peatnode.protocol.session import PULL_STALLED_SECONDS
+from peatnode.protocol.values import (
+    EMPTY_HASH,
+    ApplyUpdates,
+    Change,
+    DocumentUpdate,
+    Outcome,
+    ReadTree,
+    ReadVectors,
+    TreeRead,
+    UpdatesApplied,
+)
+
+OWN = b"5" * 16
+SMALLER, LARGER = b"1" * 16, b"9" * 16
+
+
+class Bench:
+    """A machine, its clock, and what it has said."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.machine = SyncMachine("own", OWN, Random(1), self.now)
+        self.done: list[Action] = []
+
+    def tell(self, event: Event) -> list[Action]:
+        self.done = self.machine.handle(event, self.now)
+        return self.done
+
+    def sent(self, kind: type) -> list[wire.Message]:
+        return [a.message for a in self.done if isinstance(a, Send) and isinstance(a.message, kind)]
+
+    def asked(self, kind: type) -> list[AskStore]:
+        return [a for a in self.done if isinstance(a, AskStore) and isinstance(a.question, kind)]
+
+    def answer_root(self, root: bytes, sequence: int) -> list[Action]:
+        (asked,) = self.asked(ReadTree)
+        return self.tell(StoreAnswered(asked.number, TreeRead((root,), sequence)))
+
+    def up(self, peer: int, instance: bytes = LARGER, **about: object) -> list[Action]:
+        return self.tell(PeerUp(peer, member(instance, **about)))
+
+    def wake(self, seconds: float) -> list[Action]:
+        self.now += seconds
+        return self.tell(Woken())
+
+
+def member(
+    instance: bytes, *, started: int = 1, dialled_by: bytes = OWN, attempt: int = 1
+) -> Member:
+    return Member(f"node-{instance[:1].decode()}", instance, started, attempt, "", b"", dialled_by)
+
+
+def update(name: str = "one", incarnation: int = 1) -> DocumentUpdate:
+    return DocumentUpdate("notes", name, incarnation, False, 0.0, b"update of " + name.encode())
+
+
+def changes(*numbers: int, origin: str = "") -> ChangesSeen:
+    return ChangesSeen(
+        tuple([Change(number, origin, update(f"n{number}")) for number in numbers]), numbers[-1]
+    )
+
+
+def test_of_two_connections_the_one_dialled_by_the_smaller_is_kept_whichever_comes_first() -> None:
+    for order in ((1, 2), (2, 1)):
+        bench = Bench()
+        dialled_by = {1: OWN, 2: LARGER}
+        closed = []
+        for peer in order:
+            bench.up(peer, dialled_by=dialled_by[peer])
+            closed += [a.peer for a in bench.done if isinstance(a, Close)]
+        assert closed == [2]
+        assert [s.peer for s in bench.machine.standings()] == [1]
+
+
+def test_a_process_that_started_later_replaces_its_predecessor() -> None:
+    bench = Bench()
+    bench.up(1, dialled_by=OWN, started=1)
+    bench.up(2, dialled_by=LARGER, started=2)
+    assert [a.peer for a in bench.done if isinstance(a, Close)] == [1]
+    assert not [a for a in bench.done if isinstance(a, PeerAppeared | PeerVanished)]
+
+
+def test_batches_form_while_two_are_unacknowledged() -> None:
+    bench = Bench()
+    bench.up(1)
+    for number in range(1, 7):
+        bench.tell(changes(number))
+        assert len(bench.sent(wire.Push)) == (1 if number <= 2 else 0)
+    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    (push,) = bench.sent(wire.Push)
+    assert isinstance(push, wire.Push)
+    assert [one.id for one in unpack_updates(push.batch)] == ["n3", "n4", "n5", "n6"]
+
+
+def test_changes_are_not_sent_back_nor_to_neighbours_of_whom_they_came_from() -> None:
+    bench = Bench()
+    bench.up(1, SMALLER)
+    bench.up(2, LARGER)
+    bench.up(3, b"7" * 16)
+    bench.tell(MessageCame(1, wire.Neighbours((("node-9", LARGER), ("own", OWN)))))
+    bench.tell(changes(1, origin=SMALLER.hex()))
+    assert [a.peer for a in bench.done if isinstance(a, Send)] == [3]
+
+
+def test_replicas_are_those_that_acknowledged_on_their_disk() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.tell(changes(1))
+    bench.tell(ReplicasWanted(7, 1, 1, 5.0))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    assert [a for a in bench.done if isinstance(a, ReplicasKnown)] == [
+        ReplicasKnown(7, ("node-9",))
+    ]
+
+
+def test_an_incomplete_acknowledgement_is_none() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.tell(changes(1))
+    bench.tell(ReplicasWanted(7, 1, 1, 5.0))
+    bench.tell(MessageCame(1, wire.Ack(1, False)))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    bench.wake(5.1)
+    assert ReplicasKnown(7, ()) in bench.done
+
+
+def test_equal_roots_acknowledge_everything_before() -> None:
+    bench = Bench()
+    bench.tell(ChangesSeen((), 40))
+    bench.up(1)
+    bench.answer_root(b"r" * 16, 41)
+    bench.tell(ReplicasWanted(7, 41, 1, 5.0))
+    bench.tell(MessageCame(1, wire.Root(b"r" * 16, True)))
+    assert [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    (standing,) = bench.machine.standings()
+    assert (standing.is_in_sync, standing.behind, standing.since) == (True, 0, None)
+
+
+def test_a_hole_in_the_feed_is_no_acknowledgement_of_what_was_in_it() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.tell(FeedLost(9))
+    bench.tell(changes(10))
+    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    bench.tell(ReplicasWanted(7, 9, 1, 1.0))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    bench.tell(ReplicasWanted(8, 10, 1, 1.0))
+    assert ReplicasKnown(8, ("node-9",)) in bench.done
+
+
+def test_a_push_without_acknowledgement_is_given_up_and_the_next_goes() -> None:
+    bench = Bench()
+    bench.up(1)
+    for number in (1, 2, 3):
+        bench.tell(changes(number))
+    bench.wake(ACK_SECONDS + 1)
+    (push,) = bench.sent(wire.Push)
+    assert isinstance(push, wire.Push)
+    assert [one.id for one in unpack_updates(push.batch)] == ["n3"]
+
+
+def test_what_lacks_something_before_it_is_asked_for_by_state_vector() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.tell(MessageCame(1, wire.Push(5, pack_updates((update("a"), update("b"))))))
+    (asked,) = bench.asked(ApplyUpdates)
+    answer = UpdatesApplied((Outcome.APPLIED, Outcome.GAP), ("", "behind"), 3)
+    bench.tell(StoreAnswered(asked.number, answer))
+    assert bench.sent(wire.Ack) == [wire.Ack(5, False)]
+    (vectors,) = bench.asked(ReadVectors)
+    assert vectors.question == ReadVectors((("notes", "b"),))
+
+
+def test_an_empty_node_asks_for_everything_at_once() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.answer_root(EMPTY_HASH, 0)
+    bench.tell(MessageCame(1, wire.Root(b"r" * 16, False)))
+    bench.answer_root(EMPTY_HASH, 0)
+    assert bench.sent(wire.Root) == [wire.Root(EMPTY_HASH, True)]
+    assert bench.sent(wire.AskRange) == [wire.AskRange(1, 0, 65535, b"")]
+
+
+def test_a_second_peer_waits_while_the_first_is_pulled_from() -> None:
+    bench = Bench()
+    bench.tell(ChangesSeen((), 0))
+    bench.up(1, SMALLER)
+    bench.answer_root(EMPTY_HASH, 0)
+    bench.up(2, LARGER)
+    bench.tell(MessageCame(1, wire.Root(b"r" * 16, False)))
+    assert len(bench.sent(wire.AskRange)) == 1
+    bench.tell(MessageCame(2, wire.Root(b"r" * 16, False)))
+    assert bench.sent(wire.AskRange) == []
+    bench.tell(PeerDown(1, "gone"))
+    bench.wake(0.01)
+    assert len(bench.sent(wire.Root)) == 1
+    bench.tell(MessageCame(2, wire.Root(b"r" * 16, True)))
+    assert len(bench.sent(wire.AskRange)) == 1
+
+
+def test_a_pull_that_gets_no_answer_is_ended() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.answer_root(EMPTY_HASH, 0)
+    bench.tell(MessageCame(1, wire.Root(b"r" * 16, True)))
+    bench.answer_root(EMPTY_HASH, 0)
+    for _ in range(30):
+        bench.wake(PULL_STALLED_SECONDS / 20)
+    bench.tell(MessageCame(1, wire.Updates(1, 0, b"", pack_updates((update(),)))))
+    assert bench.asked(ApplyUpdates) == []
+
+
+def test_awareness_goes_on_once() -> None:
+    bench = Bench()
+    bench.up(1, SMALLER)
+    bench.up(2, LARGER)
+    message = wire.Awareness(b"k" * 16, "notes", "one", b"cursor", SMALLER)
+    bench.tell(MessageCame(1, message))
+    assert [a.peer for a in bench.done if isinstance(a, Send)] == [2]
+    assert [a for a in bench.done if isinstance(a, AwarenessHeard)]
+    bench.tell(MessageCame(2, message))
+    assert bench.done == []
+
+
+def test_a_peer_at_fault_is_closed_and_counted() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.tell(MessageCame(1, wire.AskTree(1, 7, (0,))))
+    assert [(a.peer, a.code) for a in bench.done if isinstance(a, Close)] == [
+        (1, CloseCode.PROTOCOL)
+    ]
+    assert bench.machine.faults == {"malformed question": 1}
+    assert bench.machine.standings() == []
+
+
+def test_an_answer_after_the_peer_has_gone_is_dropped() -> None:
+    bench = Bench()
+    bench.up(1)
+    (asked,) = bench.asked(ReadTree)
+    bench.tell(PeerDown(1, "gone"))
+    assert bench.tell(StoreAnswered(asked.number, TreeRead((b"r" * 16,), 1))) == []
+
+
+def test_a_store_that_is_away_leaves_questions_unanswered() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.tell(MessageCame(1, wire.AskTree(4, 0, (0,))))
+    (asked,) = [a for a in bench.done if isinstance(a, AskStore)]
+    bench.tell(StoreAnswered(asked.number, None))
+    assert bench.sent(wire.Unanswered) == [wire.Unanswered(4)]
+
+
+def test_twins_are_told() -> None:
+    bench = Bench()
+    bench.tell(PeerUp(1, Member("own", LARGER, 1, 1, "", b"", OWN)))
+    assert [standing.is_twin for standing in bench.machine.standings()] == [True]
