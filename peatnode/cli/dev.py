@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import click
@@ -46,9 +48,10 @@ def dev(number: int, data_dir: Path) -> int:
 
 
 def _welcome(plan: NodePlan, url: str, number: int, data_dir: Path) -> str:
+    program = "peatnode" if shutil.which("peatnode") else sys.argv[0]
     directory = "" if data_dir == Path(DATA_DIR) else f" --data-dir {data_dir}"
     return (
         f"{plan.name}: API at {url}, data in {plan.data_dir}\n"
-        f"  how it is:      peatnode status --data-dir {plan.data_dir}\n"
-        f"  one more node:  peatnode dev {number + 1}{directory}   (in another terminal, in this directory)\n"
+        f"  how it is:      {program} status --data-dir {plan.data_dir}\n"
+        f"  one more node:  {program} dev {number + 1}{directory}   (in another terminal, in this directory)\n"
     )
