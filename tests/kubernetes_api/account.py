@@ -1,4 +1,4 @@
-"""A service account as a pod has it: token, namespace, the authority's certificate; and the server's side of the TLS."""
+"""A service account as a pod has it, with the authority's certificate; and the server's side of the TLS."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ class Node:
         return await asyncio.to_thread(self.process.wait, seconds)
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> float:
+async def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
     started = time.monotonic()
     async with asyncio.timeout(seconds):
         while not condition():
@@ -250,7 +250,7 @@ async def test_an_interface_that_comes_later_is_used(start: Start, bare_machine:
     late = await start("late", bare_machine(), PEAT_DISCOVERY="mdns")
     here = {"n-0": Address("127.0.0.1", 12000), "n-1": Address("127.0.0.1", 12001)}
     await wait_until(
-        lambda: all(k in late.peers and a in late.peers[k].addresses for k, a in here.items()), 20
+        lambda: all(k in late.peers and a in late.peers[k].addresses for k, a in here.items())
     )
     await wait_until(lambda: all("late" in node.peers for node in nodes))
 
