@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import click
 
@@ -56,9 +57,10 @@ def cli() -> None:
     """peatnode: the same documents, writable, on every node."""
 
 
-def run_cli() -> None:
+def run_cli(args: Sequence[str] | None = None) -> NoReturn:
+    """Ends by SystemExit. `args`: else those of the process."""
     try:
-        status = cli.main(prog_name="peatnode", standalone_mode=False)
+        status = cli.main(args, prog_name="peatnode", standalone_mode=False)
     except click.exceptions.Abort:
         sys.exit(Exit.INTERRUPTED)
     except click.ClickException as error:

@@ -81,7 +81,7 @@ def event_json(event: Event) -> dict[str, Any]:
                 "sequence": event.sequence,
                 "origin": event.origin,
                 "fingerprint": event.fingerprint,
-                "document": event.value,
+                "value": event.value,
             }
         case Gap():
             return {"type": "Gap", "since": event.since, "upto": event.upto}

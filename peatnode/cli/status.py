@@ -64,11 +64,11 @@ def _show(report: Report, verdict: Verdict, output: str) -> None:
         indent = None if not sys.stdout.isatty() else 2
         click.echo(json.dumps(status_json(report, verdict), indent=indent, ensure_ascii=False))
         return
-    from peatnode.cli.screen import open_screen
+    from peatnode.cli.screen import open_screen, show
     from peatnode.cli.status_page import status_page
 
     screen = open_screen()
-    screen.print(status_page(report, verdict, screen.width))
+    show(status_page(report, verdict, screen.width), screen)
 
 
 def _watch(target: Target, output: str, interval: float) -> int:
@@ -132,11 +132,11 @@ def peers(target: Target, output: str) -> int:
 
         click.echo(json.dumps(peers_json(report), ensure_ascii=False))
         return 0
-    from peatnode.cli.screen import open_screen
+    from peatnode.cli.screen import open_screen, show
     from peatnode.cli.status_page import peers_table
 
     screen = open_screen()
     table = peers_table(report, screen.width)
     if table is not None:
-        screen.print(table)
+        show(table, screen)
     return 0

@@ -23,7 +23,7 @@ class SyncEvent:
     """Instance of the peer it came from; `client`: a Yjs client; empty: written on this node."""
     fingerprint: str
     value: Json | None = None
-    """After the change, where asked for and not deleted."""
+    """Where asked for. Of a change of the past it is the present value; None when the document is deleted by now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def event_of(content: Mapping[str, Any]) -> Event:
                 sequence=fields.whole("sequence"),
                 origin=fields.text("origin"),
                 fingerprint=fields.text("fingerprint"),
-                value=fields.mapping_or_none("document"),
+                value=fields.mapping_or_none("value"),
             )
         case "PeerConnected":
             return PeerConnected(fields.text("peer_id"))
@@ -126,7 +126,7 @@ def event_of(content: Mapping[str, Any]) -> Event:
                 fields.text("collection"),
                 fields.text("doc_id"),
                 fields.text("fingerprint"),
-                fields.mapping("document"),
+                fields.mapping("value"),
             )
         case "Current":
             return Current(fields.whole("sequence"))

@@ -39,7 +39,7 @@ class Filter:
     prefix: str = ""
     """Of the document id."""
     with_value: bool = False
-    """The document after the change comes along."""
+    """The document's value comes along."""
     types: tuple[str, ...] = ()
     """Of `SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`; empty: all, or where documents were named
     only `SyncEvent`. `Gap` comes with `SyncEvent`."""

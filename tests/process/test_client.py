@@ -328,7 +328,7 @@ def test_following_begins_only_where_somebody_is(client: Blocking, start: Start)
 
 
 def test_watching_tells_what_there_is_and_then_what_changes(client: Blocking, start: Start) -> None:
-    there = json.dumps({"type": "Document", "collection": "c", "doc_id": "a", "document": {"x": 1}})
+    there = json.dumps({"type": "Document", "collection": "c", "doc_id": "a", "value": {"x": 1}})
     current = json.dumps({"type": "Current", "sequence": 8})
     server = start(stream(there + "\n"), stream(there + "\n", current + "\n"), stream(sent(9)))
     found = client.take(4, server.url, "watch", "c")

@@ -86,7 +86,7 @@ def test_pauses_begin_anew_after_an_event() -> None:
                 "origin": "x",
                 "incarnation": 1,
                 "fingerprint": "00ff",
-                "document": {"a": 1},
+                "value": {"a": 1},
             },
             SyncEvent("c", "d", "created", 3, "x", "00ff", {"a": 1}),
         ),
