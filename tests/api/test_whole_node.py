@@ -231,3 +231,22 @@ async def test_a_worker_dies_under_load(http: httpx.AsyncClient, node: Node, vic
     for name, number in acknowledged.items():
         held = (await http.get(f"/documents/{victim}/{name}")).json()["document"]["n"]
         assert held >= number
+
+
+async def test_several_serving_processes() -> None:
+    """They share the port, the store and their counters."""
+    with nodes(1, start=False) as (node,):
+        node.settings["PEAT_BROKER_WORKERS"] = "2"
+        node.start()
+        root = node.url.removesuffix("/api/v1")
+        for number in range(30):  # a connection each: the kernel deals them out
+            async with httpx.AsyncClient(base_url=node.url) as client:
+                answer = await client.put(f"/documents/many/d{number}", json={"n": number})
+                assert answer.status_code == 201
+        async with httpx.AsyncClient(base_url=node.url) as client:
+            assert (await client.get("/documents/many")).json()["total"] == 30
+            text = (await client.get(f"{root}/metrics")).text
+        sample = (
+            f'peatnode_http_requests_total{{method="PUT",route="{DOCUMENT}",status="201"}} 30.0'
+        )
+        assert sample in text

@@ -34,7 +34,6 @@ from peatnode.supervision.worker import (
 from workers.broker.limits import DEFAULT_LIMITS
 from workers.broker.server import BrokerWorker
 from workers.broker.settings import Settings
-from workers.broker.telemetry import share_counters
 
 GRACE_SECONDS = 4
 """For the serving processes to finish; then gunicorn kills them."""
@@ -166,8 +165,6 @@ def run_arbiter(context: WorkerContext) -> NoReturn:
     config = context.config
     logs.configure(config.log_filter, config.log_format, context.name)
     application = BrokerApplication(context)
-    if config.broker_workers > 1:
-        share_counters(config.run_dir / "metrics")
     link = answer_control_in_thread(
         context, lambda seconds: os.kill(os.getpid(), signal.SIGTERM), application.pulse.beat
     )
