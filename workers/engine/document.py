@@ -34,10 +34,10 @@ class EnginePanic(Exception):
 
 
 def _translated(error: BaseException) -> BaseException:
-    """A panic is a BaseException that cannot be imported; SystemError is how y-py refuses what it cannot convert."""
-    if type(error).__name__ == "PanicException" or isinstance(error, (SystemError, MemoryError)):
-        return EnginePanic(str(error)[:200])
-    return error
+    """Whatever y-py raises is its failure, panics (a BaseException that cannot be imported) among it."""
+    if isinstance(error, (BadValue, KeyboardInterrupt, SystemExit)):
+        return error
+    return EnginePanic(f"{type(error).__name__}: {error}"[:200])
 
 
 class LiveDocument:

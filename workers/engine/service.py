@@ -9,16 +9,19 @@ from pathlib import Path
 
 from peatnode.ipc.link import Connection, serve
 from peatnode.ipc.messages import (
+    EngineOutcome,
     Failure,
     GetMetrics,
     Message,
     Metric,
     MetricsReply,
+    OperationResult,
     OperationsReply,
     RunOperations,
 )
 from peatnode.supervision.worker import WorkerShell
 from workers.engine.pool import Pool
+from workers.engine.trial import BlackBox, deadly
 
 GROWTH_BYTES = 40 * 1024 * 1024
 """Over what it took at first: then it is replaced between two requests."""
@@ -26,6 +29,8 @@ IDLE_GROWTH_BYTES = 8 * 1024 * 1024
 """The same, when nobody has asked for a while."""
 IDLE_SECONDS = 5.0
 CHECK_SECONDS = 1.0
+
+DEADLY = OperationResult(EngineOutcome.PANICKED, b"", b"", "an engine died of it", "")
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -38,6 +43,7 @@ class Service:
     def __init__(self, shell: WorkerShell) -> None:
         self._shell = shell
         self._pool = Pool()
+        self._box = BlackBox(shell.config.run_dir / "engine.box")
         self._base = resident_bytes()
         self._operations: Counter[tuple[str, str]] = Counter()
         self._last_request = 0.0
@@ -56,11 +62,15 @@ class Service:
                 connection.fail(cause, Failure.INVALID, f"the engine does not answer {message.TAG}")
 
     def _run(self, message: RunOperations) -> OperationsReply:
+        operations = message.operations
+        refused = deadly(self._pool, operations) if self._box.is_cautious else ()
         results = []
-        for operation in message.operations:
-            result = self._pool.run(operation)
+        self._box.enter()
+        for at, operation in enumerate(operations):
+            result = DEADLY if at in refused else self._pool.run(operation)
             self._operations[operation.kind, result.outcome] += 1
             results.append(result)
+        self._box.leave()
         return OperationsReply(tuple(results))
 
     async def watch(self) -> None:

@@ -1,0 +1,72 @@
+"""Operations tried in a forked child first, for a while after an engine died in the middle of one.
+
+So whoever sends what kills the engine kills it once a minute at most, and the store learns which operation it was.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import signal
+import struct
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from peatnode.ipc.messages import Operation
+from workers.engine.pool import Pool
+
+CAUTIOUS_SECONDS = 60.0
+TRIAL_SECONDS = 10
+"""After that a trial has failed too."""
+
+_BUSY = struct.Struct("<B7xd")
+
+
+class BlackBox:
+    """A page of a file that outlives the engine: whether it is in an operation, and when one last killed it."""
+
+    def __init__(self, path: Path) -> None:
+        with open(path, "a+b") as file:
+            if file.seek(0, os.SEEK_END) < _BUSY.size:
+                file.write(bytes(_BUSY.size))
+                file.flush()
+            self._page = mmap.mmap(file.fileno(), _BUSY.size)
+        was_busy, last_death = _BUSY.unpack(self._page)
+        self._last_death = time.monotonic() if was_busy else min(last_death, time.monotonic())
+        self.leave()
+
+    def enter(self) -> None:
+        self._page[0] = 1
+
+    def leave(self) -> None:
+        self._page[:] = _BUSY.pack(0, self._last_death)
+
+    @property
+    def is_cautious(self) -> bool:
+        return 0 < self._last_death > time.monotonic() - CAUTIOUS_SECONDS
+
+
+def deadly(pool: Pool, operations: Sequence[Operation]) -> set[int]:
+    """Indexes of the operations that would kill the engine."""
+    if _survives(pool, operations):
+        return set()
+    found: set[int] = set()
+    for at in range(len(operations)):
+        upto = [op for n, op in enumerate(operations[: at + 1]) if n not in found]
+        if not _survives(pool, upto):
+            found.add(at)
+    return found
+
+
+def _survives(pool: Pool, operations: Sequence[Operation]) -> bool:
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(TRIAL_SECONDS)
+            for operation in operations:
+                pool.run(operation)
+        finally:
+            os._exit(0)
+    return os.waitpid(child, 0)[1] == 0
