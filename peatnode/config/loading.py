@@ -1,0 +1,122 @@
+"""From environment and flags to a configuration, and where each part of it is from."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peatnode.config.values import Config
+from peatnode.config.variables import VARIABLES, Variable, flag_of
+from peatnode.errors import BadConfiguration
+
+_MAX_FILE_CHARACTERS = 64 * 1024
+
+_MAX_SOCKET_PATH = 90
+"""A Unix socket's path has 108 bytes; our names take up to 17."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A variable as it is in force: what `peatnode config` prints."""
+
+    name: str
+    value: str
+    """`(hidden)` for a secret, empty when unset."""
+    origin: str
+    """default | environment NAME | flag --name | file PATH"""
+
+
+def load_config(env: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
+    """The configuration in force; `flags` by the variables' names (NAME_FILE too). Raises BadConfiguration."""
+    return read_settings(env, flags or {})[0]
+
+
+def read_settings(
+    env: Mapping[str, str], flags: Mapping[str, str]
+) -> tuple[Config, tuple[Setting, ...]]:
+    """The configuration and where each part of it is from. Raises BadConfiguration."""
+    values: dict[str, Any] = {}
+    settings = []
+    for variable in VARIABLES:
+        text, name, origin = _find(variable, env, flags)
+        values[variable.field] = variable.read(name, text)
+        shown = "(hidden)" if variable.is_secret and text else text
+        settings.append(Setting(variable.name, shown, origin))
+    _check_together(values)
+    values["run_dir"] = values["run_dir"] or default_run_dir(values["data_dir"])
+    return Config(**values), tuple(settings)
+
+
+def default_run_dir(data_dir: Path) -> Path:
+    """`run` in the data directory; where that path is too long for a Unix socket, a short one made of its digest."""
+    run_dir = data_dir / "run"
+    if len(str(run_dir).encode()) <= _MAX_SOCKET_PATH:
+        return run_dir
+    import hashlib
+
+    return Path("/tmp") / f"peatnode-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"  # noqa: S108  # made 0700
+
+
+def _find(
+    variable: Variable, env: Mapping[str, str], flags: Mapping[str, str]
+) -> tuple[str, str, str]:
+    """(text, name to blame, origin). An empty value is an unset one."""
+    names = (variable.name, *variable.aliases)
+    if flags.get(variable.name):
+        return flags[variable.name], flag_of(variable.name), f"flag {flag_of(variable.name)}"
+    set_names = [name for name in names if env.get(name)]
+    file_name = f"{variable.name}_FILE"
+    if variable.has_file and flags.get(file_name):
+        return _read_file(file_name, flags[file_name]), file_name, f"file {flags[file_name]}"
+    if variable.has_file and env.get(file_name):
+        if set_names:
+            raise BadConfiguration(
+                f"{set_names[0]} and {file_name} are both set: unset one of them."
+            )
+        return _read_file(file_name, env[file_name]), file_name, f"file {env[file_name]}"
+    if set_names:
+        return env[set_names[0]], set_names[0], f"environment {set_names[0]}"
+    if variable.default is None:
+        raise BadConfiguration(
+            f"{variable.name} (or {file_name}) is not set: it holds {variable.help}."
+        )
+    return variable.default, variable.name, "default"
+
+
+def _read_file(name: str, path: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            text = file.read(_MAX_FILE_CHARACTERS + 1)
+            mode = os.fstat(file.fileno()).st_mode
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise BadConfiguration(f"{name}={path!r} cannot be read: {reason}.") from None
+    if len(text) > _MAX_FILE_CHARACTERS:
+        raise BadConfiguration(f"{name}={path!r} is too long to be a secret.")
+    if not text.strip():
+        raise BadConfiguration(f"{name}={path!r} is empty.")
+    if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
+        raise BadConfiguration(f"{name}={path!r} can be written by anybody: chmod 600 it.")
+    return text.strip()
+
+
+def _check_together(values: Mapping[str, Any]) -> None:
+    if (
+        "static" in values["discovery"]
+        and not values["static_peers"]
+        and len(values["discovery"]) == 1
+    ):
+        return  # a node that waits to be dialled
+    if values["static_peers"] and "static" not in values["discovery"]:
+        raise BadConfiguration(
+            "PEAT_STATIC_PEERS is set, and PEAT_DISCOVERY does not name static: "
+            f"set PEAT_DISCOVERY={','.join([*values['discovery'], 'static'])} or unset the peers."
+        )
+    if values["read_token"] and not values["api_token"]:
+        raise BadConfiguration(
+            "PEAT_READ_TOKEN is set without PEAT_API_TOKEN: anybody could write. Set both."
+        )

@@ -1,0 +1,156 @@
+"""From the text of a variable to its value: `read_…(name, text)`, each with the sentence for a text that cannot be."""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from peatnode.config.values import Secret, StaticPeer
+from peatnode.errors import BadConfiguration
+from peatnode.logs import parse_filter
+
+SOURCES = ("kubernetes", "mdns", "static")
+"""Where peers can be found."""
+
+MIN_SECRET_BYTES = 16
+
+
+def read_text(_: str, text: str) -> str:
+    return text
+
+
+def read_name(name: str, text: str) -> str:
+    if not re.fullmatch(r"[^\s/@,=\"\x00-\x1f]{1,253}", text):
+        raise BadConfiguration(
+            f"{name}={text!r} is not a name: 1 to 253 characters, no spaces, /, @, comma, = or quotes."
+        )
+    return text
+
+
+def read_cluster(name: str, text: str) -> str:
+    return read_name(name, text) if text else ""
+
+
+def read_port(name: str, text: str) -> int:
+    if text.startswith(("tcp://", "udp://")):
+        raise BadConfiguration(
+            f"{name}={text!r} is what Kubernetes sets for a Service of that name, not a port: "
+            "set enableServiceLinks: false in the pod, or give the variable a port."
+        )
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
+        raise BadConfiguration(
+            f"{name}={text!r} is not a port: a number from 1 to 65535 (0: any free one)."
+        )
+    return int(text)
+
+
+def read_count(least: int, most: int) -> Callable[[str, str], int]:
+    def read(name: str, text: str) -> int:
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
+            raise BadConfiguration(f"{name}={text!r} has to be a number from {least} to {most}.")
+        return int(text)
+
+    return read
+
+
+def read_secret(name: str, text: str) -> Secret:
+    how = "`peatnode secret` makes one."
+    try:
+        value = base64.b64decode("".join(text.split()), validate=True)
+    except ValueError:  # binascii.Error is one, and so is text that is not ASCII
+        raise BadConfiguration(f"{name} is not base64. {how}") from None
+    if len(value) < MIN_SECRET_BYTES:
+        raise BadConfiguration(
+            f"{name} holds {len(value)} bytes, and at least {MIN_SECRET_BYTES} are needed. {how}"
+        )
+    return Secret(value)
+
+
+def read_token(name: str, text: str) -> Secret | None:
+    if not text:
+        return None
+    if not re.fullmatch(r"[\x21-\x7e]{8,512}", text):
+        raise BadConfiguration(
+            f"{name} has to be 8 to 512 printable ASCII characters without spaces, "
+            "for example from `openssl rand -hex 32`."
+        )
+    return Secret(text.encode())
+
+
+def read_discovery(name: str, text: str) -> tuple[str, ...]:
+    named = ["kubernetes" if part == "k8s" else part for part in read_list(name, text.lower())]
+    for part in named:
+        if part not in SOURCES:
+            raise BadConfiguration(
+                f"{name}={text!r}: {part!r} is not a source of peers; "
+                f"those are {', '.join(SOURCES)} (k8s is kubernetes)."
+            )
+    return tuple(dict.fromkeys(named))
+
+
+def read_list(_: str, text: str) -> tuple[str, ...]:
+    return tuple(filter(None, (part.strip() for part in text.split(","))))
+
+
+def read_static_peers(name: str, text: str) -> tuple[StaticPeer, ...]:
+    return tuple(read_static_peer(name, part) for part in read_list(name, text))
+
+
+def read_static_peer(name: str, text: str) -> StaticPeer:
+    found = re.fullmatch(
+        r"(?:(?P<id>[^\s@]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s:\[\]@]+)):(?P<port>[0-9]{1,5})",
+        text,
+    )
+    if found is None or not 1 <= int(found["port"]) <= 65535:
+        raise BadConfiguration(
+            f"{name}: {text!r} is not [id@]host:port (an IPv6 address goes in brackets), "
+            "e.g. peat-mesh-1@10.0.0.7:11204."
+        )
+    if found["v6"]:
+        try:
+            ipaddress.IPv6Address(found["v6"].partition("%")[0])
+        except ValueError:
+            raise BadConfiguration(
+                f"{name}: {found['v6']!r} in {text!r} is not an IPv6 address."
+            ) from None
+    return StaticPeer(found["id"] or "", found["v6"] or found["host"], int(found["port"]))
+
+
+def read_address(name: str, text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError:
+        if text == "localhost":
+            return "127.0.0.1"
+        raise BadConfiguration(f"{name}={text!r} is not an IP address to listen on.") from None
+
+
+def read_interfaces(name: str, text: str) -> tuple[str, ...]:
+    return tuple(read_address(name, part) for part in read_list(name, text))
+
+
+def read_relays(name: str, text: str) -> tuple[str, ...]:
+    for url in read_list(name, text):
+        if not re.fullmatch(r"https?://[^\s/]+(/\S*)?", url):
+            raise BadConfiguration(f"{name}: {url!r} is not a URL (https://…).")
+    return read_list(name, text)
+
+
+def read_filter(name: str, text: str) -> str:
+    parse_filter(text)
+    return text
+
+
+def read_format(name: str, text: str) -> str:
+    if text not in ("text", "json"):
+        raise BadConfiguration(f"{name}={text!r} has to be text or json.")
+    return text
+
+
+def read_path(name: str, text: str) -> Path | None:
+    if "\x00" in text:
+        raise BadConfiguration(f"{name} is not a path.")
+    return Path(text).absolute() if text else None

@@ -1,0 +1,69 @@
+"""The values of a configuration, checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class Secret:
+    """Bytes that no log and no repr shows."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: bytes) -> None:
+        self._value = value
+
+    def reveal(self) -> bytes:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(hidden)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticPeer:
+    """One entry of PEAT_STATIC_PEERS."""
+
+    node_id: str
+    """Empty: any member of the formation will do."""
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """Everything in force, checked."""
+
+    hostname: str
+    cluster: str
+    secret: Secret
+    discovery: tuple[str, ...]
+    static_peers: tuple[StaticPeer, ...]
+    data_dir: Path
+    run_dir: Path
+    broker_host: str
+    broker_port: int
+    broker_workers: int
+    api_token: Secret | None
+    read_token: Secret | None
+    quic_host: str
+    quic_port: int
+    relay_urls: tuple[str, ...]
+    log_filter: str
+    log_format: str
+    kubernetes_label: str
+    kubernetes_namespace: str
+    mdns_interfaces: tuple[str, ...]
+    max_body_bytes: int
+
+    @property
+    def node_id(self) -> str:
+        """HOSTNAME, or HOSTNAME.CLUSTER: the name in everything, derivations included."""
+        return f"{self.hostname}.{self.cluster}" if self.cluster else self.hostname

@@ -1,0 +1,179 @@
+"""The table of variables; the flags of the CLI and docs/configuration.md follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from peatnode.config.reading import (
+    read_address,
+    read_cluster,
+    read_count,
+    read_discovery,
+    read_filter,
+    read_format,
+    read_interfaces,
+    read_name,
+    read_path,
+    read_port,
+    read_relays,
+    read_secret,
+    read_static_peers,
+    read_text,
+    read_token,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One row of the table."""
+
+    name: str
+    default: str | None
+    """None: required. Empty: unset."""
+    help: str
+    read: Callable[[str, str], Any]
+    """(name, text) to value; raises BadConfiguration."""
+    field: str
+    aliases: tuple[str, ...] = ()
+    has_file: bool = False
+    """`NAME_FILE` may name a file that holds the value."""
+    is_secret: bool = False
+
+
+VARIABLES: tuple[Variable, ...] = (
+    Variable(
+        "PEAT_FORMATION_SECRET",
+        None,
+        "base64 of at least 16 bytes, shared by all nodes; `peatnode secret` makes one",
+        read_secret,
+        "secret",
+        has_file=True,
+        is_secret=True,
+    ),
+    Variable(
+        "HOSTNAME", "peat-mesh-0", "the node's name, context of its keys", read_name, "hostname"
+    ),
+    Variable(
+        "PEAT_CLUSTER",
+        "",
+        "name of the cluster; the node id is then HOSTNAME.CLUSTER",
+        read_cluster,
+        "cluster",
+    ),
+    Variable(
+        "PEAT_DISCOVERY",
+        "kubernetes",
+        "where peers are found: kubernetes (k8s), mdns, static, or several joined by commas",
+        read_discovery,
+        "discovery",
+    ),
+    Variable(
+        "PEAT_STATIC_PEERS",
+        "",
+        "[id@]host:port,… ; host names are resolved again and again",
+        read_static_peers,
+        "static_peers",
+    ),
+    Variable("PEAT_DATA_DIR", "/data", "where documents are kept", read_path, "data_dir"),
+    Variable(
+        "PEAT_RUN_DIR",
+        "",
+        "where the node's Unix sockets are; by default `run` in the data directory",
+        read_path,
+        "run_dir",
+    ),
+    Variable("PEAT_BROKER_HOST", "0.0.0.0", "address of the API", read_address, "broker_host"),  # noqa: S104  # what a pod needs
+    Variable("PEAT_BROKER_PORT", "8081", "TCP port of the API", read_port, "broker_port"),
+    Variable(
+        "PEAT_BROKER_WORKERS",
+        "1",
+        "processes that serve the API",
+        read_count(1, 32),
+        "broker_workers",
+    ),
+    Variable(
+        "PEAT_API_TOKEN",
+        "",
+        "bearer token of the API; empty: open",
+        read_token,
+        "api_token",
+        has_file=True,
+        is_secret=True,
+    ),
+    Variable(
+        "PEAT_READ_TOKEN",
+        "",
+        "bearer token that may read and not write",
+        read_token,
+        "read_token",
+        has_file=True,
+        is_secret=True,
+    ),
+    Variable(
+        "PEAT_MAX_BODY_BYTES",
+        "1048576",
+        "longest document, in bytes of JSON",
+        read_count(1024, 8 * 2**20),
+        "max_body_bytes",
+    ),
+    Variable(
+        "PEAT_QUIC_HOST",
+        "0.0.0.0",  # noqa: S104  # as above
+        "address of sync; :: is IPv6 and IPv4",
+        read_address,
+        "quic_host",
+    ),
+    Variable(
+        "PEAT_QUIC_PORT",
+        "11204",
+        "UDP port of sync",
+        read_port,
+        "quic_port",
+        aliases=("PEAT_IROH_BIND_PORT",),
+    ),
+    Variable(
+        "PEAT_RELAY_URLS",
+        "",
+        "relays for peers behind NAT (not used yet)",
+        read_relays,
+        "relay_urls",
+        aliases=("PEAT_IROH_RELAY_URLS",),
+    ),
+    Variable(
+        "PEAT_K8S_LABEL",
+        "app=peat-mesh",
+        "label selector of the EndpointSlices",
+        read_text,
+        "kubernetes_label",
+    ),
+    Variable(
+        "PEAT_K8S_NAMESPACE",
+        "",
+        "their namespace; empty: the pod's own",
+        read_text,
+        "kubernetes_namespace",
+    ),
+    Variable(
+        "PEAT_MDNS_INTERFACES",
+        "",
+        "addresses of the interfaces that mDNS uses; empty: all that fit",
+        read_interfaces,
+        "mdns_interfaces",
+    ),
+    Variable(
+        "PEAT_LOG",
+        "info,peatnode=debug",
+        "log filter: a level, then name=level pairs",
+        read_filter,
+        "log_filter",
+        aliases=("RUST_LOG",),
+    ),
+    Variable("PEAT_LOG_FORMAT", "text", "text or json", read_format, "log_format"),
+)
+
+
+def flag_of(name: str) -> str:
+    """The flag of `peatnode run` for a variable: PEAT_DATA_DIR is --data-dir."""
+    return "--" + name.removeprefix("PEAT_").lower().replace("_", "-")
