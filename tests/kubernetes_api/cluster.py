@@ -132,6 +132,7 @@ def make_slice(
     port: int = 11204,
     address_type: str = "IPv4",
     annotations: dict[str, str] | None = None,
+    labels: dict[str, str] | None = None,
 ) -> Object:
     """As the controller writes it, but for the resourceVersion; the port named `quic` is not the first."""
     return {
@@ -140,7 +141,11 @@ def make_slice(
         "metadata": {
             "name": name,
             "namespace": "mesh",
-            "labels": {"app": "peat-mesh", "kubernetes.io/service-name": "peat-mesh"},
+            "labels": {
+                "app": "peat-mesh",
+                "kubernetes.io/service-name": "peat-mesh",
+                **(labels or {}),
+            },
             "annotations": annotations or {},
         },
         "addressType": address_type,

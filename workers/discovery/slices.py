@@ -147,7 +147,7 @@ def read_slice(content: Any) -> Slice:
         )
         if port
         else (),
-        metadata=_read_metadata(metadata.get("annotations")),
+        metadata=_read_metadata(metadata),
     )
 
 
@@ -215,12 +215,15 @@ def _read_addresses(hosts: Any, port: int) -> tuple[Address, ...]:
     return tuple(addresses)
 
 
-def _read_metadata(annotations: Any) -> tuple[tuple[str, str], ...]:
-    if not isinstance(annotations, dict):
-        return ()
+def _read_metadata(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Annotations and labels: Kubernetes copies the labels of a Service to its slices, and not its annotations."""
+    named: dict[str, Any] = {}
+    for source in ("labels", "annotations"):
+        if isinstance(metadata.get(source), dict):
+            named |= metadata[source]
     kept = sorted(
         (name, value)
-        for name, value in annotations.items()
+        for name, value in named.items()
         if name.startswith(METADATA_PREFIX)
         and isinstance(value, str)
         and len(name) + len(value) <= MAX_METADATA_TEXT

@@ -68,6 +68,15 @@ def test_annotations_of_ours_become_metadata() -> None:
     assert peer.metadata == (("peat.role", "gateway"),)
 
 
+def test_labels_of_ours_become_metadata_and_annotations_go_before_them() -> None:
+    labels = {"peat.role": "leaf", "peat.site": "north"}
+    notes = {"peat.role": "gateway"}
+    table = SliceTable(NAMING)
+    peers = read("s", endpoint("p", "10.0.0.1"), annotations=notes, labels=labels)
+    (peer,) = table.put(peers).found
+    assert peer.metadata == (("peat.role", "gateway"), ("peat.site", "north"))
+
+
 def test_a_cluster_is_part_of_the_node_id() -> None:
     table = SliceTable(Naming("alpha", "me", "mesh"))
     (peer,) = table.put(read("s", endpoint("p", "10.0.0.1"), endpoint("me", "10.0.0.2"))).found
