@@ -9,8 +9,7 @@ from peatnode.cli.report import Report, Silent
 from peatnode.cli.status_json import status_json
 from peatnode.cli.status_page import status_page
 from peatnode.cli.verdict import judge
-
-from .reports import HEALTHY, LATE, LOST, NOW, PEER
+from tests.unit.cli.reports import HEALTHY, LATE, LOST, NOW, PEER
 
 FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))
 

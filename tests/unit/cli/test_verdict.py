@@ -6,8 +6,7 @@ from peatnode.cli.exits import Exit
 from peatnode.cli.report import Report, Silent, SourceFacts
 from peatnode.cli.verdict import Health, Severity, judge
 from peatnode.client.answers import NodeProblem
-
-from .reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
+from tests.unit.cli.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 
 
 def test_nothing_is_wrong() -> None:
