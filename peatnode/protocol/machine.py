@@ -283,7 +283,11 @@ class SyncMachine:
                 self._blaming(owner, lambda then=then: then(root, sequence))  # type: ignore[misc]
 
     def _changes_seen(self, changes: tuple[Change, ...], upto: int) -> None:
+        is_first = self.log.upto < 0
         self.log.upto = upto
+        if is_first:
+            for session in self._sessions.values():
+                session.push.lose_feed()
         if not changes:
             return
         self.last_change_at = self.now

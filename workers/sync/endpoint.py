@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import logging
 import os
 import socket
 import ssl
@@ -55,6 +56,9 @@ RETRY_FROM = 16
 
 DATAGRAMS_AT_ONCE = 64
 """Read before the loop turns again."""
+
+# What it has to say of others' faults is in our own log and metrics.
+logging.getLogger("quic").setLevel(logging.CRITICAL)
 
 _CID_BYTES = 8
 _BUFFER_BYTES = 4 * 1024 * 1024

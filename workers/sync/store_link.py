@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from peatnode.errors import LinkError, LinkLost
+from peatnode.errors import AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.link import Dialer
-from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, Message
+from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ReadTree
 from peatnode.protocol import events
 from peatnode.protocol.values import Answer, Question
 from workers.sync.translation import change_of_feed, message_to_answer, question_to_message
@@ -25,10 +25,6 @@ class StoreLink:
         self._tasks: set[asyncio.Task[None]] = set()
         self.upto = -1
         self.last_failure = ""
-
-    async def ask(self, message: Message) -> Message:
-        """For what is not the machine's. Raises LinkError."""
-        return await self._dialer.ask(message)  # type: ignore[arg-type]
 
     def start_question(self, number: int, question: Question) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(number, question))
@@ -53,12 +49,19 @@ class StoreLink:
         """Tells the changes of the feed, for ever; resumes where it was when the store comes back."""
         while True:
             try:
+                if self.upto < 0:
+                    await self._begin_now()
                 async for event in self._dialer.follow(
                     FollowChanges(since=self.upto, with_update=True)
                 ):
                     self._tell(event)
-            except LinkLost:
+            except (LinkLost, AskTimedOut):
                 self._handle(events.StoreLost())
+
+    async def _begin_now(self) -> None:
+        """What was before is left to anti-entropy; the machine has to know where that ends."""
+        reply = await self._dialer.ask(ReadTree(0, (0,)), ASK_SECONDS)
+        self._tell(ChangesSeen((), reply.sequence))
 
     def _tell(self, event: ChangesSeen | FeedGap) -> None:
         self.upto = event.upto

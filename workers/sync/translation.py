@@ -81,7 +81,7 @@ def change_of_feed(change: messages.Change) -> values.Change:
         change.id,
         change.incarnation,
         change.action == "deleted",
-        getattr(change, "expires_at", 0.0),
+        0.0,  # when it ends is in the update itself
         change.update,
     )
     return values.Change(change.sequence, change.origin, update)

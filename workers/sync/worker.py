@@ -79,20 +79,32 @@ async def _wait_stop_or_failure(shell: WorkerShell, tasks: list[asyncio.Task[Non
             task.result()
 
 
+SECONDS_TO_FIND_AGAIN = 15.0
+"""A discovery that was started anew has so long to find whom its predecessor knew."""
+
+
 async def follow_discovery(dialer: Dialer, node: SyncNode) -> None:
-    """Keeps the targets as discovery tells them; a new start of it begins with all it knows."""
+    """Keeps the targets as discovery tells them, also beyond its death."""
+    loop = asyncio.get_running_loop()
+    missing: set[str] = set()
     while True:
-        known: set[str] = set()
+        timer = loop.call_later(SECONDS_TO_FIND_AGAIN, _lose, node, missing)
         try:
             async for event in dialer.follow(FollowDiscovery()):
                 match event:
                     case PeerFound(peer):
-                        known.add(peer.key)
+                        missing.discard(peer.key)
                         node.peer_found(_found(peer))
                     case PeerLost(key):
                         node.peer_lost(key)
         except LinkLost:
-            continue  # what is known stays until discovery is back and says otherwise
+            timer.cancel()
+            missing = set(node.dialling.targets)
+
+
+def _lose(node: SyncNode, missing: set[str]) -> None:
+    for key in missing:
+        node.peer_lost(key)
 
 
 def _found(peer: DiscoveredPeer) -> Found:
