@@ -320,11 +320,14 @@ class Supervisor:
         """Takes what a worker says; one that says nonsense is killed."""
         try:
             data = child.control.recv(65536)
-            for content in child.frames.receive_data(data):
-                self._heard(child, decode_content(content)[1])
         except BlockingIOError:
             return
-        except (OSError, MalformedFrame) as error:
+        except OSError:  # it died with something of ours unread
+            data = b""
+        try:
+            for content in child.frames.receive_data(data):
+                self._heard(child, decode_content(content)[1])
+        except MalformedFrame as error:
             self._log.error("Worker speaks nonsense", worker_name=child.name, error=str(error))
             child.kill()
             return
