@@ -18,10 +18,16 @@ from workers.broker.answers import NDJSON
 from workers.broker.bodies import parse_document
 from workers.broker.broker import Broker
 from workers.broker.limits import BrokerLimits
-from workers.broker.names import check_name
+from workers.broker.names import check_names
 from workers.broker.problems import Problem
 from workers.broker.requests import check_parameters, media_type
-from workers.broker.writes import expiry, new_id
+from workers.broker.writes import (
+    WRITE_PARAMETERS,
+    expiry,
+    new_id,
+    replicas_of,
+    wait_replicas,
+)
 
 BULK_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
@@ -30,7 +36,7 @@ async def answer_bulk(
     broker: Broker, request: Request, response: Response, collection: str
 ) -> None:
     """Raises Problem for the request as a whole; a bad line is only that line's error."""
-    check_parameters(request, frozenset({"bulk", "ttl"}))
+    check_parameters(request, WRITE_PARAMETERS | {"bulk"})
     if media_type(request) not in BULK_TYPES:
         raise Problem(
             415,
@@ -39,12 +45,18 @@ async def answer_bulk(
             "Content-Type",
         )
     expires_at = expiry(request)
+    wanted, seconds = replicas_of(request, broker.limits)
     response.content_type = NDJSON
-    response.stream = _answers(broker, request, collection, expires_at)
+    response.stream = _answers(broker, request, collection, expires_at, wanted, seconds)
 
 
 async def _answers(
-    broker: Broker, request: Request, collection: str, expires_at: float
+    broker: Broker,
+    request: Request,
+    collection: str,
+    expires_at: float,
+    wanted: int,
+    seconds: float,
 ) -> AsyncIterator[bytes]:
     pending: deque[asyncio.Task[bytes]] = deque()
     lines = _lines(request, broker.limits)
@@ -63,7 +75,7 @@ async def _answers(
             number += 1
             if not line.strip():
                 continue
-            write = _write_line(broker, collection, number, line, expires_at)
+            write = _write_line(broker, collection, number, line, expires_at, wanted, seconds)
             pending.append(asyncio.create_task(write))
             if len(pending) >= broker.limits.bulk_writes or pending[0].done():
                 yield b"".join([await pending.popleft(), *_done(pending)])
@@ -113,20 +125,30 @@ def _bounded(line: bytes, limits: BrokerLimits) -> bytes:
 
 
 async def _write_line(
-    broker: Broker, collection: str, number: int, line: bytes, expires_at: float
+    broker: Broker,
+    collection: str,
+    number: int,
+    line: bytes,
+    expires_at: float,
+    wanted: int,
+    seconds: float,
 ) -> bytes:
     try:
         write = parse_line(collection, line, expires_at, broker.limits)
         written = await broker.store.write(write)
     except Problem as problem:
         return _line_error(number, problem)
-    content = {
+    content: dict[str, object] = {
         "line": number,
         "id": written.id,
         "status": 201 if written.was_created else 200,
         "changed": written.was_changed,
         "sequence": written.sequence,
     }
+    if wanted:
+        replicas = await wait_replicas(broker, written, wanted, seconds)
+        content["replicas"] = replicas.have
+        content["status"] = content["status"] if replicas.have >= wanted else 202
     return orjson.dumps(content) + b"\n"
 
 
@@ -138,7 +160,7 @@ def parse_line(
     doc_id = value.pop("_id", "") or new_id()
     if not isinstance(doc_id, str):
         raise Problem(422, "invalid", "_id is the document's name, a text.", "/_id")
-    check_name(doc_id, "document", limits)
+    check_names(collection, doc_id)
     if value == {"_deleted": True}:
         return WriteDocument(collection, doc_id, WriteKind.DELETE, b"")
     return WriteDocument(

@@ -21,7 +21,7 @@ from workers.broker.broker import Broker
 from workers.broker.bulk import answer_bulk
 from workers.broker.conditions import ANY, holds
 from workers.broker.listing import answer_listing
-from workers.broker.names import check_name, document_path
+from workers.broker.names import check_names, document_path
 from workers.broker.problems import Problem
 from workers.broker.requests import (
     check_parameters,
@@ -62,14 +62,14 @@ class CollectionResource:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response, collection: str) -> None:
-        check_name(collection, "collection", self._broker.limits)
+        check_names(collection)
         await answer_listing(self._broker, request, response, collection)
 
     on_head = on_get
 
     async def on_post(self, request: Request, response: Response, collection: str) -> None:
         limits = self._broker.limits
-        check_name(collection, "collection", limits)
+        check_names(collection)
         if flag_parameter(request, "bulk"):
             await answer_bulk(self._broker, request, response, collection)
             return
@@ -79,7 +79,7 @@ class CollectionResource:
         value = parse_document(body, limits)
         doc_id, content = take_id(value, body)
         if doc_id:
-            check_name(doc_id, "document", limits)
+            check_names(collection, doc_id)
         write = write_of(request, collection, doc_id or new_id(), WriteKind.PUT, content)
         if doc_id:
             write = replace(write, if_none_match=(ANY,))
@@ -99,7 +99,7 @@ class DocumentResource:
     async def on_get(
         self, request: Request, response: Response, collection: str, doc_id: str
     ) -> None:
-        self._check_names(collection, doc_id)
+        check_names(collection, doc_id)
         check_parameters(request, NO_PARAMETERS)
         reply = await self._broker.store.read(GetDocument(collection, doc_id))
         wanted, unwanted = if_match(request), if_none_match(request)
@@ -114,7 +114,7 @@ class DocumentResource:
     async def on_put(
         self, request: Request, response: Response, collection: str, doc_id: str
     ) -> None:
-        self._check_names(collection, doc_id)
+        check_names(collection, doc_id)
         check_parameters(request, WRITE_PARAMETERS)
         _check_type(request, is_required=False)
         body = await read_body(request, self._broker.limits)
@@ -125,7 +125,7 @@ class DocumentResource:
     async def on_patch(
         self, request: Request, response: Response, collection: str, doc_id: str
     ) -> None:
-        self._check_names(collection, doc_id)
+        check_names(collection, doc_id)
         check_parameters(request, WRITE_PARAMETERS)
         kind = media_type(request)
         if kind not in ("", "application/json", MERGE_PATCH, JSON_PATCH):
@@ -148,7 +148,7 @@ class DocumentResource:
     async def on_delete(
         self, request: Request, response: Response, collection: str, doc_id: str
     ) -> None:
-        self._check_names(collection, doc_id)
+        check_names(collection, doc_id)
         check_parameters(request, WRITE_PARAMETERS - {"ttl"})
         write = write_of(request, collection, doc_id, WriteKind.DELETE, b"")
         await carry_out(self._broker, request, response, write)
@@ -158,10 +158,6 @@ class DocumentResource:
         if named and named != doc_id:
             raise Problem(422, "invalid", f"_id is {named!r}, the path says {doc_id!r}.", "/_id")
         return content
-
-    def _check_names(self, collection: str, doc_id: str) -> None:
-        check_name(collection, "collection", self._broker.limits)
-        check_name(doc_id, "document", self._broker.limits)
 
 
 def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[bytes, ...]) -> None:

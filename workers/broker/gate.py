@@ -7,6 +7,7 @@ answers are made by the same functions as those of `documents.DocumentResource`.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -33,6 +34,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 DOCUMENTS = "/api/v1/documents/"
 DOCUMENT_ROUTE = "/api/v1/documents/{collection}/{doc_id}"
 UNMATCHED = "unmatched"
+
+_PLAIN_NAMES = re.compile(
+    r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})/([A-Za-z0-9_][A-Za-z0-9_.~-]{0,127})"
+)
+"""Names that need no second look; others go the long way."""
 
 _LONG_WAY = frozenset({b"if-match", b"if-none-match"})
 _JSON_HEADER = (b"content-type", b"application/json")
@@ -92,9 +98,9 @@ class Gate:
             and not scope["query_string"]
             and path.startswith(DOCUMENTS)
         ):
-            collection, _, doc_id = path[len(DOCUMENTS) :].partition("/")
-            if _is_plain(collection) and _is_plain(doc_id):
-                await self._answer_document(scope, collection, doc_id, send)
+            names = _PLAIN_NAMES.fullmatch(path, len(DOCUMENTS))
+            if names is not None:
+                await self._answer_document(scope, names[1], names[2], send)
                 return
         check_path(scope)
         await self._app(scope, receive, send)
@@ -164,17 +170,6 @@ class _Outcome:
         ]
         await self({"type": "http.response.start", "status": 200, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
-
-
-def _is_plain(name: str) -> bool:
-    """Whether a name of a path needs no second look."""
-    return (
-        0 < len(name) <= 63
-        and name.isascii()
-        and name.isprintable()
-        and name[0] != "."
-        and "/" not in name
-    )
 
 
 def check_path(scope: Scope) -> None:

@@ -27,8 +27,6 @@ class BrokerLimits:
     """How long a request waits for a worker that is being restarted."""
     depth: int = 64
     key_bytes: int = 1024
-    name_bytes: int = 255
-    """Of a collection's or a document's name, in UTF-8."""
     followers: int = 2048
     """Event streams and WebSockets at once."""
     follower_events: int = 1024

@@ -12,7 +12,7 @@ from falcon.asgi import Request, Response, WebSocket
 from workers.broker.broker import Broker
 from workers.broker.events import TYPES, dropped_event
 from workers.broker.follower import ALL_TYPES, Dismissed, Selection
-from workers.broker.names import check_name
+from workers.broker.names import check_names
 from workers.broker.problems import Problem
 from workers.broker.requests import check_parameters, flag_parameter, text_parameter
 from workers.broker.stream import EventStream, open_stream
@@ -32,12 +32,10 @@ def selection_of(broker: Broker, request: Request) -> Selection:
     check_parameters(request, FEED_PARAMETERS)
     collection = text_parameter(request, "collection")
     doc_id = text_parameter(request, "doc_id")
+    if doc_id and not collection:
+        raise Problem(400, "bad-parameter", "doc_id needs collection beside it.", "collection")
     if collection:
-        check_name(collection, "collection", broker.limits)
-    if doc_id:
-        check_name(doc_id, "document", broker.limits)
-        if not collection:
-            raise Problem(400, "bad-parameter", "doc_id needs collection beside it.", "collection")
+        check_names(collection, doc_id or None)
     prefix = text_parameter(request, "prefix")
     named = text_parameter(request, "types")
     is_narrow = bool(collection or doc_id or prefix)

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from urllib.parse import quote
 
-from workers.broker.limits import BrokerLimits
+from peatnode.documents.names import check_collection, check_id
+from peatnode.errors import BadName
 from workers.broker.problems import Problem
 
-_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f/\ud800-\udfff]")
+
+def check_names(collection: str, doc_id: str | None = None) -> None:
+    """Raises Problem (400) that says what is wrong, and with which of the two."""
+    check_name(collection, "collection")
+    if doc_id is not None:
+        check_name(doc_id, "document")
 
 
-def check_name(name: str, what: str, limits: BrokerLimits) -> str:
-    """The name itself. Raises Problem (400) that says what is wrong with it."""
-    if not name:
-        reason = "is empty"
-    elif name in (".", ".."):
-        reason = "may not be . or .."
-    elif _FORBIDDEN.search(name):
-        reason = "may not hold a slash or a control character"
-    elif len(name) * 4 > limits.name_bytes and len(name.encode()) > limits.name_bytes:
-        reason = f"is longer than {limits.name_bytes} bytes"
-    else:
-        return name
-    raise Problem(400, "bad-name", f"The name of the {what} {reason}.", what)
+def check_name(name: str, what: str, limits: object = None) -> None:
+    """One of them; `what` is collection or document. Raises Problem."""
+    try:
+        (check_collection if what == "collection" else check_id)(name)
+    except BadName as error:
+        sentence = str(error)
+        raise Problem(400, "bad-name", f"{sentence[0].upper()}{sentence[1:]}.", what) from None
 
 
 def document_path(collection: str, doc_id: str) -> str:

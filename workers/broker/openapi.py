@@ -65,7 +65,7 @@ def _paths() -> dict[str, Any]:
         "/api/v1/node": {"get": _read("node", "About this node", "node", ref("Node"))},
         "/api/v1/peers": {"get": _read("peers", "Its peers", "node", ref("Peers"))},
         "/api/v1/peers/{peer_id}": {
-            "parameters": [_path("peer_id", "Node id or instance.")],
+            "parameters": [_path("peer_id", "Node id or instance.", "^[A-Za-z0-9._-]{1,253}$")],
             "get": _read("peer", "One peer", "node", ref("Peer"), (404,)),
         },
         "/api/v1/topology": {
@@ -75,15 +75,12 @@ def _paths() -> dict[str, Any]:
             "get": _read("collections", "The collections", "documents", ref("Collections"))
         },
         "/api/v1/documents/{collection}": {
-            "parameters": [_path("collection", "Name of the collection.")],
+            "parameters": [COLLECTION],
             "get": _listing(),
             "post": _create(),
         },
         "/api/v1/documents/{collection}/{doc_id}": {
-            "parameters": [
-                _path("collection", "Name of the collection."),
-                _path("doc_id", "Name of the document."),
-            ],
+            "parameters": [COLLECTION, DOC_ID],
             "get": _get_document(),
             "put": _write("putDocument", "Replace or create a document", _json(DOCUMENT)),
             "patch": _patch(),
@@ -129,7 +126,7 @@ def _get_document() -> Operation:
     operation = _read(
         "getDocument", "Read a document", "documents", ref("Document"), (404, 409, 412)
     )
-    operation["parameters"] = [_header("If-None-Match"), _header("If-Match")]
+    operation["parameters"] = [_header("If-None-Match", _TAGS), _header("If-Match", _TAGS)]
     operation["responses"]["200"]["headers"] = _HEADERS
     operation["responses"]["304"] = {"description": "It is as you know it.", "headers": _HEADERS}
     return operation
@@ -141,10 +138,12 @@ def _listing() -> Operation:
     )
     operation["parameters"] = [
         _query(
-            "where", array({"type": "string"}), "PATH OP VALUE with = != < <= > >=; all must hold."
+            "where",
+            {**array(_CLAUSE), "maxItems": 16},
+            "PATH OP VALUE with = != < <= > >=; all must hold.",
         ),
-        _query("sort", _TEXT, "Dotted paths, commas between; - before one turns it round."),
-        _query("fields", _TEXT, "Dotted paths to answer, commas between."),
+        _query("sort", _SORT, "Dotted paths, commas between; - before one turns it round."),
+        _query("fields", _FIELDS, "Dotted paths to answer, commas between."),
         _query("prefix", _TEXT, "Of the name."),
         _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "Documents in a page."),
         _query("cursor", _TEXT, "next_cursor of the page before."),
@@ -190,8 +189,8 @@ def _write(
         _query(
             "timeout", {"type": "number", "minimum": 0, "maximum": 60}, "Seconds to wait for them."
         ),
-        _header("If-Match"),
-        _header("If-None-Match"),
+        _header("If-Match", _TAGS),
+        _header("If-None-Match", _TAGS),
     ]
     expected = {400, 401, 403, 409, 412, 413, 503, 507, *problems}
     if content is not None:
@@ -221,7 +220,7 @@ def _write(
 
 def _events() -> Operation:
     operation = _read("events", "Server-sent events", "feed", EVENTS)
-    operation["parameters"] = [*_feed_parameters(), _header("Last-Event-ID")]
+    operation["parameters"] = [*_feed_parameters(), _header("Last-Event-ID", _COUNT)]
     operation["responses"]["200"]["content"] = {"text/event-stream": {"schema": EVENTS}}
     return operation
 
@@ -258,6 +257,12 @@ def _feed_parameters() -> list[dict[str, Any]]:
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false", ""]}
+_TAG = r'(W/)?"[!#-~]*"'
+_TAGS: Schema = {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"}
+_PATH = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
+_SORT: Schema = {"type": "string", "pattern": rf"^-?{_PATH}(,-?{_PATH}){{0,15}}$"}
+_FIELDS: Schema = {"type": "string", "pattern": rf"^{_PATH}(,{_PATH}){{0,15}}$"}
+_CLAUSE: Schema = {"type": "string", "pattern": rf"^{_PATH}(=|!=|<|<=|>|>=)[A-Za-z]+$"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _HEADERS = {
     "ETag": {"schema": _TEXT, "description": "The document's fingerprint, quoted."},
@@ -269,13 +274,13 @@ def _json(schema: Schema) -> dict[str, Any]:
     return {"application/json": {"schema": schema}}
 
 
-def _path(name: str, description: str) -> dict[str, Any]:
+def _path(name: str, description: str, pattern: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "path",
         "required": True,
         "description": description,
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "schema": {"type": "string", "pattern": pattern},
     }
 
 
@@ -283,8 +288,8 @@ def _query(name: str, schema: Schema, description: str) -> dict[str, Any]:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
-def _header(name: str) -> dict[str, Any]:
-    return {"name": name, "in": "header", "schema": _TEXT}
+def _header(name: str, schema: Schema) -> dict[str, Any]:
+    return {"name": name, "in": "header", "schema": schema}
 
 
 def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
@@ -292,3 +297,9 @@ def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
         str(status): {"description": "A problem, in words.", "content": PROBLEM}
         for status in sorted(set(statuses))
     }
+
+
+COLLECTION = _path("collection", "Name of the collection.", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")
+DOC_ID = _path(
+    "doc_id", "Name of the document.", r"^[^/.\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]{0,63}$"
+)

@@ -204,5 +204,13 @@ SCHEMAS: dict[str, Schema] = {
     "TopologyChanged": record(type={"const": "TopologyChanged"}, peer_count=INTEGER),
     "Gap": record(type={"const": "Gap"}, since=INTEGER, upto=INTEGER, reread=TEXT, detail=TEXT),
     "Dropped": record(type={"const": "Dropped"}, reason=TEXT, resume=INTEGER),
-    "BulkAnswer": record(line=INTEGER, id=TEXT, status=INTEGER, changed=FLAG, sequence=INTEGER),
+    "BulkAnswer": record(
+        ("replicas",),
+        replicas=INTEGER,
+        line=INTEGER,
+        id=TEXT,
+        status=INTEGER,
+        changed=FLAG,
+        sequence=INTEGER,
+    ),
 }

@@ -11,6 +11,7 @@ from peatnode.errors import LinkError
 from peatnode.ipc.messages import WaitReplicas, WriteDocument, WriteKind, WrittenReply
 from workers.broker.answers import JSON, Replicas, document_headers, written_body
 from workers.broker.broker import Broker
+from workers.broker.limits import BrokerLimits
 from workers.broker.problems import Problem
 from workers.broker.requests import (
     if_match,
@@ -35,6 +36,12 @@ def expiry(request: Request) -> float:
     return time.time() + seconds if seconds > 0 else seconds
 
 
+def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
+    """How many peers to wait for, and how long. Raises Problem."""
+    wanted = integer_parameter(request, "replicas", 0, 0, limits.replicas)
+    return wanted, seconds_parameter(request, "timeout", 5.0, limits.replicas_seconds)
+
+
 def write_of(
     request: Request, collection: str, doc_id: str, kind: WriteKind, body: bytes
 ) -> WriteDocument:
@@ -54,8 +61,7 @@ async def carry_out(
     broker: Broker, request: Request, response: Response, write: WriteDocument
 ) -> WrittenReply:
     """Writes, waits for peers if asked to, and fills the response. Raises Problem."""
-    wanted = integer_parameter(request, "replicas", 0, 0, broker.limits.replicas)
-    seconds = seconds_parameter(request, "timeout", 5.0, broker.limits.replicas_seconds)
+    wanted, seconds = replicas_of(request, broker.limits)
     written = await broker.store.write(write)
     replicas = await wait_replicas(broker, written, wanted, seconds) if wanted else None
     is_deleted = write.kind is WriteKind.DELETE
