@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import sys
 from pathlib import Path
 
@@ -119,13 +118,11 @@ async def test_other_writes_of_the_same_moment_survive_the_death(tmp_path: Path)
 async def test_an_engine_that_grows_is_replaced_and_nobody_notices(tmp_path: Path):
     async with StoreNode(tmp_path) as node:
         n = 0
-        rng = random.Random(3)
-        while not node.engine.recycles and n < 400:
+        while not node.engine.recycles and n < 600:
             n += 1
-            items = [rng.getrandbits(60) for _ in range(4000)]
-            body = json.dumps({"l": items}).encode()
-            await node.put("c", f"d{n % 40}", body)
-            written = await node.put("c", f"d{n % 40}", json.dumps({"l": [*items, n]}).encode())
+            long = f"{n}" * 40_000
+            await node.put("c", f"d{n % 40}", json.dumps({"l": [long]}).encode())
+            written = await node.put("c", f"d{n % 40}", json.dumps({"l": [long, n]}).encode())
             assert json.loads(written.value)["l"][-1] == n
         assert node.engine.recycles == 1
         assert (await node.put("c", "d1", b'{"l":[1]}')).was_changed

@@ -16,8 +16,8 @@ from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
 
-RING_CHANGES = 4096
-RING_BYTES = 3 * 1024 * 1024
+RING_CHANGES = 1024
+RING_BYTES = 1024 * 1024
 BATCH_CHANGES = 500
 BATCH_BYTES = 1024 * 1024
 QUIET_CHANGES = 1000
