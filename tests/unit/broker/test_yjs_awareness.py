@@ -50,6 +50,8 @@ def test_the_silent_are_forgotten_and_their_memory_is_freed() -> None:
     states.apply([ANNA], 0)
     assert states.forget_silent(FORGET_SECONDS - 1) == []
     assert states.forget_silent(FORGET_SECONDS) == [ClientState(7, 1, NOBODY)]
+    assert states.apply([ANNA], FORGET_SECONDS) == [], "a late copy brings nobody back"
+    assert states.forget_silent(2 * FORGET_SECONDS) == []
     assert states.is_empty
 
 

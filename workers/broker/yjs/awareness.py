@@ -5,8 +5,10 @@ Source: https://github.com/yjs/y-protocols/blob/master/awareness.js. No I/O: tim
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NoReturn
 
 from peatnode.documents.lib0 import read_string, read_var_uint, var_string, var_uint
 from peatnode.errors import MalformedUpdate
@@ -23,6 +25,9 @@ MAX_STATE_BYTES = 64 * 1024
 NOBODY = "null"
 """The state of a client that has left."""
 
+EMPTY_AWARENESS = b"\x00"
+"""A message about nobody."""
+
 
 @dataclass(frozen=True, slots=True)
 class ClientState:
@@ -33,7 +38,7 @@ class ClientState:
 
 
 def decode_states(payload: bytes) -> list[ClientState]:
-    """Raises MalformedUpdate."""
+    """Raises MalformedUpdate: for JSON that is none too, since every other client of the document would trip on it."""
     try:
         return _decode_states(payload)
     except IndexError:
@@ -52,10 +57,23 @@ def _decode_states(payload: bytes) -> list[ClientState]:
         state, at = read_string(payload, at)
         if at - start > MAX_STATE_BYTES:
             raise MalformedUpdate(f"a client's state is over {MAX_STATE_BYTES} bytes", start)
+        _check_json(state, start)
         states.append(ClientState(client, clock, state))
     if at != len(payload):
         raise MalformedUpdate("bytes behind the awareness message", at)
     return states
+
+
+def _check_json(text: str, at: int) -> None:
+    """What JSON.parse takes. (orjson refuses the half emoji that a cursor can leave in a selection.)"""
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise MalformedUpdate("a client's state is not JSON", at) from None
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 def encode_states(states: Iterable[ClientState]) -> bytes:
@@ -97,12 +115,13 @@ class AwarenessStates:
         return self.apply(leaving, now)
 
     def forget_silent(self, now: float) -> list[ClientState]:
-        """Drops who has not been heard of for FORGET_SECONDS; those who had not said goodbye are told to the others."""
+        """Says goodbye for those who have not been heard of for FORGET_SECONDS. Their clocks are kept for as long
+        again, so that a late copy of what they said does not bring them back."""
         silent = [client for client, seen in self._seen.items() if now - seen >= FORGET_SECONDS]
-        gone = [self._states[client] for client in silent if self._states[client].state != NOBODY]
         for client in silent:
-            del self._states[client], self._seen[client]
-        return [ClientState(known.client, known.clock, NOBODY) for known in gone]
+            if self._states[client].state == NOBODY:
+                del self._states[client], self._seen[client]
+        return self.remove(silent, now)
 
     def present(self) -> list[ClientState]:
         """Everybody who is there now."""

@@ -12,7 +12,10 @@ MAX_WAITING_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The end of a connection, and what the client is told."""
+    """The end of a connection, and what the client is told.
+
+    y-websocket reconnects after every code but 4400 to 4499, which say that it would be of no use.
+    """
 
     code: int
     reason: str
@@ -20,44 +23,79 @@ class Close:
 
 CANNOT_KEEP_UP = Close(1013, "This client reads too slowly; reconnect to resync.")
 SHUTTING_DOWN = Close(1012, "The node is stopping; reconnect.")
-DELETED = Close(4410, "The document was deleted; reload it.")
 RESYNC = Close(1012, "The node lost track of this document; reconnect to resync.")
+DELETED = Close(4410, "The document was deleted; reload it.")
+
+
+class SessionEnded(Exception):
+    """We end the session."""
+
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.reason)
+        self.close = close
+
+
+def malformed(what: str) -> Close:
+    return Close(4400, f"Not a y-websocket message: {what}")
+
+
+def refused(why: str) -> Close:
+    return Close(4422, f"The change was refused: {why}")
 
 
 class Outbox:
     """A queue of messages that ends with a Close."""
 
     def __init__(self) -> None:
-        self._messages: deque[bytes] = deque()
-        self._bytes = 0
+        self._messages: deque[tuple[bytes, int]] = deque()
+        self._waiting_bytes = 0
         self._close: Close | None = None
         self._filled = asyncio.Event()
+        self._emptied = asyncio.Event()
+        self._emptied.set()
+        self.quiet_sweeps = 0
+        """Counted by the room; back to 0 with every message."""
 
     def put(self, message: bytes) -> None:
         """Queues a message, or ends the connection when too much waits."""
-        if self._close is not None:
-            return
-        if self._bytes + len(message) > MAX_WAITING_BYTES and self._messages:
+        self._put(message, len(message))
+        if self._waiting_bytes > MAX_WAITING_BYTES:
             self._messages.clear()
             self.close(CANNOT_KEEP_UP)
+
+    def put_answer(self, message: bytes) -> None:
+        """Queues what the client asked for, however long: see `wait_empty`."""
+        self._put(message, 0)
+
+    def _put(self, message: bytes, size: int) -> None:
+        if self._close is not None:
             return
-        self._messages.append(message)
-        self._bytes += len(message)
+        self._messages.append((message, size))
+        self._waiting_bytes += size
+        self.quiet_sweeps = 0
+        self._emptied.clear()
         self._filled.set()
+
+    async def wait_empty(self) -> None:
+        """Until all that was queued has been sent, so that a client cannot ask for more than it reads."""
+        await self._emptied.wait()
 
     def close(self, close: Close) -> None:
         """Ends the connection after what is queued."""
         if self._close is None:
             self._close = close
             self._filled.set()
+            self._emptied.set()
 
     async def next(self) -> bytes | Close:
-        """The next message; a Close is the last."""
+        """The next message, once the one before it is sent; a Close is the last."""
         while not self._messages:
             if self._close is not None:
                 return self._close
+            self._waiting_bytes = 0
             self._filled.clear()
+            self._emptied.set()
             await self._filled.wait()
-        message = self._messages.popleft()
-        self._bytes -= len(message)
+        message, size = self._messages.popleft()
+        self._waiting_bytes -= size
         return message

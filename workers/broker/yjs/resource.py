@@ -5,9 +5,10 @@ from __future__ import annotations
 import falcon
 from falcon.asgi import Request, Response, WebSocket
 
+from peatnode.errors import MalformedUpdate
 from workers.broker.access import Access
 from workers.broker.broker import Broker
-from workers.broker.names import check_name
+from workers.broker.names import check_names
 from workers.broker.problems import Problem
 from workers.broker.yjs.session import ClientGone, YjsSession
 
@@ -24,7 +25,7 @@ class FalconSocket:
         except falcon.WebSocketDisconnected:
             raise ClientGone from None
         except falcon.PayloadTypeError:
-            return b""  # text: no message of the protocol
+            raise MalformedUpdate("text instead of bytes") from None
 
     async def send_data(self, payload: bytes) -> None:
         try:
@@ -56,8 +57,7 @@ class YjsResource:
     async def on_websocket(
         self, request: Request, ws: WebSocket, collection: str, doc_id: str
     ) -> None:
-        check_name(collection, "collection", self._broker.limits)
-        check_name(doc_id, "document", self._broker.limits)
+        check_names(collection, doc_id)
         await ws.accept(subprotocol=request.scope.get("peat.subprotocol"))
         may_write = request.scope.get("peat.access") is Access.WRITE
         session = YjsSession(self._broker.store, self._broker.rooms, FalconSocket(ws), may_write)

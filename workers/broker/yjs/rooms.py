@@ -1,89 +1,48 @@
-"""Rooms: the clients of this process that have one document open, and the one stream of its changes they share."""
+"""Rooms: which documents are open here, the one stream of changes that they share, and who is in them."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 
 from peatnode.errors import LinkError, MalformedUpdate
 from peatnode.ipc.messages import (
     AwarenessSeen,
-    Change,
     ChangesSeen,
     FeedGap,
     FollowAwareness,
     FollowChanges,
+    GetStore,
     PublishAwareness,
     ReadState,
-    StateReply,
 )
+from workers.broker.problems import Problem
 from workers.broker.upstream import PAUSE_SECONDS, Upstream
-from workers.broker.yjs.awareness import AwarenessStates, ClientState, decode_states, encode_states
-from workers.broker.yjs.outbox import DELETED, RESYNC, SHUTTING_DOWN, Close, Outbox
-from workers.broker.yjs.wire import encode_awareness, encode_update
+from workers.broker.yjs.awareness import (
+    EMPTY_AWARENESS,
+    NOBODY,
+    ClientState,
+    decode_states,
+    encode_states,
+)
+from workers.broker.yjs.outbox import DELETED, RESYNC, SHUTTING_DOWN
+from workers.broker.yjs.presence import Name, Presence
+from workers.broker.yjs.room import Room, Session, process_mark
+from workers.broker.yjs.wire import encode_awareness
 
-SWEEP_SECONDS = 5.0
-"""How often the silent are looked for."""
+SWEEP_SECONDS = 3.0
+"""How often the silent are looked for (as in y-protocols)."""
 
-AWARENESS_SECONDS = 1.0
-"""How long awareness waits for the sync worker."""
+QUIET_SWEEPS = 4
+"""After so many a client hears something of us: after 30 s of silence y-websocket takes the connection for dead."""
 
-_session_numbers = itertools.count(1)
+MAX_TELLING = 256
+"""Awareness messages that wait for the sync worker; beyond it they are dropped."""
 
+AWARENESS_PAUSE_SECONDS = 0.5
+"""Before the sync worker is followed again."""
 
-class Session:
-    """One client in one room."""
-
-    def __init__(self) -> None:
-        self.origin = f"client:{next(_session_numbers)}"
-        """Marks the changes it made, so that they are not sent back to it."""
-        self.outbox = Outbox()
-        self.clients: set[int] = set()
-        """Yjs client ids that it has spoken for."""
-
-
-class Room:
-    """The sessions of one document."""
-
-    def __init__(self, collection: str, doc_id: str, state: StateReply) -> None:
-        self.collection = collection
-        self.doc_id = doc_id
-        self.incarnation = state.incarnation
-        self.sequence = state.sequence
-        self.sessions: set[Session] = set()
-        self.awareness = AwarenessStates()
-        self.following: asyncio.Task[None] | None = None
-
-    def broadcast(self, message: bytes, but: str = "") -> None:
-        for session in self.sessions:
-            if session.origin != but:
-                session.outbox.put(message)
-
-    def close(self, close: Close) -> None:
-        for session in self.sessions:
-            session.outbox.close(close)
-
-    def change_seen(self, change: Change) -> None:
-        """A change of the document is on disk."""
-        if change.action == "deleted" or change.incarnation > self.incarnation:
-            self.close(DELETED)
-        elif change.incarnation == self.incarnation and change.update:
-            self.broadcast(encode_update(change.update), but=change.origin)
-
-    def awareness_seen(self, states: list[ClientState], now: float, but: str = "") -> bytes:
-        """Takes the news and tells the sessions; returns it encoded, empty when there is none."""
-        news = self.awareness.apply(states, now)
-        if not news:
-            return b""
-        payload = encode_states(news)
-        self.broadcast(encode_awareness(payload), but=but)
-        return payload
-
-    def forget_silent(self, now: float) -> None:
-        gone = self.awareness.forget_silent(now)
-        if gone:
-            self.broadcast(encode_awareness(encode_states(gone)))
+SETTLED = encode_awareness(EMPTY_AWARENESS)
 
 
 class Rooms:
@@ -92,122 +51,193 @@ class Rooms:
     def __init__(self, store: Upstream, sync: Upstream) -> None:
         self._store = store
         self._sync = sync
-        self._rooms: dict[tuple[str, str], Room] = {}
-        self._opening: dict[tuple[str, str], asyncio.Future[Room]] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._rooms: dict[Name, Room] = {}
+        self._presence = Presence()
+        self._process = process_mark()
+        self._position = -1
+        """All rooms have been told everything up to here; negative while nothing is followed."""
+        self._following: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
         self.is_closed = False
 
     @property
     def session_count(self) -> int:
         return sum(len(room.sessions) for room in self._rooms.values())
 
+    def session(self) -> Session:
+        return Session(self._process)
+
     async def enter(self, collection: str, doc_id: str, session: Session) -> Room:
-        """Raises Problem where the store does not know the document's name or does not answer."""
-        if not self._background:
-            self._start()
-        room = await self._room(collection, doc_id)
+        """Raises Problem where the store does not take the document's name or does not answer."""
+        self._listen()
+        room = self._rooms.get((collection, doc_id))
+        if room is None:
+            state = await self._store.read(ReadState(collection, doc_id, b""))
+            self._follow(state.sequence)
+            fresh = Room(collection, doc_id, state.incarnation)
+            room = self._rooms.setdefault((collection, doc_id), fresh)
         room.sessions.add(session)
         if self.is_closed:
             session.outbox.close(SHUTTING_DOWN)
         return room
 
-    async def _room(self, collection: str, doc_id: str) -> Room:
-        key = (collection, doc_id)
-        if key in self._rooms:
-            return self._rooms[key]
-        opening = self._opening.get(key)
-        if opening is None:
-            opening = asyncio.ensure_future(self._open(collection, doc_id))
-            self._opening[key] = opening
-            opening.add_done_callback(lambda _: self._opening.pop(key, None))
-        return await asyncio.shield(opening)
-
-    async def _open(self, collection: str, doc_id: str) -> Room:
-        state = await self._store.read(ReadState(collection, doc_id, b""))
-        room = Room(collection, doc_id, state)
-        self._rooms[collection, doc_id] = room
-        room.following = asyncio.create_task(self._follow_document(room))
-        return room
-
-    async def leave(self, room: Room, session: Session) -> None:
+    def leave(self, room: Room, session: Session) -> None:
         """The client's states go with it, here and on the other nodes."""
         room.sessions.discard(session)
-        now = asyncio.get_running_loop().time()
-        leaving = room.awareness.remove(session.clients, now)
+        leaving = self._presence.remove(room.name, session.clients, self._now())
         if leaving:
-            payload = encode_states(leaving)
-            room.broadcast(encode_awareness(payload))
-            await self._tell_peers(room, payload)
-        if not room.sessions and self._rooms.get((room.collection, room.doc_id)) is room:
-            del self._rooms[room.collection, room.doc_id]
-            if room.following is not None:
-                room.following.cancel()
+            self._tell(room.name, leaving)
+            self._tell_peers(room.name, encode_states(leaving))
+        if not room.sessions:
+            self._drop(room)
 
-    async def say_awareness(self, room: Room, session: Session, payload: bytes) -> None:
-        """A client's states, for the others in the room and on the other nodes. Raises MalformedUpdate."""
-        states = decode_states(payload)
-        session.clients.update(state.client for state in states)
-        news = room.awareness_seen(states, asyncio.get_running_loop().time(), but=session.origin)
-        if news:
-            await self._tell_peers(room, news)
+    def retire(self, room: Room) -> None:
+        """Its incarnation has ended: whoever comes now gets another room."""
+        room.close(DELETED)
+        self._drop(room)
 
-    async def _tell_peers(self, room: Room, payload: bytes) -> None:
-        with contextlib.suppress(
-            LinkError
-        ):  # awareness is renewed every 15 s: what is lost comes again
-            message = PublishAwareness(room.collection, room.doc_id, payload)
-            await asyncio.wait_for(self._sync.tell(message), AWARENESS_SECONDS)
+    def _drop(self, room: Room) -> None:
+        if self._rooms.get(room.name) is room:
+            del self._rooms[room.name]
+        if not self._rooms and self._following is not None:
+            self._following.cancel()
+            self._following = None
 
-    def _start(self) -> None:
-        for work in (self._follow_awareness(), self._sweep()):
-            self._background.add(asyncio.create_task(work))
+    # --- changes
 
-    async def _follow_document(self, room: Room) -> None:
-        """Tells the room of every change; across restarts of the store, from where it was."""
+    def _follow(self, sequence: int) -> None:
+        if self._following is None:
+            self._position = sequence
+            self._following = asyncio.create_task(self._follow_changes())
+
+    async def _follow_changes(self) -> None:
+        """Tells the rooms of every change; across restarts of the store, from where it was."""
         while True:
-            request = FollowChanges(
-                room.sequence, collection=room.collection, id=room.doc_id, with_update=True
-            )
-            with contextlib.suppress(LinkError):
+            with contextlib.suppress(LinkError, Problem):
+                newest = (await self._store.read(GetStore())).sequence
+                if newest < self._position:  # the store has lost its end: sequences begin again
+                    self._resync(newest)
+                request = FollowChanges(self._position, with_update=True)
                 async for event in self._store.follow(request):
                     match event:
                         case ChangesSeen():
-                            for change in event.changes:
-                                room.change_seen(change)
-                            room.sequence = event.upto
+                            self._changes_seen(event)
                         case FeedGap():
-                            room.close(RESYNC)
-                            room.sequence = event.upto
+                            self._resync(event.upto)
             await asyncio.sleep(PAUSE_SECONDS)
+
+    def _resync(self, upto: int) -> None:
+        for room in self._rooms.values():
+            room.close(RESYNC)
+        self._position = upto
+
+    def _changes_seen(self, seen: ChangesSeen) -> None:
+        expected = self._position + 1
+        if not seen.changes or seen.changes[0].sequence != expected or _has_holes(seen):
+            # read from disk, where the last change of a document stands for all before it
+            for room in self._rooms.values():
+                room.has_missed = True
+        for change in seen.changes:
+            concerned = self._rooms.get((change.collection, change.id))
+            if concerned is None:
+                continue
+            if concerned.ends_with(change):
+                self.retire(concerned)
+            else:
+                concerned.change_seen(change)
+        self._position = seen.upto
+
+    # --- awareness
+
+    def present(self, room: Room) -> list[ClientState]:
+        return self._presence.present(room.name)
+
+    def say_awareness(self, room: Room, session: Session, payload: bytes) -> None:
+        """A client's states, for the others in the room and on the other nodes. Raises MalformedUpdate."""
+        news = self._presence.apply(room.name, decode_states(payload), self._now())
+        if not news:  # clients send back what they hear
+            return
+        gone = [state.client for state in news if state.state == NOBODY]
+        room.speaks_for(session, [state.client for state in news], gone)
+        encoded = encode_states(news)
+        room.broadcast(encode_awareness(encoded), but=session.origin)
+        self._tell_peers(room.name, encoded)
+        self._plan_sweep()
+
+    def _tell(self, name: Name, states: list[ClientState]) -> None:
+        room = self._rooms.get(name)
+        if room is not None:
+            room.broadcast(encode_awareness(encode_states(states)))
+
+    def _tell_peers(self, name: Name, payload: bytes) -> None:
+        """Awareness is renewed every 15 s: what is lost now comes again."""
+        if len(self._telling) < MAX_TELLING:
+            task = asyncio.create_task(self._publish(PublishAwareness(*name, payload)))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
+
+    async def _publish(self, message: PublishAwareness) -> None:
+        with contextlib.suppress(LinkError):
+            await self._sync.tell(message)
+
+    def _listen(self) -> None:
+        if self._listening is None and not self.is_closed:
+            self._listening = asyncio.create_task(self._follow_awareness())
+        self._plan_sweep()
 
     async def _follow_awareness(self) -> None:
         while True:
             with contextlib.suppress(LinkError):
                 async for event in self._sync.follow(FollowAwareness()):
-                    self._awareness_from_peer(event)
-            await asyncio.sleep(PAUSE_SECONDS)
+                    self._awareness_seen(event)
+            await asyncio.sleep(AWARENESS_PAUSE_SECONDS)
 
-    def _awareness_from_peer(self, event: AwarenessSeen) -> None:
-        room = self._rooms.get((event.collection, event.id))
-        if room is None:
+    def _awareness_seen(self, event: AwarenessSeen) -> None:
+        try:
+            states = decode_states(event.payload)
+        except MalformedUpdate:  # its node checked it; a newer version may differ
             return
-        with contextlib.suppress(
-            MalformedUpdate
-        ):  # its node checked it; a newer version may differ
-            now = asyncio.get_running_loop().time()
-            room.awareness_seen(decode_states(event.payload), now)
+        name = (event.collection, event.id)
+        news = self._presence.apply(name, states, self._now())
+        if news:
+            self._tell(name, news)
+            self._plan_sweep()
 
-    async def _sweep(self) -> None:
-        while True:
-            await asyncio.sleep(SWEEP_SECONDS)
-            now = asyncio.get_running_loop().time()
-            for room in self._rooms.values():
-                room.forget_silent(now)
+    # --- what happens by itself
+
+    def _plan_sweep(self) -> None:
+        if self._sweeping is None and not self.is_closed:
+            loop = asyncio.get_running_loop()
+            self._sweeping = loop.call_later(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        self._presence.forget_silent(self._now(), self._tell)
+        for room in self._rooms.values():
+            for session in room.sessions:
+                session.outbox.quiet_sweeps += 1
+                if session.outbox.quiet_sweeps >= QUIET_SWEEPS:
+                    session.outbox.put(SETTLED)
+        if self._rooms or not self._presence.is_empty:
+            self._plan_sweep()
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
 
     def close(self) -> None:
         """Tells every client that the node stops."""
         self.is_closed = True
         for room in self._rooms.values():
             room.close(SHUTTING_DOWN)
-        for task in self._background:
-            task.cancel()
+        for task in (self._following, self._listening, *self._telling):
+            if task is not None:
+                task.cancel()
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+
+
+def _has_holes(seen: ChangesSeen) -> bool:
+    changes = seen.changes
+    return changes[-1].sequence - changes[0].sequence != len(changes) - 1

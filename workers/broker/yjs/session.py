@@ -6,17 +6,20 @@ import asyncio
 import contextlib
 from typing import Protocol
 
+from peatnode.documents.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
-from peatnode.ipc.messages import ApplyUpdates, DocumentUpdate, Outcome, ReadState, StateReply
+from peatnode.ipc.messages import ReadState, StateReply
 from workers.broker.problems import Problem
 from workers.broker.upstream import Upstream
 from workers.broker.yjs.awareness import encode_states
-from workers.broker.yjs.outbox import DELETED, Close
-from workers.broker.yjs.rooms import Room, Rooms, Session
+from workers.broker.yjs.outbox import DELETED, RESYNC, Close, SessionEnded, malformed
+from workers.broker.yjs.room import Room
+from workers.broker.yjs.rooms import Rooms
 from workers.broker.yjs.wire import (
     EMPTY_UPDATE,
     Awareness,
     QueryAwareness,
+    Received,
     SyncStep1,
     SyncUpdate,
     Unknown,
@@ -26,29 +29,31 @@ from workers.broker.yjs.wire import (
     encode_step_1,
     encode_step_2,
 )
+from workers.broker.yjs.writer import Writer, Written
+
+PARTING_SECONDS = 5.0
+"""For what a client sent last to reach the disk, and for what it is told last to reach it."""
+
+
+NOTHING_KNOWN = b"\x00"
+"""The state vector of an empty document."""
 
 
 class Socket(Protocol):
     """The part of a WebSocket that a session uses."""
 
     async def receive_data(self) -> bytes:
-        """The next binary message; raises when the client is gone."""
+        """The next binary message. Raises ClientGone, MalformedUpdate."""
 
-    async def send_data(self, payload: bytes) -> None: ...
+    async def send_data(self, payload: bytes) -> None:
+        """Raises ClientGone."""
 
-    async def close(self, code: int, reason: str) -> None: ...
+    async def close(self, code: int, reason: str) -> None:
+        """Raises ClientGone."""
 
 
 class ClientGone(Exception):
     """The connection has ended; raised by the adapter around the WebSocket."""
-
-
-class SessionEnded(Exception):
-    """We end the session."""
-
-    def __init__(self, close: Close) -> None:
-        super().__init__(close.reason)
-        self.close = close
 
 
 class YjsSession:
@@ -59,99 +64,139 @@ class YjsSession:
         self._rooms = rooms
         self._socket = socket
         self._may_write = may_write
-        self._session = Session()
+        self._session = rooms.session()
+        self._outbox = self._session.outbox
+        self._is_greeted = False
+        """Its first step 1 has been answered."""
 
     async def serve(self, collection: str, doc_id: str) -> None:
         """Until either side ends it."""
         try:
             room = await self._rooms.enter(collection, doc_id, self._session)
         except Problem as problem:
-            await self._close(Close(1008 if problem.status < 500 else 1013, problem.detail))
+            await self._close(_no_answer(problem))
             return
-        sending = asyncio.create_task(self._send(room))
         try:
-            await self._greet(room)
-            await self._receive(room)
-        except SessionEnded as ended:
-            self._session.outbox.close(ended.close)
-            await sending
-        except ClientGone:
-            pass
+            await self._serve(room)
         finally:
-            sending.cancel()
-            await self._rooms.leave(room, self._session)
+            self._rooms.leave(room, self._session)
 
-    async def _send(self, room: Room) -> None:
+    async def _serve(self, room: Room) -> None:
+        self._room = room
+        self._writer = Writer(self._store, room, self._session.origin)
+        self._welcome()
+        sending = asyncio.create_task(self._send())
+        receiving = asyncio.create_task(self._receive())
+        writing = asyncio.create_task(self._write())
+        tasks = (sending, receiving, writing)
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ending = next(filter(None, map(_close_of, tasks)), None)
+            receiving.cancel()
+            await self._keep_last_words(writing)
+            if ending is not None:
+                self._outbox.close(ending)
+                await asyncio.wait((sending,), timeout=PARTING_SECONDS)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _keep_last_words(self, writing: asyncio.Task[None]) -> None:
+        """A client may leave right after its last change."""
+        if not writing.done():
+            written = asyncio.create_task(self._writer.wait_written())
+            await asyncio.wait(
+                (writing, written),
+                timeout=PARTING_SECONDS,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            written.cancel()
+
+    # --- to the client
+
+    def _welcome(self) -> None:
+        present = self._rooms.present(self._room)
+        if present:
+            self._outbox.put(encode_awareness(encode_states(present)))
+        if not self._may_write:
+            self._outbox.put(encode_permission_denied("read-only"))
+
+    async def _send(self) -> None:
         while True:
-            message = await self._session.outbox.next()
+            message = await self._outbox.next()
             if isinstance(message, Close):
                 await self._close(message)
                 return
-            try:
-                await self._socket.send_data(message)
-            except ClientGone:
-                return
+            await self._socket.send_data(message)
 
     async def _close(self, close: Close) -> None:
         with contextlib.suppress(ClientGone):
             await self._socket.close(close.code, close.reason[:120])
 
-    async def _greet(self, room: Room) -> None:
-        state = await self._read_state(room, b"")
-        self._session.outbox.put(encode_step_1(state.state_vector))
-        present = room.awareness.present()
-        if present:
-            self._session.outbox.put(encode_awareness(encode_states(present)))
-        if not self._may_write:
-            self._session.outbox.put(encode_permission_denied("read-only"))
+    # --- from the client
 
-    async def _receive(self, room: Room) -> None:
+    async def _receive(self) -> None:
         while True:
-            try:
-                message = decode(await self._socket.receive_data())
-                await self._handle(room, message)
-            except MalformedUpdate as error:
-                raise SessionEnded(Close(1007, f"Not a y-websocket message: {error}")) from None
-            except Problem as problem:
-                raise SessionEnded(Close(1013, problem.detail)) from None
+            await self._handle(decode(await self._socket.receive_data()))
 
-    async def _handle(
-        self,
-        room: Room,
-        message: SyncStep1 | SyncUpdate | Awareness | QueryAwareness | Unknown,
-    ) -> None:
+    async def _handle(self, message: Received) -> None:
         match message:
             case SyncStep1(state_vector):
-                state = await self._read_state(room, state_vector)
-                self._session.outbox.put(encode_step_2(state.update or EMPTY_UPDATE))
+                await self._answer_step_1(state_vector)
             case SyncUpdate(update):
                 if self._may_write and update != EMPTY_UPDATE:
-                    await self._apply(room, update)
+                    await self._writer.put(update)
             case Awareness(payload):
-                await self._rooms.say_awareness(room, self._session, payload)
+                self._rooms.say_awareness(self._room, self._session, payload)
             case QueryAwareness():
-                self._session.outbox.put(encode_awareness(encode_states(room.awareness.present())))
+                present = encode_states(self._rooms.present(self._room))
+                self._outbox.put(encode_awareness(present))
             case Unknown():
                 pass
 
-    async def _read_state(self, room: Room, state_vector: bytes) -> StateReply:
-        state = await self._store.read(ReadState(room.collection, room.doc_id, state_vector))
-        if state.incarnation != room.incarnation:
-            raise SessionEnded(DELETED)
+    async def _answer_step_1(self, state_vector: bytes) -> None:
+        decode_state_vector(state_vector)
+        await self._outbox.wait_empty()
+        state = await self._read_state(state_vector)
+        self._outbox.put_answer(encode_step_2(state.update or EMPTY_UPDATE))
+        if not self._is_greeted:
+            self._is_greeted = True
+            self._outbox.put(encode_step_1(state.state_vector))
+
+    async def _write(self) -> None:
+        while True:
+            if await self._writer.write_next() is Written.WITH_GAP:
+                # Something before it got lost on the way: the client is asked for all that we lack.
+                state = await self._read_state(NOTHING_KNOWN)
+                self._outbox.put(encode_step_1(state.state_vector))
+
+    async def _read_state(self, state_vector: bytes) -> StateReply:
+        state = await self._store.read(
+            ReadState(self._room.collection, self._room.doc_id, state_vector)
+        )
+        if state.incarnation != self._room.incarnation:
+            self._rooms.retire(self._room)
+            # who has had nothing of the old document yet may have the new one
+            raise SessionEnded(DELETED if self._is_greeted else RESYNC)
         return state
 
-    async def _apply(self, room: Room, update: bytes) -> None:
-        """Returns when the change is on disk, so that a client that types faster than the disk is held back."""
-        change = DocumentUpdate(room.collection, room.doc_id, room.incarnation, False, 0.0, update)
-        reply = await self._store.read(ApplyUpdates((change,), self._session.origin))
-        match reply.outcomes[0]:
-            case Outcome.APPLIED | Outcome.KNOWN:
-                pass
-            case Outcome.STALE:
-                raise SessionEnded(DELETED)
-            case Outcome.REFUSED:
-                raise SessionEnded(Close(1008, f"The change was refused: {reply.reasons[0]}"))
-            case Outcome.GAP:
-                # Something before it got lost on the way: the client is asked for all that we lack.
-                state = await self._read_state(room, b"")
-                self._session.outbox.put(encode_step_1(state.state_vector))
+
+def _close_of(task: asyncio.Task[None]) -> Close | None:
+    """What the client is told about how a part of its session ended; None where there is nothing to say."""
+    if not task.done() or task.cancelled():
+        return None
+    match task.exception():
+        case None | ClientGone():
+            return None
+        case SessionEnded() as ended:
+            return ended.close
+        case MalformedUpdate() as error:
+            return malformed(str(error))
+        case Problem() as problem:
+            return _no_answer(problem)
+        case error:
+            raise error
+
+
+def _no_answer(problem: Problem) -> Close:
+    return Close(4400, problem.detail) if problem.status < 500 else Close(1013, problem.detail)

@@ -1,0 +1,44 @@
+"""Whole nodes, and the npm clients and browsers that use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from bench.nodes import Node, nodes
+
+from .npm import installed, missing_program
+from .yjs_clients import YjsClients
+
+
+@pytest.fixture(scope="session")
+def npm() -> Path:
+    """The folder with the npm packages."""
+    missing = missing_program()
+    if missing:
+        pytest.skip(f"{missing} is not installed: no npm clients to test with")
+    return installed()
+
+
+@pytest.fixture
+def clients(npm: Path) -> Iterator[YjsClients]:
+    process = YjsClients(npm)
+    yield process
+    process.close()
+
+
+@pytest.fixture
+def mesh() -> Iterator[Callable[[int], list[Node]]]:
+    """Starts that many nodes, connected with each other; stopped at the end of the test."""
+    with ExitStack() as stack:
+        yield lambda count: stack.enter_context(nodes(count))
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[list[Node]]:
+    """Two nodes for the tests of a module that end no process."""
+    with nodes(2) as started:
+        yield started

@@ -1,0 +1,81 @@
+"""A client's changes on their way to the disk: in order, and what comes while one batch is written makes the next."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import Enum
+
+from peatnode.ipc.messages import AppliedReply, ApplyUpdates, DocumentUpdate, Outcome
+from workers.broker.upstream import Upstream
+from workers.broker.yjs.outbox import DELETED, SessionEnded, refused
+from workers.broker.yjs.room import Room
+
+MAX_UNWRITTEN_BYTES = 1024 * 1024
+"""Beyond it the client is not read, so that one that types faster than the disk is held back."""
+
+MAX_BATCH = 256
+
+
+class Written(Enum):
+    WHOLE = "whole"
+    WITH_GAP = "with_gap"
+    """Something before a change is missing: it was not applied."""
+
+
+class Writer:
+    """Between a session's reading and the store."""
+
+    def __init__(self, store: Upstream, room: Room, origin: str) -> None:
+        self._store = store
+        self._room = room
+        self._origin = origin
+        self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
+        self._filled = asyncio.Event()
+        self._progressed = asyncio.Event()
+
+    async def put(self, update: bytes) -> None:
+        """Returns at once unless too much waits."""
+        while self._unwritten_bytes > MAX_UNWRITTEN_BYTES:
+            await self._wait_progress()
+        self._unwritten.append(update)
+        self._unwritten_bytes += len(update)
+        self._filled.set()
+
+    async def wait_written(self) -> None:
+        while self._unwritten_bytes:
+            await self._wait_progress()
+
+    async def _wait_progress(self) -> None:
+        self._progressed.clear()
+        await self._progressed.wait()
+
+    async def write_next(self) -> Written:
+        """Waits for changes and returns when they are on disk. Raises SessionEnded, Problem."""
+        await self._filled.wait()
+        batch = self._unwritten[:MAX_BATCH]
+        room = self._room
+        changes = tuple(
+            DocumentUpdate(room.collection, room.doc_id, room.incarnation, False, 0.0, update)
+            for update in batch
+        )
+        # asked again after a restart of the store: joining twice changes nothing
+        reply = await self._store.read(ApplyUpdates(changes, self._origin))
+        del self._unwritten[: len(batch)]
+        if not self._unwritten:
+            self._filled.clear()
+        self._unwritten_bytes -= sum(map(len, batch))
+        self._progressed.set()
+        return _judge(reply)
+
+
+def _judge(reply: AppliedReply) -> Written:
+    for outcome, reason in zip(reply.outcomes, reply.reasons, strict=True):
+        match outcome:
+            case Outcome.STALE:
+                raise SessionEnded(DELETED)
+            case Outcome.REFUSED:
+                raise SessionEnded(refused(reason))
+            case Outcome.APPLIED | Outcome.KNOWN | Outcome.GAP:
+                pass
+    return Written.WITH_GAP if Outcome.GAP in reply.outcomes else Written.WHOLE
