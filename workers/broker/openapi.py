@@ -260,8 +260,8 @@ _FLAG: Schema = {"enum": ["true", "false", ""]}
 _TAG = r'(W/)?"[!#-~]*"'
 _TAGS: Schema = {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"}
 _PATH = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
-_SORT: Schema = {"type": "string", "pattern": rf"^-?{_PATH}(,-?{_PATH}){{0,15}}$"}
-_FIELDS: Schema = {"type": "string", "pattern": rf"^{_PATH}(,{_PATH}){{0,15}}$"}
+_SORT: Schema = {"type": "string", "pattern": rf"^(-?{_PATH}(,-?{_PATH}){{0,15}})?$"}
+_FIELDS: Schema = {"type": "string", "pattern": rf"^({_PATH}(,{_PATH}){{0,15}})?$"}
 _CLAUSE: Schema = {"type": "string", "pattern": rf"^{_PATH}(=|!=|<|<=|>|>=)[A-Za-z]+$"}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _HEADERS = {

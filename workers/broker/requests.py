@@ -143,12 +143,12 @@ def seconds_parameter(request: Request, name: str, default: float, high: float) 
 
 
 def flag_parameter(request: Request, name: str) -> bool:
-    """`?name`, `?name=true`, `?name=1`; absent is false."""
+    """`?name` or `?name=true`; absent is false."""
     if name not in request.params:
         return False
-    text = text_parameter(request, name).lower()
-    if text in ("", "true", "1", "yes"):
+    text = text_parameter(request, name)
+    if text in ("", "true"):
         return True
-    if text in ("false", "0", "no"):
+    if text == "false":
         return False
     raise Problem(400, "bad-parameter", f"{name} is true or false, not {text!r}.", name)
