@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from peatnode.protocol.authentication import Member
@@ -35,7 +35,7 @@ from peatnode.protocol.faults import CloseCode, PeerFault
 from peatnode.protocol.push_log import PushLog
 from peatnode.protocol.refusals import Refusal, Refusals
 from peatnode.protocol.session import ROOT_SECONDS, Session
-from peatnode.protocol.standing import Standing, differing_documents, standing_of
+from peatnode.protocol.standing import Standing, differing_documents, is_twin, standing_of
 from peatnode.protocol.timers import Timers
 from peatnode.protocol.values import Answer, Change, DocumentUpdate, Question, ReadTree, TreeRead
 from peatnode.protocol.wire import (
@@ -386,7 +386,7 @@ class SyncMachine:
         sessions = self._sessions.values()
         names = [session.member.node_id for session in sessions]
         return [
-            standing_of(s, self.refusals, _is_twin(s.member.node_id, self._node_id, names))
+            standing_of(s, self.refusals, is_twin(s.member.node_id, self._node_id, names))
             for s in sessions
         ]
 
@@ -397,7 +397,3 @@ class SyncMachine:
     def root(self) -> bytes:
         """Ours, as last read; empty before."""
         return self._root[0] if self._root else b""
-
-
-def _is_twin(node_id: str, own: str, connected: Iterable[str]) -> bool:
-    return node_id == own or sum(name == node_id for name in connected) > 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from peatnode.protocol.authentication import Member
@@ -68,3 +69,8 @@ def differing_documents(sessions: list[Session], refusals: Refusals) -> tuple[st
                     break
                 names[f"{collection}/{id_}"] = None
     return tuple(names)[:MAX_DIFFERING]
+
+
+def is_twin(node_id: str, own: str, connected: Iterable[str]) -> bool:
+    """Whether a connected node id is borne by somebody else, too."""
+    return node_id == own or sum(name == node_id for name in connected) > 1
