@@ -1,7 +1,7 @@
-.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-soak
+.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-soak
 
 ## bench: all benchmarks but the soak, one after the other; results in bench/results/
-bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start
+bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk
 
 ## bench-latency: a write on one node until its event on another
 bench-latency: $(VENV)/.installed
@@ -30,3 +30,7 @@ bench-start: $(VENV)/.installed
 ## bench-soak: memory over ten minutes of writes
 bench-soak: $(VENV)/.installed
 	$(BIN)/python -m bench.soak
+
+## bench-bulk: import and export of 100,000 documents
+bench-bulk: $(VENV)/.installed
+	$(BIN)/python -m bench.bulk
