@@ -13,7 +13,7 @@ from peatnode.documents.lib0 import (
     var_uint,
 )
 
-Json: TypeAlias = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
 
 _INT31 = 2**31 - 1
 _CONSTANTS: dict[int, Json] = {127: None, 126: None, 121: False, 120: True}

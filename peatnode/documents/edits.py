@@ -9,7 +9,9 @@ from peatnode.documents.anyvalue import Json
 from peatnode.documents.value import TEXT, Shape, build, dump, flatten, key_for
 
 MAX_DIFFERENCES = 256
-"""Insertions and deletions up to which two arrays are compared; beyond, what lies between their equal ends is replaced."""
+"""Insertions and deletions up to which two arrays are compared.
+
+Beyond, what lies between their equal ends is replaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,10 +105,8 @@ def advance(maps: Maps, update: Update) -> Maps | None:
         for struct in structs:
             if struct.kind not in (ANY, DELETED) or struct.right_origin is not None:
                 return None
-            if struct.origin is not None:
-                place = places.pop(struct.origin, None)
-            else:
-                place = _new_place(struct, entries)
+            origin = struct.origin
+            place = places.pop(origin, None) if origin else _new_place(struct, entries)
             if place is None:
                 return None
             at = (client, struct.clock + struct.length - 1)

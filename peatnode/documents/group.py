@@ -24,6 +24,7 @@ from peatnode.documents.record import (
     encode_place,
     encode_record,
 )
+from peatnode.documents.squeeze import squeeze
 from peatnode.documents.tree import NO_DIGEST, digest_of, place_of
 
 APART_BYTES = 4096
@@ -98,7 +99,7 @@ def _record_writes(
         traits &= ~Trait.BASE_APART
         if len(base) > APART_BYTES:
             traits |= Trait.BASE_APART
-            yield BASE + key, base
+            yield BASE + key, squeeze(base)
             base = None
     if value is not None:
         traits &= ~Trait.VALUE_APART

@@ -9,6 +9,7 @@ from peatnode.documents.keyspace import FEED, PLACE, RECORD, after, number
 from peatnode.documents.merge import diff_update, merge_updates
 from peatnode.documents.names import document_key
 from peatnode.documents.record import (
+    STATE_LIMITS,
     FeedEntry,
     Record,
     decode_feed_entry,
@@ -69,7 +70,7 @@ def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> b
     known = decode_state_vector(vector) if vector else {}
     if not known and len(states) == 1:
         return states[0]
-    merged = merge_updates(states)
+    merged = merge_updates(states, STATE_LIMITS)
     return encode_update(diff_update(merged, known) if known else merged)
 
 

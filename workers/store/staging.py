@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from peatnode.documents.merge import merge_updates
 from peatnode.documents.names import document_key
-from peatnode.documents.record import Record, Trait
+from peatnode.documents.record import STATE_LIMITS, Record, Trait
 from peatnode.documents.replica import Arrival, Replica
 from peatnode.documents.replica import Outcome as Joined
 from peatnode.documents.update import encode_update
@@ -57,7 +57,16 @@ class Compact:
     key: bytes
 
 
-Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact
+@dataclass(frozen=True, slots=True)
+class SetBase:
+    """The same, of a large document, after a thread has done the work."""
+
+    key: bytes
+    compacted_from: Record
+    base: bytes
+
+
+Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | SetBase
 
 
 @dataclass(slots=True, eq=False)
@@ -158,6 +167,8 @@ class Stager:
                     self._expire(key, expires_at)
                 case Compact(key):
                     self._replica.compact(key)
+                case SetBase(key, record, base):
+                    self._replica.set_base(key, record, base)
         except Refusal as refusal:
             self._refuse(request, refusal)
         return None
@@ -272,7 +283,9 @@ class Stager:
             return self._question_of_value(key)
         if self._quarantine.holds(key, record.incarnation):
             return None
-        update = updates[0] if len(updates) == 1 else encode_update(merge_updates(updates))
+        update = (
+            updates[0] if len(updates) == 1 else encode_update(merge_updates(updates, STATE_LIMITS))
+        )
         return Question(key, record, EngineKind.APPLY, update)
 
     def _question_of_value(self, key: bytes) -> Question | None:
@@ -306,5 +319,5 @@ def _keys(work: Work) -> tuple[bytes, ...]:
             return (f"{collection}\0{document}".encode(errors="replace"),)
         case ApplyUpdates(updates):
             return tuple(f"{u.collection}\0{u.id}".encode(errors="replace") for u in updates)
-        case FillValue(key) | Expire(key) | Compact(key):
+        case FillValue(key) | Expire(key) | Compact(key) | SetBase(key):
             return (key,)

@@ -11,18 +11,20 @@ from pathlib import Path
 
 from peatnode.documents.group import Group
 from peatnode.documents.keyspace import EXPIRY, FEED, META, number
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica import Replica, compacted
 from peatnode.supervision.worker import WorkerShell
 from workers.store.committing import Committer
 from workers.store.database import Database, StorageFailed
 from workers.store.engine import Engine
-from workers.store.staging import Compact, Expire, FillValue, Request, Stager
+from workers.store.staging import Compact, Expire, FillValue, Request, SetBase, Stager
 
 TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000
 """Changes that the feed keeps, and a tenth of it more before it is trimmed."""
 SLICE = 32
 """Documents that one turn compacts, fills or ends."""
+INLINE_BYTES = 32 * 1024
+"""States up to it are compacted at once; larger ones in a thread, so that nobody waits."""
 QUIET_SECONDS = 5.0
 """Without a write: then what is in the log goes into sorted files."""
 QUIET_BYTES = 256 * 1024
@@ -97,11 +99,11 @@ class Upkeep:
                 self._probe()
                 continue
             self._expire()
-            self._compact()
+            await self._compact()
             self._trim()
             await self._settle()
 
-    def _ask(self, works: Iterator[FillValue | Expire | Compact]) -> None:
+    def _ask(self, works: Iterator[FillValue | Expire | Compact | SetBase]) -> None:
         if self._committer.queue_length < SLICE:
             for work in works:
                 self._committer.add(Request(work))
@@ -117,10 +119,20 @@ class Upkeep:
             else:
                 self._committer.add(Request(Expire(key, record.expires_at)))
 
-    def _compact(self) -> None:
+    async def _compact(self) -> None:
         keys = [self._due.pop() for _ in range(min(SLICE, len(self._due)))]
         self.compactions += len(keys)
-        self._ask(Compact(key) for key in keys)
+        for key in keys:
+            record = self._replica.record_on_disk(key)
+            if record is None or not record.tail:
+                continue
+            if record.base_bytes <= INLINE_BYTES:
+                self._ask(iter([Compact(key)]))
+                continue
+            states = self._replica.state(key, record)
+            loop = asyncio.get_running_loop()
+            base = await loop.run_in_executor(None, compacted, states)
+            self._ask(iter([SetBase(key, record, base)]))
 
     def _trim(self) -> None:
         oldest = self._replica.oldest_sequence

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from peatnode.documents import flat, patch
 from peatnode.documents.anyvalue import Json
 from peatnode.documents.edits import NO_EDITS, plan
-from peatnode.documents.merge import merge_updates
 from peatnode.documents.names import check_collection, check_id, document_key
 from peatnode.documents.record import Record
 from peatnode.documents.replica import Replica
@@ -63,6 +62,10 @@ class Writer:
         if len(message.body) > self.max_bytes:
             raise Refusal(
                 Failure.TOO_LARGE, f"a document has at most {self.max_bytes} bytes of JSON"
+            )
+        if record is not None and self.replica.is_full(record):
+            raise Refusal(
+                Failure.TOO_LARGE, "the document's history is full: delete it and write it anew"
             )
         try:
             if record is None:
@@ -159,7 +162,7 @@ class Writer:
         if message.expires_at < 0 or message.expires_at == record.expires_at:
             return record
         self.engine.forget(key)
-        whole = merge_updates(self.replica.state(key, record))
+        whole = self.replica.merged(key, record)
         maps = flat.read(whole, frozenset((flat.CONTROL,)))
         assert maps is not None
         clock = record.state_vector.get(self.replica.client, 0)

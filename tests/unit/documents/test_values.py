@@ -2,6 +2,7 @@
 
 import json
 import random
+import zlib
 from typing import Any
 
 import pycrdt
@@ -11,6 +12,7 @@ from peatnode.documents import flat, patch
 from peatnode.documents.codec import compact, decode_update, encode_update, merge_updates
 from peatnode.documents.edits import diff, plan
 from peatnode.documents.names import check_collection, check_id
+from peatnode.documents.squeeze import squeeze, unsqueeze
 from peatnode.documents.value import ARRAY, Shape, build, dump, flatten, load, load_object
 from peatnode.errors import BadName, BadValue
 
@@ -231,3 +233,20 @@ def test_entries_carried_forward_are_those_of_a_whole_reading(seed):
         assert carried.shape().leaves == whole.shape().leaves
         assert build(whole.shape()) == target
         maps = carried
+
+
+def test_squeezed_states_come_back_and_overwrites_take_next_to_nothing(history):
+    for seed in range(40):
+        state = encode_update(compact(merge_updates(history(seed).deltas)))
+        assert unsqueeze(squeeze(state)) == state
+    maps, updates, clock = flat.NO_MAPS, [], 0
+    for n in range(500):
+        target = {key: f"{key}{n}" for key in "abcdefgh"}
+        update = flat.change(maps, plan(maps.shape(), target), 2**31 + 5, clock)
+        updates.append(encode_update(update))
+        clock = update.state_vector()[2**31 + 5]
+        maps = flat.advance(maps, update) or flat.NO_MAPS
+    state = encode_update(compact(merge_updates(updates)))
+    squeezed = squeeze(state)
+    assert unsqueeze(squeezed) == state
+    assert len(zlib.compress(squeezed)) < 1000 < len(state) // 20

@@ -1,0 +1,71 @@
+"""Large states as they are kept on disk: what overwriting leaves behind, in columns that compress to nearly nothing.
+
+A document that was overwritten many times consists of deleted items whose origin lies a constant distance back.
+Yjs's encoding repeats client and clock for each; here such an item is two small numbers. RocksDB compresses the rest.
+"""
+
+from peatnode.documents.delete_set import DeleteSet, encode_delete_set, read_delete_set
+from peatnode.documents.lib0 import read_chunk, read_var_uint, var_uint
+from peatnode.documents.reading import read_structs
+from peatnode.documents.record import STATE_LIMITS
+from peatnode.documents.structs import DELETED, HAS_ORIGIN, Struct
+from peatnode.documents.update import Update, decode_update, encode_update
+
+PLAIN, SQUEEZED = b"\0", b"\1"
+
+
+def squeeze(state: bytes) -> bytes:
+    """What to keep instead of a whole, compacted state."""
+    update = decode_update(state, STATE_LIMITS)
+    parts = [SQUEEZED, var_uint(len(update.structs))]
+    for client, structs in update.structs.items():
+        if structs[0].clock or structs[-1].end != sum(s.length for s in structs):
+            return PLAIN + state  # not a whole document
+        parts += (var_uint(client), var_uint(len(structs)))
+        parts += (_squeezed(client, struct) for struct in structs)
+    parts.append(encode_delete_set(update.delete_set))
+    squeezed = b"".join(parts)
+    return squeezed if len(squeezed) < len(state) // 2 else PLAIN + state
+
+
+def _squeezed(client: int, struct: Struct) -> bytes:
+    origin = struct.origin
+    if struct.kind == DELETED and struct.right_origin is None and origin and origin[0] == client:
+        return var_uint(struct.clock - origin[1]) + var_uint(struct.length)
+    return b"\0" + var_uint(len(struct.raw)) + struct.raw
+
+
+def unsqueeze(kept: bytes) -> bytes:
+    """The state that was squeezed."""
+    if kept[:1] == PLAIN:
+        return kept[1:]
+    structs: dict[int, list[Struct]] = {}
+    clients, pos = read_var_uint(kept, 1)
+    for _ in range(clients):
+        client, pos = read_var_uint(kept, pos)
+        count, pos = read_var_uint(kept, pos)
+        structs[client], pos = _read(kept, pos, client, count)
+    ranges, _ = read_delete_set(kept, pos, STATE_LIMITS)
+    return encode_update(Update(structs, DeleteSet.from_ranges(ranges)))
+
+
+def _read(kept: bytes, pos: int, client: int, count: int) -> tuple[list[Struct], int]:
+    found: list[Struct] = []
+    clock = 0
+    me = var_uint(client)
+    for _ in range(count):
+        distance, pos = read_var_uint(kept, pos)
+        if distance:
+            length, pos = read_var_uint(kept, pos)
+            head = bytes((DELETED | HAS_ORIGIN,)) + me + var_uint(clock - distance)
+            origin = (client, clock - distance)
+            raw = head + var_uint(length)
+            struct = Struct(DELETED, clock, length, origin, None, None, None, raw, len(head))
+        else:
+            raw, pos = read_chunk(kept, pos)
+            # read in its place: by itself, an update of one struct
+            alone = b"\1\1" + me + var_uint(clock) + raw + b"\0"
+            struct = read_structs(alone, STATE_LIMITS)[0][client][0]
+        found.append(struct)
+        clock += struct.length
+    return found, pos
