@@ -204,7 +204,7 @@ class Replica:
         ):
             return Joined(Outcome.STALE)
         try:
-            limits = DEFAULT_LIMITS if origin == CLIENT else STATE_LIMITS
+            limits = DEFAULT_LIMITS if origin.startswith(CLIENT) else STATE_LIMITS
             update = decode_update(arrival.update, limits)
         except MalformedUpdate as error:
             return Joined(Outcome.REFUSED, str(error))
