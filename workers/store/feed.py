@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import replace
 from itertools import islice
 
+from peatnode.documents.fingerprint import FINGERPRINT_BYTES
 from peatnode.documents.group import Change as Staged
 from peatnode.documents.group import Group
 from peatnode.documents.looking import difference, feed_after
 from peatnode.documents.names import document_key
-from peatnode.documents.record import FeedEntry, Record
+from peatnode.documents.record import FeedEntry, Record, tombstone
 from peatnode.documents.replica import Replica
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
@@ -20,6 +22,8 @@ RING_CHANGES = 1024
 RING_BYTES = 1024 * 1024
 BATCH_CHANGES = 500
 BATCH_BYTES = 1024 * 1024
+NO_FINGERPRINT = bytes(FINGERPRINT_BYTES)
+"""Of a change whose incarnation has ended since."""
 QUIET_CHANGES = 1000
 """How many changes that do not concern a follower pass before it is told how far the feed has come."""
 
@@ -101,8 +105,10 @@ class Feed:
         return changes, cursor
 
     def _read_disk(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
-        """What is older than memory. The document's present value stands for the one then; an update is the whole
-        document, with the last of its changes (an update that a later one contains would say nothing more)."""
+        """What is older than memory. The document's present value and fingerprint stand for those of then.
+
+        An update is the whole document, told with the last of its changes: earlier ones would say nothing more.
+        """
         changes: list[Change] = []
         size = 0
         for number, (sequence, entry) in enumerate(feed_after(self._replica, cursor)):
@@ -121,19 +127,22 @@ class Feed:
         return changes, cursor
 
     def _reread(self, sequence: int, entry: FeedEntry, follow: FollowChanges) -> Change | None:
-        if not (follow.with_update or follow.with_value) or entry.action == "deleted":
-            return _change(sequence, entry, follow, b"", b"")
         key = document_key(entry.collection, entry.id)
         record = self._replica.record_on_disk(key)
+        if entry.action == "deleted":
+            entry = replace(entry, fingerprint=tombstone(entry.incarnation, 0).fingerprint)
+            return _change(sequence, entry, follow, b"", b"")
         if record is None or record.is_deleted or record.incarnation != entry.incarnation:
-            return None if follow.with_update else _change(sequence, entry, follow, b"", b"")
+            ended = replace(entry, fingerprint=NO_FINGERPRINT)
+            return None if follow.with_update else _change(sequence, ended, follow, b"", b"")
         update = b""
         if follow.with_update:
             if record.sequence > sequence:
                 return None
             update = difference(self._replica, key, record, b"")
         value = self._replica.value(key, record) if follow.with_value else b""
-        return _change(sequence, entry, follow, update, value)
+        present = replace(entry, fingerprint=record.fingerprint)
+        return _change(sequence, present, follow, update, value)
 
     def _value(self, key: bytes) -> bytes:
         record: Record | None = self._replica.record_on_disk(key)
