@@ -246,6 +246,9 @@ def test_the_identity_survives_and_the_documents_too() -> None:
         node.stop()
         node.start()
         after = node.get("/node")
-        assert (after["device_id"], after["store"]["root"]) == (before["device_id"], before["store"]["root"])
+        assert (after["device_id"], after["store"]["root"]) == (
+            before["device_id"],
+            before["store"]["root"],
+        )
         assert after["instance"] != before["instance"]
         assert document(node, "notes/kept") == {"a": [1, 2, {"b": None}]}
