@@ -23,9 +23,6 @@
 {{- if and (include "peatnode.hasReadToken" $) (not (include "peatnode.hasApiToken" $)) -}}
 {{- fail "\n\nA read token without an API token would let anybody write: set apiToken or existingApiTokenSecret too.\n" -}}
 {{- end -}}
-{{- if and .staticPeers (not (has "static" (splitList "," (include "peatnode.discovery" $)))) -}}
-{{- fail (printf "\n\nstaticPeers is set, but discovery is %q: make it %q.\n" (include "peatnode.discovery" $) (print (include "peatnode.discovery" $) ",static")) -}}
-{{- end -}}
 {{- if and .federation.enabled (not .federation.clusterName) -}}
 {{- fail "\n\nfederation.enabled needs federation.clusterName: a name of its own for each cluster, such as alpha. Without it pods of the same name in two clusters would have the same identity.\n" -}}
 {{- end -}}

@@ -104,18 +104,9 @@ def _read_file(name: str, path: str) -> str:
     return text.strip()
 
 
-def _check_together(values: Mapping[str, Any]) -> None:
-    if (
-        "static" in values["discovery"]
-        and not values["static_peers"]
-        and len(values["discovery"]) == 1
-    ):
-        return  # a node that waits to be dialled
+def _check_together(values: dict[str, Any]) -> None:
     if values["static_peers"] and "static" not in values["discovery"]:
-        raise BadConfiguration(
-            "PEAT_STATIC_PEERS is set, and PEAT_DISCOVERY does not name static: "
-            f"set PEAT_DISCOVERY={','.join([*values['discovery'], 'static'])} or unset the peers."
-        )
+        values["discovery"] = (*values["discovery"], "static")  # whoever names peers wants them found
     if values["read_token"] and not values["api_token"]:
         raise BadConfiguration(
             "PEAT_READ_TOKEN is set without PEAT_API_TOKEN: anybody could write. Set both."

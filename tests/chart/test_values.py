@@ -88,7 +88,6 @@ def test_a_missing_secret_says_how_to_make_one() -> None:
         ),
         ([f"formationSecret={SECRET}", "preStopSeconds=20"], "terminationGracePeriodSeconds is 30"),
         ([f"formationSecret={SECRET}", "readToken=a"], "would let anybody write"),
-        ([f"formationSecret={SECRET}", "staticPeers=a:1"], 'make it "kubernetes,static"'),
         ([f"formationSecret={SECRET}", "replicaCount=0"], "replicaCount"),
         ([f"formationSecret={SECRET}", "replicas=3"], "replicas"),
         ([f"formationSecret={SECRET}", "brokerPort=80"], "brokerPort"),

@@ -238,9 +238,9 @@ def test_where_each_setting_is_from(tmp_path: Path) -> None:
     assert found["PEAT_READ_TOKEN"] == ("", "default")
 
 
-def test_peers_that_nobody_would_look_at() -> None:
-    said = complaint(PEAT_DISCOVERY="mdns", PEAT_STATIC_PEERS="a:1")
-    assert "PEAT_DISCOVERY=mdns,static" in said
+def test_naming_peers_means_looking_for_them() -> None:
+    config = load(PEAT_DISCOVERY="mdns", PEAT_STATIC_PEERS="a:1")
+    assert config.discovery == ("mdns", "static")
 
 
 def test_a_run_directory_always_fits_a_socket() -> None:
