@@ -59,7 +59,8 @@ def _end_of_bucket(last: int) -> bytes:
 def departure(replica: Replica, key: bytes, record: Record, vector: bytes = b"") -> Departure:
     """The whole document, or what a state vector lacks."""
     if record.is_deleted:
-        return Departure(key, record.incarnation, True, 0.0, b"")
+        ended = encode_state_vector(dict(record.ended)) if record.ended else b""
+        return Departure(key, record.incarnation, True, 0.0, ended)
     update = difference(replica, key, record, vector)
     return Departure(key, record.incarnation, False, record.expires_at, update)
 
@@ -82,7 +83,8 @@ def answer_to(replica: Replica, key: bytes, incarnation: int, vector: bytes) -> 
     if record.incarnation > incarnation or record.is_deleted:
         return departure(replica, key, record)
     theirs = decode_state_vector(vector) if vector else {}
-    if theirs.get(replica.client, 0) > record.state_vector.get(replica.client, 0):
+    ours = replica.client_of(record.incarnation)
+    if theirs.get(ours, 0) > record.state_vector.get(ours, 0):
         replica.is_client_taken = True
     if covers(theirs, record) and record.delete_set.is_empty:
         return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias
 
 import msgpack
 
@@ -30,6 +32,16 @@ class Trait:
     VALUE_APART = 128
 
 
+EMPTY_VECTOR: StateVector = MappingProxyType({})
+
+Ended: TypeAlias = tuple[tuple[int, int], ...]
+"""The state vectors of incarnations that have ended, as one: whoever holds any of it holds what was deleted. It is no
+part of the fingerprint; nodes may know more or less of it."""
+
+MAX_ENDED = 4096
+"""Clients of ended incarnations that are remembered."""
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """One document, or the tombstone of its last incarnation."""
@@ -49,6 +61,8 @@ class Record:
     """Updates since, in causal order."""
     value: bytes | None
     """JSON; None: kept apart, or not there."""
+    ended: Ended = ()
+    """What incarnations before this one, or ended by this tombstone, held: see `ended_by`."""
     _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
     """Computed once, when it is asked for."""
 
@@ -80,8 +94,21 @@ STATE_LIMITS = Limits(
 """For what was accepted before, and for peers, who send whole documents. Clients have the codec's own."""
 
 
-def tombstone(incarnation: int, sequence: int) -> Record:
-    return Record(incarnation, Trait.DELETED, 0.0, {}, EMPTY_DELETE_SET, sequence, b"", 0, (), None)
+def tombstone(incarnation: int, sequence: int, ended: Ended = ()) -> Record:
+    return Record(
+        incarnation, Trait.DELETED, 0.0, {}, EMPTY_DELETE_SET, sequence, b"", 0, (), None, ended
+    )
+
+
+def ended_by(former: Record | None, more: StateVector = EMPTY_VECTOR) -> Ended:
+    """What is over when what follows `former` is its end or another incarnation."""
+    if former is None:
+        return tuple(more.items())
+    vector = dict(former.ended)
+    for part in (former.state_vector, more):
+        for client, clock in part.items():
+            vector[client] = max(clock, vector.get(client, 0))
+    return tuple(vector.items())[-MAX_ENDED:]
 
 
 def encode_record(record: Record, traits: int, base: bytes | None, value: bytes | None) -> bytes:
@@ -89,7 +116,7 @@ def encode_record(record: Record, traits: int, base: bytes | None, value: bytes 
     deleted = [
         [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
     ]
-    fields = (
+    fields: tuple[object, ...] = (
         record.incarnation,
         traits,
         record.expires_at or 0,
@@ -101,6 +128,8 @@ def encode_record(record: Record, traits: int, base: bytes | None, value: bytes 
         record.tail,
         value,
     )
+    if record.ended:
+        fields = (*fields, [n for pair in record.ended for n in pair])
     packed: bytes = msgpack.packb(fields)
     return packed
 
@@ -116,10 +145,15 @@ def decode_record(data: bytes) -> Record:
             float(fields[2]),
             dict(zip(vector[::2], vector[1::2], strict=True)),
             _delete_set(deleted) if deleted else EMPTY_DELETE_SET,
-            *fields[5:],
+            *fields[5:10],
+            *(_ended(ended) for ended in fields[10:11]),
         )
     except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"not a record: {error}") from error
+
+
+def _ended(fields: tuple[int, ...]) -> Ended:
+    return tuple(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from hashlib import sha256
 
 from peatnode.documents import flat
 from peatnode.documents.causality import missing_for
@@ -35,6 +36,7 @@ from peatnode.documents.merge import merge_updates, subtract_known
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
 from peatnode.documents.record import (
     EMPTY_STATE,
+    EMPTY_VECTOR,
     MAX_STATE_BYTES,
     STATE_LIMITS,
     FeedEntry,
@@ -42,9 +44,11 @@ from peatnode.documents.record import (
     Trait,
     decode_place,
     decode_record,
+    ended_by,
     tombstone,
 )
 from peatnode.documents.squeeze import unsqueeze
+from peatnode.documents.state_vector import StateVector, decode_state_vector
 from peatnode.documents.traits import traits_of
 from peatnode.documents.tree import PLACE_BYTES, Tree, bucket_of, digest_of
 from peatnode.documents.update import Update, decode_update, encode_update
@@ -100,7 +104,7 @@ class Counts:
 
 class Replica:
     def __init__(self, kv: KeyValue, client: int) -> None:
-        """`client` is the Yjs client id of this node's own writes."""
+        """`client` is the Yjs client id of this node's own writes; see also `client_of`."""
         self.kv = kv
         self.client = client
         self.is_client_taken = False
@@ -133,6 +137,14 @@ class Replica:
         counts = self.counts.setdefault(collection, Counts())
         counts.documents += documents
         counts.tombstones += tombstones
+
+    def client_of(self, incarnation: int) -> int:
+        """The Yjs client id of this node's own writes to an incarnation. Each has its own, so that a Yjs client that
+        still holds a deleted one is told from those that hold what follows it."""
+        if incarnation == 1:
+            return self.client
+        digest = sha256(f"{self.client} {incarnation}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") or 1
 
     # --- looking, what is not yet on disk included
 
@@ -197,7 +209,7 @@ class Replica:
         key = document_key(arrival.collection, arrival.id)
         record = self.record(key)
         if arrival.is_deleted:
-            return self._join_tombstone(key, record, arrival.incarnation, origin)
+            return self._join_tombstone(key, record, arrival, origin)
         if record is not None and (
             arrival.incarnation < record.incarnation
             or (arrival.incarnation == record.incarnation and record.is_deleted)
@@ -211,14 +223,19 @@ class Replica:
         return self._join_update(key, record, arrival.incarnation, update, origin)
 
     def _join_tombstone(
-        self, key: bytes, record: Record | None, incarnation: int, origin: str
+        self, key: bytes, record: Record | None, arrival: Arrival, origin: str
     ) -> Joined:
+        incarnation = arrival.incarnation
         if record is not None:
             if incarnation < record.incarnation:
                 return Joined(Outcome.STALE)
             if incarnation == record.incarnation and record.is_deleted:
                 return Joined(Outcome.KNOWN)
-        return Joined(Outcome.APPLIED, "", self._end(key, record, incarnation, origin))
+        try:
+            ended = decode_state_vector(arrival.update, STATE_LIMITS) if arrival.update else {}
+        except MalformedUpdate as error:
+            return Joined(Outcome.REFUSED, str(error))
+        return Joined(Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended))
 
     def _join_update(
         self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
@@ -233,12 +250,12 @@ class Replica:
             update = subtract_known(update, vector, known.delete_set)
             if update.is_empty:
                 return Joined(Outcome.KNOWN)
-        if self.client in update.structs:
+        if self.client_of(incarnation) in update.structs:
             self.is_client_taken = True
         encoded = encode_update(update)
         if known is not None and _state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
             return Joined(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
-        grown = self._grow(key, known, incarnation, update, encoded, None)
+        grown = self._grow(key, record, incarnation, update, encoded, None)
         staged = self._stage(key, record, grown, encoded, origin)
         return Joined(Outcome.APPLIED, "", staged)
 
@@ -248,9 +265,8 @@ class Replica:
         """A change made here, by our own client id or, in deletions, none: `update` must hold nothing but what is
         new, and `value` be what the document shows after it. Creates the document where there is none."""
         record = self.record(key)
-        known = None if record is None or record.is_deleted else record
         encoded = encode_update(update)
-        grown = self._grow(key, known, self.next_incarnation(key), update, encoded, value)
+        grown = self._grow(key, record, self.next_incarnation(key), update, encoded, value)
         return self._stage(key, record, grown, encoded, "")
 
     def delete(self, key: bytes) -> Record:
@@ -311,24 +327,37 @@ class Replica:
 
     # --- what a change makes of a record
 
-    def _end(self, key: bytes, record: Record | None, incarnation: int, origin: str) -> Record:
-        return self._stage(
-            key, record, tombstone(incarnation, self._staged_sequence + 1), b"", origin
-        )
+    def _end(
+        self,
+        key: bytes,
+        record: Record | None,
+        incarnation: int,
+        origin: str,
+        more: StateVector = EMPTY_VECTOR,
+    ) -> Record:
+        ended = ended_by(record, more)
+        end = tombstone(incarnation, self._staged_sequence + 1, ended)
+        return self._stage(key, record, end, b"", origin)
 
     def _grow(
         self,
         key: bytes,
-        known: Record | None,
+        former: Record | None,
         incarnation: int,
         update: Update,
         encoded: bytes,
         value: bytes | None,
     ) -> Record:
-        """`known` with `update`; where `value` is None it is read without an engine, or left stale."""
+        """`former` with `update`, or what follows it; where `value` is None it is read without an engine, or left
+        stale."""
+        is_same = former is not None and former.incarnation == incarnation
+        known = former if is_same else None
         is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
         if known is None:
-            known = Record(incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}")
+            ended = ended_by(former)
+            known = Record(
+                incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}", ended
+            )
         vector = dict(known.state_vector)
         for client, structs in update.structs.items():
             vector[client] = structs[-1].end
@@ -364,6 +393,7 @@ class Replica:
             base_bytes,
             tail,
             known.value if value is None else value,
+            known.ended,
         )
         self._maps.put(key, grown, maps)
         return grown

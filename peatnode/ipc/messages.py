@@ -559,7 +559,7 @@ class DocumentUpdate:
     is_deleted: bool
     expires_at: float
     update: bytes
-    """Yjs update v1; empty for a tombstone."""
+    """Yjs update v1; for a tombstone the state vector of what it ended, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -658,6 +658,9 @@ class StateReply(Message):
     state_vector: bytes
     fingerprint: bytes
     sequence: int
+    ended: bytes = b""
+    """Yjs-encoded state vector of the incarnations that have ended: who holds any of it holds what was deleted. Empty:
+    none is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -212,3 +212,44 @@ def test_messages_of_later_protocols_are_passed_over(
     client.run("doc.getText('t').insert(0, 'x')")
     _wait_document(pair[0], f"/documents/{name}", {})
     assert client.run("seen.closes") == []
+
+
+def test_who_was_away_during_a_deletion_does_not_bring_it_back(
+    pair: list[Node], clients: YjsClients, name: str
+) -> None:
+    path = f"/documents/{name}"
+    request(pair[0], "PUT", path, {"a": 1})
+    away = clients.open(pair[0].url, name).wait_synced()
+    away.run("doc.getMap('root').set('/mine', 1)")
+    _wait_document(pair[1], path, {"a": 1, "mine": 1})
+    away.run("provider.disconnect()")
+    away.run("doc.getMap('root').set('/offline', 1)")
+    untouched = clients.open(pair[0].url, f"{name}-else", state=away.state())
+    assert untouched.wait("provider.synced"), "another document takes it"
+    request(pair[0], "DELETE", path)
+    _wait_gone(pair[1], path)
+    away.run("provider.connect()")
+    away.wait("seen.closed && seen.closed.code === 4410")
+    request(pair[1], "PUT", path, {"new": True})
+    _wait_document(pair[0], path, {"new": True})
+    fresh = clients.open(pair[1].url, name).wait_synced()
+    fresh.wait_equal("doc.getMap('root').toJSON()", {"/new": True})
+    for node in pair:
+        late = clients.open(node.url, name, state=away.state())
+        late.wait("seen.closed && seen.closed.code === 4410")
+        _wait_document(node, path, {"new": True})
+    fresh.run("provider.disconnect()")
+    fresh.run("doc.getMap('root').set('/b', 2)")
+    fresh.run("provider.connect()")
+    _wait_document(pair[0], path, {"new": True, "b": 2})
+
+
+def _wait_gone(node: Node, path: str) -> None:
+    def is_gone() -> bool:
+        try:
+            request(node, "GET", path)
+        except HTTPError as error:
+            return error.code == 404
+        return False
+
+    wait(is_gone, f"{path} to be gone", 15)

@@ -203,6 +203,7 @@ class Answers:
                 b"\0",
                 NO_FINGERPRINT,
                 self._replica.sequence,
+                b"" if record is None else _ended(record),
             )
         try:
             update = difference(self._replica, key, record, asked.state_vector)
@@ -215,7 +216,12 @@ class Answers:
             encode_state_vector(record.state_vector),
             record.fingerprint,
             self._replica.sequence,
+            _ended(record),
         )
+
+
+def _ended(record: Record) -> bytes:
+    return encode_state_vector(dict(record.ended)) if record.ended else b""
 
 
 def _check_range(first: int, last: int) -> None:

@@ -178,7 +178,7 @@ class Engine:
             question.kind,
             question.payload,
             state,
-            self._replica.client,
+            self._replica.client_of(record.incarnation),
         )
 
     def _state(self, key: bytes, record: Record) -> tuple[bytes, ...]:

@@ -98,7 +98,8 @@ class Writer:
         target = load_object(message.body)
         value = self._checked(target)
         expires = message.expires_at if message.expires_at > 0 else None
-        update = flat.change(flat.NO_MAPS, plan(Shape(), target), self.replica.client, 0, expires)
+        client = self.replica.client_of(self.replica.next_incarnation(key))
+        update = flat.change(flat.NO_MAPS, plan(Shape(), target), client, 0, expires)
         record = self.replica.write(key, update, value)
         return _reply(message, record, True, True, value)
 
@@ -122,8 +123,9 @@ class Writer:
             return self._question(key, message, record)
         expires = message.expires_at if message.expires_at >= 0 else record.expires_at
         new_expiry = expires if expires != record.expires_at else None
-        clock = record.state_vector.get(self.replica.client, 0)
-        update = flat.change(maps, edits, self.replica.client, clock, new_expiry)
+        client = self.replica.client_of(record.incarnation)
+        clock = record.state_vector.get(client, 0)
+        update = flat.change(maps, edits, client, clock, new_expiry)
         if update.is_empty:
             return _reply(message, record, False, False, value)
         grown = self.replica.write(key, update, value)
@@ -165,8 +167,9 @@ class Writer:
         whole = self.replica.merged(key, record)
         maps = flat.read(whole, frozenset((flat.CONTROL,)))
         assert maps is not None
-        clock = record.state_vector.get(self.replica.client, 0)
-        update = flat.change(maps, NO_EDITS, self.replica.client, clock, message.expires_at)
+        client = self.replica.client_of(record.incarnation)
+        clock = record.state_vector.get(client, 0)
+        update = flat.change(maps, NO_EDITS, client, clock, message.expires_at)
         return self.replica.write(key, update, value)
 
 

@@ -35,8 +35,9 @@ def put(replica: Replica, key: bytes, target: dict) -> None:
     record = replica.live(key)
     maps = flat.NO_MAPS if record is None else replica.maps(key, record)
     assert maps is not None
-    clock = 0 if record is None else record.state_vector.get(replica.client, 0)
-    update = flat.change(maps, plan(maps.shape(), target), replica.client, clock)
+    client = replica.client_of(replica.next_incarnation(key))
+    clock = 0 if record is None else record.state_vector.get(client, 0)
+    update = flat.change(maps, plan(maps.shape(), target), client, clock)
     if record is None or not update.is_empty:
         replica.write(key, update, dump(target))
 
@@ -356,3 +357,40 @@ def test_listing_by_prefix_and_cursor():
     assert names(prefix="a") == ["a1", "a2"]
     assert names("a1", "a") == ["a2"]
     assert not list(replica.kv.scan(FEED + b"\xff", after(FEED)))
+
+
+def test_a_document_remembers_what_has_ended():
+    """So that a Yjs client that was away during a deletion can be told from one of the document that follows."""
+    here, there = new_replica(1), new_replica(2)
+    put(here, KEY, {"a": 1})
+    here.delete(KEY)
+    put(here, KEY, {"b": 1})
+    commit(here)
+    followed = here.record_on_disk(KEY)
+    assert dict(followed.ended) == {1: 1}
+    assert here.client_of(1) == 1
+    assert here.client_of(2) in followed.state_vector
+    assert here.client_of(2) != 1
+    here.delete(KEY)
+    commit(here)
+    tombstone = here.record_on_disk(KEY)
+    assert dict(tombstone.ended) == {1: 1, here.client_of(2): 1}
+    assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
+    commit(there)
+    assert dict(there.record_on_disk(KEY).ended) == dict(tombstone.ended)
+    assert there.tree.root == here.tree.root
+    malformed = Arrival("c", "two", 1, True, b"\xff")
+    assert there.join(malformed, "p").outcome is Outcome.REFUSED
+
+
+def test_a_higher_incarnation_ends_the_one_before_it():
+    here, there = new_replica(1), new_replica(2)
+    put(there, KEY, {"a": 1})
+    commit(there)
+    put(here, KEY, {"a": 1})
+    here.delete(KEY)
+    put(here, KEY, {"b": 1})
+    commit(here)
+    assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
+    commit(there)
+    assert dict(there.record_on_disk(KEY).ended) == {2: 1}

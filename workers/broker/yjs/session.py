@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from typing import Protocol
 
+from peatnode.documents.record import STATE_LIMITS
 from peatnode.documents.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
@@ -155,9 +156,13 @@ class YjsSession:
                 pass
 
     async def _answer_step_1(self, state_vector: bytes) -> None:
-        decode_state_vector(state_vector)
+        theirs = decode_state_vector(state_vector)
         await self._outbox.wait_empty()
         state = await self._read_state(state_vector)
+        if not self._is_greeted and state.ended:
+            ended = decode_state_vector(state.ended, STATE_LIMITS)
+            if not theirs.keys().isdisjoint(ended):  # it was away when the document was deleted
+                raise SessionEnded(DELETED)
         self._outbox.put_answer(encode_step_2(state.update or EMPTY_UPDATE))
         if not self._is_greeted:
             self._is_greeted = True
