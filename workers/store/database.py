@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -177,8 +178,8 @@ class Database:
 
 
 class _Wal:
-    """The log that RocksDB appends to. RocksDB begins a new one only while it writes a batch, so the newest
-    holds the last batch, and the one before it was synced after its own last batch."""
+    """The log that RocksDB appends to. RocksDB begins a new one only before it writes a batch or when it flushes, so
+    the newest holds the last batch; what older ones hold is synced once more when a new one has begun."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -187,10 +188,21 @@ class _Wal:
         self._file = -1
 
     def sync(self) -> None:
-        newest = max((name for name in os.listdir(self._path) if name.endswith(".log")), default="")
+        *older, newest = sorted(name for name in os.listdir(self._path) if name.endswith(".log"))
         if newest != self._name:
+            for name in older:
+                self._sync_older(name)
             self._open(newest)
         os.fdatasync(self._file)
+
+    def _sync_older(self, name: str) -> None:
+        """It may be gone by now: then its content is in sorted files, which RocksDB has synced."""
+        with contextlib.suppress(FileNotFoundError):
+            file = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(file)
+            finally:
+                os.close(file)
 
     def _open(self, name: str) -> None:
         opened = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
