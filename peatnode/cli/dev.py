@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import sys
 from pathlib import Path
 
 import click
@@ -12,6 +10,7 @@ import click
 from peatnode.cli.complaints import complaining
 from peatnode.cli.plan import MAX_NODES, NodePlan, plan_dev
 from peatnode.cli.secrets_file import keep_secret
+from peatnode.cli.wording import program
 
 DATA_DIR = ".data"
 
@@ -48,10 +47,9 @@ def dev(number: int, data_dir: Path) -> int:
 
 
 def _welcome(plan: NodePlan, url: str, number: int, data_dir: Path) -> str:
-    program = "peatnode" if shutil.which("peatnode") else sys.argv[0]
     directory = "" if data_dir == Path(DATA_DIR) else f" --data-dir {data_dir}"
     return (
         f"{plan.name}: API at {url}, data in {plan.data_dir}\n"
-        f"  how it is:      {program} status --data-dir {plan.data_dir}\n"
-        f"  one more node:  {program} dev {number + 1}{directory}   (in another terminal, in this directory)\n"
+        f"  how it is:      {program()} status --data-dir {plan.data_dir}\n"
+        f"  one more node:  {program()} dev {number + 1}{directory}   (in another terminal, in this directory)\n"
     )

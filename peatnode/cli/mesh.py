@@ -10,6 +10,7 @@ import click
 
 from peatnode.cli.plan import FIRST_API_PORT, FIRST_QUIC_PORT, MAX_NODES, NodePlan, plan_node
 from peatnode.cli.secrets_file import keep_secret
+from peatnode.cli.wording import program
 
 PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
 
@@ -52,7 +53,7 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
     chosen = plans if only is None else (plans[only],)
     keep_secret(plans[0].secret_file)
     _show(chosen)
-    again = f"peatnode mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
+    again = f"{program()} mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
     return asyncio.run(MeshRun(chosen, os.environ, again).run())
 
 

@@ -15,6 +15,7 @@ import click
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.plan import FIRST_NAME, NodePlan
+from peatnode.cli.wording import program
 from peatnode.config import default_run_dir
 from peatnode.errors import LinkError
 from peatnode.ipc.link import Link
@@ -128,9 +129,9 @@ class MeshRun:
             url = self._children[0].plan.url
             self._say(
                 f"All {len(self._children)} nodes are ready. Ctrl-C stops them. Try:\n"
-                f'  peatnode doc put notes today \'{{"text": "hello"}}\' --url {url}\n'
-                f"  peatnode doc get notes today --url {self._children[-1].plan.url}\n"
-                f"  peatnode status --url {url}"
+                f'  {program()} doc put notes today \'{{"text": "hello"}}\' --url {url}\n'
+                f"  {program()} doc get notes today --url {self._children[-1].plan.url}\n"
+                f"  {program()} status --url {url}"
             )
 
     def _on_signal(self) -> None:
