@@ -9,8 +9,8 @@ import click
 
 from peatnode.cli.complaints import complaining
 from peatnode.cli.plan import MAX_NODES, NodePlan, plan_dev
+from peatnode.cli.program import program
 from peatnode.cli.secrets_file import keep_secret
-from peatnode.cli.wording import program
 
 DATA_DIR = ".data"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from peatnode.cli.plan import FIRST_API_PORT, FIRST_QUIC_PORT, MAX_NODES, NodePlan, plan_node
+from peatnode.cli.program import program
 from peatnode.cli.secrets_file import keep_secret
-from peatnode.cli.wording import program
 
 PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
 

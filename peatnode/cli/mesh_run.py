@@ -15,7 +15,7 @@ import click
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.plan import FIRST_NAME, NodePlan
-from peatnode.cli.wording import program
+from peatnode.cli.program import program
 from peatnode.config import default_run_dir
 from peatnode.errors import LinkError
 from peatnode.ipc.link import Link

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-
 
 def span(seconds: float | None) -> str:
     """A duration in its two largest units: `3 d 4 h`, `12 min 5 s`."""
@@ -49,8 +46,3 @@ def round_trip(milliseconds: float | None) -> str:
 def printable(text: str) -> str:
     """Without what a terminal would obey: names and reasons come from other machines."""
     return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
-
-
-def program() -> str:
-    """How the user calls us in a shell: by name where it is found, else by the path that was used now."""
-    return "peatnode" if shutil.which("peatnode") else sys.argv[0]
