@@ -406,7 +406,7 @@ def test_one_that_dies_is_told_and_comes_back_with_its_documents(tmp_path: Path)
         os.kill(pid, signal.SIGKILL)
         mesh.wait_said("peat-mesh-1 ended (killed by SIGKILL); the others go on.")
         (line,) = [line for line in mesh.lines if "Start it again" in line]
-        again = line.partition("peatnode mesh ")[2].split()
+        again = line.partition(" mesh ")[2].split()
         assert BESIDE.run(mesh, "doc", "list", "notes").returncode == 0
         second = subprocess.Popen(
             [*COMMAND, "mesh", *again],
