@@ -26,10 +26,11 @@ export async function ask(path, options = {}) {
   return body;
 }
 
-/** Calls `tell(event)` for each event until the stream ends. */
-export async function follow(path, tell, signal) {
+/** Calls `opened()`, then `tell(event)` for each event until the stream ends. */
+export async function follow(path, signal, opened, tell) {
   const answer = await fetch(PREFIX + path, { headers: headers({ Accept: "text/event-stream" }), signal, cache: "no-store" });
   if (!answer.ok) throw new ApiError(answer.status, answer.statusText);
+  opened();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

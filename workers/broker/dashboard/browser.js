@@ -1,89 +1,126 @@
 // Collections and documents, and the one that is open.
 import { ask, documentPath } from "./api.js";
-import { byId, element } from "./dom.js";
+import { byId, element, seldom } from "./dom.js";
 import { Editor } from "./editor.js";
 
 const PAGE = 50;
 let collection = "";
 let cursor = null;
 let editor = null;
+let complain = () => {};
 
 export async function drawCollections() {
   const { collections } = await ask("/documents");
+  byId("no-collections").hidden = collections.length > 0;
   byId("collections").replaceChildren(
-    ...collections.map(({ name, count }) =>
-      element("li", {}, element("button", { type: "button", text: `${name} (${count})`, "aria-current": String(name === collection), onclick: () => showCollection(name) })),
-    ),
+    ...collections.map(({ name, count }) => listed(name, name === collection, () => showCollection(name), String(count))),
   );
+}
+
+function listed(name, isCurrent, choose, count) {
+  const parts = count === undefined ? [] : [element("span", { class: "count", text: count })];
+  const button = element("button", { type: "button", "aria-current": String(isCurrent), onclick: () => choose().catch(complain) }, element("span", { text: name }), ...parts);
+  return element("li", { "data-name": name }, button);
 }
 
 async function showCollection(name) {
   collection = name;
-  cursor = null;
-  byId("documents").replaceChildren();
-  await Promise.all([drawCollections(), showMore()]);
+  await redrawLists();
 }
 
-export async function showMore() {
-  const after = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
-  const page = await ask(`/documents/${encodeURIComponent(collection)}?limit=${PAGE}${after}`);
+/** Both lists from the start. */
+export async function redrawLists() {
+  cursor = null;
+  if (collection === "") return;
+  const page = await ask(`/documents/${encodeURIComponent(collection)}?limit=${PAGE}`).catch((error) => {
+    if (error.status !== 404) throw error;
+    return { documents: [], total: 0, next_cursor: null };
+  });
+  byId("documents").replaceChildren();
+  showPage(page);
+  await drawCollections();
+}
+
+async function showMore() {
+  showPage(await ask(`/documents/${encodeURIComponent(collection)}?limit=${PAGE}&cursor=${encodeURIComponent(cursor)}`));
+}
+
+function showPage(page) {
   cursor = page.next_cursor;
-  byId("documents").append(...page.documents.map(({ _id }) => listed(_id)));
-  byId("documents-note").textContent = `${collection}: ${page.total ?? page.count} documents`;
+  byId("documents").append(...page.documents.map(({ _id }) => document_(_id)));
+  byId("documents-title-2").textContent = collection;
+  byId("documents-note").textContent = page.total === 1 ? "1 document" : `${page.total.toLocaleString()} documents`;
+  byId("documents-list").hidden = false;
   byId("more").hidden = !cursor;
 }
 
-function listed(id) {
-  const isOpen = editor !== null && editor.name === `${collection}/${id}`;
-  return element("li", { "data-id": id }, element("button", { type: "button", text: id, "aria-current": String(isOpen), onclick: () => openDocument(collection, id) }));
+function document_(id) {
+  return listed(id, editor?.name === `${collection}/${id}`, () => openDocument(collection, id));
 }
 
 export async function openDocument(inCollection, id) {
   editor?.close();
-  editor = new Editor(inCollection, id, () => drawCollections());
+  editor = new Editor(inCollection, id, () => drawSoon());
   byId("document-title").textContent = `${inCollection}/${id}`;
-  byId("add-form").hidden = false;
-  byId("json-panel").hidden = false;
-  for (const button of byId("documents").querySelectorAll("button")) button.setAttribute("aria-current", String(button.textContent === id));
+  byId("document").hidden = false;
+  byId("no-document").hidden = true;
+  if (inCollection !== collection) await showCollection(inCollection);
+  markCurrent();
   await showFacts();
+  byId("document-title").focus();
+}
+
+function markCurrent() {
+  for (const item of byId("documents").children) {
+    item.firstChild.setAttribute("aria-current", String(editor?.name === `${collection}/${item.dataset.name}`));
+  }
 }
 
 async function showFacts() {
+  if (editor === null) return;
+  const { name } = editor;
   try {
     const found = await ask(documentPath(editor.collection, editor.id));
-    byId("document-facts").textContent = `incarnation ${found.incarnation}, fingerprint ${found.fingerprint.slice(0, 12)}…`;
+    if (editor.name !== name) return;
+    byId("document-facts").textContent = `incarnation ${found.incarnation}, fingerprint ${found.fingerprint.slice(0, 12)}`;
     byId("json").textContent = JSON.stringify(found.document, null, 2);
+    byId("delete").disabled = false;
   } catch (error) {
     if (error.status !== 404) throw error;
-    byId("document-facts").textContent = "This document does not exist; the first field that you add makes it.";
+    byId("document-facts").textContent = "It does not exist yet: the first field that you add makes it.";
     byId("json").textContent = "";
+    byId("delete").disabled = true;
   }
 }
+
+const drawSoon = seldom(1000, () => drawCollections().catch(complain));
+const factsSoon = seldom(300, () => showFacts().catch(complain));
 
 /** A change somewhere in the mesh has reached this node. */
 export async function changeSeen(event) {
-  if (event.action !== "updated") await drawCollections();
-  if (event.collection === collection) {
-    const known = byId("documents").querySelector(`[data-id="${CSS.escape(event.doc_id)}"]`);
+  if (event.action !== "updated") drawSoon();
+  if (event.collection === collection && event.action !== "updated") {
+    const known = [...byId("documents").children].find((item) => item.dataset.name === event.doc_id);
     if (event.action === "deleted") known?.remove();
-    else if (!known && !cursor) byId("documents").append(listed(event.doc_id));
+    else if (!known && !cursor) byId("documents").append(document_(event.doc_id));
   }
-  if (editor?.name === `${event.collection}/${event.doc_id}`) await showFacts();
+  if (editor?.name === `${event.collection}/${event.doc_id}`) factsSoon();
 }
 
-export function connectBrowser(complain) {
+export function connectBrowser(complainer) {
+  complain = complainer;
   const guarded = (work) => (event) => {
-    event?.preventDefault();
+    event.preventDefault();
     work().catch(complain);
   };
   byId("more").addEventListener("click", guarded(showMore));
   byId("open-form").addEventListener("submit", guarded(async () => {
     const [inCollection, ...rest] = byId("open-name").value.split("/");
-    await showCollection(inCollection).catch(() => {});
     await openDocument(inCollection, rest.join("/"));
+    byId("open-name").value = "";
   }));
   byId("add-form").addEventListener("submit", guarded(async () => {
-    editor.add(byId("add-name").value, byId("add-kind").value);
+    editor.add(byId("add-name").value.trim(), byId("add-kind").value);
     byId("add-name").value = "";
   }));
   byId("delete").addEventListener("click", guarded(async () => {

@@ -22,6 +22,23 @@ function fill(made, text, attributes, children) {
   return made;
 }
 
+/** Calls `work` at most once in so many milliseconds, and once more for what came meanwhile. */
+export function seldom(milliseconds, work) {
+  let timer = null;
+  let isAsked = false;
+  const run = () => {
+    timer = null;
+    if (!isAsked) return;
+    isAsked = false;
+    timer = setTimeout(run, milliseconds);
+    work();
+  };
+  return () => {
+    isAsked = true;
+    if (timer === null) run();
+  };
+}
+
 export function duration(seconds) {
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;

@@ -23,25 +23,37 @@ function replaceText(shared, text) {
   });
 }
 
+const WRITABLE = "Live: what you change is written as you type.";
+const READ_ONLY = "Live, to look at only: this token may not write.";
+const AWAY = "Not connected: what you change is kept here and sent when the node is back.";
+const MESSAGE_AUTH = 2;
+
 export class Editor {
   constructor(collection, id, ended) {
     this.name = `${collection}/${id}`;
     this.collection = collection;
     this.id = id;
     this.fields = new Map();
+    this.isReadOnly = false;
     this.doc = new Y.Doc();
     this.root = this.doc.getMap("root");
-    this.texts = new Map();
     this.provider = new WebsocketProvider(yjsAddress(), `${encodeURIComponent(collection)}/${encodeURIComponent(id)}`, this.doc, {
       disableBc: true,
       protocols: protocols(),
     });
-    this.provider.on("status", ({ status }) => say(status === "connected" ? "Live: changes are written as you type." : "Not connected: changes are kept here and sent when the node is back."));
+    this.provider.messageHandlers[MESSAGE_AUTH] = () => this.forbid();
+    this.provider.on("status", ({ status }) => say(status !== "connected" ? AWAY : this.isReadOnly ? READ_ONLY : WRITABLE));
     this.provider.on("closed", ({ reason }) => {
+      this.forbid();
       say(reason || "The node closed this document.");
       ended();
     });
+    this.provider.awareness.setLocalStateField("user", { name: "dashboard" });
+    this.provider.awareness.on("change", () => this.showOthers());
     this.doc.on("update", () => this.redraw());
+    byId("add-form").hidden = false;
+    byId("add-set").disabled = false;
+    byId("others").textContent = "";
     this.redraw();
   }
 
@@ -52,10 +64,24 @@ export class Editor {
     say("");
   }
 
+  /** The document is not, or no longer, to be changed here. */
+  forbid() {
+    this.isReadOnly = true;
+    byId("add-set").disabled = true;
+    for (const { row } of this.fields.values()) lock(row);
+    say(READ_ONLY);
+  }
+
+  showOthers() {
+    const others = this.provider.awareness.getStates().size - 1;
+    byId("others").textContent = others < 1 ? "" : others === 1 ? "One other has it open." : `${others} others have it open.`;
+  }
+
   add(name, kind) {
     const key = pointer(name);
-    if (this.root.has(key)) throw new Error("There is a field of that name.");
-    this.root.set(key, kind === TEXT ? { type: TEXT } : "");
+    if (this.root.has(key)) say(`There is a field ${name} already.`);
+    else this.root.set(key, kind === "value" ? "" : { type: kind });
+    this.fields.get(key)?.input.focus();
   }
 
   async remove() {
@@ -77,6 +103,9 @@ export class Editor {
       if (parent.children[index] !== row) parent.insertBefore(row, parent.children[index] ?? null);
       this.fields.get(key).show();
     });
+    byId("no-fields").hidden = keys.length > 0;
+    const foreign = [...this.doc.share.keys()].filter((key) => key !== "root" && !key.startsWith("/"));
+    byId("foreign").textContent = foreign.length ? `Other editors keep more in this document, which is not shown: ${foreign.join(", ")}.` : "";
   }
 
   field(key) {
@@ -86,6 +115,7 @@ export class Editor {
     made.input.id = id;
     const remove = element("button", { type: "button", text: "Remove", "aria-label": `Remove ${fieldName(key)}`, onclick: () => this.root.delete(key) });
     const row = element("div", { class: "field" }, element("label", { for: id, text: fieldName(key) }), made.input, remove);
+    if (this.isReadOnly) lock(row);
     return { ...made, kind, row };
   }
 
@@ -132,7 +162,7 @@ export class Editor {
       input.classList.remove("invalid");
       replaceItems(shared, items);
     };
-    const input = element("textarea", { spellcheck: "false", onchange: write });
+    const input = element("textarea", { class: "short", rows: 1, spellcheck: "false", onchange: write });
     const show = () => {
       if (document.activeElement !== input) input.value = JSON.stringify(shared.toJSON());
     };
@@ -167,6 +197,11 @@ function asValue(text) {
 
 function asText(value) {
   return typeof value === "string" && asValue(value) === value ? value : JSON.stringify(value);
+}
+
+function lock(row) {
+  for (const part of row.querySelectorAll("input, textarea")) part.readOnly = true;
+  for (const part of row.querySelectorAll("button")) part.disabled = true;
 }
 
 function say(text) {

@@ -1,84 +1,144 @@
 // The mesh as a picture and as a table: this node, its peers, the links between them.
-import { byId, duration, element, shape } from "./dom.js";
+import { byId, bytes, duration, element, shape } from "./dom.js";
 
-const WIDTH = 640;
-const HEIGHT = 360;
+const RADIUS = 12;
+const LETTER = 7;
+const LINE = 16;
 
 const linkClass = (peer) => (!peer.connected ? "bad" : peer.in_sync ? "ok" : "warn");
 
 export function syncWords(peer) {
-  if (!peer.connected) return peer.reason || peer.state;
+  if (!peer.connected) return peer.reason || "not connected";
   if (peer.in_sync) return "in sync";
-  const since = peer.out_of_sync_since ? `, for ${duration(Date.now() / 1000 - peer.out_of_sync_since)}` : "";
-  const behind = peer.behind_documents >= 0 ? `${peer.behind_documents} documents differ` : "comparing";
+  const since = peer.out_of_sync_since ? ` for ${duration(Date.now() / 1000 - peer.out_of_sync_since)}` : "";
+  const behind = peer.behind_documents === null ? "comparing" : `${peer.behind_documents} ${peer.behind_documents === 1 ? "document differs" : "documents differ"}`;
   return behind + since;
 }
 
+const rtt = (peer) => (peer.rtt_ms === null ? "–" : `${peer.rtt_ms < 10 ? peer.rtt_ms.toFixed(1) : Math.round(peer.rtt_ms)} ms`);
+
 export function drawPeers(peers) {
-  byId("peers").replaceChildren(
-    ...peers.map((peer) =>
-      element("tr", {},
-        element("td", { text: peer.id + (peer.twin ? " (identity used twice)" : ""), class: peer.twin ? "warn" : "" }),
-        element("td", { text: peer.state, class: peer.connected ? "ok" : "bad" }),
-        element("td", { text: peer.rtt_ms == null || peer.rtt_ms < 0 ? "–" : `${peer.rtt_ms.toFixed(1)} ms`, class: "num" }),
-        element("td", { text: syncWords(peer), class: linkClass(peer) }),
-      ),
+  const rows = peers.map((peer) =>
+    element("tr", {},
+      element("th", { scope: "row", text: peer.id, title: peer.addresses.join(", ") }, ...(peer.twin ? [element("span", { class: "pill warn", text: "identity used twice" })] : [])),
+      element("td", { text: peer.state, class: peer.connected ? "ok" : "bad" }),
+      element("td", { text: rtt(peer), class: "num" }),
+      element("td", { text: syncWords(peer), class: linkClass(peer) }),
+      element("td", { text: `${bytes(peer.bytes_sent)} / ${bytes(peer.bytes_received)}`, class: "num" }),
     ),
   );
-  if (peers.length === 0) byId("peers").append(element("tr", {}, element("td", { colspan: 4, text: "No peer is known yet.", class: "note" })));
+  if (peers.length === 0) rows.push(element("tr", {}, element("td", { colspan: 5, class: "note", text: "No peer is known yet. Peers appear here as discovery finds them." })));
+  byId("peers").replaceChildren(...rows);
 }
 
-/** Places nodes on an ellipse around this one. */
-function places(peers) {
-  return peers.map((_, index) => {
-    const angle = (2 * Math.PI * index) / peers.length - Math.PI / 2;
-    return { x: WIDTH / 2 + 245 * Math.cos(angle), y: HEIGHT / 2 + 128 * Math.sin(angle) };
+/** What is to be drawn: this node, its peers, and whom only they know. */
+function membersOf(self, peers, topology) {
+  const known = new Set([self, ...peers.map((peer) => peer.id)]);
+  const far = topology.nodes.filter((node) => !known.has(node.id)).map((node) => ({ id: node.id, kind: "far" }));
+  const near = peers.map((peer) => ({ id: peer.id, peer, kind: peer.twin ? "twin" : linkClass(peer) }));
+  return [...near, ...far];
+}
+
+/** On an ellipse around this node: one or two beside it, more from the top on. */
+function place(members, width, height) {
+  const wide = Math.max(60, width / 2 - Math.min(110, width / 6));
+  const high = height / 2 - 44;
+  const first = members.length < 3 ? 0 : -Math.PI / 2;
+  members.forEach((member, index) => {
+    const angle = first + (2 * Math.PI * index) / members.length;
+    member.x = width / 2 + wide * Math.cos(angle);
+    member.y = height / 2 + high * Math.sin(angle);
   });
 }
 
-export function drawGraph(self, peers) {
-  const at = places(peers);
-  const centre = { x: WIDTH / 2, y: HEIGHT / 2 };
-  const shapes = [];
-  peers.forEach((peer, index) => {
-    peers.slice(index + 1).forEach((other, offset) => {
-      if ((peer.neighbours ?? []).includes(other.id) || (other.neighbours ?? []).includes(peer.id)) {
-        shapes.push(line(at[index], at[index + 1 + offset], "dim"));
-      }
-    });
-  });
-  peers.forEach((peer, index) => {
-    shapes.push(line(centre, at[index], linkClass(peer)));
-    if (peer.connected && peer.rtt_ms >= 0) {
-      const x = (centre.x + at[index].x) / 2;
-      const y = (centre.y + at[index].y) / 2;
-      shapes.push(shape("text", { x, y: y - 4, class: "small", text: `${peer.rtt_ms.toFixed(1)} ms` }));
-    }
-  });
-  peers.forEach((peer, index) => shapes.push(...node(at[index], peer.id, peer.twin ? "twin" : linkClass(peer))));
-  shapes.push(...node(centre, self, "self"));
-  byId("graph").replaceChildren(...shapes);
-  byId("graph-text").textContent = describe(self, peers);
+/** Text that overlaps nothing drawn before it; where there is no room it is left out (tables and titles have it too). */
+class Labels {
+  constructor(width, height, points) {
+    this.width = width;
+    this.height = height;
+    this.taken = points.map(({ x, y }) => box(x, y, 2 * RADIUS + 6, 2 * RADIUS + 6));
+    this.shapes = [];
+  }
+
+  add(text, spots, kind, isNeeded = false) {
+    const wide = text.length * LETTER;
+    const fitting = spots
+      .map(({ x, y }) => ({ x: Math.min(Math.max(x, wide / 2 + 4), this.width - wide / 2 - 4), y }))
+      .find(({ x, y }) => y > LINE / 2 && y < this.height - LINE / 2 && !this.taken.some((other) => overlap(other, box(x, y, wide, LINE))));
+    if (!fitting && !isNeeded) return;
+    const { x, y } = fitting ?? spots[0];
+    this.taken.push(box(x, y, wide, LINE));
+    this.shapes.push(shape("text", { x, y: y + 4, class: kind, text }));
+  }
+}
+
+const box = (x, y, wide, high) => ({ left: x - wide / 2, right: x + wide / 2, top: y - high / 2, bottom: y + high / 2 });
+const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
+const along = (from, to, share) => ({ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share });
+
+/** Beside the line, so that the line does not run through the text. */
+function beside(from, to, share) {
+  const length = Math.hypot(to.x - from.x, to.y - from.y) || 1;
+  const { x, y } = along(from, to, share);
+  const away = Math.sign(to.x - from.x || 1);
+  return { x: x + (away * 26 * (to.y - from.y)) / length, y: y - (away * 11 * (to.x - from.x)) / length };
+}
+
+/** Around this node, which may lie between them. */
+function curve(from, to, centre) {
+  const middle = along(from, to, 0.5);
+  const off = { x: middle.x - centre.x, y: middle.y - centre.y };
+  const isAcross = Math.hypot(off.x, off.y) < 40;
+  const x = isAcross ? middle.x + 0.2 * (from.y - to.y) : middle.x + 0.25 * off.x;
+  const y = isAcross ? middle.y - 0.2 * Math.abs(to.x - from.x) : middle.y + 0.25 * off.y;
+  return shape("path", { d: `M${from.x} ${from.y} Q${x} ${y} ${to.x} ${to.y}`, class: "between" });
 }
 
 const line = (from, to, kind) => shape("line", { x1: from.x, y1: from.y, x2: to.x, y2: to.y, class: kind });
 
-function node({ x, y }, name, kind) {
-  const short = name.length > 24 ? `${name.slice(0, 23)}…` : name;
-  return [
-    shape("circle", { cx: x, cy: y, r: 13, class: kind }, shape("title", { text: name })),
-    shape("text", { x, y: y + 28, text: short }),
-  ];
+export function drawGraph(self, peers, topology) {
+  const graph = byId("graph");
+  const width = Math.max(280, graph.clientWidth || 640);
+  const height = Math.round(Math.min(400, Math.max(260, width * 0.45)));
+  const members = membersOf(self, peers, topology);
+  place(members, width, height);
+  const centre = { id: self, kind: "self", x: width / 2, y: height / 2 };
+  const nodes = [centre, ...members];
+  const labels = new Labels(width, height, nodes);
+  const longest = Math.max(8, Math.floor(width / LETTER / (width < 500 ? 3 : 4)));
+  for (const { id, x, y } of nodes) {
+    const below = { x, y: y + RADIUS + 13 };
+    const above = { x, y: y - RADIUS - 13 };
+    const text = id.length > longest ? `${id.slice(0, longest - 1)}…` : id;
+    labels.add(text, y < centre.y ? [above, below] : [below, above], "name", id === self);
+  }
+  const lines = [];
+  for (const edge of topology.edges) {
+    const from = members.find((member) => member.id === edge.from);
+    const to = members.find((member) => member.id === edge.to);
+    if (from && to) lines.push(curve(from, to, centre));
+  }
+  for (const member of members.filter((one) => one.peer)) {
+    lines.push(line(centre, member, linkClass(member.peer)));
+    if (member.peer.connected && member.peer.rtt_ms !== null) labels.add(rtt(member.peer), [0.5, 0.62, 0.38].map((share) => beside(centre, member, share)), "small");
+  }
+  const dots = nodes.map(({ id, x, y, kind, peer }) => shape("circle", { cx: x, cy: y, r: RADIUS, class: kind }, shape("title", { text: peer ? `${id}: ${peer.state}, ${syncWords(peer)}` : id })));
+  graph.setAttribute("viewBox", `0 0 ${width} ${height}`);
+  graph.setAttribute("height", height);
+  graph.replaceChildren(...lines, ...dots, ...labels.shapes);
+  byId("graph-text").textContent = describe(self, peers, members.filter((member) => member.kind === "far"));
 }
 
-function describe(self, peers) {
+const names = (items) => items.map((item) => item.id).join(", ");
+
+function describe(self, peers, far) {
+  if (peers.length === 0) return `${self} is alone: it knows of no peer.`;
   const connected = peers.filter((peer) => peer.connected);
   const behind = connected.filter((peer) => !peer.in_sync);
-  const cut = peers.filter((peer) => !peer.connected);
-  if (peers.length === 0) return `${self} is alone: it knows of no peer.`;
-  const words = [`${self} is connected to ${connected.length} of ${peers.length} peers`];
-  if (behind.length) words.push(`${behind.map((peer) => peer.id).join(", ")} not in sync yet`);
-  if (cut.length) words.push(`cut off: ${cut.map((peer) => peer.id).join(", ")}`);
-  if (!behind.length && connected.length) words.push("all that are connected are in sync");
+  const words = [`${self} is connected to ${connected.length} of ${peers.length} ${peers.length === 1 ? "peer" : "peers"}`];
+  if (behind.length) words.push(`catching up: ${names(behind)}`);
+  else if (connected.length) words.push(connected.length === 1 ? "in sync" : "all of them in sync");
+  if (connected.length < peers.length) words.push(`cut off: ${names(peers.filter((peer) => !peer.connected))}`);
+  if (far.length) words.push(`known through peers only: ${names(far)}`);
   return `${words.join("; ")}.`;
 }
