@@ -242,7 +242,7 @@ def test_what_the_workers_say_is_wrong_is_shown_with_advice(start_node: StartNod
         PEER,
         is_in_sync=False,
         behind_documents=12,
-        out_of_sync_since=NOW - 500,
+        out_of_sync_since=time.time() - 500,
         reason="It refuses document c/i.",
     )
     data_dir = start_node(
