@@ -10,6 +10,7 @@ import pytest
 
 from bench.nodes import Node, nodes
 
+from .browser import Browser, chromium
 from .npm import installed, missing_program
 from .yjs_clients import YjsClients
 
@@ -42,3 +43,13 @@ def pair() -> Iterator[list[Node]]:
     """Two nodes for the tests of a module that end no process."""
     with nodes(2) as started:
         yield started
+
+
+@pytest.fixture
+def browser(npm: Path) -> Iterator[Browser]:
+    program = chromium()
+    if not program:
+        pytest.skip("no Chromium on PATH: the dashboard is not looked at")
+    process = Browser(npm, program)
+    yield process
+    process.close()
