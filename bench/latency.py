@@ -7,36 +7,43 @@ import json
 import sys
 import time
 
-import httpx
+import uvloop
 import websockets
 
 from bench.baselines import quic_echo, quic_round_trips
-from bench.http_load import document, percentiles
+from bench.http_load import document, percentiles, put
 from bench.nodes import Node, nodes
 from bench.report import keep
 
 COUNT = 1000
+WARM_UP = 20
 
 
 async def measure(first: Node, last: Node, count: int) -> dict[str, float]:
     seen: list[float] = []
     url = last.url.replace("http", "ws") + "/ws?collection=latency"
-    async with httpx.AsyncClient() as client, websockets.connect(url) as socket:
-        for number in range(count + 20):
-            path = f"/documents/latency/{number}"
+    reader, writer = await asyncio.open_connection("127.0.0.1", first.api_port)
+    async with websockets.connect(url) as socket:
+        for number in range(count + WARM_UP):
+            body = document(number)
             started = time.perf_counter()
-            answer = asyncio.create_task(
-                client.put(
-                    first.url + path,
-                    content=document(number),
-                    headers={"Content-Type": "application/json"},
-                )
-            )
+            writer.write(put(first.api_port, f"/api/v1/documents/latency/{number}", body))
             await wait_event(socket, str(number))
-            if number >= 20:  # the first ones warm both nodes up
+            if number >= WARM_UP:
                 seen.append(time.perf_counter() - started)
-            (await answer).raise_for_status()
+            await read_answer(reader)
+    writer.close()
     return percentiles(seen)
+
+
+async def read_answer(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    if head[9:12] not in (b"200", b"201"):
+        raise SystemExit(f"unexpected answer: {head!r}")
+    length = next(
+        line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+    )
+    await reader.readexactly(int(length[15:]))
 
 
 async def wait_event(socket, doc_id: str) -> None:
@@ -51,7 +58,7 @@ def main() -> None:
     figures = {}
     for size in [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or [2, 3, 10]:
         with nodes(size) as running:
-            figures[f"{size} nodes"] = asyncio.run(
+            figures[f"{size} nodes"] = uvloop.run(
                 measure(running[0], running[-1], COUNT if size < 10 else 300)
             )
     with quic_echo() as port:
