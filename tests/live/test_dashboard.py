@@ -46,7 +46,9 @@ def put(node: Node, path: str, value: Any, token: str = "") -> None:
 
 def check_clean(*pages: Page) -> None:
     for page in pages:
-        assert page.complaints() == []
+        complaints = page.complaints()
+        # a document that is about to be made is asked for, and the browser notes that it is not there
+        assert [one for one in complaints if "404" not in one or "/documents/" not in one] == []
         assert page.foreign() == []
 
 
@@ -112,7 +114,8 @@ def test_an_edit_appears_in_another_browser_on_another_node(
     here.wait("document.querySelector('.field textarea').value === 'from here, and there'")
     here.see("#others", "One other")
     here.run(
-        "await page.fill('#add-name', 'done'); await page.click('#add-form button[type=submit]')"
+        "await page.fill('#add-name', 'done'); await page.selectOption('#add-kind', 'value');"
+        "await page.click('#add-form button[type=submit]')"
     )
     here.run(
         "await page.locator('.field').filter({ hasText: 'done' }).locator('input').fill('true')"

@@ -90,7 +90,7 @@ function curve(from, to, centre) {
   const off = { x: middle.x - centre.x, y: middle.y - centre.y };
   const isAcross = Math.hypot(off.x, off.y) < 40;
   const x = isAcross ? middle.x + 0.2 * (from.y - to.y) : middle.x + 0.25 * off.x;
-  const y = isAcross ? middle.y - 0.2 * Math.abs(to.x - from.x) : middle.y + 0.25 * off.y;
+  const y = isAcross ? middle.y - Math.max(90, 0.15 * Math.abs(to.x - from.x)) : middle.y + 0.25 * off.y;
   return shape("path", { d: `M${from.x} ${from.y} Q${x} ${y} ${to.x} ${to.y}`, class: "between" });
 }
 
@@ -99,8 +99,8 @@ const line = (from, to, kind) => shape("line", { x1: from.x, y1: from.y, x2: to.
 export function drawGraph(self, peers, topology) {
   const graph = byId("graph");
   const width = Math.max(280, graph.clientWidth || 640);
-  const height = Math.round(Math.min(400, Math.max(260, width * 0.45)));
   const members = membersOf(self, peers, topology);
+  const height = members.length < 3 ? 180 : Math.round(Math.min(400, Math.max(members.length > 5 ? 350 : 260, width * 0.45)));
   place(members, width, height);
   const centre = { id: self, kind: "self", x: width / 2, y: height / 2 };
   const nodes = [centre, ...members];
