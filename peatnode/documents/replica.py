@@ -8,16 +8,14 @@ delete sets unite; a tombstone beats all of its incarnation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
 from peatnode.documents import flat
 from peatnode.documents.causality import missing_for
-from peatnode.documents.compaction import compact
-from peatnode.documents.delete_set import EMPTY_DELETE_SET
 from peatnode.documents.group import Change, Group
+from peatnode.documents.growth import Growth, compacted, is_long, state_bytes
 from peatnode.documents.keyspace import (
     BASE,
     FEED,
@@ -31,11 +29,9 @@ from peatnode.documents.keyspace import (
     after,
 )
 from peatnode.documents.limits import DEFAULT_LIMITS
-from peatnode.documents.mapscache import MapsCache
 from peatnode.documents.merge import merge_updates, subtract_known
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
 from peatnode.documents.record import (
-    EMPTY_STATE,
     EMPTY_VECTOR,
     MAX_STATE_BYTES,
     STATE_LIMITS,
@@ -49,22 +45,13 @@ from peatnode.documents.record import (
 )
 from peatnode.documents.squeeze import unsqueeze
 from peatnode.documents.state_vector import StateVector, decode_state_vector
-from peatnode.documents.traits import traits_of
 from peatnode.documents.tree import PLACE_BYTES, Tree, bucket_of, digest_of
 from peatnode.documents.update import Update, decode_update, encode_update
-from peatnode.documents.value import build, dump
 from peatnode.errors import BadName, MalformedUpdate
 
 MAX_INCARNATION = 2**40
 CLIENT = "client"
 """Origin of what Yjs clients send."""
-
-FLAT_BYTES = 16 * 1024
-"""States up to it are read without the engine where that is exact."""
-MAX_TAIL = 200
-"""Updates since the last compaction beyond which the next is due, however small they are."""
-TAIL_BYTES = 2048
-"""Updates since the last compaction up to which it is not worth while."""
 
 
 class Outcome(StrEnum):
@@ -119,7 +106,7 @@ class Replica:
         self._unsynced: list[Group] = []
         self._found: dict[bytes, Record | None] = {}
         """What the operations of the open group have read from disk."""
-        self._maps = MapsCache()
+        self._growth = Growth(self.state)
         self._load()
 
     def _load(self) -> None:
@@ -253,9 +240,11 @@ class Replica:
         if self.client_of(incarnation) in update.structs:
             self.is_client_taken = True
         encoded = encode_update(update)
-        if known is not None and _state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
+        if known is not None and state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
             return Joined(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
-        grown = self._grow(key, record, incarnation, update, encoded, None)
+        grown = self._growth.grow(
+            self._staged_sequence + 1, key, record, incarnation, update, encoded, None
+        )
         staged = self._stage(key, record, grown, encoded, origin)
         return Joined(Outcome.APPLIED, "", staged)
 
@@ -266,7 +255,15 @@ class Replica:
         new, and `value` be what the document shows after it. Creates the document where there is none."""
         record = self.record(key)
         encoded = encode_update(update)
-        grown = self._grow(key, record, self.next_incarnation(key), update, encoded, value)
+        grown = self._growth.grow(
+            self._staged_sequence + 1,
+            key,
+            record,
+            self.next_incarnation(key),
+            update,
+            encoded,
+            value,
+        )
         return self._stage(key, record, grown, encoded, "")
 
     def delete(self, key: bytes) -> Record:
@@ -299,11 +296,11 @@ class Replica:
 
     def is_full(self, record: Record) -> bool:
         """Whether its history leaves no room for another change."""
-        return _state_bytes(record) > MAX_STATE_BYTES - MAX_STATE_BYTES // 4
+        return state_bytes(record) > MAX_STATE_BYTES - MAX_STATE_BYTES // 4
 
     def is_compactable(self, record: Record) -> bool:
         """Whether so much came since the last time that it is worth while."""
-        return _is_long(record.tail, record.base_bytes)
+        return is_long(record.tail, record.base_bytes)
 
     def compact(self, key: bytes) -> None:
         """Makes one state of a document's updates; changes nothing that can be seen."""
@@ -339,92 +336,9 @@ class Replica:
         end = tombstone(incarnation, self._staged_sequence + 1, ended)
         return self._stage(key, record, end, b"", origin)
 
-    def _grow(
-        self,
-        key: bytes,
-        former: Record | None,
-        incarnation: int,
-        update: Update,
-        encoded: bytes,
-        value: bytes | None,
-    ) -> Record:
-        """`former` with `update`, or what follows it; where `value` is None it is read without an engine, or left
-        stale."""
-        is_same = former is not None and former.incarnation == incarnation
-        known = former if is_same else None
-        is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
-        if known is None:
-            ended = ended_by(former)
-            known = Record(
-                incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}", ended
-            )
-        vector = dict(known.state_vector)
-        for client, structs in update.structs.items():
-            vector[client] = structs[-1].end
-        traits = known.traits | traits_of(update)
-        base, tail = (encoded, ()) if is_first else (known.base, (*known.tail, encoded))
-        base_bytes = len(encoded) if is_first else known.base_bytes
-        maps = None
-        if not traits & (Trait.LISTS | Trait.FOREIGN) and base_bytes <= FLAT_BYTES:
-            if value is None or not is_first:
-                maps = self._maps_after(key, known, update, is_first, value is None)
-            if maps is None and value is None:
-                traits |= Trait.LISTS
-            elif value is None and maps is not None:
-                value = dump(build(maps.shape()))
-            if _is_long(tail, base_bytes):
-                base = compacted((*self.state(key, known), encoded))
-                base_bytes, tail = len(base), ()
-        expires_at = known.expires_at
-        if traits & Trait.EXPIRING:
-            controls = maps or self._controls(key, known, encoded)
-            expires_at = controls.expires_at()
-        if value is None and not traits & Trait.VALUED:
-            value = b"{}"
-        traits = traits | Trait.STALE if value is None else traits & ~Trait.STALE
-        grown = Record(
-            incarnation,
-            traits,
-            expires_at,
-            vector,
-            known.delete_set.union(update.delete_set),
-            self._staged_sequence + 1,
-            base,
-            base_bytes,
-            tail,
-            known.value if value is None else value,
-            known.ended,
-        )
-        self._maps.put(key, grown, maps)
-        return grown
-
-    def _maps_after(
-        self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
-    ) -> flat.Maps | None:
-        """The entries after `update`; where they are not needed, only if that is quick."""
-        if is_first:
-            return flat.read(update)
-        before = self._maps.get(key, known)
-        maps = None if before is None else flat.advance(before, update)
-        if maps is None and is_needed:
-            maps = flat.read(merge_updates((*self.state(key, known), update), STATE_LIMITS))
-        return maps
-
-    def _controls(self, key: bytes, known: Record, encoded: bytes) -> flat.Maps:
-        states = (*self.state(key, known), encoded)
-        controls = flat.read(merge_updates(states, STATE_LIMITS), frozenset((flat.CONTROL,)))
-        assert controls is not None
-        return controls
-
     def maps(self, key: bytes, record: Record) -> flat.Maps | None:
         """The document, where it is small and its entries can be read without an engine."""
-        if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
-            return None
-        maps = self._maps.get(key, record)
-        if maps is None:
-            maps = flat.read(self.merged(key, record))
-            self._maps.put(key, record, maps)
-        return maps
+        return self._growth.maps(key, record)
 
     def _stage(
         self, key: bytes, former: Record | None, record: Record, update: bytes, origin: str
@@ -473,21 +387,8 @@ class Replica:
         self._found.clear()
         self._open = Group()
         self._staged_sequence = self.sequence
-        self._maps.clear()
+        self._growth.forget()
 
     def trimmed(self, oldest: int) -> None:
         """The feed begins at `oldest` now."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
-
-
-def compacted(states: Sequence[bytes]) -> bytes:
-    """One state of several updates. May run in a thread."""
-    return encode_update(compact(merge_updates(states, STATE_LIMITS)))
-
-
-def _state_bytes(record: Record) -> int:
-    return record.base_bytes + sum(map(len, record.tail))
-
-
-def _is_long(tail: tuple[bytes, ...], base_bytes: int) -> bool:
-    return len(tail) > MAX_TAIL or sum(map(len, tail)) > max(TAIL_BYTES, base_bytes // 2)

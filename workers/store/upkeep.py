@@ -10,8 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from peatnode.documents.group import Group
+from peatnode.documents.growth import compacted
 from peatnode.documents.keyspace import EXPIRY, FEED, META, number
-from peatnode.documents.replica import Replica, compacted
+from peatnode.documents.replica import Replica
 from peatnode.supervision.worker import WorkerShell
 from workers.store.committing import Committer
 from workers.store.database import Database, StorageFailed

@@ -1,0 +1,141 @@
+"""What a change makes of a document's record: its state, and its value where that can be read without an engine.
+
+Pure. Small documents whose value is a flat map are read here, exactly; all others are left to the engine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from peatnode.documents import flat
+from peatnode.documents.compaction import compact
+from peatnode.documents.delete_set import EMPTY_DELETE_SET
+from peatnode.documents.mapscache import MapsCache
+from peatnode.documents.merge import merge_updates
+from peatnode.documents.record import EMPTY_STATE, STATE_LIMITS, Record, Trait, ended_by
+from peatnode.documents.traits import traits_of
+from peatnode.documents.update import Update, encode_update
+from peatnode.documents.value import build, dump
+
+FLAT_BYTES = 16 * 1024
+"""States up to it are read without the engine where that is exact."""
+MAX_TAIL = 200
+"""Updates since the last compaction beyond which the next is due, however small they are."""
+TAIL_BYTES = 2048
+"""Updates since the last compaction up to which it is not worth while."""
+
+
+class Growth:
+    """Grows records by changes. Keeps the entries of flat documents that were lately seen."""
+
+    def __init__(self, state: Callable[[bytes, Record], tuple[bytes, ...]]) -> None:
+        """`state(key, record)` gives the updates, in causal order, that make the record's state."""
+        self._state = state
+        self._maps = MapsCache()
+
+    def grow(
+        self,
+        sequence: int,
+        key: bytes,
+        former: Record | None,
+        incarnation: int,
+        update: Update,
+        encoded: bytes,
+        value: bytes | None,
+    ) -> Record:
+        """`former` with `update`, or what follows it; where `value` is None it is read without an engine, or left
+        stale."""
+        is_same = former is not None and former.incarnation == incarnation
+        known = former if is_same else None
+        is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
+        if known is None:
+            ended = ended_by(former)
+            known = Record(
+                incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}", ended
+            )
+        vector = dict(known.state_vector)
+        for client, structs in update.structs.items():
+            vector[client] = structs[-1].end
+        traits = known.traits | traits_of(update)
+        base, tail = (encoded, ()) if is_first else (known.base, (*known.tail, encoded))
+        base_bytes = len(encoded) if is_first else known.base_bytes
+        maps = None
+        if not traits & (Trait.LISTS | Trait.FOREIGN) and base_bytes <= FLAT_BYTES:
+            if value is None or not is_first:
+                maps = self._maps_after(key, known, update, is_first, value is None)
+            if maps is None and value is None:
+                traits |= Trait.LISTS
+            elif value is None and maps is not None:
+                value = dump(build(maps.shape()))
+            if is_long(tail, base_bytes):
+                base = compacted((*self._state(key, known), encoded))
+                base_bytes, tail = len(base), ()
+        expires_at = known.expires_at
+        if traits & Trait.EXPIRING:
+            controls = maps or self._controls(key, known, encoded)
+            expires_at = controls.expires_at()
+        if value is None and not traits & Trait.VALUED:
+            value = b"{}"
+        traits = traits | Trait.STALE if value is None else traits & ~Trait.STALE
+        grown = Record(
+            incarnation,
+            traits,
+            expires_at,
+            vector,
+            known.delete_set.union(update.delete_set),
+            sequence,
+            base,
+            base_bytes,
+            tail,
+            known.value if value is None else value,
+            known.ended,
+        )
+        self._maps.put(key, grown, maps)
+        return grown
+
+    def _maps_after(
+        self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
+    ) -> flat.Maps | None:
+        """The entries after `update`; where they are not needed, only if that is quick."""
+        if is_first:
+            return flat.read(update)
+        before = self._maps.get(key, known)
+        maps = None if before is None else flat.advance(before, update)
+        if maps is None and is_needed:
+            maps = flat.read(merge_updates((*self._state(key, known), update), STATE_LIMITS))
+        return maps
+
+    def _controls(self, key: bytes, known: Record, encoded: bytes) -> flat.Maps:
+        states = (*self._state(key, known), encoded)
+        controls = flat.read(merge_updates(states, STATE_LIMITS), frozenset((flat.CONTROL,)))
+        assert controls is not None
+        return controls
+
+    def maps(self, key: bytes, record: Record) -> flat.Maps | None:
+        """The document, where it is small and its entries can be read without an engine."""
+        if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
+            return None
+        maps = self._maps.get(key, record)
+        if maps is None:
+            maps = flat.read(merge_updates(self._state(key, record), STATE_LIMITS))
+            self._maps.put(key, record, maps)
+        return maps
+
+    def forget(self) -> None:
+        """What was grown is not to be."""
+        self._maps.clear()
+
+
+def compacted(states: Sequence[bytes]) -> bytes:
+    """One state of several updates. May run in a thread."""
+    return encode_update(compact(merge_updates(states, STATE_LIMITS)))
+
+
+def state_bytes(record: Record) -> int:
+    """Of its updates, compacted or not."""
+    return record.base_bytes + sum(map(len, record.tail))
+
+
+def is_long(tail: tuple[bytes, ...], base_bytes: int) -> bool:
+    """Whether so much came since the last compaction that the next is worth while."""
+    return len(tail) > MAX_TAIL or sum(map(len, tail)) > max(TAIL_BYTES, base_bytes // 2)
