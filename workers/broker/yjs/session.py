@@ -180,9 +180,11 @@ class YjsSession:
             ReadState(self._room.collection, self._room.doc_id, state_vector)
         )
         if state.incarnation != self._room.incarnation:
-            self._rooms.retire(self._room)
             # who has had nothing of the old document yet may have the new one
-            raise SessionEnded(DELETED if self._is_greeted else RESYNC)
+            ending = DELETED if self._is_greeted else RESYNC
+            self._outbox.close(ending)
+            self._rooms.retire(self._room)
+            raise SessionEnded(ending)
         return state
 
 
