@@ -1,7 +1,7 @@
-.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-soak
+.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-soak
 
 ## bench: all benchmarks but the soak, one after the other; results in bench/results/
-bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk
+bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs
 
 ## bench-latency: a write on one node until its event on another
 bench-latency: $(VENV)/.installed
@@ -26,6 +26,10 @@ bench-disk: $(VENV)/.installed
 ## bench-start: from `peatnode run` to ready
 bench-start: $(VENV)/.installed
 	$(BIN)/python -m bench.start
+
+## bench-yjs: Yjs clients, beside the npm servers of Hocuspocus and y-websocket (needs node and npm)
+bench-yjs: $(VENV)/.installed
+	$(BIN)/python -m bench.yjs
 
 ## bench-soak: memory over ten minutes of writes
 bench-soak: $(VENV)/.installed

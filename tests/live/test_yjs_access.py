@@ -102,3 +102,18 @@ def _read_all(sock: socket.socket) -> bytes:
     while data := sock.recv(1 << 20):
         last = (last + data)[-1000:]
     return last
+
+
+def test_clients_of_several_serving_processes_are_together(clients: YjsClients) -> None:
+    with nodes(1, start=False) as (node,):
+        node.settings = {"PEAT_BROKER_WORKERS": "2"}
+        node.start()
+        opened = [clients.open(node.url, "n/many").wait_synced() for _ in range(12)]
+        for number, client in enumerate(opened):
+            client.run(f"doc.getMap('m').set('{number}', 1)")
+        for client in opened:
+            client.wait("doc.getMap('m').size === 12")
+            client.wait("awareness.getStates().size === 12")
+        opened[0].close()
+        for client in opened[1:]:
+            client.wait("awareness.getStates().size === 11")

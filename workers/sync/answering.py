@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
+    AwarenessSeen,
     Failure,
     FollowAwareness,
     FollowTopology,
@@ -43,12 +44,23 @@ class Answering:
                     node.wait_replicas((connection, cause), message)
             case PublishAwareness():
                 node.handle(AwarenessPublished(message.collection, message.id, message.payload))
+                self._tell_other_brokers(message)
             case FollowTopology():
                 node.topology_followers[(connection, cause)] = None
             case FollowAwareness():
                 node.awareness_followers[(connection, cause)] = None
             case _:  # any other message of the contract: not ours to answer
                 connection.fail(cause, Failure.INVALID, f"sync does not answer {message.TAG}")
+
+    def _tell_other_brokers(self, published: PublishAwareness) -> None:
+        """Several processes may serve the API: what one hears from its clients is for those of the others too."""
+        followers = self._node.awareness_followers
+        if len(followers) > 1:
+            seen = AwarenessSeen(
+                published.collection, published.id, published.payload, self._node.instance
+            )
+            for connection, cause in followers:
+                connection.reply(cause, seen)
 
     def link_closed(self, connection: Connection) -> None:
         for followers in (self._node.topology_followers, self._node.awareness_followers):
