@@ -14,13 +14,13 @@ COUNT = 10_000
 
 
 def data_bytes(node: Node) -> int:
-    """Everything below the data directory but logs, which are the store's own and bounded."""
+    """Sizes of all files below the data directory but logs, which are the store's own and bounded."""
     files = [
         path
         for path in Path(node.directory).rglob("*")
         if path.is_file() and not path.name.startswith("LOG")
     ]
-    return sum(path.stat().st_blocks * 512 for path in files)
+    return sum(path.stat().st_size for path in files)
 
 
 def settled(node: Node) -> int:
