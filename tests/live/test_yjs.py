@@ -253,3 +253,34 @@ def _wait_gone(node: Node, path: str) -> None:
         return False
 
     wait(is_gone, f"{path} to be gone", 15)
+
+
+def test_a_large_document_can_be_opened_and_typed_in(
+    pair: list[Node], clients: YjsClients, name: str
+) -> None:
+    """Beyond what may wait for a client that does not keep up."""
+    writer = clients.open(pair[0].url, name).wait_synced()
+    for _ in range(3):
+        writer.run("doc.getText('t').insert(0, 'word '.repeat(500000))")
+    reader = clients.open(pair[1].url, name)
+    reader.wait("doc.getText('t').length === 7500000", 40)
+    late = clients.open(pair[1].url, name).wait_synced()
+    assert late.run("doc.getText('t').length") == 7500000
+    late.run("doc.getText('t').insert(0, 'x')")
+    writer.wait("doc.getText('t').length === 7500001")
+    for client in (writer, reader, late):
+        assert client.run("seen.closes") == []
+
+
+def test_what_is_beyond_the_limits_is_refused_for_good(
+    pair: list[Node], clients: YjsClients, name: str
+) -> None:
+    other = clients.open(pair[0].url, name).wait_synced()
+    writer = clients.open(pair[0].url, name).wait_synced()
+    for _ in range(3):
+        writer.run("doc.getText('t').insert(0, 'x'.repeat(7000000))")
+    writer.wait("seen.closed", 30)
+    assert writer.run("seen.closed.code") == 4422
+    assert "bytes" in writer.run("seen.closed.reason")
+    other.run("doc.getMap('m').set('a', 1)")
+    assert other.run("seen.closes") == []

@@ -60,13 +60,13 @@ def test_a_client_that_does_not_read_is_closed_and_slows_nobody(
     writer = clients.open(guarded.url, "n/slow", token=API).wait_synced()
     other = clients.open(guarded.url, "n/slow", token=API).wait_synced()
     with closing(_connected(guarded, "n/slow")) as slow:
-        # 20 MB, in changes that leave no content behind
+        # 13 MB, in changes that leave no content behind
         writer.run(
-            "const a = doc.getArray('a'); let left = 320;"
+            "const a = doc.getArray('a'); let left = 200;"
             "const step = () => { a.insert(0, ['x'.repeat(65536)]); a.delete(0, 1); if (--left) setTimeout(step, 1); };"
             "step()"
         )
-        _wait_written(other, 320)
+        _wait_written(other, 200)
         writer.run("doc.getText('t').insert(0, 'done')")
         other.wait("doc.getText('t').toString() === 'done'")
         received = _read_all(slow)

@@ -15,9 +15,15 @@ async def test_messages_leave_in_order_and_a_close_is_the_last() -> None:
 
 async def test_who_reads_too_slowly_is_closed_without_the_backlog() -> None:
     outbox = Outbox()
-    for _ in range(5):
+    for _ in range(6):
         outbox.put(bytes(MAX_WAITING_BYTES // 4))
     assert await outbox.next() == CANNOT_KEEP_UP
+
+
+async def test_one_large_change_is_no_backlog() -> None:
+    outbox = Outbox()
+    outbox.put(bytes(2 * MAX_WAITING_BYTES))
+    assert isinstance(await outbox.next(), bytes)
 
 
 async def test_a_long_answer_is_no_backlog() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from peatnode.ipc.messages import FeedGap, Outcome
 from workers.broker.yjs.awareness import NOBODY, ClientState, encode_states
+from workers.broker.yjs.rooms import QUIET_SWEEPS, SETTLED, SWEEP_SECONDS
 from workers.broker.yjs.wire import EMPTY_UPDATE, encode_awareness, encode_update
 
 sys.path.append(str(Path(__file__).parent))
@@ -208,3 +209,25 @@ async def test_the_node_stops(stage: Stage) -> None:
     await until(lambda: client.closed is not None)
     assert client.closed is not None
     assert client.closed[0] == 1012
+
+
+async def test_a_client_hears_of_us_before_it_takes_the_connection_for_dead(stage: Stage) -> None:
+    """After 30 s without any message y-websocket connects anew."""
+    client = await stage.join()
+    for _ in range(QUIET_SWEEPS):
+        assert len(client.received) == 2
+        stage.rooms._sweep()
+    await until(lambda: client.received[2:] == [SETTLED])
+    assert QUIET_SWEEPS * SWEEP_SECONDS < 20
+
+
+async def test_nothing_is_left_of_those_who_have_gone(stage: Stage) -> None:
+    for _ in range(2):
+        clients = [await stage.join() for _ in range(3)]
+        assert stage.rooms.session_count == 3
+        for client in clients:
+            client.leave()
+        await asyncio.gather(*stage.sessions)
+        assert stage.rooms.session_count == 0
+        assert stage.rooms._following is None
+        stage.behind.followers.clear()

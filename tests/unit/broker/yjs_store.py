@@ -178,5 +178,7 @@ async def staged(folder: Path) -> AsyncIterator[Stage]:
         for task in stage.sessions:
             task.cancel()
         await asyncio.gather(*stage.sessions, return_exceptions=True)
-        for closing in (store, sync, *servers):
-            await closing.close()
+        for upstream in (store, sync):
+            await upstream.close()
+        for server in servers:
+            await server.close()

@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-"""Beyond it the client is closed; it reconnects and asks for the difference, which is shorter than the backlog."""
+"""When so much waits and more comes the client is closed; it reconnects and asks for the difference, which is shorter than the backlog."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Outbox:
 
     def put(self, message: bytes) -> None:
         """Queues a message, or ends the connection when too much waits."""
-        self._put(message, len(message))
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._messages.clear()
             self.close(CANNOT_KEEP_UP)
+        self._put(message, len(message))
 
     def put_answer(self, message: bytes) -> None:
         """Queues what the client asked for, however long: see `wait_empty`."""
