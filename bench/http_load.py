@@ -116,7 +116,9 @@ def get(port: int, path: str) -> bytes:
 
 def document(number: int, size: int = 200) -> bytes:
     """A JSON object of `size` bytes with ten fields; the last is text that hardly compresses, other for each number."""
-    fields = "".join(f'"f{field}":{(number * 31 + field) % 1000:03d}9,' for field in range(8)).replace(":0", ":1")
+    fields = "".join(
+        f'"f{field}":{(number * 31 + field) % 1000:03d}9,' for field in range(8)
+    ).replace(":0", ":1")
     start = f'{{"number":{number},{fields}"text":"'
     missing = size - len(start) - 2
     noise = base64.b64encode(random.Random(number).randbytes(missing)).decode()[:missing]

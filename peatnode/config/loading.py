@@ -106,7 +106,10 @@ def _read_file(name: str, path: str) -> str:
 
 def _check_together(values: dict[str, Any]) -> None:
     if values["static_peers"] and "static" not in values["discovery"]:
-        values["discovery"] = (*values["discovery"], "static")  # whoever names peers wants them found
+        values["discovery"] = (
+            *values["discovery"],
+            "static",
+        )  # whoever names peers wants them found
     if values["read_token"] and not values["api_token"]:
         raise BadConfiguration(
             "PEAT_READ_TOKEN is set without PEAT_API_TOKEN: anybody could write. Set both."
