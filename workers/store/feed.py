@@ -107,9 +107,11 @@ class Feed:
     def _read_disk(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
         """What is older than memory. The document's present value and fingerprint stand for those of then.
 
-        An update is the whole document, told with the last of its changes: earlier ones would say nothing more.
+        An update is the whole document, told with the first of its changes: the later ones that it holds would say
+        nothing more. (Told with the last of them it would be lost where that one is not read from disk too.)
         """
         changes: list[Change] = []
+        told: dict[bytes, int] = {}
         size = 0
         for number, (sequence, entry) in enumerate(feed_after(self._replica, cursor)):
             if number == BATCH_CHANGES or sequence > self._replica.sequence or size > BATCH_BYTES:
@@ -117,7 +119,7 @@ class Feed:
             cursor = sequence
             if not _concerns(follow, entry):
                 continue
-            change = self._reread(sequence, entry, follow)
+            change = self._reread(sequence, entry, follow, told)
             if change is not None:
                 changes.append(change)
                 size += len(change.update) + len(change.value)
@@ -126,7 +128,10 @@ class Feed:
             cursor = max(cursor, min(self._replica.sequence, cursor + BATCH_CHANGES))
         return changes, cursor
 
-    def _reread(self, sequence: int, entry: FeedEntry, follow: FollowChanges) -> Change | None:
+    def _reread(
+        self, sequence: int, entry: FeedEntry, follow: FollowChanges, told: dict[bytes, int]
+    ) -> Change | None:
+        """`told` has for each document up to which change its update has been told."""
         key = document_key(entry.collection, entry.id)
         record = self._replica.record_on_disk(key)
         if entry.action == "deleted":
@@ -137,8 +142,9 @@ class Feed:
             return None if follow.with_update else _change(sequence, ended, follow, b"", b"")
         update = b""
         if follow.with_update:
-            if record.sequence > sequence:
+            if told.get(key, 0) >= sequence:
                 return None
+            told[key] = record.sequence
             update = difference(self._replica, key, record, b"")
         value = self._replica.value(key, record) if follow.with_value else b""
         present = replace(entry, fingerprint=record.fingerprint)

@@ -37,7 +37,7 @@ class Room:
         self.incarnation = incarnation
         self.sessions: set[Session] = set()
         self.has_missed = False
-        """Changes were passed over; the next one holds them too, whoever made it."""
+        """Changes were passed over: another holds them too, whoever made it."""
 
     @property
     def name(self) -> tuple[str, str]:

@@ -57,7 +57,7 @@ class Rooms:
         self._position = -1
         """All rooms have been told everything up to here; negative while nothing is followed."""
         self._following: asyncio.Task[None] | None = None
-        self._listening: asyncio.Task[None] | None = None
+        self._listening = asyncio.get_running_loop().create_task(self._follow_awareness())
         self._telling: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self.is_closed = False
@@ -71,7 +71,7 @@ class Rooms:
 
     async def enter(self, collection: str, doc_id: str, session: Session) -> Room:
         """Raises Problem where the store does not take the document's name or does not answer."""
-        self._listen()
+        self._plan_sweep()
         room = self._rooms.get((collection, doc_id))
         if room is None:
             state = await self._store.read(ReadState(collection, doc_id, b""))
@@ -134,9 +134,8 @@ class Rooms:
         self._position = upto
 
     def _changes_seen(self, seen: ChangesSeen) -> None:
-        expected = self._position + 1
-        if not seen.changes or seen.changes[0].sequence != expected or _has_holes(seen):
-            # read from disk, where the last change of a document stands for all before it
+        if len(seen.changes) != seen.upto - self._position:
+            # read from disk, where one change of a document stands for others too
             for room in self._rooms.values():
                 room.has_missed = True
         for change in seen.changes:
@@ -181,11 +180,6 @@ class Rooms:
     async def _publish(self, message: PublishAwareness) -> None:
         with contextlib.suppress(LinkError):
             await self._sync.tell(message)
-
-    def _listen(self) -> None:
-        if self._listening is None and not self.is_closed:
-            self._listening = asyncio.create_task(self._follow_awareness())
-        self._plan_sweep()
 
     async def _follow_awareness(self) -> None:
         while True:
@@ -236,8 +230,3 @@ class Rooms:
                 task.cancel()
         if self._sweeping is not None:
             self._sweeping.cancel()
-
-
-def _has_holes(seen: ChangesSeen) -> bool:
-    changes = seen.changes
-    return changes[-1].sequence - changes[0].sequence != len(changes) - 1
