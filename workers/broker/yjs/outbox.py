@@ -7,8 +7,8 @@ from collections import deque
 from dataclasses import dataclass
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-"""When so much waits and more comes the client is closed; it reconnects and asks for the difference, which
-is shorter than the backlog."""
+"""When so much waits and more comes, the client is closed; it reconnects and asks for the difference, which is shorter
+than the backlog."""
 
 
 @dataclass(frozen=True, slots=True)
