@@ -140,7 +140,7 @@ def _listing() -> Operation:
         _query(
             "where",
             {**array(_CLAUSE), "maxItems": 16},
-            "PATH OP VALUE with = != < <= > >=; all must hold.",
+            "PATH OP VALUE with = != < <= > >= and a scalar; all must hold.",
         ),
         _query("sort", _SORT, "Dotted paths, commas between; - before one turns it round."),
         _query("fields", _FIELDS, "Dotted paths to answer, commas between."),
@@ -175,7 +175,7 @@ def _create() -> Operation:
 def _patch() -> Operation:
     content = {
         "application/merge-patch+json": {"schema": DOCUMENT},
-        "application/json-patch+json": {"schema": array({"type": "object"})},
+        "application/json-patch+json": {"schema": array(ref("PatchOperation"))},
         "application/json": {"schema": DOCUMENT},
     }
     return _write("patchDocument", "Change a part of a document", content, (404,))
@@ -185,7 +185,7 @@ def _write(
     name: str, summary: str, content: dict[str, Any] | None, problems: tuple[int, ...] = ()
 ) -> Operation:
     parameters = [
-        _query("replicas", _COUNT, "Answer when so many peers have it on disk, too."),
+        _query("replicas", _REPLICAS, "Answer when so many peers have it on disk, too."),
         _query(
             "timeout", {"type": "number", "minimum": 0, "maximum": 60}, "Seconds to wait for them."
         ),
@@ -258,12 +258,23 @@ def _feed_parameters() -> list[dict[str, Any]]:
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"enum": ["true", "false", ""]}
 _TAG = r'(W/)?"[!#-~]*"'
-_TAGS: Schema = {"type": "string", "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$"}
-_PATH = r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"
-_SORT: Schema = {"type": "string", "pattern": rf"^(-?{_PATH}(,-?{_PATH}){{0,15}})?$"}
+_TAGS: Schema = {
+    "type": "string",
+    "pattern": rf"^(\*|{_TAG}(, ?{_TAG})*)$",
+    "examples": ['"6c1a0e5f0b7d4c2f9a3e8d5b1c7f2a60"', "*"],
+}
+_STEPS = r"(\.[^,.]+){0,31}"
+_PATH = rf"[^,.]+{_STEPS}"
+_KEY = rf"(-[^,.]+|[^,.-][^,.]*){_STEPS}"
+_SORT: Schema = {"type": "string", "pattern": rf"^({_KEY}(,{_KEY}){{0,15}})?$"}
 _FIELDS: Schema = {"type": "string", "pattern": rf"^({_PATH}(,{_PATH}){{0,15}})?$"}
-_CLAUSE: Schema = {"type": "string", "pattern": rf"^{_PATH}(=|!=|<|<=|>|>=)[A-Za-z]+$"}
+_NAME = "[^=!<>.]"
+_CLAUSE: Schema = {
+    "type": "string",
+    "pattern": rf"^{_NAME}*[^=!<>.\s]{_NAME}*(\.{_NAME}+){{0,31}}(=|!=|<|<=|>|>=)",
+}
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_REPLICAS: Schema = {"type": "integer", "minimum": 0, "maximum": 1000}
 _HEADERS = {
     "ETag": {"schema": _TEXT, "description": "The document's fingerprint, quoted."},
     "Peat-Sequence": {"schema": _TEXT, "description": "Where the change is in this node's feed."},

@@ -162,9 +162,7 @@ def _parse_value(text: str) -> Any:
 
 
 def _parse_sort(text: str) -> SortKey:
-    return SortKey(
-        _parse_path(text.lstrip("-") if text[:1] == "-" else text, "sort"), text[:1] == "-"
-    )
+    return SortKey(_parse_path(text.removeprefix("-"), "sort"), text[:1] == "-")
 
 
 def _parse_path(text: str, where: str) -> tuple[str, ...]:

@@ -185,6 +185,13 @@ SCHEMAS: dict[str, Schema] = {
         next_cursor=nullable("string"),
         documents=array({"type": "object", "properties": {"_id": TEXT}, "required": ["_id"]}),
     ),
+    "PatchOperation": record(
+        ("value", "from"),
+        op={"enum": ["add", "remove", "replace", "move", "copy", "test"]},
+        path=TEXT,
+        value={"description": "Of add, replace and test."},
+        **{"from": {"type": "string", "description": "Of move and copy."}},
+    ),
     "SyncEvent": record(
         ("value",),
         type={"const": "SyncEvent"},

@@ -1,0 +1,61 @@
+"""Requests made up from openapi.json, right and wrong ones, against a real node: it answers as it describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import load_all_checks
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from bench.nodes import nodes
+from workers.broker.openapi import build_description
+
+EXAMPLES = 20
+"""Of each operation, beside those of every single parameter's limits."""
+
+MAX_WAIT_SECONDS = 0.05
+"""A lone node waits in vain for replicas, so not for long."""
+
+load_all_checks()
+schema = schemathesis.openapi.from_dict(build_description()).exclude(
+    operation_id=["events", "websocket"]
+)
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with nodes(1) as (node,):
+        yield node.url.removesuffix("/api/v1")
+
+
+def is_known_to_be_right(case: schemathesis.Case[Any]) -> bool:
+    """False where it depends on another parameter, for which OpenAPI has no words, or on the document."""
+    query = case.query or {}
+    is_bulk = "bulk" in query or case.media_type == "application/x-ndjson"
+    is_patch = case.media_type == "application/json-patch+json"
+    has_condition = any(name in case.headers for name in ("If-Match", "If-None-Match"))
+    is_plain = query.get("format") != "ndjson" and not query.get("cursor")
+    return is_plain and not (is_bulk or is_patch or has_condition)
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=list(HealthCheck),
+)
+def test_answers_are_as_described(case: schemathesis.Case[Any], url: str) -> None:
+    query = case.query or {}
+    if query.get("watch") in ("true", ""):
+        return  # it does not end
+    match query.get("timeout"):
+        case float() | int() as seconds if MAX_WAIT_SECONDS < seconds <= 60:
+            query["timeout"] = MAX_WAIT_SECONDS
+    excluded = [] if is_known_to_be_right(case) else [positive_data_acceptance]
+    case.call_and_validate(base_url=url, excluded_checks=excluded)
