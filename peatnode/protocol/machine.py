@@ -34,7 +34,7 @@ from peatnode.protocol.events import (
 from peatnode.protocol.faults import CloseCode, PeerFault
 from peatnode.protocol.push_log import PushLog
 from peatnode.protocol.refusals import Refusal, Refusals
-from peatnode.protocol.session import ROOT_SECONDS, Session
+from peatnode.protocol.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, Session
 from peatnode.protocol.standing import Standing, differing_documents, is_twin, standing_of
 from peatnode.protocol.timers import Timers
 from peatnode.protocol.values import Answer, Change, DocumentUpdate, Question, ReadTree, TreeRead
@@ -92,7 +92,7 @@ class SyncMachine:
         self._actions: list[Action] = []
         self._asked: dict[int, tuple[Session | None, Callable[[Answer | None], None]]] = {}
         self._last_asked = 0
-        self._root: tuple[bytes, int] | None = None
+        self._root: tuple[bytes, int, float] | None = None
         self._root_waiters: list[tuple[Session, Callable[[bytes, int], None]]] = []
         self._waiters: dict[int, tuple[int, int]] = {}
         self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
@@ -265,8 +265,9 @@ class SyncMachine:
 
     def with_root(self, owner: Session, then: Callable[[bytes, int], None]) -> None:
         """Calls `then` with our root and the sequence it is of; never, if the store does not answer."""
-        if self._root is not None and self._root[1] >= self.log.upto >= 0:
-            then(*self._root)
+        root, sequence, read_at = self._root or (b"", -1, 0.0)
+        if root and sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
+            then(root, sequence)
             return
         self._root_waiters.append((owner, then))
         if len(self._root_waiters) == 1:
@@ -277,7 +278,7 @@ class SyncMachine:
         if not isinstance(answer, TreeRead):
             return
         root, sequence = answer.hashes[0], answer.sequence
-        self._root = (root, sequence)
+        self._root = (root, sequence, self.now)
         for owner, then in waiters:
             if owner.peer in self._sessions:
                 self._blaming(owner, lambda then=then: then(root, sequence))  # type: ignore[misc]

@@ -40,6 +40,9 @@ QUIET_SECONDS = 0.3
 
 ROOT_SECONDS = 5.0
 
+FRESH_ROOT_SECONDS = 0.5
+"""Within one round the store is asked once for the root, and in each round anew, whatever the feed tells."""
+
 
 class Node(Protocol):
     """What a session asks of its node."""

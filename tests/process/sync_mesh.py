@@ -90,6 +90,10 @@ class FakeStore:
             connection.reply(cause, self._answer(message))
         self.feed()
 
+    def go_quiet(self) -> None:
+        """Those who follow now are told nothing more, and not that it is over."""
+        self._followers.clear()
+
     def feed(self) -> None:
         upto = self.standin.sequence
         for connection, (cause, since) in self._followers.items():

@@ -76,6 +76,26 @@ async def test_what_a_chain_learns_goes_through_its_middle(mesh: Mesh) -> None:
         (peer,) = await c.wait_connected(1)
 
 
+async def test_a_feed_that_goes_quiet_is_no_end(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b)
+    await a.wait_connected(1)
+    a.store.write("notes", "told")
+    await until(mesh.are_equal)
+    for worker in (a, b):  # whichever of the two begins a round
+        worker.store.go_quiet()
+        worker.store.write("notes", f"untold-{worker.node_id}")
+    await until(mesh.are_equal, 20.0)
+
+    def was_reopened(worker: Worker) -> bool:
+        follows = [m for m in worker.store.asked if isinstance(m, messages.FollowChanges)]
+        return len(follows) == 2 and follows[1].since == 1
+
+    await until(lambda: was_reopened(a) and was_reopened(b), 40.0)
+    a.store.write("notes", "later")
+    await until(lambda: ("notes", "later") in b.store.standin.documents, 2.0)
+
+
 async def test_both_dial_and_one_connection_stays(mesh: Mesh) -> None:
     a, b = await mesh.add("node-a"), await mesh.add("node-b")
     introduce(a, b, with_ids=False)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from peatnode.errors import AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ReadTree
 from peatnode.protocol import events
-from peatnode.protocol.values import Answer, Question
+from peatnode.protocol.feed_watch import FeedWatch
+from peatnode.protocol.values import Answer, Question, TreeRead
 from workers.sync.translation import change_of_feed, message_to_answer, question_to_message
 
 ASK_SECONDS = 30.0
@@ -19,10 +21,15 @@ ASK_SECONDS = 30.0
 class StoreLink:
     """`handle` takes the machine's events: answers, changes, losses."""
 
-    def __init__(self, path: Path, handle: Callable[[events.Event], None]) -> None:
+    def __init__(self, path: Path, handle: Callable[[events.Event], None], log: Any) -> None:
         self._dialer = Dialer(path, "sync")
         self._handle = handle
         self._tasks: set[asyncio.Task[None]] = set()
+        self._log = log
+        self._watch = FeedWatch()
+        self._opening = asyncio.timeout(None)
+        """Of the feed that is open now; let run out to open it anew."""
+        self._reopened_at = -1
         self.upto = -1
         self.last_failure = ""
 
@@ -44,19 +51,36 @@ class StoreLink:
         except LinkError as error:
             self.last_failure = str(error)
         self._handle(events.StoreAnswered(number, answer))
+        if isinstance(answer, TreeRead):
+            self._look_after_feed(answer.sequence)
+
+    def _look_after_feed(self, sequence: int) -> None:
+        now = asyncio.get_running_loop().time()
+        if not self._watch.is_stuck(self.upto, sequence, now):
+            return
+        self._log.warning("Feed went quiet, opened anew", upto=self.upto, sequence=sequence)
+        if self.upto == self._reopened_at:
+            # A feed that has nothing to tell from there: what it may have held is left to anti-entropy.
+            self._tell(FeedGap(self.upto, sequence))
+        self._reopened_at = self.upto
+        self._opening.reschedule(now)
 
     async def follow(self) -> None:
         """Tells the changes of the feed, for ever; resumes where it was when the store comes back."""
         while True:
             try:
-                if self.upto < 0:
-                    await self._begin_now()
-                async for event in self._dialer.follow(
-                    FollowChanges(since=self.upto, with_update=True)
-                ):
-                    self._tell(event)
+                async with asyncio.timeout(None) as self._opening:
+                    await self._follow_once()
+            except TimeoutError:
+                continue
             except (LinkLost, AskTimedOut):
                 self._handle(events.StoreLost())
+
+    async def _follow_once(self) -> None:
+        if self.upto < 0:
+            await self._begin_now()
+        async for event in self._dialer.follow(FollowChanges(since=self.upto, with_update=True)):
+            self._tell(event)
 
     async def _begin_now(self) -> None:
         """What was before is left to anti-entropy; the machine has to know where that ends."""

@@ -40,7 +40,7 @@ async def main(shell: WorkerShell) -> None:
     credentials = make_credentials(config, context.instance)
     node = SyncNode(
         credentials,
-        lambda handle: StoreLink(config.run_dir / "store.sock", handle),
+        lambda handle: StoreLink(config.run_dir / "store.sock", handle, shell.log),
         random.Random(int.from_bytes(credentials.instance) ^ credentials.started),  # noqa: S311  # jitter
         shell.log,
     )

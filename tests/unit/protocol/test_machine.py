@@ -29,7 +29,7 @@ from peatnode.protocol.events import (
 from peatnode.protocol.faults import CloseCode
 from peatnode.protocol.machine import SyncMachine
 from peatnode.protocol.push import ACK_SECONDS
-from peatnode.protocol.session import PULL_STALLED_SECONDS
+from peatnode.protocol.session import PULL_STALLED_SECONDS, ROOT_SECONDS
 from peatnode.protocol.values import (
     EMPTY_HASH,
     ApplyUpdates,
@@ -299,3 +299,16 @@ def test_twins_are_told() -> None:
     bench = Bench()
     bench.tell(PeerUp(1, Member("own", LARGER, 1, 1, "", b"", OWN)))
     assert [standing.is_twin for standing in bench.machine.standings()] == [True]
+
+
+def test_each_round_asks_the_store_for_its_root_however_quiet_the_feed() -> None:
+    bench = Bench()
+    bench.up(1)
+    bench.answer_root(b"r" * 16, 0)
+    assert bench.sent(wire.Root) == [wire.Root(b"r" * 16, False)]
+    for root in (b"s" * 16, b"t" * 16):
+        bench.wake(ROOT_SECONDS * 1.2)
+        bench.answer_root(root, 5)
+        assert bench.sent(wire.Root) == [wire.Root(root, False)]
+        bench.tell(MessageCame(1, wire.Root(b"x" * 16, False)))
+        assert bench.sent(wire.Root) == [wire.Root(root, True)]

@@ -1,0 +1,28 @@
+"""When a feed is taken for stuck."""
+
+from __future__ import annotations
+
+from peatnode.protocol.feed_watch import PATIENCE_SECONDS, FeedWatch
+
+
+def test_behind_without_moving_for_longer_than_patience() -> None:
+    watch = FeedWatch()
+    assert not watch.is_stuck(5, 9, 0.0)
+    assert not watch.is_stuck(5, 12, PATIENCE_SECONDS)
+    assert watch.is_stuck(5, 12, PATIENCE_SECONDS + 0.1)
+    assert not watch.is_stuck(5, 12, PATIENCE_SECONDS + 0.2)
+    assert watch.is_stuck(5, 12, 2 * PATIENCE_SECONDS + 0.4)
+
+
+def test_one_that_moves_or_has_been_level_meanwhile_is_not() -> None:
+    watch = FeedWatch()
+    for upto in range(5):
+        assert not watch.is_stuck(upto, 100, upto * PATIENCE_SECONDS)
+    assert not watch.is_stuck(4, 4, 4.5 * PATIENCE_SECONDS)
+    assert not watch.is_stuck(4, 5, 6 * PATIENCE_SECONDS)
+
+
+def test_one_that_has_not_begun_is_not() -> None:
+    watch = FeedWatch()
+    assert not watch.is_stuck(-1, 9, 0.0)
+    assert not watch.is_stuck(-1, 9, 2 * PATIENCE_SECONDS)
