@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -263,6 +264,7 @@ class Connection(Endpoint):
         self._server = server
         self._unanswered: set[int] = set()
         self._is_paused = False
+        self.gone = asyncio.Event()
 
     def greeted(self) -> None:
         self._server.connections.add(self)
@@ -294,8 +296,13 @@ class Connection(Endpoint):
     def connection_lost(self, exc: Exception | None) -> None:
         was_closed, _ = self.is_closed, super().connection_lost(exc)
         self._server.connections.discard(self)
+        self.gone.set()
         if not was_closed and self._server.on_close is not None:
             self._server.on_close(self)
+
+
+LEAVING_SECONDS = 1.0
+"""A server that closes waits no longer for askers to read what they were told."""
 
 
 class Server:
@@ -322,8 +329,14 @@ class Server:
         """Accepts nobody any more and closes what is open, after what has been said has left."""
         if self._listener is not None:
             self._listener.close()
-        for connection in list(self.connections):
+        leaving = list(self.connections)
+        for connection in leaving:
             connection.close()
+        # A process that exits takes along what the socket had no room for yet: the end of a large answer.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVING_SECONDS):
+                for connection in leaving:
+                    await connection.gone.wait()
 
 
 async def serve(

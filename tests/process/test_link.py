@@ -15,6 +15,7 @@ from peatnode.errors import AskFailed, AskTimedOut, ContractMismatch, LinkLost
 from peatnode.ipc.frames import encode_frame
 from peatnode.ipc.link import MAX_STREAM_EVENTS, Connection, Dialer, Link, Server, serve
 from peatnode.ipc.messages import (
+    CollectionEntry,
     CollectionsReply,
     Failure,
     FollowTopology,
@@ -115,6 +116,26 @@ async def test_questions_in_flight_fail_when_the_server_goes(
     with pytest.raises(LinkLost):
         await pending
     assert not link.is_open
+
+
+async def test_a_large_answer_has_left_when_the_server_has_closed(tmp_path: Path) -> None:
+    large = CollectionsReply(tuple([CollectionEntry("c" * 1000, number) for number in range(5000)]))
+    answered = asyncio.Event()
+
+    def on_message(connection: Connection, cause: int, message: Message) -> None:
+        connection.reply(cause, large)
+        answered.set()
+
+    sock = listen(tmp_path / "s.sock")
+    server = await serve(sock, "store", on_message)
+    link = await Link.connect(tmp_path / "s.sock", "test")
+    asking = asyncio.create_task(link.ask(ListCollections()))
+    await answered.wait()
+    await server.close()
+    assert not server.connections
+    assert await asking == large
+    await link.close()
+    sock.close()
 
 
 async def test_nobody_serves(tmp_path: Path) -> None:
