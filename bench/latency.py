@@ -16,7 +16,7 @@ from bench.nodes import Node, nodes
 from bench.report import keep
 
 COUNT = 1000
-WARM_UP = 20
+WARM_UP = 300
 
 
 async def measure(first: Node, last: Node, count: int) -> dict[str, float]:
