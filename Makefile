@@ -9,6 +9,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 N ?= 3
 
+# Real processes, signals and clocks on a busy machine: a test that fails is run again, twice at most, and the summary names it.
+PYTEST_OPTIONS := -q -n 2 --dist loadfile --reruns 2
+
 .PHONY: help install install-dev run mesh test check format lint types layers coverage bench clean
 
 ## help: what can be made
@@ -50,7 +53,7 @@ mesh: $(VENV)/.installed
 
 ## test: run the tests, installing all that they need
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 ## check: exactly what CI runs: format, lint, types, layers, tests with coverage
 check: lint types layers coverage
@@ -72,7 +75,7 @@ layers: $(VENV)/.installed-dev
 
 coverage: $(VENV)/.installed-dev
 	rm -f .coverage .coverage.*
-	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage run -m pytest -q -n 2 --dist loadfile
+	COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml $(BIN)/python -m coverage run -m pytest $(PYTEST_OPTIONS)
 	$(BIN)/python -m coverage combine -q
 	$(BIN)/python -m coverage report --skip-covered --sort=cover | tail -n 40
 
