@@ -97,7 +97,8 @@ class Node:
 
     def root(self) -> str:
         """Fingerprint of all that the node holds."""
-        return self.get("/node")["store"]["root"]
+        store = self.get("/node")["store"]
+        return store["root"] if store else f"{self.name} does not tell now"
 
     def is_connected(self, peers: int) -> bool:
         return sum(peer["connected"] for peer in self.get("/peers")["peers"]) >= peers
