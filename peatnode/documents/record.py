@@ -89,7 +89,11 @@ MAX_STATE_BYTES = 16 * 1024 * 1024
 """A document's updates in all. The same on every node: it decides what is refused."""
 
 STATE_LIMITS = Limits(
-    max_bytes=2 * MAX_STATE_BYTES, max_structs=4_000_000, max_clients=100_000, max_ranges=4_000_000
+    max_bytes=2 * MAX_STATE_BYTES,
+    max_structs=4_000_000,
+    max_clients=100_000,
+    max_ranges=4_000_000,
+    is_anchored=False,
 )
 """For what was accepted before, and for peers, who send whole documents. Clients have the codec's own."""
 

@@ -394,3 +394,17 @@ def test_a_higher_incarnation_ends_the_one_before_it():
     assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
     commit(there)
     assert dict(there.record_on_disk(KEY).ended) == {2: 1}
+
+
+def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> None:
+    """A client that sets a key twice as if it had seen nothing: each update is right, their union has to be readable."""
+    replica, key = new_replica(), document_key("c", "i")
+    for clock in range(2):
+        update = flat.change(flat.NO_MAPS, plan(flat.NO_MAPS.shape(), {"k": clock}), 7, clock)
+        assert update is not None
+        sent = Arrival("c", "i", 1, False, encode_update(update))
+        assert replica.join(sent, "client:1").outcome is Outcome.APPLIED
+    replica.compact(key)
+    record = replica.live(key)
+    assert record is not None
+    assert replica.merged(key, record).state_vector() == {7: 2}
