@@ -397,7 +397,7 @@ def test_a_higher_incarnation_ends_the_one_before_it():
 
 
 def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> None:
-    """A client that sets a key twice as if it had seen nothing: each update is right, their union has to be readable."""
+    """A client sets a key twice as if it had seen nothing: each update is right, their union has to be readable."""
     replica, key = new_replica(), document_key("c", "i")
     for clock in range(2):
         update = flat.change(flat.NO_MAPS, plan(flat.NO_MAPS.shape(), {"k": clock}), 7, clock)
