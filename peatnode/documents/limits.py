@@ -18,9 +18,9 @@ class Limits:
     """Nesting of one value, whether in lib0's Any encoding or in JSON."""
     max_clock: int = 2**32 - 1
     """Yjs allows 2**53, but yrs keeps clocks in 32 bits and panics beyond."""
-    is_anchored: bool = True
-    """Whether a client's second item without an origin in one place is refused. Not in states: what came in several
-    updates, each of them right, has to be readable as one."""
+    max_unanchored: int = 0
+    """Items of one client without an origin where it has one already. An honest client's update has none; many cost
+    an engine quadratic time."""
 
 
 DEFAULT_LIMITS = Limits()

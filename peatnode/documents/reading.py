@@ -81,6 +81,7 @@ def _read_client(
     me_size, starts_with, new = len(me), data.startswith, tuple.__new__
     found: list[Struct] = []
     anchors: set[tuple[str | Id, str | None]] = set()
+    unanchored = 0
     clock, pos = read_var_uint(data, pos)
     for _ in range(count):
         start = pos
@@ -152,11 +153,12 @@ def _read_client(
                         raise MalformedUpdate("key beyond the end", pos)
                     key = data[pos:after].decode()
                     pos = after
-                # An honest client anchors all it writes into one place, but for the first, to what is
-                # there. Thousands without an anchor cost an engine quadratic time.
+                # An honest client anchors all it writes into one place, but for the first, to what is there.
                 anchor = (parent, key)
-                if anchor in anchors and limits.is_anchored:
-                    raise MalformedUpdate("a second item without an origin in one place", start)
+                if anchor in anchors:
+                    unanchored += 1
+                    if unanchored > limits.max_unanchored:
+                        raise MalformedUpdate("a second item without an origin in one place", start)
                 anchors.add(anchor)
         content_at = pos - start
         if kind == ANY:

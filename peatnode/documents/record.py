@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -93,9 +93,12 @@ STATE_LIMITS = Limits(
     max_structs=4_000_000,
     max_clients=100_000,
     max_ranges=4_000_000,
-    is_anchored=False,
+    max_unanchored=4_000_000,
 )
-"""For what was accepted before, and for peers, who send whole documents. Clients have the codec's own."""
+"""For what was accepted before, in however many updates. Clients have the codec's own."""
+
+PEER_LIMITS = replace(STATE_LIMITS, max_unanchored=1000)
+"""For peers, who send whole documents, in which a client's updates, each of them right, are one."""
 
 
 def tombstone(incarnation: int, sequence: int, ended: Ended = ()) -> Record:

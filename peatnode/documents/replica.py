@@ -34,6 +34,7 @@ from peatnode.documents.names import check_collection, check_id, document_key, n
 from peatnode.documents.record import (
     EMPTY_VECTOR,
     MAX_STATE_BYTES,
+    PEER_LIMITS,
     STATE_LIMITS,
     FeedEntry,
     Record,
@@ -203,7 +204,7 @@ class Replica:
         ):
             return Joined(Outcome.STALE)
         try:
-            limits = DEFAULT_LIMITS if origin.startswith(CLIENT) else STATE_LIMITS
+            limits = DEFAULT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
             update = decode_update(arrival.update, limits)
         except MalformedUpdate as error:
             return Joined(Outcome.REFUSED, str(error))
