@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 N ?= 3
 
 # Real processes, signals and clocks on a busy machine: a test that fails is run again, twice at most, and the summary names it.
-PYTEST_OPTIONS := -q -n 2 --dist loadfile --reruns 2
+PYTEST_OPTIONS := -q -n 2 --dist loadfile --reruns 2 -r fER
 
 .PHONY: help install install-dev run mesh test check format lint types layers coverage bench clean
 
