@@ -55,6 +55,8 @@ def _encode_int(value: int) -> bytes:
     first = size & 0x3F | (0x40 if value < 0 else 0)
     if size < 0x40:
         return bytes((0x7D, first))
+    if size < 0x2000:
+        return bytes((0x7D, first | 0x80, size >> 6))
     return bytes((0x7D, first | 0x80)) + var_uint(size >> 6)
 
 

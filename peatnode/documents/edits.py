@@ -49,9 +49,12 @@ NO_EDITS = Edits({}, (), {}, {})
 
 def plan(shape: Shape, target: dict[str, Json]) -> Edits:
     """`shape` must hold every array that `target` has, leftovers of former ones included."""
+    wanted = flatten(target)
+    if shape.is_empty:
+        added = {name: (Splice(0, 0, items),) for name, items in wanted.arrays.items() if items}
+        return Edits(wanted.leaves, (), added, {})
     if dump(build(shape)) == dump(target):
         return NO_EDITS
-    wanted = flatten(target)
     keys = {key_for(pointer, shape.leaves): pointer for pointer in wanted.leaves}
     sets: dict[str, Json] = {}
     texts: dict[str, TextSplice] = {}

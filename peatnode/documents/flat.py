@@ -166,6 +166,12 @@ def change(
     return writer.update()
 
 
+_IN_ROOT = bytes((ANY, 1))
+_AFTER_ORIGIN = bytes((ANY | HAS_ORIGIN,))
+_NEW_KEY = {root: bytes((ANY | HAS_KEY, 1)) + var_string(root) for root in MAPS}
+"""How the structs begin that are written here."""
+
+
 class _Writer:
     def __init__(self, client: int, clock: int) -> None:
         self._client = client
@@ -176,11 +182,10 @@ class _Writer:
     def set_key(self, root: str, key: str, value: Json, former: Entry | None) -> None:
         content = b"\1" + encode_any(value)
         if former is None:
-            head = b"\1" + var_string(root) + var_string(key)
-            self._add(ANY | HAS_KEY, head, content, 1, None, root, key)
+            self._add(_NEW_KEY[root] + var_string(key), content, 1, None, root, key)
         else:
-            head = var_uint(former.at[0]) + var_uint(former.at[1])
-            self._add(ANY | HAS_ORIGIN, head, content, 1, former.at, None, None)
+            origin = var_uint(former.at[0]) + var_uint(former.at[1])
+            self._add(_AFTER_ORIGIN + origin, content, 1, former.at, None, None)
             self.drop(former)
 
     def drop(self, former: Entry) -> None:
@@ -190,11 +195,10 @@ class _Writer:
 
     def begin_array(self, name: str, items: Sequence[Json]) -> None:
         content = var_uint(len(items)) + b"".join(map(encode_any, items))
-        self._add(ANY, b"\1" + var_string(name), content, len(items), None, name, None)
+        self._add(_IN_ROOT + var_string(name), content, len(items), None, name, None)
 
     def _add(
         self,
-        info: int,
         head: bytes,
         content: bytes,
         length: int,
@@ -202,9 +206,8 @@ class _Writer:
         parent: str | None,
         key: str | None,
     ) -> None:
-        raw = bytes((info,)) + head + content
         self._structs.append(
-            Struct(ANY, self._clock, length, origin, None, parent, key, raw, 1 + len(head))
+            Struct(ANY, self._clock, length, origin, None, parent, key, head + content, len(head))
         )
         self._clock += length
 

@@ -32,6 +32,9 @@ class Trait:
     VALUE_APART = 128
 
 
+_BUFFER_BYTES = 2048
+"""What msgpack begins with. Its own 256 KiB are mapped and unmapped anew for each record."""
+
 EMPTY_VECTOR: StateVector = MappingProxyType({})
 
 Ended: TypeAlias = tuple[tuple[int, int], ...]
@@ -137,7 +140,7 @@ def encode_record(record: Record, traits: int, base: bytes | None, value: bytes 
     )
     if record.ended:
         fields = (*fields, [n for pair in record.ended for n in pair])
-    packed: bytes = msgpack.packb(fields)
+    packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
 
@@ -192,7 +195,8 @@ def encode_feed_entry(entry: FeedEntry) -> bytes:
             _ACTIONS.index(entry.action),
             entry.incarnation,
             entry.origin,
-        )
+        ),
+        buf_size=_BUFFER_BYTES,
     )
     return packed
 

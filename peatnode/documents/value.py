@@ -44,6 +44,10 @@ class Shape:
     """Name of a root array to its elements; those that no leaf points to are not part of the value."""
     texts: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self.leaves or self.arrays or self.texts)
+
 
 def dump(value: Json) -> bytes:
     """Canonical enough: members sorted, no spaces."""
@@ -78,13 +82,23 @@ def check(value: Json) -> None:
 _NO_FLOAT, _FLOAT, _HUGE_FLOAT = range(3)
 """A huge one may have been an integer beyond 64 bits."""
 
+_PLAIN = frozenset((str, bool, type(None)))
+"""Of these there is nothing to check."""
+
 
 def _check(value: Json, where: str, depth: int) -> int:
     """Raises BadValue; returns which floats are in it."""
     if isinstance(value, dict):
         _check_depth(depth, where)
-        found = [_check_member(*item, where, depth) for item in value.items()]
-        return max(found, default=_NO_FLOAT)
+        most = MAX_POINTER_BYTES // 8 - len(where)
+        floats = _NO_FLOAT
+        for name, member in value.items():
+            is_plain = type(member) in _PLAIN or (
+                type(member) is int and -_INT64 <= member < _INT64
+            )
+            if not is_plain or len(name) >= most:
+                floats = max(floats, _check_member(name, member, where, depth))
+        return floats
     if isinstance(value, list):
         _check_depth(depth, where)
         found = [_check(item, f"{where}/{at}", depth + 1) for at, item in enumerate(value)]
@@ -97,8 +111,6 @@ def _check(value: Json, where: str, depth: int) -> int:
 
 
 def _check_member(name: str, member: Json, where: str, depth: int) -> int:
-    if isinstance(member, str) and len(where) + len(name) < MAX_POINTER_BYTES // 8:
-        return _NO_FLOAT
     below = f"{where}/{escape(name)}"
     if len(below) > MAX_POINTER_BYTES // 4 and len(below.encode()) > MAX_POINTER_BYTES:
         raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)

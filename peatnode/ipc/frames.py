@@ -15,6 +15,9 @@ from peatnode.ipc.schema import fields_getter, message_classes, record_reader
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """The longest content of a frame: what the largest batch of documents between two workers needs, with room."""
 
+_BUFFER_BYTES = 2048
+"""What msgpack begins with. Its own 256 KiB are mapped and unmapped anew for each message."""
+
 _CLASSES = message_classes()
 _RECORDS = [
     cls
@@ -28,7 +31,9 @@ _READERS = {tag: record_reader(cls) for tag, cls in _CLASSES.items()}
 def encode_frame(message: Message, cause: int) -> bytes:
     """The whole frame, length included. Raises ValueError for a message that is too long for any frame."""
     content: bytes = msgpack.packb(
-        (message.TAG, cause, *_GET_FIELDS[type(message)](message)), default=_fields_of_record
+        (message.TAG, cause, *_GET_FIELDS[type(message)](message)),
+        default=_fields_of_record,
+        buf_size=_BUFFER_BYTES,
     )
     if len(content) > MAX_FRAME_BYTES:
         raise ValueError(f"a {message.TAG} of {len(content)} bytes is too long for a frame")

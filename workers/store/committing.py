@@ -19,7 +19,7 @@ MAX_QUEUE = 8192
 MAX_GROUP = 512
 """Requests of one group, so that a turn of the loop stays short."""
 ENGINE_WAIT_SECONDS = 8.0
-QUICK_SYNC_SECONDS = 0.0003
+QUICK_SYNC_SECONDS = 0.001
 """Where a sync is quicker than this a thread for it would cost more than it saves."""
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from dataclasses import replace
-from itertools import islice
 
 from peatnode.documents.fingerprint import FINGERPRINT_BYTES
 from peatnode.documents.group import Change as Staged
@@ -90,7 +89,8 @@ class Feed:
         changes: list[Change] = []
         size = 0
         start = cursor + 1 - self._ring[0].sequence
-        for staged in islice(self._ring, start, start + BATCH_CHANGES):
+        for at in range(start, min(start + BATCH_CHANGES, len(self._ring))):
+            staged = self._ring[at]
             cursor = staged.sequence
             if not _concerns(follow, staged.entry):
                 continue
