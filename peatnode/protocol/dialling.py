@@ -49,6 +49,8 @@ class Target:
     reason: str = ""
     instance: str = ""
     """Whom the last dial led to."""
+    node_id: str = ""
+    """The name of the same."""
     tries: int = 0
     due: float | None = None
     own_addresses: set[Address] = field(default_factory=set)
@@ -157,7 +159,7 @@ class Dialling:
         self._connected.setdefault(instance, (node_id, now))
         target = self.targets.get(key)
         if target is not None:
-            target.instance = instance
+            target.instance, target.node_id = instance, node_id
         for one in self.targets.values():
             if self.is_covered(one):
                 one.state, one.due, one.reason = "connected", None, ""

@@ -159,6 +159,33 @@ async def test_a_stopping_node_says_goodbye(mesh: Mesh) -> None:
     assert "Peer disconnected peer=node-b reason=stopping" in a.log()
 
 
+async def test_a_peer_that_has_gone_keeps_the_name_that_it_had(mesh: Mesh) -> None:
+    """Also where discovery knows nothing but its address."""
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    a.discovery.found(f"127.0.0.1:{b.port}", b.port)
+    await a.wait_connected(1)
+    assert b.terminate() == 0
+    await a.wait_connected(0, 5.0)
+    (peer,) = await a.peers()
+    assert (peer.id, peer.is_connected) == ("node-b", False)
+    assert peer.addresses == (f"127.0.0.1:{b.port}",)
+    reply: messages.MetricsReply = await a.ask(messages.GetMetrics())
+    connected = [m for m in reply.metrics if m.name == "peatnode_sync_peer_connected"]
+    assert [(m.labels, m.value) for m in connected] == [((("peer", "node-b"),), 0.0)]
+
+
+async def test_twins_have_one_line_in_the_metrics(mesh: Mesh) -> None:
+    """Prometheus refuses a name and labels that come twice."""
+    a, *twins = [await mesh.add(name) for name in ("node-a", "node-b", "node-b")]
+    for twin in twins:
+        introduce(a, twin)
+        a.discovery.found(twin.instance, twin.port, node_id="node-b", instance=twin.instance)
+    await a.wait_connected(2)
+    reply: messages.MetricsReply = await a.ask(messages.GetMetrics())
+    lines = [(metric.name, metric.labels) for metric in reply.metrics]
+    assert len(set(lines)) == len(lines)
+
+
 async def test_a_store_that_dies_and_returns_misses_nothing(mesh: Mesh) -> None:
     a, b = await mesh.add("node-a"), await mesh.add("node-b")
     introduce(a, b)

@@ -16,14 +16,18 @@ _NOBODY = Found("", "", "", (), (), ())
 
 def peer_states(node: SyncNode) -> Iterator[PeerState]:
     """Everybody who is connected, then everybody who should be."""
+    shown: set[str] = set()
     for standing in node.machine.standings():
         connection = node.endpoint.connections.get(standing.peer)
         if connection is not None:
+            shown.add(standing.member.node_id)
             yield _connected(node, standing, connection)
     for key, target in node.dialling.targets.items():
         is_ours = target.state == "ourselves" or target.found.instance == node.instance
         if not is_ours and not node.dialling.is_covered(target):
-            yield _unconnected(key, target)
+            name = target.found.node_id or (target.node_id not in shown and target.node_id) or key
+            shown.add(name)
+            yield _unconnected(name, target)
 
 
 def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -> PeerState:
@@ -54,10 +58,10 @@ def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -
     )
 
 
-def _unconnected(key: str, target: Target) -> PeerState:
+def _unconnected(name: str, target: Target) -> PeerState:
     found = target.found
     return PeerState(
-        id=found.node_id or key,
+        id=name,
         instance=found.instance,
         endpoint_id="",
         is_connected=False,
@@ -90,7 +94,9 @@ def metrics(node: SyncNode) -> Iterator[Metric]:
     for name in ("connected", "dialling", "discovered", "waiting", "refused"):
         yield Metric("peatnode_sync_peers", (("state", name),), float(counts[name]))
     now = node.now() + node.wall_offset
-    for state in states:
+    # of twins, and of a peer that is connected elsewhere than it is looked for, one line
+    by_name = {state.id: state for state in reversed(states)}
+    for state in by_name.values():
         yield from _of_peer(state, now)
     for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
         yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
