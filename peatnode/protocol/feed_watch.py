@@ -11,9 +11,10 @@ PATIENCE_SECONDS = 2 * ROOT_SECONDS
 class FeedWatch:
     """Told the store's sequence whenever it is heard of otherwise than from the feed."""
 
-    __slots__ = ("_since", "_upto")
+    __slots__ = ("_patience", "_since", "_upto")
 
-    def __init__(self) -> None:
+    def __init__(self, patience: float = PATIENCE_SECONDS) -> None:
+        self._patience = patience
         self._upto = -1
         self._since: float | None = None
         """Since when the feed has been seen behind at `_upto`."""
@@ -24,7 +25,7 @@ class FeedWatch:
             self._since = None
         elif self._since is None or upto != self._upto:
             self._since, self._upto = now, upto
-        elif now - self._since > PATIENCE_SECONDS:
+        elif now - self._since > self._patience:
             self._since = None
             return True
         return False

@@ -66,6 +66,8 @@ class FakeStore:
         self._path = path
         self._server: Server | None = None
         self._followers: dict[Connection, tuple[int, int]] = {}
+        self.is_mute = False
+        """Tells no changes to those who follow, however often they begin anew."""
 
     async def start(self) -> None:
         sock = bind_unix(self._path)
@@ -95,7 +97,7 @@ class FakeStore:
         self._followers.clear()
 
     def feed(self) -> None:
-        upto = self.standin.sequence
+        upto = -1 if self.is_mute else self.standin.sequence
         for connection, (cause, since) in self._followers.items():
             if since < upto:
                 changes = [self._change(i) for i in range(since, upto)]

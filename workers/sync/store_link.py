@@ -21,12 +21,18 @@ ASK_SECONDS = 30.0
 class StoreLink:
     """`handle` takes the machine's events: answers, changes, losses."""
 
-    def __init__(self, path: Path, handle: Callable[[events.Event], None], log: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        handle: Callable[[events.Event], None],
+        log: Any,
+        watch: FeedWatch | None = None,
+    ) -> None:
         self._dialer = Dialer(path, "sync")
         self._handle = handle
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = log
-        self._watch = FeedWatch()
+        self._watch = watch or FeedWatch()
         self._opening = asyncio.timeout(None)
         """Of the feed that is open now; let run out to open it anew."""
         self._reopened_at = -1
