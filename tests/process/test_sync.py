@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -172,6 +173,26 @@ async def test_a_peer_that_has_gone_keeps_the_name_that_it_had(mesh: Mesh) -> No
     reply: messages.MetricsReply = await a.ask(messages.GetMetrics())
     connected = [m for m in reply.metrics if m.name == "peatnode_sync_peer_connected"]
     assert [(m.labels, m.value) for m in connected] == [((("peer", "node-b"),), 0.0)]
+
+
+async def test_bytes_are_counted_on_over_connections(mesh: Mesh) -> None:
+    a, b = await mesh.add("node-a"), await mesh.add("node-b")
+    introduce(a, b)
+    await a.wait_connected(1)
+    for number in range(500):
+        a.store.write("notes", f"a document with quite a long name, number {number}")
+    await until(mesh.are_equal)
+    (before,) = await b.peers()
+    a.kill()
+    a.start_process()
+    end = time.monotonic() + 15.0
+    while not [p for p in await b.peers() if p.connected_since > before.connected_since]:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
+    (after,) = await b.peers()
+    assert after.instance == before.instance
+    assert after.bytes_received > before.bytes_received
+    assert after.bytes_sent > before.bytes_sent
 
 
 async def test_twins_have_one_line_in_the_metrics(mesh: Mesh) -> None:

@@ -23,6 +23,9 @@ from workers.sync.endpoint import QuicEndpoint
 from workers.sync.paths import socket_address
 from workers.sync.store_link import StoreLink
 
+MAX_REMEMBERED = 1000
+"""Instances whose bytes are counted on over their connections."""
+
 ANNOUNCE_GAP_SECONDS = 60.0
 """The same fault of the same peer is logged no more often."""
 
@@ -56,6 +59,8 @@ class SyncNode:
         self._wake = Alarm(self._woken)
         self._dial_wake = Alarm(self._dial_due)
         self._announced: dict[tuple[str, str], float] = {}
+        self._past_bytes: dict[bytes, tuple[int, int]] = {}
+        """Sent and received by connections that have ended, by instance."""
 
     def now(self) -> float:
         return self._loop.time()
@@ -143,11 +148,25 @@ class SyncNode:
         if member is None:
             self._dial_failed(connection, now)
         else:
+            self._keep_bytes(connection, member.instance)
             self.handle(events.PeerDown(connection.peer, reason))
             others = (c.member for c in self.endpoint.connections.values())
             if not any(one and one.instance == member.instance for one in others):
                 self.dialling.disconnected(member.instance.hex(), reason, now)
         self.plan_dials()
+
+    def _keep_bytes(self, connection: PeerConnection, instance: bytes) -> None:
+        total = self.bytes_of(connection)
+        self._past_bytes.pop(instance, None)
+        self._past_bytes[instance] = total
+        if len(self._past_bytes) > MAX_REMEMBERED:
+            del self._past_bytes[next(iter(self._past_bytes))]
+
+    def bytes_of(self, connection: PeerConnection) -> tuple[int, int]:
+        """Sent to and received from the instance at its other end, by the connections before it too."""
+        instance = connection.member.instance if connection.member else b""
+        sent, received = self._past_bytes.get(instance, (0, 0))
+        return sent + connection.bytes_sent, received + connection.bytes_received
 
     def _dial_failed(self, connection: PeerConnection, now: float) -> None:
         code, reason = connection.close_code, connection.close_reason

@@ -34,6 +34,7 @@ def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -
     member = standing.member
     found = node.dialling.found_of(member.node_id, member.instance.hex()) or _NOBODY
     since = standing.since
+    sent, received = node.bytes_of(connection)
     return PeerState(
         id=member.node_id,
         instance=member.instance.hex(),
@@ -51,8 +52,8 @@ def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -
         sources=found.sources,
         metadata=found.metadata,
         neighbours=standing.neighbours,
-        bytes_sent=connection.bytes_sent,
-        bytes_received=connection.bytes_received,
+        bytes_sent=sent,
+        bytes_received=received,
         is_twin=standing.is_twin,
         version=member.software,
     )
