@@ -31,6 +31,7 @@ class Committer:
         stager: Stager,
         on_committed: Callable[[Group], None],
         on_storage: Callable[[StorageFailed | None], None],
+        on_unreadable: Callable[[StorageFailed], None],
     ) -> None:
         """`on_storage` is told what ails the disk, and None when a write went through again."""
         self._database = database
@@ -38,6 +39,7 @@ class Committer:
         self._stager = stager
         self._on_committed = on_committed
         self._on_storage = on_storage
+        self._on_unreadable = on_unreadable
         self._queue: deque[Request] = deque()
         self._waiting: list[Request] = []
         self._arrived = asyncio.Event()
@@ -99,13 +101,33 @@ class Committer:
 
     async def _next_group(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
-        staged = await self._stager.stage(batch)
+        await self._bring(batch)
+        # lets the loop read what has arrived meanwhile
+        await asyncio.sleep(0)
+
+    async def _bring(self, batch: list[Request]) -> None:
+        try:
+            staged = await self._stager.stage(batch)
+        except StorageFailed as error:
+            await self._take_apart(batch, error)
+            return
         self._waiting += staged.waiting
         if self._syncing is not None:
             await self._syncing
         self._commit(staged.done)
-        # lets the loop read what has arrived meanwhile
-        await asyncio.sleep(0)
+
+    async def _take_apart(self, batch: list[Request], error: StorageFailed) -> None:
+        """Something that it builds on cannot be read: only who needs just that is refused."""
+        if self._syncing is not None:
+            await self._syncing
+        self._forget_open()
+        if len(batch) == 1:
+            self._on_unreadable(error)
+            _refuse(batch, f"the database cannot be read: {error}")
+            return
+        for request in batch:
+            request.reply = None
+            await self._bring([request])
 
     def _commit(self, requests: list[Request]) -> None:
         if self._replica.open_group.is_empty:
@@ -126,16 +148,17 @@ class Committer:
             self.failed.set_exception(error)
 
     def _fail(self, requests: list[Request], error: StorageFailed) -> None:
+        self._forget_open()
+        self._on_storage(error)
+        _refuse(requests, f"the disk refused: {error}")
+
+    def _forget_open(self) -> None:
         self._replica.forget()
         self._stager.forget()
-        self._on_storage(error)
-        for request in requests:
-            if not isinstance(request.reply, Failed):
-                request.reply = Failed(Failure.STORAGE, f"the disk refused: {error}")
-        _answer(requests)
 
     async def _sync(self, group: Group, requests: list[Request], started: float) -> None:
-        """A log that cannot be synced ends the worker: what is in it cannot be known any more."""
+        """A log that cannot be synced ends the worker: what is in it cannot be known any more, so nobody is answered.
+        The next one writes it to other files when it opens, and does not serve before that is done."""
         before = time.perf_counter()
         if self._sync_seconds < QUICK_SYNC_SECONDS:
             self._database.sync()
@@ -149,6 +172,13 @@ class Committer:
         self._on_storage(None)
         _answer(requests)
         self._on_committed(group)
+
+
+def _refuse(requests: list[Request], reason: str) -> None:
+    for request in requests:
+        if not isinstance(request.reply, Failed):
+            request.reply = Failed(Failure.STORAGE, reason)
+    _answer(requests)
 
 
 def _answer(requests: list[Request]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 
 from rocksdict import (
@@ -37,8 +38,22 @@ class StorageFailed(PeatnodeError):
         return "orruption" in str(self)
 
     @property
+    def is_missing_file(self) -> bool:
+        return "No such file" in str(self)
+
+    @property
     def is_full(self) -> bool:
         return "No space left" in str(self) or "NoSpace" in str(self) or "Disk quota" in str(self)
+
+
+class Recovery(Enum):
+    """What may be wrong with the log that is read at opening."""
+
+    NOTHING = DBRecoveryMode.absolute_consistency()
+    TORN_END = DBRecoveryMode.tolerate_corrupted_tail_records()
+    """A last batch that was not written to its end is left out."""
+    ANYTHING = DBRecoveryMode.skip_any_corrupted_record()
+    """What is damaged is left out, and what follows it is taken: batches may be missing between others."""
 
 
 def _options(recovery: DBRecoveryMode) -> Options:
@@ -81,13 +96,11 @@ def _options(recovery: DBRecoveryMode) -> Options:
 class Database:
     """One process, one writer. Is a `KeyValue` of the documents."""
 
-    def __init__(self, path: Path, tolerates_torn_tail: bool = False) -> None:
-        """Raises StorageFailed. A torn tail of the log is an error unless it is to be cut off."""
+    def __init__(self, path: Path, recovery: Recovery = Recovery.NOTHING) -> None:
+        """Raises StorageFailed, also where the log is damaged in other ways than `recovery` allows."""
         self.path = path
-        mode = DBRecoveryMode
-        recovery = mode.point_in_time() if tolerates_torn_tail else mode.absolute_consistency()
         try:
-            self._db = Rdict(str(path), _options(recovery))
+            self._db = Rdict(str(path), _options(recovery.value))
         except Exception as error:  # rocksdict raises nothing narrower
             raise StorageFailed(str(error)) from error
         self._get = self._db.get
@@ -98,7 +111,7 @@ class Database:
     def repair(path: Path) -> None:
         """Saves what can be saved of a damaged database. Raises StorageFailed."""
         try:
-            Rdict.repair(str(path), _options(DBRecoveryMode.point_in_time()))
+            Rdict.repair(str(path), _options(Recovery.ANYTHING.value))
         except Exception as error:
             raise StorageFailed(str(error)) from error
 
@@ -173,8 +186,11 @@ class Database:
         return self._db.property_int_value(f"rocksdb.{name}") or 0
 
     def close(self) -> None:
+        """What was synced is in the log and needs no more; a database that RocksDB has given up says so here again."""
         self._wal.close()
-        self._db.close()
+        with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
+            self._db.close()
+        del self._get, self._db  # with them go the files and the lock
 
 
 class _Wal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from peatnode.documents.fingerprint import FINGERPRINT_BYTES
@@ -16,6 +17,7 @@ from peatnode.documents.replica import Replica
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
+from workers.store.database import StorageFailed
 
 RING_CHANGES = 1024
 RING_BYTES = 1024 * 1024
@@ -23,13 +25,16 @@ BATCH_CHANGES = 500
 BATCH_BYTES = 1024 * 1024
 NO_FINGERPRINT = bytes(FINGERPRINT_BYTES)
 """Of a change whose incarnation has ended since."""
+UNREADABLE_SECONDS = 1.0
+"""Until it is tried again."""
 QUIET_CHANGES = 1000
 """How many changes that do not concern a follower pass before it is told how far the feed has come."""
 
 
 class Feed:
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, on_unreadable: Callable[[StorageFailed], None]) -> None:
         self._replica = replica
+        self._on_unreadable = on_unreadable
         self._ring: deque[Staged] = deque()
         self._ring_bytes = 0
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -67,7 +72,12 @@ class Feed:
                     connection.reply(cause, FeedGap(cursor, gap))
                     cursor = told = gap
                     continue
-                changes, cursor = self._read(cursor, follow)
+                try:
+                    changes, cursor = self._read(cursor, follow)
+                except StorageFailed as error:
+                    self._on_unreadable(error)
+                    await asyncio.sleep(UNREADABLE_SECONDS)
+                    continue
                 if changes:
                     connection.reply(cause, ChangesSeen(tuple(changes), cursor))
                     self.told += len(changes)

@@ -7,7 +7,9 @@ this store does not.
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -16,7 +18,8 @@ import msgpack
 
 from peatnode.documents.keyspace import META
 from peatnode.errors import BadConfiguration
-from workers.store.database import Database, StorageFailed
+from workers.store.database import Database, Recovery, StorageFailed
+from workers.store.mending import reconcile, save_readable
 
 FORMAT = 1
 """Of everything in the database; raised when an older program could not read it."""
@@ -24,6 +27,10 @@ FORMAT = 1
 _FORMAT_KEY = META + b"format"
 _GENERATION_KEY = META + b"generation"
 _MARKER = "generation"
+_MARK = "damaged"
+_FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
+_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""Of a disk that held a database before: it may be well again by itself."""
 
 
 @dataclass(slots=True)
@@ -43,8 +50,12 @@ def client_id(node_id: str, generation: int) -> int:
 def open_store(data_dir: Path) -> Opened:
     """Raises BadConfiguration where the user has to do something, StorageFailed where trying again may help."""
     path = data_dir / "store"
-    _check_directory(path)
-    database, damage = _open_mended(path)
+    try:
+        finish_exchange(path)
+        _check_directory(path)
+        database, damage = _open_mended(path)
+    except OSError as error:
+        raise StorageFailed(f"the database cannot be opened: {error}") from error
     try:
         _check_format(database, path)
         generation = _generation(database, path, bool(damage))
@@ -58,51 +69,206 @@ def open_store(data_dir: Path) -> Opened:
 def _check_directory(path: Path) -> None:
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        probe = path / "probe"
-        probe.write_bytes(b"x")
-        probe.unlink()
+        write_probe(path)
     except OSError as error:
+        if error.errno in _PASSING and (path / "CURRENT").exists():
+            raise StorageFailed(f"{str(path)!r} cannot be written: {error.strerror}") from None
         raise BadConfiguration(
             f"PEAT_DATA_DIR: {str(path)!r} cannot be written: {error.strerror}. Free some space there, "
             "or name a directory that this user may write."
         ) from None
 
 
+def write_probe(path: Path) -> None:
+    """Raises OSError where the disk takes no writes."""
+    probe = os.open(path / "probe", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(probe, b"x" * 4096)
+        os.fsync(probe)
+    finally:
+        os.close(probe)
+        (path / "probe").unlink()
+
+
 def _open_mended(path: Path) -> tuple[Database, str]:
     """The database, and what was wrong with it."""
+    damage = damage_of(path)
+    if damage:
+        return _open_saved(path), f"the database was damaged: {damage}"
+    if not _is_headless(path):
+        try:
+            return Database(path), ""
+        except StorageFailed as error:
+            damage = _damage(path, error)
+        try:
+            database = Database(path, Recovery.TORN_END)
+        except StorageFailed as error:
+            damage = _damage(path, error)
+        else:
+            return database, f"the end of the log was torn off: {damage}"
+    else:
+        damage = "its file CURRENT is missing"
+    # From here on files are changed: whoever is interrupted has to know that it was not finished.
+    mark_damaged(path, damage)
+    return _open_reconciled(path, damage)
+
+
+def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
+    database = None
     try:
-        return Database(path), ""
+        if _is_headless(path):
+            Database.repair(path)
+        database = _open_anyhow(path)
+        _check_format(database, path)
+        reconcile(database)
     except StorageFailed as error:
-        _refuse_hopeless(path, error)
+        if database is not None:
+            database.close()
         if not error.is_corruption:
             raise
-        reason = str(error)
-    try:
-        return Database(path, tolerates_torn_tail=True), f"the end of the log was damaged: {reason}"
-    except StorageFailed as error:
-        reason = str(error)
-    try:
-        Database.repair(path)
-        return Database(path, tolerates_torn_tail=True), f"the database was damaged: {reason}"
-    except StorageFailed as error:
-        raise BadConfiguration(
-            f"The database in {str(path)!r} is damaged beyond repair ({error}). Move it away and start again: "
-            "the peers of this node will send its documents."
-        ) from None
+        return _open_saved(path), f"the database was damaged: {damage}"
+    unmark_damaged(path)
+    return database, f"the database was damaged: {damage}"
 
 
-def _refuse_hopeless(path: Path, error: StorageFailed) -> None:
+def _open_anyhow(path: Path) -> Database:
+    try:
+        return Database(path, Recovery.ANYTHING)
+    except StorageFailed as error:
+        _damage(path, error)
+    Database.repair(path)
+    return Database(path, Recovery.ANYTHING)
+
+
+def _damage(path: Path, error: StorageFailed) -> str:
+    """What is wrong with the files; raises where it is something else."""
     text = str(error)
     if "lock" in text.lower() and "LOCK" in text:
         raise BadConfiguration(
             f"The database in {str(path)!r} is in use by another process: stop it, "
             "or give this node a PEAT_DATA_DIR of its own."
         ) from None
-    if error.is_full or "Permission denied" in text or "Read-only" in text:
+    if "Permission denied" in text:
         raise BadConfiguration(
-            f"PEAT_DATA_DIR: {str(path)!r} cannot be written ({text}). Free some space there, "
-            "or name a directory that this user may write."
+            f"PEAT_DATA_DIR: {str(path)!r} cannot be written ({text}). "
+            "Name a directory that this user may read and write."
         ) from None
+    if not (error.is_corruption or error.is_missing_file):
+        raise error
+    return text
+
+
+def _is_headless(path: Path) -> bool:
+    """Whether RocksDB would take what is there for nothing, and begin anew on top of it."""
+    if (path / "CURRENT").exists():
+        return False
+    return any(path.glob("*.sst")) or any(path.glob("*.log")) or any(path.glob("MANIFEST-*"))
+
+
+# --- everything into new files
+
+
+def _open_saved(path: Path) -> Database:
+    """Of a database that cannot be read everywhere: what can be, in a new one at its place."""
+    fresh = path.with_name(_FRESH)
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    try:
+        saved = Database(fresh)
+        try:
+            _save_all(path, saved)
+            _check_format(saved, path)
+            reconcile(saved)
+            saved.flush()
+        finally:
+            saved.close()
+    except StorageFailed:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+    path.rename(path.with_name(_DAMAGED))
+    finish_exchange(path)
+    return Database(path)
+
+
+def _save_all(path: Path, into: Database) -> None:
+    """Reads it as it is, and then once more as RocksDB repairs it: that loses files with any damage, but needs no list
+    of what the others hold, and a file that cannot be read at all is in no other's way."""
+    damaged = None if _is_headless(path) else _open_unrepaired(path)
+    if damaged is not None:
+        try:
+            save_readable(damaged, into, keeps=False)
+        finally:
+            damaged.close()
+    links = _linked(path)
+    Database.repair(links)
+    repaired = Database(links, Recovery.ANYTHING)
+    try:
+        save_readable(repaired, into, keeps=True)
+    finally:
+        repaired.close()
+    shutil.rmtree(links)
+
+
+def _linked(path: Path) -> Path:
+    """The same files once more, so that the repair takes none away before all is saved. RocksDB writes to no file that
+    was there when it began."""
+    links = path.with_name(_LINKS)
+    shutil.rmtree(links, ignore_errors=True)
+    links.mkdir(mode=0o700)
+    for file in path.iterdir():
+        if file.is_file() and file.name not in ("LOCK", "LOG"):
+            os.link(file, links / file.name)
+    return links
+
+
+def _open_unrepaired(path: Path) -> Database | None:
+    try:
+        return Database(path, Recovery.ANYTHING)
+    except StorageFailed as error:
+        _damage(path, error)
+        return None
+
+
+def finish_exchange(path: Path) -> None:
+    """The new files take the place of the damaged ones, wherever that was interrupted."""
+    fresh, damaged = path.with_name(_FRESH), path.with_name(_DAMAGED)
+    if damaged.exists():
+        if fresh.exists() and not path.exists():
+            fresh.rename(path)
+            _sync_directory(path.parent)
+        shutil.rmtree(damaged, ignore_errors=True)
+    for leftover in (fresh, path.with_name(_LINKS)):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def damage_of(path: Path) -> str:
+    """What was found damaged and has not been mended yet."""
+    try:
+        return (path / _MARK).read_text() or "it is unknown what was found"
+    except FileNotFoundError:
+        return ""
+
+
+def mark_damaged(path: Path, damage: str) -> None:
+    """The next opening mends it."""
+    with (path / _MARK).open("w") as mark:
+        mark.write(damage)
+        mark.flush()
+        os.fsync(mark.fileno())
+    _sync_directory(path)
+
+
+def unmark_damaged(path: Path) -> None:
+    (path / _MARK).unlink()
+    _sync_directory(path)
+
+
+def _sync_directory(path: Path) -> None:
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _check_format(database: Database, path: Path) -> None:

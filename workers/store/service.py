@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -35,25 +36,29 @@ from peatnode.ipc.messages import (
 from peatnode.supervision.worker import WorkerShell
 from workers.store.answers import Answers
 from workers.store.committing import MAX_QUEUE, Committer
-from workers.store.database import Database, StorageFailed
+from workers.store.database import StorageFailed
+from workers.store.disk import ADVICE_DISK, ADVICE_FULL, Disk, free_bytes, used_bytes
 from workers.store.engine import Engine
 from workers.store.feed import Feed
-from workers.store.opening import client_id, new_generation, open_store
+from workers.store.opening import Opened, client_id, mark_damaged, new_generation, open_store
 from workers.store.quarantine import Quarantine
 from workers.store.refusal import Refusal
 from workers.store.staging import FillValue, Request, Stager
-from workers.store.upkeep import Upkeep, free_bytes, used_bytes
+from workers.store.upkeep import Upkeep
 from workers.store.writing import Writer
 
+REOPEN_SECONDS = 2.0
 MAX_FILLED = 64
 """Stale values that one listing waits for."""
 
 
 class Service:
-    def __init__(self, shell: WorkerShell, database: Database, generation: int) -> None:
+    def __init__(self, shell: WorkerShell, opened: Opened) -> None:
+        """Raises StorageFailed."""
         self._shell = shell
-        self._database = database
-        self.generation = generation
+        self._database = database = opened.database
+        self.generation = generation = opened.generation
+        self._disk = Disk(shell, database, bool(opened.damage))
         node_id = shell.config.node_id
         self._replica = Replica(database, client_id(node_id, generation))
         self.engine = Engine(shell.config.run_dir / "engine.sock", self._replica)
@@ -62,12 +67,17 @@ class Service:
         self._stager = Stager(
             self._replica, self.engine, self._quarantine, writer, self._renew_client
         )
-        self._feed = Feed(self._replica)
+        self._feed = Feed(self._replica, self._disk.cannot_read)
         self.committer = Committer(
-            database, self._replica, self._stager, self._committed, self._storage
+            database,
+            self._replica,
+            self._stager,
+            self._committed,
+            self._storage,
+            self._disk.cannot_read,
         )
         self.upkeep = Upkeep(
-            shell, database, self._replica, self.committer, self._stager, self.engine
+            database, self._replica, self.committer, self._stager, self.engine, self._disk
         )
         self._answers = Answers(self._replica)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -85,7 +95,10 @@ class Service:
         self.upkeep.committed(group)
 
     def _storage(self, error: StorageFailed | None) -> None:
-        self.upkeep.storage(error)
+        if error is None:
+            self._disk.wrote()
+        else:
+            self._disk.refused(error)
 
     # --- questions
 
@@ -113,24 +126,22 @@ class Service:
         except Refusal as refusal:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
-            self._shell.log.error("Cannot read", reason=str(error))
-            self._shell.raise_problem(
-                "damage",
-                f"part of the database cannot be read: {error}",
-                "Stop the node, move its store directory away and start it: the peers send the documents again.",
-                blocks_readiness=True,
-            )
-            reply = Failed(Failure.STORAGE, f"the database cannot be read: {error}")
+            reply = self._unreadable(error)
         if reply is not None:
             self._after_sync(lambda: connection.reply(cause, reply))
 
+    def _unreadable(self, error: StorageFailed) -> Failed:
+        self._disk.cannot_read(error)
+        return Failed(Failure.STORAGE, f"the database cannot be read: {error}")
+
     def _after_sync(self, say: Callable[[], None]) -> None:
-        """Reads see what is being synced: nobody hears of it before that is done."""
+        """Reads see what is being synced: nobody hears of it before that is done, or at all if it fails: the worker
+        ends of it, and they are asked again."""
         syncing = self.committer.syncing
         if syncing is None or syncing.done():
             say()
         else:
-            syncing.add_done_callback(lambda _: say())
+            syncing.add_done_callback(lambda done: say() if _has_succeeded(done) else None)
 
     def _reply(self, connection: Connection, cause: int, message: Message) -> Message | None:
         """None: it is answered later."""
@@ -191,6 +202,8 @@ class Service:
             reply: Message = self._answers.document(asked.collection, asked.id, key, record)
         except Refusal as refusal:
             reply = Failed(refusal.code, refusal.message, refusal.where)
+        except StorageFailed as error:
+            reply = self._unreadable(error)
         connection.reply(cause, reply)
 
     def _documents(
@@ -212,7 +225,11 @@ class Service:
     ) -> None:
         """Where the engine is away, the values as they were last known."""
         await self._fill(keys)
-        reply = self._answers.documents(asked)[0]
+        reply: Message
+        try:
+            reply = self._answers.documents(asked)[0]
+        except StorageFailed as error:
+            reply = self._unreadable(error)
         self._after_sync(lambda: connection.reply(cause, reply))
 
     async def _fill(self, keys: Iterable[bytes]) -> str:
@@ -246,8 +263,8 @@ class Service:
             self.generation,
             used_bytes(path),
             free_bytes(path),
-            not self.upkeep.problem,
-            self.upkeep.problem,
+            self._disk.is_writable,
+            self._disk.problem,
             self._quarantine.names(),
             self.engine.is_ready,
         )
@@ -261,7 +278,7 @@ class Service:
         yield from self.committer.sizes.samples("peatnode_store_group_size")
         yield Metric("peatnode_store_disk_bytes", (), used_bytes(self._database.path))
         yield Metric("peatnode_store_disk_free_bytes", (), free_bytes(self._database.path))
-        yield Metric("peatnode_store_writable", (), float(not self.upkeep.problem))
+        yield Metric("peatnode_store_writable", (), float(self._disk.is_writable))
         yield Metric("peatnode_store_compactions_total", (), self.upkeep.compactions)
         yield Metric("peatnode_store_stale_values", (), len(self._stager.stale))
         yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
@@ -288,8 +305,53 @@ def _setter(wait: asyncio.Future[Message | None]) -> Callable[[Message | None], 
     return done
 
 
+def _has_succeeded(task: asyncio.Task[None]) -> bool:
+    return not task.cancelled() and task.exception() is None
+
+
+async def _open(shell: WorkerShell) -> tuple[Service, Opened] | None:
+    """Waits for a disk that does not let it; None: it is to stop."""
+    is_waiting = False
+    while not shell.stopping.is_set():
+        try:
+            opened = await asyncio.to_thread(open_store, shell.config.data_dir)
+            service = _service(shell, opened)
+        except StorageFailed as error:
+            if not is_waiting:
+                shell.log.error("Cannot open the database", reason=str(error))
+            is_waiting = True
+            shell.raise_problem(
+                "storage",
+                f"the store waits for its disk: {error}",
+                ADVICE_FULL if error.is_full else ADVICE_DISK,
+                blocks_readiness=True,
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(shell.stopping.wait(), REOPEN_SECONDS)
+            continue
+        if service is not None:
+            shell.clear_problem("storage")
+            return service, opened
+    return None
+
+
+def _service(shell: WorkerShell, opened: Opened) -> Service | None:
+    """None: it was found damaged, and is to be opened again. Raises StorageFailed."""
+    try:
+        return Service(shell, opened)
+    except StorageFailed as error:
+        opened.database.close()
+        if not error.is_corruption or opened.damage:
+            raise
+        mark_damaged(opened.database.path, str(error))
+        return None
+
+
 async def main(shell: WorkerShell) -> None:
-    opened = open_store(shell.config.data_dir)
+    found = await _open(shell)
+    if found is None:
+        return
+    service, opened = found
     if opened.damage:
         shell.log.error("Database was damaged and has been mended", damage=opened.damage)
         shell.raise_problem(
@@ -297,7 +359,6 @@ async def main(shell: WorkerShell) -> None:
             f"the database was damaged and has been mended: {opened.damage}",
             "Documents that were lost come back from the peers. Look at the disk; this note ends with a restart.",
         )
-    service = Service(shell, opened.database, opened.generation)
     server = await serve(
         shell.context.listeners["store"], "store", service.on_message, service.on_close
     )
@@ -317,5 +378,8 @@ async def main(shell: WorkerShell) -> None:
         task.cancel()
     await server.close()
     await service.engine.close()
-    opened.database.flush()
+    try:
+        opened.database.flush()
+    except StorageFailed as error:  # what is in the log is on disk all the same
+        shell.log.warning("Cannot flush", reason=str(error))
     opened.database.close()

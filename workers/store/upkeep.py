@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Iterator
 from itertools import islice
-from pathlib import Path
 
 from peatnode.documents.group import Group
 from peatnode.documents.growth import compacted
-from peatnode.documents.keyspace import EXPIRY, FEED, META, number
+from peatnode.documents.keyspace import EXPIRY, FEED, number
 from peatnode.documents.replica import Replica
-from peatnode.supervision.worker import WorkerShell
 from workers.store.committing import Committer
 from workers.store.database import Database, StorageFailed
+from workers.store.disk import Disk
 from workers.store.engine import Engine
 from workers.store.staging import Compact, Expire, FillValue, Request, SetBase, Stager
 
@@ -29,34 +27,28 @@ INLINE_BYTES = 32 * 1024
 QUIET_SECONDS = 5.0
 """Without a write: then what is in the log goes into sorted files."""
 QUIET_BYTES = 256 * 1024
-PROBE_SECONDS = 1.0
-
-_PROBE = META + b"probe"
 
 
 class Upkeep:
     def __init__(
         self,
-        shell: WorkerShell,
         database: Database,
         replica: Replica,
         committer: Committer,
         stager: Stager,
         engine: Engine,
+        disk: Disk,
     ) -> None:
-        self._shell = shell
         self._database = database
         self._replica = replica
         self._committer = committer
         self._stager = stager
         self._engine = engine
+        self._disk = disk
         self._due: set[bytes] = set()
         """Documents whose updates are to be made one state."""
         self._last_write = time.monotonic()
         self._unflushed = 0
-        self._last_probe = 0.0
-        self.problem = ""
-        """Why the disk takes no writes; empty: it does."""
         self.compactions = 0
 
     def committed(self, group: Group) -> None:
@@ -68,24 +60,6 @@ class Upkeep:
             else:
                 self._due.discard(key)
 
-    def storage(self, error: StorageFailed | None) -> None:
-        """What the last write met."""
-        if error is None:
-            if self.problem:
-                self.problem = ""
-                self._shell.log.info("Disk takes writes again")
-                self._shell.clear_problem("storage")
-            return
-        if not self.problem:
-            self._shell.log.error("Disk refuses writes", reason=str(error))
-        self.problem = "the disk is full" if error.is_full else str(error)
-        self._shell.raise_problem(
-            "storage",
-            f"the store cannot write: {self.problem}",
-            "Free some space in PEAT_DATA_DIR, or enlarge its volume; writes go on by themselves then.",
-            blocks_readiness=True,
-        )
-
     async def run(self) -> None:
         while True:
             await asyncio.sleep(TURN_SECONDS)
@@ -96,11 +70,16 @@ class Upkeep:
                 self._committer.give_up_waiting()
             if has_engine and self._stager.stale:
                 self._ask(FillValue(key) for key in islice(self._stager.stale.copy(), SLICE))
-            if self.problem:
-                self._probe()
+            if not self._disk.is_writable:
+                if self._replica.open_group.is_empty:
+                    self._disk.probe()
                 continue
-            self._expire()
-            await self._compact()
+            self._disk.pass_time()
+            try:
+                self._expire()
+                await self._compact()
+            except StorageFailed as error:
+                self._disk.cannot_read(error)
             self._trim()
             await self._settle()
 
@@ -143,7 +122,7 @@ class Upkeep:
         try:
             self._database.delete_range(FEED + number(0), FEED + number(keep))
         except StorageFailed as error:
-            self.storage(error)
+            self._disk.refused(error)
             return
         self._replica.trimmed(keep)
 
@@ -156,38 +135,4 @@ class Upkeep:
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
         except StorageFailed as error:
-            self.storage(error)
-
-    def _probe(self) -> None:
-        """Whether the disk takes writes again."""
-        now = time.monotonic()
-        if now - self._last_probe < PROBE_SECONDS or not self._replica.open_group.is_empty:
-            return
-        self._last_probe = now
-        try:
-            self._database.write([(_PROBE, b"x" * 4096)])
-            self._database.sync()
-            self._database.write([(_PROBE, None)])
-        except StorageFailed:
-            return
-        self.storage(None)
-
-
-def free_bytes(path: Path) -> int:
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return 0
-    return found.f_bavail * found.f_frsize
-
-
-def used_bytes(path: Path) -> int:
-    """On disk, logs of RocksDB included."""
-    total = 0
-    with os.scandir(path) as entries:
-        for entry in entries:
-            try:
-                total += entry.stat().st_blocks * 512
-            except OSError:
-                continue
-    return total
+            self._disk.refused(error)

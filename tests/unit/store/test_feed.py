@@ -30,7 +30,7 @@ async def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
         commit(replica)
     set_field(replica, 3)
     replica.kv.write(replica.take_group())  # type: ignore[attr-defined]
-    feed = Feed(replica)
+    feed = Feed(replica, lambda error: None)
     changes, cursor = feed._read(0, FollowChanges(0, with_update=True))
     assert cursor == 3
     assert len(changes) == 1

@@ -1,0 +1,242 @@
+"""What is saved of a damaged database, and how it is made whole: everything that can be read is kept, what hangs
+together no more is left out or asked for again, so that the peers see what is missing and send it.
+
+A record says itself which state it has. The indexes (places, expiries) are made anew from the records, and the feed
+begins anew far beyond where it was: whoever followed it is told of the gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from peatnode.documents.group import expiry_key
+from peatnode.documents.keyspace import (
+    BASE,
+    EXPIRY,
+    FEED,
+    META,
+    PLACE,
+    QUARANTINE,
+    RECORD,
+    SEQUENCE,
+    TOMBSTONE,
+    VALUE,
+    after,
+    number,
+)
+from peatnode.documents.merge import merge_updates
+from peatnode.documents.names import names_of
+from peatnode.documents.record import (
+    STATE_LIMITS,
+    Record,
+    Trait,
+    decode_record,
+    encode_place,
+    encode_record,
+)
+from peatnode.documents.replica import Arrival, Replica
+from peatnode.documents.squeeze import unsqueeze
+from peatnode.documents.tree import place_of
+from peatnode.errors import MalformedUpdate
+from workers.store.database import Database, StorageFailed
+
+FEED_JUMP = 1_000_000
+"""Beyond every number that the feed may have told before and that was lost."""
+BATCH_BYTES = 1024 * 1024
+
+_SAVED = (RECORD, TOMBSTONE, BASE, VALUE, QUARANTINE, META)
+
+Writes = list[tuple[bytes, bytes | None]]
+
+
+def save_readable(damaged: Database, into: Database, keeps: bool) -> None:
+    """Copies what can be read; what is there already stays if `keeps`. Raises StorageFailed for whatever is no
+    corruption: a disk that cannot be read at the moment has lost nothing yet."""
+    batch: Writes = []
+    size = 0
+    for prefix in _SAVED:
+        for key, value in readable(damaged, prefix, after(prefix)):
+            if keeps and into.get(key) is not None:
+                continue
+            batch.append((key, value))
+            size += len(value)
+            if size > BATCH_BYTES:
+                into.write(batch)
+                batch, size = [], 0
+    into.write(batch)
+    into.sync()
+
+
+def readable(database: Database, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Entries with start <= key < end, in no order, those of blocks that are damaged left out."""
+    last = start
+    while True:
+        try:
+            for key, value in database.scan(last, end):
+                yield key, value
+                last = key + b"\0"
+            return
+        except StorageFailed as error:
+            _refuse_other(error)
+        beyond = _first_beyond(database, last, end)
+        yield from _backwards(database, last, beyond or end)
+        if beyond is None:
+            return
+        last = beyond
+
+
+def _first_beyond(database: Database, bad: bytes, end: bytes) -> bytes | None:
+    """A key after `bad` from which one can read on: tried near it first, then further and further away. What is passed
+    over is read from behind."""
+    for target in _further_and_further(bad):
+        if target >= end:
+            continue
+        try:
+            found = next(database.scan(target, end), None)
+        except StorageFailed as error:
+            _refuse_other(error)
+            continue
+        return None if found is None else found[0]
+    return None
+
+
+def _further_and_further(key: bytes) -> Iterator[bytes]:
+    """Keys beyond `key`: those that share most of it come first."""
+    for depth in range(len(key) - 1, -1, -1):
+        for step in (1, 2, 4, 8, 16, 32, 64, 128):
+            if key[depth] + step < 256:
+                yield key[:depth] + bytes((key[depth] + step,))
+
+
+def _backwards(database: Database, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """What lies between the damage and where one could read on."""
+    try:
+        yield from database.scan(start, end, reverse=True)
+    except StorageFailed as error:
+        _refuse_other(error)
+
+
+def _refuse_other(error: StorageFailed) -> None:
+    if not error.is_corruption:
+        raise error
+
+
+# --- what hangs together
+
+
+def reconcile(database: Database) -> None:
+    """Indexes and feed as the records have them. Raises StorageFailed where not all records can be read."""
+    newest = _newest_sequence(database)
+    for index in (PLACE, EXPIRY, FEED):
+        database.delete_range(index, after(index))
+    broken: list[bytes] = []
+    batch: Writes = []
+    for prefix in (TOMBSTONE, RECORD):
+        for entry, data in database.scan(prefix, after(prefix)):
+            writes, sequence = _reconciled(database, entry, data, broken)
+            newest = max(newest, sequence)
+            batch += writes
+            if len(batch) > 10_000:
+                database.write(batch)
+                batch = []
+    database.write([*batch, (SEQUENCE, number(newest + FEED_JUMP))])
+    if broken:
+        _join_remains(database, broken)
+        database.delete_range(FEED, after(FEED))
+    database.sync()
+
+
+def _newest_sequence(database: Database) -> int:
+    kept = database.get(SEQUENCE)
+    newest = int.from_bytes(kept, "big") if kept else 0
+    try:
+        last = next(database.scan(FEED, after(FEED), reverse=True), None)
+    except StorageFailed:  # it is thrown away
+        return newest
+    return max(newest, int.from_bytes(last[0][1:], "big") if last else 0)
+
+
+def _reconciled(
+    database: Database, entry: bytes, data: bytes, broken: list[bytes]
+) -> tuple[Writes, int]:
+    """What is to be written for one record, and its sequence."""
+    key = entry[1:]
+    try:
+        record = decode_record(data)
+    except ValueError:
+        return [(entry, None)], 0
+    if _is_beaten(database, key, record):
+        return [(entry, None)], record.sequence
+    if not record.is_deleted and not _is_whole(database, key, record):
+        broken.append(key)
+        return [], record.sequence
+    place = encode_place(record.incarnation, record.is_deleted, record.fingerprint)
+    writes: Writes = [(PLACE + place_of(key) + key, place)]
+    if record.expires_at:
+        writes.append((expiry_key(key, record.expires_at), b""))
+    if record.traits & Trait.VALUE_APART:
+        writes.append((entry, _with_value_asked(database, key, record)))
+    return writes, record.sequence
+
+
+def _is_beaten(database: Database, key: bytes, record: Record) -> bool:
+    """Where the deletion of one was lost there are a record and a tombstone: the later of them holds."""
+    data = database.get((RECORD if record.is_deleted else TOMBSTONE) + key)
+    try:
+        other = None if data is None else decode_record(data)
+    except ValueError:
+        return False
+    return other is not None and _rank(other) > _rank(record)
+
+
+def _rank(record: Record) -> tuple[int, bool]:
+    return record.incarnation, record.is_deleted
+
+
+def _is_whole(database: Database, key: bytes, record: Record) -> bool:
+    """Whether its state is the one that it says. What a record has in itself was written with it."""
+    if record.base is not None:
+        return True
+    try:
+        base = unsqueeze(database.get(BASE + key) or b"")
+        whole = merge_updates((base, *record.tail), STATE_LIMITS)
+    except MalformedUpdate:
+        return False
+    vector = {client: structs[-1].end for client, structs in whole.structs.items()}
+    return vector == record.state_vector and whole.delete_set == record.delete_set
+
+
+def _with_value_asked(database: Database, key: bytes, record: Record) -> bytes:
+    """The value apart may be another time's, or gone: the engine is to be asked for it."""
+    traits = record.traits | Trait.STALE
+    value = None
+    if database.get(VALUE + key) is None:
+        traits &= ~Trait.VALUE_APART
+        value = b"{}"
+    return encode_record(replace(record, traits=traits), traits, record.base, value)
+
+
+def _join_remains(database: Database, keys: list[bytes]) -> None:
+    """Of documents whose parts do not fit together: what there is comes in anew, as from a peer."""
+    remains: dict[bytes, Record] = {}
+    for key in keys:
+        remains[key] = decode_record(database.get(RECORD + key) or b"")
+        database.write([(RECORD + key, None), (VALUE + key, None)])
+    replica = Replica(database, 1)
+    for key, record in remains.items():
+        base = database.get(BASE + key)
+        database.write([(BASE + key, None)])
+        for update in (_unsqueezed(base), *record.tail):
+            # what has a gap before it, or is no update, is refused
+            replica.join(Arrival(*names_of(key), record.incarnation, False, update), "mended")
+        group = replica.take_group()
+        database.write(group.writes())
+        replica.committed(group)
+
+
+def _unsqueezed(base: bytes | None) -> bytes:
+    try:
+        return unsqueeze(base or b"")
+    except MalformedUpdate:
+        return b""
