@@ -55,9 +55,13 @@ class Target:
     due: float | None = None
     own_addresses: set[Address] = field(default_factory=set)
     """Those that led back to ourselves."""
+    strangers: dict[Address, str] = field(default_factory=dict)
+    """Those at which a node of another name answered, and its instance."""
+    dialled: Address | None = None
 
     def addresses(self) -> list[Address]:
-        return [one for one in self.found.addresses if one not in self.own_addresses]
+        useless = self.own_addresses | self.strangers.keys()
+        return [one for one in self.found.addresses if one not in useless]
 
 
 class Dialling:
@@ -81,6 +85,7 @@ class Dialling:
         if is_new or (old.addresses, old.instance) != (found.addresses, found.instance):
             target.tries = 0
             target.own_addresses.clear()
+            target.strangers.clear()
             if target.state != "dialling":
                 self._plan(target, now, self._courtesy(found))
 
@@ -94,11 +99,13 @@ class Dialling:
     def _plan(self, target: Target, now: float, seconds: float) -> None:
         if self.is_covered(target):
             target.state, target.due = "connected", None
-        elif target.found.instance == self._instance or not target.addresses():
-            target.state, target.due = "ourselves", None
-        else:
+        elif target.addresses() and target.found.instance != self._instance:
             target.state = "waiting" if target.tries else "discovered"
             target.due = now + seconds
+        elif target.strangers:
+            target.state, target.due = "refused", None
+        else:
+            target.state, target.due = "ourselves", None
 
     def is_covered(self, target: Target) -> bool:
         """Whether a connection that there is already leads to it."""
@@ -128,7 +135,7 @@ class Dialling:
             target.due = None
             target.state = "dialling"
             self._dials += 1
-            address = addresses[target.tries % len(addresses)]
+            address = target.dialled = addresses[target.tries % len(addresses)]
             is_careful = (target.tries // len(addresses)) % 2 == 1
             dials.append(Dial(key, address, self._dials, is_careful))
         return dials
@@ -158,8 +165,11 @@ class Dialling:
         """A connection is authenticated; `key` is empty where the other side dialled."""
         self._connected.setdefault(instance, (node_id, now))
         target = self.targets.get(key)
-        if target is not None:
+        if target is not None and target.found.node_id in ("", node_id):
             target.instance, target.node_id = instance, node_id
+        elif target is not None and target.dialled is not None:
+            target.strangers[target.dialled] = instance
+            self.failed(key, f"{node_id} answers where it should be", now)
         for one in self.targets.values():
             if self.is_covered(one):
                 one.state, one.due, one.reason = "connected", None, ""
@@ -168,6 +178,12 @@ class Dialling:
         """The last connection to an instance has ended."""
         covered = [t for t in self.targets.values() if t.state == "connected"]
         _, since = self._connected.pop(instance, ("", now))
+        for target in self.targets.values():
+            if instance in target.strangers.values():
+                kept = {a: i for a, i in target.strangers.items() if i != instance}
+                target.strangers = kept
+                if target.state == "refused" and target.due is None:
+                    self._plan(target, now, FIRST_SECONDS * (0.5 + 0.5 * self._random.random()))
         for target in covered:
             if self.is_covered(target):
                 continue

@@ -100,3 +100,31 @@ def test_one_who_refuses_is_asked_seldom() -> None:
     assert dialling.targets["p"].state == "refused"
     assert dialling.next_due is not None
     assert dialling.next_due >= 0.4
+
+
+def test_another_name_at_its_address_is_not_the_peer() -> None:
+    dialling = Dialling(OWN, Random(1))
+    dialling.found(found("c", "node-c", addresses=2), 0.0)
+    take(dialling, 0.0)
+    dialling.connected("c", "node-b", LARGER, 0.1)
+    target = dialling.targets["c"]
+    assert not dialling.is_covered(target)
+    assert target.reason == "node-b answers where it should be"
+    assert dialling.next_due is not None  # at its other address
+    assert take(dialling, dialling.next_due).address == ("10.0.0.2", 1)
+    dialling.connected("c", "node-d", SMALLER, 1.0)
+    assert (target.state, dialling.next_due) == ("refused", None)
+    dialling.disconnected(LARGER, "idle", 9.0)  # its first address may be free for it now
+    assert dialling.next_due is not None
+    assert take(dialling, dialling.next_due).address == ("10.0.0.1", 1)
+    dialling.connected("c", "node-c", "3" * 32, 10.0)
+    assert (target.state, target.reason) == ("connected", "")
+
+
+def test_a_peer_at_a_new_address_is_dialled_although_another_answered_at_the_old() -> None:
+    dialling = Dialling(OWN, Random(1))
+    dialling.found(found("c", "node-c"), 0.0)
+    dialling.connected(take(dialling, 0.0).key, "node-b", LARGER, 0.1)
+    assert dialling.next_due is None
+    dialling.found(found("c", "node-c", addresses=2), 5.0)
+    assert dialling.next_due == 5.0
