@@ -145,7 +145,7 @@ def _peers(report: Report) -> Iterator[Finding]:
             yield Finding(
                 Severity.DEGRADED,
                 where,
-                f"{peer.id} is a name that two nodes bear.",
+                f"{peer.id}: this identity is used twice.",
                 "Give each node its own HOSTNAME, or each cluster its own PEAT_CLUSTER.",
             )
         if finding := _sync_finding(peer, where, report):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -74,6 +75,15 @@ async def test_ready(served: Served) -> None:
         await served.node.start_worker(worker)
         await served.http.get("/ready")
         assert (await checks(served))[0] == 200
+
+
+async def test_ready_says_that_an_identity_is_used_twice_and_stays_ready(served: Served) -> None:
+    served.node.peers = (replace(peer("peat-mesh-1"), is_twin=True), peer("other"))
+    answer = await served.http.get("/ready")
+    assert answer.status_code == 200
+    (sync,) = [check for check in answer.json()["checks"] if check["name"] == "sync"]
+    assert sync["ready"]
+    assert sync["message"].startswith("this identity is used twice: peat-mesh-1. Give each node")
 
 
 async def test_node(served: Served) -> None:

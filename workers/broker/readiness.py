@@ -30,16 +30,16 @@ def checks(
         _workers(node),
         _store(store),
         _engine(store),
-        Check(
-            "sync",
-            peers is not None,
-            "the sync worker answers" if peers is not None else "the sync worker does not answer",
-        ),
+        _sync(peers),
         _discovery(discovery),
     ]
     if node is not None:
         found.extend(
-            Check(f"{problem.worker}.{problem.name}", False, f"{problem.message} {problem.advice}")
+            Check(
+                f"{problem.worker}.{problem.name}",
+                False,
+                f"{problem.message.rstrip('.')}. {problem.advice}".rstrip(),
+            )
             for problem in node.problems
             if problem.blocks_readiness
         )
@@ -70,6 +70,21 @@ def _engine(store: StoreReply | None) -> Check:
     is_ready = store is not None and store.engine_is_ready
     return Check(
         "engine", is_ready, "the engine answers" if is_ready else "the engine is not ready"
+    )
+
+
+def _sync(peers: PeersReply | None) -> Check:
+    """An identity used twice is told, and is no reason to take no requests: both nodes do their work."""
+    if peers is None:
+        return Check("sync", False, "the sync worker does not answer")
+    twins = sorted({peer.id for peer in peers.peers if peer.is_twin})
+    if not twins:
+        return Check("sync", True, "the sync worker answers")
+    return Check(
+        "sync",
+        True,
+        f"this identity is used twice: {', '.join(twins)}. "
+        "Give each node its own HOSTNAME, or each cluster its own PEAT_CLUSTER.",
     )
 
 
