@@ -12,9 +12,9 @@ from workers.store.database import Database, StorageFailed
 from workers.store.opening import mark_damaged, write_probe
 
 PROBE_SECONDS = 1.0
-MAX_PROBES = 5
+MAX_PROBES = 3
 """Refused by RocksDB alone, while the disk takes writes: it has to be opened anew."""
-UNREADABLE_SECONDS = 30.0
+UNREADABLE_SECONDS = 5.0
 """Without a read that failed: then the disk is well again."""
 MENDED_SECONDS = 600.0
 """Damage so soon after mending is not mended again: it would come back."""

@@ -53,9 +53,19 @@ def open_store(data_dir: Path) -> Opened:
     try:
         finish_exchange(path)
         _check_directory(path)
-        database, damage = _open_mended(path)
+        try:
+            return _open(path)
+        except StorageFailed as error:
+            if not error.is_corruption or damage_of(path):
+                raise
+            mark_damaged(path, str(error))
+        return _open(path)
     except OSError as error:
         raise StorageFailed(f"the database cannot be opened: {error}") from error
+
+
+def _open(path: Path) -> Opened:
+    database, damage = _open_mended(path)
     try:
         _check_format(database, path)
         generation = _generation(database, path, bool(damage))

@@ -1,0 +1,385 @@
+"""What a store promises when its disk fails: real files that are damaged, and system calls that fail.
+
+The calls of the store's process go through a small library that a test compiles and puts before the C library. A call
+fails while there is a file of its name in the directory of faults: that holds the error's number and the end of the
+names of the files that are concerned.
+"""
+
+import asyncio
+import errno
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.nodes import Node, nodes, wait
+from peatnode.errors import AskFailed, AskTimedOut, LinkLost
+from peatnode.ipc.messages import (
+    ApplyUpdates,
+    FollowChanges,
+    GetDocument,
+    GetStore,
+    ListDocuments,
+    ReadBuckets,
+    ReadRange,
+    StoreReply,
+)
+
+sys.path.append(str(Path(__file__).parent))
+from store_node import StoreNode
+
+pytestmark = pytest.mark.timeout(60)
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static int fails(const char *call, int fd) {
+    const char *faults = getenv("DISK_FAULTS");
+    char path[4096], link[64], name[4096], end[64];
+    int number = 0, kept = errno;
+    if (!faults) return 0;
+    snprintf(path, sizeof path, "%s/%s", faults, call);
+    FILE *file = access(path, R_OK) ? NULL : fopen(path, "r");
+    errno = kept;
+    if (!file) return 0;
+    int read = fscanf(file, "%d %63s", &number, end);
+    fclose(file);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+    ssize_t length = readlink(link, name, sizeof name - 1);
+    errno = kept;
+    if (read < 2 || length < (ssize_t)strlen(end)) return 0;
+    name[length] = 0;
+    if (strcmp(name + length - strlen(end), end)) return 0;
+    errno = number;
+    return 1;
+}
+#define REAL(name) static __typeof__(&name) real; if (!real) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
+
+int fdatasync(int fd) { REAL(fdatasync); return fails("fdatasync", fd) ? -1 : real(fd); }
+int fsync(int fd) { REAL(fsync); return fails("fsync", fd) ? -1 : real(fd); }
+ssize_t write(int fd, const void *data, size_t size) {
+    REAL(write); return fails("write", fd) ? -1 : real(fd, data, size);
+}
+ssize_t pread(int fd, void *data, size_t size, off_t at) {
+    REAL(pread); return fails("pread", fd) ? -1 : real(fd, data, size, at);
+}
+ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
+    REAL(pread64); return fails("pread", fd) ? -1 : real(fd, data, size, at);
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("there is no C compiler")
+    directory = tmp_path_factory.mktemp("shim")
+    source, library = directory / "faults.c", directory / "faults.so"
+    source.write_text(SHIM)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True
+    )
+    return library
+
+
+class Faults:
+    """Which calls fail. `env` is for the process that they fail in."""
+
+    def __init__(self, directory: Path, shim: Path) -> None:
+        directory.mkdir()
+        self._directory = directory
+        self.env = {"LD_PRELOAD": str(shim), "DISK_FAULTS": str(directory)}
+
+    def begin(self, call: str, number: int, end: str) -> None:
+        part = self._directory / "part"
+        part.write_text(f"{number} {end}\n")
+        part.rename(self._directory / call)
+
+    def end(self, call: str) -> None:
+        (self._directory / call).unlink()
+
+
+@pytest.fixture
+def faults(tmp_path: Path, shim: Path) -> Faults:
+    return Faults(tmp_path / "faults", shim)
+
+
+async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not await check():
+        assert asyncio.get_running_loop().time() < deadline, "it did not come about"
+        await asyncio.sleep(0.02)
+
+
+async def has(value: object) -> bool:
+    return bool(value)
+
+
+async def read(node: StoreNode, document: str) -> Any:
+    return json.loads((await node.ask(GetDocument("c", document))).value)
+
+
+async def code_of(asked: Awaitable[object]) -> str:
+    with pytest.raises(AskFailed) as caught:
+        await asked
+    return str(caught.value.code)
+
+
+# --- system calls
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+async def test_a_log_that_cannot_be_synced_acknowledges_nothing_and_is_waited_for(
+    tmp_path: Path, faults: Faults, number: int
+):
+    async with StoreNode(tmp_path / "data", **faults.env) as node:
+        for n in range(20):
+            await node.put("c", f"kept-{n}", b'{"n":%d}' % n)
+        faults.begin("fdatasync", number, ".log")
+        writes = [node.put("c", f"lost-{n}", b'{"n":1}') for n in range(5)]
+        reads = [read(node, f"lost-{n}") for n in range(5)]
+        outcomes = await asyncio.gather(*writes, *reads, return_exceptions=True)
+        assert all(isinstance(outcome, AskFailed | LinkLost) for outcome in outcomes), outcomes
+        await eventually(lambda: has("storage" in node.store.problems))
+        problem = node.store.problems["storage"]
+        assert problem.blocks_readiness
+        assert os.strerror(number) in problem.message
+        assert ("Free some space" in problem.advice) == (number == errno.ENOSPC)
+        deaths = len(node.store.exits)
+        assert deaths == 1
+        faults.end("fdatasync")
+        await node.store.wait_ready()
+        assert len(node.store.exits) == deaths
+        assert "storage" not in node.store.problems
+        for n in range(20):
+            assert await read(node, f"kept-{n}") == {"n": n}
+        await node.put("c", "after", b"{}")
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.ENOSPC])
+async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
+    tmp_path: Path, faults: Faults, number: int
+):
+    async with StoreNode(tmp_path / "data", **faults.env) as node:
+        await node.put("c", "kept", b'{"a":1}')
+        faults.begin("write", number, ".log")
+        assert await code_of(node.put("c", "kept", b'{"a":2}')) == "storage"
+        assert await code_of(node.put("c", "new", b"{}")) == "storage"
+        problem = node.store.problems["storage"]
+        assert problem.blocks_readiness
+        assert ("Free some space" in problem.advice) == (number == errno.ENOSPC)
+        assert await read(node, "kept") == {"a": 1}
+        assert await code_of(read(node, "new")) == "not_found"
+        assert not (await node.ask(GetStore())).is_writable
+        faults.end("write")
+
+        async def takes_writes() -> bool:
+            try:
+                return (await node.put("c", "new", b"{}")).was_changed
+            except (AskFailed, LinkLost, AskTimedOut):
+                return False
+
+        await eventually(takes_writes)
+        await eventually(lambda: has("storage" not in node.store.problems))
+        assert set(node.store.exits) <= {0}
+        assert await read(node, "kept") == {"a": 1}
+
+
+async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Path, faults: Faults):
+    async with StoreNode(tmp_path / "data") as node:
+        for n in range(200):
+            await node.put("c", f"d{n:03}", b'{"x":"%s"}' % os.urandom(500).hex().encode())
+    async with StoreNode(tmp_path / "data", **faults.env) as node:
+        # what says where things are is read already
+        assert await code_of(read(node, "zzz")) == "not_found"
+        faults.begin("pread", errno.EIO, ".sst")
+        new = node.put("c", "zzz", b'{"a":1}')
+        old = [node.put("c", f"d{n:03}", b'{"a":1}') for n in (50, 150)]
+        outcomes = await asyncio.gather(*old, new, return_exceptions=True)
+        assert [getattr(outcome, "code", "") for outcome in outcomes[:2]] == ["storage"] * 2
+        assert not isinstance(outcomes[2], BaseException), "who needs none of it was refused, too"
+        assert await code_of(read(node, "d060")) == "storage"
+        assert await code_of(node.ask(ListDocuments("c", "", 1000, 10**7))) == "storage"
+        assert await read(node, "zzz") == {"a": 1}
+        assert node.store.problems["damage"].blocks_readiness
+        stream = node.dialer.follow(FollowChanges(0))
+        told = asyncio.ensure_future(anext(stream))
+        faults.end("pread")
+        assert (await told).changes[0].sequence == 1
+        await stream.aclose()  # type: ignore[attr-defined]
+        assert len((await node.ask(ListDocuments("c", "", 1000, 10**7))).documents) == 201
+        assert (await node.put("c", "d050", b'{"a":1}')).was_changed
+        await eventually(lambda: has("damage" not in node.store.problems))
+        assert node.store.exits == []
+
+
+# --- damaged files
+
+SMALL, LARGE = 300, 6
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database of several files and a log, of a store that was killed."""
+    directory = tmp_path_factory.mktemp("template")
+    asyncio.run(_fill(directory))
+    return directory
+
+
+async def _fill(directory: Path) -> None:
+    rng = random.Random(7)
+    for turn in range(3):
+        async with StoreNode(directory, restarts=False) as node:
+            for n in range(turn * 60, SMALL):
+                await node.put(
+                    "c",
+                    f"d{n:04}",
+                    b'{"turn":%d,"x":"%s"}' % (turn, rng.randbytes(150).hex().encode()),
+                )
+            for n in range(LARGE):
+                await node.put("large", f"{n}", b'{"x":"%s"}' % rng.randbytes(6000).hex().encode())
+            await node.put("c", f"gone-{turn}", b"{}", expires_at=4e9)
+            await node.put("c", f"gone-{turn}", b"", kind="delete")  # type: ignore[arg-type]
+            if turn == 2:
+                node.store.kill()
+                await node.store.wait_ended()
+
+
+def flip(file: Path, place: float, count: int = 1) -> None:
+    damaged = bytearray(file.read_bytes())
+    for at in range(int(len(damaged) * place), int(len(damaged) * place) + count):
+        damaged[at] ^= 0xFF
+    file.write_bytes(damaged)
+
+
+def tables(store: Path) -> list[Path]:
+    return sorted(store.glob("*.sst"))
+
+
+def log_of(store: Path) -> Path:
+    return max(store.glob("*.log"))
+
+
+async def wholeness(node: StoreNode) -> StoreReply:
+    """What the indexes say is what the documents are."""
+    store = await node.ask(GetStore())
+    entries = (await node.ask(ReadBuckets(0, 65535, b"", 10_000))).entries
+    living = {(e.collection, e.id): e.fingerprint for e in entries if not e.is_deleted}
+    listed = {}
+    for collection in ("c", "large"):
+        listing = await node.ask(ListDocuments(collection, "", 10_000, 10**8))
+        for document in listing.documents:
+            listed[collection, document.id] = document.fingerprint
+            assert "x" in json.loads(document.value)
+        assert listing.count == len(listing.documents)
+    assert living == listed
+    assert (store.documents, store.tombstones) == (len(living), len(entries) - len(living))
+    return store  # type: ignore[no-any-return]
+
+
+async def fetch_all(node: StoreNode, peer: StoreNode) -> None:
+    place = b""
+    while True:
+        part = await peer.ask(ReadRange(0, 65535, place, 10**6))
+        await node.ask(ApplyUpdates(part.updates, "a" * 32))
+        place = part.next_place
+        if not place:
+            return
+
+
+HEADS: dict[str, Callable[[Path], object]] = {
+    "no CURRENT": lambda store: (store / "CURRENT").unlink(),
+    "an empty CURRENT": lambda store: (store / "CURRENT").write_bytes(b""),
+    "no MANIFEST": lambda store: [file.unlink() for file in store.glob("MANIFEST*")],
+    "a flipped MANIFEST": lambda store: [flip(file, 0.5) for file in store.glob("MANIFEST*")],
+}
+
+
+@pytest.mark.parametrize("damage", HEADS)
+async def test_without_its_head_a_database_loses_nothing(
+    tmp_path: Path, template: Path, damage: str
+):
+    data = tmp_path / "data"
+    shutil.copytree(template, data)
+    HEADS[damage](data / "store")
+    async with StoreNode(data) as node:
+        problem = node.store.problems["mended"]
+        assert problem.advice
+        store = await wholeness(node)
+        assert (store.documents, store.tombstones) == (SMALL + LARGE, 3)
+        first = (await anext(node.dialer.follow(FollowChanges(5))))  # fmt: skip
+        assert type(first).__name__ == "FeedGap"
+        await node.put("c", "after", b'{"x":1}')
+    async with StoreNode(data) as node:
+        assert node.store.problems == {}
+        again = await wholeness(node)
+        assert (again.documents, again.generation) == (SMALL + LARGE + 1, store.generation)
+
+
+BODIES: dict[str, tuple[Callable[[Path], object], int]] = {
+    "a table is missing": (lambda store: tables(store)[0].unlink(), 0),
+    "a table is cut": (lambda store: os.truncate(tables(store)[-1], 5000), 0),
+    "a log's byte is flipped": (lambda store: flip(log_of(store), 0.3), SMALL - 120),
+    "a log is cut": (lambda store: os.truncate(log_of(store), 20_000), SMALL - 120),
+    "blocks of records are flipped": (
+        lambda store: [flip(table, 0.2) for table in tables(store)],
+        SMALL - 130,
+    ),
+    "blocks all over are flipped": (
+        lambda store: [flip(table, tenth / 10) for table in tables(store) for tenth in range(9)],
+        20,
+    ),
+    "the list of what is in a table is flipped": (
+        lambda store: [
+            flip(table, 1 - 3000 / table.stat().st_size, 2900) for table in tables(store)
+        ],
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", BODIES)
+async def test_what_the_disk_destroyed_is_said_and_comes_back_from_peers(
+    tmp_path: Path, template: Path, damage: str
+):
+    shutil.copytree(template, tmp_path / "data")
+    shutil.copytree(template, tmp_path / "peer")
+    do, least = BODIES[damage]
+    do(tmp_path / "data" / "store")
+    async with (
+        StoreNode(tmp_path / "data") as node,
+        StoreNode(tmp_path / "peer", engine=False) as peer,
+    ):
+
+        async def is_mended() -> bool:
+            """Whoever reads everything comes upon it, and the store mends it between two of its lives."""
+            try:
+                await node.ask(ListDocuments("c", "", 10_000, 10**8))
+                await wholeness(node)
+            except (AskFailed, LinkLost):
+                return False
+            return "mended" in node.store.problems
+
+        await eventually(is_mended)
+        assert set(node.store.exits) <= {0}
+        assert node.store.problems["mended"].advice
+        left = await wholeness(node)
+        assert left.documents >= least
+        await fetch_all(node, peer)
+        theirs, ours = await peer.ask(GetStore()), await wholeness(node)
+        assert (ours.root, ours.documents) == (theirs.root, theirs.documents)
+        assert (await node.put("c", "d0100", b'{"x":2}')).was_changed
