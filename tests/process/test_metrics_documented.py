@@ -5,8 +5,20 @@ import urllib.request
 from pathlib import Path
 
 from bench.nodes import nodes
+from workers.broker.metric_texts import HELP
 
+HELP_LINE = re.compile(r"^# HELP (\S+) (.*)$", re.MULTILINE)
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"
+
+
+def test_every_documented_metric_has_a_text() -> None:
+    documented = set(re.findall(r"`(peatnode_[a-z0-9_]+)`", PAGE.read_text()))
+    of_requests = {
+        "peatnode_http_requests_total",
+        "peatnode_http_request_duration_seconds",
+        "peatnode_http_rejected_total",
+    }
+    assert documented == HELP.keys() | of_requests
 
 
 def test_every_metric_is_documented() -> None:
@@ -17,5 +29,6 @@ def test_every_metric_is_documented() -> None:
     ):
         text = answer.read().decode()
     told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    assert {name for name, help_text in HELP_LINE.findall(text) if help_text in name} == set()
     assert {"peatnode_sync_peer_connected", "peatnode_store_commit_duration_seconds"} <= told
     assert told <= documented

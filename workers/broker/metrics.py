@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 
 from peatnode.ipc.messages import GetMetrics, Metric, MetricsReply, NodeReply
 from workers.broker.broker import Broker
+from workers.broker.metric_texts import HELP
 from workers.broker.node import Survey, probe, survey
 from workers.broker.readiness import checks
 
@@ -22,26 +23,6 @@ SHARED = frozenset(
     {"peatnode_rejected_input_total", "peatnode_queue_length", "peatnode_queue_capacity"}
 )
 """Families that several workers have samples of; a label tells whose."""
-
-HELP = {
-    "peatnode_up_info": "One, with what this node is.",
-    "peatnode_uptime_seconds": "Since the node started.",
-    "peatnode_ready": "1 when all checks of /api/v1/ready hold.",
-    "peatnode_check_ready": "1 when this check of /api/v1/ready holds.",
-    "peatnode_problem": "1 while a worker says that something is wrong.",
-    "peatnode_rejected_input_total": "Input refused, by reason.",
-    "peatnode_queue_length": "What waits in a queue.",
-    "peatnode_queue_capacity": "As much may wait in it.",
-    "peatnode_worker_up": "1 when the worker answered this scrape.",
-    "peatnode_worker_restarts_total": "Deaths of the worker that were followed by a new start.",
-    "peatnode_worker_recycles_total": "Times the worker asked to be replaced.",
-    "peatnode_worker_memory_bytes": "Memory of the worker, proportional share.",
-    "peatnode_worker_loop_stall_seconds": "Longest time the worker's loop did not turn, of late.",
-    "peatnode_http_followers": "Open event streams and WebSockets of the feed.",
-    "peatnode_http_followers_max": "As many are taken.",
-    "peatnode_http_follower_queue_bytes": "Events that wait for followers.",
-    "peatnode_http_follower_queue_max_bytes": "As much may wait.",
-}
 
 
 class MetricsResource:
@@ -86,7 +67,8 @@ def families(samples: Iterable[Metric]) -> list[Family]:
         name, kind = _family(sample.name)
         family = found.get(name)
         if family is None:
-            family = found[name] = Family(name, HELP.get(sample.name, name), kind)
+            shown = f"{name}_total" if kind == "counter" else name
+            family = found[name] = Family(name, HELP.get(shown, shown), kind)
         family.add_sample(sample.name, dict(sample.labels), sample.value)
     return list(found.values())
 
@@ -108,6 +90,10 @@ def node_samples(seen: Survey, broker: Broker) -> Iterator[Metric]:
         yield Metric("peatnode_check_ready", labels, float(check.is_ready))
     if seen.node is not None:
         yield from _supervisor_samples(seen.node)
+    for source in () if seen.discovery is None else seen.discovery.sources:
+        if source.age_seconds >= 0:
+            named = (("source", source.name),)
+            yield Metric("peatnode_discovery_source_age_seconds", named, source.age_seconds)
     hubs = (broker.changes, broker.values)
     yield Metric("peatnode_http_followers", (), broker.topology.count)
     yield Metric("peatnode_http_followers_max", (), broker.limits.followers)

@@ -110,9 +110,12 @@ def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
     if not state.is_connected:
         return
     since = state.out_of_sync_since
-    yield Metric("peatnode_sync_peer_rtt_seconds", peer, state.rtt_ms / 1000)
+    if state.rtt_ms >= 0:
+        yield Metric("peatnode_sync_peer_rtt_seconds", peer, state.rtt_ms / 1000)
     yield Metric("peatnode_sync_peer_in_sync", peer, float(state.is_in_sync))
     yield Metric("peatnode_sync_peer_behind_seconds", peer, max(0.0, now - since) if since else 0.0)
+    if state.behind_documents >= 0:
+        yield Metric("peatnode_sync_peer_behind_documents", peer, float(state.behind_documents))
     for direction, count in (("sent", state.bytes_sent), ("received", state.bytes_received)):
         labels = (*peer, ("direction", direction))
         yield Metric("peatnode_sync_peer_bytes_total", labels, float(count))
