@@ -133,6 +133,20 @@ def test_awareness_crosses_nodes_and_ends_with_the_client(
     there.wait_equal(names, ["Bo"])
 
 
+def test_who_comes_back_is_seen_at_once(pair: list[Node], clients: YjsClients, name: str) -> None:
+    """Its state bears the clock of its goodbye, until it is told so."""
+    here = clients.open(pair[0].url, name).wait_synced()
+    there = clients.open(pair[1].url, name).wait_synced()
+    here.run("awareness.setLocalStateField('user', 'Ann')")
+    users = "[...awareness.getStates().values()].map((s) => s.user).filter(Boolean)"
+    there.wait_equal(users, ["Ann"])
+    here.run("provider.disconnect()")
+    there.wait_equal(users, [])
+    here.run("provider.connect()")
+    there.wait(f"{users}.includes('Ann')", 5)
+    assert here.run("awareness.getLocalState().user") == "Ann"
+
+
 def test_one_who_leaves_takes_nobody_along(
     pair: list[Node], clients: YjsClients, name: str
 ) -> None:

@@ -39,6 +39,15 @@ def test_a_goodbye_under_the_same_clock_counts() -> None:
     assert states.present() == []
 
 
+def test_who_comes_back_under_the_same_clock_is_told_of_the_goodbye() -> None:
+    states = AwarenessStates()
+    states.apply([ANNA], 0)
+    assert states.farewells([ANNA]) == []
+    states.remove({7}, 1)
+    assert states.farewells([ANNA]) == [ClientState(7, 1, NOBODY)]
+    assert states.farewells([ClientState(7, 1, NOBODY), ClientState(7, 2, '"Anna"')]) == []
+
+
 def test_a_connection_that_ends_takes_its_clients_along() -> None:
     states = AwarenessStates()
     states.apply([ANNA], 0)

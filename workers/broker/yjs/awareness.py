@@ -114,6 +114,19 @@ class AwarenessStates:
         leaving = [ClientState(known.client, known.clock, NOBODY) for known in present]
         return self.apply(leaving, now)
 
+    def farewells(self, states: Iterable[ClientState]) -> list[ClientState]:
+        """Who of those that say they are here counts as gone: told so, they speak with a higher clock, and at once.
+
+        A client that comes back after its connection broke repeats its state with the clock that its goodbye bears.
+        """
+        known = [self._states.get(state.client) for state in states if state.state != NOBODY]
+        clocks = {state.client: state.clock for state in states}
+        return [
+            one
+            for one in known
+            if one is not None and one.state == NOBODY and one.clock >= clocks[one.client]
+        ]
+
     def forget_silent(self, now: float) -> list[ClientState]:
         """Says goodbye for those who have not been heard of for FORGET_SECONDS. Their clocks are kept for as long
         again, so that a late copy of what they said does not bring them back."""

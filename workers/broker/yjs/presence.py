@@ -38,6 +38,11 @@ class Presence:
         document = self._documents.get(name)
         return [] if document is None else document.remove(clients, now)
 
+    def farewells(self, name: Name, states: Iterable[ClientState]) -> list[ClientState]:
+        """To be told to whom these states come from."""
+        document = self._documents.get(name)
+        return [] if document is None else document.farewells(states)
+
     def present(self, name: Name) -> list[ClientState]:
         document = self._documents.get(name)
         return [] if document is None else document.present()

@@ -155,7 +155,11 @@ class Rooms:
 
     def say_awareness(self, room: Room, session: Session, payload: bytes) -> None:
         """A client's states, for the others in the room and on the other nodes. Raises MalformedUpdate."""
-        news = self._presence.apply(room.name, decode_states(payload), self._now())
+        states = decode_states(payload)
+        news = self._presence.apply(room.name, states, self._now())
+        overruled = self._presence.farewells(room.name, states)
+        if overruled:
+            session.outbox.put(encode_awareness(encode_states(overruled)))
         if not news:  # clients send back what they hear
             return
         gone = [state.client for state in news if state.state == NOBODY]
