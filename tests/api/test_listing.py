@@ -268,5 +268,16 @@ async def test_bulk_streams(serve: Serve) -> None:
         "/documents/c?bulk", content=b'{"x": "' + b"x" * 5000, headers=NDJSON
     )
     assert json.loads(long.text.splitlines()[-1])["status"] == 413
+    lines = [b'{"_id": "e0"}', b'{"x": "' + b"x" * 200_000 + b'"}', b" " * 1001 + b"{}"]
+    mixed = await served.http.post(
+        "/documents/c?bulk", content=b"\n".join([*lines, b'{"_id": "e1"}']), headers=NDJSON
+    )
+    answers = [json.loads(line) for line in mixed.text.splitlines()]
+    assert [(one["line"], one["status"]) for one in answers] == [
+        (1, 201),
+        (2, 413),
+        (3, 413),
+        (4, 201),
+    ]
     wrong = await served.http.post("/documents/c?bulk", content=b"{}")
     check_problem(wrong, 415, "unsupported-media-type")

@@ -73,7 +73,7 @@ async def _answers(
             if line is None:
                 break
             number += 1
-            if not line.strip():
+            if len(line) <= broker.limits.body_bytes and not line.strip():
                 continue
             write = _write_line(broker, collection, number, line, expires_at, wanted, seconds)
             pending.append(asyncio.create_task(write))
@@ -99,7 +99,8 @@ async def _drain(pending: deque[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
 
 
 async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]:
-    """Raises Problem where a line is too long or the client stops sending."""
+    """What is beyond a line's limit is let go, but for the one byte that shows it. Raises Problem where the client
+    stops sending."""
     rest = b""
     parts = aiter(request.stream)
     while True:
@@ -112,16 +113,10 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
             break
         *lines, rest = (rest + part).split(b"\n")
         for line in lines:
-            yield _bounded(line, limits)
-        _bounded(rest, limits)
+            yield line
+        rest = rest[: limits.body_bytes + 1]
     if rest:
         yield rest
-
-
-def _bounded(line: bytes, limits: BrokerLimits) -> bytes:
-    if len(line) > limits.body_bytes:
-        raise Problem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
-    return line
 
 
 async def _write_line(
@@ -156,6 +151,8 @@ def parse_line(
     collection: str, line: bytes, expires_at: float, limits: BrokerLimits
 ) -> WriteDocument:
     """Raises Problem."""
+    if len(line) > limits.body_bytes:
+        raise Problem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
     value = parse_document(line, limits)
     doc_id = value.pop("_id", "") or new_id()
     if not isinstance(doc_id, str):

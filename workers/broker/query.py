@@ -145,7 +145,16 @@ def _parse_clause(text: str) -> Clause:
             f"{text!r} is no condition: expected PATH OP VALUE with one of = != < <= > >=, such as age>=30.",
             "where",
         )
-    value = _parse_value(match[3])
+    text = match[3].strip()
+    if text[:1] in ("=", "<", ">"):
+        raise Problem(
+            400,
+            "bad-query",
+            f"{match[2] + text[0]!r} is no operator: expected one of = != < <= > >=;"
+            " a text that begins so stands in double quotes.",
+            "where",
+        )
+    value = _parse_value(text)
     if match[2] not in ("=", "!=") and _rank(value) not in (_NUMBER, _TEXT):
         raise Problem(400, "bad-query", f"{match[2]} compares numbers or text only.", "where")
     return Clause(_parse_path(match[1].strip(), "where"), match[2], value)

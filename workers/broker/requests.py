@@ -136,7 +136,7 @@ def seconds_parameter(request: Request, name: str, default: float, high: float) 
         raise Problem(
             400,
             "bad-parameter",
-            f"{name} is a number of seconds from 0 to {high:g}, not {text!r}.",
+            f"{name} is a number of seconds from 0 to {high:.0f}, not {text!r}.",
             name,
         )
     return number

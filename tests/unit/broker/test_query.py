@@ -39,10 +39,20 @@ def test_lookup() -> None:
         ("a>1", {"a": True}, False),
         ("a=b=c", {"a": "b=c"}, True),
         ("a.b>=2", {"a": {"b": 2}}, True),
+        ("a = b", {"a": "b"}, True),
+        ('a=" b"', {"a": " b"}, True),
+        ('a="=b"', {"a": "=b"}, True),
     ],
 )
 def test_clauses(clause: str, document: dict[str, Any], matches: bool) -> None:
     assert query((clause,)).matches(document) is matches
+
+
+@pytest.mark.parametrize("clause", ["a==1", "a=>1", "a<>1", "a!==1", "a = = 1", "a~1", "=1", "a"])
+def test_what_is_no_operator_is_refused(clause: str) -> None:
+    with pytest.raises(Problem) as refused:
+        query((clause,))
+    assert (refused.value.status, refused.value.code) == (400, "bad-query")
 
 
 def test_sort_is_a_total_order() -> None:
