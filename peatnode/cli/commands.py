@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 import click
 
+from peatnode.cli.complaints import Complaint
 from peatnode.cli.exits import Exit
+from peatnode.cli.streams import discard_output, open_missing, what_failed
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a node, set up by environment and flags."),
@@ -59,6 +60,7 @@ def cli() -> None:
 
 def run_cli(args: Sequence[str] | None = None) -> NoReturn:
     """Ends by SystemExit. `args`: else those of the process."""
+    open_missing()
     try:
         status = cli.main(args, prog_name="peatnode", standalone_mode=False)
     except click.exceptions.Abort:
@@ -69,7 +71,10 @@ def run_cli(args: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
-        # Whoever read us has read enough (`| head`); Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # whoever read us has read enough (`| head`)
         sys.exit(Exit.OK)
+    except OSError as error:
+        Complaint(what_failed(error)).show()
+        discard_output()
+        sys.exit(Exit.FAILED)
     sys.exit(status if isinstance(status, int) else 0)

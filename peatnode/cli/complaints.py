@@ -10,6 +10,7 @@ from typing import IO, Any
 import click
 
 from peatnode.cli.exits import Exit
+from peatnode.cli.streams import what_failed
 from peatnode.errors import (
     AskFailed,
     AskTimedOut,
@@ -51,8 +52,7 @@ def complaining(where: str = "") -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
-        raise Complaint(what) from error
+        raise Complaint(what_failed(error)) from error
 
 
 def complaint_of(error: PeatnodeError, where: str = "") -> Complaint:

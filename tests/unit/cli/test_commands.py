@@ -47,6 +47,29 @@ def test_completion_knows_the_commands() -> None:
     assert found.stdout.split() == ["plain,doc"]
 
 
+PEATNODE = f"{sys.executable} -m peatnode.cli"
+
+
+def test_output_that_cannot_be_written_is_told_in_a_sentence() -> None:
+    command = f"{PEATNODE} completion bash > /dev/full"
+    found = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert found.stderr == "peatnode: the output cannot be written: No space left on device\n"
+    assert found.returncode == Exit.FAILED
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_no_harm(closed: str) -> None:
+    command = f"{PEATNODE} completion bash {closed}"
+    found = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (found.stderr, found.returncode) == ("", Exit.OK)
+
+
+def test_no_file_takes_the_place_of_a_closed_stream() -> None:
+    code = "from peatnode.cli.streams import open_missing; open_missing(); assert open('/dev/null').fileno() > 2"
+    command = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
+    assert subprocess.run(command, shell=True, check=False).returncode == 0
+
+
 def test_a_new_secret_each_time() -> None:
     made = {run("secret").output for _ in range(3)}
     assert len(made) == 3
