@@ -13,6 +13,8 @@ import random
 import shutil
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -383,3 +385,65 @@ async def test_what_the_disk_destroyed_is_said_and_comes_back_from_peers(
         theirs, ours = await peer.ask(GetStore()), await wholeness(node)
         assert (ours.root, ours.documents) == (theirs.root, theirs.documents)
         assert (await node.put("c", "d0100", b'{"x":2}')).was_changed
+
+
+# --- whole nodes
+
+
+WAITS = "the store waits for its disk"
+
+
+def put(node: Node, document: str, seconds: float = 30.0) -> int:
+    """The status of the answer."""
+    request = urllib.request.Request(
+        f"{node.url}/documents/c/{document}",
+        json.dumps({"id": document}).encode(),
+        {"Content-Type": "application/json"},
+        method="PUT",
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def advice(node: Node, problem: str) -> str:
+    """What `peatnode status`, beside the node, advises where it tells such a problem."""
+    said = subprocess.run(
+        [str(Path(sys.executable).with_name("peatnode")), "status", "-o", "json"],
+        env=node.environment(),
+        stdout=subprocess.PIPE,
+        check=False,
+        timeout=20,
+    )
+    findings = json.loads(said.stdout)["findings"]
+    return next((found["advice"] for found in findings if problem in found["message"]), "")
+
+
+def test_a_node_says_what_its_disk_does_and_gets_back_what_it_lost(faults: Faults) -> None:
+    with nodes(2, start=False) as (failing, peer):
+        failing.settings |= faults.env
+        failing.start()
+        peer.start()
+        for n in range(60):
+            assert put(failing, f"d{n}") in (200, 201)
+        wait(lambda: failing.root() == peer.root(), "the two to agree", 10)
+
+        faults.begin("fdatasync", errno.EIO, ".log")
+        assert put(failing, "refused") >= 500
+        wait(lambda: advice(failing, WAITS), "the problem to be told", 10, pause=0.2)
+        faults.end("fdatasync")
+        wait(lambda: put(failing, "after") in (200, 201), "it to take writes again", 10)
+        assert not advice(failing, WAITS)
+        wait(lambda: failing.root() == peer.root(), "the two to agree", 10)
+
+        failing.kill()
+        store = failing.directory / "store"
+        for file in (*tables(store), log_of(store)):
+            flip(file, 0.2, file.stat().st_size // 10)
+        failing.start()
+        wait(lambda: failing.root() == peer.root(), "what was lost to come back", 15)
+        assert "come back from the peers" in advice(failing, "has been mended")
+        for n in range(60):
+            assert failing.get(f"/documents/c/d{n}")["document"] == {"id": f"d{n}"}
