@@ -57,13 +57,15 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
         if progress.offset:
             click.echo(f"going on after line {progress.documents:,}", err=True)
             source.seek(progress.offset)
-        before = progress.documents - progress.failed
+        written = 0
 
         async def run(documents: Documents) -> None:
+            nonlocal written
             with Meter("import", unit_is_bytes=True) as meter:
                 for chunk in read_chunks(source, progress.documents + 1):
                     answers = await _send(documents, collection, chunk)
                     for answer in answers:
+                        written += answer.is_written
                         _tell(answer, progress)
                     progress.offset += chunk.size
                     progress.documents += len(chunk.lines)
@@ -71,8 +73,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
                     meter.show(progress.offset, size)
                 kept.remove()
                 failed = f", {progress.failed:,} lines failed" if progress.failed else ""
-                done = progress.documents - progress.failed - before
-                meter.conclude(done, f"written to {collection}{failed}")
+                meter.conclude(written, f"written to {collection}{failed}")
 
         carry_out(target, run)
     return Exit.FAILED if progress.failed else Exit.OK
@@ -107,16 +108,16 @@ def read_chunks(source: BinaryIO, first_line: int) -> Iterator[Chunk]:
 
 def with_fixed_id(line: bytes, number: int) -> bytes:
     """The line with an `_id` that is the same each time; what is no object is left for the node to refuse."""
-    if b'"_id"' in line:
-        return line
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return line
-    if not isinstance(value, dict):
+    if not isinstance(value, dict) or "_id" in value:
         return line
-    digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest()
-    return orjson.dumps({"_id": digest, **value})
+    digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest().encode()
+    # what it holds stays as it is: a number that does not fit is for the node to refuse
+    rest = line.lstrip()[1:].lstrip()
+    return b'{"_id":"%b"%b%b' % (digest, b"," if value else b"", rest)
 
 
 async def _send(documents: Documents, collection: str, chunk: Chunk) -> list[ImportedLine]:

@@ -75,16 +75,22 @@ def judge(report: Report) -> Verdict:
 
 def _node(report: Report) -> Iterator[Finding]:
     for silent in report.silent:
-        advice = (
-            "If the node was just started, wait; else look at its log and start it again."
-            if silent.name == "supervisor"
-            else "Its supervisor restarts it; its log says why it ended."
-        )
         yield Finding(
-            Severity.ERROR, silent.name, f"{silent.name} does not answer: {silent.reason}", advice
+            Severity.ERROR,
+            silent.name,
+            f"{silent.name} does not answer: {silent.reason}",
+            _advice_to_wake(silent.name),
         )
     if report.node is not None and report.node.is_stopping:
         yield Finding(Severity.ERROR, "node", "The node is stopping.", "")
+
+
+def _advice_to_wake(name: str) -> str:
+    if "://" in name:
+        return "Is the node up, and --url (or PEAT_URL) right?"
+    if name == "supervisor":
+        return "If the node was just started, wait; else look at its log and start it again."
+    return "Its supervisor restarts it; its log says why it ended."
 
 
 def _workers(report: Report) -> Iterator[Finding]:

@@ -35,6 +35,15 @@ def test_a_line_without_id_gets_the_same_one_each_time() -> None:
     assert first["a"] == 1
 
 
+def test_an_id_further_down_is_none_and_the_line_stays_as_it_is() -> None:
+    for line in (b' { "a" : {"_id": "x"}, "n":99999999999999999999 } ', b"{ }"):
+        fixed = with_fixed_id(line, 1)
+        assert fixed == with_fixed_id(line, 1)
+        value = json.loads(fixed)
+        assert len(value.pop("_id")) == 30
+        assert value == json.loads(line)
+
+
 def test_lines_with_an_id_and_bad_lines_pass_as_they_are() -> None:
     for line in (b'{"_id":"x","a":1}', b"nonsense", b"[1]", b"", b"\xff"):
         assert with_fixed_id(line, 1) == line

@@ -26,6 +26,11 @@ def test_nobody_answers() -> None:
     assert verdict.exit_status == Exit.UNREACHABLE
 
 
+def test_an_address_at_which_nobody_answers_has_advice_of_its_own() -> None:
+    (finding,) = judge(Report(NOW, silent=(Silent("http://h:1", "refused"),))).findings
+    assert finding.advice == "Is the node up, and --url (or PEAT_URL) right?"
+
+
 WRONG = {
     "a worker does not answer": replace(HEALTHY, silent=(Silent("sync", "refused"),), peers=None),
     "the supervisor does not": replace(HEALTHY, silent=(Silent("supervisor", "x"),), node=None),
