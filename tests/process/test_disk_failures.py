@@ -6,6 +6,7 @@ names of the files that are concerned.
 """
 
 import asyncio
+import contextlib
 import errno
 import json
 import os
@@ -141,6 +142,13 @@ async def code_of(asked: Awaitable[object]) -> str:
     return str(caught.value.code)
 
 
+async def accepts(node: StoreNode) -> bool:
+    try:
+        return bool((await node.put("c", "new", b"{}")).sequence)
+    except (AskFailed, LinkLost, AskTimedOut):
+        return False
+
+
 # --- system calls
 
 
@@ -188,14 +196,7 @@ async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
         assert await code_of(read(node, "new")) == "not_found"
         assert not (await node.ask(GetStore())).is_writable
         faults.end("write")
-
-        async def takes_writes() -> bool:
-            try:
-                return (await node.put("c", "new", b"{}")).was_changed
-            except (AskFailed, LinkLost, AskTimedOut):
-                return False
-
-        await eventually(takes_writes)
+        await eventually(lambda: accepts(node))
         await eventually(lambda: has("storage" not in node.store.problems))
         assert set(node.store.exits) <= {0}
         assert await read(node, "kept") == {"a": 1}
@@ -227,6 +228,35 @@ async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Pat
         assert (await node.put("c", "d050", b'{"a":1}')).was_changed
         await eventually(lambda: has("damage" not in node.store.problems))
         assert node.store.exits == []
+
+
+async def test_a_store_that_starts_on_a_full_disk_answers_reads(tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    if os.geteuid() or subprocess.run(mount, check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        async with StoreNode(disk) as node:
+            for n in range(20):
+                await node.put("c", f"d{n}", b'{"n":%d}' % n)
+            with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
+                while True:
+                    ballast.write(bytes(4096))
+            node.store.kill()
+            await node.store.wait_ready()
+            assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
+            assert await code_of(node.put("c", "new", b"{}")) == "storage"
+            assert await code_of(node.put("c", "d1", b"{}")) == "storage"
+            assert node.store.problems["storage"].blocks_readiness
+            assert "Free some space" in node.store.problems["storage"].advice
+            (disk / "ballast").unlink()
+            await eventually(lambda: accepts(node))
+            assert "storage" not in node.store.problems
+            assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
+            assert sorted(set(node.store.exits)) == [-9, 0]
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 # --- damaged files

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 from rocksdict import (
+    AccessType,
     BlockBasedOptions,
     Cache,
     DBCompressionType,
@@ -96,15 +97,20 @@ def _options(recovery: DBRecoveryMode) -> Options:
 class Database:
     """One process, one writer. Is a `KeyValue` of the documents."""
 
-    def __init__(self, path: Path, recovery: Recovery = Recovery.NOTHING) -> None:
-        """Raises StorageFailed, also where the log is damaged in other ways than `recovery` allows."""
+    def __init__(
+        self, path: Path, recovery: Recovery = Recovery.NOTHING, is_read_only: bool = False
+    ) -> None:
+        """Raises StorageFailed, also where the log is damaged in other ways than `recovery` allows. One that is only
+        read refuses all writes."""
         self.path = path
+        access = AccessType.read_only() if is_read_only else AccessType.read_write()
         try:
-            self._db = Rdict(str(path), _options(recovery.value))
+            self._db = Rdict(str(path), _options(recovery.value), access_type=access)
         except Exception as error:  # rocksdict raises nothing narrower
             raise StorageFailed(str(error)) from error
         self._get = self._db.get
         self._options = WriteOptions()
+        self.is_read_only = is_read_only
         self._wal = _Wal(path)
 
     @staticmethod
@@ -149,6 +155,8 @@ class Database:
 
     def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
         """All or nothing; visible at once, on disk after `sync`. Raises StorageFailed."""
+        if self.is_read_only:
+            raise StorageFailed("the database is only read until the disk takes writes again")
         batch = WriteBatch(raw_mode=True)
         for key, value in writes:
             if value is None:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
-from pathlib import Path
 
 from peatnode.documents.keyspace import META
 from peatnode.supervision.worker import WorkerShell
 from workers.store.database import Database, StorageFailed
 from workers.store.opening import mark_damaged, write_probe
+from workers.store.space import free_bytes, used_bytes
 
 PROBE_SECONDS = 1.0
 MAX_PROBES = 3
 """Refused by RocksDB alone, while the disk takes writes: it has to be opened anew."""
-UNREADABLE_SECONDS = 5.0
+UNREADABLE_SECONDS = 3.0
 """Without a read that failed: then the disk is well again."""
 MENDED_SECONDS = 600.0
 """Damage so soon after mending is not mended again: it would come back."""
@@ -60,7 +59,9 @@ class Disk:
         self._shell.clear_problem("storage")
 
     def refused(self, error: StorageFailed) -> None:
-        """A write."""
+        """A write. One that is only read keeps the reason for that."""
+        if self._database.is_read_only and self.problem:
+            return
         if not self.problem:
             self._shell.log.error("Disk refuses writes", reason=str(error))
         self.problem = "the disk is full" if error.is_full else str(error)
@@ -140,23 +141,3 @@ class Disk:
             return
         self._unreadable_at = None
         self._shell.clear_problem("damage")
-
-
-def free_bytes(path: Path) -> int:
-    try:
-        found = os.statvfs(path)
-    except OSError:
-        return 0
-    return found.f_bavail * found.f_frsize
-
-
-def used_bytes(path: Path) -> int:
-    """On disk, logs of RocksDB included."""
-    total = 0
-    with os.scandir(path) as entries:
-        for entry in entries:
-            try:
-                total += entry.stat().st_blocks * 512
-            except OSError:
-                continue
-    return total

@@ -20,6 +20,7 @@ from peatnode.documents.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.database import Database, Recovery, StorageFailed
 from workers.store.mending import reconcile, save_readable
+from workers.store.space import free_bytes, used_bytes
 
 FORMAT = 1
 """Of everything in the database; raised when an older program could not read it."""
@@ -62,6 +63,36 @@ def open_store(data_dir: Path) -> Opened:
         return _open(path)
     except OSError as error:
         raise StorageFailed(f"the database cannot be opened: {error}") from error
+
+
+def open_to_read(data_dir: Path) -> Opened:
+    """Where the disk takes no writes: what is there, if it is on disk for sure. Raises StorageFailed."""
+    path = data_dir / "store"
+    if damage_of(path):
+        raise StorageFailed("it is damaged, and there is no way to mend it now")
+    try:
+        for log in path.glob("*.log"):
+            sync_file(log)
+    except OSError as error:
+        raise StorageFailed(f"the log cannot be synced: {error}") from error
+    database = Database(path, Recovery.TORN_END, is_read_only=True)
+    try:
+        kept = database.get(_GENERATION_KEY)
+        if kept is None:
+            raise StorageFailed("there is nothing in it yet")
+        return Opened(database, int(msgpack.unpackb(kept)[0]), "")
+    except StorageFailed:
+        database.close()
+        raise
+
+
+def sync_file(path: Path) -> None:
+    """Raises OSError."""
+    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fdatasync(file)
+    finally:
+        os.close(file)
 
 
 def _open(path: Path) -> Opened:
@@ -182,6 +213,10 @@ def _open_saved(path: Path) -> Database:
     """Of a database that cannot be read everywhere: what can be, in a new one at its place."""
     fresh = path.with_name(_FRESH)
     shutil.rmtree(fresh, ignore_errors=True)
+    if free_bytes(path) < used_bytes(path):
+        raise StorageFailed(
+            f"No space left on device to mend the database ({used_bytes(path)} bytes)"
+        )
     fresh.mkdir(mode=0o700)
     try:
         saved = Database(fresh)

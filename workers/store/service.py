@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from peatnode.documents.group import Group
 from peatnode.documents.record import Record
 from peatnode.documents.replica import Replica
-from peatnode.ipc.link import Connection, serve
+from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     ApplyUpdates,
     Failed,
@@ -37,17 +36,17 @@ from peatnode.supervision.worker import WorkerShell
 from workers.store.answers import Answers
 from workers.store.committing import MAX_QUEUE, Committer
 from workers.store.database import StorageFailed
-from workers.store.disk import ADVICE_DISK, ADVICE_FULL, Disk, free_bytes, used_bytes
+from workers.store.disk import Disk
 from workers.store.engine import Engine
 from workers.store.feed import Feed
-from workers.store.opening import Opened, client_id, mark_damaged, new_generation, open_store
+from workers.store.opening import Opened, client_id, new_generation
 from workers.store.quarantine import Quarantine
 from workers.store.refusal import Refusal
+from workers.store.space import free_bytes, used_bytes
 from workers.store.staging import FillValue, Request, Stager
 from workers.store.upkeep import Upkeep
 from workers.store.writing import Writer
 
-REOPEN_SECONDS = 2.0
 MAX_FILLED = 64
 """Stale values that one listing waits for."""
 
@@ -58,7 +57,7 @@ class Service:
         self._shell = shell
         self._database = database = opened.database
         self.generation = generation = opened.generation
-        self._disk = Disk(shell, database, bool(opened.damage))
+        self.disk = Disk(shell, database, bool(opened.damage))
         node_id = shell.config.node_id
         self._replica = Replica(database, client_id(node_id, generation))
         self.engine = Engine(shell.config.run_dir / "engine.sock", self._replica)
@@ -67,17 +66,17 @@ class Service:
         self._stager = Stager(
             self._replica, self.engine, self._quarantine, writer, self._renew_client
         )
-        self._feed = Feed(self._replica, self._disk.cannot_read)
+        self._feed = Feed(self._replica, self.disk.cannot_read)
         self.committer = Committer(
             database,
             self._replica,
             self._stager,
             self._committed,
             self._storage,
-            self._disk.cannot_read,
+            self.disk.cannot_read,
         )
         self.upkeep = Upkeep(
-            database, self._replica, self.committer, self._stager, self.engine, self._disk
+            database, self._replica, self.committer, self._stager, self.engine, self.disk
         )
         self._answers = Answers(self._replica)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -96,9 +95,9 @@ class Service:
 
     def _storage(self, error: StorageFailed | None) -> None:
         if error is None:
-            self._disk.wrote()
+            self.disk.wrote()
         else:
-            self._disk.refused(error)
+            self.disk.refused(error)
 
     # --- questions
 
@@ -131,7 +130,7 @@ class Service:
             self._after_sync(lambda: connection.reply(cause, reply))
 
     def _unreadable(self, error: StorageFailed) -> Failed:
-        self._disk.cannot_read(error)
+        self.disk.cannot_read(error)
         return Failed(Failure.STORAGE, f"the database cannot be read: {error}")
 
     def _after_sync(self, say: Callable[[], None]) -> None:
@@ -263,8 +262,8 @@ class Service:
             self.generation,
             used_bytes(path),
             free_bytes(path),
-            self._disk.is_writable,
-            self._disk.problem,
+            self.disk.is_writable,
+            self.disk.problem,
             self._quarantine.names(),
             self.engine.is_ready,
         )
@@ -278,7 +277,7 @@ class Service:
         yield from self.committer.sizes.samples("peatnode_store_group_size")
         yield Metric("peatnode_store_disk_bytes", (), used_bytes(self._database.path))
         yield Metric("peatnode_store_disk_free_bytes", (), free_bytes(self._database.path))
-        yield Metric("peatnode_store_writable", (), float(self._disk.is_writable))
+        yield Metric("peatnode_store_writable", (), float(self.disk.is_writable))
         yield Metric("peatnode_store_compactions_total", (), self.upkeep.compactions)
         yield Metric("peatnode_store_stale_values", (), len(self._stager.stale))
         yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
@@ -307,79 +306,3 @@ def _setter(wait: asyncio.Future[Message | None]) -> Callable[[Message | None], 
 
 def _has_succeeded(task: asyncio.Task[None]) -> bool:
     return not task.cancelled() and task.exception() is None
-
-
-async def _open(shell: WorkerShell) -> tuple[Service, Opened] | None:
-    """Waits for a disk that does not let it; None: it is to stop."""
-    is_waiting = False
-    while not shell.stopping.is_set():
-        try:
-            opened = await asyncio.to_thread(open_store, shell.config.data_dir)
-            service = _service(shell, opened)
-        except StorageFailed as error:
-            if not is_waiting:
-                shell.log.error("Cannot open the database", reason=str(error))
-            is_waiting = True
-            shell.raise_problem(
-                "storage",
-                f"the store waits for its disk: {error}",
-                ADVICE_FULL if error.is_full else ADVICE_DISK,
-                blocks_readiness=True,
-            )
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(shell.stopping.wait(), REOPEN_SECONDS)
-            continue
-        if service is not None:
-            shell.clear_problem("storage")
-            return service, opened
-    return None
-
-
-def _service(shell: WorkerShell, opened: Opened) -> Service | None:
-    """None: it was found damaged, and is to be opened again. Raises StorageFailed."""
-    try:
-        return Service(shell, opened)
-    except StorageFailed as error:
-        opened.database.close()
-        if not error.is_corruption or opened.damage:
-            raise
-        mark_damaged(opened.database.path, str(error))
-        return None
-
-
-async def main(shell: WorkerShell) -> None:
-    found = await _open(shell)
-    if found is None:
-        return
-    service, opened = found
-    if opened.damage:
-        shell.log.error("Database was damaged and has been mended", damage=opened.damage)
-        shell.raise_problem(
-            "mended",
-            f"the database was damaged and has been mended: {opened.damage}",
-            "Documents that were lost come back from the peers. Look at the disk; this note ends with a restart.",
-        )
-    server = await serve(
-        shell.context.listeners["store"], "store", service.on_message, service.on_close
-    )
-    tasks: list[asyncio.Future[Any]] = [
-        asyncio.create_task(service.committer.run()),
-        asyncio.create_task(service.upkeep.run()),
-        asyncio.create_task(shell.wait_stop()),
-    ]
-    shell.ready()
-    done, _ = await asyncio.wait(
-        [*tasks, service.committer.failed], return_when=asyncio.FIRST_COMPLETED
-    )
-    for finished in done:
-        finished.result()
-    await service.committer.drain()
-    for task in tasks:
-        task.cancel()
-    await server.close()
-    await service.engine.close()
-    try:
-        opened.database.flush()
-    except StorageFailed as error:  # what is in the log is on disk all the same
-        shell.log.warning("Cannot flush", reason=str(error))
-    opened.database.close()

@@ -1,0 +1,111 @@
+"""The store's life: its database opened as well as the disk lets it, then served until it is to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Any
+
+from peatnode.ipc.link import serve
+from peatnode.supervision.worker import WorkerShell
+from workers.store.database import StorageFailed
+from workers.store.disk import ADVICE_DISK, ADVICE_FULL
+from workers.store.opening import Opened, mark_damaged, open_store, open_to_read
+from workers.store.service import Service
+
+REOPEN_SECONDS = 2.0
+"""Until a disk that did not let it is tried again."""
+
+
+async def _open(shell: WorkerShell) -> tuple[Service, Opened] | None:
+    """Waits for a disk that does not let it; None: it is to stop."""
+    is_waiting = False
+    while not shell.stopping.is_set():
+        try:
+            opened = await asyncio.to_thread(open_store, shell.config.data_dir)
+            service = _service(shell, opened)
+        except StorageFailed as error:
+            if not is_waiting:
+                shell.log.error("Cannot open the database", reason=str(error))
+            is_waiting = True
+            if reading := await _read_only(shell, error):
+                return reading
+            shell.raise_problem(
+                "storage",
+                f"the store waits for its disk: {error}",
+                ADVICE_FULL if error.is_full else ADVICE_DISK,
+                blocks_readiness=True,
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(shell.stopping.wait(), REOPEN_SECONDS)
+            continue
+        if service is not None:
+            shell.clear_problem("storage")
+            return service, opened
+    return None
+
+
+async def _read_only(shell: WorkerShell, why: StorageFailed) -> tuple[Service, Opened] | None:
+    """Answers reads until the disk takes writes: then the worker is replaced by one that opens it whole."""
+    try:
+        opened = await asyncio.to_thread(open_to_read, shell.config.data_dir)
+    except StorageFailed:
+        return None
+    try:
+        service = Service(shell, opened)
+    except StorageFailed:
+        opened.database.close()
+        return None
+    service.disk.refused(why)
+    return service, opened
+
+
+def _service(shell: WorkerShell, opened: Opened) -> Service | None:
+    """None: it was found damaged, and is to be opened again. Raises StorageFailed."""
+    try:
+        return Service(shell, opened)
+    except StorageFailed as error:
+        opened.database.close()
+        if not error.is_corruption or opened.damage:
+            raise
+        mark_damaged(opened.database.path, str(error))
+        return None
+
+
+async def main(shell: WorkerShell) -> None:
+    found = await _open(shell)
+    if found is None:
+        return
+    service, opened = found
+    if opened.damage:
+        shell.log.error("Database was damaged and has been mended", damage=opened.damage)
+        shell.raise_problem(
+            "mended",
+            f"the database was damaged and has been mended: {opened.damage}",
+            "Documents that were lost come back from the peers. Look at the disk; this note ends with a restart.",
+        )
+    server = await serve(
+        shell.context.listeners["store"], "store", service.on_message, service.on_close
+    )
+    tasks: list[asyncio.Future[Any]] = [
+        asyncio.create_task(service.committer.run()),
+        asyncio.create_task(service.upkeep.run()),
+        asyncio.create_task(shell.wait_stop()),
+    ]
+    shell.ready()
+    done, _ = await asyncio.wait(
+        [*tasks, service.committer.failed], return_when=asyncio.FIRST_COMPLETED
+    )
+    for finished in done:
+        finished.result()
+    await service.committer.drain()
+    for task in tasks:
+        task.cancel()
+    await server.close()
+    await service.engine.close()
+    try:
+        if not opened.database.is_read_only:
+            opened.database.flush()
+    except StorageFailed as error:  # what is in the log is on disk all the same
+        shell.log.warning("Cannot flush", reason=str(error))
+    opened.database.close()
