@@ -22,6 +22,7 @@ from peatnode.documents.keyspace import (
     SEQUENCE,
     TOMBSTONE,
     VALUE,
+    KeyValue,
     after,
     number,
 )
@@ -68,7 +69,7 @@ def save_readable(damaged: Database, into: Database, keeps: bool) -> None:
     into.sync()
 
 
-def readable(database: Database, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Entries with start <= key < end, in no order, those of blocks that are damaged left out."""
     last = start
     while True:
@@ -86,7 +87,7 @@ def readable(database: Database, start: bytes, end: bytes) -> Iterator[tuple[byt
         last = beyond
 
 
-def _first_beyond(database: Database, bad: bytes, end: bytes) -> bytes | None:
+def _first_beyond(database: KeyValue, bad: bytes, end: bytes) -> bytes | None:
     """A key after `bad` from which one can read on: tried near it first, then further and further away. What is passed
     over is read from behind."""
     for target in _further_and_further(bad):
@@ -109,7 +110,7 @@ def _further_and_further(key: bytes) -> Iterator[bytes]:
                 yield key[:depth] + bytes((key[depth] + step,))
 
 
-def _backwards(database: Database, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _backwards(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
     """What lies between the damage and where one could read on."""
     try:
         yield from database.scan(start, end, reverse=True)

@@ -13,7 +13,7 @@ from workers.store.disk import ADVICE_DISK, ADVICE_FULL
 from workers.store.opening import Opened, mark_damaged, open_store, open_to_read
 from workers.store.service import Service
 
-REOPEN_SECONDS = 2.0
+REOPEN_SECONDS = 1.0
 """Until a disk that did not let it is tried again."""
 
 
