@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import random
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -191,10 +192,11 @@ async def test_websocket(served: Served) -> None:
     assert (await served.http.get("/ws")).status_code == 426
 
 
-async def test_websocket_of_another_site(served: Served) -> None:
+async def test_websocket_of_another_site(served: Served, caplog: pytest.LogCaptureFixture) -> None:
     with pytest.raises(InvalidStatus) as refused:
         await websocket(served, origin="http://elsewhere.example")
     assert refused.value.response.status_code == 403
+    assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
     async with await websocket(served, origin=f"http://127.0.0.1:{served.port}"):
         pass
 

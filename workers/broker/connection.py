@@ -273,6 +273,12 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
 class WebSocketConnection(WebSocketsSansIOProtocol, _WriteDeadline):
     """A WebSocket whose reader must keep up, and whose task ends with it."""
 
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if self.initial_response is not None and self.close_sent:
+            # else a refusal with a body, unlike one without, is logged as a mistake of the application
+            self.handshake_complete = True
+
     def pause_writing(self) -> None:
         super().pause_writing()
         self.begin_write_deadline(self.transport, WEBSOCKET_WRITE_SECONDS)
