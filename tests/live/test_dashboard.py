@@ -134,6 +134,30 @@ def test_an_edit_appears_in_another_browser_on_another_node(
     check_clean(here, there)
 
 
+def test_values_of_any_kind_are_shown_whole(three: list[Node], browser: Browser) -> None:
+    value = {
+        "lines": "one\ntwo",
+        "large": 2**62,
+        "list": [2**62, "x"],
+        "text": "שלום",
+        "null": None,
+    }
+    put(three[0], "kinds/all", value)
+    page = browser.open(page_url(three[0]))
+    page.open_document("kinds/all")
+    shown = "return page.locator('.field :is(input, textarea)').evaluateAll((all) => all.map((i) => i.value))"
+    page.wait("document.querySelectorAll('#fields .field').length === 5")
+    assert page.run(shown) == [str(2**62), '"one\\ntwo"', f'[{2**62},"x"]', "null", "שלום"]
+    typed = json.dumps('"one\\ntwo!"')
+    page.run(f"await page.getByLabel('lines', {{ exact: true }}).fill({typed})")
+    page.run("await page.click('#json-panel summary')")
+    page.see("#json", "two!")
+    page.see("#json", f'"large": {2**62}')
+    check_clean(page)
+    with urllib.request.urlopen(f"{three[0].url}/documents/kinds/all", timeout=10) as answer:
+        assert json.load(answer)["document"] == value | {"lines": "one\ntwo!"}
+
+
 def test_a_peer_that_dies_is_a_problem_with_advice(browser: Browser) -> None:
     with nodes(2) as two:
         page = browser.open(page_url(two[0]))

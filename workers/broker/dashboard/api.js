@@ -1,4 +1,6 @@
 // The node's API, with the token of this tab.
+import { parse } from "./json.js";
+
 const PREFIX = "/api/v1";
 const KEY = "peatnode-token";
 
@@ -19,7 +21,7 @@ function headers(extra = {}) {
 /** The JSON of an answer. Throws ApiError with the node's own sentence. */
 export async function ask(path, options = {}) {
   const answer = await fetch(PREFIX + path, { ...options, headers: headers(options.headers), cache: "no-store" });
-  const body = await answer.json().catch(() => ({}));
+  const body = await answer.text().then(parse).catch(() => ({}));
   if (!answer.ok && !(answer.status === 503 && path === "/ready")) {
     throw new ApiError(answer.status, body.detail ?? body.error ?? answer.statusText);
   }

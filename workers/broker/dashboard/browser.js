@@ -2,6 +2,7 @@
 import { ask, documentPath } from "./api.js";
 import { byId, element, seldom } from "./dom.js";
 import { Editor } from "./editor.js";
+import { stringify } from "./json.js";
 
 const PAGE = 50;
 let collection = "";
@@ -83,7 +84,7 @@ async function showFacts() {
     const found = await ask(documentPath(editor.collection, editor.id));
     if (editor.name !== name) return;
     byId("document-facts").textContent = `incarnation ${found.incarnation}, fingerprint ${found.fingerprint.slice(0, 12)}`;
-    byId("json").textContent = JSON.stringify(found.document, null, 2);
+    byId("json").textContent = stringify(found.document, 2);
     byId("delete").disabled = false;
   } catch (error) {
     if (error.status !== 404) throw error;

@@ -2,6 +2,7 @@
 import { WebsocketProvider, Y } from "./yjs.js";
 import { ask, documentPath, protocols, yjsAddress } from "./api.js";
 import { byId, element } from "./dom.js";
+import { parse, stringify } from "./json.js";
 
 const ARRAY = "array";
 const TEXT = "text";
@@ -121,7 +122,7 @@ export class Editor {
 
   textField(key) {
     const shared = this.doc.getText(key);
-    const input = element("textarea", { spellcheck: "false", oninput: () => replaceText(shared, input.value) });
+    const input = element("textarea", { dir: "auto", spellcheck: "false", oninput: () => replaceText(shared, input.value) });
     const show = () => {
       const text = shared.toString();
       if (input.value === text) return;
@@ -137,12 +138,12 @@ export class Editor {
   valueField(key) {
     const write = () => {
       const value = asValue(input.value);
-      if (JSON.stringify(value) !== JSON.stringify(this.root.get(key))) this.root.set(key, value);
+      if (stringify(value) !== stringify(this.root.get(key))) this.root.set(key, value);
     };
-    const input = element("input", { autocomplete: "off", spellcheck: "false", oninput: write });
+    const input = element("input", { dir: "auto", autocomplete: "off", spellcheck: "false", oninput: write });
     const show = () => {
       const text = asText(this.root.get(key));
-      if (JSON.stringify(asValue(input.value)) !== JSON.stringify(this.root.get(key)) || input.value === "") input.value = text;
+      if (stringify(asValue(input.value)) !== stringify(this.root.get(key)) || input.value === "") input.value = text;
     };
     return { input, show };
   }
@@ -152,7 +153,7 @@ export class Editor {
     const write = () => {
       let items;
       try {
-        items = JSON.parse(input.value);
+        items = parse(input.value);
         if (!Array.isArray(items)) throw new Error();
       } catch {
         input.classList.add("invalid");
@@ -164,15 +165,15 @@ export class Editor {
     };
     const input = element("textarea", { class: "short", rows: 1, spellcheck: "false", onchange: write });
     const show = () => {
-      if (document.activeElement !== input) input.value = JSON.stringify(shared.toJSON());
+      if (document.activeElement !== input) input.value = stringify(shared.toJSON());
     };
     return { input, show };
   }
 }
 
 function replaceItems(shared, items) {
-  const old = shared.toJSON().map((item) => JSON.stringify(item));
-  const target = items.map((item) => JSON.stringify(item));
+  const old = shared.toJSON().map((item) => stringify(item));
+  const target = items.map((item) => stringify(item));
   let start = 0;
   while (start < old.length && start < target.length && old[start] === target[start]) start += 1;
   let end = 0;
@@ -187,7 +188,7 @@ function replaceItems(shared, items) {
 function asValue(text) {
   if (/^(-?\d|true$|false$|null$|")/.test(text) || text === "{}") {
     try {
-      return JSON.parse(text);
+      return parse(text);
     } catch {
       return text;
     }
@@ -196,7 +197,8 @@ function asValue(text) {
 }
 
 function asText(value) {
-  return typeof value === "string" && asValue(value) === value ? value : JSON.stringify(value);
+  // an input field holds one line: a text of several is shown as JSON, so that its ends of lines are kept
+  return typeof value === "string" && asValue(value) === value && !/[\r\n]/.test(value) ? value : stringify(value);
 }
 
 function lock(row) {

@@ -20,11 +20,11 @@ const rtt = (peer) => (peer.rtt_ms === null ? "–" : `${peer.rtt_ms < 10 ? peer
 export function drawPeers(peers) {
   const rows = peers.map((peer) =>
     element("tr", {},
-      element("th", { scope: "row", text: peer.id, title: peer.addresses.join(", ") }, ...(peer.twin ? [element("span", { class: "pill warn", text: "identity used twice" })] : [])),
+      element("th", { scope: "row", text: peer.id, title: peer.addresses.join(", ") }, ...(peer.twin ? [" ", element("span", { class: "pill warn", text: `identity used twice: ${peer.instance.slice(0, 8)}` })] : [])),
       element("td", { text: peer.state, class: peer.connected ? "ok" : "bad" }),
       element("td", { text: rtt(peer), class: "num" }),
       element("td", { text: syncWords(peer), class: linkClass(peer) }),
-      element("td", { text: `${bytes(peer.bytes_sent)} / ${bytes(peer.bytes_received)}`, class: "num" }),
+      element("td", { text: peer.connected ? `${bytes(peer.bytes_sent)} / ${bytes(peer.bytes_received)}` : "–", class: "num" }),
     ),
   );
   if (peers.length === 0) rows.push(element("tr", {}, element("td", { colspan: 5, class: "note", text: "No peer is known yet. Peers appear here as discovery finds them." })));

@@ -15,7 +15,8 @@ export function problemsOf(node, ready, peers) {
   const failing = ready.checks
     .filter((check) => !check.ready && !known.has(check.name))
     .map((check) => ({ kind: "bad", what: `Not ready, ${check.name}: ${check.message}`, advice: CHECK_ADVICE[check.name] ?? "" }));
-  return [...failing, ...said, ...storeProblems(node.store), ...peers.flatMap(peerProblems)];
+  const found = [...failing, ...said, ...storeProblems(node.store), ...peers.flatMap(peerProblems)];
+  return [...new Map(found.map((problem) => [problem.what, problem])).values()]; // of twins each says the same
 }
 
 const CHECK_ADVICE = {
