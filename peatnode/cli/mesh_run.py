@@ -124,7 +124,7 @@ class MeshRun:
             click.echo(prefix + rest.decode(errors="replace"))
 
     async def _tell_when_ready(self) -> None:
-        await asyncio.gather(*(_wait_ready(child.plan) for child in self._children))
+        await asyncio.gather(*(_wait_ready(child) for child in self._children))
         if not self._signals:
             url = self._children[0].plan.url
             self._say(
@@ -160,20 +160,21 @@ class MeshRun:
         click.echo(click.style(text, bold=True))
 
 
-async def _wait_ready(plan: NodePlan) -> None:
+async def _wait_ready(child: Child) -> None:
     """Until every worker of the node is ready."""
-    while not await _is_ready(plan):  # noqa: ASYNC110  # it is in another process
+    while not await _is_ready(child):  # noqa: ASYNC110  # it is in another process
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _is_ready(plan: NodePlan) -> bool:
-    run_dir = default_run_dir(plan.data_dir.absolute())
+async def _is_ready(child: Child) -> bool:
+    run_dir = default_run_dir(child.plan.data_dir.absolute())
     try:
         async with await Link.connect(run_dir / "supervisor.sock", "cli") as link:
             reply = await link.ask(GetNode(), 2.0)
     except LinkError:
         return False
-    return all(worker.state == "ready" for worker in reply.workers)
+    is_ours = reply.pid == child.process.pid  # else one that ran in this directory before
+    return is_ours and all(worker.state == "ready" for worker in reply.workers)
 
 
 def _signal(child: Child, number: signal.Signals) -> None:

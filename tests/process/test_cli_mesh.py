@@ -397,6 +397,17 @@ def test_what_it_prints(mesh: Mesh) -> None:
     assert any(line.startswith("peat-mesh-1 | ") and "Mesh started" in line for line in mesh.lines)
 
 
+def test_a_second_mesh_in_the_same_place_is_told_so_and_nobody_calls_it_ready(mesh: Mesh) -> None:
+    second = start_mesh(mesh.directory, 2)
+    try:
+        second.wait_said("No node is left.")
+        assert second.process.wait(20) == 1
+    finally:
+        end_mesh(second)
+    assert second.has_said("is in use by another node")
+    assert not second.has_said("nodes are ready")
+
+
 def test_one_that_dies_is_told_and_comes_back_with_its_documents(tmp_path: Path) -> None:
     mesh = start_mesh(tmp_path / "mesh", 2)
     try:
