@@ -204,8 +204,8 @@ async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
 
 async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Path, faults: Faults):
     async with StoreNode(tmp_path / "data") as node:
-        for n in range(200):
-            await node.put("c", f"d{n:03}", b'{"x":"%s"}' % os.urandom(500).hex().encode())
+        bodies = [b'{"x":"%s"}' % os.urandom(500).hex().encode() for _ in range(200)]
+        await asyncio.gather(*(node.put("c", f"d{n:03}", body) for n, body in enumerate(bodies)))
     async with StoreNode(tmp_path / "data", **faults.env) as node:
         # what says where things are is read already
         assert await code_of(read(node, "zzz")) == "not_found"
@@ -276,11 +276,15 @@ async def _fill(directory: Path) -> None:
     rng = random.Random(7)
     for turn in range(3):
         async with StoreNode(directory, restarts=False) as node:
-            for n in range(turn * 60, SMALL):
-                await node.put(
-                    "c",
-                    f"d{n:04}",
-                    b'{"turn":%d,"x":"%s"}' % (turn, rng.randbytes(150).hex().encode()),
+            text = {n: rng.randbytes(150).hex().encode() for n in range(turn * 60, SMALL)}
+            for start in range(
+                turn * 60, SMALL, 10
+            ):  # several batches, so that the log has several entries
+                await asyncio.gather(
+                    *(
+                        node.put("c", f"d{n:04}", b'{"turn":%d,"x":"%s"}' % (turn, text[n]))
+                        for n in range(start, start + 10)
+                    )
                 )
             for n in range(LARGE):
                 await node.put("large", f"{n}", b'{"x":"%s"}' % rng.randbytes(6000).hex().encode())
