@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from peatnode.cli.nearby import Afar
 from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
-from peatnode.client.answers import Node, NodeProblem, Peer, Readiness
+from peatnode.client.answers import Node, NodeProblem, Peer, Peers, Readiness
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.fields import Fields
 from peatnode.client.retry import RetryPolicy
@@ -43,7 +43,7 @@ def _asked(part: str, ask: Callable[[], T]) -> T | Silent:
 def report_of(
     node: Node | Silent,
     readiness: Readiness | Silent,
-    peers: tuple[Peer, ...] | Silent,
+    peers: Peers | Silent,
     now: float,
 ) -> Report:
     content = Fields({} if isinstance(node, Silent) else node.content)
@@ -55,7 +55,9 @@ def report_of(
         node=None if isinstance(node, Silent) else _node(node, content),
         workers=None if isinstance(node, Silent) else node.workers,
         peers=None if isinstance(peers, Silent) else tuple(peer_facts(peer) for peer in peers),
+        differing=() if isinstance(peers, Silent) else peers.differing,
         store=None if store is None else _store(Fields(store)),
+        sources=None if isinstance(node, Silent) else node.sources,
         problems=problems + failed,
         silent=tuple(part for part in (node, readiness, peers) if isinstance(part, Silent)),
     )
@@ -68,6 +70,8 @@ def _failed_checks(readiness: Readiness, node: Node | Silent) -> tuple[NodeProbl
         known = {"running", "workers"} | {f"{p.worker}.{p.name}" for p in node.problems}
         if node.content.get("store"):
             known.add("store")
+        if node.sources is not None:
+            known.add("discovery")
     return tuple(
         NodeProblem(check.name, "check", f"Not ready: {check.message or check.name}.", "", True, 0)
         for check in readiness.checks

@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
-from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, SourceFacts, StoreFacts
-from peatnode.client.answers import NodeProblem, Worker
+from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
+from peatnode.client.answers import NodeProblem, Source, Worker
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import (
@@ -47,7 +47,7 @@ async def inspect_beside(run_dir: Path) -> Report:
         peers=None if isinstance(peers, Silent) else tuple(map(peer_facts, peers.peers)),
         differing=() if isinstance(peers, Silent) else peers.differing,
         store=None if isinstance(store, Silent) else store_facts(store),
-        sources=None if isinstance(discovery, Silent) else source_facts(discovery),
+        sources=None if isinstance(discovery, Silent) else sources_of(discovery),
         problems=() if isinstance(node, Silent) else problems_of(node),
         silent=tuple(answer for answer in answers if isinstance(answer, Silent)),
     )
@@ -147,8 +147,14 @@ def store_facts(reply: StoreReply) -> StoreFacts:
     )
 
 
-def source_facts(reply: DiscoveryReply) -> tuple[SourceFacts, ...]:
+def sources_of(reply: DiscoveryReply) -> tuple[Source, ...]:
     return tuple(
-        SourceFacts(source.name, source.state, source.message, source.peers, source.age_seconds)
+        Source(
+            name=source.name,
+            state=source.state,
+            message=source.message,
+            peers=source.peers,
+            age_secs=source.age_seconds if source.age_seconds >= 0 else None,
+        )
         for source in reply.sources
     )

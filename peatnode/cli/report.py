@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from peatnode.client.answers import NodeProblem, Worker
+from peatnode.client.answers import NodeProblem, Source, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,6 @@ class StoreFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class SourceFacts:
-    name: str
-    state: str
-    message: str
-    peers: int
-    age_secs: float
-
-
-@dataclass(frozen=True, slots=True)
 class Silent:
     """A part of the node that did not answer."""
 
@@ -90,7 +81,7 @@ class Report:
     differing: tuple[str, ...] = ()
     """Some documents that differ from a peer's, `collection/id`."""
     store: StoreFacts | None = None
-    sources: tuple[SourceFacts, ...] | None = None
+    sources: tuple[Source, ...] | None = None
     problems: tuple[NodeProblem, ...] = ()
     """As the node's workers raised them."""
     silent: tuple[Silent, ...] = field(default=())

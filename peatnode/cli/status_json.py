@@ -47,7 +47,7 @@ def status_json(report: Report, verdict: Verdict) -> dict[str, Any]:
                 "state": source.state,
                 "message": source.message,
                 "peers": source.peers,
-                "age_secs": round(source.age_secs, 3),
+                "age_secs": None if source.age_secs is None else round(source.age_secs, 3),
             }
             for source in report.sources
         ],

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from peatnode.cli.report import PeerFacts, Report
 from peatnode.cli.verdict import PATIENCE_SECONDS, Health, Severity, Verdict
-from peatnode.cli.wording import plural, printable, round_trip, size, span
+from peatnode.cli.wording import plural, printable, round_trip, size, some_of, span
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
 SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.NOTICE: "dim"}
@@ -69,6 +69,8 @@ def _facts(report: Report) -> RenderableType:
         if store.disk_bytes or store.disk_free_bytes:
             add("disk", f"{size(store.disk_bytes)} used, {size(store.disk_free_bytes)} free")
         add("root", store.root)
+    if report.differing:
+        add("differing", some_of(report.differing))
     return grid
 
 
@@ -166,7 +168,7 @@ def _sources(report: Report) -> Table | None:
                 source.name,
                 Text(source.state, style="red" if source.state == "failing" else ""),
                 str(source.peers),
-                f"{span(source.age_secs)} ago" if source.age_secs >= 0 else "–",
+                f"{span(source.age_secs)} ago" if source.age_secs is not None else "–",
                 source.message,
             )
         )

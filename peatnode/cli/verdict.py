@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.report import PeerFacts, Report
-from peatnode.cli.wording import plural, span
+from peatnode.cli.wording import plural, some_of, span
 
 PATIENCE_SECONDS = 10.0
 """For so long a peer may lag, or a start last, before that is called wrong: two periods of anti-entropy."""
@@ -135,11 +135,11 @@ def _store(report: Report) -> Iterator[Finding]:
             "Make room before writes are refused.",
         )
     if store.quarantined:
-        names = ", ".join(store.quarantined[:3]) + (" …" if len(store.quarantined) > 3 else "")
+        count = plural(len(store.quarantined), "document")
         yield Finding(
             Severity.DEGRADED,
             "store",
-            f"{plural(len(store.quarantined), 'document')} set aside because the engine broke on them: {names}",
+            f"{count} set aside because the engine broke on them: {some_of(store.quarantined)}",
             "They sync no further. Write them anew, or delete them.",
         )
 
@@ -202,6 +202,13 @@ def _sources(report: Report) -> Iterator[Finding]:
             yield Finding(
                 Severity.DEGRADED,
                 "discovery",
-                f"{source.name} finds no peers: {source.message}",
+                f"{source.name} finds {'not all' if source.peers else 'no'} peers: {source.message}",
                 "Known peers stay; new ones are found once it works again.",
+            )
+        elif source.state == "starting":
+            yield Finding(
+                Severity.DEGRADED,
+                "discovery",
+                f"{source.name} has not looked for peers to the end yet: {source.message or source.state}",
+                "The node is ready once it has.",
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def span(seconds: float | None) -> str:
     """A duration in its two largest units: `3 d 4 h`, `12 min 5 s`."""
@@ -35,6 +37,11 @@ def size(octets: int) -> str:
 
 def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first three."""
+    return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
 def round_trip(milliseconds: float | None) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, overload
 
 Json = dict[str, Any]
 """A JSON object."""
@@ -126,6 +126,21 @@ class NodeProblem:
 
 
 @dataclass(frozen=True, slots=True)
+class Source:
+    """Where the node looks for peers."""
+
+    name: str
+    """kubernetes, mdns, static"""
+    state: str
+    """starting, watching, failing, off"""
+    message: str
+    """Why it fails."""
+    peers: int
+    age_secs: float | None
+    """Since it was last known to be complete; None: never yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     node_id: str
     uptime_secs: float
@@ -136,6 +151,8 @@ class Node:
     instance: str = ""
     workers: tuple[Worker, ...] = ()
     problems: tuple[NodeProblem, ...] = ()
+    sources: tuple[Source, ...] | None = None
+    """None: discovery did not answer the node in time, or the node is too old to tell."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """The whole answer, also what this version does not know."""
 
@@ -154,6 +171,29 @@ class Peer:
     reason: str = ""
     is_twin: bool = False
     content: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Peers(Sequence[Peer]):
+    """The peers, and how the node's documents compare with theirs."""
+
+    peers: tuple[Peer, ...]
+    root: str = ""
+    """Fingerprint of all documents, in hex: equal roots are equal documents."""
+    differing: tuple[str, ...] = ()
+    """Some documents that differ from a peer's, `collection/id`."""
+
+    def __len__(self) -> int:
+        return len(self.peers)
+
+    @overload
+    def __getitem__(self, index: int) -> Peer: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Peer, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> Peer | tuple[Peer, ...]:
+        return self.peers[index]
 
 
 @dataclass(frozen=True, slots=True)

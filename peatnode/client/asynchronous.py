@@ -20,6 +20,7 @@ from peatnode.client.answers import (
     Node,
     Page,
     Peer,
+    Peers,
     Readiness,
     Topology,
     Written,
@@ -175,7 +176,7 @@ class AsyncClient:
     async def node(self) -> Node:
         return await self._run(calls.get_node())
 
-    async def peers(self) -> tuple[Peer, ...]:
+    async def peers(self) -> Peers:
         return await self._run(calls.get_peers())
 
     async def peer(self, id: str) -> Peer:

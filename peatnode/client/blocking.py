@@ -20,6 +20,7 @@ from peatnode.client.answers import (
     Node,
     Page,
     Peer,
+    Peers,
     Readiness,
     Topology,
     Written,
@@ -175,7 +176,7 @@ class Client:
     def node(self) -> Node:
         return self._run(calls.get_node())
 
-    def peers(self) -> tuple[Peer, ...]:
+    def peers(self) -> Peers:
         return self._run(calls.get_peers())
 
     def peer(self, id: str) -> Peer:

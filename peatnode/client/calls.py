@@ -19,6 +19,7 @@ from peatnode.client.answers import (
     Node,
     Page,
     Peer,
+    Peers,
     Readiness,
     Topology,
     Written,
@@ -235,7 +236,7 @@ def get_node() -> Call[Node]:
     return Call("GET", f"{PREFIX}/node", reading.read_node)
 
 
-def get_peers() -> Call[tuple[Peer, ...]]:
+def get_peers() -> Call[Peers]:
     return Call("GET", f"{PREFIX}/peers", reading.read_peers)
 
 

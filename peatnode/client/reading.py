@@ -16,8 +16,10 @@ from peatnode.client.answers import (
     NodeProblem,
     Page,
     Peer,
+    Peers,
     Readiness,
     Replicas,
+    Source,
     Topology,
     Worker,
     Written,
@@ -148,6 +150,9 @@ def read_node(answer: Answer) -> Node:
         instance=fields.text("instance"),
         workers=tuple(_worker(item) for item in fields.each("workers")),
         problems=tuple(_problem(item) for item in fields.each("problems")),
+        sources=None
+        if fields.content.get("discovery_sources") is None
+        else tuple(_source(item) for item in fields.each("discovery_sources")),
         content=fields.content,
     )
 
@@ -177,9 +182,23 @@ def _problem(fields: Fields) -> NodeProblem:
     )
 
 
-def read_peers(answer: Answer) -> tuple[Peer, ...]:
+def _source(fields: Fields) -> Source:
+    return Source(
+        name=fields.text("name"),
+        state=fields.text("state"),
+        message=fields.text("message"),
+        peers=fields.whole("peers"),
+        age_secs=fields.number_or_none("age_secs"),
+    )
+
+
+def read_peers(answer: Answer) -> Peers:
     fields = Fields(decode_object(answer.body))
-    return tuple(_peer(item) for item in fields.each("peers"))
+    return Peers(
+        tuple(_peer(item) for item in fields.each("peers")),
+        fields.text("root"),
+        fields.texts("differing"),
+    )
 
 
 def read_peer(answer: Answer) -> Peer:

@@ -93,6 +93,18 @@ async def test_node(served: Served) -> None:
     assert content["version"] == "0.1.0"
     assert content["workers"][0]["name"] == "store"
     assert content["store"]["root"] == "0" * 32
+    static = {"name": "static", "state": "watching", "message": "", "peers": 0, "age_secs": 0.0}
+    assert content["discovery_sources"] == [static]
+
+
+async def test_node_while_workers_are_away(served: Served) -> None:
+    for worker, part in (("discovery", "discovery_sources"), ("store", "store")):
+        await served.node.stop_worker(worker)
+        started = time.monotonic()
+        content = (await served.http.get("/node")).json()
+        assert time.monotonic() - started < 4
+        assert (content["node_id"], content[part]) == ("memory", None)
+        await served.node.start_worker(worker)
 
 
 async def test_peers_and_topology(served: Served) -> None:

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from peatnode.ipc.messages import NodeReply, PeersReply, PeerState, StoreReply, WorkerState
+from peatnode.ipc.messages import (
+    DiscoveryReply,
+    NodeReply,
+    PeersReply,
+    PeerState,
+    SourceState,
+    StoreReply,
+    WorkerState,
+)
 
 
-def node_content(node: NodeReply, store: StoreReply | None, now: float) -> dict[str, Any]:
+def node_content(
+    node: NodeReply, store: StoreReply | None, discovery: DiscoveryReply | None, now: float
+) -> dict[str, Any]:
+    """None: a worker that did not answer."""
     return {
         "node_id": node.node_id,
         "uptime_secs": int(node.uptime_seconds),
@@ -38,6 +49,9 @@ def node_content(node: NodeReply, store: StoreReply | None, now: float) -> dict[
             for problem in node.problems
         ],
         "store": None if store is None else _store(store),
+        "discovery_sources": None
+        if discovery is None
+        else [_source(source) for source in discovery.sources],
     }
 
 
@@ -70,6 +84,16 @@ def _store(store: StoreReply) -> dict[str, Any]:
         "problem": store.problem,
         "quarantined": store.quarantined,
         "engine_is_ready": store.engine_is_ready,
+    }
+
+
+def _source(source: SourceState) -> dict[str, Any]:
+    return {
+        "name": source.name,
+        "state": source.state,
+        "message": source.message,
+        "peers": source.peers,
+        "age_secs": source.age_seconds if source.age_seconds >= 0 else None,
     }
 
 

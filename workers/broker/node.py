@@ -115,9 +115,12 @@ class NodeResource:
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
-        node = await self._broker.supervisor.read(GetNode())
-        store = await probe(self._broker.store, GetStore())
-        _answer(response, node_content(node, store, time.time()))
+        node, store, discovery = await asyncio.gather(
+            self._broker.supervisor.read(GetNode()),
+            probe(self._broker.store, GetStore()),
+            probe(self._broker.discovery, GetDiscovery()),
+        )
+        _answer(response, node_content(node, store, discovery, time.time()))
 
     on_head = on_get
 

@@ -77,6 +77,16 @@ SCHEMAS: dict[str, Schema] = {
         quarantined=array(TEXT),
         engine_is_ready=FLAG,
     ),
+    "Source": record(
+        name=TEXT,
+        state={"enum": ["starting", "watching", "failing", "off"]},
+        message=TEXT,
+        peers=INTEGER,
+        age_secs={
+            "type": ["number", "null"],
+            "description": "Since it was last complete; null: never yet.",
+        },
+    ),
     "Node": record(
         node_id=TEXT,
         uptime_secs=INTEGER,
@@ -97,6 +107,7 @@ SCHEMAS: dict[str, Schema] = {
         workers=array(ref("Worker")),
         problems=array(ref("NodeProblem")),
         store={"anyOf": [ref("Store"), {"type": "null"}]},
+        discovery_sources={"anyOf": [array(ref("Source")), {"type": "null"}]},
     ),
     "Peer": record(
         id=TEXT,

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from peatnode.cli.report import NodeFacts, PeerFacts, Report, SourceFacts, StoreFacts
-from peatnode.client.answers import Worker
+from peatnode.cli.report import NodeFacts, PeerFacts, Report, StoreFacts
+from peatnode.client.answers import Source, Worker
 
 NOW = 1_800_000_000.0
 
@@ -64,7 +64,7 @@ HEALTHY = Report(
     workers=tuple(map(worker, ("store", "engine", "sync", "discovery", "broker"))),
     peers=(PEER,),
     store=STORE,
-    sources=(SourceFacts("mdns", "watching", "", 1, 3.0),),
+    sources=(Source("mdns", "watching", "", 1, 3.0),),
 )
 
 LATE = replace(

@@ -45,6 +45,13 @@ def test_everything_worth_knowing_is_there() -> None:
         assert fact in text
 
 
+def test_some_of_what_differs_is_named() -> None:
+    assert "differing  c/a  " in page(replace(HEALTHY, differing=("c/a",)), 80)
+    many = page(replace(HEALTHY, differing=("c/a", "c/b", "c/c", "c/d")), 80)
+    assert "differing  c/a, c/b, c/c …" in many
+    assert "differing" not in page(HEALTHY, 80)
+
+
 def test_a_pipe_gets_no_colours() -> None:
     assert "\x1b" not in page(FULL, 120)
 

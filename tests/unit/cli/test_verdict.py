@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.report import Report, Silent, SourceFacts
+from peatnode.cli.report import Report, Silent
 from peatnode.cli.verdict import Health, Severity, judge
-from peatnode.client.answers import NodeProblem
+from peatnode.client.answers import NodeProblem, Source
 from tests.unit.cli.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 
 
@@ -42,7 +42,10 @@ WRONG = {
     "a peer is lost": replace(HEALTHY, peers=(PEER, LOST)),
     "a peer is refused": replace(HEALTHY, peers=(replace(LOST, state="refused"),)),
     "a twin": replace(HEALTHY, peers=(replace(PEER, is_twin=True),)),
-    "discovery fails": replace(HEALTHY, sources=(SourceFacts("k", "failing", "403", 0, 9.0),)),
+    "discovery fails": replace(HEALTHY, sources=(Source("k", "failing", "403", 0, 9.0),)),
+    "discovery has not found out yet": replace(
+        HEALTHY, sources=(Source("k", "starting", "", 0, None),)
+    ),
     "a problem": replace(HEALTHY, problems=(NodeProblem("w", "n", "No.", "Do.", True, NOW),)),
 }
 
@@ -54,6 +57,13 @@ def test_what_is_wrong_is_said_and_degrades(report: Report) -> None:
     assert verdict.exit_status == Exit.DEGRADED
     assert verdict.findings
     assert all(finding.message for finding in verdict.findings)
+
+
+@pytest.mark.parametrize(("peers", "said"), [(0, "k finds no peers"), (1, "k finds not all peers")])
+def test_a_source_that_fails_may_have_found_some(peers: int, said: str) -> None:
+    source = Source("k", "failing", "403", peers, 9.0)
+    (finding,) = judge(replace(HEALTHY, sources=(source,))).findings
+    assert finding.message == f"{said}: 403"
 
 
 NOTICED = {

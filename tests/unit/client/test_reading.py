@@ -110,6 +110,27 @@ def test_what_a_newer_node_adds_is_kept_and_what_an_older_lacks_has_a_default() 
     node = reading.read_node(answer({"node_id": "n", "uptime_secs": 3, "version": "9", "x": [1]}))
     assert (node.node_id, node.device_id, node.workers) == ("n", "", ())
     assert node.content["x"] == [1]
+    assert node.sources is None
+
+
+def test_where_a_node_looks_for_peers() -> None:
+    mdns = {"name": "mdns", "state": "starting", "message": "m", "peers": 2, "age_secs": None}
+    node = reading.read_node(answer({"discovery_sources": [mdns, {**mdns, "age_secs": 1.5}]}))
+    assert node.sources == (
+        answers.Source("mdns", "starting", "m", 2, None),
+        answers.Source("mdns", "starting", "m", 2, 1.5),
+    )
+    assert reading.read_node(answer({"discovery_sources": None})).sources is None
+    assert reading.read_node(answer({"discovery_sources": []})).sources == ()
+
+
+def test_peers_and_how_far_their_documents_differ() -> None:
+    content = {"peers": [{"id": "p"}, {"id": "q"}], "root": "0a", "differing": ["c/i"]}
+    peers = reading.read_peers(answer(content))
+    assert [peer.id for peer in peers] == ["p", "q"]
+    assert (len(peers), peers[-1].id, peers[:1]) == (2, "q", (peers[0],))
+    assert (peers.root, peers.differing) == ("0a", ("c/i",))
+    assert not reading.read_peers(answer({}))
 
 
 def test_a_node_that_is_not_ready_is_an_answer() -> None:
