@@ -82,6 +82,8 @@ def read_token(name: str, text: str) -> Secret | None:
 
 def read_discovery(name: str, text: str) -> tuple[str, ...]:
     named = ["kubernetes" if part == "k8s" else part for part in read_list(name, text.lower())]
+    if text and not named:
+        raise BadConfiguration(f"{name}={text!r} names no source of peers.")
     for part in named:
         if part not in SOURCES:
             raise BadConfiguration(

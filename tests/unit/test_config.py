@@ -127,6 +127,7 @@ def test_static_peers_that_are_none(text: str) -> None:
         ("PEAT_BROKER_WORKERS", "0"),
         ("PEAT_MAX_BODY_BYTES", "1GB"),
         ("PEAT_DISCOVERY", "dns"),
+        ("PEAT_DISCOVERY", ","),
         ("PEAT_RELAY_URLS", "relay.example"),
         ("PEAT_LOG", "loud"),
         ("PEAT_LOG", "info,=debug"),
