@@ -110,6 +110,8 @@ def test_no_reference_leads_nowhere() -> None:
         ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "z"}, ""),
         ("/api/v1/events", {}, "?since=x"),
         ("/api/v1/ws", {}, ""),
+        ("/api/v1/yjs/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
+        ("/api/v1/yjs/{collection}/{doc_id}", {"collection": ".c", "doc_id": "a"}, ""),
         ("/metrics", {}, ""),
         ("/openapi.json", {}, ""),
     ],

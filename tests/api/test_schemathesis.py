@@ -22,7 +22,7 @@ MAX_WAIT_SECONDS = 0.05
 
 load_all_checks()
 schema = schemathesis.openapi.from_dict(build_description()).exclude(
-    operation_id=["events", "websocket"]
+    operation_id=["events", "websocket", "yjs"]
 )
 
 

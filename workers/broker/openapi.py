@@ -88,6 +88,7 @@ def _paths() -> dict[str, Any]:
         },
         "/api/v1/events": {"get": _events()},
         "/api/v1/ws": {"get": _websocket()},
+        "/api/v1/yjs/{collection}/{doc_id}": {"parameters": [COLLECTION, DOC_ID], "get": _yjs()},
         "/metrics": {"get": _metrics()},
         "/openapi.json": {"get": _read("openapi", "This description", "node", {"type": "object"})},
     }
@@ -231,6 +232,18 @@ def _websocket() -> Operation:
         "summary": "The same events over a WebSocket, a JSON text each",
         "tags": ["feed"],
         "parameters": _feed_parameters(),
+        "responses": {
+            "101": {"description": "Switching to WebSocket."},
+            **_problems((400, 401, 403, 426, 503)),
+        },
+    }
+
+
+def _yjs() -> Operation:
+    return {
+        "operationId": "yjs",
+        "summary": "The document for a Yjs client, over the WebSocket protocol of y-websocket",
+        "tags": ["documents"],
         "responses": {
             "101": {"description": "Switching to WebSocket."},
             **_problems((400, 401, 403, 426, 503)),

@@ -74,7 +74,7 @@ def page_routes(broker: Broker) -> tuple[Route, ...]:
 
 def yjs_routes(broker: Broker) -> tuple[Route, ...]:
     path = f"{PREFIX}/yjs/{{collection}}/{{doc_id}}"
-    return (Route(path, YjsResource(broker), is_described=False),)
+    return (Route(path, YjsResource(broker)),)
 
 
 PARTS: tuple[Register, ...] = (api_routes, yjs_routes, page_routes)

@@ -46,7 +46,10 @@ class YjsResource:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
 
-    async def on_get(self, request: Request, response: Response, **names: str) -> None:
+    async def on_get(
+        self, request: Request, response: Response, collection: str, doc_id: str
+    ) -> None:
+        check_names(collection, doc_id)
         raise Problem(
             426,
             "upgrade-required",
