@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from peatnode.cli.bodies import checked, read_body
-from peatnode.cli.complaints import complaining
-from peatnode.cli.doc_lines import event_json, event_line, listed_line, written_json, written_line
-from peatnode.cli.documents import Documents, open_documents
+from peatnode.cli.doc_lines import event_json, event_line, written_json, written_line
+from peatnode.cli.doc_list import list_
+from peatnode.cli.documents import Documents, carry_out
 from peatnode.cli.exits import Exit
 from peatnode.cli.nearby import Target, with_target
 from peatnode.cli.status import OUTPUT
@@ -21,21 +20,9 @@ from peatnode.client.calls import Conditions
 from peatnode.client.following import Filter
 from peatnode.ipc.messages import WriteKind
 
-T = TypeVar("T")
 F = TypeVar("F", bound=Callable[..., Any])
 
-PAGE_DOCUMENTS = 500
-
 BODY = click.argument("body", metavar="JSON|@FILE|-")
-
-
-def carry_out(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:
-    async def with_documents() -> T:
-        async with open_documents(target) as documents:
-            return await act(documents)
-
-    with complaining(str(target)):
-        return asyncio.run(with_documents())
 
 
 def with_conditions(command: F) -> F:
@@ -72,6 +59,9 @@ def with_conditions(command: F) -> F:
 @click.group()
 def doc() -> None:
     """Read, write and follow documents."""
+
+
+doc.add_command(list_)
 
 
 @doc.command("get")
@@ -181,55 +171,6 @@ def _write(
         click.echo(written_line(written, is_deletion))
     is_enough = written.replicas is None or written.replicas.is_complete
     return Exit.OK if is_enough else Exit.TOO_FEW_REPLICAS
-
-
-@doc.command("list")
-@click.argument("collection", required=False)
-@click.option("--prefix", default="", help="Only ids that begin with this.")
-@click.option(
-    "--limit",
-    type=click.IntRange(min=0),
-    default=100,
-    show_default=True,
-    metavar="N",
-    help="How many at most; 0: all.",
-)
-@click.option("--ids", is_flag=True, help="Only the ids.")
-@with_target
-@OUTPUT
-def list_(
-    target: Target, collection: str | None, prefix: str, limit: int, ids: bool, output: str
-) -> None:
-    """List the documents of a collection; without one, the collections.
-
-    -o json prints one document a line, with its id as _id.
-    """
-
-    async def list_documents(documents: Documents) -> None:
-        assert collection is not None
-        told, cursor = 0, ""
-        while True:
-            left = PAGE_DOCUMENTS if not limit else min(PAGE_DOCUMENTS, limit - told)
-            page = await documents.page(collection, prefix, left, cursor)
-            for document in page.documents:
-                click.echo(document.id if ids else listed_line(document, output == "json"))
-            told += len(page.documents)
-            cursor = page.next_cursor
-            if not cursor:
-                return
-            if limit and told >= limit:
-                click.echo(f"There are more: --limit 0 lists all (of {page.total:,}).", err=True)
-                return
-
-    async def list_collections(documents: Documents) -> None:
-        for entry in await documents.collections():
-            if output == "json":
-                content = {"collection": entry.name, "count": entry.count}
-                click.echo(json.dumps(content, ensure_ascii=False))
-            else:
-                click.echo(f"{entry.count:>9,}  {entry.name}")
-
-    carry_out(target, list_documents if collection else list_collections)
 
 
 @doc.command("watch")

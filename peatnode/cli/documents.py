@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from peatnode.cli.complaints import complaining
 from peatnode.cli.nearby import Beside, Target
 from peatnode.client.answers import Collection, Document, ImportedLine, Page, Written
 from peatnode.client.bulk import Chunk
-from peatnode.client.calls import Conditions
+from peatnode.client.calls import Conditions, Query
 from peatnode.client.events import Event
 from peatnode.client.following import Filter
 from peatnode.ipc.messages import WriteKind
 
 if TYPE_CHECKING:
     from peatnode.client.asynchronous import AsyncClient
+
+
+T = TypeVar("T")
 
 
 class Documents(Protocol):
@@ -27,7 +32,9 @@ class Documents(Protocol):
 
     async def collections(self) -> tuple[Collection, ...]: ...
 
-    async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page: ...
+    async def page(self, collection: str, query: Query, limit: int, cursor: str) -> Page:
+        """Beside a node only prefixes: see `api_beside`."""
+        ...
 
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
@@ -55,8 +62,16 @@ class DocumentsAfar:
     async def collections(self) -> tuple[Collection, ...]:
         return await self._client.collections()
 
-    async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page:
-        return await self._client.page(collection, limit, cursor, prefix=prefix)
+    async def page(self, collection: str, query: Query, limit: int, cursor: str) -> Page:
+        return await self._client.page(
+            collection,
+            limit,
+            cursor,
+            where=query.where,
+            sort=query.sort,
+            fields=query.fields,
+            prefix=query.prefix,
+        )
 
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
@@ -82,3 +97,12 @@ async def open_documents(target: Target) -> AsyncIterator[Documents]:
 
     async with AsyncClient(target.url, target.token) as client:
         yield DocumentsAfar(client)
+
+
+def carry_out(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:
+    async def with_documents() -> T:
+        async with open_documents(target) as documents:
+            return await act(documents)
+
+    with complaining(str(target)):
+        return asyncio.run(with_documents())

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import orjson
 
 from peatnode.client.answers import Collection, Document, ImportedLine, Page, Replicas, Written
-from peatnode.client.calls import Conditions
+from peatnode.client.calls import Conditions, Query
 from peatnode.client.errors import (
     InvalidRequest,
     Problem,
@@ -128,10 +128,10 @@ class DocumentsBeside:
         reply = await self._read("store", ListCollections())
         return tuple(Collection(entry.name, entry.count) for entry in reply.collections)
 
-    async def page(self, collection: str, prefix: str, limit: int, cursor: str) -> Page:
-        reply = await self._read(
-            "store", ListDocuments(collection, cursor, limit, PAGE_BYTES, prefix)
-        )
+    async def page(self, collection: str, query: Query, limit: int, cursor: str) -> Page:
+        assert query.has_prefix_only
+        message = ListDocuments(collection, cursor, limit, PAGE_BYTES, query.prefix)
+        reply = await self._read("store", message)
         documents = (
             Document(collection, one.id, _decode(one.value), one.fingerprint.hex())
             for one in reply.documents

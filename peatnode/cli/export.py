@@ -10,12 +10,12 @@ from typing import BinaryIO
 import click
 
 from peatnode.cli.complaints import Complaint
-from peatnode.cli.doc import carry_out
 from peatnode.cli.doc_lines import listed_line
-from peatnode.cli.documents import Documents
+from peatnode.cli.documents import Documents, carry_out
 from peatnode.cli.meter import Meter
 from peatnode.cli.nearby import Target, with_target
 from peatnode.cli.progress_file import Progress, ProgressFile
+from peatnode.client.calls import Query
 
 PAGE_DOCUMENTS = 1000
 
@@ -91,8 +91,9 @@ async def _export(
     kept: ProgressFile,
     meter: Meter,
 ) -> None:
+    query = Query(prefix=prefix)
     while True:
-        page = await documents.page(collection, prefix, PAGE_DOCUMENTS, progress.cursor)
+        page = await documents.page(collection, query, PAGE_DOCUMENTS, progress.cursor)
         content = "".join(listed_line(one, as_json=True) + "\n" for one in page.documents).encode()
         output.write(content)
         output.flush()

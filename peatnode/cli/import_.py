@@ -14,8 +14,7 @@ from typing import BinaryIO
 import click
 import orjson
 
-from peatnode.cli.doc import carry_out
-from peatnode.cli.documents import Documents
+from peatnode.cli.documents import Documents, carry_out
 from peatnode.cli.exits import Exit
 from peatnode.cli.meter import Meter
 from peatnode.cli.nearby import Target, with_target

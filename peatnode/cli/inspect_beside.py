@@ -33,10 +33,10 @@ ANSWER_SECONDS = 2.0
 async def inspect_beside(run_dir: Path) -> Report:
     """Never raises for a worker that is down: that is what a report is for."""
     node, store, peers, discovery = await asyncio.gather(
-        _ask(run_dir, "supervisor", GetNode()),
-        _ask(run_dir, "store", GetStore()),
-        _ask(run_dir, "sync", GetPeers()),
-        _ask(run_dir, "discovery", GetDiscovery()),
+        ask_worker(run_dir, "supervisor", GetNode()),
+        ask_worker(run_dir, "store", GetStore()),
+        ask_worker(run_dir, "sync", GetPeers()),
+        ask_worker(run_dir, "discovery", GetDiscovery()),
     )
     answers = (node, store, peers, discovery)
     now = time.time()
@@ -53,7 +53,7 @@ async def inspect_beside(run_dir: Path) -> Report:
     )
 
 
-async def _ask(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT | Silent:
+async def ask_worker(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT | Silent:
     try:
         async with asyncio.timeout(ANSWER_SECONDS + 0.5):
             async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:

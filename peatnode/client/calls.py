@@ -109,7 +109,12 @@ def quoted_etag(etag: str) -> str:
 
 def document_path(collection: str, id: str = "") -> str:
     names = [collection, id] if id else [collection]
-    return f"{PREFIX}/documents/" + "/".join(quote(name, safe="") for name in names)
+    return f"{PREFIX}/documents/" + "/".join(map(quoted_name, names))
+
+
+def quoted_name(name: str) -> str:
+    """For a path. Dots alone would be taken for a way through it (RFC 3986, 5.2.4) and lead elsewhere."""
+    return "%2E" * len(name) if name in (".", "..") else quote(name, safe="")
 
 
 def encode(value: Any) -> bytes:
@@ -206,6 +211,10 @@ class Query:
     prefix: str = ""
     """Of the id."""
 
+    @property
+    def has_prefix_only(self) -> bool:
+        return not (self.where or self.sort or self.fields)
+
     def params(self) -> tuple[tuple[str, str], ...]:
         params = [("where", clause) for clause in self.where]
         if self.sort:
@@ -241,7 +250,7 @@ def get_peers() -> Call[Peers]:
 
 
 def get_peer(id: str) -> Call[Peer]:
-    return Call("GET", f"{PREFIX}/peers/{quote(id, safe='')}", reading.read_peer)
+    return Call("GET", f"{PREFIX}/peers/{quoted_name(id)}", reading.read_peer)
 
 
 def get_topology() -> Call[Topology]:

@@ -96,3 +96,88 @@ def test_the_same_page(node: Node, columns: str) -> None:
     ]
     assert pages[0] == pages[1]
     assert ["DISCOVERY", "state"] in pages[0]
+
+
+@pytest.fixture(scope="module")
+def things(node: Node) -> Node:
+    """With 1,200 documents: more than a page of each listing."""
+    lines = [json.dumps({"_id": f"d{n:04}", "n": n, "a": {"b": n % 3}}) for n in range(1200)]
+    file = node.directory.parent / "things.ndjson"
+    file.write_text("\n".join(lines))
+    assert beside(node, "import", "things", str(file)).returncode == 0
+    return node
+
+
+FOUND = {
+    ("--where", "n>=1198"): ["d1198", "d1199"],
+    ("--where", "n>=1195", "--where", "a.b = 0"): ["d1197"],
+    ("--where", "n<3", "--sort", "-n"): ["d0002", "d0001", "d0000"],
+    ("--sort", "a.b, -n", "--limit", "2"): ["d1197", "d1194"],
+    ("--sort", "a.b", "--sort", "-n", "--limit", "2"): ["d1197", "d1194"],
+    ("--prefix", "d00", "--where", "n>=98", "--fields", "n"): ["d0098", "d0099"],
+    ("--where", "n>=0", "--limit", "0"): [f"d{n:04}" for n in range(1200)],
+    ("--sort", "-n", "--limit", "0"): [f"d{n:04}" for n in reversed(range(1200))],
+    ("--where", "n=none"): [],
+}
+
+
+@pytest.mark.parametrize("query", FOUND, ids=" ".join)
+def test_a_query_finds_the_same(things: Node, query: tuple[str, ...]) -> None:
+    for way in (beside, afar):
+        done = way(things, "doc", "list", "things", "--ids", *query, PEAT_API_TOKEN=TOKEN)
+        assert (done.returncode, done.stdout.split()) == (0, FOUND[query]), done.stderr
+
+
+def test_only_the_fields_asked_for(things: Node) -> None:
+    asked = ("doc", "list", "things", "--where", "n=7", "--fields", "a.b")
+    for way in (beside, afar):
+        done = way(things, *asked, "-o", "json", PEAT_API_TOKEN=TOKEN)
+        assert json.loads(done.stdout) == {"_id": "d0007", "a": {"b": 1}}
+        done = way(things, *asked, PEAT_API_TOKEN=TOKEN)
+        assert done.stdout == 'd0007  {"a":{"b":1}}\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--where", "n>=0"), "There may be more: --limit 0 lists all.\n"),
+        (("--sort", "n"), "There are more: --limit 0 lists all (of 1,200).\n"),
+        (("--prefix", "d0"), "There are more: --limit 0 lists all.\n"),
+        (("--prefix", "d1199"), ""),
+    ],
+)
+def test_that_there_is_more_is_said(things: Node, more: tuple[str, ...], said: str) -> None:
+    for way in (beside, afar):
+        done = way(things, "doc", "list", "things", "--limit", "1", *more, PEAT_API_TOKEN=TOKEN)
+        assert (len(done.stdout.splitlines()), done.stderr) == (1, said)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "status", "said"),
+    [
+        (("things", "--where", "n"), 1, "'n' is no condition: expected PATH OP VALUE"),
+        (("things", "--where", ""), 1, "'' is no condition"),
+        (("things", "--where", "n>true"), 1, "> compares numbers or text only. (where)"),
+        (("things", "--sort", "a,,b"), 1, "'' is no dotted path. (sort)"),
+        (("things", "--fields", "a..b"), 1, "'a..b' is no dotted path. (fields)"),
+        (("..", "--where", "n=1"), 1, "A collection is named by"),
+        (("--where", "n=1"), 2, "--where, --sort and --fields need a COLLECTION"),
+        (("--prefix", "d"), 2, "--where, --sort and --fields need a COLLECTION"),
+    ],
+)
+def test_a_query_that_cannot_be_is_one_sentence(
+    things: Node, wrong: tuple[str, ...], status: int, said: str
+) -> None:
+    for way in (beside, afar):
+        done = way(things, "doc", "list", *wrong, PEAT_API_TOKEN=TOKEN)
+        assert (done.returncode, done.stdout) == (status, "")
+        assert said in done.stderr
+
+
+def test_a_query_without_the_token_says_that_it_is_asked_for(things: Node) -> None:
+    for way in (beside, afar):
+        done = way(things, "doc", "list", "things", "--sort", "n", PEAT_API_TOKEN="")
+        assert (done.returncode, done.stdout) == (8, "")
+        assert "token" in done.stderr.splitlines()[0]
+        assert "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE" in done.stderr.splitlines()[1]
+    assert beside(things, "doc", "list", "things", "--prefix", "d").returncode == 0

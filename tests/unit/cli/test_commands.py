@@ -47,6 +47,14 @@ def test_completion_knows_the_commands() -> None:
     assert found.stdout.split() == ["plain,doc"]
 
 
+def test_completion_knows_the_options_of_a_query() -> None:
+    words = {"COMP_WORDS": "peatnode doc list --", "COMP_CWORD": "3"}
+    env = {**os.environ, "_PEATNODE_COMPLETE": "bash_complete", **words}
+    command = [sys.executable, "-m", "peatnode.cli"]
+    found = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert {"plain,--where", "plain,--sort", "plain,--fields"} <= set(found.stdout.split())
+
+
 PEATNODE = f"{sys.executable} -m peatnode.cli"
 
 

@@ -11,6 +11,14 @@ def test_names_are_quoted_whole() -> None:
     assert call.path == "/api/v1/documents/no%20tes/a%2Fb%3F%C3%BC"
 
 
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_of_dots_leads_nowhere_else(name: str) -> None:
+    dots = "%2E" * len(name)
+    assert calls.get_document(name, name).path == f"/api/v1/documents/{dots}/{dots}"
+    assert calls.get_peer(name).path == f"/api/v1/peers/{dots}"
+    assert calls.get_document("...", "a.b").path == "/api/v1/documents/.../a.b"
+
+
 @pytest.mark.parametrize(
     ("conditions", "headers", "params"),
     [

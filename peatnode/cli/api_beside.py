@@ -1,0 +1,52 @@
+"""The API of a node on this machine: for queries, which only the broker answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from peatnode.cli.complaints import Complaint
+from peatnode.cli.exits import Exit
+from peatnode.cli.inspect_beside import ask_worker
+from peatnode.cli.nearby import Afar, Beside, read_token
+from peatnode.cli.report import Silent
+from peatnode.ipc.messages import GetNode, NodeReply
+
+WHY = "--where, --sort and --fields are answered by the node's API"
+
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # nothing is bound
+
+
+def find_api(node: Beside, env: Mapping[str, str]) -> Afar:
+    """Raises Complaint where it cannot be asked."""
+    reply = asyncio.run(ask_worker(node.run_dir, "supervisor", GetNode()))
+    if isinstance(reply, Silent):
+        raise Complaint(
+            f"{WHY}, and the supervisor does not tell its address: {reply.reason}",
+            Exit.UNREACHABLE,
+            "`peatnode status` says what runs.",
+        )
+    return api_of(reply, read_token(env))
+
+
+def api_of(node: NodeReply, token: str) -> Afar:
+    state = next((worker.state for worker in node.workers if worker.name == "broker"), "missing")
+    if state != "ready":
+        raise Complaint(
+            f"{WHY}, and the broker is {state}",
+            Exit.UNREACHABLE,
+            "Ask again when `peatnode status` says that it is ready; without them documents are listed all the same.",
+        )
+    if node.has_token and not token:
+        raise Complaint(
+            f"{WHY}, which asks for a token",
+            Exit.UNAUTHORIZED,
+            "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE to the file that holds the token.",
+        )
+    return Afar(url_of(node.broker_address), token)
+
+
+def url_of(listening: str) -> str:
+    """Where to reach what listens at this host:port; all addresses of the machine include its loopback."""
+    host, _, port = listening.rpartition(":")
+    return f"http://{LOOPBACK.get(host, host)}:{port}"

@@ -1,0 +1,136 @@
+"""`peatnode doc list`: collections, documents, and queries on them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from peatnode.cli.doc_lines import listed_line
+from peatnode.cli.documents import Documents, carry_out
+from peatnode.cli.nearby import Afar, Target, with_target
+from peatnode.cli.status import OUTPUT
+from peatnode.client.answers import Page
+from peatnode.client.calls import Query
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+PAGE_DOCUMENTS = 500
+SORTED_PAGE_DOCUMENTS = 1000
+"""The most that the API gives: for each page of a sorted listing it looks at all documents."""
+
+
+def with_query(command: F) -> F:
+    options = (
+        click.option("--prefix", default="", help="Only ids that begin with this."),
+        click.option(
+            "--where",
+            multiple=True,
+            metavar="'PATH OP VALUE'",
+            help="Only documents that are so: a dotted path, one of = != < <= > >=, and a value, as in "
+            "'address.city=Oslo' or 'age>=30'. More than once: all must hold.",
+        ),
+        click.option(
+            "--sort",
+            multiple=True,
+            metavar="PATH,…",
+            help="In the order of these fields, - before one turns it round; else of the ids.",
+        ),
+        click.option(
+            "--fields", multiple=True, metavar="PATH,…", help="Only these fields of each document."
+        ),
+    )
+    for option in reversed(options):  # as decorators do it: the last one first
+        command = option(command)
+    return command
+
+
+@click.command("list")
+@click.argument("collection", required=False)
+@with_query
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=100,
+    show_default=True,
+    metavar="N",
+    help="How many at most; 0: all.",
+)
+@click.option("--ids", is_flag=True, help="Only the ids.")
+@with_target
+@OUTPUT
+def list_(
+    target: Target,
+    collection: str | None,
+    prefix: str,
+    where: tuple[str, ...],
+    sort: tuple[str, ...],
+    fields: tuple[str, ...],
+    limit: int,
+    ids: bool,
+    output: str,
+) -> None:
+    """List the documents of a collection; without one, the collections.
+
+    -o json prints one document a line, with its id as _id. --where, --sort and --fields are answered by the node's API,
+    also beside the node; if it asks for a token, set PEAT_API_TOKEN or PEAT_API_TOKEN_FILE.
+    """
+    query = Query(where, tuple(_paths(sort)), tuple(_paths(fields)), prefix)
+    if collection is None:
+        if query != Query():
+            raise click.UsageError("--prefix, --where, --sort and --fields need a COLLECTION")
+        carry_out(target, lambda documents: _list_collections(documents, output))
+        return
+    if not query.has_prefix_only and not isinstance(target, Afar):
+        from peatnode.cli.api_beside import find_api
+
+        target = find_api(target, os.environ)
+    carry_out(
+        target,
+        lambda documents: _list_documents(documents, collection, query, limit, ids, output),
+    )
+
+
+def _paths(texts: tuple[str, ...]) -> Iterator[str]:
+    """Each of a list with commas between; an empty one within it is for the API to refuse."""
+    for text in filter(str.strip, texts):
+        yield from (path.strip() for path in text.split(","))
+
+
+async def _list_documents(
+    documents: Documents, collection: str, query: Query, limit: int, ids: bool, output: str
+) -> None:
+    told, cursor = 0, ""
+    most = SORTED_PAGE_DOCUMENTS if query.sort else PAGE_DOCUMENTS
+    while True:
+        page = await documents.page(
+            collection, query, min(most, limit - told) if limit else most, cursor
+        )
+        for document in page.documents:
+            click.echo(document.id if ids else listed_line(document, output == "json"))
+        told += len(page.documents)
+        cursor = page.next_cursor
+        if not cursor:
+            return
+        if limit and told >= limit:
+            click.echo(_more(query, page), err=True)
+            return
+
+
+def _more(query: Query, page: Page) -> str:
+    if query.where:  # what is left may all not match
+        return "There may be more: --limit 0 lists all."
+    of = "" if query.prefix else f" (of {page.total:,})"
+    return f"There are more: --limit 0 lists all{of}."
+
+
+async def _list_collections(documents: Documents, output: str) -> None:
+    for entry in await documents.collections():
+        if output == "json":
+            content = {"collection": entry.name, "count": entry.count}
+            click.echo(json.dumps(content, ensure_ascii=False))
+        else:
+            click.echo(f"{entry.count:>9,}  {entry.name}")
