@@ -487,6 +487,37 @@ async def test_a_restored_copy_writes_under_a_new_generation(tmp_path: Path):
         assert after.generation != before.generation
 
 
+@pytest.mark.parametrize("is_backed_up_running", [True, False])
+async def test_files_put_back_in_place_write_under_a_new_generation(
+    tmp_path: Path, is_backed_up_running: bool
+):
+    """By whatever copies only what differs, into the directory and beside the files that are there."""
+    data, backup = tmp_path / "data", tmp_path / "backup"
+    async with StoreNode(data) as node:
+        await node.put("c", "one", b'{"n":1}')
+        before = await node.ask(GetStore())
+        if is_backed_up_running:
+            shutil.copytree(data / "store", backup)
+    if not is_backed_up_running:
+        shutil.copytree(data / "store", backup)
+    async with StoreNode(data) as node:
+        await node.put("c", "one", b'{"n":2}')
+        assert (await node.ask(GetStore())).generation == before.generation
+    for file in (data / "store").iterdir():
+        kept = backup / file.name
+        if not kept.exists():
+            file.unlink()
+        elif kept.read_bytes() != file.read_bytes():
+            file.write_bytes(kept.read_bytes())  # the inode stays
+    for kept in backup.iterdir():
+        if not (data / "store" / kept.name).exists():
+            shutil.copy2(kept, data / "store")
+    async with StoreNode(data) as node:
+        assert await read(node, "one") == {"n": 1}
+        after = await node.ask(GetStore())
+        assert (after.root, after.generation == before.generation) == (before.root, False)
+
+
 async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(tmp_path: Path):
     async with StoreNode(tmp_path / "a") as node:
         await node.put("c", "one", b'{"n":1}')

@@ -7,9 +7,11 @@ this store does not.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -22,12 +24,16 @@ from workers.store.database import Database, Recovery, StorageFailed
 from workers.store.mending import reconcile, save_readable
 from workers.store.space import free_bytes, used_bytes
 
+AWAY_SECONDS = 900.0
+"""Files that were left longer ago begin a new generation: it costs a few bytes in each document that is written after,
+and the old one under a volume restored from a snapshot would cost what is written."""
+
 FORMAT = 1
 """Of everything in the database; raised when an older program could not read it."""
 
 _FORMAT_KEY = META + b"format"
 _GENERATION_KEY = META + b"generation"
-_MARKER = "generation"
+_STOPPED = "stopped"
 _MARK = "damaged"
 _FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -96,10 +102,11 @@ def sync_file(path: Path) -> None:
 
 
 def _open(path: Path) -> Opened:
+    before = _lineage(path)
     database, damage = _open_mended(path)
     try:
         _check_format(database, path)
-        generation = _generation(database, path, bool(damage))
+        generation = _generation(database, path, None if damage else before)
         database.sync()
     except BaseException:
         database.close()
@@ -329,25 +336,60 @@ def _check_format(database: Database, path: Path) -> None:
         )
 
 
-def _generation(database: Database, path: Path, is_damaged: bool) -> int:
+def _generation(database: Database, path: Path, before: Lineage | None) -> int:
+    """`before` is None where its files were mended."""
     kept = database.get(_GENERATION_KEY)
-    marker = _marker_inode(path)
-    if kept is not None and not is_damaged:
-        generation, inode = msgpack.unpackb(kept)
-        if inode == marker:
+    if kept is not None and before is not None and before.is_of_late:
+        generation, *named = msgpack.unpackb(kept)
+        if tuple(named) == before.current:
+            note_files(database, int(generation))
             return int(generation)
-    return new_generation(database, path)
+    return new_generation(database)
 
 
-def new_generation(database: Database, path: Path) -> int:
+def new_generation(database: Database) -> int:
     """Written, and to be synced before it is used."""
     generation = int.from_bytes(os.urandom(6), "big")
-    database.write([(_GENERATION_KEY, msgpack.packb((generation, _marker_inode(path))))])
+    note_files(database, generation)
     return generation
 
 
-def _marker_inode(path: Path) -> int:
-    """A file whose inode another copy of the directory does not have."""
-    marker = path / _MARKER
-    marker.touch(mode=0o600)
-    return marker.stat().st_ino
+def note_files(database: Database, generation: int) -> None:
+    """By what the next opening knows them again. To be synced. Raises StorageFailed."""
+    noted = msgpack.packb((generation, *_current(database.path)))
+    if database.get(_GENERATION_KEY) != noted:
+        database.write([(_GENERATION_KEY, noted)])
+
+
+def note_stop(path: Path) -> None:
+    """That these files were in use until now, however long ago the last write was."""
+    with contextlib.suppress(OSError):
+        (path / _STOPPED).touch(mode=0o600)
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """What tells files that go on from where they were from a copy, or an image, of what they once were."""
+
+    current: tuple[int, int]
+    """Inode and change time (ns) of the file that RocksDB replaces at each opening: whoever copies it back, by whatever
+    tool, gives it others."""
+    is_of_late: bool
+    """A volume that was put back from an image has the inodes and times of then: what was left long ago may be that."""
+
+
+def _lineage(path: Path) -> Lineage:
+    """To be asked before RocksDB opens them."""
+    left_at = 0.0
+    for file in path.iterdir():
+        if file.suffix in (".log", ".sst") or file.name in ("CURRENT", _STOPPED):
+            left_at = max(left_at, file.stat().st_mtime)
+    return Lineage(_current(path), abs(time.time() - left_at) < AWAY_SECONDS)
+
+
+def _current(path: Path) -> tuple[int, int]:
+    try:
+        found = (path / "CURRENT").stat()
+    except FileNotFoundError:
+        return 0, 0
+    return found.st_ino, found.st_ctime_ns

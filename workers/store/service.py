@@ -83,7 +83,7 @@ class Service:
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
 
     def _renew_client(self) -> None:
-        self.generation = new_generation(self._database, self._database.path)
+        self.generation = new_generation(self._database)
         self._replica.client = client_id(self._shell.config.node_id, self.generation)
         self._replica.is_client_taken = False
         self.engine.forget()

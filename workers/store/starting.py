@@ -10,7 +10,14 @@ from peatnode.ipc.link import serve
 from peatnode.supervision.worker import WorkerShell
 from workers.store.database import StorageFailed
 from workers.store.disk import ADVICE_DISK, ADVICE_FULL
-from workers.store.opening import Opened, mark_damaged, open_store, open_to_read
+from workers.store.opening import (
+    Opened,
+    mark_damaged,
+    note_files,
+    note_stop,
+    open_store,
+    open_to_read,
+)
 from workers.store.service import Service
 
 REOPEN_SECONDS = 1.0
@@ -106,6 +113,9 @@ async def main(shell: WorkerShell) -> None:
     try:
         if not opened.database.is_read_only:
             opened.database.flush()
+            note_files(opened.database, service.generation)
+            opened.database.sync()
+            note_stop(opened.database.path)
     except StorageFailed as error:  # what is in the log is on disk all the same
         shell.log.warning("Cannot flush", reason=str(error))
     opened.database.close()
