@@ -10,6 +10,9 @@ import click
 from peatnode.cli.complaints import complaining
 from peatnode.cli.status import OUTPUT
 
+VALUE_COLUMNS = 19
+"""Longer ones push only their own origin aside, so that usual lines fit 80 columns."""
+
 
 @click.command()
 @OUTPUT
@@ -24,6 +27,6 @@ def config(output: str) -> None:
         click.echo(json.dumps(content, ensure_ascii=False))
         return
     width = max(len(one.name) for one in settings)
-    values = max(min(len(one.value), 40) for one in settings)
+    values = max(min(len(one.value), VALUE_COLUMNS) for one in settings)
     for one in settings:
         click.echo(f"{one.name:<{width}}  {one.value or '-':<{values}}  {one.origin}")

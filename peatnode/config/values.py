@@ -60,6 +60,7 @@ class Config:
     log_format: str
     kubernetes_label: str
     kubernetes_namespace: str
+    service_account_dir: Path
     mdns_interfaces: tuple[str, ...]
     max_body_bytes: int
 

@@ -156,6 +156,13 @@ VARIABLES: tuple[Variable, ...] = (
         "kubernetes_namespace",
     ),
     Variable(
+        "PEAT_SERVICE_ACCOUNT_DIR",
+        "/var/run/secrets/kubernetes.io/serviceaccount",
+        "where the pod's token, ca.crt and namespace are",
+        read_path,
+        "service_account_dir",
+    ),
+    Variable(
         "PEAT_MDNS_INTERFACES",
         "",
         "addresses of the interfaces that mDNS uses; empty: all that fit",

@@ -1,6 +1,7 @@
 """What may be set, what may not, and what is said about it."""
 
 import base64
+import re
 from pathlib import Path
 
 import pytest
@@ -262,6 +263,29 @@ def test_nothing_secret_in_a_repr() -> None:
 def test_flags_are_unique() -> None:
     flags = [flag_of(variable.name) for variable in VARIABLES]
     assert len(set(flags)) == len(flags)
+
+
+def test_no_code_reads_a_variable_that_is_not_in_the_table() -> None:
+    known = {"PEAT_", "PEAT_URL"}  # the second is the command line's: docs/cli.md
+    for variable in VARIABLES:
+        known |= {variable.name, *variable.aliases}
+        known |= {f"{variable.name}_FILE"} if variable.has_file else set()
+    root = Path(__file__).parents[2]
+    sources = [
+        path for folder in ("peatnode", "workers") for path in root.glob(f"{folder}/**/*.py")
+    ]
+    assert sources
+    for path in sources:
+        named = set(re.findall(r"\bPEAT_[A-Z0-9_]*", path.read_text(encoding="utf-8")))
+        assert named <= known, (path, named - known)
+
+
+def test_the_directory_of_the_service_account(tmp_path: Path) -> None:
+    assert str(load().service_account_dir) == "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert load(PEAT_SERVICE_ACCOUNT_DIR=str(tmp_path)).service_account_dir == tmp_path
+    flags = {"PEAT_SERVICE_ACCOUNT_DIR": str(tmp_path / "flag")}
+    config = load_config({**REQUIRED, "PEAT_SERVICE_ACCOUNT_DIR": str(tmp_path)}, flags)
+    assert config.service_account_dir == tmp_path / "flag"
 
 
 def test_the_documentation_says_every_variable_as_it_is() -> None:

@@ -39,7 +39,7 @@ def _make_kubernetes(config: Config, _: Place, report: Report) -> Source:
     from workers.discovery.service_account import ServiceAccount
     from workers.discovery.slice_table import Naming
 
-    account = ServiceAccount(os.environ)
+    account = ServiceAccount(config.service_account_dir, os.environ)
     naming = Naming(config.cluster, own_name=config.hostname, own_namespace=account.namespace)
     namespace = config.kubernetes_namespace or account.namespace
     return KubernetesSource(ApiClient(account), naming, namespace, config.kubernetes_label, report)

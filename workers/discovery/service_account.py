@@ -20,9 +20,6 @@ from urllib.parse import urlsplit
 
 from peatnode.errors import BadConfiguration
 
-ACCOUNT_DIR = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-"""PEAT_SERVICE_ACCOUNT_DIR names another one."""
-
 
 @dataclass(slots=True)
 class _Settings:
@@ -37,9 +34,8 @@ class _Settings:
 class ServiceAccount:
     """The pod's account. The token is read again as it is rotated, the authority's certificate for each connection."""
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        """Raises BadConfiguration where this is no pod."""
-        directory = Path(environment.get("PEAT_SERVICE_ACCOUNT_DIR") or ACCOUNT_DIR)
+    def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
+        """`environment`: where Kubernetes says the address of its API. Raises BadConfiguration where this is no pod."""
         incluster = _import_incluster()
         self._settings = _Settings()
         try:
@@ -51,7 +47,8 @@ class ServiceAccount:
         except (incluster.ConfigException, OSError) as error:
             raise BadConfiguration(
                 "PEAT_DISCOVERY=kubernetes works in a pod with a service account only "
-                f"({str(error).rstrip('.')}): elsewhere set PEAT_DISCOVERY=mdns, or static with PEAT_STATIC_PEERS"
+                f"({str(error).rstrip('.')}; looked in {directory}): "
+                "elsewhere set PEAT_DISCOVERY=mdns, or static with PEAT_STATIC_PEERS"
             ) from error
         self._incluster = incluster
         self.namespace = _read_text(directory / "namespace") or "default"
