@@ -134,6 +134,32 @@ def test_an_edit_appears_in_another_browser_on_another_node(
     check_clean(here, there)
 
 
+def test_the_collections_keep_focus_and_show_the_current_one(
+    three: list[Node], browser: Browser
+) -> None:
+    for number in range(40):
+        put(three[0], f"list-{number:02}/a", {})
+    page = browser.open(page_url(three[0]))
+    page.see("#collections li[data-name=list-30]")
+    page.run("await page.locator('#collections li[data-name=list-30] button').focus()")
+    page.run("await page.keyboard.press('Enter')")
+    page.see("#documents-title-2", "list-30")
+    focused = "document.activeElement.parentNode.dataset.name"
+    page.wait(f"{focused} === 'list-30'")
+    put(three[1], "list-99/a", {})
+    page.see("#collections li[data-name=list-99]")
+    page.wait(f"{focused} === 'list-30'")
+    page.open_document("list-05/a")
+    page.wait(
+        "document.querySelector('#collections [aria-current=true]')?.textContent === 'list-051'"
+    )
+    page.wait(
+        "(([list, item]) => item.top >= list.top && item.bottom <= list.bottom)"
+        "(['#collections', '#collections [aria-current=true]']"
+        ".map((one) => document.querySelector(one).getBoundingClientRect()))"
+    )
+
+
 def test_values_of_any_kind_are_shown_whole(three: list[Node], browser: Browser) -> None:
     value = {
         "lines": "one\ntwo",

@@ -13,9 +13,16 @@ let complain = () => {};
 export async function drawCollections() {
   const { collections } = await ask("/documents");
   byId("no-collections").hidden = collections.length > 0;
-  byId("collections").replaceChildren(
+  const list = byId("collections");
+  const focused = list.contains(document.activeElement) ? document.activeElement.parentNode.dataset.name : undefined;
+  list.replaceChildren(
     ...collections.map(({ name, count }) => listed(name, name === collection, () => showCollection(name), String(count))),
   );
+  itemOf(list, focused)?.firstChild.focus({ preventScroll: true }); // who is there with the keyboard stays there
+}
+
+function itemOf(list, name) {
+  return [...list.children].find((item) => item.dataset.name === name);
 }
 
 function listed(name, isCurrent, choose, count) {
@@ -40,6 +47,9 @@ export async function redrawLists() {
   byId("documents").replaceChildren();
   showPage(page);
   await drawCollections();
+  const list = byId("collections");
+  const [frame, place] = [list, itemOf(list, collection) ?? list].map((part) => part.getBoundingClientRect());
+  if (place.top < frame.top || place.bottom > frame.bottom) list.scrollTop += place.top - frame.top - list.clientHeight / 2;
 }
 
 async function showMore() {
@@ -101,7 +111,7 @@ const factsSoon = seldom(300, () => showFacts().catch(complain));
 export async function changeSeen(event) {
   if (event.action !== "updated") drawSoon();
   if (event.collection === collection && event.action !== "updated") {
-    const known = [...byId("documents").children].find((item) => item.dataset.name === event.doc_id);
+    const known = itemOf(byId("documents"), event.doc_id);
     if (event.action === "deleted") known?.remove();
     else if (!known && !cursor) byId("documents").append(document_(event.doc_id));
   }
