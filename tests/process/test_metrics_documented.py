@@ -21,6 +21,17 @@ def test_every_documented_metric_has_a_text() -> None:
     assert documented == HELP.keys() | of_requests
 
 
+def test_every_metric_of_a_worker_has_a_text() -> None:
+    """Also those that a node tells only later."""
+    workers = PAGE.parents[1] / "workers"
+    sources = [path for path in workers.rglob("*.py") if path.parent.name != "broker"]
+    named = {
+        name for path in sources for name in re.findall(r'"(peatnode_[a-z_]+)"', path.read_text())
+    }
+    assert "peatnode_sync_peer_connected" in named
+    assert named <= HELP.keys()
+
+
 def test_every_metric_is_documented() -> None:
     documented = set(re.findall(r"`(peatnode_[a-z0-9_]+)`", PAGE.read_text()))
     with (

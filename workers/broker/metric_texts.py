@@ -37,6 +37,7 @@ HELP = {
     "peatnode_store_stale_values": "Documents whose JSON value the engine has still to read.",
     "peatnode_store_quarantined": "Documents set aside because they cannot be read.",
     "peatnode_store_engine_deaths_total": "Deaths of the engine while the store was connected to it.",
+    "peatnode_engine_operations_total": "What the engine was asked for, by kind and by how it ended.",
     "peatnode_engine_live_documents": "Documents that the engine holds in memory.",
     "peatnode_engine_live_bytes": "What they take, as estimated.",
     "peatnode_engine_leaked_bytes": "What y-py has not given back, as estimated; the engine is replaced in time.",
