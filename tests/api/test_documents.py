@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -196,7 +197,16 @@ async def test_bodies_at_the_border(served: Served, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["notes/%2e", "notes/..%20/x/y", "n%00/a", "notes/a%2Fb", "notes/%ff", "notes/" + "n" * 300],
+    [
+        "notes/%2e",
+        "notes/..%20/x/y",
+        "n%00/a",
+        "notes/a%2Fb",
+        "notes/%ff",
+        "notes/%zz",
+        "notes/50%",
+        "notes/" + "n" * 300,
+    ],
 )
 async def test_bad_names(served: Served, path: str) -> None:
     request = served.http.build_request("PUT", f"/documents/{path}", json={})
@@ -216,6 +226,20 @@ async def test_names_that_are_not_ascii(served: Served) -> None:
             continue  # clients resolve it away
         assert answer.json()["id"] == name
         assert (await served.http.get(path)).json()["document"] == {"n": name}
+
+
+@pytest.mark.parametrize("query", ["", "?bulk"])
+async def test_a_compressed_body_is_refused(served: Served, query: str) -> None:
+    kind = "application/x-ndjson" if query else "application/json"
+    headers = {"content-type": kind, "content-encoding": "gzip"}
+    body = gzip.compress(b'{"a":1}')
+    answer = await served.http.post(f"/documents/n{query}", content=body, headers=headers)
+    problem = check_problem(answer, 415, "unsupported-media-type")
+    assert problem["where"] == "Content-Encoding"
+    assert answer.headers["accept-encoding"] == "identity"
+    plain = {**headers, "content-encoding": "identity"}
+    answer = await served.http.post(f"/documents/n{query}", content=b'{"a":1}', headers=plain)
+    assert answer.status_code in (200, 201)
 
 
 async def test_media_types_and_lengths(serve: Serve) -> None:

@@ -20,7 +20,7 @@ from workers.broker.broker import Broker
 from workers.broker.limits import BrokerLimits
 from workers.broker.names import check_names
 from workers.broker.problems import Problem
-from workers.broker.requests import check_parameters, media_type
+from workers.broker.requests import check_coding, check_parameters, media_type
 from workers.broker.writes import (
     WRITE_PARAMETERS,
     expiry,
@@ -44,6 +44,7 @@ async def answer_bulk(
             f"A bulk request is {BULK_TYPES[0]}: say so in Content-Type.",
             "Content-Type",
         )
+    check_coding(request)
     expires_at = expiry(request)
     wanted, seconds = replicas_of(request, broker.limits)
     response.content_type = NDJSON

@@ -40,6 +40,7 @@ _PLAIN_NAMES = re.compile(
 )
 """Names that need no second look; others go the long way."""
 
+_BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _LONG_WAY = frozenset({b"if-match", b"if-none-match"})
 _JSON_HEADER = (b"content-type", b"application/json")
 
@@ -177,6 +178,9 @@ def check_path(scope: Scope) -> None:
     raw = scope.get("raw_path") or b""
     if b"%" not in raw:
         return
+    if _BROKEN_ESCAPE.search(raw):
+        detail = "After % in a path come two hexadecimal digits; the sign itself is %25."
+        raise Problem(400, "bad-path", detail, "path")
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:

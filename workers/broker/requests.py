@@ -29,6 +29,7 @@ def is_json(kind: str) -> bool:
 
 async def read_body(request: Request, limits: BrokerLimits) -> bytes:
     """The whole body, within its limits of size and time."""
+    check_coding(request)
     length = request.content_length
     if length is None and request.get_header("transfer-encoding") is None:
         raise Problem(411, "length-required", "A body with Content-Length is expected.")
@@ -44,6 +45,19 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
             f"The body was not complete after {limits.body_seconds:g} s.",
             headers=(("connection", "close"),),
         ) from None
+
+
+def check_coding(request: Request) -> None:
+    """What is compressed would be taken for what it is not. Raises Problem."""
+    coding = request.get_header("content-encoding") or "identity"
+    if coding.strip().lower() != "identity":
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            f"A body is sent as it is, not in the content coding {coding!r}.",
+            "Content-Encoding",
+            headers=(("accept-encoding", "identity"),),
+        )
 
 
 async def _read_within(request: Request, limits: BrokerLimits) -> bytes:
