@@ -96,7 +96,7 @@ def _complaint_of_client(error: PeatnodeError) -> Complaint:
             return Complaint(
                 str(error),
                 Exit.UNKNOWN_OUTCOME,
-                "Look at the document before writing it again.",
+                "A question can be asked again; after a write, look at the document before writing it again.",
             )
         case errors.Unauthorized():
             return Complaint(
