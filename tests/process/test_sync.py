@@ -170,6 +170,8 @@ async def test_a_peer_that_has_gone_keeps_the_name_that_it_had(mesh: Mesh) -> No
     (peer,) = await a.peers()
     assert (peer.id, peer.is_connected) == ("node-b", False)
     assert peer.addresses == (f"127.0.0.1:{b.port}",)
+    assert abs(peer.last_seen - time.time()) < 60.0
+    assert peer.bytes_received > 0
     reply: messages.MetricsReply = await a.ask(messages.GetMetrics())
     connected = [m for m in reply.metrics if m.name == "peatnode_sync_peer_connected"]
     assert [(m.labels, m.value) for m in connected] == [((("peer", "node-b"),), 0.0)]
@@ -258,6 +260,8 @@ async def test_a_dual_stack_socket_reaches_both_families(mesh: Mesh) -> None:
     introduce(a, b)
     (peer,) = await a.wait_connected(1)
     assert peer.addresses == (f"127.0.0.1:{b.port}",)
+    assert abs(peer.last_seen - time.time()) < 60.0
+    assert peer.bytes_received > 0
 
 
 async def test_a_path_that_loses_large_datagrams_is_dialled_carefully(mesh: Mesh) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 from typing import Any, assert_never
 
@@ -24,10 +25,21 @@ from workers.sync.paths import socket_address
 from workers.sync.store_link import StoreLink
 
 MAX_REMEMBERED = 1000
-"""Instances whose bytes are counted on over their connections."""
+"""Instances that are known after their connections have ended."""
 
 ANNOUNCE_GAP_SECONDS = 60.0
 """The same fault of the same peer is logged no more often."""
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    last_seen: float = 0.0
+    """Unix seconds; 0: never."""
+
+
+_NO_PAST = Past()
 
 
 class SyncNode:
@@ -59,8 +71,8 @@ class SyncNode:
         self._wake = Alarm(self._woken)
         self._dial_wake = Alarm(self._dial_due)
         self._announced: dict[tuple[str, str], float] = {}
-        self._past_bytes: dict[bytes, tuple[int, int]] = {}
-        """Sent and received by connections that have ended, by instance."""
+        self._past: dict[str, Past] = {}
+        """Of connections that have ended, by instance."""
 
     def now(self) -> float:
         return self._loop.time()
@@ -148,25 +160,27 @@ class SyncNode:
         if member is None:
             self._dial_failed(connection, now)
         else:
-            self._keep_bytes(connection, member.instance)
+            self._remember(connection, member.instance.hex())
             self.handle(events.PeerDown(connection.peer, reason))
             others = (c.member for c in self.endpoint.connections.values())
             if not any(one and one.instance == member.instance for one in others):
                 self.dialling.disconnected(member.instance.hex(), reason, now)
         self.plan_dials()
 
-    def _keep_bytes(self, connection: PeerConnection, instance: bytes) -> None:
-        total = self.bytes_of(connection)
-        self._past_bytes.pop(instance, None)
-        self._past_bytes[instance] = total
-        if len(self._past_bytes) > MAX_REMEMBERED:
-            del self._past_bytes[next(iter(self._past_bytes))]
+    def _remember(self, connection: PeerConnection, instance: str) -> None:
+        past = self.past_of(instance)
+        self._past.pop(instance, None)
+        self._past[instance] = Past(
+            past.bytes_sent + connection.bytes_sent,
+            past.bytes_received + connection.bytes_received,
+            max(past.last_seen, connection.last_seen + self.wall_offset),
+        )
+        if len(self._past) > MAX_REMEMBERED:
+            del self._past[next(iter(self._past))]
 
-    def bytes_of(self, connection: PeerConnection) -> tuple[int, int]:
-        """Sent to and received from the instance at its other end, by the connections before it too."""
-        instance = connection.member.instance if connection.member else b""
-        sent, received = self._past_bytes.get(instance, (0, 0))
-        return sent + connection.bytes_sent, received + connection.bytes_received
+    def past_of(self, instance: str) -> Past:
+        """What connections to it have come to that are over."""
+        return self._past.get(instance, _NO_PAST)
 
     def _dial_failed(self, connection: PeerConnection, now: float) -> None:
         code, reason = connection.close_code, connection.close_reason

@@ -9,7 +9,7 @@ from peatnode.ipc.messages import Metric, PeerState
 from peatnode.protocol.dialling import Found, Target
 from peatnode.protocol.standing import Standing
 from workers.sync.connection import MAX_QUEUED_BYTES, PeerConnection
-from workers.sync.node import SyncNode
+from workers.sync.node import Past, SyncNode
 
 _NOBODY = Found("", "", "", (), (), ())
 
@@ -27,14 +27,14 @@ def peer_states(node: SyncNode) -> Iterator[PeerState]:
         if not is_ours and not node.dialling.is_covered(target):
             name = target.found.node_id or (target.node_id not in shown and target.node_id) or key
             shown.add(name)
-            yield _unconnected(name, target)
+            yield _unconnected(name, target, node.past_of(target.instance or target.found.instance))
 
 
 def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -> PeerState:
     member = standing.member
     found = node.dialling.found_of(member.node_id, member.instance.hex()) or _NOBODY
     since = standing.since
-    sent, received = node.bytes_of(connection)
+    past = node.past_of(member.instance.hex())
     return PeerState(
         id=member.node_id,
         instance=member.instance.hex(),
@@ -52,14 +52,14 @@ def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -
         sources=found.sources,
         metadata=found.metadata,
         neighbours=standing.neighbours,
-        bytes_sent=sent,
-        bytes_received=received,
+        bytes_sent=past.bytes_sent + connection.bytes_sent,
+        bytes_received=past.bytes_received + connection.bytes_received,
         is_twin=standing.is_twin,
         version=member.software,
     )
 
 
-def _unconnected(name: str, target: Target) -> PeerState:
+def _unconnected(name: str, target: Target, past: Past) -> PeerState:
     found = target.found
     return PeerState(
         id=name,
@@ -73,13 +73,13 @@ def _unconnected(name: str, target: Target) -> PeerState:
         out_of_sync_since=0.0,
         reason=target.reason,
         connected_since=0.0,
-        last_seen=0.0,
+        last_seen=past.last_seen,
         addresses=tuple([_joined(*address) for address in found.addresses]),
         sources=found.sources,
         metadata=found.metadata,
         neighbours=(),
-        bytes_sent=0,
-        bytes_received=0,
+        bytes_sent=past.bytes_sent,
+        bytes_received=past.bytes_received,
         is_twin=False,
         version="",
     )
