@@ -1,19 +1,11 @@
-"""Opens the database, mends what can be mended, and knows when a new generation of this store begins.
-
-A generation is a random number; with the node id it makes the Yjs client id of this node's own writes. A store that was
-restored from a copy, repaired, or lost the tail of its log gets a new one: under the old, others may know clocks that
-this store does not.
-"""
+"""Opens the database, and mends what can be mended."""
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import shutil
-import time
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 import msgpack
@@ -21,19 +13,14 @@ import msgpack
 from peatnode.documents.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.database import Database, Recovery, StorageFailed
+from workers.store.generation import go_on_or_begin, kept_generation, lineage_of
 from workers.store.mending import reconcile, save_readable
 from workers.store.space import free_bytes, used_bytes
-
-AWAY_SECONDS = 900.0
-"""Files that were left longer ago begin a new generation: it costs a few bytes in each document that is written after,
-and the old one under a volume restored from a snapshot would cost what is written."""
 
 FORMAT = 1
 """Of everything in the database; raised when an older program could not read it."""
 
 _FORMAT_KEY = META + b"format"
-_GENERATION_KEY = META + b"generation"
-_STOPPED = "stopped"
 _MARK = "damaged"
 _FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
@@ -46,12 +33,6 @@ class Opened:
     generation: int
     damage: str
     """What was wrong and has been mended; empty: nothing."""
-
-
-def client_id(node_id: str, generation: int) -> int:
-    """32 bits, not 0: y-py compares client ids by their lower 32 bits, so longer ones order items as Yjs does not."""
-    digest = sha256(f"peatnode client 1\0{node_id}\0{generation}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") or 1
 
 
 def open_store(data_dir: Path) -> Opened:
@@ -83,10 +64,10 @@ def open_to_read(data_dir: Path) -> Opened:
         raise StorageFailed(f"the log cannot be synced: {error}") from error
     database = Database(path, Recovery.TORN_END, is_read_only=True)
     try:
-        kept = database.get(_GENERATION_KEY)
-        if kept is None:
+        generation = kept_generation(database)
+        if generation is None:
             raise StorageFailed("there is nothing in it yet")
-        return Opened(database, int(msgpack.unpackb(kept)[0]), "")
+        return Opened(database, generation, "")
     except StorageFailed:
         database.close()
         raise
@@ -102,11 +83,11 @@ def sync_file(path: Path) -> None:
 
 
 def _open(path: Path) -> Opened:
-    before = _lineage(path)
+    before = lineage_of(path)
     database, damage = _open_mended(path)
     try:
         _check_format(database, path)
-        generation = _generation(database, path, None if damage else before)
+        generation = go_on_or_begin(database, None if damage else before)
         database.sync()
     except BaseException:
         database.close()
@@ -334,62 +315,3 @@ def _check_format(database: Database, path: Path) -> None:
             f"The database in {str(path)!r} was written by a newer peatnode (format {found}, this one reads "
             f"{FORMAT}): run that one, or give this node another PEAT_DATA_DIR."
         )
-
-
-def _generation(database: Database, path: Path, before: Lineage | None) -> int:
-    """`before` is None where its files were mended."""
-    kept = database.get(_GENERATION_KEY)
-    if kept is not None and before is not None and before.is_of_late:
-        generation, *named = msgpack.unpackb(kept)
-        if tuple(named) == before.current:
-            note_files(database, int(generation))
-            return int(generation)
-    return new_generation(database)
-
-
-def new_generation(database: Database) -> int:
-    """Written, and to be synced before it is used."""
-    generation = int.from_bytes(os.urandom(6), "big")
-    note_files(database, generation)
-    return generation
-
-
-def note_files(database: Database, generation: int) -> None:
-    """By what the next opening knows them again. To be synced. Raises StorageFailed."""
-    noted = msgpack.packb((generation, *_current(database.path)))
-    if database.get(_GENERATION_KEY) != noted:
-        database.write([(_GENERATION_KEY, noted)])
-
-
-def note_stop(path: Path) -> None:
-    """That these files were in use until now, however long ago the last write was."""
-    with contextlib.suppress(OSError):
-        (path / _STOPPED).touch(mode=0o600)
-
-
-@dataclass(frozen=True, slots=True)
-class Lineage:
-    """What tells files that go on from where they were from a copy, or an image, of what they once were."""
-
-    current: tuple[int, int]
-    """Inode and change time (ns) of the file that RocksDB replaces at each opening: whoever copies it back, by whatever
-    tool, gives it others."""
-    is_of_late: bool
-    """A volume that was put back from an image has the inodes and times of then: what was left long ago may be that."""
-
-
-def _lineage(path: Path) -> Lineage:
-    """To be asked before RocksDB opens them."""
-    left_at = 0.0
-    for file in path.iterdir():
-        if file.suffix in (".log", ".sst") or file.name in ("CURRENT", _STOPPED):
-            left_at = max(left_at, file.stat().st_mtime)
-    return Lineage(_current(path), abs(time.time() - left_at) < AWAY_SECONDS)
-
-
-def _current(path: Path) -> tuple[int, int]:
-    try:
-        found = (path / "CURRENT").stat()
-    except FileNotFoundError:
-        return 0, 0
-    return found.st_ino, found.st_ctime_ns

@@ -39,7 +39,8 @@ from workers.store.database import StorageFailed
 from workers.store.disk import Disk
 from workers.store.engine import Engine
 from workers.store.feed import Feed
-from workers.store.opening import Opened, client_id, new_generation
+from workers.store.generation import client_id, new_generation
+from workers.store.opening import Opened
 from workers.store.quarantine import Quarantine
 from workers.store.refusal import Refusal
 from workers.store.space import free_bytes, used_bytes

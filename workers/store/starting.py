@@ -10,14 +10,8 @@ from peatnode.ipc.link import serve
 from peatnode.supervision.worker import WorkerShell
 from workers.store.database import StorageFailed
 from workers.store.disk import ADVICE_DISK, ADVICE_FULL
-from workers.store.opening import (
-    Opened,
-    mark_damaged,
-    note_files,
-    note_stop,
-    open_store,
-    open_to_read,
-)
+from workers.store.generation import note_files, note_stop
+from workers.store.opening import Opened, mark_damaged, open_store, open_to_read
 from workers.store.service import Service
 
 REOPEN_SECONDS = 1.0

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.store import opening
-from workers.store.opening import AWAY_SECONDS, note_stop, open_store
+from workers.store import generation as generations
+from workers.store.generation import AWAY_SECONDS, note_stop
+from workers.store.opening import open_store
 
 
 def generation(data_dir: Path) -> int:
@@ -21,7 +22,7 @@ def generation(data_dir: Path) -> int:
 
 def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> float:
     now = time.time() + seconds
-    monkeypatch.setattr(opening.time, "time", lambda: now)
+    monkeypatch.setattr(generations.time, "time", lambda: now)
     return now
 
 
