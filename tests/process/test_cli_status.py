@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -278,7 +279,13 @@ def test_watch_on_a_pipe_is_one_look_after_the_other(start_node: StartNode) -> N
     data_dir = start_node(HEALTHY)
     command = [sys.executable, "-m", "peatnode.cli", "status", "--watch", "--interval", "0.2"]
     command += ["-o", "json", "--data-dir", str(data_dir)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        text=True,
+        # Whoever runs the tests in the background has it ignored, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         assert process.stdout is not None
         looks = [json.loads(process.stdout.readline()) for _ in range(3)]
         process.send_signal(2)
