@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import socket
+import struct
 import urllib.request
 from itertools import count
 from typing import Any
 from urllib.error import HTTPError
 
+import pycrdt
 import pytest
 
 from bench.nodes import Node, wait
+from peatnode.documents.lib0 import var_uint
 
 from .yjs_clients import YjsClients
 
@@ -172,6 +177,36 @@ def test_last_words_are_kept(pair: list[Node], clients: YjsClients, name: str) -
     client.close()
     late = clients.open(pair[1].url, name).wait_synced()
     late.wait("doc.getText('t').length === 500")
+
+
+def test_last_words_are_kept_of_who_hears_no_answer(pair: list[Node], name: str) -> None:
+    """All at once and then goodbye: that its answers reach nobody must not cost what is still unread."""
+    doc: pycrdt.Doc[Any] = pycrdt.Doc()
+    root = doc.get("root", type=pycrdt.Map)
+    question = frame(b"\x00\x00\x01\x00")  # sync step 1
+    said = b""
+    for number in range(200):
+        before = doc.get_state()
+        root[f"/k{number}"] = number
+        update = doc.get_update(before)
+        said += question + frame(b"\x00\x02" + var_uint(len(update)) + update)
+    goodbye = frame(struct.pack("!H", 1000), opcode=8)
+    with socket.create_connection(("127.0.0.1", pair[0].api_port), 10) as sock:
+        key = base64.b64encode(bytes(16)).decode()
+        sock.sendall(
+            f"GET /api/v1/yjs/{name} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n".encode()
+        )
+        assert b"101" in sock.recv(4096)
+        sock.sendall(said + goodbye)
+        while sock.recv(65536):
+            pass
+    _wait_document(pair[1], f"/documents/{name}", {f"k{number}": number for number in range(200)})
+
+
+def frame(payload: bytes, opcode: int = 2) -> bytes:
+    """Of a WebSocket, masked with zeros as a client must."""
+    return struct.pack("!BB4s", 0x80 | opcode, 0x80 | len(payload), bytes(4)) + payload
 
 
 def test_a_deleted_document_ends_its_connections(

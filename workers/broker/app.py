@@ -24,7 +24,9 @@ def build_app(broker: Broker) -> Gate:
     app: Any = falcon.asgi.App(middleware=[_RouteName()])
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
-    app.ws_options.max_receive_queue = 1
+    app.ws_options.max_receive_queue = (
+        0  # the server below has a queue; one more would be lost at a close
+    )
     app.add_error_handler(Exception, _answer_bug)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
     app.add_error_handler(Problem, _answer_problem)

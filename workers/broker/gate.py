@@ -7,11 +7,14 @@ answers are made by the same functions as those of `documents.DocumentResource`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
+
+from uvicorn.protocols.utils import ClientDisconnected
 
 from peatnode.ipc.messages import DocumentReply, GetDocument
 from workers.broker.access import (
@@ -132,7 +135,7 @@ class Gate:
         scope["peat.access"] = access
         scope["peat.subprotocol"] = chosen_subprotocol(subprotocols)
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _to_whoever_is_there(send))
         except Problem as problem:
             await refuse_websocket(send, problem)
         except asyncio.CancelledError:
@@ -202,6 +205,16 @@ async def send_problem(send: Send, problem: Problem) -> None:
     headers = problem_headers(problem, body)
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _to_whoever_is_there(send: Send) -> Send:
+    """That a client has gone is learned by reading: only then is all read that it said before."""
+
+    async def forward(message: dict[str, Any]) -> None:
+        with contextlib.suppress(ClientDisconnected):
+            await send(message)
+
+    return forward
 
 
 async def refuse_websocket(send: Send, problem: Problem) -> None:
