@@ -12,11 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.api.memory_node import MemoryNode
 from workers.broker.limits import DEFAULT_LIMITS
 from workers.broker.server import Server
 from workers.broker.settings import Settings
-
-from .memory_node import MemoryNode
 
 API_TOKEN = "write-token"
 READ_TOKEN = "read-token"

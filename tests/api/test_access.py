@@ -9,8 +9,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from .conftest import API_TOKEN, READ_TOKEN, Serve, Served
-from .test_documents import check_problem
+from tests.api.conftest import API_TOKEN, READ_TOKEN, Serve, Served
+from tests.api.test_documents import check_problem
 
 WRITE = {"authorization": f"Bearer {API_TOKEN}"}
 READ = {"authorization": f"Bearer {READ_TOKEN}"}

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from .conftest import Serve, Served, until
+from tests.api.conftest import Serve, Served, until
 
 GET = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
 

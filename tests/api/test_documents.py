@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from peatnode.ipc.messages import Failed, Failure
-
-from .conftest import Serve, Served
+from tests.api.conftest import Serve, Served
 
 MERGE = {"content-type": "application/merge-patch+json"}
 JSON_PATCH = {"content-type": "application/json-patch+json"}

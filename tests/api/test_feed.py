@@ -16,9 +16,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from peatnode.ipc.messages import PeerConnected, PeerDisconnected, TopologyChanged
-
-from .conftest import Serve, Served, until
-from .test_documents import check_problem
+from tests.api.conftest import Serve, Served, until
+from tests.api.test_documents import check_problem
 
 
 @dataclass

@@ -10,8 +10,8 @@ from typing import Any
 import orjson
 import pytest
 
-from .conftest import Serve, Served
-from .test_documents import check_problem
+from tests.api.conftest import Serve, Served
+from tests.api.test_documents import check_problem
 
 NDJSON = {"content-type": "application/x-ndjson"}
 

@@ -9,9 +9,8 @@ from dataclasses import replace
 from prometheus_client.parser import text_string_to_metric_families
 
 from peatnode.ipc.messages import PeerState, Problem
-
-from .conftest import Serve, Served
-from .test_documents import check_problem
+from tests.api.conftest import Serve, Served
+from tests.api.test_documents import check_problem
 
 
 def peer(name: str, is_connected: bool = True, neighbours: tuple[str, ...] = ()) -> PeerState:

@@ -10,11 +10,10 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from tests.api.conftest import Served
+from tests.api.test_node import peer
 from workers.broker.openapi import build_description
 from workers.broker.routes import routes
-
-from .conftest import Served
-from .test_node import peer
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

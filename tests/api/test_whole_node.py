@@ -14,10 +14,9 @@ import httpx
 import pytest
 
 from bench.nodes import Node, nodes
-
-from .test_documents import JSON_PATCH, MERGE, check_problem
-from .test_feed import EventReader
-from .test_openapi import described
+from tests.api.test_documents import JSON_PATCH, MERGE, check_problem
+from tests.api.test_feed import EventReader
+from tests.api.test_openapi import described
 
 DOCUMENT = "/api/v1/documents/{collection}/{doc_id}"
 COLLECTION = "/api/v1/documents/{collection}"

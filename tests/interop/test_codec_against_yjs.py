@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from peatnode.documents.codec import (
+from peatnode.documents.yjs.codec import (
     EMPTY_DELETE_SET,
     Update,
     compact,

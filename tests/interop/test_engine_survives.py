@@ -6,7 +6,7 @@ import sys
 from base64 import b64decode
 from typing import Any
 
-from peatnode.documents.codec import decode_update, encode_update, missing_for, project
+from peatnode.documents.yjs.codec import decode_update, encode_update, missing_for, project
 from peatnode.errors import MalformedUpdate
 
 WANTED = 3000

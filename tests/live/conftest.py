@@ -9,10 +9,9 @@ from pathlib import Path
 import pytest
 
 from bench.nodes import Node, nodes
-
-from .browser import Browser, chromium
-from .npm import installed, missing_program
-from .yjs_clients import YjsClients
+from tests.live.browser import Browser, chromium
+from tests.live.npm import installed, missing_program
+from tests.live.yjs_clients import YjsClients
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from bench.nodes import Node, nodes
-
-from .browser import Browser, Page
+from tests.live.browser import Browser, Page
 
 API, READ = "token-to-write-with", "token-to-read-with"
 

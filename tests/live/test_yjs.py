@@ -15,9 +15,8 @@ import pycrdt
 import pytest
 
 from bench.nodes import Node, wait
-from peatnode.documents.lib0 import var_uint
-
-from .yjs_clients import YjsClients
+from peatnode.documents.yjs.lib0 import var_uint
+from tests.live.yjs_clients import YjsClients
 
 _numbers = count(1)
 

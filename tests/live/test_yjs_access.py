@@ -11,8 +11,7 @@ from contextlib import closing
 import pytest
 
 from bench.nodes import Node, nodes
-
-from .yjs_clients import YjsClient, YjsClients
+from tests.live.yjs_clients import YjsClient, YjsClients
 
 API, READ = "token-to-write-with", "token-to-read-with"
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench.nodes import Node, wait
-
-from .yjs_clients import YjsClient, YjsClients
+from tests.live.yjs_clients import YjsClient, YjsClients
 
 Mesh = Callable[[int], list[Node]]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pycrdt
 import pytest
 
-from peatnode.documents.codec import compact, decode_update, encode_update, merge_updates
+from peatnode.documents.yjs.codec import compact, decode_update, encode_update, merge_updates
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.messages import (
     ApplyUpdates,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 
-from peatnode.documents import flat
-from peatnode.documents.codec import decode_update
-from peatnode.documents.edits import plan
-from peatnode.documents.looking import answer_to, bucket_entries, departure, wanted_of
+from peatnode.documents.json import root_maps
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.value import build, dump
 from peatnode.documents.names import document_key, names_of
-from peatnode.documents.replica import Arrival, Replica
-from peatnode.documents.value import build, dump
+from peatnode.documents.replica.reads import answer_to, bucket_entries, departure, wanted_of
+from peatnode.documents.replica.replica import Arrival, Replica
+from peatnode.documents.yjs.codec import decode_update
 from peatnode.protocol.values import (
     Answer,
     ApplyUpdates,
@@ -97,16 +97,16 @@ class ReplicaStore:
         replica, name = self._replica, document_key(*key)
         self._writes += 1
         record = replica.live(name)
-        maps = flat.NO_MAPS
+        maps = root_maps.NO_MAPS
         if record is not None:
             # Where only an engine could tell what there is, a key is set as by one who has seen nothing of it.
-            maps = flat.read(replica.merged(name, record)) or flat.NO_MAPS
+            maps = root_maps.read(replica.merged(name, record)) or root_maps.NO_MAPS
         target = dict(build(maps.shape()))
         target[f"field-{self._writes % 3}"] = f"{replica.client}:{self._writes}"
         if self._writes % 5 == 0 and len(target) > 1:
             target.pop(next(iter(target)))
         clock = record.state_vector.get(replica.client, 0) if record is not None else 0
-        update = flat.change(maps, plan(maps.shape(), target), replica.client, clock)
+        update = root_maps.change(maps, plan(maps.shape(), target), replica.client, clock)
         assert update is not None
         replica.write(name, update, dump(target))
 

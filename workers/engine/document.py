@@ -8,10 +8,9 @@ from typing import Any
 
 import y_py
 
-from peatnode.documents import patch
-from peatnode.documents.anyvalue import Json, normal_number
-from peatnode.documents.edits import Edits, Splice, TextSplice, plan
-from peatnode.documents.value import (
+from peatnode.documents.json import patch
+from peatnode.documents.json.diff import Edits, Splice, TextSplice, plan
+from peatnode.documents.json.value import (
     ARRAY,
     ROOT,
     TEXT,
@@ -22,6 +21,7 @@ from peatnode.documents.value import (
     load_object,
     markers,
 )
+from peatnode.documents.yjs.any_value import Json, normal_number
 from peatnode.errors import BadValue
 from peatnode.ipc.messages import EngineKind
 

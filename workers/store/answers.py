@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from peatnode.documents.looking import Departure as Sent
-from peatnode.documents.looking import (
+from peatnode.documents.names import check_collection, check_id, document_key, names_of
+from peatnode.documents.replica.hash_tree import BUCKETS
+from peatnode.documents.replica.reads import Departure as Sent
+from peatnode.documents.replica.reads import (
     answer_to,
     bucket_entries,
     departure,
@@ -11,11 +13,9 @@ from peatnode.documents.looking import (
     documents_of,
     wanted_of,
 )
-from peatnode.documents.names import check_collection, check_id, document_key, names_of
-from peatnode.documents.record import EMPTY_STATE, Record
-from peatnode.documents.replica import Replica
-from peatnode.documents.state_vector import encode_state_vector
-from peatnode.documents.tree import BUCKETS
+from peatnode.documents.replica.record import EMPTY_STATE, Record
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.state_vector import encode_state_vector
 from peatnode.errors import BadName, MalformedUpdate
 from peatnode.ipc.messages import (
     BucketEntry,

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-from peatnode.documents.group import Group
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.write_batch import Group
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.database import Database, StorageFailed
 from workers.store.histogram import Histogram

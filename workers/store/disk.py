@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from peatnode.documents.keyspace import META
+from peatnode.documents.replica.keyspace import META
 from peatnode.supervision.worker import WorkerShell
 from workers.store.database import Database, StorageFailed
 from workers.store.opening import mark_damaged, write_probe

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from peatnode.documents.merge import subtract_known
-from peatnode.documents.projection import gc_clocks, project
-from peatnode.documents.record import STATE_LIMITS, Record, Trait
-from peatnode.documents.replica import Replica
-from peatnode.documents.traits import is_value_root
-from peatnode.documents.update import Update, decode_update, encode_update
+from peatnode.documents.replica.flags import is_value_root
+from peatnode.documents.replica.record import STATE_LIMITS, Record, Trait
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.merge import subtract_known
+from peatnode.documents.yjs.projection import gc_clocks, project
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.errors import AskTimedOut, LinkLost
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import (

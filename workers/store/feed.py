@@ -7,13 +7,13 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
-from peatnode.documents.fingerprint import FINGERPRINT_BYTES
-from peatnode.documents.group import Change as Staged
-from peatnode.documents.group import Group
-from peatnode.documents.looking import difference, feed_after
 from peatnode.documents.names import document_key
-from peatnode.documents.record import FeedEntry, Record, tombstone
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.fingerprint import FINGERPRINT_BYTES
+from peatnode.documents.replica.reads import difference, feed_after
+from peatnode.documents.replica.record import FeedEntry, Record, tombstone
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.write_batch import Change as Staged
+from peatnode.documents.replica.write_batch import Group
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import msgpack
 
-from peatnode.documents.keyspace import META
+from peatnode.documents.replica.keyspace import META
 from workers.store.database import Database
 
 AWAY_SECONDS = 900.0

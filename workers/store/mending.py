@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from peatnode.documents.group import expiry_key
-from peatnode.documents.keyspace import (
+from peatnode.documents.names import names_of
+from peatnode.documents.replica.hash_tree import place_of
+from peatnode.documents.replica.keyspace import (
     BASE,
     EXPIRY,
     FEED,
@@ -26,9 +27,7 @@ from peatnode.documents.keyspace import (
     after,
     number,
 )
-from peatnode.documents.merge import merge_updates
-from peatnode.documents.names import names_of
-from peatnode.documents.record import (
+from peatnode.documents.replica.record import (
     STATE_LIMITS,
     Record,
     Trait,
@@ -36,9 +35,10 @@ from peatnode.documents.record import (
     encode_place,
     encode_record,
 )
-from peatnode.documents.replica import Arrival, Replica
-from peatnode.documents.squeeze import unsqueeze
-from peatnode.documents.tree import place_of
+from peatnode.documents.replica.replica import Arrival, Replica
+from peatnode.documents.replica.state_packing import unsqueeze
+from peatnode.documents.replica.write_batch import expiry_key
+from peatnode.documents.yjs.merge import merge_updates
 from peatnode.errors import MalformedUpdate
 from workers.store.database import Database, StorageFailed
 

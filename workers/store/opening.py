@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgpack
 
-from peatnode.documents.keyspace import META
+from peatnode.documents.replica.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.database import Database, Recovery, StorageFailed
 from workers.store.generation import go_on_or_begin, kept_generation, lineage_of

@@ -10,9 +10,9 @@ from hashlib import sha256
 
 import msgpack
 
-from peatnode.documents.keyspace import QUARANTINE
 from peatnode.documents.names import names_of
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.keyspace import QUARANTINE
+from peatnode.documents.replica.replica import Replica
 
 DOCUMENT = b""
 """Instead of a change's digest: the document as a whole."""

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
-from peatnode.documents.group import Group
-from peatnode.documents.record import Record
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.record import Record
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.write_batch import Group
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     ApplyUpdates,

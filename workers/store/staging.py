@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from peatnode.documents.merge import merge_updates
 from peatnode.documents.names import document_key
-from peatnode.documents.record import STATE_LIMITS, Record, Trait
-from peatnode.documents.replica import Arrival, Replica
-from peatnode.documents.replica import Outcome as Joined
-from peatnode.documents.update import encode_update
+from peatnode.documents.replica.record import STATE_LIMITS, Record, Trait
+from peatnode.documents.replica.replica import Arrival, Replica
+from peatnode.documents.replica.replica import Outcome as Joined
+from peatnode.documents.yjs.merge import merge_updates
+from peatnode.documents.yjs.update import encode_update
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     AppliedReply,

@@ -7,10 +7,10 @@ import time
 from collections.abc import Iterator
 from itertools import islice
 
-from peatnode.documents.group import Group
-from peatnode.documents.growth import compacted
-from peatnode.documents.keyspace import EXPIRY, FEED, number
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.apply_update import compacted
+from peatnode.documents.replica.keyspace import EXPIRY, FEED, number
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.write_batch import Group
 from workers.store.committing import Committer
 from workers.store.database import Database, StorageFailed
 from workers.store.disk import Disk

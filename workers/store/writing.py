@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peatnode.documents import flat, patch
-from peatnode.documents.anyvalue import Json
-from peatnode.documents.edits import NO_EDITS, plan
+from peatnode.documents.json import patch, root_maps
+from peatnode.documents.json.diff import NO_EDITS, plan
+from peatnode.documents.json.value import Shape, build, dump, load_object
 from peatnode.documents.names import check_collection, check_id, document_key
-from peatnode.documents.record import Record
-from peatnode.documents.replica import Replica
-from peatnode.documents.value import Shape, build, dump, load_object
+from peatnode.documents.replica.record import Record
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.any_value import Json
 from peatnode.errors import BadName, BadValue
 from peatnode.ipc.messages import (
     EngineKind,
@@ -99,7 +99,7 @@ class Writer:
         value = self._checked(target)
         expires = message.expires_at if message.expires_at > 0 else None
         client = self.replica.client_of(self.replica.next_incarnation(key))
-        update = flat.change(flat.NO_MAPS, plan(Shape(), target), client, 0, expires)
+        update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), target), client, 0, expires)
         record = self.replica.write(key, update, value)
         return _reply(message, record, True, True, value)
 
@@ -113,7 +113,7 @@ class Writer:
         return value
 
     def _change(
-        self, key: bytes, message: WriteDocument, record: Record, maps: flat.Maps
+        self, key: bytes, message: WriteDocument, record: Record, maps: root_maps.Maps
     ) -> WrittenReply | Question:
         shape = maps.shape()
         target = _target(message, build(shape))
@@ -125,7 +125,7 @@ class Writer:
         new_expiry = expires if expires != record.expires_at else None
         client = self.replica.client_of(record.incarnation)
         clock = record.state_vector.get(client, 0)
-        update = flat.change(maps, edits, client, clock, new_expiry)
+        update = root_maps.change(maps, edits, client, clock, new_expiry)
         if update.is_empty:
             return _reply(message, record, False, False, value)
         grown = self.replica.write(key, update, value)
@@ -165,11 +165,11 @@ class Writer:
             return record
         self.engine.forget(key)
         whole = self.replica.merged(key, record)
-        maps = flat.read(whole, frozenset((flat.CONTROL,)))
+        maps = root_maps.read(whole, frozenset((root_maps.CONTROL,)))
         assert maps is not None
         client = self.replica.client_of(record.incarnation)
         clock = record.state_vector.get(client, 0)
-        update = flat.change(maps, NO_EDITS, client, clock, message.expires_at)
+        update = root_maps.change(maps, NO_EDITS, client, clock, message.expires_at)
         return self.replica.write(key, update, value)
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from peatnode.documents.lib0 import var_string, var_uint
+from peatnode.documents.yjs.lib0 import var_string, var_uint
 from peatnode.errors import MalformedUpdate
 from workers.broker.yjs.awareness import (
     FORGET_SECONDS,

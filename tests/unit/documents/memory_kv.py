@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from peatnode.documents.group import Group
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.write_batch import Group
 
 
 class MemoryKeyValue:

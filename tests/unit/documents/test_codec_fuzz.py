@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from peatnode.documents.codec import (
+from peatnode.documents.yjs.codec import (
     compact,
     decode_state_vector,
     decode_update,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from peatnode.documents.codec import (
+from peatnode.documents.yjs.codec import (
     DeleteSet,
     Update,
     compact,

@@ -1,6 +1,6 @@
 import random
 
-from peatnode.documents.codec import DeleteSet
+from peatnode.documents.yjs.codec import DeleteSet
 
 Clocks = set[tuple[int, int]]
 

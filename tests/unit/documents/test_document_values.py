@@ -8,12 +8,12 @@ from typing import Any
 import pycrdt
 import pytest
 
-from peatnode.documents import flat, patch
-from peatnode.documents.codec import compact, decode_update, encode_update, merge_updates
-from peatnode.documents.edits import diff, plan
+from peatnode.documents.json import patch, root_maps
+from peatnode.documents.json.diff import diff, plan
+from peatnode.documents.json.value import ARRAY, Shape, build, dump, flatten, load, load_object
 from peatnode.documents.names import check_collection, check_id
-from peatnode.documents.squeeze import squeeze, unsqueeze
-from peatnode.documents.value import ARRAY, Shape, build, dump, flatten, load, load_object
+from peatnode.documents.replica.state_packing import squeeze, unsqueeze
+from peatnode.documents.yjs.codec import compact, decode_update, encode_update, merge_updates
 from peatnode.errors import BadName, BadValue
 
 
@@ -203,15 +203,15 @@ def test_flat_documents_are_read_as_yjs_reads_them_and_written_as_it_writes_them
         for delta in deltas:
             doc.apply_update(delta)
     state = merge_updates(deltas)
-    maps = flat.read(state)
+    maps = root_maps.read(state)
     if maps is None:
         return
     assert maps.shape().leaves == json.loads(json.dumps(roots[0].to_py()))
-    again = flat.read(decode_update(encode_update(compact(state))))
+    again = root_maps.read(decode_update(encode_update(compact(state))))
     assert again is None or again.shape().leaves == maps.shape().leaves
     target = {"a": rng.choice([1, {"q": 2}]), "l": ["x", 1], "c": {"d": 1}}
     clock = state.state_vector().get(7, 0)
-    update = flat.change(maps, plan(maps.shape(), target), 7, clock)
+    update = root_maps.change(maps, plan(maps.shape(), target), 7, clock)
     docs[0].apply_update(encode_update(update))
     arrays = {"/l": docs[0].get("/l", type=pycrdt.Array).to_py()}
     assert build(Shape(roots[0].to_py(), arrays)) == target
@@ -220,14 +220,14 @@ def test_flat_documents_are_read_as_yjs_reads_them_and_written_as_it_writes_them
 @pytest.mark.parametrize("seed", range(60))
 def test_entries_carried_forward_are_those_of_a_whole_reading(seed):
     rng = random.Random(seed)
-    maps, updates, clock = flat.NO_MAPS, [], 0
+    maps, updates, clock = root_maps.NO_MAPS, [], 0
     for _ in range(20):
         target = {key: rng.choice([1, 2, {"x": 1}]) for key in rng.sample("abcd", rng.randrange(4))}
-        update = flat.change(maps, plan(maps.shape(), target), 5, clock)
+        update = root_maps.change(maps, plan(maps.shape(), target), 5, clock)
         updates.append(encode_update(update))
         clock = update.state_vector().get(5, clock)
-        carried = flat.advance(maps, update)
-        whole = flat.read(merge_updates(updates))
+        carried = root_maps.advance(maps, update)
+        whole = root_maps.read(merge_updates(updates))
         assert carried is not None
         assert whole is not None
         assert carried.shape().leaves == whole.shape().leaves
@@ -239,13 +239,13 @@ def test_squeezed_states_come_back_and_overwrites_take_next_to_nothing(history):
     for seed in range(40):
         state = encode_update(compact(merge_updates(history(seed).deltas)))
         assert unsqueeze(squeeze(state)) == state
-    maps, updates, clock = flat.NO_MAPS, [], 0
+    maps, updates, clock = root_maps.NO_MAPS, [], 0
     for n in range(500):
         target = {key: f"{key}{n}" for key in "abcdefgh"}
-        update = flat.change(maps, plan(maps.shape(), target), 2**31 + 5, clock)
+        update = root_maps.change(maps, plan(maps.shape(), target), 2**31 + 5, clock)
         updates.append(encode_update(update))
         clock = update.state_vector()[2**31 + 5]
-        maps = flat.advance(maps, update) or flat.NO_MAPS
+        maps = root_maps.advance(maps, update) or root_maps.NO_MAPS
     state = encode_update(compact(merge_updates(updates)))
     squeezed = squeeze(state)
     assert unsqueeze(squeezed) == state

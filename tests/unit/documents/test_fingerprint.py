@@ -1,4 +1,4 @@
-from peatnode.documents.codec import EMPTY_DELETE_SET, DeleteSet, fingerprint
+from peatnode.documents.yjs.codec import EMPTY_DELETE_SET, DeleteSet, fingerprint
 
 DELETED = DeleteSet.from_ranges([(1, 0, 2)])
 

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from peatnode.documents import flat
-from peatnode.documents.codec import EMPTY_DELETE_SET, Update, decode_update, encode_update
-from peatnode.documents.edits import plan
-from peatnode.documents.keyspace import FEED, after
-from peatnode.documents.looking import (
+from peatnode.documents.json import root_maps
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.value import Shape, dump
+from peatnode.documents.names import document_key, names_of
+from peatnode.documents.replica.keyspace import FEED, after
+from peatnode.documents.replica.reads import (
     answer_to,
     bucket_entries,
     departure,
@@ -16,9 +17,8 @@ from peatnode.documents.looking import (
     feed_after,
     wanted_of,
 )
-from peatnode.documents.names import document_key, names_of
-from peatnode.documents.replica import Arrival, Outcome, Replica
-from peatnode.documents.value import Shape, dump
+from peatnode.documents.replica.replica import Arrival, Outcome, Replica
+from peatnode.documents.yjs.codec import EMPTY_DELETE_SET, Update, decode_update, encode_update
 
 sys.path.append(str(Path(__file__).parent))
 from memory_kv import MemoryKeyValue, commit
@@ -33,11 +33,11 @@ def new_replica(client: int = 1) -> Replica:
 def put(replica: Replica, key: bytes, target: dict) -> None:
     """As the store does for documents that need no engine."""
     record = replica.live(key)
-    maps = flat.NO_MAPS if record is None else replica.maps(key, record)
+    maps = root_maps.NO_MAPS if record is None else replica.maps(key, record)
     assert maps is not None
     client = replica.client_of(replica.next_incarnation(key))
     clock = 0 if record is None else record.state_vector.get(client, 0)
-    update = flat.change(maps, plan(maps.shape(), target), client, clock)
+    update = root_maps.change(maps, plan(maps.shape(), target), client, clock)
     if record is None or not update.is_empty:
         replica.write(key, update, dump(target))
 
@@ -230,7 +230,7 @@ def test_compaction_changes_no_fingerprint():
 
 def test_an_expiry_travels_with_the_document():
     here, there = new_replica(1), new_replica(2)
-    update = flat.change(flat.NO_MAPS, plan(Shape(), {"a": 1}), 1, 0, expires_at=1234.5)
+    update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), {"a": 1}), 1, 0, expires_at=1234.5)
     here.write(KEY, update, b'{"a":1}')
     commit(here)
     there.join(arrival(here, KEY), "p")
@@ -400,7 +400,9 @@ def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> No
     """A client sets a key twice as if it had seen nothing: each update is right, their union has to be readable."""
     replica, key = new_replica(), document_key("c", "i")
     for clock in range(2):
-        update = flat.change(flat.NO_MAPS, plan(flat.NO_MAPS.shape(), {"k": clock}), 7, clock)
+        update = root_maps.change(
+            root_maps.NO_MAPS, plan(root_maps.NO_MAPS.shape(), {"k": clock}), 7, clock
+        )
         assert update is not None
         sent = Arrival("c", "i", 1, False, encode_update(update))
         assert replica.join(sent, "client:1").outcome is Outcome.APPLIED

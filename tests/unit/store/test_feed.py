@@ -1,12 +1,12 @@
 import sys
 from pathlib import Path
 
-from peatnode.documents import flat
-from peatnode.documents.codec import decode_update
-from peatnode.documents.edits import plan
+from peatnode.documents.json import root_maps
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
-from peatnode.documents.replica import Replica
-from peatnode.documents.value import Shape, dump
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.codec import decode_update
 from peatnode.ipc.messages import FollowChanges
 from workers.store.feed import Feed
 
@@ -18,7 +18,7 @@ KEY = document_key("c", "one")
 
 def set_field(replica: Replica, clock: int) -> None:
     target = {f"field-{clock}": clock}
-    update = flat.change(flat.NO_MAPS, plan(Shape(), target), 1, clock)
+    update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), target), 1, clock)
     replica.write(KEY, update, dump(target))
 
 

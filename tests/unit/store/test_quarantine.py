@@ -2,7 +2,7 @@ import sys
 from pathlib import Path
 
 from peatnode.documents.names import document_key
-from peatnode.documents.replica import Replica
+from peatnode.documents.replica.replica import Replica
 from workers.store.quarantine import Quarantine
 
 sys.path.append(str(Path(__file__).parent.parent / "documents"))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NoReturn
 
-from peatnode.documents.lib0 import read_string, read_var_uint, var_string, var_uint
+from peatnode.documents.yjs.lib0 import read_string, read_var_uint, var_string, var_uint
 from peatnode.errors import MalformedUpdate
 
 FORGET_SECONDS = 30.0

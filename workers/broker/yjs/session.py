@@ -6,8 +6,8 @@ import asyncio
 import contextlib
 from typing import Protocol
 
-from peatnode.documents.record import STATE_LIMITS
-from peatnode.documents.state_vector import decode_state_vector
+from peatnode.documents.replica.record import STATE_LIMITS
+from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
 from workers.broker.problems import Problem

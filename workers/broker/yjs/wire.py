@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peatnode.documents.lib0 import read_chunk, read_var_uint, var_string, var_uint
+from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, var_string, var_uint
 from peatnode.errors import MalformedUpdate
 
 _SYNC, _AWARENESS, _AUTH, _QUERY_AWARENESS = 0, 1, 2, 3

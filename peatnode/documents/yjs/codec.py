@@ -1,18 +1,18 @@
 """The codec of Yjs updates (format v1), without an engine: the names other parts use."""
 
-from peatnode.documents.causality import missing_for
-from peatnode.documents.compaction import compact
-from peatnode.documents.delete_set import EMPTY_DELETE_SET, DeleteSet
-from peatnode.documents.fingerprint import FINGERPRINT_BYTES, fingerprint
 from peatnode.documents.limits import DEFAULT_LIMITS, Limits
-from peatnode.documents.merge import diff_update, merge_updates, subtract_known
-from peatnode.documents.projection import gc_clocks, project, root_names
-from peatnode.documents.state_vector import (
+from peatnode.documents.replica.fingerprint import FINGERPRINT_BYTES, fingerprint
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
+from peatnode.documents.yjs.merge import diff_update, merge_updates, subtract_known
+from peatnode.documents.yjs.projection import gc_clocks, project, root_names
+from peatnode.documents.yjs.state_vector import (
     StateVector,
     decode_state_vector,
     encode_state_vector,
 )
-from peatnode.documents.update import EMPTY_UPDATE, Update, decode_update, encode_update
+from peatnode.documents.yjs.update import EMPTY_UPDATE, Update, decode_update, encode_update
 
 __all__ = [
     "DEFAULT_LIMITS",

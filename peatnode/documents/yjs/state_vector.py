@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from peatnode.documents.lib0 import read_var_uint, var_uint
 from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
 
 StateVector: TypeAlias = Mapping[int, int]

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from peatnode.documents.anyvalue import Json, encode_any, read_last_any
-from peatnode.documents.delete_set import EMPTY_DELETE_SET, DeleteSet
-from peatnode.documents.edits import Edits
-from peatnode.documents.lib0 import var_string, var_uint
-from peatnode.documents.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, Struct
-from peatnode.documents.update import Update
-from peatnode.documents.value import ROOT, Shape
+from peatnode.documents.json.diff import Edits
+from peatnode.documents.json.value import ROOT, Shape
+from peatnode.documents.yjs.any_value import Json, encode_any, read_last_any
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
+from peatnode.documents.yjs.lib0 import var_string, var_uint
+from peatnode.documents.yjs.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, Struct
+from peatnode.documents.yjs.update import Update
 
 CONTROL = "peat"
 """Root map of what is ours and no part of the value."""

@@ -5,7 +5,7 @@ import struct
 from base64 import b64encode
 from typing import TypeAlias
 
-from peatnode.documents.lib0 import (
+from peatnode.documents.yjs.lib0 import (
     MAX_SAFE_INTEGER,
     read_chunk,
     read_var_uint,

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peatnode.documents.keyspace import FEED, PLACE, RECORD, after, number
-from peatnode.documents.merge import diff_update, merge_updates
 from peatnode.documents.names import document_key
-from peatnode.documents.record import (
+from peatnode.documents.replica.hash_tree import PLACE_BYTES, bucket_start
+from peatnode.documents.replica.keyspace import FEED, PLACE, RECORD, after, number
+from peatnode.documents.replica.record import (
     STATE_LIMITS,
     FeedEntry,
     Record,
@@ -16,10 +16,10 @@ from peatnode.documents.record import (
     decode_place,
     decode_record,
 )
-from peatnode.documents.replica import Replica
-from peatnode.documents.state_vector import decode_state_vector, encode_state_vector
-from peatnode.documents.tree import PLACE_BYTES, bucket_start
-from peatnode.documents.update import encode_update
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.merge import diff_update, merge_updates
+from peatnode.documents.yjs.state_vector import decode_state_vector, encode_state_vector
+from peatnode.documents.yjs.update import encode_update
 
 SUCCESSOR = b"\0"
 

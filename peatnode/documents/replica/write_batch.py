@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from peatnode.documents.keyspace import (
+from peatnode.documents.replica.hash_tree import NO_DIGEST, digest_of, place_of
+from peatnode.documents.replica.keyspace import (
     BASE,
     EXPIRY,
     FEED,
@@ -16,7 +17,7 @@ from peatnode.documents.keyspace import (
     VALUE,
     number,
 )
-from peatnode.documents.record import (
+from peatnode.documents.replica.record import (
     FeedEntry,
     Record,
     Trait,
@@ -24,8 +25,7 @@ from peatnode.documents.record import (
     encode_place,
     encode_record,
 )
-from peatnode.documents.squeeze import squeeze
-from peatnode.documents.tree import NO_DIGEST, digest_of, place_of
+from peatnode.documents.replica.state_packing import squeeze
 
 APART_BYTES = 4096
 """Beyond it a state or a value has an entry of its own, so that a small change does not rewrite it."""

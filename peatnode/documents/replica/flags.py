@@ -1,10 +1,10 @@
 """What an update says of the document it belongs to."""
 
-from peatnode.documents.flat import CONTROL
-from peatnode.documents.record import Trait
-from peatnode.documents.structs import ANY, DELETED, GC, TYPE, Struct
-from peatnode.documents.update import Update
-from peatnode.documents.value import ROOT
+from peatnode.documents.json.root_maps import CONTROL
+from peatnode.documents.json.value import ROOT
+from peatnode.documents.replica.record import Trait
+from peatnode.documents.yjs.structs import ANY, DELETED, GC, TYPE, Struct
+from peatnode.documents.yjs.update import Update
 
 
 def traits_of(update: Update) -> int:

@@ -6,16 +6,16 @@ Source of the format: Yjs, src/utils/encoding.js and UpdateDecoder.js.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from peatnode.documents.delete_set import (
+from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.yjs.decode_structs import read_structs
+from peatnode.documents.yjs.delete_set import (
     EMPTY_DELETE_SET,
     DeleteSet,
     encode_delete_set,
     read_delete_set,
 )
-from peatnode.documents.lib0 import var_uint
-from peatnode.documents.limits import DEFAULT_LIMITS, Limits
-from peatnode.documents.reading import read_structs
-from peatnode.documents.structs import SKIP, Struct
+from peatnode.documents.yjs.lib0 import var_uint
+from peatnode.documents.yjs.structs import SKIP, Struct
 from peatnode.errors import MalformedUpdate
 
 

@@ -3,9 +3,9 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from peatnode.documents.delete_set import MAX_CLOCK, Range
-from peatnode.documents.lib0 import var_uint
-from peatnode.documents.structs import (
+from peatnode.documents.yjs.delete_set import MAX_CLOCK, Range
+from peatnode.documents.yjs.lib0 import var_uint
+from peatnode.documents.yjs.structs import (
     DELETED,
     GC,
     TYPE,
@@ -16,7 +16,7 @@ from peatnode.documents.structs import (
     join,
     with_content,
 )
-from peatnode.documents.update import Update
+from peatnode.documents.yjs.update import Update
 
 
 def compact(update: Update) -> Update:

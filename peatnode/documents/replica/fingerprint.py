@@ -2,9 +2,9 @@
 
 from hashlib import sha256
 
-from peatnode.documents.delete_set import DeleteSet, encode_delete_set
-from peatnode.documents.lib0 import var_uint
-from peatnode.documents.state_vector import StateVector, encode_state_vector
+from peatnode.documents.yjs.delete_set import DeleteSet, encode_delete_set
+from peatnode.documents.yjs.lib0 import var_uint
+from peatnode.documents.yjs.state_vector import StateVector, encode_state_vector
 
 FINGERPRINT_BYTES = 16
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from peatnode.documents.lib0 import read_var_uint, var_uint
 from peatnode.documents.limits import Limits
+from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
 
 Range: TypeAlias = tuple[int, int]

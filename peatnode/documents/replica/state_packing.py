@@ -4,12 +4,12 @@ A document that was overwritten many times consists of deleted items whose origi
 Yjs's encoding repeats client and clock for each; here such an item is two small numbers. RocksDB compresses the rest.
 """
 
-from peatnode.documents.delete_set import DeleteSet, encode_delete_set, read_delete_set
-from peatnode.documents.lib0 import read_chunk, read_var_uint, var_uint
-from peatnode.documents.reading import read_structs
-from peatnode.documents.record import STATE_LIMITS
-from peatnode.documents.structs import DELETED, HAS_ORIGIN, Struct
-from peatnode.documents.update import Update, decode_update, encode_update
+from peatnode.documents.replica.record import STATE_LIMITS
+from peatnode.documents.yjs.decode_structs import read_structs
+from peatnode.documents.yjs.delete_set import DeleteSet, encode_delete_set, read_delete_set
+from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, var_uint
+from peatnode.documents.yjs.structs import DELETED, HAS_ORIGIN, Struct
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
 PLAIN, SQUEEZED = b"\0", b"\1"
 

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import msgpack
 
-from peatnode.documents.delete_set import EMPTY_DELETE_SET, DeleteSet
-from peatnode.documents.fingerprint import fingerprint
 from peatnode.documents.limits import Limits
-from peatnode.documents.state_vector import StateVector
+from peatnode.documents.replica.fingerprint import fingerprint
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
+from peatnode.documents.yjs.state_vector import StateVector
 
 
 class Trait:

@@ -11,8 +11,8 @@ from typing import Any
 
 import orjson
 
-from peatnode.documents.lib0 import read_chunk, read_var_uint, skip_any, var_string, var_uint
-from peatnode.documents.structs import ANY, BINARY, JSON, TYPE, Struct, with_content
+from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, skip_any, var_string, var_uint
+from peatnode.documents.yjs.structs import ANY, BINARY, JSON, TYPE, Struct, with_content
 
 _UNDEFINED, _NULL, _FLOAT32, _FLOAT64 = 127, 126, 124, 123
 _FALSE, _TRUE, _STRING, _OBJECT, _ARRAY, _BYTES = 121, 120, 119, 118, 117, 116

@@ -4,18 +4,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
-from peatnode.documents.delete_set import DeleteSet
-from peatnode.documents.plain import plain
-from peatnode.documents.structs import (
-    GC,
-    TYPE,
-    Id,
-    Struct,
-    gc_struct,
-    is_joinable,
-    join,
-)
-from peatnode.documents.update import Update
+from peatnode.documents.yjs.delete_set import DeleteSet
+from peatnode.documents.yjs.json_content import plain
+from peatnode.documents.yjs.structs import GC, TYPE, Id, Struct, gc_struct, is_joinable, join
+from peatnode.documents.yjs.update import Update
 
 Place: TypeAlias = tuple[str | Id, str | None]
 """Parent and key: the list, or the entry of a map, that an item is in."""

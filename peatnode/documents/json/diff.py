@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from peatnode.documents.anyvalue import Json
-from peatnode.documents.value import TEXT, Shape, build, dump, flatten, key_for
+from peatnode.documents.json.value import TEXT, Shape, build, dump, flatten, key_for
+from peatnode.documents.yjs.any_value import Json
 
 MAX_DIFFERENCES = 256
 """Insertions and deletions up to which two arrays are compared.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from peatnode.documents.flat import Maps
-from peatnode.documents.record import Record
+from peatnode.documents.json.root_maps import Maps
+from peatnode.documents.replica.record import Record
 
 MAX_BYTES = 3 * 1024 * 1024
 """About what they take together."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from peatnode.documents import flat
-from peatnode.documents.compaction import compact
-from peatnode.documents.delete_set import EMPTY_DELETE_SET
-from peatnode.documents.mapscache import MapsCache
-from peatnode.documents.merge import merge_updates
-from peatnode.documents.record import EMPTY_STATE, STATE_LIMITS, Record, Trait, ended_by
-from peatnode.documents.traits import traits_of
-from peatnode.documents.update import Update, encode_update
-from peatnode.documents.value import build, dump
+from peatnode.documents.json import root_maps
+from peatnode.documents.json.value import build, dump
+from peatnode.documents.replica.flags import traits_of
+from peatnode.documents.replica.record import EMPTY_STATE, STATE_LIMITS, Record, Trait, ended_by
+from peatnode.documents.replica.root_maps_cache import MapsCache
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
+from peatnode.documents.yjs.merge import merge_updates
+from peatnode.documents.yjs.update import Update, encode_update
 
 FLAT_BYTES = 16 * 1024
 """States up to it are read without the engine where that is exact."""
@@ -95,29 +95,31 @@ class Growth:
 
     def _maps_after(
         self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
-    ) -> flat.Maps | None:
+    ) -> root_maps.Maps | None:
         """The entries after `update`; where they are not needed, only if that is quick."""
         if is_first:
-            return flat.read(update)
+            return root_maps.read(update)
         before = self._maps.get(key, known)
-        maps = None if before is None else flat.advance(before, update)
+        maps = None if before is None else root_maps.advance(before, update)
         if maps is None and is_needed:
-            maps = flat.read(merge_updates((*self._state(key, known), update), STATE_LIMITS))
+            maps = root_maps.read(merge_updates((*self._state(key, known), update), STATE_LIMITS))
         return maps
 
-    def _controls(self, key: bytes, known: Record, encoded: bytes) -> flat.Maps:
+    def _controls(self, key: bytes, known: Record, encoded: bytes) -> root_maps.Maps:
         states = (*self._state(key, known), encoded)
-        controls = flat.read(merge_updates(states, STATE_LIMITS), frozenset((flat.CONTROL,)))
+        controls = root_maps.read(
+            merge_updates(states, STATE_LIMITS), frozenset((root_maps.CONTROL,))
+        )
         assert controls is not None
         return controls
 
-    def maps(self, key: bytes, record: Record) -> flat.Maps | None:
+    def maps(self, key: bytes, record: Record) -> root_maps.Maps | None:
         """The document, where it is small and its entries can be read without an engine."""
         if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
             return None
         maps = self._maps.get(key, record)
         if maps is None:
-            maps = flat.read(merge_updates(self._state(key, record), STATE_LIMITS))
+            maps = root_maps.read(merge_updates(self._state(key, record), STATE_LIMITS))
             self._maps.put(key, record, maps)
         return maps
 

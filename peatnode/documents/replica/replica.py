@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from hashlib import sha256
 
-from peatnode.documents import flat
-from peatnode.documents.causality import missing_for
-from peatnode.documents.group import Change, Group
-from peatnode.documents.growth import Growth, compacted, is_long, state_bytes
-from peatnode.documents.keyspace import (
+from peatnode.documents.json import root_maps
+from peatnode.documents.limits import DEFAULT_LIMITS
+from peatnode.documents.names import check_collection, check_id, document_key, names_of
+from peatnode.documents.replica.apply_update import Growth, compacted, is_long, state_bytes
+from peatnode.documents.replica.hash_tree import PLACE_BYTES, Tree, bucket_of, digest_of
+from peatnode.documents.replica.keyspace import (
     BASE,
     FEED,
     META,
@@ -28,10 +29,7 @@ from peatnode.documents.keyspace import (
     KeyValue,
     after,
 )
-from peatnode.documents.limits import DEFAULT_LIMITS
-from peatnode.documents.merge import merge_updates, subtract_known
-from peatnode.documents.names import check_collection, check_id, document_key, names_of
-from peatnode.documents.record import (
+from peatnode.documents.replica.record import (
     EMPTY_VECTOR,
     MAX_STATE_BYTES,
     PEER_LIMITS,
@@ -44,10 +42,12 @@ from peatnode.documents.record import (
     ended_by,
     tombstone,
 )
-from peatnode.documents.squeeze import unsqueeze
-from peatnode.documents.state_vector import StateVector, decode_state_vector
-from peatnode.documents.tree import PLACE_BYTES, Tree, bucket_of, digest_of
-from peatnode.documents.update import Update, decode_update, encode_update
+from peatnode.documents.replica.state_packing import unsqueeze
+from peatnode.documents.replica.write_batch import Change, Group
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.merge import merge_updates, subtract_known
+from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.errors import BadName, MalformedUpdate
 
 MAX_INCARNATION = 2**40
@@ -337,7 +337,7 @@ class Replica:
         end = tombstone(incarnation, self._staged_sequence + 1, ended)
         return self._stage(key, record, end, b"", origin)
 
-    def maps(self, key: bytes, record: Record) -> flat.Maps | None:
+    def maps(self, key: bytes, record: Record) -> root_maps.Maps | None:
         """The document, where it is small and its entries can be read without an engine."""
         return self._growth.maps(key, record)
 

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from peatnode.documents.delete_set import DeleteSet
-from peatnode.documents.state_vector import StateVector
-from peatnode.documents.structs import Id, Struct
-from peatnode.documents.update import Update
+from peatnode.documents.yjs.delete_set import DeleteSet
+from peatnode.documents.yjs.state_vector import StateVector
+from peatnode.documents.yjs.structs import Id, Struct
+from peatnode.documents.yjs.update import Update
 
 
 def missing_for(update: Update, sv: StateVector) -> dict[int, int] | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 import re
 
-from peatnode.documents.anyvalue import Json
-from peatnode.documents.edits import same
-from peatnode.documents.pointer import split
-from peatnode.documents.value import check, dump, load, load_object
+from peatnode.documents.json.diff import same
+from peatnode.documents.json.pointer import split
+from peatnode.documents.json.value import check, dump, load, load_object
+from peatnode.documents.yjs.any_value import Json
 from peatnode.errors import BadValue
 
 MAX_OPERATIONS = 10_000

@@ -7,7 +7,7 @@ neighbour. Source of the layout and of the rules: Yjs, src/structs/Item.js and C
 from collections.abc import Sequence
 from typing import NamedTuple, TypeAlias
 
-from peatnode.documents.lib0 import read_chunk, read_var_uint, skip_any, var_string, var_uint
+from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, skip_any, var_string, var_uint
 
 GC, DELETED, JSON, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, DOC, SKIP = range(11)
 """Low five bits of a struct's first byte: what its content is."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 
 import orjson
 
-from peatnode.documents.anyvalue import Json, normal_number
-from peatnode.documents.pointer import alias_of, escape, pointer_of, split
+from peatnode.documents.json.pointer import alias_of, escape, pointer_of, split
+from peatnode.documents.yjs.any_value import Json, normal_number
 from peatnode.errors import BadValue
 
 ROOT = "root"

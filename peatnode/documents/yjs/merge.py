@@ -4,11 +4,11 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from peatnode.documents.delete_set import DeleteSet
 from peatnode.documents.limits import DEFAULT_LIMITS, Limits
-from peatnode.documents.state_vector import StateVector
-from peatnode.documents.structs import GC, Struct, cut_right
-from peatnode.documents.update import EMPTY_UPDATE, Update, decode_update
+from peatnode.documents.yjs.delete_set import DeleteSet
+from peatnode.documents.yjs.state_vector import StateVector
+from peatnode.documents.yjs.structs import GC, Struct, cut_right
+from peatnode.documents.yjs.update import EMPTY_UPDATE, Update, decode_update
 
 
 def merge_updates(updates: Iterable[bytes | Update], limits: Limits = DEFAULT_LIMITS) -> Update:

@@ -5,7 +5,8 @@ update of every peer and client comes through here. Single bytes are read withou
 the end raises IndexError, which `decode_update` translates.
 """
 
-from peatnode.documents.lib0 import (
+from peatnode.documents.limits import Limits
+from peatnode.documents.yjs.lib0 import (
     check_json,
     read_chunk,
     read_string,
@@ -13,8 +14,7 @@ from peatnode.documents.lib0 import (
     read_var_uint,
     skip_any,
 )
-from peatnode.documents.limits import Limits
-from peatnode.documents.structs import (
+from peatnode.documents.yjs.structs import (
     ANY,
     BINARY,
     DELETED,
