@@ -16,7 +16,7 @@ from typing import Any
 from peatnode.ipc import messages
 from peatnode.ipc.link import Connection, Link, Server, serve
 from peatnode.ipc.messages import Message
-from peatnode.protocol import values
+from peatnode.model import values
 from tests.sim.standin import StandinStore
 
 FIRST_PORT, LAST_PORT = 20_000, 30_000

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import structlog
 
-from peatnode.protocol import events, values
-from peatnode.protocol.feed_watch import FeedWatch
+from peatnode.model import values
+from peatnode.protocol.sync import events
+from peatnode.protocol.sync.feed_watchdog import FeedWatch
 from tests.process.sync_mesh import FakeStore, until
 from workers.sync.store_link import StoreLink
 

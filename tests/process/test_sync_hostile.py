@@ -20,9 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
 from peatnode.ipc import messages
-from peatnode.protocol import wire
-from peatnode.protocol.authentication import ALPN, Authentication, Credentials
-from peatnode.protocol.framing import FrameReader, frame
+from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.frames import FrameReader, frame
 from tests.process.sync_mesh import Worker, introduce, until
 
 SECRET = b"secret".ljust(32, b".")

@@ -12,7 +12,7 @@ from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.reads import answer_to, bucket_entries, departure, wanted_of
 from peatnode.documents.replica.replica import Arrival, Replica
 from peatnode.documents.yjs.codec import decode_update
-from peatnode.protocol.values import (
+from peatnode.model.values import (
     Answer,
     ApplyUpdates,
     BucketsRead,

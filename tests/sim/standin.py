@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 import msgpack
 
-from peatnode.protocol.values import (
+from peatnode.model.values import (
     BUCKET_LEVEL,
     FAN_OUT,
     Answer,

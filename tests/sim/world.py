@@ -7,9 +7,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from peatnode.protocol import wire
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.events import (
+from peatnode.model.values import Change, DocumentUpdate
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     ChangesSeen,
@@ -25,9 +25,9 @@ from peatnode.protocol.events import (
     StoreLost,
     Woken,
 )
-from peatnode.protocol.machine import SyncMachine
-from peatnode.protocol.values import Change, DocumentUpdate
-from peatnode.protocol.wire import Message
+from peatnode.protocol.sync.machine import SyncMachine
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.messages import Message
 from tests.sim.replicas import ReplicaStore
 from tests.sim.standin import Key, StandinStore
 

@@ -16,7 +16,7 @@ from peatnode.ipc.messages import (
     PublishAwareness,
     WaitReplicas,
 )
-from peatnode.protocol.events import AwarenessPublished
+from peatnode.protocol.sync.events import AwarenessPublished
 from workers.sync.node import SyncNode
 from workers.sync.reporting import metrics, peer_states
 

@@ -13,17 +13,12 @@ from aioquic.quic import events
 from aioquic.quic.connection import QuicConnection
 from aioquic.tls import AlertDescription
 
-from peatnode.protocol import wire
-from peatnode.protocol.authentication import ALPN, Authentication, Credentials, Member
-from peatnode.protocol.dialling import Dial
-from peatnode.protocol.faults import CloseCode, NotAuthenticated, PeerFault
-from peatnode.protocol.framing import (
-    MAX_FRAME_BYTES,
-    UNAUTHENTICATED_LIMIT,
-    FrameReader,
-    frame,
-)
-from peatnode.protocol.wire import Message, Stream, Unanswered
+from peatnode.protocol.connect.dial_plan import Dial
+from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials, Member
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
+from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, FrameReader, frame
+from peatnode.protocol.wire.messages import Message, Stream, Unanswered
 from workers.sync.certificates import encoded, key_in
 from workers.sync.paths import SocketAddress
 

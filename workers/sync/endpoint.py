@@ -25,15 +25,15 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from peatnode.protocol.authentication import (
+from peatnode.protocol.connect.dial_plan import Dial
+from peatnode.protocol.connect.handshake import (
     ALPN,
     NONCE_BYTES,
     SECONDS_TO_AUTHENTICATE,
     Credentials,
 )
-from peatnode.protocol.dialling import Dial
-from peatnode.protocol.faults import CloseCode, PeerFault
-from peatnode.protocol.wire import Message
+from peatnode.protocol.wire.errors import CloseCode, PeerFault
+from peatnode.protocol.wire.messages import Message
 from workers.sync.alarm import Alarm
 from workers.sync.certificates import encoded, key_in, make_certificate
 from workers.sync.connection import PeerConnection, alert_name, is_handshake_failure

@@ -11,13 +11,13 @@ from random import Random
 from typing import Any, assert_never
 
 from peatnode.ipc import messages
-from peatnode.protocol import events
-from peatnode.protocol.authentication import Credentials
-from peatnode.protocol.dialling import Dial, Dialling, Found
-from peatnode.protocol.events import Action, Event
-from peatnode.protocol.faults import CloseCode
-from peatnode.protocol.machine import SyncMachine
-from peatnode.protocol.wire import Message
+from peatnode.protocol.connect.dial_plan import Dial, Dialling, Found
+from peatnode.protocol.connect.handshake import Credentials
+from peatnode.protocol.sync import events
+from peatnode.protocol.sync.events import Action, Event
+from peatnode.protocol.sync.machine import SyncMachine
+from peatnode.protocol.wire.errors import CloseCode
+from peatnode.protocol.wire.messages import Message
 from workers.sync.alarm import Alarm
 from workers.sync.connection import PeerConnection
 from workers.sync.endpoint import QuicEndpoint

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from peatnode.ipc.messages import Metric, PeerState
-from peatnode.protocol.dialling import Found, Target
-from peatnode.protocol.standing import Standing
+from peatnode.protocol.connect.dial_plan import Found, Target
+from peatnode.protocol.sync.peer_status import Standing
 from workers.sync.connection import MAX_QUEUED_BYTES, PeerConnection
 from workers.sync.node import Past, SyncNode
 

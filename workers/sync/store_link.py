@@ -10,9 +10,9 @@ from typing import Any
 from peatnode.errors import AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ReadTree
-from peatnode.protocol import events
-from peatnode.protocol.feed_watch import FeedWatch
-from peatnode.protocol.values import Answer, Question, TreeRead
+from peatnode.model.values import Answer, Question, TreeRead
+from peatnode.protocol.sync import events
+from peatnode.protocol.sync.feed_watchdog import FeedWatch
 from workers.sync.translation import change_of_feed, message_to_answer, question_to_message
 
 ASK_SECONDS = 30.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from peatnode.ipc import messages
 from peatnode.ipc.messages import Ask, Message
-from peatnode.protocol import values
-from peatnode.protocol.values import Answer, Question
+from peatnode.model import values
+from peatnode.model.values import Answer, Question
 
 
 def question_to_message(question: Question) -> Ask[Message]:

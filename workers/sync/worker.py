@@ -12,8 +12,8 @@ from peatnode.errors import LinkLost
 from peatnode.identity import derive_identity, endpoint_private_key, endpoint_public_key
 from peatnode.ipc.link import Dialer, serve
 from peatnode.ipc.messages import DiscoveredPeer, FollowDiscovery, PeerFound, PeerLost
-from peatnode.protocol.authentication import Credentials
-from peatnode.protocol.dialling import Found
+from peatnode.protocol.connect.dial_plan import Found
+from peatnode.protocol.connect.handshake import Credentials
 from peatnode.supervision.worker import WorkerShell
 from workers.sync.answering import Answering
 from workers.sync.endpoint import QuicEndpoint

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
-from peatnode.protocol import wire
-from peatnode.protocol.authentication import Authentication, Credentials
-from peatnode.protocol.faults import IsOurselves, NotAuthenticated, PeerFault
+from peatnode.protocol.connect.handshake import Authentication, Credentials
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.errors import IsOurselves, NotAuthenticated, PeerFault
 
 SECRET = bytes(range(32))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from peatnode.protocol.dialling import Dial, Dialling, Found
+from peatnode.protocol.connect.dial_plan import Dial, Dialling, Found
 
 OWN = "5" * 32
 SMALLER, LARGER = "1" * 32, "9" * 32

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peatnode.protocol.feed_watch import PATIENCE_SECONDS, FeedWatch
+from peatnode.protocol.sync.feed_watchdog import PATIENCE_SECONDS, FeedWatch
 
 
 def test_behind_without_moving_for_longer_than_patience() -> None:

@@ -8,10 +8,9 @@ import resource
 import msgpack
 import pytest
 
-from peatnode.protocol import wire
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.batches import pack_updates
-from peatnode.protocol.events import (
+from peatnode.model.values import Change, DocumentUpdate
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.events import (
     AskStore,
     ChangesSeen,
     Close,
@@ -20,10 +19,11 @@ from peatnode.protocol.events import (
     StoreAnswered,
     Woken,
 )
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.framing import MAX_FRAME_BYTES, FrameReader, frame
-from peatnode.protocol.machine import SyncMachine
-from peatnode.protocol.values import Change, DocumentUpdate
+from peatnode.protocol.sync.machine import SyncMachine
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.batches import pack_updates
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, FrameReader, frame
 from tests.sim.standin import StandinStore
 from tests.unit.protocol.test_wire import MESSAGES
 

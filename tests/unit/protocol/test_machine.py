@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from random import Random
 
-from peatnode.protocol import wire
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.batches import pack_updates, unpack_updates
-from peatnode.protocol.events import (
+from peatnode.model.values import (
+    EMPTY_HASH,
+    ApplyUpdates,
+    Change,
+    DocumentUpdate,
+    Outcome,
+    ReadTree,
+    ReadVectors,
+    TreeRead,
+    UpdatesApplied,
+)
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     AwarenessHeard,
@@ -26,21 +35,12 @@ from peatnode.protocol.events import (
     StoreAnswered,
     Woken,
 )
-from peatnode.protocol.faults import CloseCode
-from peatnode.protocol.machine import SyncMachine
-from peatnode.protocol.push import ACK_SECONDS
-from peatnode.protocol.session import PULL_STALLED_SECONDS, ROOT_SECONDS
-from peatnode.protocol.values import (
-    EMPTY_HASH,
-    ApplyUpdates,
-    Change,
-    DocumentUpdate,
-    Outcome,
-    ReadTree,
-    ReadVectors,
-    TreeRead,
-    UpdatesApplied,
-)
+from peatnode.protocol.sync.machine import SyncMachine
+from peatnode.protocol.sync.push_window import ACK_SECONDS
+from peatnode.protocol.sync.session import PULL_STALLED_SECONDS, ROOT_SECONDS
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.batches import pack_updates, unpack_updates
+from peatnode.protocol.wire.errors import CloseCode
 
 OWN = b"5" * 16
 SMALLER, LARGER = b"1" * 16, b"9" * 16

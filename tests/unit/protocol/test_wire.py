@@ -6,11 +6,11 @@ import msgpack
 import pytest
 import zstandard
 
-from peatnode.protocol import wire
-from peatnode.protocol.batches import MAX_BATCH_BYTES, pack_updates, unpack_updates
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.framing import FrameReader, frame
-from peatnode.protocol.values import DocumentUpdate, Entry, Wanted
+from peatnode.model.values import DocumentUpdate, Entry, Wanted
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.batches import MAX_BATCH_BYTES, pack_updates, unpack_updates
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.frames import FrameReader, frame
 
 MESSAGES = [
     wire.Hello(1, "node", bytes(16), bytes(32), 5, 1, "x"),

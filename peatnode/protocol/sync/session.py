@@ -8,16 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from peatnode.protocol.asking import PeerAnswer
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.batches import unpack_updates
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.pull import Pull
-from peatnode.protocol.push import ACK_SECONDS, PushWindow
-from peatnode.protocol.push_log import PushLog
-from peatnode.protocol.refusals import Refusals
-from peatnode.protocol.serving import Serving
-from peatnode.protocol.values import (
+from peatnode.model.values import (
     HASH_BYTES,
     Answer,
     ApplyUpdates,
@@ -27,7 +18,25 @@ from peatnode.protocol.values import (
     Question,
     UpdatesApplied,
 )
-from peatnode.protocol.wire import Ack, Buckets, Message, Push, Root, Tree, Unanswered, Updates
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.answer_peer import Serving
+from peatnode.protocol.sync.ask import PeerAnswer
+from peatnode.protocol.sync.pull import Pull
+from peatnode.protocol.sync.push_log import PushLog
+from peatnode.protocol.sync.push_window import ACK_SECONDS, PushWindow
+from peatnode.protocol.sync.refusals import Refusals
+from peatnode.protocol.wire.batches import unpack_updates
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.messages import (
+    Ack,
+    Buckets,
+    Message,
+    Push,
+    Root,
+    Tree,
+    Unanswered,
+    Updates,
+)
 
 MAX_APPLYING = 32
 """Pushes of one peer that our store has not answered; one that keeps to its window sends 2."""

@@ -15,11 +15,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from peatnode.protocol.asking import AskPeer, AskStore, BucketListing, PeerAnswer
-from peatnode.protocol.batches import unpack_updates
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.refusals import Refusals
-from peatnode.protocol.values import (
+from peatnode.model.values import (
     BUCKET_LEVEL,
     EMPTY_HASH,
     FAN_OUT,
@@ -36,7 +32,19 @@ from peatnode.protocol.values import (
     VectorsRead,
     Wanted,
 )
-from peatnode.protocol.wire import AskBuckets, AskRange, AskTree, AskUpdates, Buckets, Tree, Updates
+from peatnode.protocol.sync.ask import AskPeer, AskStore, BucketListing, PeerAnswer
+from peatnode.protocol.sync.refusals import Refusals
+from peatnode.protocol.wire.batches import unpack_updates
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.messages import (
+    AskBuckets,
+    AskRange,
+    AskTree,
+    AskUpdates,
+    Buckets,
+    Tree,
+    Updates,
+)
 
 MAX_STEPS = 4
 """Steps at work at once: enough that nobody waits, few enough to bound what is held."""

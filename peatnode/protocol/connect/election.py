@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peatnode.protocol.authentication import Member
+from peatnode.protocol.connect.handshake import Member
 
 
 def is_better(candidate: Member, current: Member) -> bool:

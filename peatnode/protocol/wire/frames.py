@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peatnode.protocol.faults import PeerFault
+from peatnode.protocol.wire.errors import PeerFault
 
 UNAUTHENTICATED_LIMIT = 4 * 1024
 """Bytes of a frame, and of all that is unread, before the peer has proved itself."""

@@ -6,9 +6,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.election import is_better
-from peatnode.protocol.events import (
+from peatnode.model.values import Answer, Change, DocumentUpdate, Question, ReadTree, TreeRead
+from peatnode.protocol.connect.election import is_better
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     AwarenessHeard,
@@ -31,14 +32,13 @@ from peatnode.protocol.events import (
     UpdateRefused,
     Woken,
 )
-from peatnode.protocol.faults import CloseCode, PeerFault
-from peatnode.protocol.push_log import PushLog
-from peatnode.protocol.refusals import Refusal, Refusals
-from peatnode.protocol.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, Session
-from peatnode.protocol.standing import Standing, differing_documents, is_twin, standing_of
-from peatnode.protocol.timers import Timers
-from peatnode.protocol.values import Answer, Change, DocumentUpdate, Question, ReadTree, TreeRead
-from peatnode.protocol.wire import (
+from peatnode.protocol.sync.peer_status import Standing, differing_documents, is_twin, standing_of
+from peatnode.protocol.sync.push_log import PushLog
+from peatnode.protocol.sync.refusals import Refusal, Refusals
+from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, Session
+from peatnode.protocol.sync.timers import Timers
+from peatnode.protocol.wire.errors import CloseCode, PeerFault
+from peatnode.protocol.wire.messages import (
     Ack,
     AskBuckets,
     AskRange,

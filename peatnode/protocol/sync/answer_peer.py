@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from peatnode.protocol.asking import AskStore, BucketListing
-from peatnode.protocol.batches import pack_updates
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.values import (
+from peatnode.model.values import (
     BUCKET_LEVEL,
     BUCKETS,
     FAN_OUT,
@@ -20,7 +17,10 @@ from peatnode.protocol.values import (
     TreeRead,
     UpdatesRead,
 )
-from peatnode.protocol.wire import (
+from peatnode.protocol.sync.ask import AskStore, BucketListing
+from peatnode.protocol.wire.batches import pack_updates
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.messages import (
     AskBuckets,
     AskRange,
     AskTree,

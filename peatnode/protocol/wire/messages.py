@@ -15,9 +15,9 @@ from typing import Any, ClassVar
 
 import msgpack
 
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.framing import MAX_FRAME_BYTES
-from peatnode.protocol.values import Entry, Wanted
+from peatnode.model.values import Entry, Wanted
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.frames import MAX_FRAME_BYTES
 
 VERSION = 1
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from peatnode.protocol.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, PushLog, size_of
-from peatnode.protocol.values import Change
-from peatnode.protocol.wire import Push
+from peatnode.model.values import Change
+from peatnode.protocol.sync.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, PushLog, size_of
+from peatnode.protocol.wire.messages import Push
 
 WINDOW = 2
 """Unacknowledged pushes: one on its way while the other is being committed."""

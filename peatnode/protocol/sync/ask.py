@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from peatnode.protocol.values import Answer, BucketsRead, Entry, Question, ReadBuckets
-from peatnode.protocol.wire import Buckets, Message, Tree, Updates
+from peatnode.model.values import Answer, BucketsRead, Entry, Question, ReadBuckets
+from peatnode.protocol.wire.messages import Buckets, Message, Tree, Updates
 
 AskStore = Callable[[Question, Callable[[Answer | None], None]], None]
 PeerAnswer = Tree | Buckets | Updates

@@ -7,9 +7,9 @@ import operator
 import msgpack
 import zstandard
 
-from peatnode.protocol.faults import PeerFault
-from peatnode.protocol.values import DocumentUpdate
-from peatnode.protocol.wire import record_reader, unpack
+from peatnode.model.values import DocumentUpdate
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.messages import record_reader, unpack
 
 MAX_BATCH_BYTES = 40 * 1024 * 1024
 """Unpacked."""

@@ -18,9 +18,9 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from peatnode.protocol import wire
-from peatnode.protocol.faults import IsOurselves, NotAuthenticated
-from peatnode.protocol.wire import Hello, Proof
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.errors import IsOurselves, NotAuthenticated
+from peatnode.protocol.wire.messages import Hello, Proof
 
 ALPN = "cap/yjs/1"
 SECONDS_TO_AUTHENTICATE = 10.0

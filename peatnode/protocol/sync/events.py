@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.faults import CloseCode
-from peatnode.protocol.values import Answer, Change, Question
-from peatnode.protocol.wire import Message
+from peatnode.model.values import Answer, Change, Question
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.wire.errors import CloseCode
+from peatnode.protocol.wire.messages import Message
 
 # --- events -------------------------------------------------------------------------------------------------------
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from peatnode.protocol.authentication import Member
-from peatnode.protocol.refusals import Refusals
-from peatnode.protocol.session import Session
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.refusals import Refusals
+from peatnode.protocol.sync.session import Session
 
 MAX_DIFFERING = 100
 

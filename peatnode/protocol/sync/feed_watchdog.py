@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peatnode.protocol.session import ROOT_SECONDS
+from peatnode.protocol.sync.session import ROOT_SECONDS
 
 PATIENCE_SECONDS = 2 * ROOT_SECONDS
 """A feed that is behind and does not move for so long, about two rounds of anti-entropy, is opened anew."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peatnode.protocol.batches import pack_updates
-from peatnode.protocol.values import Change
+from peatnode.model.values import Change
+from peatnode.protocol.wire.batches import pack_updates
 
 MAX_LOG_BYTES = 8 * 1024 * 1024
 """A peer that is farther behind than this is left to anti-entropy."""
