@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from peatnode.config import Config
 from peatnode.ipc.frames import FrameBuffer, encode_frame
 from peatnode.ipc.messages import CONTRACT, Hello, Message
-from peatnode.supervision.roster import WorkerSpec
 from peatnode.supervision.worker import WorkerContext, die_with_parent, leave
+from peatnode.supervision.workers import WorkerSpec
 
 _fork = multiprocessing.get_context("fork")
 

@@ -57,11 +57,11 @@ from peatnode.supervision.events import (
     WorkerServes,
     WorkerStarted,
 )
+from peatnode.supervision.node_report import NodeFacts, Problems, describe_node
 from peatnode.supervision.policy import EXIT_CONFIGURATION, EXIT_FAILED, Limits, Policy
-from peatnode.supervision.report import NodeFacts, Problems, describe_node
-from peatnode.supervision.roster import WORKERS, WorkerSpec
 from peatnode.supervision.sockets import bind_all, lock_data_dir, remove_unix_sockets
 from peatnode.supervision.worker import MemoryGauge, memory_bytes
+from peatnode.supervision.workers import WORKERS, WorkerSpec
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 

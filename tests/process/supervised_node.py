@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from peatnode.config import load_config
 from peatnode.supervision import run_node
 from peatnode.supervision.policy import Limits
-from peatnode.supervision.roster import WORKERS
+from peatnode.supervision.workers import WORKERS
 
 if __name__ == "__main__":
     workers = [replace(spec, module="supervised_worker") for spec in WORKERS]
