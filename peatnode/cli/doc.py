@@ -15,9 +15,9 @@ from peatnode.cli.documents import Documents, carry_out
 from peatnode.cli.exits import Exit
 from peatnode.cli.nearby import Target, with_target
 from peatnode.cli.status import OUTPUT
-from peatnode.client.answers import Written
-from peatnode.client.calls import Conditions
-from peatnode.client.following import Filter
+from peatnode.client._wire.requests import Conditions
+from peatnode.client.models import Written
+from peatnode.client.resume import Filter
 from peatnode.ipc.messages import WriteKind
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from peatnode.client.answers import Document, Written
 from peatnode.client.events import Event, Gap, SyncEvent
+from peatnode.client.models import Document, Written
 
 
 def compact(value: Any) -> str:

@@ -13,8 +13,8 @@ from peatnode.cli.doc_lines import listed_line
 from peatnode.cli.documents import Documents, carry_out
 from peatnode.cli.nearby import Afar, Target, with_target
 from peatnode.cli.status import OUTPUT
-from peatnode.client.answers import Page
-from peatnode.client.calls import Query
+from peatnode.client._wire.requests import Query
+from peatnode.client.models import Page
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from peatnode.cli.complaints import complaining
 from peatnode.cli.nearby import Beside, Target
-from peatnode.client.answers import Collection, Document, ImportedLine, Page, Written
-from peatnode.client.bulk import Chunk
-from peatnode.client.calls import Conditions, Query
+from peatnode.client._wire.bulk import Chunk
+from peatnode.client._wire.requests import Conditions, Query
 from peatnode.client.events import Event
-from peatnode.client.following import Filter
+from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
+from peatnode.client.resume import Filter
 from peatnode.ipc.messages import WriteKind
 
 if TYPE_CHECKING:
-    from peatnode.client.asynchronous import AsyncClient
+    from peatnode.client._async.client import AsyncClient
 
 
 T = TypeVar("T")
@@ -93,7 +93,7 @@ async def open_documents(target: Target) -> AsyncIterator[Documents]:
         finally:
             await beside.close()
         return
-    from peatnode.client.asynchronous import AsyncClient
+    from peatnode.client._async.client import AsyncClient
 
     async with AsyncClient(target.url, target.token) as client:
         yield DocumentsAfar(client)

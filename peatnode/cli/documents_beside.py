@@ -12,8 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from peatnode.client.answers import Collection, Document, ImportedLine, Page, Replicas, Written
-from peatnode.client.calls import Conditions, Query
+from peatnode.client._wire.requests import Conditions, Query
 from peatnode.client.errors import (
     InvalidRequest,
     Problem,
@@ -24,7 +23,8 @@ from peatnode.client.errors import (
     error_of,
 )
 from peatnode.client.events import Event, Gap, SyncEvent
-from peatnode.client.following import Filter, Following
+from peatnode.client.models import Collection, Document, ImportedLine, Page, Replicas, Written
+from peatnode.client.resume import Filter, Following
 from peatnode.client.retry import RetryPolicy
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.link import Link

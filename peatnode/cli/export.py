@@ -15,7 +15,7 @@ from peatnode.cli.documents import Documents, carry_out
 from peatnode.cli.meter import Meter
 from peatnode.cli.nearby import Target, with_target
 from peatnode.cli.progress_file import Progress, ProgressFile
-from peatnode.client.calls import Query
+from peatnode.client._wire.requests import Query
 
 PAGE_DOCUMENTS = 1000
 

@@ -19,9 +19,9 @@ from peatnode.cli.exits import Exit
 from peatnode.cli.meter import Meter
 from peatnode.cli.nearby import Target, with_target
 from peatnode.cli.progress_file import Progress, ProgressFile
-from peatnode.client.answers import ImportedLine
-from peatnode.client.bulk import CHUNK_BYTES, CHUNK_LINES
+from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable
+from peatnode.client.models import ImportedLine
 
 MAX_TOLD = 20
 """Bad lines that are told one by one."""

@@ -8,9 +8,9 @@ from typing import TypeVar
 
 from peatnode.cli.nearby import Afar
 from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
-from peatnode.client.answers import Node, NodeProblem, Peer, Peers, Readiness
+from peatnode.client._wire.fields import Fields
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
-from peatnode.client.fields import Fields
+from peatnode.client.models import Node, NodeProblem, Peer, Peers, Readiness
 from peatnode.client.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -20,7 +20,7 @@ ANSWER_SECONDS = 5.0
 
 def inspect_afar(target: Afar) -> Report:
     """Raises ClientError where the node refuses us (a wrong token); one that is not there makes an empty report."""
-    from peatnode.client.blocking import Client
+    from peatnode.client._sync.client import Client
 
     now = time.time()
     with Client(target.url, target.token, ANSWER_SECONDS, RetryPolicy(attempts=1)) as client:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
-from peatnode.client.answers import NodeProblem, Source, Worker
+from peatnode.client.models import NodeProblem, Source, Worker
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import (

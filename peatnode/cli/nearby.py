@@ -14,7 +14,7 @@ import click
 
 from peatnode.cli.complaints import Complaint
 from peatnode.cli.exits import Exit
-from peatnode.client.address import checked_url
+from peatnode.client._wire.address import checked_url
 
 F = TypeVar("F", bound=Callable[..., Any])
 

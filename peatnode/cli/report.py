@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from peatnode.client.answers import NodeProblem, Source, Worker
+from peatnode.client.models import NodeProblem, Source, Worker
 
 
 @dataclass(frozen=True, slots=True)

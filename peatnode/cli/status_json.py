@@ -6,7 +6,7 @@ from typing import Any
 
 from peatnode.cli.report import PeerFacts, Report, StoreFacts
 from peatnode.cli.verdict import Verdict
-from peatnode.client.answers import Worker
+from peatnode.client.models import Worker
 
 SCHEMA = 1
 

@@ -7,25 +7,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from peatnode.client.answers import (
-    Check,
-    Collection,
-    Deleted,
-    Document,
-    ImportedLine,
-    Json,
-    Node,
-    NodeProblem,
-    Page,
-    Peer,
-    Peers,
-    Readiness,
-    Replicas,
-    Source,
-    Topology,
-    Worker,
-    Written,
-)
 from peatnode.client.errors import (
     ClientError,
     Conflict,
@@ -54,12 +35,31 @@ from peatnode.client.events import (
     SyncEvent,
     TopologyChanged,
 )
-from peatnode.client.following import Transport
+from peatnode.client.models import (
+    Check,
+    Collection,
+    Deleted,
+    Document,
+    ImportedLine,
+    Json,
+    Node,
+    NodeProblem,
+    Page,
+    Peer,
+    Peers,
+    Readiness,
+    Replicas,
+    Source,
+    Topology,
+    Worker,
+    Written,
+)
+from peatnode.client.resume import Transport
 from peatnode.client.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from peatnode.client.asynchronous import AsyncClient
-    from peatnode.client.blocking import Client
+    from peatnode.client._async.client import AsyncClient
+    from peatnode.client._sync.client import Client
 
 __all__ = [
     "AsyncClient",
@@ -113,11 +113,11 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """The clients bring httpx along, a fifth of a second: only who uses one waits for it."""
     if name == "Client":
-        from peatnode.client.blocking import Client
+        from peatnode.client._sync.client import Client
 
         return Client
     if name == "AsyncClient":
-        from peatnode.client.asynchronous import AsyncClient
+        from peatnode.client._async.client import AsyncClient
 
         return AsyncClient
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from peatnode.client.answers import Json
-from peatnode.client.fields import Fields
+from peatnode.client._wire.fields import Fields
+from peatnode.client.models import Json
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from peatnode.cli.documents_beside import DocumentsBeside
-from peatnode.client.answers import Replicas
-from peatnode.client.calls import Conditions
+from peatnode.client._wire.requests import Conditions
 from peatnode.client.errors import (
     Conflict,
     NotFound,
@@ -22,7 +21,8 @@ from peatnode.client.errors import (
     Unreachable,
 )
 from peatnode.client.events import Gap, SyncEvent
-from peatnode.client.following import Filter
+from peatnode.client.models import Replicas
+from peatnode.client.resume import Filter
 from peatnode.ipc.link import Connection, Server, serve
 from peatnode.ipc.messages import (
     Change,

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from peatnode.cli.report import NodeFacts, PeerFacts, Report, StoreFacts
-from peatnode.client.answers import Source, Worker
+from peatnode.client.models import Source, Worker
 
 NOW = 1_800_000_000.0
 

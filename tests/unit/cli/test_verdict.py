@@ -5,7 +5,7 @@ import pytest
 from peatnode.cli.exits import Exit
 from peatnode.cli.report import Report, Silent
 from peatnode.cli.verdict import Health, Severity, judge
-from peatnode.client.answers import NodeProblem, Source
+from peatnode.client.models import NodeProblem, Source
 from tests.unit.cli.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 
 

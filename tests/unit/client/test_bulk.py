@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from peatnode.client import bulk
-from peatnode.client.answers import Deleted, Document, ImportedLine
-from peatnode.client.bulk import Chunk, chunks_of
+from peatnode.client._wire import bulk
+from peatnode.client._wire.bulk import Chunk, chunks_of
+from peatnode.client._wire.responses import Answer
 from peatnode.client.errors import UnexpectedAnswer
-from peatnode.client.reading import Answer
+from peatnode.client.models import Deleted, Document, ImportedLine
 
 
 def test_chunks_are_bounded_in_lines_and_know_their_place() -> None:

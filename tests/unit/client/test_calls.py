@@ -2,21 +2,21 @@ from typing import Any
 
 import pytest
 
-from peatnode.client import calls
-from peatnode.client.calls import Conditions, Query
+from peatnode.client._wire import requests
+from peatnode.client._wire.requests import Conditions, Query
 
 
 def test_names_are_quoted_whole() -> None:
-    call = calls.get_document("no tes", "a/b?ü")
+    call = requests.get_document("no tes", "a/b?ü")
     assert call.path == "/api/v1/documents/no%20tes/a%2Fb%3F%C3%BC"
 
 
 @pytest.mark.parametrize("name", [".", ".."])
 def test_a_name_of_dots_leads_nowhere_else(name: str) -> None:
     dots = "%2E" * len(name)
-    assert calls.get_document(name, name).path == f"/api/v1/documents/{dots}/{dots}"
-    assert calls.get_peer(name).path == f"/api/v1/peers/{dots}"
-    assert calls.get_document("...", "a.b").path == "/api/v1/documents/.../a.b"
+    assert requests.get_document(name, name).path == f"/api/v1/documents/{dots}/{dots}"
+    assert requests.get_peer(name).path == f"/api/v1/peers/{dots}"
+    assert requests.get_document("...", "a.b").path == "/api/v1/documents/.../a.b"
 
 
 @pytest.mark.parametrize(
@@ -33,22 +33,22 @@ def test_a_name_of_dots_leads_nowhere_else(name: str) -> None:
 def test_conditions_are_said_as_http_has_them(
     conditions: Conditions, headers: Any, params: Any
 ) -> None:
-    call = calls.put_document("c", "i", {"a": 1}, conditions)
+    call = requests.put_document("c", "i", {"a": 1}, conditions)
     assert call.headers == (("Content-Type", "application/json"), *headers)
     assert call.params == params
     assert call.content == b'{"a":1}'
 
 
 def test_waiting_for_peers_gives_the_answer_more_time() -> None:
-    assert calls.put_document("c", "i", {}, Conditions()).extra_seconds == 0
-    waiting = calls.delete_document("c", "i", Conditions(replicas=1, timeout=60))
+    assert requests.put_document("c", "i", {}, Conditions()).extra_seconds == 0
+    waiting = requests.delete_document("c", "i", Conditions(replicas=1, timeout=60))
     assert waiting.extra_seconds > 60
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_what_json_cannot_hold_is_not_sent(value: float) -> None:
     with pytest.raises(ValueError, match="JSON"):
-        calls.put_document("c", "i", {"a": value}, Conditions())
+        requests.put_document("c", "i", {"a": value}, Conditions())
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_what_json_cannot_hold_is_not_sent(value: float) -> None:
     ],
 )
 def test_each_kind_of_write(kind: str, method: str, content_type: str) -> None:
-    call = calls.write(kind, "c", "i", b"{}", Conditions())
+    call = requests.write(kind, "c", "i", b"{}", Conditions())
     assert (call.method, call.headers[0]) == (method, ("Content-Type", content_type))
     assert call.path == "/api/v1/documents/c" + ("" if kind == "create" else "/i")
     assert not call.changes_nothing
@@ -69,7 +69,7 @@ def test_each_kind_of_write(kind: str, method: str, content_type: str) -> None:
 
 def test_a_query_repeats_where_and_joins_the_rest() -> None:
     query = Query(where=("age>=30", "city=Oslo"), sort=("-age", "name"), fields=("a", "b.c"))
-    call = calls.list_page("c", query, limit=5, cursor="x")
+    call = requests.list_page("c", query, limit=5, cursor="x")
     assert call.params == (
         ("where", "age>=30"),
         ("where", "city=Oslo"),

@@ -14,7 +14,7 @@ from peatnode.client.events import (
     TopologyChanged,
     event_of,
 )
-from peatnode.client.following import Filter, Following
+from peatnode.client.resume import Filter, Following
 from peatnode.client.retry import RetryPolicy
 
 

@@ -3,8 +3,9 @@ from typing import Any
 
 import pytest
 
-from peatnode.client import answers, errors, reading
-from peatnode.client.reading import Answer
+from peatnode.client import errors, models
+from peatnode.client._wire import responses
+from peatnode.client._wire.responses import Answer
 
 
 def answer(content: Any, status: int = 200, **headers: str) -> Answer:
@@ -35,7 +36,7 @@ def test_each_status_has_its_error(status: int, kind: type[errors.ProblemAnswer]
         "detail": "The name is empty.",
         "where": "document",
     }
-    error = reading.problem_of(answer(content, status))
+    error = responses.problem_of(answer(content, status))
     assert type(error) is kind
     assert str(error) == "The name is empty."
     problem = error.problem
@@ -45,13 +46,13 @@ def test_each_status_has_its_error(status: int, kind: type[errors.ProblemAnswer]
 
 @pytest.mark.parametrize("body", [b"", b"<html>Bad gateway</html>", b"[]", b"\xff"])
 def test_a_refusal_without_a_reason_is_one_all_the_same(body: bytes) -> None:
-    error = reading.problem_of(answer(body, 502))
+    error = responses.problem_of(answer(body, 502))
     assert isinstance(error, errors.Unavailable)
     assert "502" in str(error)
 
 
 def test_a_written_document() -> None:
-    written = reading.read_written(
+    written = responses.read_written(
         answer(
             {
                 "collection": "c",
@@ -67,21 +68,21 @@ def test_a_written_document() -> None:
             202,
         )
     )
-    assert written == answers.Written(
-        "c", "i", {"a": 1}, "0af3", True, True, 7, None, answers.Replicas(2, 1, ("x",), "late")
+    assert written == models.Written(
+        "c", "i", {"a": 1}, "0af3", True, True, 7, None, models.Replicas(2, 1, ("x",), "late")
     )
     assert not written.replicas.is_complete  # type: ignore[union-attr]
 
 
 def test_a_deleted_one_has_no_value() -> None:
-    written = reading.read_written(
+    written = responses.read_written(
         answer({"collection": "c", "id": "i", "document": None, "deleted": True, "sequence": 9})
     )
     assert (written.value, written.sequence) == (None, 9)
 
 
 def test_a_page_takes_the_name_out_of_each_document() -> None:
-    page = reading.read_page(
+    page = responses.read_page(
         answer(
             {
                 "collection": "c",
@@ -93,7 +94,7 @@ def test_a_page_takes_the_name_out_of_each_document() -> None:
             }
         )
     )
-    assert page.documents == (answers.Document("c", "i", {"a": 1}),)
+    assert page.documents == (models.Document("c", "i", {"a": 1}),)
     assert (page.total, page.next_cursor) == (5, "")
 
 
@@ -103,11 +104,11 @@ def test_a_page_takes_the_name_out_of_each_document() -> None:
 )
 def test_what_is_no_answer_of_a_node_is_an_error_of_its_own(body: bytes) -> None:
     with pytest.raises(errors.UnexpectedAnswer):
-        reading.read_page(answer(body))
+        responses.read_page(answer(body))
 
 
 def test_what_a_newer_node_adds_is_kept_and_what_an_older_lacks_has_a_default() -> None:
-    node = reading.read_node(answer({"node_id": "n", "uptime_secs": 3, "version": "9", "x": [1]}))
+    node = responses.read_node(answer({"node_id": "n", "uptime_secs": 3, "version": "9", "x": [1]}))
     assert (node.node_id, node.device_id, node.workers) == ("n", "", ())
     assert node.content["x"] == [1]
     assert node.sources is None
@@ -115,36 +116,36 @@ def test_what_a_newer_node_adds_is_kept_and_what_an_older_lacks_has_a_default() 
 
 def test_where_a_node_looks_for_peers() -> None:
     mdns = {"name": "mdns", "state": "starting", "message": "m", "peers": 2, "age_secs": None}
-    node = reading.read_node(answer({"discovery_sources": [mdns, {**mdns, "age_secs": 1.5}]}))
+    node = responses.read_node(answer({"discovery_sources": [mdns, {**mdns, "age_secs": 1.5}]}))
     assert node.sources == (
-        answers.Source("mdns", "starting", "m", 2, None),
-        answers.Source("mdns", "starting", "m", 2, 1.5),
+        models.Source("mdns", "starting", "m", 2, None),
+        models.Source("mdns", "starting", "m", 2, 1.5),
     )
-    assert reading.read_node(answer({"discovery_sources": None})).sources is None
-    assert reading.read_node(answer({"discovery_sources": []})).sources == ()
+    assert responses.read_node(answer({"discovery_sources": None})).sources is None
+    assert responses.read_node(answer({"discovery_sources": []})).sources == ()
 
 
 def test_peers_and_how_far_their_documents_differ() -> None:
     content = {"peers": [{"id": "p"}, {"id": "q"}], "root": "0a", "differing": ["c/i"]}
-    peers = reading.read_peers(answer(content))
+    peers = responses.read_peers(answer(content))
     assert [peer.id for peer in peers] == ["p", "q"]
     assert (len(peers), peers[-1].id, peers[:1]) == (2, "q", (peers[0],))
     assert (peers.root, peers.differing) == ("0a", ("c/i",))
-    assert not reading.read_peers(answer({}))
+    assert not responses.read_peers(answer({}))
 
 
 def test_a_node_that_is_not_ready_is_an_answer() -> None:
     content = {"ready": False, "node_id": "n", "checks": [{"name": "store", "ready": False}]}
-    readiness = reading.read_readiness(answer(content, 503))
+    readiness = responses.read_readiness(answer(content, 503))
     assert not readiness.is_ready
-    assert readiness.checks == (answers.Check("store", False, ""),)
+    assert readiness.checks == (models.Check("store", False, ""),)
 
 
 def test_a_proxy_that_says_503_is_not() -> None:
     with pytest.raises(errors.Unavailable):
-        reading.read_readiness(answer({"error": "no upstream"}, 503))
+        responses.read_readiness(answer({"error": "no upstream"}, 503))
 
 
 def test_a_peer_nothing_is_known_of() -> None:
-    peer = reading.read_peer(answer({"id": "p", "connected": False, "rtt_ms": None}))
+    peer = responses.read_peer(answer({"id": "p", "connected": False, "rtt_ms": None}))
     assert (peer.rtt_ms, peer.behind_documents, peer.out_of_sync_since) == (None, None, None)

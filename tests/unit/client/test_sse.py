@@ -2,8 +2,8 @@ import random
 
 import pytest
 
+from peatnode.client._wire.sse import EventStream, SentEvent
 from peatnode.client.errors import UnexpectedAnswer
-from peatnode.client.sse import EventStream, SentEvent
 
 STREAM = (
     "id: 3\nretry: 1000\n\n"

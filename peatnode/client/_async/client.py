@@ -1,17 +1,24 @@
-"""The client that blocks."""
+"""The client for asyncio: `Client` with `await`."""
 
 from __future__ import annotations
 
+import asyncio
 import random
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 import httpx
 
-from peatnode.client import bulk, calls
-from peatnode.client.answers import (
+from peatnode.client._async.feed import follow, watch
+from peatnode.client._wire import bulk, requests
+from peatnode.client._wire.bulk import Chunk
+from peatnode.client._wire.requests import Call, Conditions, Query, QueryOptions, WriteOptions
+from peatnode.client._wire.responses import Answer
+from peatnode.client._wire.transport import Settings, answer_of, check, retry_after, translated
+from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
+from peatnode.client.events import Event
+from peatnode.client.models import (
     Collection,
     Deleted,
     Document,
@@ -25,24 +32,17 @@ from peatnode.client.answers import (
     Topology,
     Written,
 )
-from peatnode.client.blocking_feed import follow, watch
-from peatnode.client.bulk import Chunk
-from peatnode.client.calls import Call, Conditions, Query, QueryOptions, WriteOptions
-from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
-from peatnode.client.events import Event
-from peatnode.client.following import Filter, FilterOptions, Following, Transport
-from peatnode.client.reading import Answer
+from peatnode.client.resume import Filter, FilterOptions, Following, Transport
 from peatnode.client.retry import RetryPolicy
-from peatnode.client.transport import Settings, answer_of, check, retry_after, translated
 
 T = TypeVar("T")
 
 
-class Client:
+class AsyncClient:
     """A node over HTTP. Every method raises `ClientError` and nothing else, but for wrong arguments.
 
     Reads are repeated a few times when the node cannot be reached; writes only when it is certain that nothing was
-    changed. One client may be used by several threads.
+    changed. One client belongs to one event loop.
     """
 
     def __init__(
@@ -54,44 +54,46 @@ class Client:
     ) -> None:
         self._settings = Settings(url, token, timeout, retry or RetryPolicy())
         self._random = random.Random()  # noqa: S311  # jitter
-        self._http = httpx.Client(
+        self._http = httpx.AsyncClient(
             base_url=self._settings.base,
             headers=self._settings.headers,
             timeout=self._settings.timeouts(),
         )
 
-    def close(self) -> None:
-        self._http.close()
+    async def close(self) -> None:
+        await self._http.aclose()
 
-    def __enter__(self) -> Self:
+    async def __aenter__(self) -> Self:
         return self
 
-    def __exit__(
+    async def __aexit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.close()
+        await self.close()
 
     # --- documents
 
-    def get(self, collection: str, id: str) -> Document:
-        return self._run(calls.get_document(collection, id))
+    async def get(self, collection: str, id: str) -> Document:
+        return await self._run(requests.get_document(collection, id))
 
-    def put(
+    async def put(
         self, collection: str, id: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
         """The document becomes `value` (bytes: JSON as it is)."""
-        return self._run(calls.put_document(collection, id, value, Conditions(**options)))
+        return await self._run(requests.put_document(collection, id, value, Conditions(**options)))
 
-    def patch(
+    async def patch(
         self, collection: str, id: str, patch: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
         """JSON Merge Patch (RFC 7396)."""
-        return self._run(calls.patch_document(collection, id, patch, Conditions(**options)))
+        return await self._run(
+            requests.patch_document(collection, id, patch, Conditions(**options))
+        )
 
-    def json_patch(
+    async def json_patch(
         self,
         collection: str,
         id: str,
@@ -99,99 +101,99 @@ class Client:
         **options: Unpack[WriteOptions],
     ) -> Written:
         """JSON Patch (RFC 6902)."""
-        return self._run(
-            calls.json_patch_document(collection, id, operations, Conditions(**options))
+        return await self._run(
+            requests.json_patch_document(collection, id, operations, Conditions(**options))
         )
 
-    def create(
+    async def create(
         self, collection: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
         """A new document under an id that the node chooses."""
-        return self._run(calls.create_document(collection, value, Conditions(**options)))
+        return await self._run(requests.create_document(collection, value, Conditions(**options)))
 
-    def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
-        return self._run(calls.delete_document(collection, id, Conditions(**options)))
+    async def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
+        return await self._run(requests.delete_document(collection, id, Conditions(**options)))
 
-    def write(
+    async def write(
         self, kind: str, collection: str, id: str, body: bytes, conditions: Conditions
     ) -> Written:
         """A write by its name: put, patch, json_patch, delete; or create, where `id` is not asked."""
-        return self._run(calls.write(kind, collection, id, body, conditions))
+        return await self._run(requests.write(kind, collection, id, body, conditions))
 
-    def collections(self) -> tuple[Collection, ...]:
-        return self._run(calls.list_collections())
+    async def collections(self) -> tuple[Collection, ...]:
+        return await self._run(requests.list_collections())
 
-    def page(
+    async def page(
         self,
         collection: str,
         limit: int | None = None,
         cursor: str = "",
         **query: Unpack[QueryOptions],
     ) -> Page:
-        return self._run(calls.list_page(collection, Query(**query), limit, cursor))
+        return await self._run(requests.list_page(collection, Query(**query), limit, cursor))
 
-    def documents(
+    async def documents(
         self, collection: str, page_size: int | None = None, **query: Unpack[QueryOptions]
-    ) -> Iterator[Document]:
+    ) -> AsyncIterator[Document]:
         """All that match, page by page as they are taken."""
         cursor = ""
         while True:
-            page = self.page(collection, page_size, cursor, **query)
-            yield from page.documents
+            page = await self.page(collection, page_size, cursor, **query)
+            for document in page.documents:
+                yield document
             if not (cursor := page.next_cursor):
                 return
 
     # --- bulk
 
-    def import_documents(
+    async def import_documents(
         self, collection: str, documents: Iterable[Mapping[str, Any] | bytes]
-    ) -> Iterator[ImportedLine]:
+    ) -> AsyncIterator[ImportedLine]:
         """Writes each (its id in `_id`), and says line by line what became of it, as the answers come."""
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
-            yield from self.import_chunk(collection, chunk)
+            for line in await self.import_chunk(collection, chunk):
+                yield line
 
-    def import_chunk(self, collection: str, chunk: Chunk) -> tuple[ImportedLine, ...]:
+    async def import_chunk(self, collection: str, chunk: Chunk) -> tuple[ImportedLine, ...]:
         """One request of an import."""
-        return self._run(bulk.import_chunk(collection, chunk))
+        return await self._run(bulk.import_chunk(collection, chunk))
 
-    def export_documents(self, collection: str) -> Iterator[Document | Deleted]:
+    async def export_documents(self, collection: str) -> AsyncIterator[Document | Deleted]:
         """The whole collection as of one moment, once all is read.
 
         What changed meanwhile comes again at the end: the last word on an id counts.
         """
-        path = calls.document_path(collection)
-        with (
-            translated(self._settings.base),
-            self._http.stream("GET", path, params={"format": "ndjson"}) as response,
-        ):
-            if response.status_code != 200:
-                response.read()
-                check(answer_of(response))
-            for line in response.iter_lines():
-                if line:
-                    yield bulk.exported_document(collection, line)
+        path = requests.document_path(collection)
+        with translated(self._settings.base):
+            async with self._http.stream("GET", path, params={"format": "ndjson"}) as response:
+                if response.status_code != 200:
+                    await response.aread()
+                    check(answer_of(response))
+                async for line in response.aiter_lines():
+                    if line:
+                        yield bulk.exported_document(collection, line)
 
     # --- the node
 
-    def node(self) -> Node:
-        return self._run(calls.get_node())
+    async def node(self) -> Node:
+        return await self._run(requests.get_node())
 
-    def peers(self) -> Peers:
-        return self._run(calls.get_peers())
+    async def peers(self) -> Peers:
+        return await self._run(requests.get_peers())
 
-    def peer(self, id: str) -> Peer:
-        return self._run(calls.get_peer(id))
+    async def peer(self, id: str) -> Peer:
+        return await self._run(requests.get_peer(id))
 
-    def topology(self) -> Topology:
-        return self._run(calls.get_topology())
+    async def topology(self) -> Topology:
+        return await self._run(requests.get_topology())
 
-    def readiness(self) -> Readiness:
+    async def readiness(self) -> Readiness:
         """Also an answer when the node is not ready."""
-        return self._run(calls.get_readiness())
+        return await self._run(requests.get_readiness())
 
-    def metrics(self) -> str:
+    async def metrics(self) -> str:
         """Prometheus' text format."""
-        return self._run(calls.get_metrics())
+        return await self._run(requests.get_metrics())
 
     # --- the feed
 
@@ -200,7 +202,7 @@ class Client:
         since: int | None = None,
         transport: Transport = Transport.SSE,
         **filter: Unpack[FilterOptions],
-    ) -> Iterator[Event]:
+    ) -> AsyncIterator[Event]:
         """What happens, from now or after change `since`, over connections that may break: it resumes by itself.
 
         Raises ClientError where it cannot begin, later only for a refusal (`ProblemAnswer`).
@@ -210,12 +212,12 @@ class Client:
 
     def follow(
         self, filter: Filter, since: int | None = None, transport: Transport = Transport.SSE
-    ) -> Iterator[Event]:
+    ) -> AsyncIterator[Event]:
         """As `events`, with the filter as a value."""
         following = Following(filter, since, self._settings.retry, self._random)
         return follow(self._http, self._settings, following, transport)
 
-    def watch(self, collection: str, prefix: str = "") -> Iterator[Event]:
+    def watch(self, collection: str, prefix: str = "") -> AsyncIterator[Event]:
         """Each document as `CurrentDocument`, then one `Current`, then what changes, as of `events` with values."""
         filter = Filter(collection=collection, prefix=prefix, with_value=True)
         following = Following(filter, None, self._settings.retry, self._random)
@@ -223,12 +225,12 @@ class Client:
 
     # --- carrying a call out
 
-    def _run(self, call: Call[T]) -> T:
+    async def _run(self, call: Call[T]) -> T:
         attempt = 1
         while True:
             answer: Answer | None = None
             try:
-                answer = self._send(call)
+                answer = await self._send(call)
                 return call.read(check(answer, call.accepted))
             except (Unreachable, UnknownOutcome, Unavailable) as error:
                 pause = self._settings.retry.pause(
@@ -237,11 +239,11 @@ class Client:
                 if pause is None:
                     raise
             attempt += 1
-            time.sleep(pause)
+            await asyncio.sleep(pause)
 
-    def _send(self, call: Call[T]) -> Answer:
+    async def _send(self, call: Call[T]) -> Answer:
         with translated(self._settings.base):
-            response = self._http.request(
+            response = await self._http.request(
                 call.method,
                 call.path,
                 params=call.params or None,

@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from peatnode.client.bulk import decode_line
-from peatnode.client.calls import PREFIX, document_path
-from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
-from peatnode.client.events import Event, event_of
-from peatnode.client.following import Following, Transport
-from peatnode.client.reading import Answer
-from peatnode.client.sse import EventStream
-from peatnode.client.transport import (
+from peatnode.client._wire.bulk import decode_line
+from peatnode.client._wire.requests import PREFIX, document_path
+from peatnode.client._wire.responses import Answer
+from peatnode.client._wire.sse import EventStream
+from peatnode.client._wire.transport import (
     MAX_EVENT_BYTES,
     Settings,
     answer_of,
@@ -22,6 +19,9 @@ from peatnode.client.transport import (
     position_of,
     translated,
 )
+from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
+from peatnode.client.events import Event, event_of
+from peatnode.client.resume import Following, Transport
 
 
 async def follow(

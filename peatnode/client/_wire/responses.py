@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peatnode.client.answers import (
+from peatnode.client._wire.fields import Fields
+from peatnode.client.errors import Problem, ProblemAnswer, UnexpectedAnswer, error_of
+from peatnode.client.models import (
     Check,
     Collection,
     Document,
@@ -24,8 +26,6 @@ from peatnode.client.answers import (
     Worker,
     Written,
 )
-from peatnode.client.errors import Problem, ProblemAnswer, UnexpectedAnswer, error_of
-from peatnode.client.fields import Fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peatnode.client.answers import Deleted, Document, ImportedLine
-from peatnode.client.calls import Call, document_path, encode
+from peatnode.client._wire.requests import Call, document_path, encode
+from peatnode.client._wire.responses import Answer, imported_line, listed_document
 from peatnode.client.errors import UnexpectedAnswer
-from peatnode.client.reading import Answer, imported_line, listed_document
+from peatnode.client.models import Deleted, Document, ImportedLine
 
 CHUNK_LINES = 1000
 CHUNK_BYTES = 1024 * 1024

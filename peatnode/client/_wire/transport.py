@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 import httpx
 
 from peatnode import __version__
-from peatnode.client.address import checked_url
-from peatnode.client.calls import PREFIX
+from peatnode.client._wire.address import checked_url
+from peatnode.client._wire.requests import PREFIX
+from peatnode.client._wire.responses import Answer, problem_of
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
-from peatnode.client.reading import Answer, problem_of
 from peatnode.client.retry import RetryPolicy
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024

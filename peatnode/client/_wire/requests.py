@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
-from peatnode.client import reading
-from peatnode.client.answers import (
+from peatnode.client._wire import responses
+from peatnode.client._wire.responses import Answer
+from peatnode.client.models import (
     Collection,
     Document,
     Json,
@@ -24,7 +25,6 @@ from peatnode.client.answers import (
     Topology,
     Written,
 )
-from peatnode.client.reading import Answer
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ def encode(value: Any) -> bytes:
 
 
 def get_document(collection: str, id: str) -> Call[Document]:
-    return Call("GET", document_path(collection, id), reading.read_document)
+    return Call("GET", document_path(collection, id), responses.read_document)
 
 
 def put_document(
@@ -156,7 +156,7 @@ def _write(
     return Call(
         method,
         path,
-        reading.read_written,
+        responses.read_written,
         conditions.params(),
         (("Content-Type", kind), *conditions.headers()),
         body if isinstance(body, bytes) else encode(body),
@@ -168,7 +168,7 @@ def delete_document(collection: str, id: str, conditions: Conditions) -> Call[Wr
     return Call(
         "DELETE",
         document_path(collection, id),
-        reading.read_written,
+        responses.read_written,
         conditions.params(),
         conditions.headers(),
         extra_seconds=_grace(conditions),
@@ -234,32 +234,32 @@ def list_page(
         params.append(("limit", str(limit)))
     if cursor:
         params.append(("cursor", cursor))
-    return Call("GET", document_path(collection), reading.read_page, tuple(params))
+    return Call("GET", document_path(collection), responses.read_page, tuple(params))
 
 
 def list_collections() -> Call[tuple[Collection, ...]]:
-    return Call("GET", f"{PREFIX}/documents", reading.read_collections)
+    return Call("GET", f"{PREFIX}/documents", responses.read_collections)
 
 
 def get_node() -> Call[Node]:
-    return Call("GET", f"{PREFIX}/node", reading.read_node)
+    return Call("GET", f"{PREFIX}/node", responses.read_node)
 
 
 def get_peers() -> Call[Peers]:
-    return Call("GET", f"{PREFIX}/peers", reading.read_peers)
+    return Call("GET", f"{PREFIX}/peers", responses.read_peers)
 
 
 def get_peer(id: str) -> Call[Peer]:
-    return Call("GET", f"{PREFIX}/peers/{quoted_name(id)}", reading.read_peer)
+    return Call("GET", f"{PREFIX}/peers/{quoted_name(id)}", responses.read_peer)
 
 
 def get_topology() -> Call[Topology]:
-    return Call("GET", f"{PREFIX}/topology", reading.read_topology)
+    return Call("GET", f"{PREFIX}/topology", responses.read_topology)
 
 
 def get_readiness() -> Call[Readiness]:
-    return Call("GET", f"{PREFIX}/ready", reading.read_readiness, accepted=(503,))
+    return Call("GET", f"{PREFIX}/ready", responses.read_readiness, accepted=(503,))
 
 
 def get_metrics() -> Call[str]:
-    return Call("GET", "/metrics", reading.read_text)
+    return Call("GET", "/metrics", responses.read_text)
