@@ -9,22 +9,28 @@ from typing import NoReturn
 
 import click
 
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.errors import Complaint
 from peatnode.cli.exits import Exit
-from peatnode.cli.streams import discard_output, open_missing, what_failed
+from peatnode.cli.terminal.streams import discard_output, open_missing, what_failed
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a node, set up by environment and flags."),
-    "dev": ("dev:dev", "Run a node on this machine without any setting up."),
-    "mesh": ("mesh:mesh", "Run several nodes on this machine that find each other."),
-    "status": ("status:status", "Say how the node is, its workers and its peers."),
-    "peers": ("status:peers", "List the node's peers."),
-    "doc": ("doc:doc", "Read, write and follow documents."),
-    "export": ("export:export", "Write a collection to a file, one JSON document a line."),
-    "import": ("import_:import_", "Read documents from a file, one JSON document a line."),
+    "dev": ("local.dev:dev", "Run a node on this machine without any setting up."),
+    "mesh": ("local.mesh:mesh", "Run several nodes on this machine that find each other."),
+    "status": ("status.command:status", "Say how the node is, its workers and its peers."),
+    "peers": ("status.command:peers", "List the node's peers."),
+    "doc": ("documents.command:doc", "Read, write and follow documents."),
+    "export": (
+        "documents.export:export",
+        "Write a collection to a file, one JSON document a line.",
+    ),
+    "import": (
+        "documents.import_:import_",
+        "Read documents from a file, one JSON document a line.",
+    ),
     "secret": ("keys:secret", "Make a formation secret."),
     "identity": ("keys:identity", "Say who a node will be, before it runs."),
-    "config": ("settings:config", "Say what is set, and where."),
+    "config": ("config:config", "Say what is set, and where."),
     "version": ("version:version", "Say which version this is."),
     "completion": ("completion:completion", "Print the shell's completion script."),
 }

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from peatnode.cli.bodies import STDIN
-from peatnode.cli.complaints import Complaint, complaining
-from peatnode.cli.secrets_file import new_secret, write_secret
-from peatnode.cli.status import OUTPUT
+from peatnode.cli.documents.body import STDIN
+from peatnode.cli.errors import Complaint, complaining
+from peatnode.cli.secret_file import new_secret, write_secret
+from peatnode.cli.status.command import OUTPUT
 
 MAX_SECRET_BYTES = 64 * 1024
 

@@ -6,7 +6,7 @@ import os
 
 import click
 
-from peatnode.cli.complaints import complaining
+from peatnode.cli.errors import complaining
 from peatnode.config import VARIABLES, Variable, flag_of, load_config
 
 

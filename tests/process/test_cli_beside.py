@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peatnode.cli.documents_beside import DocumentsBeside
+from peatnode.cli.documents.socket_source import DocumentsBeside
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.errors import (
     Conflict,

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from peatnode.cli.report import NodeFacts, PeerFacts, Report, StoreFacts
+from peatnode.cli.status.report import NodeFacts, PeerFacts, Report, StoreFacts
 from peatnode.client.models import Source, Worker
 
 NOW = 1_800_000_000.0

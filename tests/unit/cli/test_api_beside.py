@@ -2,10 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from peatnode.cli.api_beside import api_of, url_of
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.documents.local_api import api_of, url_of
+from peatnode.cli.errors import Complaint
 from peatnode.cli.exits import Exit
-from peatnode.cli.nearby import Afar
+from peatnode.cli.target import Afar
 from peatnode.ipc.messages import NodeReply, WorkerState
 
 BROKER = WorkerState("broker", "ready", 7, 0, 0, 1, 0.0, 1.0, "")

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from peatnode.cli.commands import COMMANDS, cli
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.errors import Complaint
 from peatnode.cli.exits import Exit
 from peatnode.config import VARIABLES
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import orjson
 
-from peatnode.cli.import_ import read_chunks, with_fixed_id
-from peatnode.cli.progress_file import Progress, ProgressFile
-from peatnode.cli.secrets_file import keep_secret, write_secret
+from peatnode.cli.documents.checkpoint import Progress, ProgressFile
+from peatnode.cli.documents.import_ import read_chunks, with_fixed_id
+from peatnode.cli.secret_file import keep_secret, write_secret
 
 
 def test_progress_is_kept_for_the_same_job_only(tmp_path: Path) -> None:

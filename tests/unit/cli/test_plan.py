@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from peatnode.cli.plan import plan_dev, plan_node
+from peatnode.cli.local.plan import plan_dev, plan_node
 from peatnode.config import load_config
 
 BASE = Path("/x")

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from peatnode.cli.report import Report, Silent
-from peatnode.cli.status_json import status_json
-from peatnode.cli.status_page import status_page
-from peatnode.cli.verdict import judge
+from peatnode.cli.status.as_json import status_json
+from peatnode.cli.status.as_tables import status_page
+from peatnode.cli.status.diagnosis import judge
+from peatnode.cli.status.report import Report, Silent
 from tests.unit.cli.reports import HEALTHY, LATE, LOST, NOW, PEER
 
 FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))

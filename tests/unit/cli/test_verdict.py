@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.report import Report, Silent
-from peatnode.cli.verdict import Health, Severity, judge
+from peatnode.cli.status.diagnosis import Health, Severity, judge
+from peatnode.cli.status.report import Report, Silent
 from peatnode.client.models import NodeProblem, Source
 from tests.unit.cli.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 

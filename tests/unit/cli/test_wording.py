@@ -1,6 +1,6 @@
 import pytest
 
-from peatnode.cli.wording import plural, round_trip, size, span
+from peatnode.cli.terminal.numbers import plural, round_trip, size, span
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.errors import Complaint
 
 SECRET_BYTES = 32
 

@@ -7,8 +7,8 @@ import os
 
 import click
 
-from peatnode.cli.complaints import complaining
-from peatnode.cli.status import OUTPUT
+from peatnode.cli.errors import complaining
+from peatnode.cli.status.command import OUTPUT
 
 VALUE_COLUMNS = 19
 """Longer ones push only their own origin aside, so that usual lines fit 80 columns."""

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from peatnode.cli.complaints import complaining
-from peatnode.cli.plan import MAX_NODES, NodePlan, plan_dev
-from peatnode.cli.program import program
-from peatnode.cli.secrets_file import keep_secret
+from peatnode.cli.errors import complaining
+from peatnode.cli.local.plan import MAX_NODES, NodePlan, plan_dev
+from peatnode.cli.secret_file import keep_secret
+from peatnode.cli.terminal.program import program
 
 DATA_DIR = ".data"
 

@@ -9,10 +9,10 @@ from typing import Any, TypeVar
 
 import click
 
-from peatnode.cli.doc_lines import listed_line
-from peatnode.cli.documents import Documents, carry_out
-from peatnode.cli.nearby import Afar, Target, with_target
-from peatnode.cli.status import OUTPUT
+from peatnode.cli.documents.formatting import listed_line
+from peatnode.cli.documents.source import Documents, carry_out
+from peatnode.cli.status.command import OUTPUT
+from peatnode.cli.target import Afar, Target, with_target
 from peatnode.client._wire.requests import Query
 from peatnode.client.models import Page
 
@@ -85,7 +85,7 @@ def list_(
         carry_out(target, lambda documents: _list_collections(documents, output))
         return
     if not query.has_prefix_only and not isinstance(target, Afar):
-        from peatnode.cli.api_beside import find_api
+        from peatnode.cli.documents.local_api import find_api
 
         target = find_api(target, os.environ)
     carry_out(

@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.streams import what_failed
+from peatnode.cli.terminal.streams import what_failed
 from peatnode.errors import (
     AskFailed,
     AskTimedOut,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from peatnode.cli.report import PeerFacts, Report, StoreFacts
-from peatnode.cli.verdict import Verdict
+from peatnode.cli.status.diagnosis import Verdict
+from peatnode.cli.status.report import PeerFacts, Report, StoreFacts
 from peatnode.client.models import Worker
 
 SCHEMA = 1

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from peatnode.cli.complaints import complaining
-from peatnode.cli.nearby import Beside, Target
+from peatnode.cli.errors import complaining
+from peatnode.cli.target import Beside, Target
 from peatnode.client._wire.bulk import Chunk
 from peatnode.client._wire.requests import Conditions, Query
 from peatnode.client.events import Event
@@ -85,7 +85,7 @@ class DocumentsAfar:
 @asynccontextmanager
 async def open_documents(target: Target) -> AsyncIterator[Documents]:
     if isinstance(target, Beside):
-        from peatnode.cli.documents_beside import DocumentsBeside
+        from peatnode.cli.documents.socket_source import DocumentsBeside
 
         beside = DocumentsBeside(target.run_dir)
         try:

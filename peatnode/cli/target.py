@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.errors import Complaint
 from peatnode.cli.exits import Exit
 from peatnode.client._wire.address import checked_url
 

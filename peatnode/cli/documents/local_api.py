@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.errors import Complaint
 from peatnode.cli.exits import Exit
-from peatnode.cli.inspect_beside import ask_worker
-from peatnode.cli.nearby import Afar, Beside, read_token
-from peatnode.cli.report import Silent
+from peatnode.cli.status.from_sockets import ask_worker
+from peatnode.cli.status.report import Silent
+from peatnode.cli.target import Afar, Beside, read_token
 from peatnode.ipc.messages import GetNode, NodeReply
 
 WHY = "--where, --sort and --fields are answered by the node's API"

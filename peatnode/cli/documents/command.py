@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 
 import click
 
-from peatnode.cli.bodies import checked, read_body
-from peatnode.cli.doc_lines import event_json, event_line, written_json, written_line
-from peatnode.cli.doc_list import list_
-from peatnode.cli.documents import Documents, carry_out
+from peatnode.cli.documents.body import checked, read_body
+from peatnode.cli.documents.formatting import event_json, event_line, written_json, written_line
+from peatnode.cli.documents.list import list_
+from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.exits import Exit
-from peatnode.cli.nearby import Target, with_target
-from peatnode.cli.status import OUTPUT
+from peatnode.cli.status.command import OUTPUT
+from peatnode.cli.target import Target, with_target
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.models import Written
 from peatnode.client.resume import Filter

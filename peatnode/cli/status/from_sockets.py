@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import TypeVar
 
-from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
+from peatnode.cli.status.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
 from peatnode.client.models import NodeProblem, Source, Worker
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Link

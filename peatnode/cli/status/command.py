@@ -9,10 +9,10 @@ import time
 
 import click
 
-from peatnode.cli.complaints import complaining
-from peatnode.cli.nearby import Beside, Target, with_target
-from peatnode.cli.report import Report
-from peatnode.cli.verdict import Verdict, judge
+from peatnode.cli.errors import complaining
+from peatnode.cli.status.diagnosis import Verdict, judge
+from peatnode.cli.status.report import Report
+from peatnode.cli.target import Beside, Target, with_target
 
 OUTPUT = click.option(
     "--output",
@@ -25,10 +25,10 @@ OUTPUT = click.option(
 
 def inspect(target: Target) -> Report:
     if isinstance(target, Beside):
-        from peatnode.cli.inspect_beside import inspect_beside
+        from peatnode.cli.status.from_sockets import inspect_beside
 
         return asyncio.run(inspect_beside(target.run_dir))
-    from peatnode.cli.inspect_afar import inspect_afar
+    from peatnode.cli.status.from_api import inspect_afar
 
     with complaining(str(target)):
         return inspect_afar(target)
@@ -59,13 +59,13 @@ def status(target: Target, output: str, watch: bool, interval: float) -> int:
 
 def _show(report: Report, verdict: Verdict, output: str) -> None:
     if output == "json":
-        from peatnode.cli.status_json import status_json
+        from peatnode.cli.status.as_json import status_json
 
         indent = None if not sys.stdout.isatty() else 2
         click.echo(json.dumps(status_json(report, verdict), indent=indent, ensure_ascii=False))
         return
-    from peatnode.cli.screen import open_screen, show
-    from peatnode.cli.status_page import status_page
+    from peatnode.cli.status.as_tables import status_page
+    from peatnode.cli.terminal.screen import open_screen, show
 
     screen = open_screen()
     show(status_page(report, verdict, screen.width), screen)
@@ -92,8 +92,8 @@ def _redraw(target: Target, interval: float) -> int:
     from rich.live import Live
     from rich.text import Text
 
-    from peatnode.cli.screen import open_screen
-    from peatnode.cli.status_page import status_page
+    from peatnode.cli.status.as_tables import status_page
+    from peatnode.cli.terminal.screen import open_screen
 
     report = inspect(target)
     verdict = judge(report)
@@ -118,7 +118,7 @@ def peers(target: Target, output: str) -> int:
     """List the node's peers, with their state and how far they are in sync."""
     report = inspect(target)
     if report.peers is None:
-        from peatnode.cli.complaints import Complaint
+        from peatnode.cli.errors import Complaint
         from peatnode.cli.exits import Exit
 
         reasons = "; ".join(f"{silent.name}: {silent.reason}" for silent in report.silent)
@@ -128,12 +128,12 @@ def peers(target: Target, output: str) -> int:
             "`peatnode status` says what is wrong.",
         )
     if output == "json":
-        from peatnode.cli.status_json import peers_json
+        from peatnode.cli.status.as_json import peers_json
 
         click.echo(json.dumps(peers_json(report), ensure_ascii=False))
         return 0
-    from peatnode.cli.screen import open_screen, show
-    from peatnode.cli.status_page import peers_table
+    from peatnode.cli.status.as_tables import peers_table
+    from peatnode.cli.terminal.screen import open_screen, show
 
     screen = open_screen()
     table = peers_table(report, screen.width)

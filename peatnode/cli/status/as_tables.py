@@ -8,9 +8,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from peatnode.cli.report import PeerFacts, Report
-from peatnode.cli.verdict import PATIENCE_SECONDS, Health, Severity, Verdict
-from peatnode.cli.wording import plural, printable, round_trip, size, some_of, span
+from peatnode.cli.status.diagnosis import PATIENCE_SECONDS, Health, Severity, Verdict
+from peatnode.cli.status.report import PeerFacts, Report
+from peatnode.cli.terminal.numbers import plural, printable, round_trip, size, some_of, span
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
 SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.NOTICE: "dim"}

@@ -9,12 +9,12 @@ from typing import BinaryIO
 
 import click
 
-from peatnode.cli.complaints import Complaint
-from peatnode.cli.doc_lines import listed_line
-from peatnode.cli.documents import Documents, carry_out
-from peatnode.cli.meter import Meter
-from peatnode.cli.nearby import Target, with_target
-from peatnode.cli.progress_file import Progress, ProgressFile
+from peatnode.cli.documents.checkpoint import Progress, ProgressFile
+from peatnode.cli.documents.formatting import listed_line
+from peatnode.cli.documents.source import Documents, carry_out
+from peatnode.cli.errors import Complaint
+from peatnode.cli.target import Target, with_target
+from peatnode.cli.terminal.progress_bar import Meter
 from peatnode.client._wire.requests import Query
 
 PAGE_DOCUMENTS = 1000

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from peatnode.cli.nearby import Afar
-from peatnode.cli.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
+from peatnode.cli.status.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
+from peatnode.cli.target import Afar
 from peatnode.client._wire.fields import Fields
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.models import Node, NodeProblem, Peer, Peers, Readiness

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.report import PeerFacts, Report
-from peatnode.cli.wording import plural, some_of, span
+from peatnode.cli.status.report import PeerFacts, Report
+from peatnode.cli.terminal.numbers import plural, some_of, span
 
 PATIENCE_SECONDS = 10.0
 """For so long a peer may lag, or a start last, before that is called wrong: two periods of anti-entropy."""

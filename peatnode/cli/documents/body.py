@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from peatnode.cli.complaints import Complaint
+from peatnode.cli.errors import Complaint
 
 STDIN = "-"
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import click
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.plan import FIRST_NAME, NodePlan
-from peatnode.cli.program import program
+from peatnode.cli.local.plan import FIRST_NAME, NodePlan
+from peatnode.cli.terminal.program import program
 from peatnode.config import default_run_dir
 from peatnode.errors import LinkError
 from peatnode.ipc.link import Link

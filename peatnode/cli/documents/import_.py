@@ -14,11 +14,11 @@ from typing import BinaryIO
 import click
 import orjson
 
-from peatnode.cli.documents import Documents, carry_out
+from peatnode.cli.documents.checkpoint import Progress, ProgressFile
+from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.exits import Exit
-from peatnode.cli.meter import Meter
-from peatnode.cli.nearby import Target, with_target
-from peatnode.cli.progress_file import Progress, ProgressFile
+from peatnode.cli.target import Target, with_target
+from peatnode.cli.terminal.progress_bar import Meter
 from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine

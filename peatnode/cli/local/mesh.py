@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from peatnode.cli.plan import FIRST_API_PORT, FIRST_QUIC_PORT, MAX_NODES, NodePlan, plan_node
-from peatnode.cli.program import program
-from peatnode.cli.secrets_file import keep_secret
+from peatnode.cli.local.plan import FIRST_API_PORT, FIRST_QUIC_PORT, MAX_NODES, NodePlan, plan_node
+from peatnode.cli.secret_file import keep_secret
+from peatnode.cli.terminal.program import program
 
 PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
 
@@ -45,7 +45,7 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
 
     Ctrl-C stops them all, the last first; once more hurries. One that ends by itself is told, and the others go on.
     """
-    from peatnode.cli.mesh_run import MeshRun
+    from peatnode.cli.local.process_group import MeshRun
 
     if only is not None and only >= count:
         raise click.UsageError(f"--only names one of 0 to {count - 1}")
