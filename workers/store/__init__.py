@@ -24,6 +24,6 @@ def _keep_memory_together() -> None:
 def run(context: WorkerContext) -> NoReturn:
     """The worker's process, from its fork on."""
     _keep_memory_together()
-    from workers.store.starting import main
+    from workers.store.main import main
 
     run_worker(context, main)

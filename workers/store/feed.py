@@ -17,7 +17,7 @@ from peatnode.documents.replica.write_batch import Group
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
-from workers.store.database import StorageFailed
+from workers.store.disk.database import StorageFailed
 
 RING_CHANGES = 1024
 RING_BYTES = 1024 * 1024

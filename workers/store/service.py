@@ -33,20 +33,20 @@ from peatnode.ipc.messages import (
     WriteDocument,
 )
 from peatnode.supervision.worker import WorkerShell
-from workers.store.answers import Answers
-from workers.store.committing import MAX_QUEUE, Committer
-from workers.store.database import StorageFailed
-from workers.store.disk import Disk
-from workers.store.engine import Engine
+from workers.store.disk.database import StorageFailed
+from workers.store.disk.generation import client_id, new_generation
+from workers.store.disk.health import Disk
+from workers.store.disk.open import Opened
+from workers.store.disk.space import free_bytes, used_bytes
+from workers.store.engine.client import Engine
+from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.refusal import Refusal
 from workers.store.feed import Feed
-from workers.store.generation import client_id, new_generation
-from workers.store.opening import Opened
-from workers.store.quarantine import Quarantine
-from workers.store.refusal import Refusal
-from workers.store.space import free_bytes, used_bytes
-from workers.store.staging import FillValue, Request, Stager
-from workers.store.upkeep import Upkeep
-from workers.store.writing import Writer
+from workers.store.maintenance import Upkeep
+from workers.store.reads import Answers
+from workers.store.write.batch import FillValue, Request, Stager
+from workers.store.write.committer import MAX_QUEUE, Committer
+from workers.store.write.request import Writer
 
 MAX_FILLED = 64
 """Stale values that one listing waits for."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.store import generation as generations
-from workers.store.generation import AWAY_SECONDS, note_stop
-from workers.store.opening import open_store
+from workers.store.disk import generation as generations
+from workers.store.disk.generation import AWAY_SECONDS, note_stop
+from workers.store.disk.open import open_store
 
 
 def generation(data_dir: Path) -> int:

@@ -1,5 +1,5 @@
 from peatnode.ipc.messages import Metric
-from workers.store.histogram import Histogram
+from workers.store.write.histogram import Histogram
 
 
 def test_buckets_are_cumulative_and_a_bound_belongs_to_its_bucket() -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.store.database import StorageFailed
-from workers.store.mending import readable
+from workers.store.disk.database import StorageFailed
+from workers.store.disk.repair import readable
 
 sys.path.append(str(Path(__file__).parent.parent / "documents"))
 from memory_kv import MemoryKeyValue

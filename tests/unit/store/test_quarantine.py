@@ -3,7 +3,7 @@ from pathlib import Path
 
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.replica import Replica
-from workers.store.quarantine import Quarantine
+from workers.store.engine.quarantine import Quarantine
 
 sys.path.append(str(Path(__file__).parent.parent / "documents"))
 from memory_kv import MemoryKeyValue, commit

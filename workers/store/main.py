@@ -8,10 +8,10 @@ from typing import Any
 
 from peatnode.ipc.link import serve
 from peatnode.supervision.worker import WorkerShell
-from workers.store.database import StorageFailed
-from workers.store.disk import ADVICE_DISK, ADVICE_FULL
-from workers.store.generation import note_files, note_stop
-from workers.store.opening import Opened, mark_damaged, open_store, open_to_read
+from workers.store.disk.database import StorageFailed
+from workers.store.disk.generation import note_files, note_stop
+from workers.store.disk.health import ADVICE_DISK, ADVICE_FULL
+from workers.store.disk.open import Opened, mark_damaged, open_store, open_to_read
 from workers.store.service import Service
 
 REOPEN_SECONDS = 1.0

@@ -30,10 +30,10 @@ from peatnode.ipc.messages import (
     Outcome,
     WriteDocument,
 )
-from workers.store.engine import Engine, EngineAway, Question
-from workers.store.quarantine import Quarantine
-from workers.store.refusal import Refusal
-from workers.store.writing import Writer
+from workers.store.engine.client import Engine, EngineAway, Question
+from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.refusal import Refusal
+from workers.store.write.request import Writer
 
 LAZY_BYTES = 64 * 1024
 """A larger document's value is read when somebody asks for it, not with each change from elsewhere."""

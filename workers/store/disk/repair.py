@@ -40,7 +40,7 @@ from peatnode.documents.replica.state_packing import unsqueeze
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.errors import MalformedUpdate
-from workers.store.database import Database, StorageFailed
+from workers.store.disk.database import Database, StorageFailed
 
 FEED_JUMP = 1_000_000
 """Beyond every number that the feed may have told before and that was lost."""

@@ -21,9 +21,9 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from workers.store.engine import Engine, Question
-from workers.store.quarantine import Quarantine
-from workers.store.refusal import Refusal
+from workers.store.engine.client import Engine, Question
+from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.refusal import Refusal
 
 ANY_FINGERPRINT = b"*"
 

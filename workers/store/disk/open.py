@@ -12,10 +12,10 @@ import msgpack
 
 from peatnode.documents.replica.keyspace import META
 from peatnode.errors import BadConfiguration
-from workers.store.database import Database, Recovery, StorageFailed
-from workers.store.generation import go_on_or_begin, kept_generation, lineage_of
-from workers.store.mending import reconcile, save_readable
-from workers.store.space import free_bytes, used_bytes
+from workers.store.disk.database import Database, Recovery, StorageFailed
+from workers.store.disk.generation import go_on_or_begin, kept_generation, lineage_of
+from workers.store.disk.repair import reconcile, save_readable
+from workers.store.disk.space import free_bytes, used_bytes
 
 FORMAT = 1
 """Of everything in the database; raised when an older program could not read it."""

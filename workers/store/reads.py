@@ -40,7 +40,7 @@ from peatnode.ipc.messages import (
     VectorsReply,
     Wanted,
 )
-from workers.store.refusal import Refusal
+from workers.store.engine.refusal import Refusal
 
 MAX_LIMIT = 10_000
 MAX_REPLY_BYTES = 16 * 1024 * 1024

@@ -17,7 +17,7 @@ from pathlib import Path
 import msgpack
 
 from peatnode.documents.replica.keyspace import META
-from workers.store.database import Database
+from workers.store.disk.database import Database
 
 AWAY_SECONDS = 900.0
 """Files that were left longer ago begin a new generation: it costs a few bytes in each document that is written after,

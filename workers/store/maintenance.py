@@ -11,11 +11,11 @@ from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.keyspace import EXPIRY, FEED, number
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import Group
-from workers.store.committing import Committer
-from workers.store.database import Database, StorageFailed
-from workers.store.disk import Disk
-from workers.store.engine import Engine
-from workers.store.staging import Compact, Expire, FillValue, Request, SetBase, Stager
+from workers.store.disk.database import Database, StorageFailed
+from workers.store.disk.health import Disk
+from workers.store.engine.client import Engine
+from workers.store.write.batch import Compact, Expire, FillValue, Request, SetBase, Stager
+from workers.store.write.committer import Committer
 
 TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000

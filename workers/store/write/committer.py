@@ -10,9 +10,9 @@ from collections.abc import Callable
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import Group
 from peatnode.ipc.messages import Failed, Failure
-from workers.store.database import Database, StorageFailed
-from workers.store.histogram import Histogram
-from workers.store.staging import Request, Stager
+from workers.store.disk.database import Database, StorageFailed
+from workers.store.write.batch import Request, Stager
+from workers.store.write.histogram import Histogram
 
 MAX_QUEUE = 8192
 """Requests that wait; beyond, they are answered BUSY."""

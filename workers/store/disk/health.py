@@ -6,9 +6,9 @@ import time
 
 from peatnode.documents.replica.keyspace import META
 from peatnode.supervision.worker import WorkerShell
-from workers.store.database import Database, StorageFailed
-from workers.store.opening import mark_damaged, write_probe
-from workers.store.space import free_bytes, used_bytes
+from workers.store.disk.database import Database, StorageFailed
+from workers.store.disk.open import mark_damaged, write_probe
+from workers.store.disk.space import free_bytes, used_bytes
 
 PROBE_SECONDS = 1.0
 MAX_PROBES = 3
