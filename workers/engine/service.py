@@ -20,8 +20,8 @@ from peatnode.ipc.messages import (
     RunOperations,
 )
 from peatnode.supervision.worker import WorkerShell
+from workers.engine.crash_guard import BlackBox, deadly
 from workers.engine.pool import Pool
-from workers.engine.trial import BlackBox, deadly
 
 GROWTH_BYTES = 40 * 1024 * 1024
 """Over what it took at first: then it is replaced between two requests."""
