@@ -9,6 +9,6 @@ from peatnode.supervision.worker import WorkerContext, run_worker
 
 def run(context: WorkerContext) -> NoReturn:
     """In the forked child; the heavy imports happen here and not in the supervisor."""
-    from workers.sync.worker import main
+    from workers.sync.main import main
 
     run_worker(context, main)

@@ -17,8 +17,8 @@ from peatnode.ipc.messages import (
     WaitReplicas,
 )
 from peatnode.protocol.sync.events import AwarenessPublished
-from workers.sync.node import SyncNode
-from workers.sync.reporting import metrics, peer_states
+from workers.sync.node_shell import SyncNode
+from workers.sync.peer_report import metrics, peer_states
 
 MAX_WAITING = 10_000
 

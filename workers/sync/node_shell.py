@@ -18,10 +18,10 @@ from peatnode.protocol.sync.events import Action, Event
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Message
-from workers.sync.alarm import Alarm
-from workers.sync.connection import PeerConnection
-from workers.sync.endpoint import QuicEndpoint
-from workers.sync.paths import socket_address
+from workers.sync.quic.connection import PeerConnection
+from workers.sync.quic.endpoint import QuicEndpoint
+from workers.sync.quic.paths import socket_address
+from workers.sync.quic.timer import Alarm
 from workers.sync.store_link import StoreLink
 
 MAX_REMEMBERED = 1000

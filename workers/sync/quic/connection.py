@@ -19,8 +19,8 @@ from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, FrameReader, frame
 from peatnode.protocol.wire.messages import Message, Stream, Unanswered
-from workers.sync.certificates import encoded, key_in
-from workers.sync.paths import SocketAddress
+from workers.sync.quic.certificates import encoded, key_in
+from workers.sync.quic.paths import SocketAddress
 
 STREAM_IDS = {Stream.LIVE: 0, Stream.BULK: 4}
 """Bidirectional, both opened by the dialling side."""

@@ -15,9 +15,9 @@ from peatnode.ipc.messages import DiscoveredPeer, FollowDiscovery, PeerFound, Pe
 from peatnode.protocol.connect.dial_plan import Found
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.supervision.worker import WorkerShell
-from workers.sync.answering import Answering
-from workers.sync.endpoint import QuicEndpoint
-from workers.sync.node import SyncNode
+from workers.sync.node_shell import SyncNode
+from workers.sync.quic.endpoint import QuicEndpoint
+from workers.sync.service import Answering
 from workers.sync.store_link import StoreLink
 
 

@@ -34,16 +34,16 @@ from peatnode.protocol.connect.handshake import (
 )
 from peatnode.protocol.wire.errors import CloseCode, PeerFault
 from peatnode.protocol.wire.messages import Message
-from workers.sync.alarm import Alarm
-from workers.sync.certificates import encoded, key_in, make_certificate
-from workers.sync.connection import PeerConnection, alert_name, is_handshake_failure
-from workers.sync.paths import (
+from workers.sync.quic.certificates import encoded, key_in, make_certificate
+from workers.sync.quic.connection import PeerConnection, alert_name, is_handshake_failure
+from workers.sync.quic.paths import (
     LARGEST_DATAGRAM,
     SMALLEST_DATAGRAM,
     SocketAddress,
     datagram_size,
     shown,
 )
+from workers.sync.quic.timer import Alarm
 
 IDLE_SECONDS = 10.0
 SECONDS_TO_ANSWER = 3.0

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from peatnode.ipc.messages import Metric, PeerState
 from peatnode.protocol.connect.dial_plan import Found, Target
 from peatnode.protocol.sync.peer_status import Standing
-from workers.sync.connection import MAX_QUEUED_BYTES, PeerConnection
-from workers.sync.node import Past, SyncNode
+from workers.sync.node_shell import Past, SyncNode
+from workers.sync.quic.connection import MAX_QUEUED_BYTES, PeerConnection
 
 _NOBODY = Found("", "", "", (), (), ())
 
