@@ -13,11 +13,11 @@ import pytest
 
 from tests.kubernetes_api.cluster import Cluster, make_slice
 from tests.kubernetes_api.server import TOKEN, FakeApi, Faults
-from workers.discovery.api_client import ApiClient, Patience
-from workers.discovery.endpointslices import Timings
-from workers.discovery.kubernetes_source import KubernetesSource
-from workers.discovery.sightings import Sighting, SightingsChanged
-from workers.discovery.slice_table import Naming
+from workers.discovery.kubernetes.api_client import ApiClient, Patience
+from workers.discovery.kubernetes.list_watch import Timings
+from workers.discovery.kubernetes.slice_table import Naming
+from workers.discovery.kubernetes.source import KubernetesSource
+from workers.discovery.sighting import Sighting, SightingsChanged
 
 FAST = Timings(
     relist_seconds=1.5,

@@ -23,12 +23,12 @@ from peatnode.ipc.messages import (
     SourceState,
 )
 from peatnode.supervision.worker import WorkerShell
-from workers.discovery.followers import Follower
-from workers.discovery.merge import PeerTable
+from workers.discovery.factory import Place, make_source
 from workers.discovery.network import drain_changes, open_changes, read_adapters
-from workers.discovery.roster import Place, make_source
-from workers.discovery.sightings import SightingsChanged
-from workers.discovery.sources import Source
+from workers.discovery.peer_table import PeerTable
+from workers.discovery.sighting import SightingsChanged
+from workers.discovery.source import Source
+from workers.discovery.subscriber import Follower
 
 NETWORK_SECONDS = 60.0
 """Between two looks at this machine's interfaces where the kernel tells of no change, more or less a fifth."""

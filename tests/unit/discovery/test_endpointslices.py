@@ -10,9 +10,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from peatnode.ipc.messages import Address
-from workers.discovery.endpointslices import PROVEN_SECONDS, SliceWatch, Timings
-from workers.discovery.sightings import Sighting, SightingsChanged
-from workers.discovery.slice_events import (
+from workers.discovery.kubernetes.list_watch import PROVEN_SECONDS, SliceWatch, Timings
+from workers.discovery.kubernetes.slice_events import (
     Action,
     CallFailure,
     CloseWatch,
@@ -27,8 +26,9 @@ from workers.discovery.slice_events import (
     WatchOpened,
     WatchSlices,
 )
-from workers.discovery.slice_table import Naming, SliceTable
-from workers.discovery.slices import Endpoint, LineKind, Page, Slice, WatchLine
+from workers.discovery.kubernetes.slice_table import Naming, SliceTable
+from workers.discovery.kubernetes.slices import Endpoint, LineKind, Page, Slice, WatchLine
+from workers.discovery.sighting import Sighting, SightingsChanged
 
 
 def make_slice(name: str, version: int, *pods: str) -> Slice:

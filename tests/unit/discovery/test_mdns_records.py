@@ -3,8 +3,8 @@
 import pytest
 
 from peatnode.ipc.messages import Address
-from workers.discovery.mdns_records import formation_tag, read_sighting, service_label, write_text
-from workers.discovery.sightings import Sighting
+from workers.discovery.mdns.records import formation_tag, read_sighting, service_label, write_text
+from workers.discovery.sighting import Sighting
 
 INSTANCE = "ab" * 16
 TAG = formation_tag(b"k" * 32)

@@ -6,8 +6,8 @@ import random
 import pytest
 
 from peatnode.ipc.messages import Address, DiscoveredPeer, PeerFound, PeerLost
-from workers.discovery.merge import SOURCES, PeerTable
-from workers.discovery.sightings import Condition, Sighting, SightingsChanged
+from workers.discovery.peer_table import SOURCES, PeerTable
+from workers.discovery.sighting import Condition, Sighting, SightingsChanged
 
 OWN = "0" * 32
 A, B = "a" * 32, "b" * 32

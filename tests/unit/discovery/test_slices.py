@@ -7,8 +7,8 @@ import pytest
 
 from peatnode.ipc.messages import Address
 from tests.kubernetes_api.cluster import Cluster, make_slice
-from workers.discovery.slice_table import Naming, SliceTable
-from workers.discovery.slices import (
+from workers.discovery.kubernetes.slice_table import Naming, SliceTable
+from workers.discovery.kubernetes.slices import (
     LineKind,
     MalformedAnswer,
     Slice,

@@ -3,7 +3,7 @@
 import math
 
 from peatnode.ipc.messages import Address
-from workers.discovery.static import RESOLVE_SECONDS, Entry, StaticPeers
+from workers.discovery.static.names import RESOLVE_SECONDS, Entry, StaticPeers
 
 
 def half() -> float:

@@ -12,7 +12,7 @@ from peatnode.errors import BadConfiguration
 from peatnode.identity import formation_key
 from peatnode.ipc.messages import Address
 from workers.discovery.network import Adapter, choose_reach, own_addresses
-from workers.discovery.sources import Report, Source
+from workers.discovery.source import Report, Source
 
 
 @dataclass(slots=True)
@@ -34,10 +34,10 @@ def make_source(name: str, config: Config, place: Place, report: Report) -> Sour
 
 
 def _make_kubernetes(config: Config, _: Place, report: Report) -> Source:
-    from workers.discovery.api_client import ApiClient
-    from workers.discovery.kubernetes_source import KubernetesSource
-    from workers.discovery.service_account import ServiceAccount
-    from workers.discovery.slice_table import Naming
+    from workers.discovery.kubernetes.api_client import ApiClient
+    from workers.discovery.kubernetes.service_account import ServiceAccount
+    from workers.discovery.kubernetes.slice_table import Naming
+    from workers.discovery.kubernetes.source import KubernetesSource
 
     account = ServiceAccount(config.service_account_dir, os.environ)
     naming = Naming(config.cluster, own_name=config.hostname, own_namespace=account.namespace)
@@ -46,13 +46,13 @@ def _make_kubernetes(config: Config, _: Place, report: Report) -> Source:
 
 
 def _make_mdns(config: Config, place: Place, report: Report) -> Source:
-    from workers.discovery.mdns_records import (
+    from workers.discovery.mdns.records import (
         formation_tag,
         is_announceable,
         service_label,
         write_text,
     )
-    from workers.discovery.mdns_source import Announcement, MdnsSource
+    from workers.discovery.mdns.source import Announcement, MdnsSource
 
     node_id = config.node_id
     if not is_announceable(node_id):
@@ -75,8 +75,8 @@ def _make_mdns(config: Config, place: Place, report: Report) -> Source:
 
 
 def _make_static(config: Config, _: Place, report: Report) -> Source:
-    from workers.discovery.static import Entry
-    from workers.discovery.static_source import StaticSource
+    from workers.discovery.static.names import Entry
+    from workers.discovery.static.source import StaticSource
 
     entries = [Entry(peer.node_id, peer.host, peer.port) for peer in config.static_peers]
     return StaticSource(entries, report)

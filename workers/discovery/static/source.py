@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from peatnode.ipc.messages import Metric
 from workers.discovery.network import Adapter
-from workers.discovery.sources import Report, SourceCondition
-from workers.discovery.static import Entry, StaticPeers
+from workers.discovery.source import Report, SourceCondition
+from workers.discovery.static.names import Entry, StaticPeers
 
 RESOLVERS = 4
 """Threads; made when first needed."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from peatnode.ipc.messages import Address, DiscoveredPeer, PeerFound, PeerLost
-from workers.discovery.sightings import Sighting, SightingsChanged
+from workers.discovery.sighting import Sighting, SightingsChanged
 
 SOURCES = ("kubernetes", "mdns", "static")
 """In order of trust: addresses of the first come first."""

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from peatnode.ipc.messages import Address
-from workers.discovery.sightings import Sighting
+from workers.discovery.sighting import Sighting
 
 SERVICE_TYPE = "_peat._udp.local."
 

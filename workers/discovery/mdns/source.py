@@ -18,10 +18,10 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from peatnode import logs
 from peatnode.ipc.messages import Metric
-from workers.discovery.mdns_records import SERVICE_TYPE, read_sighting
+from workers.discovery.mdns.records import SERVICE_TYPE, read_sighting
 from workers.discovery.network import Adapter, Reach
-from workers.discovery.sightings import Sighting, SightingsChanged
-from workers.discovery.sources import Report, SourceCondition
+from workers.discovery.sighting import Sighting, SightingsChanged
+from workers.discovery.source import Report, SourceCondition
 
 RECORD_SECONDS = 120
 """For how long others may believe our records without asking again."""

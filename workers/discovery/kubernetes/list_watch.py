@@ -15,7 +15,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from workers.discovery.slice_events import (
+from workers.discovery.kubernetes.slice_events import (
     Action,
     CallFailure,
     CloseWatch,
@@ -30,8 +30,8 @@ from workers.discovery.slice_events import (
     WatchOpened,
     WatchSlices,
 )
-from workers.discovery.slice_table import SliceTable
-from workers.discovery.slices import LineKind, Page, Slice, WatchLine
+from workers.discovery.kubernetes.slice_table import SliceTable
+from workers.discovery.kubernetes.slices import LineKind, Page, Slice, WatchLine
 
 GONE = 410
 

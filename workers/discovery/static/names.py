@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from peatnode.ipc.messages import Address
-from workers.discovery.sightings import Sighting, SightingsChanged
+from workers.discovery.sighting import Sighting, SightingsChanged
 
 RESOLVE_SECONDS = 20.0
 """Between two resolutions of one name, more or less a half."""

@@ -7,11 +7,9 @@ import math
 import random
 
 from peatnode.ipc.messages import Metric
-from workers.discovery.api_client import ApiClient, CallFailed
-from workers.discovery.endpointslices import SliceWatch, Timings
-from workers.discovery.network import Adapter
-from workers.discovery.sightings import SightingsChanged
-from workers.discovery.slice_events import (
+from workers.discovery.kubernetes.api_client import ApiClient, CallFailed
+from workers.discovery.kubernetes.list_watch import SliceWatch, Timings
+from workers.discovery.kubernetes.slice_events import (
     Action,
     CallFailure,
     CloseWatch,
@@ -26,9 +24,11 @@ from workers.discovery.slice_events import (
     WatchOpened,
     WatchSlices,
 )
-from workers.discovery.slice_table import Naming, SliceTable
-from workers.discovery.slices import MalformedAnswer, read_page, read_watch_line
-from workers.discovery.sources import Report, SourceCondition
+from workers.discovery.kubernetes.slice_table import Naming, SliceTable
+from workers.discovery.kubernetes.slices import MalformedAnswer, read_page, read_watch_line
+from workers.discovery.network import Adapter
+from workers.discovery.sighting import SightingsChanged
+from workers.discovery.source import Report, SourceCondition
 
 PAGE_SLICES = 50
 """Of a list: a slice has up to 1,000 endpoints, mostly 100."""

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from peatnode.ipc.messages import Metric
 from workers.discovery.network import Adapter
-from workers.discovery.sightings import SightingsChanged
+from workers.discovery.sighting import SightingsChanged
 
 
 class Report(Protocol):

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from peatnode.ipc.messages import Address
-from workers.discovery.sightings import Condition, Sighting, SightingsChanged
-from workers.discovery.slices import Endpoint, Slice
+from workers.discovery.kubernetes.slices import Endpoint, Slice
+from workers.discovery.sighting import Condition, Sighting, SightingsChanged
 
 
 @dataclass(frozen=True, slots=True)

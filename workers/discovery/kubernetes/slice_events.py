@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workers.discovery.sightings import SightingsChanged
-from workers.discovery.slices import Page, WatchLine
+from workers.discovery.kubernetes.slices import Page, WatchLine
+from workers.discovery.sighting import SightingsChanged
 
 
 @dataclass(frozen=True, slots=True)
