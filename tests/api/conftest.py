@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from tests.api.memory_node import MemoryNode
-from workers.broker.limits import DEFAULT_LIMITS
-from workers.broker.server import Server
+from workers.broker.http.limits import DEFAULT_LIMITS
+from workers.broker.server.server import Server
 from workers.broker.settings import Settings
 
 API_TOKEN = "write-token"

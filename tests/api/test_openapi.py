@@ -12,7 +12,7 @@ from referencing.jsonschema import DRAFT202012
 
 from tests.api.conftest import Served
 from tests.api.test_node import peer
-from workers.broker.openapi import build_description
+from workers.broker.openapi.description import build_description
 from workers.broker.routes import routes
 
 METHODS = ("get", "post", "put", "patch", "delete")

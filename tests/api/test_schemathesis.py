@@ -12,7 +12,7 @@ from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from bench.nodes import nodes
-from workers.broker.openapi import build_description
+from workers.broker.openapi.description import build_description
 
 EXAMPLES = 20
 """Of each operation, beside those of every single parameter's limits."""

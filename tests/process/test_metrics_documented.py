@@ -5,7 +5,7 @@ import urllib.request
 from pathlib import Path
 
 from bench.nodes import nodes
-from workers.broker.metric_texts import HELP
+from workers.broker.metrics.texts import HELP
 
 HELP_LINE = re.compile(r"^# HELP (\S+) (.*)$", re.MULTILINE)
 PAGE = Path(__file__).parents[2] / "docs" / "metrics.md"

@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 def run(context: WorkerContext) -> NoReturn:
     """Called by the supervisor in the forked child."""
     if context.config.broker_workers > 1:
-        from workers.broker.telemetry import share_counters
+        from workers.broker.http.counters import share_counters
 
         share_counters(context.config.run_dir / "metrics")
-    from workers.broker.arbiter import run_arbiter
+    from workers.broker.server.master import run_arbiter
 
     run_arbiter(context)

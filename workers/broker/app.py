@@ -9,10 +9,10 @@ import falcon.asgi
 from falcon.asgi import Request, Response, WebSocket
 
 from peatnode.logs import get_logger
-from workers.broker.broker import Broker
 from workers.broker.gate import Gate
-from workers.broker.problems import MEDIA_TYPE, Problem
+from workers.broker.http.problems import MEDIA_TYPE, Problem
 from workers.broker.routes import ASSETS, routes
+from workers.broker.services import Broker
 
 log = get_logger("broker")
 

@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 from uvicorn.protocols.utils import ClientDisconnected
 
 from peatnode.ipc.messages import DocumentReply, GetDocument
-from workers.broker.access import (
+from workers.broker.http.access import (
     Access,
     Gatekeeper,
     check_origin,
@@ -25,9 +25,9 @@ from workers.broker.access import (
     unauthorized,
     websocket_token,
 )
-from workers.broker.answers import document_body
-from workers.broker.broker import Broker
-from workers.broker.problems import MEDIA_TYPE, RETRY_SOON, Problem
+from workers.broker.http.answers import document_body
+from workers.broker.http.problems import MEDIA_TYPE, RETRY_SOON, Problem
+from workers.broker.services import Broker
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

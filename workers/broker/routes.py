@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from workers.broker.broker import Broker
-from workers.broker.documents import CollectionResource, CollectionsResource, DocumentResource
-from workers.broker.live import EventsResource, WebSocketResource
-from workers.broker.metrics import MetricsResource
-from workers.broker.node import (
+from workers.broker.documents.resources import (
+    CollectionResource,
+    CollectionsResource,
+    DocumentResource,
+)
+from workers.broker.feed.resources import EventsResource, WebSocketResource
+from workers.broker.metrics.resource import MetricsResource
+from workers.broker.node.resources import (
     HealthResource,
     NodeResource,
     PeerResource,
@@ -17,7 +20,8 @@ from workers.broker.node import (
     ReadyResource,
     TopologyResource,
 )
-from workers.broker.reference import OpenApiResource, PageResource
+from workers.broker.pages.reference import OpenApiResource, PageResource
+from workers.broker.services import Broker
 from workers.broker.yjs.resource import YjsResource
 
 PREFIX = "/api/v1"

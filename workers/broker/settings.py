@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from workers.broker.limits import DEFAULT_LIMITS, BrokerLimits
+from workers.broker.http.limits import DEFAULT_LIMITS, BrokerLimits
 
 
 @dataclass(frozen=True, slots=True)

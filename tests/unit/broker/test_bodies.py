@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from workers.broker.bodies import parse_document, parse_json
-from workers.broker.limits import DEFAULT_LIMITS
-from workers.broker.problems import Problem
+from workers.broker.http.bodies import parse_document, parse_json
+from workers.broker.http.limits import DEFAULT_LIMITS
+from workers.broker.http.problems import Problem
 
 
 def value(generator: random.Random, depth: int = 0) -> Any:

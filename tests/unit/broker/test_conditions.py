@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.broker.conditions import (
+from workers.broker.http.conditions import (
     ANY,
     UNKNOWN,
     BadCondition,

@@ -6,9 +6,16 @@ from typing import Any
 
 import pytest
 
-from workers.broker.limits import DEFAULT_LIMITS
-from workers.broker.problems import Problem
-from workers.broker.query import MISSING, Query, decode_cursor, encode_cursor, lookup, parse_query
+from workers.broker.documents.query import (
+    MISSING,
+    Query,
+    decode_cursor,
+    encode_cursor,
+    lookup,
+    parse_query,
+)
+from workers.broker.http.limits import DEFAULT_LIMITS
+from workers.broker.http.problems import Problem
 
 
 def query(where: tuple[str, ...] = (), sort: str = "", fields: str = "") -> Query:

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from peatnode.ipc.messages import DiscoveryReply, SourceState
-from workers.broker.readiness import checks
+from workers.broker.node.readiness import checks
 
 
 def discovery_check(*sources: SourceState) -> tuple[bool, str]:

@@ -29,7 +29,7 @@ from peatnode.ipc.messages import (
     StateReply,
     StoreReply,
 )
-from workers.broker.upstream import Upstream
+from workers.broker.worker_client import Upstream
 from workers.broker.yjs.rooms import Rooms
 from workers.broker.yjs.session import ClientGone, YjsSession
 

@@ -6,10 +6,10 @@ import falcon
 from falcon.asgi import Request, Response, WebSocket
 
 from peatnode.errors import MalformedUpdate
-from workers.broker.access import Access
-from workers.broker.broker import Broker
-from workers.broker.names import check_names
-from workers.broker.problems import Problem
+from workers.broker.http.access import Access
+from workers.broker.http.names import check_names
+from workers.broker.http.problems import Problem
+from workers.broker.services import Broker
 from workers.broker.yjs.session import ClientGone, YjsSession
 
 

@@ -16,8 +16,8 @@ from peatnode.ipc.messages import (
     PublishAwareness,
     ReadState,
 )
-from workers.broker.problems import Problem
-from workers.broker.upstream import PAUSE_SECONDS, Upstream
+from workers.broker.http.problems import Problem
+from workers.broker.worker_client import PAUSE_SECONDS, Upstream
 from workers.broker.yjs.awareness import (
     EMPTY_AWARENESS,
     NOBODY,

@@ -10,8 +10,8 @@ from peatnode.documents.replica.record import STATE_LIMITS
 from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
-from workers.broker.problems import Problem
-from workers.broker.upstream import Upstream
+from workers.broker.http.problems import Problem
+from workers.broker.worker_client import Upstream
 from workers.broker.yjs.awareness import encode_states
 from workers.broker.yjs.outbox import DELETED, RESYNC, Close, SessionEnded, malformed
 from workers.broker.yjs.room import Room

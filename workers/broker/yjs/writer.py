@@ -6,7 +6,7 @@ import asyncio
 from enum import Enum
 
 from peatnode.ipc.messages import AppliedReply, ApplyUpdates, DocumentUpdate, Outcome
-from workers.broker.upstream import Upstream
+from workers.broker.worker_client import Upstream
 from workers.broker.yjs.outbox import DELETED, SessionEnded, refused
 from workers.broker.yjs.room import Room
 

@@ -1,0 +1,170 @@
+"""POST /documents/{collection}?bulk: NDJSON of any size as a stream, an answer for each line.
+
+A line is a document with its name in `_id` (without one it gets a new name) or `{"_id":…,"_deleted":true}`.
+Each is a PUT, or a deletion, by itself. Answers come in the order of lines, after the line is on disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+import orjson
+from falcon.asgi import Request, Response
+
+from peatnode.ipc.messages import WriteDocument, WriteKind
+from workers.broker.documents.writes import (
+    WRITE_PARAMETERS,
+    expiry,
+    new_id,
+    replicas_of,
+    wait_replicas,
+)
+from workers.broker.http.answers import NDJSON
+from workers.broker.http.bodies import parse_document
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.http.names import check_names
+from workers.broker.http.problems import Problem
+from workers.broker.http.requests import check_coding, check_parameters, media_type
+from workers.broker.services import Broker
+
+BULK_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
+
+
+async def answer_bulk(
+    broker: Broker, request: Request, response: Response, collection: str
+) -> None:
+    """Raises Problem for the request as a whole; a bad line is only that line's error."""
+    check_parameters(request, WRITE_PARAMETERS | {"bulk"})
+    if media_type(request) not in BULK_TYPES:
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            f"A bulk request is {BULK_TYPES[0]}: say so in Content-Type.",
+            "Content-Type",
+        )
+    check_coding(request)
+    expires_at = expiry(request)
+    wanted, seconds = replicas_of(request, broker.limits)
+    response.content_type = NDJSON
+    response.stream = _answers(broker, request, collection, expires_at, wanted, seconds)
+
+
+async def _answers(
+    broker: Broker,
+    request: Request,
+    collection: str,
+    expires_at: float,
+    wanted: int,
+    seconds: float,
+) -> AsyncIterator[bytes]:
+    pending: deque[asyncio.Task[bytes]] = deque()
+    lines = _lines(request, broker.limits)
+    number = 0
+    try:
+        while True:
+            try:
+                line = await anext(lines, None)
+            except Problem as problem:
+                async for answer in _drain(pending):
+                    yield answer
+                yield _line_error(number + 1, problem)
+                return
+            if line is None:
+                break
+            number += 1
+            if len(line) <= broker.limits.body_bytes and not line.strip():
+                continue
+            write = _write_line(broker, collection, number, line, expires_at, wanted, seconds)
+            pending.append(asyncio.create_task(write))
+            if len(pending) >= broker.limits.bulk_writes or pending[0].done():
+                yield b"".join([await pending.popleft(), *_done(pending)])
+        async for answer in _drain(pending):
+            yield answer
+    finally:
+        for task in pending:
+            task.cancel()
+
+
+def _done(pending: deque[asyncio.Task[bytes]]) -> list[bytes]:
+    answers = []
+    while pending and pending[0].done():
+        answers.append(pending.popleft().result())
+    return answers
+
+
+async def _drain(pending: deque[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
+    while pending:
+        yield b"".join([await pending.popleft(), *_done(pending)])
+
+
+async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]:
+    """What is beyond a line's limit is let go, but for the one byte that shows it. Raises Problem where the client
+    stops sending."""
+    rest = b""
+    parts = aiter(request.stream)
+    while True:
+        try:
+            async with asyncio.timeout(limits.body_seconds):
+                part = await anext(parts, None)
+        except TimeoutError:
+            raise Problem(408, "body-timeout", "Nothing more was sent.") from None
+        if part is None:
+            break
+        *lines, rest = (rest + part).split(b"\n")
+        for line in lines:
+            yield line
+        rest = rest[: limits.body_bytes + 1]
+    if rest:
+        yield rest
+
+
+async def _write_line(
+    broker: Broker,
+    collection: str,
+    number: int,
+    line: bytes,
+    expires_at: float,
+    wanted: int,
+    seconds: float,
+) -> bytes:
+    try:
+        write = parse_line(collection, line, expires_at, broker.limits)
+        written = await broker.store.write(write)
+    except Problem as problem:
+        return _line_error(number, problem)
+    content: dict[str, object] = {
+        "line": number,
+        "id": written.id,
+        "status": 201 if written.was_created else 200,
+        "changed": written.was_changed,
+        "sequence": written.sequence,
+    }
+    if wanted:
+        replicas = await wait_replicas(broker, written, wanted, seconds)
+        content["replicas"] = replicas.have
+        content["status"] = content["status"] if replicas.have >= wanted else 202
+    return orjson.dumps(content) + b"\n"
+
+
+def parse_line(
+    collection: str, line: bytes, expires_at: float, limits: BrokerLimits
+) -> WriteDocument:
+    """Raises Problem."""
+    if len(line) > limits.body_bytes:
+        raise Problem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
+    value = parse_document(line, limits)
+    doc_id = value.pop("_id", "") or new_id()
+    if not isinstance(doc_id, str):
+        raise Problem(422, "invalid", "_id is the document's name, a text.", "/_id")
+    check_names(collection, doc_id)
+    if value == {"_deleted": True}:
+        return WriteDocument(collection, doc_id, WriteKind.DELETE, b"")
+    return WriteDocument(
+        collection, doc_id, WriteKind.PUT, orjson.dumps(value), expires_at=expires_at
+    )
+
+
+def _line_error(number: int, problem: Problem) -> bytes:
+    return orjson.dumps({"line": number, **problem.body()}) + b"\n"

@@ -1,0 +1,95 @@
+"""GET /documents/{collection}?format=ndjson: a whole collection, one line a document, consistent at its end.
+
+Pages are read one after another while writes go on. What changed meanwhile is told again after them (the last
+line for a name counts, `{"_id":…,"_deleted":true}` says that it went), so that the stream, read to its end, is
+the collection at one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import orjson
+from falcon.asgi import Request, Response
+
+from peatnode.errors import LinkError
+from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ListDocuments
+from workers.broker.http.answers import NDJSON, listed_line, with_id
+from workers.broker.http.problems import Problem
+from workers.broker.http.requests import text_parameter
+from workers.broker.services import Broker
+
+BATCH_BYTES = 64 * 1024
+
+
+class ExportBroken(Exception):
+    """The stream cannot be completed; the connection is cut so that the client sees it."""
+
+
+async def answer_export(
+    broker: Broker, request: Request, response: Response, collection: str
+) -> None:
+    prefix = text_parameter(request, "prefix")
+    response.content_type = NDJSON
+    if request.method != "HEAD":
+        response.stream = _joined(export_lines(broker, collection, prefix))
+
+
+async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in fewer pieces."""
+    parts: list[bytes] = []
+    size = 0
+    async for line in lines:
+        parts.append(line)
+        size += len(line)
+        if size >= BATCH_BYTES:
+            yield b"".join(parts)
+            parts, size = [], 0
+    if parts:
+        yield b"".join(parts)
+
+
+async def export_lines(broker: Broker, collection: str, prefix: str) -> AsyncIterator[bytes]:
+    after = ""
+    first = -1
+    last = -1
+    while True:
+        page = await broker.store.read(
+            ListDocuments(
+                collection, after, broker.limits.page_documents, broker.limits.page_bytes, prefix
+            )
+        )
+        first = page.sequence if first < 0 else first
+        last = page.sequence
+        for document in page.documents:
+            yield listed_line(document)
+        if not page.next_after:
+            break
+        after = page.next_after
+    if last > first:
+        async for line in _changed_lines(broker, collection, prefix, first, last):
+            yield line
+
+
+async def _changed_lines(
+    broker: Broker, collection: str, prefix: str, since: int, upto: int
+) -> AsyncIterator[bytes]:
+    follow = FollowChanges(since=since, collection=collection, prefix=prefix, with_value=True)
+    stream = broker.store.follow(follow)
+    try:
+        async for event in stream:
+            match event:
+                case FeedGap():
+                    raise ExportBroken("the feed no longer holds what changed meanwhile")
+                case ChangesSeen():
+                    for change in event.changes:
+                        if change.action == "deleted":
+                            yield orjson.dumps({"_id": change.id, "_deleted": True}) + b"\n"
+                        else:
+                            yield with_id(change.id, change.value) + b"\n"
+                    if event.upto >= upto:
+                        return
+    except (LinkError, Problem) as error:
+        raise ExportBroken(str(error)) from error
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]

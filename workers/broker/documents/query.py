@@ -1,0 +1,247 @@
+"""Queries on a listing: `where`, `sort`, `fields`, `cursor`. Nothing here waits or reads a clock.
+
+A clause is PATH OP VALUE with OP one of = != < <= > >= and a dotted PATH (`address.city`, `tags.0`). VALUE is a
+JSON scalar where it reads as one (42, true, null, "42"), else text. Ranges compare numbers with numbers and
+text with text; all else does not match.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cmp_to_key
+from typing import Any
+
+import orjson
+
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.http.problems import Problem
+
+MISSING = object()
+"""The value of a path that leads nowhere."""
+
+_CLAUSE = re.compile(r"([^=!<>]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Clause:
+    path: tuple[str, ...]
+    operator: str
+    value: Any
+
+    def matches(self, document: Any) -> bool:
+        found = lookup(document, self.path)
+        if self.operator == "=":
+            return _equal(found, self.value)
+        if self.operator == "!=":
+            return not _equal(found, self.value)
+        if _rank(found) != _rank(self.value) or _rank(found) not in (_NUMBER, _TEXT):
+            return False
+        match self.operator:
+            case "<":
+                return bool(found < self.value)
+            case "<=":
+                return bool(found <= self.value)
+            case ">":
+                return bool(found > self.value)
+            case _:
+                return bool(found >= self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    path: tuple[str, ...]
+    is_descending: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    where: tuple[Clause, ...]
+    sort: tuple[SortKey, ...]
+    fields: tuple[tuple[str, ...], ...]
+    prefix: str
+    digest: str
+    """Of all that a cursor must not outlive."""
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether documents pass through unread."""
+        return not (self.where or self.sort or self.fields)
+
+    def matches(self, document: Any) -> bool:
+        return all(clause.matches(document) for clause in self.where)
+
+    def project(self, document: dict[str, Any]) -> dict[str, Any]:
+        """Only the fields asked for, at the places where they were."""
+        if not self.fields:
+            return document
+        result: dict[str, Any] = {}
+        for path in self.fields:
+            found = lookup(document, path)
+            if found is MISSING:
+                continue
+            place = result
+            for step in path[:-1]:
+                below = place.setdefault(step, {})
+                if not isinstance(below, dict):
+                    break
+                place = below
+            else:
+                place[path[-1]] = found
+        return result
+
+    def key(self, document: Any, doc_id: str) -> tuple[Any, ...]:
+        """What the document is sorted by, as plain JSON values; the name last, so that no two are equal."""
+        return (*(_sortable(lookup(document, key.path)) for key in self.sort), doc_id)
+
+    def compare(self, one: Sequence[Any], other: Sequence[Any]) -> int:
+        for key, left, right in zip(self.sort, one, other, strict=False):
+            order = compare_scalars(left, right)
+            if order:
+                missing = left is None or right is None
+                return -order if key.is_descending and not missing else order
+        return int(one[-1] > other[-1]) - int(one[-1] < other[-1])
+
+    def smallest(
+        self, keyed: Iterable[tuple[tuple[Any, ...], Any]], limit: int
+    ) -> list[tuple[tuple[Any, ...], Any]]:
+        order = cmp_to_key(self.compare)
+        return sorted(keyed, key=lambda pair: order(pair[0]))[:limit]
+
+
+def parse_query(
+    where: Sequence[str], sort: str, fields: str, prefix: str, limits: BrokerLimits
+) -> Query:
+    """Raises Problem (400) that says which part cannot be."""
+    if len(where) > limits.where_clauses:
+        raise Problem(400, "bad-query", f"More than {limits.where_clauses} clauses.", "where")
+    text = orjson.dumps([list(where), sort, prefix])
+    return Query(
+        where=tuple(_parse_clause(clause) for clause in where),
+        sort=tuple(_parse_sort(part) for part in _parts(sort, "sort")),
+        fields=tuple(_parse_path(part, "fields") for part in _parts(fields, "fields")),
+        prefix=prefix,
+        digest=hashlib.sha256(text).hexdigest()[:8],
+    )
+
+
+def _parts(text: str, where: str) -> list[str]:
+    parts = text.split(",") if text else []
+    if len(parts) > 16:
+        raise Problem(400, "bad-query", "More than 16 paths.", where)
+    return parts
+
+
+def _parse_clause(text: str) -> Clause:
+    match = _CLAUSE.fullmatch(text)
+    if match is None:
+        raise Problem(
+            400,
+            "bad-query",
+            f"{text!r} is no condition: expected PATH OP VALUE with one of = != < <= > >=, such as age>=30.",
+            "where",
+        )
+    text = match[3].strip()
+    if text[:1] in ("=", "<", ">"):
+        raise Problem(
+            400,
+            "bad-query",
+            f"{match[2] + text[0]!r} is no operator: expected one of = != < <= > >=;"
+            " a text that begins so stands in double quotes.",
+            "where",
+        )
+    value = _parse_value(text)
+    if match[2] not in ("=", "!=") and _rank(value) not in (_NUMBER, _TEXT):
+        raise Problem(400, "bad-query", f"{match[2]} compares numbers or text only.", "where")
+    return Clause(_parse_path(match[1].strip(), "where"), match[2], value)
+
+
+def _parse_value(text: str) -> Any:
+    try:
+        value = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return text
+    if isinstance(value, (dict, list)):
+        raise Problem(400, "bad-query", "A condition compares with a scalar only.", "where")
+    return value
+
+
+def _parse_sort(text: str) -> SortKey:
+    return SortKey(_parse_path(text.removeprefix("-"), "sort"), text[:1] == "-")
+
+
+def _parse_path(text: str, where: str) -> tuple[str, ...]:
+    path = tuple(text.split("."))
+    if not all(path) or len(path) > 32:
+        raise Problem(400, "bad-query", f"{text!r} is no dotted path.", where)
+    return path
+
+
+def lookup(document: Any, path: Sequence[str]) -> Any:
+    """The value at a dotted path, arrays by index, or MISSING."""
+    for step in path:
+        if isinstance(document, dict):
+            document = document.get(step, MISSING)
+        elif isinstance(document, list) and step.isascii() and step.isdigit() and len(step) < 7:
+            document = document[int(step)] if int(step) < len(document) else MISSING
+        else:
+            return MISSING
+    return document
+
+
+_NUMBER, _TEXT = 2, 3
+
+
+def _rank(value: Any) -> int:
+    if isinstance(value, bool):
+        return 1
+    if isinstance(value, (int, float)):
+        return _NUMBER
+    if isinstance(value, str):
+        return _TEXT
+    return 0 if value is None else 4
+
+
+def _equal(found: Any, wanted: Any) -> bool:
+    return _rank(found) == _rank(wanted) and bool(found == wanted)
+
+
+def _sortable(value: Any) -> Any:
+    """Null for what is missing or no scalar; those come last in both directions."""
+    return None if value is MISSING or isinstance(value, (dict, list)) else value
+
+
+def compare_scalars(left: Any, right: Any) -> int:
+    """Null last; then booleans, numbers, text."""
+    if left is None or right is None:
+        return (left is None) - (right is None)
+    ranks = _rank(left), _rank(right)
+    if ranks[0] != ranks[1]:
+        return (ranks[0] > ranks[1]) - (ranks[0] < ranks[1])
+    return int(left > right) - int(left < right)
+
+
+def encode_cursor(query: Query, position: Sequence[Any]) -> str:
+    """Opaque to clients: where to go on, and for which query."""
+    content = orjson.dumps([query.digest, *position])
+    return base64.urlsafe_b64encode(content).decode().rstrip("=")
+
+
+def decode_cursor(query: Query, text: str) -> tuple[Any, ...] | None:
+    """The position; None at the beginning. Raises Problem."""
+    if not text:
+        return None
+    try:
+        content = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (ValueError, binascii.Error):
+        raise Problem(400, "bad-cursor", "This cursor was not made here.", "cursor") from None
+    length = len(query.sort) + 2
+    if not isinstance(content, list) or len(content) != length or not isinstance(content[-1], str):
+        raise Problem(400, "bad-cursor", "This cursor was not made for this query.", "cursor")
+    if content[0] != query.digest or any(isinstance(part, (dict, list)) for part in content):
+        raise Problem(400, "bad-cursor", "This cursor was made for another query.", "cursor")
+    return tuple(content[1:])

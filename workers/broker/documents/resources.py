@@ -1,0 +1,191 @@
+"""Routes of single documents, and creation in a collection."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from falcon.asgi import Request, Response
+
+from peatnode.ipc.messages import (
+    CollectionsReply,
+    DocumentReply,
+    GetDocument,
+    ListCollections,
+    WriteKind,
+)
+from workers.broker.documents.bulk import answer_bulk
+from workers.broker.documents.listing import answer_listing
+from workers.broker.documents.writes import WRITE_PARAMETERS, carry_out, conflict, new_id, write_of
+from workers.broker.http.answers import JSON, document_body, document_headers
+from workers.broker.http.bodies import parse_document, parse_patch
+from workers.broker.http.conditions import ANY, holds
+from workers.broker.http.names import check_names, document_path
+from workers.broker.http.problems import Problem
+from workers.broker.http.requests import (
+    check_parameters,
+    flag_parameter,
+    if_match,
+    if_none_match,
+    is_json,
+    media_type,
+    read_body,
+)
+from workers.broker.services import Broker
+
+NO_PARAMETERS: frozenset[str] = frozenset()
+MERGE_PATCH = "application/merge-patch+json"
+JSON_PATCH = "application/json-patch+json"
+
+
+class CollectionsResource:
+    """GET /documents"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        check_parameters(request, NO_PARAMETERS)
+        reply: CollectionsReply = await self._broker.store.read(ListCollections())
+        entries = [{"name": entry.name, "count": entry.count} for entry in reply.collections]
+        response.content_type = JSON
+        response.data = orjson.dumps({"count": len(entries), "collections": entries})
+
+    on_head = on_get
+
+
+class CollectionResource:
+    """GET and POST /documents/{collection}"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def on_get(self, request: Request, response: Response, collection: str) -> None:
+        check_names(collection)
+        await answer_listing(self._broker, request, response, collection)
+
+    on_head = on_get
+
+    async def on_post(self, request: Request, response: Response, collection: str) -> None:
+        limits = self._broker.limits
+        check_names(collection)
+        if flag_parameter(request, "bulk"):
+            await answer_bulk(self._broker, request, response, collection)
+            return
+        check_parameters(request, WRITE_PARAMETERS | {"bulk"})
+        _check_type(request, is_required=True)
+        body = await read_body(request, limits)
+        value = parse_document(body, limits)
+        doc_id, content = take_id(value, body)
+        if doc_id:
+            check_names(collection, doc_id)
+        write = write_of(request, collection, doc_id or new_id(), WriteKind.PUT, content)
+        if doc_id:
+            write = replace(write, if_none_match=(ANY,))
+        try:
+            written = await carry_out(self._broker, request, response, write)
+        except Problem as problem:
+            raise conflict(doc_id) if doc_id and problem.status == 412 else problem from None
+        response.set_header("location", document_path(collection, written.id))
+
+
+class DocumentResource:
+    """GET, HEAD, PUT, PATCH and DELETE /documents/{collection}/{id}"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def on_get(
+        self, request: Request, response: Response, collection: str, doc_id: str
+    ) -> None:
+        check_names(collection, doc_id)
+        check_parameters(request, NO_PARAMETERS)
+        reply = await self._broker.store.read(GetDocument(collection, doc_id))
+        wanted, unwanted = if_match(request), if_none_match(request)
+        if wanted and not holds(wanted, reply.fingerprint):
+            raise Problem(
+                412, "precondition-failed", "The document has another fingerprint.", "If-Match"
+            )
+        fill_document(response, reply, unwanted)
+
+    on_head = on_get
+
+    async def on_put(
+        self, request: Request, response: Response, collection: str, doc_id: str
+    ) -> None:
+        check_names(collection, doc_id)
+        check_parameters(request, WRITE_PARAMETERS)
+        _check_type(request, is_required=False)
+        body = await read_body(request, self._broker.limits)
+        content = self._parse_object(body, doc_id)
+        write = write_of(request, collection, doc_id, WriteKind.PUT, content)
+        await carry_out(self._broker, request, response, write)
+
+    async def on_patch(
+        self, request: Request, response: Response, collection: str, doc_id: str
+    ) -> None:
+        check_names(collection, doc_id)
+        check_parameters(request, WRITE_PARAMETERS)
+        kind = media_type(request)
+        if kind not in ("", "application/json", MERGE_PATCH, JSON_PATCH):
+            raise Problem(
+                415,
+                "unsupported-media-type",
+                f"A patch is {MERGE_PATCH} or {JSON_PATCH}, not {kind!r}.",
+                "Content-Type",
+                headers=(("accept-patch", f"{MERGE_PATCH}, {JSON_PATCH}"),),
+            )
+        body = await read_body(request, self._broker.limits)
+        if kind == JSON_PATCH:
+            parse_patch(body, self._broker.limits)
+            write = write_of(request, collection, doc_id, WriteKind.JSON_PATCH, body)
+        else:
+            content = self._parse_object(body, doc_id)
+            write = write_of(request, collection, doc_id, WriteKind.PATCH, content)
+        await carry_out(self._broker, request, response, write)
+
+    async def on_delete(
+        self, request: Request, response: Response, collection: str, doc_id: str
+    ) -> None:
+        check_names(collection, doc_id)
+        check_parameters(request, WRITE_PARAMETERS - {"ttl"})
+        write = write_of(request, collection, doc_id, WriteKind.DELETE, b"")
+        await carry_out(self._broker, request, response, write)
+
+    def _parse_object(self, body: bytes, doc_id: str) -> bytes:
+        named, content = take_id(parse_document(body, self._broker.limits), body)
+        if named and named != doc_id:
+            raise Problem(422, "invalid", f"_id is {named!r}, the path says {doc_id!r}.", "/_id")
+        return content
+
+
+def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[bytes, ...]) -> None:
+    response.set_headers(document_headers(reply.fingerprint, reply.sequence))
+    if unwanted and holds(unwanted, reply.fingerprint):
+        response.status = 304
+        return
+    response.content_type = JSON
+    response.data = document_body(reply)
+
+
+def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
+    """The name in `_id`, if there is one, and the document without it. Raises Problem."""
+    if "_id" not in value:
+        return "", body
+    doc_id = value.pop("_id")
+    if not isinstance(doc_id, str) or not doc_id:
+        raise Problem(422, "invalid", "_id is the document's name, a text.", "/_id")
+    return doc_id, orjson.dumps(value)
+
+
+def _check_type(request: Request, is_required: bool) -> None:
+    kind = media_type(request)
+    if is_json(kind) or (not kind and not is_required):
+        return
+    raise Problem(
+        415,
+        "unsupported-media-type",
+        f"A document is application/json, not {kind or 'without a type'}: say so in Content-Type.",
+        "Content-Type",
+    )

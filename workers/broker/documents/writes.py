@@ -1,0 +1,101 @@
+"""The way of one write from a route to the disk, and to as many peers as the client asked to wait for."""
+
+from __future__ import annotations
+
+import secrets
+import time
+
+from falcon.asgi import Request, Response
+
+from peatnode.errors import LinkError
+from peatnode.ipc.messages import WaitReplicas, WriteDocument, WriteKind, WrittenReply
+from workers.broker.http.answers import JSON, Replicas, document_headers, written_body
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.http.problems import Problem
+from workers.broker.http.requests import (
+    if_match,
+    if_none_match,
+    integer_parameter,
+    seconds_parameter,
+)
+from workers.broker.services import Broker
+
+WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
+
+MAX_TTL_SECONDS = 100 * 366 * 86400.0
+
+
+def new_id() -> str:
+    """A name that nobody has: 120 random bits."""
+    return secrets.token_hex(15)
+
+
+def expiry(request: Request) -> float:
+    """When the document ends, in Unix seconds; 0: never; negative: as it is."""
+    seconds = seconds_parameter(request, "ttl", -1.0, MAX_TTL_SECONDS)
+    return time.time() + seconds if seconds > 0 else seconds
+
+
+def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
+    """How many peers to wait for, and how long. Raises Problem."""
+    wanted = integer_parameter(request, "replicas", 0, 0, limits.replicas)
+    return wanted, seconds_parameter(request, "timeout", 5.0, limits.replicas_seconds)
+
+
+def write_of(
+    request: Request, collection: str, doc_id: str, kind: WriteKind, body: bytes
+) -> WriteDocument:
+    """The write that a request asks for, with its conditions. Raises Problem."""
+    return WriteDocument(
+        collection=collection,
+        id=doc_id,
+        kind=kind,
+        body=body,
+        if_match=if_match(request),
+        if_none_match=if_none_match(request),
+        expires_at=expiry(request) if kind is not WriteKind.DELETE else -1.0,
+    )
+
+
+async def carry_out(
+    broker: Broker, request: Request, response: Response, write: WriteDocument
+) -> WrittenReply:
+    """Writes, waits for peers if asked to, and fills the response. Raises Problem."""
+    wanted, seconds = replicas_of(request, broker.limits)
+    written = await broker.store.write(write)
+    replicas = await wait_replicas(broker, written, wanted, seconds) if wanted else None
+    is_deleted = write.kind is WriteKind.DELETE
+    if replicas is not None and replicas.have < wanted:
+        response.status = 202
+    else:
+        response.status = 201 if written.was_created else 200
+    if replicas is not None:
+        response.set_header("peat-replicas", str(replicas.have))
+    if not is_deleted:
+        response.set_headers(document_headers(written.fingerprint, written.sequence))
+    response.content_type = JSON
+    response.data = written_body(written, is_deleted, replicas)
+    return written
+
+
+async def wait_replicas(
+    broker: Broker, written: WrittenReply, wanted: int, seconds: float
+) -> Replicas:
+    """How many peers have the write on disk, once they are enough or the time is over."""
+    message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
+    try:
+        reply = await broker.sync.ask_once(message, seconds + 2.0)
+    except LinkError:
+        detail = "The write is on this node's disk; how many peers have it could not be learned."
+        return Replicas(wanted, 0, (), detail)
+    detail = ""
+    if reply.count < wanted:
+        detail = (
+            f"The write is on this node's disk and on that of {reply.count} of {wanted} peers after "
+            f"{seconds:g} s; it goes on to the others by itself."
+        )
+    return Replicas(wanted, reply.count, reply.peers, detail)
+
+
+def conflict(doc_id: str) -> Problem:
+    return Problem(409, "exists", f"There is a document {doc_id!r} already.", "_id")

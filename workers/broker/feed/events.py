@@ -1,0 +1,106 @@
+"""Events as clients see them: JSON objects with a `type`, one encoding for server-sent events and WebSockets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+
+from peatnode.ipc.messages import (
+    Change,
+    FeedGap,
+    PeerConnected,
+    PeerDisconnected,
+    TopologyChanged,
+)
+from workers.broker.http.answers import quoted
+
+TYPES = ("SyncEvent", "PeerConnected", "PeerDisconnected", "TopologyChanged")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, encoded once for all who follow."""
+
+    kind: str
+    sequence: int
+    """Of the feed; negative: it has no place there."""
+    collection: str
+    doc_id: str
+    body: bytes
+
+    def as_sse(self) -> bytes:
+        place = b"id: %d\n" % self.sequence if self.sequence >= 0 else b""
+        return b"%bevent: %b\ndata: %b\n\n" % (place, self.kind.encode(), self.body)
+
+    def as_line(self) -> bytes:
+        return self.body + b"\n"
+
+
+def sync_event(change: Change, with_value: bool) -> Event:
+    value = b',"value":%b' % (change.value or b"null") if with_value else b""
+    body = (
+        b'{"type":"SyncEvent","collection":%b,"doc_id":%b,"action":"%b","sequence":%d,"origin":%b,'
+        b'"incarnation":%d,"fingerprint":"%b"%b}'
+    ) % (
+        quoted(change.collection),
+        quoted(change.id),
+        change.action.encode(),
+        change.sequence,
+        quoted(change.origin),
+        change.incarnation,
+        change.fingerprint.hex().encode(),
+        value,
+    )
+    return Event("SyncEvent", change.sequence, change.collection, change.id, body)
+
+
+def gap_event(gap: FeedGap, collection: str) -> Event:
+    """What a follower must read again, because the changes in between are no longer kept."""
+    from_where = f"/api/v1/documents/{collection}" if collection else "/api/v1/documents"
+    content = {
+        "type": "Gap",
+        "since": gap.since,
+        "upto": gap.upto,
+        "reread": from_where,
+        "detail": "The changes between are no longer kept: read again what you follow, then go on from here.",
+    }
+    return Event("Gap", gap.upto, "", "", orjson.dumps(content))
+
+
+def dropped_event(reason: str, sequence: int) -> Event:
+    content = {"type": "Dropped", "reason": reason, "resume": sequence}
+    return Event("Dropped", -1, "", "", orjson.dumps(content))
+
+
+def current_event(sequence: int) -> Event:
+    """All documents that were there have been told; changes follow."""
+    content = {"type": "Current", "sequence": sequence}
+    return Event("Current", sequence, "", "", orjson.dumps(content))
+
+
+def document_event(collection: str, doc_id: str, fingerprint: bytes, value: bytes) -> Event:
+    body = b'{"type":"Document","collection":%b,"doc_id":%b,"fingerprint":"%b","value":%b}' % (
+        quoted(collection),
+        quoted(doc_id),
+        fingerprint.hex().encode(),
+        value,
+    )
+    return Event("Document", -1, collection, doc_id, body)
+
+
+def topology_event(message: PeerConnected | PeerDisconnected | TopologyChanged) -> Event:
+    content: dict[str, object]
+    match message:
+        case PeerConnected(peer, instance):
+            content = {"type": "PeerConnected", "peer_id": peer, "instance": instance}
+        case PeerDisconnected(peer, instance, reason):
+            content = {
+                "type": "PeerDisconnected",
+                "peer_id": peer,
+                "instance": instance,
+                "reason": reason,
+            }
+        case TopologyChanged(peer_count):
+            content = {"type": "TopologyChanged", "peer_count": peer_count}
+    return Event(str(content["type"]), -1, "", "", orjson.dumps(content))

@@ -1,0 +1,149 @@
+"""Routes that follow what happens: server-sent events, and the same events over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import falcon
+from falcon.asgi import Request, Response, WebSocket
+
+from workers.broker.feed.events import TYPES, dropped_event
+from workers.broker.feed.stream import EventStream, open_stream
+from workers.broker.feed.subscriber import ALL_TYPES, Dismissed, Selection
+from workers.broker.http.names import check_names
+from workers.broker.http.problems import Problem
+from workers.broker.http.requests import check_parameters, flag_parameter, text_parameter
+from workers.broker.services import Broker
+
+EVENT_STREAM = "text/event-stream"
+
+FEED_PARAMETERS = frozenset({"since", "collection", "doc_id", "prefix", "types", "value"})
+
+TRY_AGAIN_LATER = 1013
+"""Close code of a WebSocket whose client was too slow (IANA registry)."""
+
+GOING_AWAY = 1001
+
+
+def selection_of(broker: Broker, request: Request) -> Selection:
+    """Raises Problem."""
+    check_parameters(request, FEED_PARAMETERS)
+    collection = text_parameter(request, "collection")
+    doc_id = text_parameter(request, "doc_id")
+    if doc_id and not collection:
+        raise Problem(400, "bad-parameter", "doc_id needs collection beside it.", "collection")
+    if collection:
+        check_names(collection, doc_id or None)
+    prefix = text_parameter(request, "prefix")
+    named = text_parameter(request, "types")
+    is_narrow = bool(collection or doc_id or prefix)
+    types = frozenset(named.split(",")) if named else _default_types(is_narrow)
+    if not types <= ALL_TYPES:
+        raise Problem(400, "bad-parameter", f"types are of {', '.join(TYPES)}.", "types")
+    return Selection(types, collection, doc_id, prefix, flag_parameter(request, "value"))
+
+
+def _default_types(is_narrow: bool) -> frozenset[str]:
+    """Whoever asks for some documents wants to hear of those only."""
+    return frozenset({"SyncEvent"}) if is_narrow else ALL_TYPES
+
+
+def since_of(request: Request) -> int:
+    """Where to go on; negative: from now. Raises Problem."""
+    text = request.get_header("last-event-id") or text_parameter(request, "since")
+    if not text:
+        return -1
+    if not (text.isascii() and text.isdigit() and len(text) < 19):
+        raise Problem(400, "bad-parameter", f"since is a sequence number, not {text!r}.", "since")
+    return int(text)
+
+
+class EventsResource:
+    """GET /events"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        selection = selection_of(self._broker, request)
+        since = since_of(request)
+        response.content_type = EVENT_STREAM
+        response.set_header("cache-control", "no-store")
+        response.set_header("x-accel-buffering", "no")
+        if request.method == "HEAD":
+            return
+        stream = await open_stream(self._broker, selection, since)
+        response.set_header("peat-sequence", str(stream.position))
+        response.stream = _server_sent(stream)
+
+    on_head = on_get
+
+
+async def _server_sent(stream: EventStream) -> AsyncIterator[bytes]:
+    if stream.position >= 0:
+        yield b"id: %d\nretry: 1000\n\n" % stream.position
+    batches = stream.batches()
+    try:
+        async for batch in batches:
+            yield b"".join([event.as_sse() for event in batch]) or b":\n\n"
+    except Dismissed as dismissal:
+        yield dropped_event(str(dismissal), stream.position).as_sse()
+    finally:
+        await batches.aclose()  # type: ignore[attr-defined]
+
+
+class WebSocketResource:
+    """WS /ws"""
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        raise Problem(
+            426,
+            "upgrade-required",
+            "This is a WebSocket: connect with ws://.",
+            headers=(("upgrade", "websocket"), ("connection", "upgrade")),
+        )
+
+    async def on_websocket(self, request: Request, ws: WebSocket) -> None:
+        stream = await open_stream(
+            self._broker, selection_of(self._broker, request), since_of(request)
+        )
+        try:
+            await ws.accept(
+                subprotocol=request.scope.get("peat.subprotocol"),
+                headers={"peat-sequence": str(stream.position)},
+            )
+        except BaseException:
+            stream.close()
+            raise
+        sender = asyncio.create_task(_send_events(stream, ws))
+        try:
+            with contextlib.suppress(falcon.WebSocketDisconnected):
+                while True:  # what the client says means nothing, but its close must be seen
+                    await ws.receive_text()
+        except falcon.PayloadTypeError:
+            await ws.close(1003, "this WebSocket takes nothing")
+        finally:
+            sender.cancel()
+            await asyncio.gather(sender, return_exceptions=True)
+
+
+async def _send_events(stream: EventStream, ws: WebSocket) -> None:
+    batches = stream.batches()
+    try:
+        async for batch in batches:
+            for event in batch:
+                await ws.send_text(event.body.decode())
+    except Dismissed as dismissal:
+        reason = str(dismissal)
+        is_stopping = "stopping" in reason
+        await ws.send_text(dropped_event(reason, stream.position).body.decode())
+        await ws.close(GOING_AWAY if is_stopping else TRY_AGAIN_LATER, reason)
+    except falcon.WebSocketDisconnected:
+        return
+    finally:
+        await batches.aclose()  # type: ignore[attr-defined]

@@ -1,0 +1,137 @@
+"""A client's stream of events: what it missed, straight from the store, then live from the hub; no hole between."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from peatnode.errors import AskFailed, LinkError
+from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, GetStore
+from workers.broker.feed.events import Event, gap_event, sync_event
+from workers.broker.feed.fanout import PAUSE_SECONDS
+from workers.broker.feed.subscriber import Dismissed, Follower, Selection
+from workers.broker.http.problems import RETRY_SOON, Problem, from_failure
+from workers.broker.services import Broker
+
+BEAT_SECONDS = 15.0
+"""Longest silence on a stream."""
+
+
+class EventStream:
+    """Made by `open_stream`; iterate `batches()`, which cleans up at its end."""
+
+    def __init__(self, broker: Broker, selection: Selection, since: int) -> None:
+        self._broker = broker
+        self._selection = selection
+        self._hub = broker.values if selection.with_value else broker.changes
+        self._follower = Follower(selection, broker.limits)
+        self._wants_changes = "SyncEvent" in selection.types
+        self._is_live = not self._wants_changes
+        self._gap: FeedGap | None = None
+        self.position = since
+        """Everything up to here has been given."""
+
+    async def open(self) -> None:
+        """Raises Problem."""
+        if self._broker.stopping.is_set():
+            raise Problem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
+        if self._wants_changes:
+            await self._hub.start()
+            if self.position > self._hub.position:
+                await self._look_beyond()
+            if self.position < 0:
+                self.position = self._hub.position
+                self._join()
+        self._broker.topology.join(self._follower)
+
+    async def _look_beyond(self) -> None:
+        """A place that this node's feed has not reached: another node's, or of a store that lost its tail."""
+        newest = (await self._broker.store.read(GetStore())).sequence
+        if self.position > newest:
+            self._gap = FeedGap(since=self.position, upto=newest)
+            self.position = newest
+
+    def _join(self) -> None:
+        self._is_live = True
+        self._hub.join(self._follower)
+
+    async def batches(self) -> AsyncIterator[list[Event]]:
+        """Events as they come; an empty batch after each `BEAT_SECONDS` of silence. Raises Dismissed."""
+        try:
+            if self._gap is not None:
+                yield [gap_event(self._gap, self._selection.collection)]
+            if not self._is_live:
+                async for batch in self._missed():
+                    yield batch
+            while True:
+                batch = await self._follower.next_batch(BEAT_SECONDS)
+                batch = [event for event in batch if not self._is_old(event)]
+                if batch:
+                    self.position = max(self.position, max(event.sequence for event in batch))
+                yield batch
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        self._broker.topology.leave(self._follower)
+        self._hub.leave(self._follower)
+
+    def _is_old(self, event: Event) -> bool:
+        return event.kind == "SyncEvent" and event.sequence <= self.position
+
+    async def _missed(self) -> AsyncIterator[list[Event]]:
+        """What the store still has after `position`, until the hub is reached and joined."""
+        while True:
+            try:
+                await self._hub.start()
+                if self.position >= self._hub.position:
+                    self._join()
+                    return
+                async for batch in self._stored():
+                    yield batch
+            except AskFailed as error:
+                raise Dismissed(str(from_failure(error))) from None
+            except (LinkError, Problem):
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _stored(self) -> AsyncIterator[list[Event]]:
+        selection = self._selection
+        follow = FollowChanges(
+            since=self.position,
+            collection=selection.collection,
+            id=selection.doc_id,
+            prefix=selection.prefix,
+            with_value=selection.with_value,
+        )
+        stream = self._broker.store.follow(follow)
+        try:
+            async for event in stream:
+                match event:
+                    case FeedGap():
+                        self.position = event.upto
+                        yield [gap_event(event, selection.collection)]
+                    case ChangesSeen():
+                        batch = [sync_event(one, selection.with_value) for one in event.changes]
+                        self.position = event.upto
+                        if batch:
+                            yield batch
+                if self._follower.is_dismissed:
+                    raise Dismissed("the node is stopping")
+                if self.position >= self._hub.position >= 0:
+                    return
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+
+async def open_stream(broker: Broker, selection: Selection, since: int) -> EventStream:
+    """Raises Problem."""
+    if broker.topology.count >= broker.limits.followers:
+        raise Problem(
+            503,
+            "too-many-followers",
+            "This node has as many followers as it takes.",
+            headers=RETRY_SOON,
+        )
+    stream = EventStream(broker, selection, since)
+    await stream.open()
+    return stream

@@ -1,0 +1,104 @@
+"""One who follows events: what it wants, and the bounded queue of what it has not taken yet."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from workers.broker.feed.events import TYPES, Event
+from workers.broker.http.limits import BrokerLimits
+
+ALL_TYPES = frozenset(TYPES)
+
+
+class Dismissed(Exception):
+    """The follower is told no more; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which events a follower wants."""
+
+    types: frozenset[str] = ALL_TYPES
+    collection: str = ""
+    """Empty: all."""
+    doc_id: str = ""
+    prefix: str = ""
+    with_value: bool = False
+
+    def wants(self, event: Event) -> bool:
+        if event.kind == "Gap":
+            return "SyncEvent" in self.types
+        if event.kind not in self.types:
+            return False
+        if event.kind != "SyncEvent":
+            return True
+        return (
+            (not self.collection or event.collection == self.collection)
+            and (not self.doc_id or event.doc_id == self.doc_id)
+            and event.doc_id.startswith(self.prefix)
+        )
+
+
+class Follower:
+    """Takes events without waiting, gives them in batches."""
+
+    def __init__(self, selection: Selection, limits: BrokerLimits) -> None:
+        self.selection = selection
+        self.size = 0
+        """Bytes in the queue."""
+        self.relaxed = asyncio.Event()
+        """Set when what waited has been taken."""
+        self._limits = limits
+        self._events: deque[Event] = deque()
+        self._arrived = asyncio.Event()
+        self._reason = ""
+
+    @property
+    def is_dismissed(self) -> bool:
+        return bool(self._reason)
+
+    @property
+    def is_lagging(self) -> bool:
+        """Half of what may wait does."""
+        return (
+            len(self._events) * 2 > self._limits.follower_events
+            or self.size * 2 > self._limits.follower_bytes
+        )
+
+    def offer(self, event: Event) -> None:
+        if self._reason or not self.selection.wants(event):
+            return
+        if len(self._events) >= self._limits.follower_events or (
+            self._events and self.size + len(event.body) > self._limits.follower_bytes
+        ):
+            self.dismiss("too slow: more events waited than are kept for one follower")
+            return
+        self._events.append(event)
+        self.size += len(event.body)
+        self._arrived.set()
+
+    def dismiss(self, reason: str) -> None:
+        self._reason = self._reason or reason
+        self._events.clear()
+        self.size = 0
+        self._arrived.set()
+        self.relaxed.set()
+
+    async def next_batch(self, seconds: float) -> list[Event]:
+        """What waits, or nothing after that many seconds. Raises Dismissed."""
+        if not self._events and not self._reason:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return []
+        if self._reason:
+            raise Dismissed(self._reason)
+        batch = list(self._events)
+        self._events.clear()
+        self.size = 0
+        self.relaxed.set()
+        return batch

@@ -1,0 +1,111 @@
+"""The bodies of answers about documents. Values pass through as the bytes they are stored as."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import orjson
+
+from peatnode.ipc.messages import DocumentReply, ListedDocument, WrittenReply
+from workers.broker.http.conditions import etag
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+
+
+def quoted(text: str) -> bytes:
+    """The text as JSON."""
+    return orjson.dumps(text)
+
+
+def number(seconds: float) -> bytes:
+    """An expiry: null for never."""
+    return orjson.dumps(seconds) if seconds > 0 else b"null"
+
+
+def document_body(reply: DocumentReply) -> bytes:
+    return (
+        b'{"collection":%b,"id":%b,"document":%b,"incarnation":%d,"fingerprint":"%b","expires_at":%b}'
+        % (
+            quoted(reply.collection),
+            quoted(reply.id),
+            reply.value,
+            reply.incarnation,
+            reply.fingerprint.hex().encode(),
+            number(reply.expires_at),
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """How far a write has come, for whoever asked to wait."""
+
+    wanted: int
+    have: int
+    peers: tuple[str, ...]
+    detail: str
+
+    def encode(self) -> bytes:
+        content: dict[str, object] = {"wanted": self.wanted, "have": self.have, "peers": self.peers}
+        if self.detail:
+            content["detail"] = self.detail
+        return orjson.dumps(content)
+
+
+def written_body(reply: WrittenReply, is_deleted: bool, replicas: Replicas | None) -> bytes:
+    parts = [
+        b'{"collection":%b,"id":%b,"document":%b'
+        % (quoted(reply.collection), quoted(reply.id), reply.value or b"null"),
+        b',"created":%b,"changed":%b' % (_flag(reply.was_created), _flag(reply.was_changed)),
+        b',"deleted":true' if is_deleted else b"",
+        b',"incarnation":%d,"fingerprint":"%b","sequence":%d,"expires_at":%b'
+        % (
+            reply.incarnation,
+            reply.fingerprint.hex().encode(),
+            reply.sequence,
+            number(reply.expires_at),
+        ),
+        b',"replicas":' + replicas.encode() if replicas is not None else b"",
+        b"}",
+    ]
+    return b"".join(parts)
+
+
+def _flag(value: bool) -> bytes:
+    return b"true" if value else b"false"
+
+
+def with_id(doc_id: str, value: bytes) -> bytes:
+    """The document's object with its name as `_id`; ours wins over a key of that name."""
+    if b'"_id"' in value:
+        content = orjson.loads(value)
+        content["_id"] = doc_id
+        return orjson.dumps(content)
+    head = value.rstrip()[:-1]
+    return b'%b%b"_id":%b}' % (head, b"" if head.rstrip() == b"{" else b",", quoted(doc_id))
+
+
+def listing_body(
+    collection: str, documents: Iterable[bytes], count: int, total: int, sequence: int, cursor: str
+) -> bytes:
+    return (
+        b'{"collection":%b,"count":%d,"total":%d,"sequence":%d,"next_cursor":%b,"documents":[%b]}'
+        % (
+            quoted(collection),
+            count,
+            total,
+            sequence,
+            quoted(cursor) if cursor else b"null",
+            b",".join(documents),
+        )
+    )
+
+
+def document_headers(fingerprint: bytes, sequence: int) -> tuple[tuple[str, str], ...]:
+    return (("etag", etag(fingerprint)), ("peat-sequence", str(sequence)))
+
+
+def listed_line(document: ListedDocument) -> bytes:
+    return with_id(document.id, document.value) + b"\n"

@@ -1,0 +1,164 @@
+"""What routes read from a request: bodies, conditions, numbers. Everything raises Problem."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+from falcon.asgi import Request
+
+from workers.broker.http.conditions import BadCondition, match_fingerprints, none_match_fingerprints
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.http.problems import Problem
+
+
+def media_type(request: Request) -> str:
+    """Lower case, without parameters; empty when the client named none."""
+    return (request.content_type or "").partition(";")[0].strip().lower()
+
+
+def is_json(kind: str) -> bool:
+    return kind == "application/json" or (
+        kind.startswith("application/") and kind.endswith("+json")
+    )
+
+
+async def read_body(request: Request, limits: BrokerLimits) -> bytes:
+    """The whole body, within its limits of size and time."""
+    check_coding(request)
+    length = request.content_length
+    if length is None and request.get_header("transfer-encoding") is None:
+        raise Problem(411, "length-required", "A body with Content-Length is expected.")
+    if length is not None and length > limits.body_bytes:
+        raise too_large(limits)
+    try:
+        async with asyncio.timeout(limits.body_seconds):
+            return await _read_within(request, limits)
+    except TimeoutError:
+        raise Problem(
+            408,
+            "body-timeout",
+            f"The body was not complete after {limits.body_seconds:g} s.",
+            headers=(("connection", "close"),),
+        ) from None
+
+
+def check_coding(request: Request) -> None:
+    """What is compressed would be taken for what it is not. Raises Problem."""
+    coding = request.get_header("content-encoding") or "identity"
+    if coding.strip().lower() != "identity":
+        raise Problem(
+            415,
+            "unsupported-media-type",
+            f"A body is sent as it is, not in the content coding {coding!r}.",
+            "Content-Encoding",
+            headers=(("accept-encoding", "identity"),),
+        )
+
+
+async def _read_within(request: Request, limits: BrokerLimits) -> bytes:
+    body = b""
+    parts = []
+    size = 0
+    async for part in request.stream:
+        size += len(part)
+        if size > limits.body_bytes:
+            raise too_large(limits)
+        parts.append(part)
+    body = parts[0] if len(parts) == 1 else b"".join(parts)
+    if request.content_length is not None and size < request.content_length:
+        raise Problem(400, "body-incomplete", "The body ended before its Content-Length.")
+    return body
+
+
+def too_large(limits: BrokerLimits) -> Problem:
+    return Problem(413, "too-large", f"The body is larger than {limits.body_bytes} bytes.")
+
+
+def if_match(request: Request) -> tuple[bytes, ...]:
+    text = request.get_header("if-match")
+    try:
+        return match_fingerprints(text) if text is not None else ()
+    except BadCondition as error:
+        raise Problem(400, "bad-condition", f"If-Match: {error}.", "If-Match") from None
+
+
+def if_none_match(request: Request) -> tuple[bytes, ...]:
+    text = request.get_header("if-none-match")
+    try:
+        return none_match_fingerprints(text) if text is not None else ()
+    except BadCondition as error:
+        raise Problem(400, "bad-condition", f"If-None-Match: {error}.", "If-None-Match") from None
+
+
+def check_parameters(request: Request, known: frozenset[str]) -> None:
+    """A parameter that nobody reads is a mistake, and said to be one."""
+    for name in request.params:
+        if name not in known:
+            names = ", ".join(sorted(known)) or "none"
+            raise Problem(
+                400,
+                "bad-parameter",
+                f"There is no parameter {name!r} here; there are: {names}.",
+                name,
+            )
+
+
+def text_parameter(request: Request, name: str, default: str = "") -> str:
+    value = request.params.get(name, default)
+    if isinstance(value, list):
+        raise Problem(400, "bad-parameter", f"{name} is given more than once.", name)
+    return value
+
+
+def text_parameters(request: Request, name: str) -> list[str]:
+    value = request.params.get(name, [])
+    return value if isinstance(value, list) else [value]
+
+
+def integer_parameter(request: Request, name: str, default: int, low: int, high: int) -> int:
+    text = text_parameter(request, name)
+    if not text and name not in request.params:
+        return default
+    try:
+        number = int(text) if text.isascii() and "_" not in text and len(text) < 20 else None
+    except ValueError:
+        number = None
+    if number is None or not low <= number <= high:
+        raise Problem(
+            400,
+            "bad-parameter",
+            f"{name} is a whole number from {low} to {high}, not {text!r}.",
+            name,
+        )
+    return number
+
+
+def seconds_parameter(request: Request, name: str, default: float, high: float) -> float:
+    text = text_parameter(request, name)
+    if not text and name not in request.params:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number <= high or "_" in text:
+        raise Problem(
+            400,
+            "bad-parameter",
+            f"{name} is a number of seconds from 0 to {high:.0f}, not {text!r}.",
+            name,
+        )
+    return number
+
+
+def flag_parameter(request: Request, name: str) -> bool:
+    """`?name` or `?name=true`; absent is false."""
+    if name not in request.params:
+        return False
+    text = text_parameter(request, name)
+    if text in ("", "true"):
+        return True
+    if text == "false":
+        return False
+    raise Problem(400, "bad-parameter", f"{name} is true or false, not {text!r}.", name)

@@ -1,0 +1,184 @@
+"""The broker's process: gunicorn's arbiter, embedded, on the socket that the supervisor bound.
+
+gunicorn forks and watches the processes that serve (`server.BrokerWorker`); a thread here speaks with
+the supervisor. All that serving needs is imported before that fork, so that the processes share it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import mmap
+import os
+import signal
+import struct
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NoReturn
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+
+from peatnode import logs
+from peatnode.config import Config
+from peatnode.ipc.messages import WorkerReady
+from peatnode.supervision.worker import (
+    WorkerContext,
+    answer_control_in_thread,
+    die_with_parent,
+    leave,
+)
+from workers.broker.http.limits import DEFAULT_LIMITS
+from workers.broker.server.server import BrokerWorker
+from workers.broker.settings import Settings
+
+GRACE_SECONDS = 4
+"""For the serving processes to finish; then gunicorn kills them."""
+
+HANG_SECONDS = 30
+"""A serving process whose loop does not turn for so long is killed by gunicorn."""
+
+_TIME = struct.Struct("d")
+
+
+def settings_of(context: WorkerContext) -> Settings:
+    config: Config = context.config
+    return Settings(
+        node_id=config.node_id,
+        run_dir=config.run_dir,
+        started_at=context.node_started_at,
+        api_token=config.api_token.reveal().decode() if config.api_token else "",
+        read_token=config.read_token.reveal().decode() if config.read_token else "",
+        limits=replace(DEFAULT_LIMITS, body_bytes=config.max_body_bytes),
+        workers=config.broker_workers,
+    )
+
+
+class Pulse:
+    """How late the loop of a serving process is: the arbiter writes the time into a pipe, the loop reads it."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = os.pipe()
+        os.set_blocking(self._reader, False)
+        os.set_blocking(self._writer, False)
+        self._stall = mmap.mmap(-1, _TIME.size)
+
+    @property
+    def reader(self) -> int:
+        return self._reader
+
+    def beat(self) -> float:
+        """Asks once more; returns the longest lateness since the last call."""
+        (stall,) = _TIME.unpack(self._stall[:])
+        self._stall[:] = _TIME.pack(0.0)
+        with contextlib.suppress(BlockingIOError):  # so many unread: gunicorn is about to end it
+            os.write(self._writer, _TIME.pack(time.monotonic()))
+        return float(stall)
+
+    def feel(self) -> None:
+        """Called by the serving loop when a beat has come."""
+        try:
+            data = os.read(self._reader, 64 * _TIME.size)
+        except BlockingIOError:  # another process was faster
+            return
+        (asked_at,) = _TIME.unpack(data[: _TIME.size])
+        (known,) = _TIME.unpack(self._stall[:])
+        self._stall[:] = _TIME.pack(max(known, time.monotonic() - asked_at))
+
+
+class _Forward(logging.Handler):
+    """gunicorn's and uvicorn's lines, into the node's log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = logs.get_logger("http")
+        say = log.error if record.levelno >= logging.ERROR else log.warning
+        say("HTTP server", source=record.name, text=record.getMessage())
+
+
+class ServerLog(Logger):  # type: ignore[misc]
+    def setup(self, cfg: Any) -> None:
+        self.loglevel = logging.WARNING
+        for name in ("gunicorn.error", "uvicorn", "falcon", "websockets"):
+            found = logging.getLogger(name)
+            found.handlers = [_Forward()]
+            found.setLevel(logging.WARNING)
+            found.propagate = False
+
+
+class BrokerApplication(BaseApplication):  # type: ignore[misc]
+    """gunicorn's view of the broker; also what its workers find as `self.app`."""
+
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self.settings = settings_of(context)
+        self.pulse = Pulse()
+        self._ready_reader, self._ready_writer = os.pipe()
+        super().__init__()
+
+    def load_config(self) -> None:
+        listener = self._context.listeners["http"]
+        options = {
+            "bind": [f"fd://{os.dup(listener.fileno())}"],  # gunicorn takes it for its own
+            "workers": self.settings.workers,
+            "worker_class": BrokerWorker,
+            "worker_tmp_dir": _memory_folder(self.settings.run_dir),
+            "timeout": HANG_SECONDS,
+            "graceful_timeout": GRACE_SECONDS,
+            "control_socket_disable": True,
+            "logger_class": ServerLog,
+            "post_fork": self._settle,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> object:
+        return self  # the worker builds the application in its own loop
+
+    def tell_ready(self) -> None:
+        os.write(self._ready_writer, b"!")
+
+    def wait_ready(self) -> None:
+        os.read(self._ready_reader, 1)
+
+    def _settle(self, arbiter: Arbiter, worker: BrokerWorker) -> None:
+        """First in a serving process."""
+        die_with_parent(worker.ppid)
+        self._context.control.close()
+
+
+class _Arbiter(Arbiter):  # type: ignore[misc]
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the supervisor's
+
+
+def _memory_folder(run_dir: Path) -> str:
+    """Where gunicorn's heartbeat files cost no disk."""
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(run_dir)  # noqa: S108
+
+
+def run_arbiter(context: WorkerContext) -> NoReturn:
+    """Never returns; neither do the processes that it forks."""
+    config = context.config
+    logs.configure(config.log_filter, config.log_format, context.name)
+    application = BrokerApplication(context)
+    link = answer_control_in_thread(
+        context, lambda seconds: os.kill(os.getpid(), signal.SIGTERM), application.pulse.beat
+    )
+
+    def announce() -> None:
+        application.wait_ready()
+        link.say(WorkerReady())
+        host, port = context.listeners["http"].getsockname()[:2]
+        logs.get_logger("broker").info("Broker listening", addr=f"{host}:{port}")
+
+    threading.Thread(target=announce, name="ready", daemon=True).start()
+    status = 1
+    try:
+        _Arbiter(application).run()
+    except SystemExit as ending:  # both the arbiter and what it forked end here
+        status = ending.code if isinstance(ending.code, int) else 0
+    leave(status)

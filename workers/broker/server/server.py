@@ -1,0 +1,129 @@
+"""A gunicorn worker: one loop, one broker, its connections. It wakes up for clients and for little else."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import Any
+
+import uvicorn.config
+import uvloop
+from gunicorn.workers.base import Worker
+
+from workers.broker.app import build_app
+from workers.broker.gate import Gate
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.server.connection import ConnectionState, HttpConnection, WebSocketConnection
+from workers.broker.services import Broker
+from workers.broker.settings import Settings
+
+NOTIFY_SECONDS = 10.0
+"""How often gunicorn hears that the loop turns; it kills a worker after three times as long."""
+
+WEBSOCKET_BYTES = 8 * 1024 * 1024
+"""Of one message of a client."""
+
+PING_SECONDS = 20.0
+
+DRAIN_SECONDS = 3.0
+"""For requests under way when the node stops; then they are cut."""
+
+SETTLE_SECONDS = 0.05
+
+
+class BrokerWorker(Worker):  # type: ignore[misc]
+    """What gunicorn forks."""
+
+    def init_signals(self) -> None:
+        for number in self.SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor decides
+
+    def run(self) -> None:
+        uvloop.run(self._serve())
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            loop.add_signal_handler(number, stopping.set)
+        settings: Settings = self.app.settings
+        server = Server(settings)
+        await server.start([sock.sock for sock in self.sockets])
+        loop.add_reader(self.app.pulse.reader, self.app.pulse.feel)
+        self.app.tell_ready()
+        while not stopping.is_set():
+            self.notify()
+            if os.getppid() != self.ppid:
+                break
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(NOTIFY_SECONDS):
+                    await stopping.wait()
+        await server.stop(DRAIN_SECONDS)
+
+
+class Server:
+    """Listens, and stops without cutting anybody short."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.broker = Broker(settings)
+        loop = asyncio.get_running_loop()
+        self._state = ConnectionState(settings.limits, self.broker.telemetry, loop)
+        self._config = _uvicorn_config(build_app(self.broker), settings.limits)
+        self._listeners: list[asyncio.AbstractServer] = []
+
+    async def start(self, sockets: list[Any]) -> None:
+        loop = asyncio.get_running_loop()
+        for sock in sockets:
+            listener = await loop.create_server(self._connect, sock=sock, backlog=1024)
+            self._listeners.append(listener)
+
+    def _connect(self) -> HttpConnection:
+        return HttpConnection(self._config, self._state)
+
+    async def stop(self, seconds: float) -> None:
+        """Readiness fails, streams end with a word, requests under way are finished, then all is closed."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds
+        self.broker.begin_stop()
+        await asyncio.sleep(SETTLE_SECONDS)
+        await self._wait_tasks(deadline)
+        for listener in self._listeners:
+            listener.close()
+        for connection in list(self._state.connections):
+            connection.shutdown()
+        await self._wait_tasks(deadline)
+        for task in list(self._state.tasks):
+            task.cancel()
+        await asyncio.sleep(0)
+        await self.broker.close()
+
+    async def _wait_tasks(self, deadline: float) -> None:
+        tasks = list(self._state.tasks)
+        left = deadline - asyncio.get_running_loop().time()
+        if tasks and left > 0:
+            await asyncio.wait(tasks, timeout=left)
+
+
+def _uvicorn_config(app: Gate, limits: BrokerLimits) -> uvicorn.config.Config:
+    config = uvicorn.config.Config(
+        app,
+        http=HttpConnection,
+        ws=WebSocketConnection,
+        loop="none",
+        lifespan="off",
+        interface="asgi3",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=int(limits.keepalive_seconds),
+        ws_max_size=WEBSOCKET_BYTES,
+        ws_ping_interval=PING_SECONDS,
+        ws_ping_timeout=PING_SECONDS,
+        ws_per_message_deflate=False,
+    )
+    config.load()
+    return config

@@ -1,0 +1,48 @@
+"""What the routes of one gunicorn worker share."""
+
+from __future__ import annotations
+
+import asyncio
+
+from peatnode.ipc.messages import NodeReply
+from workers.broker.feed.fanout import ChangeHub, TopologyHub
+from workers.broker.http.counters import Telemetry
+from workers.broker.settings import Settings
+from workers.broker.worker_client import StoreUpstream, Upstream
+from workers.broker.yjs.rooms import Rooms
+
+
+class Broker:
+    """Links, followers and counters. Made inside the loop that serves."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.limits = settings.limits
+        self.store = StoreUpstream(settings.run_dir, settings.limits.ask_seconds)
+        self.sync = Upstream(settings.run_dir, "sync", settings.limits.ask_seconds)
+        self.supervisor = Upstream(settings.run_dir, "supervisor", settings.limits.ask_seconds)
+        self.discovery = Upstream(settings.run_dir, "discovery", settings.limits.ask_seconds)
+        self.engine = Upstream(settings.run_dir, "engine", settings.limits.ask_seconds)
+        self.telemetry = Telemetry()
+        self.changes = ChangeHub(self.store, settings.limits, with_value=False)
+        self.values = ChangeHub(self.store, settings.limits, with_value=True)
+        self.topology = TopologyHub(self.sync, settings.limits)
+        self.rooms = Rooms(self.store, self.sync)
+        self.stopping = asyncio.Event()
+        """Set when the node stops: readiness fails, streams end, what is under way is finished."""
+        self.is_ready = False
+        """As last checked."""
+        self.node: NodeReply | None = None
+        """As last told by the supervisor."""
+
+    def begin_stop(self) -> None:
+        self.stopping.set()
+        for hub in (self.changes, self.values, self.topology):
+            hub.dismiss("the node is stopping")
+        self.rooms.close()
+
+    async def close(self) -> None:
+        for hub in (self.changes, self.values, self.topology):
+            await hub.close()
+        for upstream in (self.store, self.sync, self.supervisor, self.discovery, self.engine):
+            await upstream.close()

@@ -1,0 +1,148 @@
+"""The broker's links to the other workers, and what happens to a request when one of them dies under it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeVar
+
+from peatnode.errors import AskFailed, AskTimedOut, LinkLost
+from peatnode.ipc.link import Dialer
+from peatnode.ipc.messages import (
+    Ask,
+    Failure,
+    Follow,
+    Message,
+    WriteDocument,
+    WriteKind,
+    WrittenReply,
+)
+from workers.broker.http.problems import Problem, from_failure, unavailable, unknown_outcome
+
+ReplyT = TypeVar("ReplyT", bound=Message)
+
+PAUSE_SECONDS = 0.05
+"""Before a worker that said `unavailable` is asked again."""
+
+
+class Upstream:
+    """Another worker, as requests see it."""
+
+    def __init__(self, run_dir: Path, name: str, ask_seconds: float) -> None:
+        self.name = name
+        self._dialer = Dialer(run_dir / f"{name}.sock", "broker")
+        self._ask_seconds = ask_seconds
+
+    @property
+    def is_open(self) -> bool:
+        return self._dialer.is_open
+
+    async def read(self, message: Ask[ReplyT]) -> ReplyT:
+        """The answer to what may be asked as often as one likes: across a restart of the worker, within bounds.
+
+        Raises Problem.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._ask_seconds
+        while True:
+            try:
+                return await self._dialer.ask(message, max(0.01, deadline - loop.time()))
+            except (LinkLost, AskTimedOut, AskFailed) as error:
+                problem = self._refusal(error)
+            if loop.time() >= deadline or problem.status != 503:
+                raise problem
+            await asyncio.sleep(PAUSE_SECONDS)
+
+    async def ask_once(self, message: Ask[ReplyT], seconds: float) -> ReplyT:
+        """Raises LinkError, untranslated."""
+        return await self._dialer.ask(message, seconds)
+
+    async def tell(self, message: Message) -> None:
+        """Sends what has no answer, once the worker can be reached."""
+        await self._dialer.tell(message)
+
+    def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
+        return self._dialer.follow(message)
+
+    async def close(self) -> None:
+        await self._dialer.close()
+
+    def _refusal(self, error: LinkLost | AskTimedOut | AskFailed) -> Problem:
+        if isinstance(error, AskFailed):
+            return from_failure(error)
+        return unavailable(f"The {self.name} worker does not answer just now; try again.")
+
+
+class StoreUpstream(Upstream):
+    """The store, which is also written to."""
+
+    def __init__(self, run_dir: Path, ask_seconds: float, write_seconds: float = 30.0) -> None:
+        super().__init__(run_dir, "store", ask_seconds)
+        self._write_seconds = write_seconds
+
+    async def write(self, message: WriteDocument) -> WrittenReply:
+        """Returns when it is on disk. What was lost with its link is made again where that changes nothing.
+
+        Raises Problem.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._ask_seconds
+        was_sent = False
+        while True:
+            await self._wait_open(deadline, was_sent)
+            try:
+                return await self._dialer.ask(message, self._write_seconds)
+            except AskTimedOut:
+                raise unknown_outcome() from None
+            except LinkLost:
+                was_sent = True
+                if not is_repeatable(message) or loop.time() > deadline:
+                    raise unknown_outcome() from None
+            except AskFailed as error:
+                if was_sent and message.kind is WriteKind.DELETE and _is_missing(error):
+                    return _deleted_before(message)
+                if error.code not in (Failure.UNAVAILABLE, Failure.BUSY) or loop.time() > deadline:
+                    raise from_failure(error) from None
+                await asyncio.sleep(PAUSE_SECONDS)
+
+    async def _wait_open(self, deadline: float, was_sent: bool) -> None:
+        """Until the store can be reached; what was not sent yet has changed nothing."""
+        if self._dialer.is_open:
+            return
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._dialer.wait_open()
+        except TimeoutError:
+            if was_sent:
+                raise unknown_outcome() from None
+            raise unavailable("The store does not answer just now; nothing was changed.") from None
+
+
+def is_repeatable(message: WriteDocument) -> bool:
+    """Whether making the write twice leaves what making it once does."""
+    if message.if_match or message.if_none_match:
+        return False
+    match message.kind:
+        case WriteKind.PUT | WriteKind.PATCH | WriteKind.DELETE:
+            return True
+        case WriteKind.JSON_PATCH:
+            return False
+
+
+def _is_missing(error: AskFailed) -> bool:
+    return error.code == Failure.NOT_FOUND
+
+
+def _deleted_before(message: WriteDocument) -> WrittenReply:
+    return WrittenReply(
+        collection=message.collection,
+        id=message.id,
+        was_created=False,
+        was_changed=True,
+        incarnation=0,
+        fingerprint=b"",
+        sequence=0,
+        value=b"",
+        expires_at=0.0,
+    )
