@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.api.memory_node import MemoryNode
+from tests.support.memory_node import MemoryNode
 from workers.broker.http.limits import DEFAULT_LIMITS
 from workers.broker.server.server import Server
 from workers.broker.settings import Settings

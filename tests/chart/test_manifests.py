@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
-from chart_rendering import CI_VALUES, Rendered, run_helm
-from kubernetes_schema import MODELS, problem
+
+from tests.chart.chart_rendering import CI_VALUES, Rendered, run_helm
+from tests.chart.kubernetes_schema import MODELS, problem
 
 FOREIGN_KINDS = {"ServiceMonitor", "PrometheusRule"}
 HASH_LENGTH = 64

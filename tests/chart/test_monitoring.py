@@ -5,7 +5,8 @@ import re
 from typing import Any
 
 import pytest
-from chart_rendering import CHART, render_with
+
+from tests.chart.chart_rendering import CHART, render_with
 
 METRICS = {
     "peatnode_up_info",

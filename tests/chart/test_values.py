@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import yaml
-from chart_rendering import (
+from jsonschema import Draft7Validator
+
+from tests.chart.chart_rendering import (
     CHART,
     NAMESPACE,
     RELEASE,
@@ -18,8 +20,7 @@ from chart_rendering import (
     render_with,
     template,
 )
-from jsonschema import Draft7Validator
-from kubernetes_schema import problem
+from tests.chart.kubernetes_schema import problem
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.kubernetes_api.cluster import Cluster, make_slice
-from tests.kubernetes_api.server import TOKEN, FakeApi, Faults
+from tests.support.kubernetes_api.cluster import Cluster, make_slice
+from tests.support.kubernetes_api.server import TOKEN, FakeApi, Faults
 from workers.discovery.kubernetes.api_client import ApiClient, Patience
 from workers.discovery.kubernetes.list_watch import Timings
 from workers.discovery.kubernetes.slice_table import Naming

@@ -37,9 +37,9 @@ from peatnode.ipc.messages import (
     StopWorker,
     WorkerReady,
 )
-from tests.kubernetes_api.account import make_account, make_server_tls
-from tests.kubernetes_api.cluster import Cluster
-from tests.kubernetes_api.server import FakeApi, Faults
+from tests.support.kubernetes_api.account import make_account, make_server_tls
+from tests.support.kubernetes_api.cluster import Cluster
+from tests.support.kubernetes_api.server import FakeApi, Faults
 
 DRIVER = """
 import json, os, socket, sys, time

@@ -34,9 +34,7 @@ from peatnode.ipc.messages import (
     ReadRange,
     StoreReply,
 )
-
-sys.path.append(str(Path(__file__).parent))
-from store_node import StoreNode
+from tests.support.store_node import StoreNode
 
 pytestmark = pytest.mark.timeout(60)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import sys
 from pathlib import Path
 
 import pycrdt
@@ -22,9 +21,7 @@ from peatnode.ipc.messages import (
     RunOperations,
     WriteKind,
 )
-
-sys.path.append(str(Path(__file__).parent))
-from store_node import StoreNode
+from tests.support.store_node import StoreNode
 
 pytestmark = pytest.mark.timeout(120)
 

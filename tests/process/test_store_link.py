@@ -10,7 +10,7 @@ import structlog
 from peatnode.model import values
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.feed_watchdog import FeedWatch
-from tests.process.sync_mesh import FakeStore, until
+from tests.support.sync_mesh import FakeStore, until
 from workers.sync.store_link import StoreLink
 
 

@@ -13,7 +13,7 @@ import pytest
 from peatnode.config import default_run_dir
 from peatnode.ipc.frames import encode_frame
 from peatnode.ipc.messages import CONTRACT, GetNode, Hello, StopWorker
-from tests.process.supervised import SupervisedNode, is_running, wait
+from tests.support.supervised import SupervisedNode, is_running, wait
 
 NAMES = ("store", "engine", "sync", "discovery", "broker")
 

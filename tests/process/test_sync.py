@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from peatnode.ipc import messages
-from tests.process.sync_mesh import Worker, bind_udp, introduce, until
+from tests.support.sync_mesh import Worker, bind_udp, introduce, until
 
 
 class Mesh:

@@ -23,7 +23,7 @@ from peatnode.ipc import messages
 from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.frames import FrameReader, frame
-from tests.process.sync_mesh import Worker, introduce, until
+from tests.support.sync_mesh import Worker, introduce, until
 
 SECRET = b"secret".ljust(32, b".")
 

@@ -1,0 +1,134 @@
+"""Mutated frames: whatever comes, the machine answers, ignores it or blames the peer, and does not grow."""
+
+from __future__ import annotations
+
+import random
+import resource
+
+import msgpack
+import pytest
+
+from peatnode.model.values import Change, DocumentUpdate
+from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.sync.events import (
+    AskStore,
+    ChangesSeen,
+    Close,
+    MessageCame,
+    PeerUp,
+    StoreAnswered,
+    Woken,
+)
+from peatnode.protocol.sync.machine import SyncMachine
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.batches import pack_updates
+from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, FrameReader, frame
+from tests.sim.standin import StandinStore
+from tests.unit.protocol.wire.test_messages import MESSAGES
+
+FRAMES = 100_000
+
+
+class Victim:
+    """A machine with a store that answers at once, and one peer that is nothing but trouble."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self.machine = SyncMachine("victim", b"v" * 16, rng, 0.0)
+        self.store = StandinStore()
+        self.now = 0.0
+        self.peer = 0
+        self.closed = 0
+        self.connect()
+
+    def connect(self) -> None:
+        self.peer += 1
+        member = Member("trouble", b"t" * 16, self.peer, 1, "", b"", b"t" * 16)
+        self._handle(PeerUp(self.peer, member))
+        self.reader = FrameReader(MAX_FRAME_BYTES)
+
+    def _handle(self, event: object) -> None:
+        pending = [event]
+        while pending:
+            for action in self.machine.handle(pending.pop(), self.now):  # type: ignore[arg-type]
+                if isinstance(action, AskStore):
+                    pending.append(StoreAnswered(action.number, self._answer(action)))
+                elif isinstance(action, Close):
+                    self.closed += 1
+        if self.machine.standings() == []:
+            self.connect()
+
+    def _answer(self, action: AskStore) -> object:
+        try:
+            return self.store.answer(action.question)
+        except (ValueError, TypeError, msgpack.UnpackException):
+            return None  # a real store refuses what is no update
+
+    def receive(self, data: bytes) -> None:
+        self.now += 0.001
+        try:
+            self.reader.receive_data(data)
+            while (content := self.reader.next_frame()) is not None:
+                message = wire.decode(content)
+                if message is not None:
+                    self._handle(MessageCame(self.peer, message))
+        except PeerFault:
+            self.closed += 1
+            self.connect()
+        if self.machine.next_wake is not None and self.machine.next_wake <= self.now:
+            self._handle(Woken())
+
+    def change_something(self) -> None:
+        update = self.store.write(("notes", f"n{self.now}"), 1)
+        self._handle(ChangesSeen((Change(self.store.sequence, "", update),), self.store.sequence))
+
+
+def mutate(rng: random.Random, content: bytes) -> bytes:
+    data = bytearray(content)
+    for _ in range(rng.choice([0, 1, 1, 2, 5])):
+        match rng.randrange(5):
+            case 0 if data:
+                data[rng.randrange(len(data))] = rng.randrange(256)
+            case 1:
+                data[rng.randrange(len(data) + 1) :] = b""
+            case 2:
+                at = rng.randrange(len(data) + 1)
+                data[at:at] = rng.randbytes(rng.randrange(1, 9))
+            case 3 if data:
+                at = rng.randrange(len(data))
+                data[at : at + 1] = rng.choice([b"\xc0", b"\xdc\xff\xff", b"\xc6\x7f\xff\xff\xff"])
+            case _:
+                at = rng.randrange(len(data) + 1)
+                data[at:at] = data[: rng.randrange(len(data) + 1)]
+    return bytes(data)
+
+
+@pytest.mark.timeout(100)
+def test_mutated_frames_take_nothing_down() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    update = DocumentUpdate("notes", "n", 1, False, 0.0, msgpack.packb([[1, 0, 1]]))
+    tombstone = DocumentUpdate("notes", "n", 2, True, 0.0, b"")
+    seeds = [wire.encode(message) for message in MESSAGES]
+    seeds += [
+        wire.encode(wire.Push(1, pack_updates((update, tombstone)))),
+        wire.encode(wire.Push(2, pack_updates((update,) * 20))),
+        wire.encode(wire.Updates(1, 1, b"", pack_updates((update,)))),
+    ]
+    victim = Victim(rng)
+    memory = 0
+    for count in range(FRAMES):
+        content = mutate(rng, rng.choice(seeds))
+        if rng.random() < 0.01:
+            victim.receive(mutate(rng, frame(content)))
+            victim.connect()
+        else:
+            victim.receive(frame(content))
+        if count % 100 == 0:
+            victim.change_something()
+        if count == FRAMES // 4:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
+    assert victim.closed > 1000
+    assert grown < 64 * 1024, f"{grown} KiB more"

@@ -1,0 +1,350 @@
+"""Real sync workers on loopback, each with a store and a discovery of the test's own behind the real links."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from peatnode.ipc import messages
+from peatnode.ipc.link import Connection, Link, Server, serve
+from peatnode.ipc.messages import Message
+from peatnode.model import values
+from tests.sim.standin import StandinStore
+
+FIRST_PORT, LAST_PORT = 20_000, 30_000
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("the condition did not come true in time")
+        await asyncio.sleep(0.01)
+
+
+def bind_udp(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+    """A free port below those of outgoing connections."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for _ in range(200):
+        sock = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        try:
+            sock.bind((host, port or FIRST_PORT + secrets.randbelow(LAST_PORT - FIRST_PORT)))
+        except OSError:
+            sock.close()
+            if port:
+                raise
+        else:
+            return sock
+    raise AssertionError("no free port")
+
+
+def bind_unix(path: Path) -> socket.socket:
+    path.unlink(missing_ok=True)
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(str(path))
+    sock.listen(64)
+    return sock
+
+
+class FakeStore:
+    """Answers the store's questions out of a StandinStore, and feeds its changes."""
+
+    def __init__(self, path: Path) -> None:
+        self.standin = StandinStore()
+        self.asked: list[Message] = []
+        self._path = path
+        self._server: Server | None = None
+        self._followers: dict[Connection, tuple[int, int]] = {}
+        self.is_mute = False
+        """Tells no changes to those who follow, however often they begin anew."""
+
+    async def start(self) -> None:
+        sock = bind_unix(self._path)
+        self._server = await serve(sock, "store", self._received, self._closed)
+        sock.close()
+
+    async def close(self) -> None:
+        assert self._server is not None
+        await self._server.close()
+        self._followers.clear()
+
+    def _closed(self, connection: Connection) -> None:
+        self._followers.pop(connection, None)
+
+    def _received(self, connection: Connection, cause: int, message: Message) -> None:
+        self.asked.append(message)
+        if isinstance(message, messages.FollowChanges):
+            since = self.standin.sequence if message.since < 0 else message.since
+            self._followers[connection] = (cause, since)
+            connection.reply(cause, messages.ChangesSeen((), since))
+        else:
+            connection.reply(cause, self._answer(message))
+        self.feed()
+
+    def go_quiet(self) -> None:
+        """Those who follow now are told nothing more, and not that it is over."""
+        self._followers.clear()
+
+    def feed(self) -> None:
+        upto = -1 if self.is_mute else self.standin.sequence
+        for connection, (cause, since) in self._followers.items():
+            if since < upto:
+                changes = [self._change(i) for i in range(since, upto)]
+                connection.reply(cause, messages.ChangesSeen(tuple(changes), upto))
+                self._followers[connection] = (cause, upto)
+
+    def _change(self, index: int) -> messages.Change:
+        update, origin = self.standin.feed[index]
+        return messages.Change(
+            index + 1,
+            update.collection,
+            update.id,
+            "deleted" if update.is_deleted else "updated",
+            update.incarnation,
+            b"",
+            origin,
+            update.update,
+            b"",
+        )
+
+    def write(self, collection: str, id_: str) -> None:
+        self.standin.write((collection, id_), 1 + hash(self._path) % 1000)
+        self.feed()
+
+    def _answer(self, message: Message) -> Message:
+        store = self.standin
+        match message:
+            case messages.ReadTree():
+                read = store.answer(values.ReadTree(message.level, message.indexes))
+                return messages.TreeReply(read.hashes, read.sequence)
+            case messages.ReadBuckets():
+                read = store.answer(
+                    values.ReadBuckets(message.first, message.last, message.place, message.limit)
+                )
+                entries = [
+                    messages.BucketEntry(
+                        e.collection, e.id, e.incarnation, e.is_deleted, e.fingerprint
+                    )
+                    for e in read.entries
+                ]
+                return messages.BucketsReply(tuple(entries), read.next_place)
+            case messages.ReadVectors():
+                read = store.answer(values.ReadVectors(message.documents))
+                return messages.VectorsReply(
+                    tuple(
+                        [
+                            messages.Wanted(w.collection, w.id, w.incarnation, w.state_vector)
+                            for w in read.wanted
+                        ]
+                    )
+                )
+            case messages.ReadDifferences():
+                wanted = [
+                    values.Wanted(w.collection, w.id, w.incarnation, w.state_vector)
+                    for w in message.wanted
+                ]
+                read = store.answer(values.ReadDifferences(tuple(wanted), message.max_bytes))
+                return _updates_reply(read)
+            case messages.ReadRange():
+                return _updates_reply(
+                    store.answer(
+                        values.ReadRange(message.first, message.last, message.place, 10**6)
+                    )
+                )
+            case messages.ApplyUpdates():
+                updates = [
+                    values.DocumentUpdate(
+                        u.collection, u.id, u.incarnation, u.is_deleted, u.expires_at, u.update
+                    )
+                    for u in message.updates
+                ]
+                read = store.answer(values.ApplyUpdates(tuple(updates), message.origin))
+                outcomes = tuple([messages.Outcome(outcome.value) for outcome in read.outcomes])
+                return messages.AppliedReply(outcomes, read.reasons, read.sequence)
+        raise AssertionError(message)
+
+
+def _updates_reply(read: Any) -> messages.UpdatesReply:
+    updates = [
+        messages.DocumentUpdate(
+            u.collection, u.id, u.incarnation, u.is_deleted, u.expires_at, u.update
+        )
+        for u in read.updates
+    ]
+    return messages.UpdatesReply(tuple(updates), read.answered, read.next_place)
+
+
+class FakeDiscovery:
+    def __init__(self, path: Path) -> None:
+        self.peers: dict[str, messages.DiscoveredPeer] = {}
+        self._path = path
+        self._server: Server | None = None
+        self._followers: dict[Connection, int] = {}
+
+    async def start(self) -> None:
+        sock = bind_unix(self._path)
+        self._server = await serve(sock, "discovery", self._received, self._closed)
+        sock.close()
+
+    async def close(self) -> None:
+        assert self._server is not None
+        await self._server.close()
+
+    def _closed(self, connection: Connection) -> None:
+        self._followers.pop(connection, None)
+
+    def _received(self, connection: Connection, cause: int, message: Message) -> None:
+        assert isinstance(message, messages.FollowDiscovery)
+        self._followers[connection] = cause
+        for peer in self.peers.values():
+            connection.reply(cause, messages.PeerFound(peer))
+
+    def found(self, key: str, port: int, *, node_id: str = "", instance: str = "") -> None:
+        peer = messages.DiscoveredPeer(
+            key,
+            node_id,
+            instance,
+            (messages.Address("127.0.0.1", port),),
+            ("static",),
+            True,
+            False,
+            (),
+        )
+        self.peers[key] = peer
+        for connection, cause in self._followers.items():
+            connection.reply(cause, messages.PeerFound(peer))
+
+
+class Worker:
+    """One node: its sync worker is a process, its store and discovery live in the test."""
+
+    def __init__(
+        self,
+        directory: Path,
+        node_id: str,
+        secret: str = "secret",
+        udp: socket.socket | None = None,
+    ) -> None:
+        self.node_id = node_id
+        self.instance = secrets.token_hex(16)
+        self.run_dir = directory / f"{node_id}-{self.instance[:4]}"
+        self.run_dir.mkdir(mode=0o700)
+        self.udp = udp or bind_udp()
+        self.port: int = self.udp.getsockname()[1]
+        self.unix = bind_unix(self.run_dir / "sync.sock")
+        self.store = FakeStore(self.run_dir / "store.sock")
+        self.discovery = FakeDiscovery(self.run_dir / "discovery.sock")
+        self.log_path = self.run_dir / "log"
+        self._secret = secret
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._link: Link | None = None
+
+    async def open(self) -> None:
+        await self.store.start()
+        await self.discovery.start()
+        self.start_process()
+
+    def start_process(self) -> None:
+        control, child_control = socket.socketpair()
+        fds = [child_control.fileno(), self.unix.fileno(), self.udp.fileno()]
+        with self.log_path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    str(REPOSITORY / "tests/support/sync_child.py"),
+                    str(self.run_dir),
+                    self.node_id,
+                    self._secret,
+                    self.instance,
+                    *map(str, fds),
+                ],
+                pass_fds=fds,
+                stdout=log,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+            )
+        child_control.close()
+        self._control = control
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def log(self) -> str:
+        return self.log_path.read_text(errors="replace")
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def terminate(self) -> int:
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(10)
+
+    async def ask(self, message: Any, timeout: float = 10.0) -> Any:
+        if self._link is None or not self._link.is_open:
+            self._link = await Link.connect(self.run_dir / "sync.sock", "test")
+        return await self._link.ask(message, timeout)
+
+    async def link(self) -> Link:
+        await self.ask(messages.GetPeers())
+        assert self._link is not None
+        return self._link
+
+    async def peers(self) -> list[messages.PeerState]:
+        reply: messages.PeersReply = await self.ask(messages.GetPeers())
+        return list(reply.peers)
+
+    async def wait_connected(self, count: int, seconds: float = 15.0) -> list[messages.PeerState]:
+        end = time.monotonic() + seconds
+        while True:
+            peers = [peer for peer in await self.peers() if peer.is_connected]
+            if len(peers) == count:
+                return peers
+            if time.monotonic() > end:
+                raise AssertionError(f"{self.node_id}: {await self.peers()}\n{self.log()}")
+            await asyncio.sleep(0.02)
+
+    async def close(self) -> None:
+        if self._link is not None:
+            await self._link.close()
+        if self.is_running:
+            self.kill()
+        if self._control is not None:
+            self._control.close()
+        await self.store.close()
+        await self.discovery.close()
+        self.unix.close()
+        self.udp.close()
+
+
+def introduce(*workers: Worker, with_ids: bool = True) -> None:
+    for one in workers:
+        for other in workers:
+            if other is one:
+                continue
+            if with_ids:
+                one.discovery.found(
+                    other.node_id, other.port, node_id=other.node_id, instance=other.instance
+                )
+            else:
+                one.discovery.found(f"127.0.0.1:{other.port}", other.port)

@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import pytest
+
+from peatnode.cli.exits import Exit
+from peatnode.cli.status.diagnosis import Health, Severity, judge
+from peatnode.cli.status.report import Report, Silent
+from peatnode.client.models import NodeProblem, Source
+from tests.support.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
+
+
+def test_nothing_is_wrong() -> None:
+    verdict = judge(HEALTHY)
+    assert (verdict.health, verdict.findings) == (Health.HEALTHY, ())
+    assert verdict.exit_status == Exit.OK
+
+
+def test_a_node_alone_is_healthy() -> None:
+    assert judge(replace(HEALTHY, peers=())).health is Health.HEALTHY
+
+
+def test_nobody_answers() -> None:
+    silent = tuple(Silent(name, "refused") for name in ("supervisor", "store", "sync"))
+    verdict = judge(Report(NOW, silent=silent))
+    assert verdict.health is Health.UNREACHABLE
+    assert verdict.exit_status == Exit.UNREACHABLE
+
+
+def test_an_address_at_which_nobody_answers_has_advice_of_its_own() -> None:
+    (finding,) = judge(Report(NOW, silent=(Silent("http://h:1", "refused"),))).findings
+    assert finding.advice == "Is the node up, and --url (or PEAT_URL) right?"
+
+
+WRONG = {
+    "a worker does not answer": replace(HEALTHY, silent=(Silent("sync", "refused"),), peers=None),
+    "the supervisor does not": replace(HEALTHY, silent=(Silent("supervisor", "x"),), node=None),
+    "a worker waits": replace(HEALTHY, workers=(worker("store", "waiting"),)),
+    "it stops": replace(HEALTHY, node=replace(NODE, is_stopping=True)),
+    "the disk is full": replace(HEALTHY, store=replace(STORE, is_writable=False, problem="full")),
+    "quarantine": replace(HEALTHY, store=replace(STORE, quarantined=("c/i",))),
+    "a peer lags": replace(HEALTHY, peers=(PEER, LATE)),
+    "a peer is lost": replace(HEALTHY, peers=(PEER, LOST)),
+    "a peer is refused": replace(HEALTHY, peers=(replace(LOST, state="refused"),)),
+    "a twin": replace(HEALTHY, peers=(replace(PEER, is_twin=True),)),
+    "discovery fails": replace(HEALTHY, sources=(Source("k", "failing", "403", 0, 9.0),)),
+    "discovery has not found out yet": replace(
+        HEALTHY, sources=(Source("k", "starting", "", 0, None),)
+    ),
+    "a problem": replace(HEALTHY, problems=(NodeProblem("w", "n", "No.", "Do.", True, NOW),)),
+}
+
+
+@pytest.mark.parametrize("report", WRONG.values(), ids=WRONG.keys())
+def test_what_is_wrong_is_said_and_degrades(report: Report) -> None:
+    verdict = judge(report)
+    assert verdict.health is Health.DEGRADED
+    assert verdict.exit_status == Exit.DEGRADED
+    assert verdict.findings
+    assert all(finding.message for finding in verdict.findings)
+
+
+@pytest.mark.parametrize(("peers", "said"), [(0, "k finds no peers"), (1, "k finds not all peers")])
+def test_a_source_that_fails_may_have_found_some(peers: int, said: str) -> None:
+    source = Source("k", "failing", "403", peers, 9.0)
+    (finding,) = judge(replace(HEALTHY, sources=(source,))).findings
+    assert finding.message == f"{said}: 403"
+
+
+NOTICED = {
+    "a problem that blocks nothing": replace(
+        HEALTHY, problems=(NodeProblem("w", "n", "No token.", "Set one.", False, NOW),)
+    ),
+    "little room": replace(HEALTHY, store=replace(STORE, disk_free_bytes=2**20)),
+    "a peer being dialled": replace(
+        HEALTHY, peers=(replace(LOST, state="dialling", out_of_sync_since=None),)
+    ),
+}
+
+
+@pytest.mark.parametrize("report", NOTICED.values(), ids=NOTICED.keys())
+def test_notices_do_not_make_it_unhealthy(report: Report) -> None:
+    verdict = judge(report)
+    assert verdict.health is Health.HEALTHY
+    assert [finding.severity for finding in verdict.findings] == [Severity.NOTICE]
+
+
+def test_what_passes_by_itself_is_not_called_wrong() -> None:
+    just_now = replace(LATE, out_of_sync_since=NOW - 1)
+    gone = replace(LOST, state="gone")
+    assert judge(replace(HEALTHY, peers=(just_now, gone))).findings == ()
+
+
+def test_the_worst_comes_first() -> None:
+    report = replace(
+        WRONG["a peer lags"],
+        problems=(
+            NodeProblem("w", "n", "x", "", False, 0),
+            NodeProblem("w", "m", "y", "", True, 0),
+        ),
+    )
+    severities = [finding.severity for finding in judge(report).findings]
+    assert severities == [Severity.ERROR, Severity.DEGRADED, Severity.NOTICE]
+
+
+def test_how_far_behind_and_since_when() -> None:
+    (finding,) = judge(WRONG["a peer lags"]).findings
+    assert "peat-mesh-2 is not in sync: 17 documents differ, for 1 min 30 s" in finding.message

@@ -1,0 +1,299 @@
+"""What may be set, what may not, and what is said about it."""
+
+import base64
+import re
+from pathlib import Path
+
+import pytest
+
+from peatnode.config import (
+    VARIABLES,
+    StaticPeer,
+    default_run_dir,
+    flag_of,
+    load_config,
+    read_settings,
+)
+from peatnode.errors import BadConfiguration
+
+BYTES = bytes(range(32))
+SECRET = base64.b64encode(BYTES).decode()
+REQUIRED = {"PEAT_FORMATION_SECRET": SECRET}
+
+
+def load(**env: str):
+    return load_config({**REQUIRED, **env})
+
+
+def complaint(**env: str) -> str:
+    with pytest.raises(BadConfiguration) as caught:
+        load(**env)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert text.endswith((".", "peatnode=debug"))
+    return text
+
+
+def test_defaults() -> None:
+    config = load()
+    assert config.node_id == config.hostname == "peat-mesh-0"
+    assert config.secret.reveal() == BYTES
+    assert config.discovery == ("kubernetes",)
+    assert config.static_peers == ()
+    assert (config.data_dir, config.run_dir) == (Path("/data"), Path("/data/run"))
+    assert (config.broker_host, config.broker_port) == ("0.0.0.0", 8081)
+    assert config.quic_port == 11204
+    assert config.api_token is config.read_token is None
+    assert (config.log_filter, config.log_format) == ("info,peatnode=debug", "text")
+
+
+def test_every_variable_empty_is_every_variable_unset() -> None:
+    env = {name: "" for variable in VARIABLES for name in (variable.name, *variable.aliases)}
+    assert load_config({**env, **REQUIRED}) == load_config(REQUIRED)
+
+
+def test_no_default_is_wrong() -> None:
+    for variable in VARIABLES:
+        if variable.default is not None:
+            variable.read(variable.name, variable.default)
+
+
+def test_the_node_id_of_a_cluster() -> None:
+    assert load(HOSTNAME="peat-mesh-2", PEAT_CLUSTER="east").node_id == "peat-mesh-2.east"
+
+
+def test_aliases() -> None:
+    config = load(
+        PEAT_IROH_BIND_PORT="4000",
+        PEAT_IROH_RELAY_URLS="https://a.example, http://b.example/x",
+        RUST_LOG="warn,peat_mesh=debug",
+    )
+    assert config.quic_port == 4000
+    assert config.relay_urls == ("https://a.example", "http://b.example/x")
+    assert config.log_filter == "warn,peat_mesh=debug"
+    assert load(PEAT_IROH_BIND_PORT="4000", PEAT_QUIC_PORT="5000").quic_port == 5000
+
+
+def test_sources_of_peers() -> None:
+    assert load(PEAT_DISCOVERY="k8s").discovery == ("kubernetes",)
+    assert load(PEAT_DISCOVERY=" mDNS , static,mdns").discovery == ("mdns", "static")
+
+
+@pytest.mark.parametrize(
+    ("text", "peer"),
+    [
+        ("10.0.0.7:11204", StaticPeer("", "10.0.0.7", 11204)),
+        ("peat-mesh-1@host.example:1", StaticPeer("peat-mesh-1", "host.example", 1)),
+        ("a.east@[fe80::1]:65535", StaticPeer("a.east", "fe80::1", 65535)),
+        ("[::1]:2", StaticPeer("", "::1", 2)),
+    ],
+)
+def test_static_peers(text: str, peer: StaticPeer) -> None:
+    config = load(PEAT_DISCOVERY="static", PEAT_STATIC_PEERS=f" {text}, other:1,")
+    assert config.static_peers == (peer, StaticPeer("", "other", 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "host",
+        "host:",
+        ":1",
+        "host:0",
+        "host:65536",
+        "host:x",
+        "::1:2",
+        "[::1]",
+        "[nope]:1",
+        "a@b@c:1",
+    ],
+)
+def test_static_peers_that_are_none(text: str) -> None:
+    said = complaint(PEAT_DISCOVERY="static", PEAT_STATIC_PEERS=f"good:1,{text}")
+    assert "PEAT_STATIC_PEERS" in said
+    assert text in said or "nope" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("PEAT_BROKER_PORT", "65536"),
+        ("PEAT_BROKER_PORT", "-1"),
+        ("PEAT_BROKER_PORT", "http"),
+        ("PEAT_BROKER_PORT", "8 081"),
+        ("PEAT_QUIC_PORT", "99999"),
+        ("PEAT_IROH_BIND_PORT", "x"),
+        ("PEAT_BROKER_HOST", "example.org"),
+        ("PEAT_QUIC_HOST", "300.1.1.1"),
+        ("PEAT_BROKER_WORKERS", "0"),
+        ("PEAT_MAX_BODY_BYTES", "1GB"),
+        ("PEAT_DISCOVERY", "dns"),
+        ("PEAT_DISCOVERY", ","),
+        ("PEAT_RELAY_URLS", "relay.example"),
+        ("PEAT_LOG", "loud"),
+        ("PEAT_LOG", "info,=debug"),
+        ("RUST_LOG", "info,peatnode="),
+        ("PEAT_LOG_FORMAT", "xml"),
+        ("HOSTNAME", "a b"),
+        ("HOSTNAME", "a/b"),
+        ("PEAT_CLUSTER", "a,b"),
+        ("PEAT_MDNS_INTERFACES", "eth0"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_variable(name: str, text: str) -> None:
+    said = complaint(**{name: text})
+    assert text in said
+    assert ("PEAT_LOG" if name == "RUST_LOG" else name) in said
+
+
+def test_what_kubernetes_injects_is_recognized() -> None:
+    assert "enableServiceLinks" in complaint(PEAT_BROKER_PORT="tcp://10.0.0.1:8081")
+
+
+def test_no_secret() -> None:
+    with pytest.raises(BadConfiguration, match=r"PEAT_FORMATION_SECRET .*peatnode secret"):
+        load_config({})
+
+
+@pytest.mark.parametrize(
+    "text", ["not base64!", "abc", base64.b64encode(bytes(15)).decode(), "ünï"]
+)
+def test_a_bad_secret_is_not_shown(text: str) -> None:
+    said = complaint(PEAT_FORMATION_SECRET=text)
+    assert "PEAT_FORMATION_SECRET" in said
+    assert text not in said
+    assert "peatnode secret" in said
+
+
+@pytest.mark.parametrize("token", ["short", "with space inside", "ünïcödé-token", "x" * 513])
+def test_a_bad_token_is_not_shown(token: str) -> None:
+    said = complaint(PEAT_API_TOKEN=token)
+    assert "PEAT_API_TOKEN" in said
+    assert token not in said
+
+
+def test_a_token_that_only_reads_needs_the_other() -> None:
+    assert "PEAT_API_TOKEN" in complaint(PEAT_READ_TOKEN="read-only-token")
+
+
+def test_secrets_from_files(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET + "\n")
+    (tmp_path / "token").write_text("  a-long-token\n")
+    config = load_config(
+        {
+            "PEAT_FORMATION_SECRET_FILE": str(tmp_path / "secret"),
+            "PEAT_API_TOKEN_FILE": str(tmp_path / "token"),
+        }
+    )
+    assert config.secret.reveal() == BYTES
+    assert config.api_token is not None
+    assert config.api_token.reveal() == b"a-long-token"
+
+
+def test_a_secret_and_its_file(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(SECRET)
+    said = complaint(PEAT_FORMATION_SECRET_FILE=str(tmp_path / "secret"))
+    assert "PEAT_FORMATION_SECRET and PEAT_FORMATION_SECRET_FILE" in said
+
+
+def test_files_that_hold_no_secret(tmp_path: Path) -> None:
+    def say(path: Path) -> str:
+        with pytest.raises(BadConfiguration, match="PEAT_FORMATION_SECRET_FILE") as caught:
+            load_config({"PEAT_FORMATION_SECRET_FILE": str(path)})
+        assert SECRET not in str(caught.value)
+        return str(caught.value)
+
+    assert "No such file" in say(tmp_path / "missing")
+    assert "directory" in say(tmp_path)
+    (tmp_path / "empty").write_text("\n")
+    assert "empty" in say(tmp_path / "empty")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
+    assert "not text" in say(tmp_path / "binary")
+    assert "too long" in say(Path("/dev/zero"))
+    (tmp_path / "open").write_text(SECRET)
+    (tmp_path / "open").chmod(0o666)
+    assert "chmod 600" in say(tmp_path / "open")
+
+
+def test_a_flag_goes_before_the_environment(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text(base64.b64encode(bytes(32)).decode())
+    env = {**REQUIRED, "PEAT_QUIC_PORT": "1"}
+    flags = {"PEAT_QUIC_PORT": "2", "PEAT_FORMATION_SECRET_FILE": str(tmp_path / "secret")}
+    config = load_config(env, flags)
+    assert config.quic_port == 2
+    assert config.secret.reveal() == bytes(32)
+    assert load_config(env, {"PEAT_QUIC_PORT": ""}).quic_port == 1
+    with pytest.raises(BadConfiguration, match="--quic-port"):
+        load_config(env, {"PEAT_QUIC_PORT": "x"})
+
+
+def test_where_each_setting_is_from(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("a-long-token")
+    env = {**REQUIRED, "RUST_LOG": "warn", "PEAT_API_TOKEN_FILE": str(tmp_path / "token")}
+    _, settings = read_settings(env, {"PEAT_BROKER_PORT": "9"})
+    found = {setting.name: (setting.value, setting.origin) for setting in settings}
+    assert found["PEAT_FORMATION_SECRET"] == ("(hidden)", "environment PEAT_FORMATION_SECRET")
+    assert found["PEAT_API_TOKEN"] == ("(hidden)", f"file {tmp_path / 'token'}")
+    assert found["PEAT_LOG"] == ("warn", "environment RUST_LOG")
+    assert found["PEAT_BROKER_PORT"] == ("9", "flag --broker-port")
+    assert found["PEAT_QUIC_PORT"] == ("11204", "default")
+    assert found["PEAT_READ_TOKEN"] == ("", "default")
+
+
+def test_naming_peers_means_looking_for_them() -> None:
+    config = load(PEAT_DISCOVERY="mdns", PEAT_STATIC_PEERS="a:1")
+    assert config.discovery == ("mdns", "static")
+
+
+def test_a_run_directory_always_fits_a_socket() -> None:
+    assert default_run_dir(Path("/data")) == Path("/data/run")
+    long = default_run_dir(Path("/" + "x" * 200))
+    assert len(str(long / "supervisor.sock")) < 108
+    assert long != default_run_dir(Path("/" + "x" * 201))
+    assert load(PEAT_DATA_DIR="/" + "x" * 200).run_dir == long
+
+
+def test_nothing_secret_in_a_repr() -> None:
+    text = repr(load(PEAT_API_TOKEN="a-long-token"))
+    assert SECRET not in text
+    assert repr(BYTES) not in text
+    assert "a-long-token" not in text
+
+
+def test_flags_are_unique() -> None:
+    flags = [flag_of(variable.name) for variable in VARIABLES]
+    assert len(set(flags)) == len(flags)
+
+
+def test_no_code_reads_a_variable_that_is_not_in_the_table() -> None:
+    known = {"PEAT_", "PEAT_URL"}  # the second is the command line's: docs/cli.md
+    for variable in VARIABLES:
+        known |= {variable.name, *variable.aliases}
+        known |= {f"{variable.name}_FILE"} if variable.has_file else set()
+    root = Path(__file__).parents[3]
+    sources = [
+        path for folder in ("peatnode", "workers") for path in root.glob(f"{folder}/**/*.py")
+    ]
+    assert sources
+    for path in sources:
+        named = set(re.findall(r"\bPEAT_[A-Z0-9_]*", path.read_text(encoding="utf-8")))
+        assert named <= known, (path, named - known)
+
+
+def test_the_directory_of_the_service_account(tmp_path: Path) -> None:
+    assert str(load().service_account_dir) == "/var/run/secrets/kubernetes.io/serviceaccount"
+    assert load(PEAT_SERVICE_ACCOUNT_DIR=str(tmp_path)).service_account_dir == tmp_path
+    flags = {"PEAT_SERVICE_ACCOUNT_DIR": str(tmp_path / "flag")}
+    config = load_config({**REQUIRED, "PEAT_SERVICE_ACCOUNT_DIR": str(tmp_path)}, flags)
+    assert config.service_account_dir == tmp_path / "flag"
+
+
+def test_the_documentation_says_every_variable_as_it_is() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text(encoding="utf-8")
+    for variable in VARIABLES:
+        names = f"`{variable.name}`" + (" (file)" if variable.has_file else "")
+        names += "".join(f", also `{alias}`" for alias in variable.aliases)
+        default = f"`{variable.default}`" if variable.default else ""
+        shown = "required" if variable.default is None else default
+        row = f"| {names} | {shown} | {variable.help} |".replace("|  |", "| |")
+        assert row in page, row

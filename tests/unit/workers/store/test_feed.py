@@ -1,0 +1,32 @@
+from peatnode.documents.json import root_maps
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.value import Shape, dump
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.codec import decode_update
+from peatnode.ipc.messages import FollowChanges
+from tests.support.memory_kv import MemoryKeyValue, commit
+from workers.store.feed import Feed
+
+KEY = document_key("c", "one")
+
+
+def set_field(replica: Replica, clock: int) -> None:
+    target = {f"field-{clock}": clock}
+    update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), target), 1, clock)
+    replica.write(KEY, update, dump(target))
+
+
+async def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
+    """Also while a later change is written but not synced yet: that one will be told from memory, by itself."""
+    replica = Replica(MemoryKeyValue(), 1)
+    for clock in range(3):
+        set_field(replica, clock)
+        commit(replica)
+    set_field(replica, 3)
+    replica.kv.write(replica.take_group())  # type: ignore[attr-defined]
+    feed = Feed(replica, lambda error: None)
+    changes, cursor = feed._read(0, FollowChanges(0, with_update=True))
+    assert cursor == 3
+    assert len(changes) == 1
+    assert decode_update(changes[0].update).state_vector()[1] >= 3
