@@ -32,7 +32,7 @@ def test_nothing_that_is_taken_out_is_imported() -> None:
     assert found
     gone = {IMPORT_NAMES.get(name, name.replace("-", "_")) for name in found[1].split()}
     assert not {name.split(".")[0] for name in imported()} & gone
-    # By name only, as in workers/discovery/kubernetes/service_account.py: an import statement would load all of the client.
+    # By name only, as in workers/discovery/kubernetes/service_account.py: importing it would load all of the client.
     assert not {name for name in imported() if name.split(".")[0] == "kubernetes"}
 
 

@@ -596,7 +596,7 @@ async def test_a_newer_format_is_refused(tmp_path: Path):
     async with StoreNode(tmp_path) as node:
         await node.put("c", "one", b"{}")
     script = (
-        "import sys, msgpack; from pathlib import Path; from workers.store.database import Database; "
+        "import sys, msgpack; from pathlib import Path; from workers.store.disk.database import Database; "
         "db = Database(Path(sys.argv[1])); db.write([(b'mformat', msgpack.packb(99))]); db.sync(); db.close()"
     )
     subprocess.run([sys.executable, "-c", script, str(tmp_path / "store")], check=True)
