@@ -15,6 +15,9 @@ PeatnodeError
 
 from __future__ import annotations
 
+EXIT_CONFIGURATION = 78
+"""Exit status (EX_CONFIG of sysexits.h) of a process that ends by BadConfiguration: a restart would not help."""
+
 
 class PeatnodeError(Exception):
     """Root of the tree."""

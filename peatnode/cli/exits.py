@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from peatnode.errors import EXIT_CONFIGURATION
+
 
 class Exit(IntEnum):
     OK = 0
@@ -26,7 +28,7 @@ class Exit(IntEnum):
     """The node asks for a token, or for another one."""
     UNKNOWN_OUTCOME = 9
     """The answer was lost: the change may or may not have been made."""
-    CONFIGURATION = 78
-    """What was set cannot be (EX_CONFIG of sysexits.h)."""
+    CONFIGURATION = EXIT_CONFIGURATION
+    """The configuration is invalid (EX_CONFIG of sysexits.h)."""
     INTERRUPTED = 130
     """128 + SIGINT, as shells have it."""

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 from peatnode.config import Config
 from peatnode.ipc.frames import FrameBuffer, encode_frame
 from peatnode.ipc.messages import CONTRACT, Hello, Message
-from peatnode.supervision.worker import WorkerContext, die_with_parent, leave
 from peatnode.supervision.workers import WorkerSpec
+from peatnode.worker.context import WorkerContext
+from peatnode.worker.lifetime import die_with_parent, leave
 
 _fork = multiprocessing.get_context("fork")
 

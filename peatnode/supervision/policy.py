@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from peatnode.errors import EXIT_CONFIGURATION
 from peatnode.supervision.events import (
     Action,
     AnnounceDeath,
@@ -36,8 +37,6 @@ from peatnode.supervision.events import (
 )
 
 EXIT_FAILED = 1
-EXIT_CONFIGURATION = 78
-"""EX_CONFIG of sysexits.h: starting again would not help."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 
 from peatnode import __version__, logs
 from peatnode.config import Config
-from peatnode.errors import BadConfiguration, MalformedFrame
+from peatnode.errors import EXIT_CONFIGURATION, BadConfiguration, MalformedFrame
 from peatnode.identity import derive_identity
 from peatnode.ipc.frames import decode_content
 from peatnode.ipc.messages import (
@@ -58,10 +58,10 @@ from peatnode.supervision.events import (
     WorkerStarted,
 )
 from peatnode.supervision.node_report import NodeFacts, Problems, describe_node
-from peatnode.supervision.policy import EXIT_CONFIGURATION, EXIT_FAILED, Limits, Policy
+from peatnode.supervision.policy import EXIT_FAILED, Limits, Policy
 from peatnode.supervision.sockets import bind_all, lock_data_dir, remove_unix_sockets
-from peatnode.supervision.worker import MemoryGauge, memory_bytes
 from peatnode.supervision.workers import WORKERS, WorkerSpec
+from peatnode.worker.memory import MemoryGauge, memory_bytes
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -113,8 +113,9 @@ def _preload() -> None:
     import uvloop
 
     from peatnode.ipc import link
+    from peatnode.worker import run
 
-    del asyncio, json, ssl, msgpack, orjson, uvloop, link
+    del asyncio, json, ssl, msgpack, orjson, uvloop, link, run
     gc.freeze()
     gc.enable()
 

@@ -44,7 +44,7 @@ from tests.support.kubernetes_api.server import FakeApi, Faults
 DRIVER = """
 import json, os, socket, sys, time
 from peatnode.config import load_config
-from peatnode.supervision.worker import WorkerContext
+from peatnode.worker.context import WorkerContext
 from workers.discovery import run
 control, listener, instance = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 run(WorkerContext(

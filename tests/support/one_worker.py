@@ -10,7 +10,7 @@ import sys
 import time
 
 from peatnode.config import load_config
-from peatnode.supervision.worker import WorkerContext
+from peatnode.worker.context import WorkerContext
 
 
 def main() -> None:

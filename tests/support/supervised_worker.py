@@ -11,13 +11,11 @@ import time
 from typing import NoReturn
 
 from peatnode.errors import BadConfiguration
-from peatnode.supervision.worker import (
-    WorkerContext,
-    WorkerShell,
-    answer_control_in_thread,
-    leave,
-    run_worker,
-)
+from peatnode.worker.context import WorkerContext
+from peatnode.worker.lifetime import leave
+from peatnode.worker.run import run_worker
+from peatnode.worker.shell import WorkerShell
+from peatnode.worker.threaded import answer_control_in_thread
 
 
 def run(context: WorkerContext) -> NoReturn:

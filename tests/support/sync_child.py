@@ -9,7 +9,7 @@ import sys
 import time
 
 from peatnode.config import load_config
-from peatnode.supervision.worker import WorkerContext
+from peatnode.worker.context import WorkerContext
 from workers.sync import run
 
 

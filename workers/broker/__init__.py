@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
-    from peatnode.supervision.worker import WorkerContext
+    from peatnode.worker.context import WorkerContext
 
 
 def run(context: WorkerContext) -> NoReturn:

@@ -22,7 +22,7 @@ from peatnode.ipc.messages import (
     PeerLost,
     SourceState,
 )
-from peatnode.supervision.worker import WorkerShell
+from peatnode.worker.shell import WorkerShell
 from workers.discovery.factory import Place, make_source
 from workers.discovery.network import drain_changes, open_changes, read_adapters
 from workers.discovery.peer_table import PeerTable

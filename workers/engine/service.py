@@ -19,7 +19,7 @@ from peatnode.ipc.messages import (
     OperationsReply,
     RunOperations,
 )
-from peatnode.supervision.worker import WorkerShell
+from peatnode.worker.shell import WorkerShell
 from workers.engine.crash_guard import BlackBox, deadly
 from workers.engine.pool import Pool
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 import ctypes
 from typing import NoReturn
 
-from peatnode.supervision.worker import WorkerContext, run_worker
+from peatnode.worker.context import WorkerContext
+from peatnode.worker.run import run_worker
 
 _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 

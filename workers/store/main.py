@@ -7,7 +7,7 @@ import contextlib
 from typing import Any
 
 from peatnode.ipc.link import serve
-from peatnode.supervision.worker import WorkerShell
+from peatnode.worker.shell import WorkerShell
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import note_files, note_stop
 from workers.store.disk.health import ADVICE_DISK, ADVICE_FULL

@@ -32,7 +32,7 @@ from peatnode.ipc.messages import (
     StoreReply,
     WriteDocument,
 )
-from peatnode.supervision.worker import WorkerShell
+from peatnode.worker.shell import WorkerShell
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import client_id, new_generation
 from workers.store.disk.health import Disk

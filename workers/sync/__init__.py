@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from peatnode.supervision.worker import WorkerContext, run_worker
+from peatnode.worker.context import WorkerContext
+from peatnode.worker.run import run_worker
 
 
 def run(context: WorkerContext) -> NoReturn:

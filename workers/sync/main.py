@@ -14,7 +14,7 @@ from peatnode.ipc.link import Dialer, serve
 from peatnode.ipc.messages import DiscoveredPeer, FollowDiscovery, PeerFound, PeerLost
 from peatnode.protocol.connect.dial_plan import Found
 from peatnode.protocol.connect.handshake import Credentials
-from peatnode.supervision.worker import WorkerShell
+from peatnode.worker.shell import WorkerShell
 from workers.sync.node_shell import SyncNode
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.service import Answering

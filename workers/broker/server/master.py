@@ -25,12 +25,9 @@ from gunicorn.glogging import Logger
 from peatnode import logs
 from peatnode.config import Config
 from peatnode.ipc.messages import WorkerReady
-from peatnode.supervision.worker import (
-    WorkerContext,
-    answer_control_in_thread,
-    die_with_parent,
-    leave,
-)
+from peatnode.worker.context import WorkerContext
+from peatnode.worker.lifetime import die_with_parent, leave
+from peatnode.worker.threaded import answer_control_in_thread
 from workers.broker.http.limits import DEFAULT_LIMITS
 from workers.broker.server.server import BrokerWorker
 from workers.broker.settings import Settings

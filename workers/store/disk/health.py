@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from peatnode.documents.replica.keyspace import META
-from peatnode.supervision.worker import WorkerShell
+from peatnode.worker.shell import WorkerShell
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.open import mark_damaged, write_probe
 from workers.store.disk.space import free_bytes, used_bytes

@@ -1,0 +1,46 @@
+"""The control link of a process whose main thread is not ours: gunicorn's master."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Callable
+
+from peatnode.ipc.messages import Ping, Pong, StopWorker
+from peatnode.worker.context import WorkerContext
+from peatnode.worker.control_link import ControlLink
+from peatnode.worker.lifetime import leave
+from peatnode.worker.memory import MemoryGauge, family_memory_bytes, settle_memory
+
+
+def answer_control_in_thread(
+    context: WorkerContext,
+    on_stop: Callable[[float], None],
+    measure_stall: Callable[[], float] = lambda: 0.0,
+) -> ControlLink:
+    """For a process whose main thread is not ours (gunicorn's arbiter): a thread answers the heartbeat.
+
+    `on_stop(seconds)` is called in that thread when the supervisor orders the stop, `measure_stall()` at each
+    heartbeat, for the seconds that the loops behind this process were late. The link can be used to say WorkerReady
+    and problems. If the supervisor goes, the process ends.
+    """
+    settle_memory()
+    control = ControlLink(context.control, context.name)
+    control.greet()
+    memory = MemoryGauge(family_memory_bytes)
+
+    def serve() -> None:
+        while True:
+            select.select([context.control], [], [])
+            messages = control.receive()
+            if messages is None:
+                leave(1)
+            for message in messages:
+                match message:
+                    case Ping(number):
+                        control.say(Pong(number, memory.read(), measure_stall()))
+                    case StopWorker(seconds):
+                        on_stop(seconds)
+
+    threading.Thread(target=serve, name="control", daemon=True).start()
+    return control
