@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.terminal.streams import discard_output, open_missing, what_failed
 
@@ -80,7 +80,7 @@ def run_cli(args: Sequence[str] | None = None) -> NoReturn:
         discard_output()  # whoever read us has read enough (`| head`)
         sys.exit(Exit.OK)
     except OSError as error:
-        Complaint(what_failed(error)).show()
+        CliError(what_failed(error)).show()
         discard_output()
         sys.exit(Exit.FAILED)
     sys.exit(status if isinstance(status, int) else 0)

@@ -7,7 +7,7 @@ import os
 
 import click
 
-from peatnode.cli.errors import complaining
+from peatnode.cli.errors import cli_errors
 from peatnode.cli.status.command import OUTPUT
 
 VALUE_COLUMNS = 19
@@ -20,7 +20,7 @@ def config(output: str) -> None:
     """Say what a node started here would be set to, and where each part is from. Secrets are hidden."""
     from peatnode.config import read_settings
 
-    with complaining():
+    with cli_errors():
         _, settings = read_settings(os.environ, {})
     if output == "json":
         content = {one.name: {"value": one.value, "origin": one.origin} for one in settings}

@@ -27,7 +27,7 @@ BY_FAILURE = {
 }
 
 
-class Complaint(click.ClickException):
+class CliError(click.ClickException):
     """Ends the command with a sentence and a status."""
 
     def __init__(self, message: str, status: Exit = Exit.FAILED, advice: str = "") -> None:
@@ -43,75 +43,75 @@ class Complaint(click.ClickException):
 
 
 @contextmanager
-def complaining(where: str = "") -> Iterator[None]:
-    """Every error of ours as a Complaint. `where`: what was being asked."""
+def cli_errors(where: str = "") -> Iterator[None]:
+    """Every error of ours as a CliError. `where`: what was being asked."""
     try:
         yield
     except PeatnodeError as error:
-        raise complaint_of(error, where) from error
+        raise cli_error_of(error, where) from error
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise Complaint(what_failed(error)) from error
+        raise CliError(what_failed(error)) from error
 
 
-def complaint_of(error: PeatnodeError, where: str = "") -> Complaint:
+def cli_error_of(error: PeatnodeError, where: str = "") -> CliError:
     match error:
         case BadConfiguration():
-            return Complaint(str(error), Exit.CONFIGURATION)
+            return CliError(str(error), Exit.CONFIGURATION)
         case AskFailed():
             at = f" ({error.where})" if error.where else ""
-            return Complaint(error.message + at, BY_FAILURE.get(error.code, Exit.FAILED))
+            return CliError(error.message + at, BY_FAILURE.get(error.code, Exit.FAILED))
         case AskTimedOut():
-            return Complaint(
+            return CliError(
                 str(error),
                 Exit.UNKNOWN_OUTCOME,
                 "Ask again; `peatnode status` says whether a worker is down.",
             )
         case LinkLost():
-            return Complaint(
+            return CliError(
                 f"{where or 'the node'} does not answer: {error}",
                 Exit.UNREACHABLE,
                 "`peatnode status` says what runs; `peatnode dev` starts a node here.",
             )
         case ContractMismatch():
-            return Complaint(
+            return CliError(
                 f"the node is of another version than this command: {error}",
                 Exit.FAILED,
                 "Use the `peatnode` that the node was started with, or restart the node.",
             )
         case _:
-            return _complaint_of_client(error)
+            return _client_error_of(error)
 
 
-def _complaint_of_client(error: PeatnodeError) -> Complaint:
+def _client_error_of(error: PeatnodeError) -> CliError:
     from peatnode.client import errors
 
     match error:
         case errors.Unreachable():
-            return Complaint(
+            return CliError(
                 str(error), Exit.UNREACHABLE, "Is the node up, and --url (or PEAT_URL) right?"
             )
         case errors.UnknownOutcome():
-            return Complaint(
+            return CliError(
                 str(error),
                 Exit.UNKNOWN_OUTCOME,
                 "A question can be asked again; after a write, look at the document before writing it again.",
             )
         case errors.Unauthorized():
-            return Complaint(
+            return CliError(
                 str(error),
                 Exit.UNAUTHORIZED,
                 "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE to the file that holds the token.",
             )
         case errors.Forbidden():
-            return Complaint(str(error), Exit.UNAUTHORIZED)
+            return CliError(str(error), Exit.UNAUTHORIZED)
         case errors.NotFound():
-            return Complaint(str(error), Exit.NOT_FOUND)
+            return CliError(str(error), Exit.NOT_FOUND)
         case errors.PreconditionFailed():
-            return Complaint(str(error), Exit.PRECONDITION)
+            return CliError(str(error), Exit.PRECONDITION)
         case errors.ProblemAnswer():
             at = f" ({error.problem.where})" if error.problem.where else ""
-            return Complaint(str(error) + at)
+            return CliError(str(error) + at)
         case _:
-            return Complaint(str(error))
+            return CliError(str(error))

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from peatnode.cli.documents.body import STDIN
-from peatnode.cli.errors import Complaint, complaining
+from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.secret_file import new_secret, write_secret
 from peatnode.cli.status.command import OUTPUT
 
@@ -35,11 +35,11 @@ def secret(out: Path | None) -> None:
     try:
         write_secret(out, new_secret())
     except FileExistsError:
-        raise Complaint(
+        raise CliError(
             f"{out} exists and is left as it is", advice="Give another name, or remove it first."
         ) from None
     except OSError as error:
-        raise Complaint(f"{out} cannot be written: {error.strerror}") from error
+        raise CliError(f"{out} cannot be written: {error.strerror}") from error
 
 
 @click.command()
@@ -61,7 +61,7 @@ def identity(
     env = _secret_environment(secret_file)
     env["HOSTNAME"] = hostname or os.environ.get("HOSTNAME", "")
     env["PEAT_CLUSTER"] = os.environ.get("PEAT_CLUSTER", "") if cluster is None else cluster
-    with complaining():
+    with cli_errors():
         config = load_config(env)
     found = derive_identity(config.secret.reveal(), config.node_id)
     if output == "json":

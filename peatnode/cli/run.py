@@ -6,7 +6,7 @@ import os
 
 import click
 
-from peatnode.cli.errors import complaining
+from peatnode.cli.errors import cli_errors
 from peatnode.config import VARIABLES, Variable, flag_of, load_config
 
 
@@ -26,7 +26,7 @@ def _run(**given: str | None) -> int:
     from peatnode.supervision import run_node
 
     flags = {name.upper(): value for name, value in given.items() if value is not None}
-    with complaining():
+    with cli_errors():
         return run_node(load_config(os.environ, flags))
 
 

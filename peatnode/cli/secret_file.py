@@ -7,7 +7,7 @@ import os
 import secrets
 from pathlib import Path
 
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 
 SECRET_BYTES = 32
 
@@ -40,5 +40,5 @@ def keep_secret(path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise Complaint(f"the secret cannot be kept in {path}: {error.strerror}") from error
+        raise CliError(f"the secret cannot be kept in {path}: {error.strerror}") from error
     return True

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import click
 
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.client._wire.address import checked_url
 
@@ -22,7 +22,7 @@ MAX_TOKEN_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Beside:
+class LocalNode:
     """A node on this machine."""
 
     run_dir: Path
@@ -32,7 +32,7 @@ class Beside:
 
 
 @dataclass(frozen=True, slots=True)
-class Afar:
+class RemoteNode:
     """A node by its API."""
 
     url: str
@@ -42,7 +42,7 @@ class Afar:
         return self.url
 
 
-Target = Beside | Afar
+Target = LocalNode | RemoteNode
 
 
 def run_dirs(data_dir: str, env: Mapping[str, str]) -> Iterator[Path]:
@@ -79,14 +79,14 @@ def is_served(path: Path) -> bool:
     return True
 
 
-def find_beside(data_dir: str, env: Mapping[str, str]) -> Beside:
-    """The first that runs. Raises Complaint where none does."""
+def find_local(data_dir: str, env: Mapping[str, str]) -> LocalNode:
+    """The first that runs. Raises CliError where none does."""
     candidates = list(run_dirs(data_dir, env))
     for run_dir in candidates:
         if is_served(run_dir / "supervisor.sock"):
-            return Beside(run_dir)
+            return LocalNode(run_dir)
     looked = ", ".join(str(path) for path in candidates[:4])
-    raise Complaint(
+    raise CliError(
         f"no node runs on this machine (looked in {looked})",
         Exit.UNREACHABLE,
         "Start one with `peatnode dev`, name its data directory with --data-dir, or give --url of one elsewhere.",
@@ -99,9 +99,9 @@ def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
     if not url and not data_dir:
         url = env.get("PEAT_URL", "")
     if not url:
-        return find_beside(data_dir, env)
+        return find_local(data_dir, env)
     try:
-        return Afar(checked_url(url), read_token(env))
+        return RemoteNode(checked_url(url), read_token(env))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 
@@ -116,7 +116,7 @@ def read_token(env: Mapping[str, str]) -> str:
         with Path(file).open("rb") as opened:
             content = opened.read(MAX_TOKEN_BYTES)
     except OSError as error:
-        raise Complaint(
+        raise CliError(
             f"PEAT_API_TOKEN_FILE: {file} cannot be read: {error.strerror}", Exit.CONFIGURATION
         ) from error
     return _checked_token(content.decode(errors="replace").strip(), file)
@@ -126,7 +126,7 @@ def _checked_token(token: str, where: str) -> str:
     """What can stand in a header."""
     if token.isascii() and token.isprintable() and " " not in token:
         return token
-    raise Complaint(
+    raise CliError(
         f"{where} holds no token: those are printable ASCII characters without spaces",
         Exit.CONFIGURATION,
     )

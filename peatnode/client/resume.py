@@ -20,7 +20,7 @@ class Transport(StrEnum):
 
 
 class FilterOptions(TypedDict, total=False):
-    """Keyword arguments of `events`: see `Filter`."""
+    """Keyword arguments of `events`: see `EventFilter`."""
 
     collection: str
     doc_id: str
@@ -30,7 +30,7 @@ class FilterOptions(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class EventFilter:
     """Which events to be told of."""
 
     collection: str = ""
@@ -56,10 +56,10 @@ class Filter:
 
 
 @dataclass(slots=True)
-class Following:
+class FeedCursor:
     """What the follower of one feed remembers between two connections."""
 
-    filter: Filter
+    filter: EventFilter
     since: int | None
     """The last change seen; None: from when the first connection opens."""
     retry: RetryPolicy

@@ -22,7 +22,7 @@ from peatnode.client.errors import (
 )
 from peatnode.client.events import Gap, SyncEvent
 from peatnode.client.models import Replicas
-from peatnode.client.resume import Filter
+from peatnode.client.resume import EventFilter
 from peatnode.ipc.link import Connection, Server, serve
 from peatnode.ipc.messages import (
     Change,
@@ -167,7 +167,7 @@ async def test_the_feed_goes_on_when_the_store_comes_back(tmp_path: Path) -> Non
     server = await start(tmp_path, "store", answer)
     documents = DocumentsBeside(tmp_path)
     found = []
-    async with asyncio.timeout(20), aclosing(documents.events(Filter("c"), 3)) as events:
+    async with asyncio.timeout(20), aclosing(documents.events(EventFilter("c"), 3)) as events:
         async for event in events:
             found.append(event)
             if len(found) == 4:

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 
 STDIN = "-"
 
@@ -20,30 +20,30 @@ def read_body(text: str) -> bytes:
         try:
             return Path(text[1:]).read_bytes()
         except OSError as error:
-            raise Complaint(f"{text[1:]} cannot be read: {error.strerror}") from error
+            raise CliError(f"{text[1:]} cannot be read: {error.strerror}") from error
     return text.encode(errors="surrogateescape")
 
 
 def checked(body: bytes, kind: type) -> bytes:
-    """The body, if it is JSON of that kind; else a Complaint that says where it is wrong."""
+    """The body, if it is JSON of that kind; else a CliError that says where it is wrong."""
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise Complaint(f"the body is not UTF-8 (byte {error.start + 1})") from error
+        raise CliError(f"the body is not UTF-8 (byte {error.start + 1})") from error
     except json.JSONDecodeError as error:
-        raise Complaint(
+        raise CliError(
             f"the body is not JSON: {error.msg} (line {error.lineno}, column {error.colno})"
         ) from error
     except RecursionError as error:
-        raise Complaint("the body is nested far too deep") from error
+        raise CliError("the body is nested far too deep") from error
     if not isinstance(value, kind):
         wanted = "an object" if kind is dict else "an array of operations"
-        raise Complaint(f"the body must be {wanted}, and is {_name(value)}")
+        raise CliError(f"the body must be {wanted}, and is {_name(value)}")
     return body
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise Complaint(f"the body holds {text}, which is not JSON")
+    raise CliError(f"the body holds {text}, which is not JSON")
 
 
 def _name(value: Any) -> str:

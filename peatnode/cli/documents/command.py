@@ -17,7 +17,7 @@ from peatnode.cli.status.command import OUTPUT
 from peatnode.cli.target import Target, with_target
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.models import Written
-from peatnode.client.resume import Filter
+from peatnode.client.resume import EventFilter
 from peatnode.ipc.messages import WriteKind
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -201,7 +201,7 @@ def watch(
 
     It goes on where it was when the node comes back. -o json prints one event a line, as the API's feed has them.
     """
-    filter = Filter(collection, id, prefix, with_value=True, types=("SyncEvent",))
+    filter = EventFilter(collection, id, prefix, with_value=True, types=("SyncEvent",))
 
     async def print_events(documents: Documents) -> None:
         told = 0

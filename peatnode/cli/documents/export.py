@@ -12,10 +12,10 @@ import click
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.formatting import listed_line
 from peatnode.cli.documents.source import Documents, carry_out
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 from peatnode.cli.target import Target, with_target
-from peatnode.cli.terminal.progress_bar import Meter
-from peatnode.client._wire.requests import Query
+from peatnode.cli.terminal.progress_bar import ProgressBar
+from peatnode.client._wire.requests import ListQuery
 
 PAGE_DOCUMENTS = 1000
 
@@ -35,7 +35,7 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
     if str(file) == "-":
 
         async def to_stdout(documents: Documents) -> None:
-            with Meter("export") as meter:
+            with ProgressBar("export") as bar:
                 progress = Progress("")
                 await _export(
                     documents,
@@ -44,28 +44,28 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
                     sys.stdout.buffer,
                     progress,
                     ProgressFile(None),
-                    meter,
+                    bar,
                 )
-                meter.conclude(progress.documents, f"exported from {collection}")
+                bar.finish(progress.documents, f"exported from {collection}")
 
         carry_out(target, to_stdout)
         return
     if file.exists() and not force:
-        raise Complaint(f"{file} exists and is left as it is", advice="--force replaces it.")
+        raise CliError(f"{file} exists and is left as it is", advice="--force replaces it.")
     part = file.with_name(file.name + ".part")
     kept = ProgressFile(file.with_name(file.name + ".part.progress"))
     progress = kept.load(f"export {collection} {prefix} {target}")
 
     async def to_file(documents: Documents) -> None:
-        with _open_part(part, progress) as output, Meter("export") as meter:
+        with _open_part(part, progress) as output, ProgressBar("export") as bar:
             if progress.documents:
                 click.echo(f"going on after {progress.documents:,} documents", err=True)
             before = progress.documents
-            await _export(documents, collection, prefix, output, progress, kept, meter)
+            await _export(documents, collection, prefix, output, progress, kept, bar)
             os.fsync(output.fileno())
             os.replace(part, file)
             kept.remove()
-            meter.conclude(progress.documents - before, f"exported from {collection} to {file}")
+            bar.finish(progress.documents - before, f"exported from {collection} to {file}")
 
     carry_out(target, to_file)
 
@@ -89,9 +89,9 @@ async def _export(
     output: BinaryIO,
     progress: Progress,
     kept: ProgressFile,
-    meter: Meter,
+    bar: ProgressBar,
 ) -> None:
-    query = Query(prefix=prefix)
+    query = ListQuery(prefix=prefix)
     while True:
         page = await documents.page(collection, query, PAGE_DOCUMENTS, progress.cursor)
         content = "".join(listed_line(one, as_json=True) + "\n" for one in page.documents).encode()
@@ -100,7 +100,7 @@ async def _export(
         progress.offset += len(content)
         progress.documents += len(page.documents)
         progress.cursor = page.next_cursor
-        meter.show(progress.documents, None if prefix else page.total)
+        bar.show(progress.documents, None if prefix else page.total)
         if not page.next_cursor:
             return
         kept.save(progress)

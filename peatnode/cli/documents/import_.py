@@ -18,7 +18,7 @@ from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.exits import Exit
 from peatnode.cli.target import Target, with_target
-from peatnode.cli.terminal.progress_bar import Meter
+from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
@@ -60,7 +60,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
 
         async def run(documents: Documents) -> None:
             nonlocal written
-            with Meter("import", unit_is_bytes=True) as meter:
+            with ProgressBar("import", unit_is_bytes=True) as bar:
                 for chunk in read_chunks(source, progress.documents + 1):
                     answers = await _send(documents, collection, chunk)
                     for answer in answers:
@@ -69,10 +69,10 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
                     progress.offset += chunk.size
                     progress.documents += len(chunk.lines)
                     kept.save(progress)
-                    meter.show(progress.offset, size)
+                    bar.show(progress.offset, size)
                 kept.remove()
                 failed = f", {progress.failed:,} lines failed" if progress.failed else ""
-                meter.conclude(written, f"written to {collection}{failed}")
+                bar.finish(written, f"written to {collection}{failed}")
 
         carry_out(target, run)
     return Exit.FAILED if progress.failed else Exit.OK

@@ -12,8 +12,8 @@ import click
 from peatnode.cli.documents.formatting import listed_line
 from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.status.command import OUTPUT
-from peatnode.cli.target import Afar, Target, with_target
-from peatnode.client._wire.requests import Query
+from peatnode.cli.target import RemoteNode, Target, with_target
+from peatnode.client._wire.requests import ListQuery
 from peatnode.client.models import Page
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -78,13 +78,13 @@ def list_(
     -o json prints one document a line, with its id as _id. --where, --sort and --fields are answered by the node's API,
     also beside the node; if it asks for a token, set PEAT_API_TOKEN or PEAT_API_TOKEN_FILE.
     """
-    query = Query(where, tuple(_paths(sort)), tuple(_paths(fields)), prefix)
+    query = ListQuery(where, tuple(_paths(sort)), tuple(_paths(fields)), prefix)
     if collection is None:
-        if query != Query():
+        if query != ListQuery():
             raise click.UsageError("--prefix, --where, --sort and --fields need a COLLECTION")
         carry_out(target, lambda documents: _list_collections(documents, output))
         return
-    if not query.has_prefix_only and not isinstance(target, Afar):
+    if not query.has_prefix_only and not isinstance(target, RemoteNode):
         from peatnode.cli.documents.local_api import find_api
 
         target = find_api(target, os.environ)
@@ -101,7 +101,7 @@ def _paths(texts: tuple[str, ...]) -> Iterator[str]:
 
 
 async def _list_documents(
-    documents: Documents, collection: str, query: Query, limit: int, ids: bool, output: str
+    documents: Documents, collection: str, query: ListQuery, limit: int, ids: bool, output: str
 ) -> None:
     told, cursor = 0, ""
     most = SORTED_PAGE_DOCUMENTS if query.sort else PAGE_DOCUMENTS
@@ -120,7 +120,7 @@ async def _list_documents(
             return
 
 
-def _more(query: Query, page: Page) -> str:
+def _more(query: ListQuery, page: Page) -> str:
     if query.where:  # what is left may all not match
         return "There may be more: --limit 0 lists all."
     of = "" if query.prefix else f" (of {page.total:,})"

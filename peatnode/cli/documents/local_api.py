@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.from_sockets import ask_worker
 from peatnode.cli.status.report import Silent
-from peatnode.cli.target import Afar, Beside, read_token
+from peatnode.cli.target import LocalNode, RemoteNode, read_token
 from peatnode.ipc.messages import GetNode, NodeReply
 
 WHY = "--where, --sort and --fields are answered by the node's API"
@@ -17,11 +17,11 @@ WHY = "--where, --sort and --fields are answered by the node's API"
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # nothing is bound
 
 
-def find_api(node: Beside, env: Mapping[str, str]) -> Afar:
-    """Raises Complaint where it cannot be asked."""
+def find_api(node: LocalNode, env: Mapping[str, str]) -> RemoteNode:
+    """Raises CliError where it cannot be asked."""
     reply = asyncio.run(ask_worker(node.run_dir, "supervisor", GetNode()))
     if isinstance(reply, Silent):
-        raise Complaint(
+        raise CliError(
             f"{WHY}, and the supervisor does not tell its address: {reply.reason}",
             Exit.UNREACHABLE,
             "`peatnode status` says what runs.",
@@ -29,21 +29,21 @@ def find_api(node: Beside, env: Mapping[str, str]) -> Afar:
     return api_of(reply, read_token(env))
 
 
-def api_of(node: NodeReply, token: str) -> Afar:
+def api_of(node: NodeReply, token: str) -> RemoteNode:
     state = next((worker.state for worker in node.workers if worker.name == "broker"), "missing")
     if state != "ready":
-        raise Complaint(
+        raise CliError(
             f"{WHY}, and the broker is {state}",
             Exit.UNREACHABLE,
             "Ask again when `peatnode status` says that it is ready; without them documents are listed all the same.",
         )
     if node.has_token and not token:
-        raise Complaint(
+        raise CliError(
             f"{WHY}, which asks for a token",
             Exit.UNAUTHORIZED,
             "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE to the file that holds the token.",
         )
-    return Afar(url_of(node.broker_address), token)
+    return RemoteNode(url_of(node.broker_address), token)
 
 
 def url_of(listening: str) -> str:

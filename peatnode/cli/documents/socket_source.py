@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import orjson
 
-from peatnode.client._wire.requests import Conditions, Query
+from peatnode.client._wire.requests import Conditions, ListQuery
 from peatnode.client.errors import (
     InvalidRequest,
     Problem,
@@ -24,7 +24,7 @@ from peatnode.client.errors import (
 )
 from peatnode.client.events import Event, Gap, SyncEvent
 from peatnode.client.models import Collection, Document, ImportedLine, Page, Replicas, Written
-from peatnode.client.resume import Filter, Following
+from peatnode.client.resume import EventFilter, FeedCursor
 from peatnode.client.retry import RetryPolicy
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.link import Link
@@ -128,7 +128,7 @@ class DocumentsBeside:
         reply = await self._read("store", ListCollections())
         return tuple(Collection(entry.name, entry.count) for entry in reply.collections)
 
-    async def page(self, collection: str, query: Query, limit: int, cursor: str) -> Page:
+    async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
         assert query.has_prefix_only
         message = ListDocuments(collection, cursor, limit, PAGE_BYTES, query.prefix)
         reply = await self._read("store", message)
@@ -163,9 +163,9 @@ class DocumentsBeside:
             return ImportedLine(number, "", error.problem.status, str(error))
         return ImportedLine(number, id, 201 if written.was_created else 200)
 
-    async def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]:
+    async def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]:
         """Changes, resumed when the store comes back."""
-        following = Following(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
+        following = FeedCursor(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
         if since is None:
             following.opened_at((await self._read("store", GetStore())).sequence)
         while True:
@@ -181,7 +181,7 @@ class DocumentsBeside:
             finally:
                 await stream.aclose()  # type: ignore[attr-defined]
 
-    async def _changes(self, following: Following) -> AsyncIterator[Event]:
+    async def _changes(self, following: FeedCursor) -> AsyncIterator[Event]:
         filter = following.filter
         link = await Link.connect(self._run_dir / "store.sock", "cli")
         following.has_opened = True

@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from peatnode.cli.errors import complaining
-from peatnode.cli.target import Beside, Target
-from peatnode.client._wire.bulk import Chunk
-from peatnode.client._wire.requests import Conditions, Query
+from peatnode.cli.errors import cli_errors
+from peatnode.cli.target import LocalNode, Target
+from peatnode.client._wire.bulk import ImportChunk
+from peatnode.client._wire.requests import Conditions, ListQuery
 from peatnode.client.events import Event
 from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
-from peatnode.client.resume import Filter
+from peatnode.client.resume import EventFilter
 from peatnode.ipc.messages import WriteKind
 
 if TYPE_CHECKING:
@@ -32,8 +32,8 @@ class Documents(Protocol):
 
     async def collections(self) -> tuple[Collection, ...]: ...
 
-    async def page(self, collection: str, query: Query, limit: int, cursor: str) -> Page:
-        """Beside a node only prefixes: see `api_beside`."""
+    async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
+        """On the sockets only prefixes are answered: see `local_api`."""
         ...
 
     async def import_lines(
@@ -42,7 +42,7 @@ class Documents(Protocol):
         """Writes each line, a document with its `_id`. Blank ones are not answered."""
         ...
 
-    def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]: ...
+    def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]: ...
 
 
 class DocumentsAfar:
@@ -62,7 +62,7 @@ class DocumentsAfar:
     async def collections(self) -> tuple[Collection, ...]:
         return await self._client.collections()
 
-    async def page(self, collection: str, query: Query, limit: int, cursor: str) -> Page:
+    async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
         return await self._client.page(
             collection,
             limit,
@@ -76,15 +76,17 @@ class DocumentsAfar:
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
     ) -> list[ImportedLine]:
-        return list(await self._client.import_chunk(collection, Chunk(first_line, tuple(lines))))
+        return list(
+            await self._client.import_chunk(collection, ImportChunk(first_line, tuple(lines)))
+        )
 
-    def events(self, filter: Filter, since: int | None) -> AsyncIterator[Event]:
+    def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]:
         return self._client.follow(filter, since)
 
 
 @asynccontextmanager
 async def open_documents(target: Target) -> AsyncIterator[Documents]:
-    if isinstance(target, Beside):
+    if isinstance(target, LocalNode):
         from peatnode.cli.documents.socket_source import DocumentsBeside
 
         beside = DocumentsBeside(target.run_dir)
@@ -104,5 +106,5 @@ def carry_out(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:
         async with open_documents(target) as documents:
             return await act(documents)
 
-    with complaining(str(target)):
+    with cli_errors(str(target)):
         return asyncio.run(with_documents())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from peatnode.cli.errors import complaining
+from peatnode.cli.errors import cli_errors
 from peatnode.cli.local.plan import MAX_NODES, NodePlan, plan_dev
 from peatnode.cli.secret_file import keep_secret
 from peatnode.cli.terminal.program import program
@@ -38,11 +38,11 @@ def dev(number: int, data_dir: Path) -> int:
     env = plan.environment(os.environ, is_one_of_many=number > 0)
     if env.get("PEAT_FORMATION_SECRET_FILE") == str(plan.secret_file):
         keep_secret(plan.secret_file)
-    with complaining():
+    with cli_errors():
         config = load_config(env, {})
     where = f"http://{config.broker_host}:{config.broker_port}"
     click.echo(_welcome(plan, where, number, data_dir), err=True)
-    with complaining():
+    with cli_errors():
         return run_node(config)
 
 

@@ -45,7 +45,7 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
 
     Ctrl-C stops them all, the last first; once more hurries. One that ends by itself is told, and the others go on.
     """
-    from peatnode.cli.local.process_group import MeshRun
+    from peatnode.cli.local.process_group import LocalMesh
 
     if only is not None and only >= count:
         raise click.UsageError(f"--only names one of 0 to {count - 1}")
@@ -54,7 +54,7 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
     keep_secret(plans[0].secret_file)
     _show(chosen)
     again = f"{program()} mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
-    return asyncio.run(MeshRun(chosen, os.environ, again).run())
+    return asyncio.run(LocalMesh(chosen, os.environ, again).run())
 
 
 def _differing(data_dir: Path, api_port: int, quic_port: int) -> str:

@@ -36,18 +36,18 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _die_with_parent() -> None:
-    """In the child: a node must not outlive a mesh that was killed."""
+    """In the child process: a node must not outlive a mesh that was killed."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(slots=True)
-class Child:
+class NodeProcess:
     plan: NodePlan
     process: asyncio.subprocess.Process
     colour: str
 
 
-class MeshRun:
+class LocalMesh:
     """One run, until all nodes have ended."""
 
     def __init__(self, plans: tuple[NodePlan, ...], env: Mapping[str, str], again: str) -> None:
@@ -55,7 +55,7 @@ class MeshRun:
         self._env = env
         self._again = again
         """The command that starts one again, but for its number."""
-        self._children: list[Child] = []
+        self._nodes: list[NodeProcess] = []
         self._signals = 0
         self._stopping = asyncio.Event()
         self._width = max(len(plan.name) for plan in plans)
@@ -65,8 +65,8 @@ class MeshRun:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
         for index, plan in enumerate(self._plans):
-            self._children.append(await self._start(plan, COLOURS[index % len(COLOURS)]))
-        watchers = [asyncio.create_task(self._attend(child)) for child in self._children]
+            self._nodes.append(await self._start(plan, COLOURS[index % len(COLOURS)]))
+        watchers = [asyncio.create_task(self._attend(node)) for node in self._nodes]
         ready = asyncio.create_task(self._tell_when_ready())
         stopper = asyncio.create_task(self._stop_in_order())
         try:
@@ -81,7 +81,7 @@ class MeshRun:
         self._say("No node is left.")
         return Exit.FAILED
 
-    async def _start(self, plan: NodePlan, colour: str) -> Child:
+    async def _start(self, plan: NodePlan, colour: str) -> NodeProcess:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
@@ -94,25 +94,25 @@ class MeshRun:
             start_new_session=True,  # Ctrl-C is ours; we tell them in order
             preexec_fn=_die_with_parent,
         )
-        return Child(plan, process, colour)
+        return NodeProcess(plan, process, colour)
 
-    async def _attend(self, child: Child) -> None:
+    async def _attend(self, node: NodeProcess) -> None:
         """Prints what the node says until it ends, then how it ended."""
-        assert child.process.stdout is not None
-        await self._print_lines(child, child.process.stdout)
-        status = await child.process.wait()
+        assert node.process.stdout is not None
+        await self._print_lines(node, node.process.stdout)
+        status = await node.process.wait()
         if self._signals:
-            self._say(f"{child.plan.name} has stopped{_how(status, '')}.")
+            self._say(f"{node.plan.name} has stopped{_how(status, '')}.")
             return
-        number = child.plan.name.removeprefix(FIRST_NAME)
+        number = node.plan.name.removeprefix(FIRST_NAME)
         others = "; the others go on" if self._running() else ""
         self._say(
-            f"{child.plan.name} ended{_how(status, ' with status 0')}{others}. "
+            f"{node.plan.name} ended{_how(status, ' with status 0')}{others}. "
             f"Start it again: {self._again} {number}"
         )
 
-    async def _print_lines(self, child: Child, stream: asyncio.StreamReader) -> None:
-        prefix = click.style(f"{child.plan.name:<{self._width}} |", fg=child.colour) + " "
+    async def _print_lines(self, node: NodeProcess, stream: asyncio.StreamReader) -> None:
+        prefix = click.style(f"{node.plan.name:<{self._width}} |", fg=node.colour) + " "
         rest = b""
         while chunk := await stream.read(MAX_LINE_BYTES):
             *lines, rest = (rest + chunk).split(b"\n")
@@ -124,13 +124,13 @@ class MeshRun:
             click.echo(prefix + rest.decode(errors="replace"))
 
     async def _tell_when_ready(self) -> None:
-        await asyncio.gather(*(_wait_ready(child) for child in self._children))
+        await asyncio.gather(*(_wait_ready(node) for node in self._nodes))
         if not self._signals:
-            url = self._children[0].plan.url
+            url = self._nodes[0].plan.url
             self._say(
-                f"All {len(self._children)} nodes are ready. Ctrl-C stops them. Try:\n"
+                f"All {len(self._nodes)} nodes are ready. Ctrl-C stops them. Try:\n"
                 f'  {program()} doc put notes today \'{{"text": "hello"}}\' --url {url}\n'
-                f"  {program()} doc get notes today --url {self._children[-1].plan.url}\n"
+                f"  {program()} doc get notes today --url {self._nodes[-1].plan.url}\n"
                 f"  {program()} status --url {url}"
             )
 
@@ -138,48 +138,48 @@ class MeshRun:
         self._signals += 1
         self._stopping.set()
         if self._signals > 1:
-            for child in self._running():
-                _signal(child, signal.SIGTERM)
+            for node in self._running():
+                _signal(node, signal.SIGTERM)
 
     async def _stop_in_order(self) -> None:
         await self._stopping.wait()
         self._say("Stopping the nodes, the last first; once more hurries.")
-        for child in reversed(self._running()):
-            _signal(child, signal.SIGTERM)
+        for node in reversed(self._running()):
+            _signal(node, signal.SIGTERM)
             try:
                 async with asyncio.timeout(STOP_SECONDS):
-                    await child.process.wait()
+                    await node.process.wait()
             except TimeoutError:
-                self._say(f"{child.plan.name} does not stop within {STOP_SECONDS:g} s: killed.")
-                _signal(child, signal.SIGKILL)
+                self._say(f"{node.plan.name} does not stop within {STOP_SECONDS:g} s: killed.")
+                _signal(node, signal.SIGKILL)
 
-    def _running(self) -> list[Child]:
-        return [child for child in self._children if child.process.returncode is None]
+    def _running(self) -> list[NodeProcess]:
+        return [node for node in self._nodes if node.process.returncode is None]
 
     def _say(self, text: str) -> None:
         click.echo(click.style(text, bold=True))
 
 
-async def _wait_ready(child: Child) -> None:
+async def _wait_ready(node: NodeProcess) -> None:
     """Until every worker of the node is ready."""
-    while not await _is_ready(child):  # noqa: ASYNC110  # it is in another process
+    while not await _is_ready(node):  # noqa: ASYNC110  # it is in another process
         await asyncio.sleep(LOOK_SECONDS)
 
 
-async def _is_ready(child: Child) -> bool:
-    run_dir = default_run_dir(child.plan.data_dir.absolute())
+async def _is_ready(node: NodeProcess) -> bool:
+    run_dir = default_run_dir(node.plan.data_dir.absolute())
     try:
         async with await Link.connect(run_dir / "supervisor.sock", "cli") as link:
             reply = await link.ask(GetNode(), 2.0)
     except LinkError:
         return False
-    is_ours = reply.pid == child.process.pid  # else one that ran in this directory before
+    is_ours = reply.pid == node.process.pid  # else one that ran in this directory before
     return is_ours and all(worker.state == "ready" for worker in reply.workers)
 
 
-def _signal(child: Child, number: signal.Signals) -> None:
+def _signal(node: NodeProcess, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(child.process.pid, number)
+        os.kill(node.process.pid, number)
 
 
 def _how(status: int, well: str) -> str:

@@ -9,10 +9,10 @@ import time
 
 import click
 
-from peatnode.cli.errors import complaining
+from peatnode.cli.errors import cli_errors
 from peatnode.cli.status.diagnosis import Verdict, judge
 from peatnode.cli.status.report import Report
-from peatnode.cli.target import Beside, Target, with_target
+from peatnode.cli.target import LocalNode, Target, with_target
 
 OUTPUT = click.option(
     "--output",
@@ -24,13 +24,13 @@ OUTPUT = click.option(
 
 
 def inspect(target: Target) -> Report:
-    if isinstance(target, Beside):
+    if isinstance(target, LocalNode):
         from peatnode.cli.status.from_sockets import inspect_beside
 
         return asyncio.run(inspect_beside(target.run_dir))
     from peatnode.cli.status.from_api import inspect_afar
 
-    with complaining(str(target)):
+    with cli_errors(str(target)):
         return inspect_afar(target)
 
 
@@ -118,11 +118,11 @@ def peers(target: Target, output: str) -> int:
     """List the node's peers, with their state and how far they are in sync."""
     report = inspect(target)
     if report.peers is None:
-        from peatnode.cli.errors import Complaint
+        from peatnode.cli.errors import CliError
         from peatnode.cli.exits import Exit
 
         reasons = "; ".join(f"{silent.name}: {silent.reason}" for silent in report.silent)
-        raise Complaint(
+        raise CliError(
             f"the peers of {target} could not be learned: {reasons}",
             Exit.UNREACHABLE,
             "`peatnode status` says what is wrong.",

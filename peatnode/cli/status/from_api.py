@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from peatnode.cli.status.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
-from peatnode.cli.target import Afar
+from peatnode.cli.target import RemoteNode
 from peatnode.client._wire.fields import Fields
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.models import Node, NodeProblem, Peer, Peers, Readiness
@@ -18,7 +18,7 @@ T = TypeVar("T")
 ANSWER_SECONDS = 5.0
 
 
-def inspect_afar(target: Afar) -> Report:
+def inspect_afar(target: RemoteNode) -> Report:
     """Raises ClientError where the node refuses us (a wrong token); one that is not there makes an empty report."""
     from peatnode.client._sync.client import Client
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class Meter:
+class ProgressBar:
     def __init__(self, verb: str, unit_is_bytes: bool = False) -> None:
         self._verb = verb
         self._unit_is_bytes = unit_is_bytes
@@ -60,7 +60,7 @@ class Meter:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=total)
 
-    def conclude(self, documents: int, rest: str) -> None:
+    def finish(self, documents: int, rest: str) -> None:
         if self._bar is not None:
             self._bar.stop()
         seconds = max(time.monotonic() - self._started, 0.001)

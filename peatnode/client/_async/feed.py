@@ -9,104 +9,109 @@ import httpx
 
 from peatnode.client._wire.bulk import decode_line
 from peatnode.client._wire.requests import PREFIX, document_path
-from peatnode.client._wire.responses import Answer
-from peatnode.client._wire.sse import EventStream
+from peatnode.client._wire.responses import NodeResponse
+from peatnode.client._wire.sse import SseDecoder
 from peatnode.client._wire.transport import (
     MAX_EVENT_BYTES,
-    Settings,
-    answer_of,
+    ConnectionSettings,
     check,
     position_of,
+    response_of,
     translated,
 )
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, event_of
-from peatnode.client.resume import Following, Transport
+from peatnode.client.resume import FeedCursor, Transport
 
 
 async def follow(
-    http: httpx.AsyncClient, settings: Settings, following: Following, transport: Transport
+    http: httpx.AsyncClient,
+    settings: ConnectionSettings,
+    cursor: FeedCursor,
+    transport: Transport,
 ) -> AsyncIterator[Event]:
     while True:
         try:
             match transport:
                 case Transport.SSE:
-                    async for event in _sent_events(http, settings, following):
+                    async for event in _sent_events(http, settings, cursor):
                         yield event
                 case Transport.WEBSOCKET:
-                    async for event in _websocket_events(settings, following):
+                    async for event in _websocket_events(settings, cursor):
                         yield event
         except (Unreachable, UnknownOutcome, Unavailable):
-            if not following.has_opened:
+            if not cursor.has_opened:
                 raise
             # The node restarts, or the network does: it resumes.
-        await asyncio.sleep(following.pause_after_loss())
+        await asyncio.sleep(cursor.pause_after_loss())
 
 
 async def watch(
-    http: httpx.AsyncClient, settings: Settings, following: Following, collection: str
+    http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> AsyncIterator[Event]:
     """What there is, then what changes. Broken before all was told, it begins anew."""
-    while following.since is None:
+    while cursor.since is None:
         try:
-            async for event in _current_documents(http, settings, following, collection):
+            async for event in _current_documents(http, settings, cursor, collection):
                 yield event
         except (Unreachable, UnknownOutcome, Unavailable):
-            if not following.has_opened:
+            if not cursor.has_opened:
                 raise
-        await asyncio.sleep(following.pause_after_loss())
-    async for event in follow(http, settings, following, Transport.SSE):
+        await asyncio.sleep(cursor.pause_after_loss())
+    async for event in follow(http, settings, cursor, Transport.SSE):
         yield event
 
 
 async def _current_documents(
-    http: httpx.AsyncClient, settings: Settings, following: Following, collection: str
+    http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> AsyncIterator[Event]:
     with translated(settings.base):
         async with http.stream(
             "GET",
             document_path(collection),
-            params=(("watch", "true"), ("prefix", following.filter.prefix)),
+            params=(("watch", "true"), ("prefix", cursor.filter.prefix)),
             timeout=settings.stream_timeouts(),
         ) as response:
             if response.status_code != 200:
                 await response.aread()
-                check(answer_of(response))
-            following.has_opened = True
+                check(response_of(response))
+            cursor.has_opened = True
             async for line in response.aiter_lines():
                 if line:
-                    for event in following.take(event_of(decode_line(line))):
+                    for event in cursor.take(event_of(decode_line(line))):
                         yield event
 
 
 async def _sent_events(
-    http: httpx.AsyncClient, settings: Settings, following: Following
+    http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor
 ) -> AsyncIterator[Event]:
     with translated(settings.base):
         async with http.stream(
             "GET",
             f"{PREFIX}/events",
-            params=following.params() or None,
+            params=cursor.params() or None,
             headers={"Accept": "text/event-stream"},
             timeout=settings.stream_timeouts(),
         ) as response:
             if response.status_code != 200:
                 await response.aread()
-                check(answer_of(response))
+                check(response_of(response))
                 raise UnexpectedAnswer(f"the feed answered {response.status_code}")
-            following.opened_at(position_of(response.headers))
-            stream = EventStream()
+            cursor.opened_at(position_of(response.headers))
+            stream = SseDecoder()
             async for chunk in response.aiter_bytes():
                 for sent in stream.receive_data(chunk):
-                    for event in following.take(event_of(decode_line(sent.data))):
+                    for event in cursor.take(event_of(decode_line(sent.data))):
                         yield event
 
 
-async def _websocket_events(settings: Settings, following: Following) -> AsyncIterator[Event]:
+async def _websocket_events(
+    settings: ConnectionSettings, cursor: FeedCursor
+) -> AsyncIterator[Event]:
     from websockets.asyncio.client import connect
     from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-    url = settings.websocket_url("/ws", following.params())
+    url = settings.websocket_url("/ws", cursor.params())
     try:
         async with connect(
             url,
@@ -115,13 +120,13 @@ async def _websocket_events(settings: Settings, following: Following) -> AsyncIt
             max_size=MAX_EVENT_BYTES,
         ) as socket:
             if socket.response is not None:
-                following.opened_at(position_of(socket.response.headers))
+                cursor.opened_at(position_of(socket.response.headers))
             async for message in socket:
-                for event in following.take(event_of(decode_line(message))):
+                for event in cursor.take(event_of(decode_line(message))):
                     yield event
     except InvalidStatus as error:
         response = error.response
-        check(Answer(response.status_code, {}, bytes(response.body or b"")))
+        check(NodeResponse(response.status_code, {}, bytes(response.body or b"")))
         raise UnexpectedAnswer(f"the feed answered {response.status_code}") from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise Unreachable(f"nobody answers at {settings.base}: {error}") from error

@@ -12,10 +12,22 @@ import httpx
 
 from peatnode.client._sync.feed import follow, watch
 from peatnode.client._wire import bulk, requests
-from peatnode.client._wire.bulk import Chunk
-from peatnode.client._wire.requests import Call, Conditions, Query, QueryOptions, WriteOptions
-from peatnode.client._wire.responses import Answer
-from peatnode.client._wire.transport import Settings, answer_of, check, retry_after, translated
+from peatnode.client._wire.bulk import ImportChunk
+from peatnode.client._wire.requests import (
+    Conditions,
+    ListQuery,
+    NodeRequest,
+    QueryOptions,
+    WriteOptions,
+)
+from peatnode.client._wire.responses import NodeResponse
+from peatnode.client._wire.transport import (
+    ConnectionSettings,
+    check,
+    response_of,
+    retry_after,
+    translated,
+)
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 from peatnode.client.events import Event
 from peatnode.client.models import (
@@ -32,7 +44,7 @@ from peatnode.client.models import (
     Topology,
     Written,
 )
-from peatnode.client.resume import Filter, FilterOptions, Following, Transport
+from peatnode.client.resume import EventFilter, FeedCursor, FilterOptions, Transport
 from peatnode.client.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -52,7 +64,7 @@ class Client:
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
-        self._settings = Settings(url, token, timeout, retry or RetryPolicy())
+        self._settings = ConnectionSettings(url, token, timeout, retry or RetryPolicy())
         self._random = random.Random()  # noqa: S311  # jitter
         self._http = httpx.Client(
             base_url=self._settings.base,
@@ -128,7 +140,7 @@ class Client:
         cursor: str = "",
         **query: Unpack[QueryOptions],
     ) -> Page:
-        return self._run(requests.list_page(collection, Query(**query), limit, cursor))
+        return self._run(requests.list_page(collection, ListQuery(**query), limit, cursor))
 
     def documents(
         self, collection: str, page_size: int | None = None, **query: Unpack[QueryOptions]
@@ -150,7 +162,7 @@ class Client:
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
             yield from self.import_chunk(collection, chunk)
 
-    def import_chunk(self, collection: str, chunk: Chunk) -> tuple[ImportedLine, ...]:
+    def import_chunk(self, collection: str, chunk: ImportChunk) -> tuple[ImportedLine, ...]:
         """One request of an import."""
         return self._run(bulk.import_chunk(collection, chunk))
 
@@ -166,7 +178,7 @@ class Client:
         ):
             if response.status_code != 200:
                 response.read()
-                check(answer_of(response))
+                check(response_of(response))
             for line in response.iter_lines():
                 if line:
                     yield bulk.exported_document(collection, line)
@@ -206,27 +218,27 @@ class Client:
         Raises ClientError where it cannot begin, later only for a refusal (`ProblemAnswer`).
         Where the node does not keep what was missed, a `Gap` comes.
         """
-        return self.follow(Filter(**filter), since, transport)
+        return self.follow(EventFilter(**filter), since, transport)
 
     def follow(
-        self, filter: Filter, since: int | None = None, transport: Transport = Transport.SSE
+        self, filter: EventFilter, since: int | None = None, transport: Transport = Transport.SSE
     ) -> Iterator[Event]:
         """As `events`, with the filter as a value."""
-        following = Following(filter, since, self._settings.retry, self._random)
-        return follow(self._http, self._settings, following, transport)
+        cursor = FeedCursor(filter, since, self._settings.retry, self._random)
+        return follow(self._http, self._settings, cursor, transport)
 
     def watch(self, collection: str, prefix: str = "") -> Iterator[Event]:
         """Each document as `CurrentDocument`, then one `Current`, then what changes, as of `events` with values."""
-        filter = Filter(collection=collection, prefix=prefix, with_value=True)
-        following = Following(filter, None, self._settings.retry, self._random)
-        return watch(self._http, self._settings, following, collection)
+        filter = EventFilter(collection=collection, prefix=prefix, with_value=True)
+        cursor = FeedCursor(filter, None, self._settings.retry, self._random)
+        return watch(self._http, self._settings, cursor, collection)
 
     # --- carrying a call out
 
-    def _run(self, call: Call[T]) -> T:
+    def _run(self, call: NodeRequest[T]) -> T:
         attempt = 1
         while True:
-            answer: Answer | None = None
+            answer: NodeResponse | None = None
             try:
                 answer = self._send(call)
                 return call.read(check(answer, call.accepted))
@@ -239,7 +251,7 @@ class Client:
             attempt += 1
             time.sleep(pause)
 
-    def _send(self, call: Call[T]) -> Answer:
+    def _send(self, call: NodeRequest[T]) -> NodeResponse:
         with translated(self._settings.base):
             response = self._http.request(
                 call.method,
@@ -249,4 +261,4 @@ class Client:
                 content=call.content,
                 timeout=self._settings.timeouts(call.extra_seconds),
             )
-        return answer_of(response)
+        return response_of(response)

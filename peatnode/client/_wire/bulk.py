@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peatnode.client._wire.requests import Call, document_path, encode
-from peatnode.client._wire.responses import Answer, imported_line, listed_document
+from peatnode.client._wire.requests import NodeRequest, document_path, encode
+from peatnode.client._wire.responses import NodeResponse, imported_line, listed_document
 from peatnode.client.errors import UnexpectedAnswer
 from peatnode.client.models import Deleted, Document, ImportedLine
 
@@ -18,21 +18,21 @@ CHUNK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
+class ImportChunk:
     first_line: int
     lines: tuple[bytes, ...]
 
 
-def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterator[Chunk]:
+def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterator[ImportChunk]:
     first, held, size = 1, list[bytes](), 0
     for number, line in enumerate(lines, 1):
         if held and (len(held) >= chunk_lines or size + len(line) > CHUNK_BYTES):
-            yield Chunk(first, tuple(held))
+            yield ImportChunk(first, tuple(held))
             first, held, size = number, [], 0
         held.append(line)
         size += len(line) + 1
     if held:
-        yield Chunk(first, tuple(held))
+        yield ImportChunk(first, tuple(held))
 
 
 def line_of(document: Mapping[str, Any] | bytes) -> bytes:
@@ -40,15 +40,15 @@ def line_of(document: Mapping[str, Any] | bytes) -> bytes:
     return document.rstrip(b"\r\n") if isinstance(document, bytes) else encode(document)
 
 
-def import_chunk(collection: str, chunk: Chunk) -> Call[tuple[ImportedLine, ...]]:
-    def read(answer: Answer) -> tuple[ImportedLine, ...]:
+def import_chunk(collection: str, chunk: ImportChunk) -> NodeRequest[tuple[ImportedLine, ...]]:
+    def read(answer: NodeResponse) -> tuple[ImportedLine, ...]:
         return tuple(
             imported_line(decode_line(line), chunk.first_line)
             for line in answer.body.splitlines()
             if line
         )
 
-    return Call(
+    return NodeRequest(
         "POST",
         document_path(collection),
         read,

@@ -12,7 +12,7 @@ from typing import Any, Generic, TypedDict, TypeVar
 from urllib.parse import quote
 
 from peatnode.client._wire import responses
-from peatnode.client._wire.responses import Answer
+from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.models import (
     Collection,
     Document,
@@ -38,10 +38,10 @@ REPLICAS_GRACE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class Call(Generic[T]):
+class NodeRequest(Generic[T]):
     method: str
     path: str
-    read: Callable[[Answer], T]
+    read: Callable[[NodeResponse], T]
     params: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     content: bytes | None = None
@@ -66,7 +66,7 @@ class WriteOptions(TypedDict, total=False):
 
 
 class QueryOptions(TypedDict, total=False):
-    """Keyword arguments of every listing: see `Query`."""
+    """Keyword arguments of every listing: see `ListQuery`."""
 
     where: Sequence[str]
     sort: Sequence[str]
@@ -122,38 +122,40 @@ def encode(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
-def get_document(collection: str, id: str) -> Call[Document]:
-    return Call("GET", document_path(collection, id), responses.read_document)
+def get_document(collection: str, id: str) -> NodeRequest[Document]:
+    return NodeRequest("GET", document_path(collection, id), responses.read_document)
 
 
 def put_document(
     collection: str, id: str, value: Json | bytes, conditions: Conditions
-) -> Call[Written]:
+) -> NodeRequest[Written]:
     return _write("PUT", document_path(collection, id), value, conditions)
 
 
 def patch_document(
     collection: str, id: str, patch: Json | bytes, conditions: Conditions
-) -> Call[Written]:
+) -> NodeRequest[Written]:
     path = document_path(collection, id)
     return _write("PATCH", path, patch, conditions, MERGE_PATCH)
 
 
 def json_patch_document(
     collection: str, id: str, operations: Iterable[Mapping[str, Any]], conditions: Conditions
-) -> Call[Written]:
+) -> NodeRequest[Written]:
     path = document_path(collection, id)
     return _write("PATCH", path, list(operations), conditions, JSON_PATCH)
 
 
-def create_document(collection: str, value: Json | bytes, conditions: Conditions) -> Call[Written]:
+def create_document(
+    collection: str, value: Json | bytes, conditions: Conditions
+) -> NodeRequest[Written]:
     return _write("POST", document_path(collection), value, conditions)
 
 
 def _write(
     method: str, path: str, body: Any, conditions: Conditions, kind: str = "application/json"
-) -> Call[Written]:
-    return Call(
+) -> NodeRequest[Written]:
+    return NodeRequest(
         method,
         path,
         responses.read_written,
@@ -164,8 +166,8 @@ def _write(
     )
 
 
-def delete_document(collection: str, id: str, conditions: Conditions) -> Call[Written]:
-    return Call(
+def delete_document(collection: str, id: str, conditions: Conditions) -> NodeRequest[Written]:
+    return NodeRequest(
         "DELETE",
         document_path(collection, id),
         responses.read_written,
@@ -177,7 +179,7 @@ def delete_document(collection: str, id: str, conditions: Conditions) -> Call[Wr
 
 def write(
     kind: str, collection: str, id: str, body: bytes, conditions: Conditions
-) -> Call[Written]:
+) -> NodeRequest[Written]:
     path = document_path(collection, "" if kind == "create" else id)
     match kind:
         case "put":
@@ -198,7 +200,7 @@ def _grace(conditions: Conditions) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ListQuery:
     """Which documents of a collection, and how."""
 
     where: Sequence[str] = ()
@@ -227,39 +229,39 @@ class Query:
 
 
 def list_page(
-    collection: str, query: Query, limit: int | None = None, cursor: str = ""
-) -> Call[Page]:
+    collection: str, query: ListQuery, limit: int | None = None, cursor: str = ""
+) -> NodeRequest[Page]:
     params = list(query.params())
     if limit is not None:
         params.append(("limit", str(limit)))
     if cursor:
         params.append(("cursor", cursor))
-    return Call("GET", document_path(collection), responses.read_page, tuple(params))
+    return NodeRequest("GET", document_path(collection), responses.read_page, tuple(params))
 
 
-def list_collections() -> Call[tuple[Collection, ...]]:
-    return Call("GET", f"{PREFIX}/documents", responses.read_collections)
+def list_collections() -> NodeRequest[tuple[Collection, ...]]:
+    return NodeRequest("GET", f"{PREFIX}/documents", responses.read_collections)
 
 
-def get_node() -> Call[Node]:
-    return Call("GET", f"{PREFIX}/node", responses.read_node)
+def get_node() -> NodeRequest[Node]:
+    return NodeRequest("GET", f"{PREFIX}/node", responses.read_node)
 
 
-def get_peers() -> Call[Peers]:
-    return Call("GET", f"{PREFIX}/peers", responses.read_peers)
+def get_peers() -> NodeRequest[Peers]:
+    return NodeRequest("GET", f"{PREFIX}/peers", responses.read_peers)
 
 
-def get_peer(id: str) -> Call[Peer]:
-    return Call("GET", f"{PREFIX}/peers/{quoted_name(id)}", responses.read_peer)
+def get_peer(id: str) -> NodeRequest[Peer]:
+    return NodeRequest("GET", f"{PREFIX}/peers/{quoted_name(id)}", responses.read_peer)
 
 
-def get_topology() -> Call[Topology]:
-    return Call("GET", f"{PREFIX}/topology", responses.read_topology)
+def get_topology() -> NodeRequest[Topology]:
+    return NodeRequest("GET", f"{PREFIX}/topology", responses.read_topology)
 
 
-def get_readiness() -> Call[Readiness]:
-    return Call("GET", f"{PREFIX}/ready", responses.read_readiness, accepted=(503,))
+def get_readiness() -> NodeRequest[Readiness]:
+    return NodeRequest("GET", f"{PREFIX}/ready", responses.read_readiness, accepted=(503,))
 
 
-def get_metrics() -> Call[str]:
-    return Call("GET", "/metrics", responses.read_text)
+def get_metrics() -> NodeRequest[str]:
+    return NodeRequest("GET", "/metrics", responses.read_text)

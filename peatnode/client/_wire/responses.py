@@ -29,7 +29,7 @@ from peatnode.client.models import (
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class NodeResponse:
     status: int
     headers: Mapping[str, str]
     """By names in lower case."""
@@ -50,7 +50,7 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def problem_of(answer: Answer) -> ProblemAnswer:
+def problem_of(answer: NodeResponse) -> ProblemAnswer:
     """The error in an answer that is none of 2xx."""
     try:
         fields = Fields(decode_object(answer.body))
@@ -69,15 +69,15 @@ def problem_of(answer: Answer) -> ProblemAnswer:
     return error_of(problem)
 
 
-def etag_of(answer: Answer) -> str:
+def etag_of(answer: NodeResponse) -> str:
     return answer.headers.get("etag", "").removeprefix("W/").strip('"')
 
 
-def read_text(answer: Answer) -> str:
+def read_text(answer: NodeResponse) -> str:
     return answer.body.decode()
 
 
-def read_document(answer: Answer) -> Document:
+def read_document(answer: NodeResponse) -> Document:
     fields = Fields(decode_object(answer.body))
     return Document(
         fields.text("collection"),
@@ -88,7 +88,7 @@ def read_document(answer: Answer) -> Document:
     )
 
 
-def read_written(answer: Answer) -> Written:
+def read_written(answer: NodeResponse) -> Written:
     fields = Fields(decode_object(answer.body))
     replicas = fields.mapping_or_none("replicas")
     return Written(
@@ -110,7 +110,7 @@ def _replicas(fields: Fields) -> Replicas:
     )
 
 
-def read_page(answer: Answer) -> Page:
+def read_page(answer: NodeResponse) -> Page:
     fields = Fields(decode_object(answer.body))
     collection = fields.text("collection")
     return Page(
@@ -130,7 +130,7 @@ def listed_document(collection: str, content: dict[str, Any]) -> Document:
     return Document(collection, id, content)
 
 
-def read_collections(answer: Answer) -> tuple[Collection, ...]:
+def read_collections(answer: NodeResponse) -> tuple[Collection, ...]:
     fields = Fields(decode_object(answer.body))
     return tuple(
         Collection(item.text("name") or item.text("collection"), item.whole("count"))
@@ -138,7 +138,7 @@ def read_collections(answer: Answer) -> tuple[Collection, ...]:
     )
 
 
-def read_node(answer: Answer) -> Node:
+def read_node(answer: NodeResponse) -> Node:
     fields = Fields(decode_object(answer.body))
     return Node(
         node_id=fields.text("node_id"),
@@ -192,7 +192,7 @@ def _source(fields: Fields) -> Source:
     )
 
 
-def read_peers(answer: Answer) -> Peers:
+def read_peers(answer: NodeResponse) -> Peers:
     fields = Fields(decode_object(answer.body))
     return Peers(
         tuple(_peer(item) for item in fields.each("peers")),
@@ -201,7 +201,7 @@ def read_peers(answer: Answer) -> Peers:
     )
 
 
-def read_peer(answer: Answer) -> Peer:
+def read_peer(answer: NodeResponse) -> Peer:
     return _peer(Fields(decode_object(answer.body)))
 
 
@@ -221,7 +221,7 @@ def _peer(fields: Fields) -> Peer:
     )
 
 
-def read_topology(answer: Answer) -> Topology:
+def read_topology(answer: NodeResponse) -> Topology:
     fields = Fields(decode_object(answer.body))
     return Topology(
         fields.whole("peer_count"),
@@ -231,7 +231,7 @@ def read_topology(answer: Answer) -> Topology:
     )
 
 
-def read_readiness(answer: Answer) -> Readiness:
+def read_readiness(answer: NodeResponse) -> Readiness:
     fields = Fields(decode_object(answer.body))
     if "ready" not in fields.content:
         raise problem_of(answer)

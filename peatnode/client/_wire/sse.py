@@ -12,12 +12,12 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class SentEvent:
+class SseEvent:
     id: str
     data: str
 
 
-class EventStream:
+class SseDecoder:
     """Feeds on the chunks of a response body in any cut."""
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
@@ -27,7 +27,7 @@ class EventStream:
         self._data: list[str] = []
         self._id = ""
 
-    def receive_data(self, chunk: bytes) -> Iterator[SentEvent]:
+    def receive_data(self, chunk: bytes) -> Iterator[SseEvent]:
         """The events that are complete with this chunk. Raises UnexpectedAnswer for an endless line."""
         self._rest += chunk
         while (end := self._rest.find(b"\n", self._scanned)) >= 0:
@@ -41,10 +41,10 @@ class EventStream:
         if self._scanned > self._max_line_bytes:
             raise UnexpectedAnswer("a line of the event stream does not end")
 
-    def _take_line(self, line: str) -> SentEvent | None:
+    def _take_line(self, line: str) -> SseEvent | None:
         if not line:
             data, self._data = self._data, []
-            return SentEvent(self._id, "\n".join(data)) if data else None
+            return SseEvent(self._id, "\n".join(data)) if data else None
         name, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if name == "data":

@@ -12,7 +12,7 @@ import httpx
 from peatnode import __version__
 from peatnode.client._wire.address import checked_url
 from peatnode.client._wire.requests import PREFIX
-from peatnode.client._wire.responses import Answer, problem_of
+from peatnode.client._wire.responses import NodeResponse, problem_of
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.retry import RetryPolicy
 
@@ -20,7 +20,7 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class ConnectionSettings:
     """How to reach a node."""
 
     url: str = "http://127.0.0.1:8081"
@@ -70,13 +70,13 @@ def translated(url: str) -> Iterator[None]:
         raise UnexpectedAnswer(f"{url}: {error}") from error
 
 
-def answer_of(response: httpx.Response) -> Answer:
+def response_of(response: httpx.Response) -> NodeResponse:
     """After the body was read."""
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(response.status_code, headers, response.content)
+    return NodeResponse(response.status_code, headers, response.content)
 
 
-def check(answer: Answer, accepted: tuple[int, ...] = ()) -> Answer:
+def check(answer: NodeResponse, accepted: tuple[int, ...] = ()) -> NodeResponse:
     """Raises the ProblemAnswer in it, unless it is 2xx or one of `accepted`."""
     if 200 <= answer.status < 300 or answer.status in accepted:
         return answer
@@ -96,7 +96,7 @@ def position_of(headers: Mapping[str, str]) -> int:
     return int(text) if text.isdigit() else -1
 
 
-def retry_after(answer: Answer | None) -> float | None:
+def retry_after(answer: NodeResponse | None) -> float | None:
     """Seconds that the node asks to wait (RFC 9110, 10.2.3); dates are left to the backoff."""
     text = answer.headers.get("retry-after", "") if answer is not None else ""
     return float(text) if text.isdigit() else None

@@ -13,7 +13,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from peatnode.cli.commands import COMMANDS, cli
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.config import VARIABLES
 
@@ -197,7 +197,7 @@ def test_a_bad_body_is_refused_before_anybody_is_asked(body: str, sentence: str)
     result = run("doc", "put", "c", "i", body, "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
     assert sentence in result.stderr
-    assert result.stderr.startswith("peatnode: ") or isinstance(result.exception, Complaint)
+    assert result.stderr.startswith("peatnode: ") or isinstance(result.exception, CliError)
 
 
 def test_no_node_anywhere_is_said_with_what_to_do(tmp_path: Path) -> None:

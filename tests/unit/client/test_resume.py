@@ -14,12 +14,12 @@ from peatnode.client.events import (
     TopologyChanged,
     event_of,
 )
-from peatnode.client.resume import Filter, Following
+from peatnode.client.resume import EventFilter, FeedCursor
 from peatnode.client.retry import RetryPolicy
 
 
-def following(since: int | None = None) -> Following:
-    return Following(Filter(), since, RetryPolicy(), Random(1))
+def cursor(since: int | None = None) -> FeedCursor:
+    return FeedCursor(EventFilter(), since, RetryPolicy(), Random(1))
 
 
 def change(sequence: int) -> SyncEvent:
@@ -27,20 +27,20 @@ def change(sequence: int) -> SyncEvent:
 
 
 def test_it_resumes_after_what_was_seen() -> None:
-    feed = following()
+    feed = cursor()
     assert feed.params() == ()
     assert list(feed.take(change(7))) == [change(7)]
     assert feed.params() == (("since", "7"),)
 
 
 def test_what_was_seen_is_not_told_twice() -> None:
-    feed = following(7)
+    feed = cursor(7)
     told = [event for sequence in (6, 7, 8, 8, 9) for event in feed.take(change(sequence))]
     assert told == [change(8), change(9)]
 
 
 def test_where_the_node_begins_is_kept_when_nothing_came_before_the_loss() -> None:
-    feed = following()
+    feed = cursor()
     feed.opened_at(40)
     assert feed.params() == (("since", "40"),)
     feed.opened_at(50)
@@ -48,25 +48,25 @@ def test_where_the_node_begins_is_kept_when_nothing_came_before_the_loss() -> No
 
 
 def test_a_gap_moves_on_also_backwards() -> None:
-    feed = following(100)
+    feed = cursor(100)
     assert list(feed.take(Gap(100, 3))) == [Gap(100, 3)]
     assert list(feed.take(change(4))) == [change(4)]
 
 
 def test_being_dropped_is_no_news_but_says_where_to_resume() -> None:
-    feed = following()
+    feed = cursor()
     assert list(feed.take(Dropped("too slow", 12))) == []
     assert feed.since == 12
 
 
 def test_after_all_current_documents_it_resumes_there() -> None:
-    feed = following()
+    feed = cursor()
     assert list(feed.take(Current(5))) == [Current(5)]
     assert feed.since == 5
 
 
 def test_pauses_begin_anew_after_an_event() -> None:
-    feed = following()
+    feed = cursor()
     first = [feed.pause_after_loss() for _ in range(5)]
     assert first[4] > first[0]
     feed.take(change(1))
@@ -106,7 +106,7 @@ def test_each_event_of_the_feed(content: dict[str, object], event: Event) -> Non
 
 
 def test_filters_are_said_as_the_api_has_them() -> None:
-    filter = Filter("c", "i", "p", True, ("SyncEvent", "PeerConnected"))
+    filter = EventFilter("c", "i", "p", True, ("SyncEvent", "PeerConnected"))
     assert filter.params() == (
         ("collection", "c"),
         ("document", "i"),

@@ -3,9 +3,9 @@ from dataclasses import replace
 import pytest
 
 from peatnode.cli.documents.local_api import api_of, url_of
-from peatnode.cli.errors import Complaint
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
-from peatnode.cli.target import Afar
+from peatnode.cli.target import RemoteNode
 from peatnode.ipc.messages import NodeReply, WorkerState
 
 BROKER = WorkerState("broker", "ready", 7, 0, 0, 1, 0.0, 1.0, "")
@@ -46,8 +46,8 @@ def test_where_to_reach_what_listens(listening: str, url: str) -> None:
 
 
 def test_the_token_goes_along() -> None:
-    assert api_of(replace(NODE, has_token=True), "t") == Afar("http://127.0.0.1:8081", "t")
-    assert api_of(NODE, "") == Afar("http://127.0.0.1:8081", "")
+    assert api_of(replace(NODE, has_token=True), "t") == RemoteNode("http://127.0.0.1:8081", "t")
+    assert api_of(NODE, "") == RemoteNode("http://127.0.0.1:8081", "")
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_token_goes_along() -> None:
 def test_where_it_cannot_be_asked_a_sentence_says_why(
     node: NodeReply, status: Exit, said: str
 ) -> None:
-    with pytest.raises(Complaint) as raised:
+    with pytest.raises(CliError) as raised:
         api_of(node, "")
     assert raised.value.exit_code == status
     assert raised.value.message.endswith(said)

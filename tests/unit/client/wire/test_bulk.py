@@ -3,8 +3,8 @@ import json
 import pytest
 
 from peatnode.client._wire import bulk
-from peatnode.client._wire.bulk import Chunk, chunks_of
-from peatnode.client._wire.responses import Answer
+from peatnode.client._wire.bulk import ImportChunk, chunks_of
+from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.errors import UnexpectedAnswer
 from peatnode.client.models import Deleted, Document, ImportedLine
 
@@ -29,10 +29,10 @@ def test_one_line_may_be_larger_than_a_chunk() -> None:
 
 
 def test_answers_are_numbered_over_the_whole_import() -> None:
-    call = bulk.import_chunk("c", Chunk(101, (b'{"_id":"a"}', b"nonsense")))
+    call = bulk.import_chunk("c", ImportChunk(101, (b'{"_id":"a"}', b"nonsense")))
     assert call.content == b'{"_id":"a"}\nnonsense\n'
     body = b'{"line":1,"id":"a","status":201}\n{"line":2,"status":400,"detail":"No JSON."}\n'
-    assert call.read(Answer(200, {}, body)) == (
+    assert call.read(NodeResponse(200, {}, body)) == (
         ImportedLine(101, "a", 201),
         ImportedLine(102, "", 400, "No JSON."),
     )

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from peatnode.client._wire import requests
-from peatnode.client._wire.requests import Conditions, Query
+from peatnode.client._wire.requests import Conditions, ListQuery
 
 
 def test_names_are_quoted_whole() -> None:
@@ -68,7 +68,7 @@ def test_each_kind_of_write(kind: str, method: str, content_type: str) -> None:
 
 
 def test_a_query_repeats_where_and_joins_the_rest() -> None:
-    query = Query(where=("age>=30", "city=Oslo"), sort=("-age", "name"), fields=("a", "b.c"))
+    query = ListQuery(where=("age>=30", "city=Oslo"), sort=("-age", "name"), fields=("a", "b.c"))
     call = requests.list_page("c", query, limit=5, cursor="x")
     assert call.params == (
         ("where", "age>=30"),

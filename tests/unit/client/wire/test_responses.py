@@ -5,12 +5,12 @@ import pytest
 
 from peatnode.client import errors, models
 from peatnode.client._wire import responses
-from peatnode.client._wire.responses import Answer
+from peatnode.client._wire.responses import NodeResponse
 
 
-def answer(content: Any, status: int = 200, **headers: str) -> Answer:
+def answer(content: Any, status: int = 200, **headers: str) -> NodeResponse:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return Answer(status, headers, body)
+    return NodeResponse(status, headers, body)
 
 
 @pytest.mark.parametrize(

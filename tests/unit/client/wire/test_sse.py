@@ -2,7 +2,7 @@ import random
 
 import pytest
 
-from peatnode.client._wire.sse import EventStream, SentEvent
+from peatnode.client._wire.sse import SseDecoder, SseEvent
 from peatnode.client.errors import UnexpectedAnswer
 
 STREAM = (
@@ -14,11 +14,11 @@ STREAM = (
     "data: never finished"
 ).encode()
 
-EVENTS = [SentEvent("4", '{"a":"ü"}'), SentEvent("4", "one\ntwo"), SentEvent("5", "x")]
+EVENTS = [SseEvent("4", '{"a":"ü"}'), SseEvent("4", "one\ntwo"), SseEvent("5", "x")]
 
 
 def test_events_of_a_stream_in_one_piece() -> None:
-    assert list(EventStream().receive_data(STREAM)) == EVENTS
+    assert list(SseDecoder().receive_data(STREAM)) == EVENTS
 
 
 def test_events_of_a_stream_in_any_cut() -> None:
@@ -26,7 +26,7 @@ def test_events_of_a_stream_in_any_cut() -> None:
     print("seed", seed)
     generator = random.Random(seed)
     for _ in range(200):
-        stream, found, rest = EventStream(), [], STREAM
+        stream, found, rest = SseDecoder(), [], STREAM
         while rest:
             cut = generator.randint(1, 12)
             found += stream.receive_data(rest[:cut])
@@ -35,7 +35,7 @@ def test_events_of_a_stream_in_any_cut() -> None:
 
 
 def test_a_line_without_an_end_is_not_held_for_ever() -> None:
-    stream = EventStream(max_line_bytes=100)
+    stream = SseDecoder(max_line_bytes=100)
     for _ in range(10):
         assert list(stream.receive_data(b"data: xxxx")) == []
     with pytest.raises(UnexpectedAnswer):
