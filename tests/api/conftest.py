@@ -14,8 +14,8 @@ import pytest
 
 from tests.support.memory_node import MemoryNode
 from workers.broker.http.limits import DEFAULT_LIMITS
-from workers.broker.server.server import Server
-from workers.broker.settings import Settings
+from workers.broker.server.server import HttpServer
+from workers.broker.settings import BrokerSettings
 
 API_TOKEN = "write-token"
 READ_TOKEN = "read-token"
@@ -26,7 +26,7 @@ class Served:
     """A broker and what is behind it."""
 
     node: MemoryNode
-    server: Server
+    server: HttpServer
     http: httpx.AsyncClient
     port: int
 
@@ -60,7 +60,7 @@ async def serve(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
         run_dir = tmp_path_factory.mktemp("run")
         node = MemoryNode(run_dir)
         await node.start()
-        settings = Settings(
+        settings = BrokerSettings(
             node_id="memory",
             run_dir=run_dir,
             started_at=0.0,
@@ -70,7 +70,7 @@ async def serve(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
         )
         sock = listening_socket()
         port = sock.getsockname()[1]
-        server = Server(settings)
+        server = HttpServer(settings)
         await server.start([sock])
         http = httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=20.0)
         served = Served(node, server, http, port)

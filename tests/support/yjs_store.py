@@ -29,7 +29,7 @@ from peatnode.ipc.messages import (
     StateReply,
     StoreReply,
 )
-from workers.broker.worker_client import Upstream
+from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.rooms import Rooms
 from workers.broker.yjs.session import ClientGone, YjsSession
 
@@ -138,7 +138,7 @@ class Stage:
 
     behind: Behind
     rooms: Rooms
-    store: Upstream
+    store: WorkerClient
     sessions: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def join(self, may_write: bool = True) -> FakeClient:
@@ -169,7 +169,7 @@ async def staged(folder: Path) -> AsyncIterator[Stage]:
         sock.setblocking(False)
         servers.append(await serve(sock, name, behind.on_message))
         sock.close()
-    store, sync = Upstream(folder, "store", 2.0), Upstream(folder, "sync", 2.0)
+    store, sync = WorkerClient(folder, "store", 2.0), WorkerClient(folder, "sync", 2.0)
     stage = Stage(behind, Rooms(store, sync), store)
     try:
         yield stage

@@ -14,6 +14,6 @@ def run(context: WorkerContext) -> NoReturn:
         from workers.broker.http.counters import share_counters
 
         share_counters(context.config.run_dir / "metrics")
-    from workers.broker.server.master import run_arbiter
+    from workers.broker.server.master import run_master
 
-    run_arbiter(context)
+    run_master(context)

@@ -9,17 +9,17 @@ import falcon.asgi
 from falcon.asgi import Request, Response, WebSocket
 
 from peatnode.logs import get_logger
-from workers.broker.gate import Gate
-from workers.broker.http.problems import MEDIA_TYPE, Problem
+from workers.broker.gate import RequestGate
+from workers.broker.http.problems import MEDIA_TYPE, HttpProblem
 from workers.broker.routes import ASSETS, routes
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 log = get_logger("broker")
 
 _CODES = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
 
 
-def build_app(broker: Broker) -> Gate:
+def build_app(broker: BrokerServices) -> RequestGate:
     found = routes(broker)
     app: Any = falcon.asgi.App(middleware=[_RouteName()])
     app.req_options.auto_parse_qs_csv = False
@@ -29,11 +29,11 @@ def build_app(broker: Broker) -> Gate:
     )
     app.add_error_handler(Exception, _answer_bug)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
-    app.add_error_handler(Problem, _answer_problem)
+    app.add_error_handler(HttpProblem, _answer_problem)
     for route in found:
         app.add_route(route.path, route.resource)
     public = frozenset(route.path for route in found if route.is_public)
-    return Gate(broker, app, public, ASSETS)
+    return RequestGate(broker, app, public, ASSETS)
 
 
 class _RouteName:
@@ -59,14 +59,14 @@ async def _answer_http_error(
         405: f"{request.method} is not possible here.",
     }.get(status, error.description or error.title or "This request cannot be answered.")
     headers = tuple(dict(error.headers or {}).items())
-    problem = Problem(status, _CODES.get(status, "bad-request"), detail, headers=headers)
+    problem = HttpProblem(status, _CODES.get(status, "bad-request"), detail, headers=headers)
     await _answer_problem(request, response, problem, params, ws)
 
 
 async def _answer_problem(
     request: Request,
     response: Response | None,
-    problem: Problem,
+    problem: HttpProblem,
     params: dict[str, Any],
     ws: WebSocket | None = None,
 ) -> None:
@@ -92,12 +92,13 @@ async def _answer_bug(
     if response is not None:
         response.status = 500
         _fill(
-            response, Problem(500, "internal", "This is a mistake of the node; its log has more.")
+            response,
+            HttpProblem(500, "internal", "This is a mistake of the node; its log has more."),
         )
     elif ws is not None and not ws.closed:
         await ws.close(1011, "a mistake of the node")
 
 
-def _fill(response: Response, problem: Problem) -> None:
+def _fill(response: Response, problem: HttpProblem) -> None:
     response.content_type = MEDIA_TYPE
     response.data = problem.encode()

@@ -19,15 +19,15 @@ from uvicorn.protocols.utils import ClientDisconnected
 from peatnode.ipc.messages import DocumentReply, GetDocument
 from workers.broker.http.access import (
     Access,
-    Gatekeeper,
+    TokenAuthenticator,
     check_origin,
     chosen_subprotocol,
     unauthorized,
     websocket_token,
 )
 from workers.broker.http.answers import document_body
-from workers.broker.http.problems import MEDIA_TYPE, RETRY_SOON, Problem
-from workers.broker.services import Broker
+from workers.broker.http.problems import MEDIA_TYPE, RETRY_SOON, HttpProblem
+from workers.broker.services import BrokerServices
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -48,16 +48,18 @@ _LONG_WAY = frozenset({b"if-match", b"if-none-match"})
 _JSON_HEADER = (b"content-type", b"application/json")
 
 
-class Gate:
+class RequestGate:
     """An ASGI application around the routes."""
 
-    def __init__(self, broker: Broker, app: App, public: frozenset[str], assets: str) -> None:
+    def __init__(
+        self, broker: BrokerServices, app: App, public: frozenset[str], assets: str
+    ) -> None:
         self._broker = broker
         self._app = app
         self._public = public
         self._assets = assets
         settings = broker.settings
-        self._keeper = Gatekeeper(settings.api_token, settings.read_token)
+        self._keeper = TokenAuthenticator(settings.api_token, settings.read_token)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         match scope["type"]:
@@ -71,15 +73,15 @@ class Gate:
         outcome = _Outcome(send, self._broker.stopping)
         try:
             await self._route(scope, receive, outcome)
-        except Problem as problem:
+        except HttpProblem as problem:
             await send_problem(outcome, problem)
         except asyncio.CancelledError:
             return  # the client is gone, or the process is; nobody waits for this task
         finally:
             method, route = scope["method"], scope.get("peat.route", UNMATCHED)
-            self._broker.telemetry.count(method, route, outcome.status)
+            self._broker.counters.count(method, route, outcome.status)
             if not outcome.is_stream:
-                self._broker.telemetry.observe(method, route, time.perf_counter() - started)
+                self._broker.counters.observe(method, route, time.perf_counter() - started)
 
     async def _route(self, scope: Scope, receive: Receive, send: _Outcome) -> None:
         path = scope["path"]
@@ -93,8 +95,8 @@ class Gate:
         if path not in self._public and not path.startswith(self._assets):
             try:
                 self._keeper.check(authorization, scope["method"])
-            except Problem as problem:
-                self._broker.telemetry.reject(problem.code)
+            except HttpProblem as problem:
+                self._broker.counters.reject(problem.code)
                 raise
         if (
             scope["method"] == "GET"
@@ -113,7 +115,7 @@ class Gate:
         self, scope: Scope, collection: str, doc_id: str, send: _Outcome
     ) -> None:
         scope["peat.route"] = DOCUMENT_ROUTE
-        reply = await self._broker.store.read(GetDocument(collection, doc_id))
+        reply = await self._broker.store.ask_retrying(GetDocument(collection, doc_id))
         await send.document(reply)
 
     async def _answer_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -127,16 +129,16 @@ class Gate:
                 raise unauthorized(token is not None)
             check_path(scope)
             if self._broker.stopping.is_set():
-                raise Problem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
-        except Problem as problem:
-            self._broker.telemetry.reject(problem.code)
+                raise HttpProblem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
+        except HttpProblem as problem:
+            self._broker.counters.reject(problem.code)
             await refuse_websocket(send, problem)
             return
         scope["peat.access"] = access
         scope["peat.subprotocol"] = chosen_subprotocol(subprotocols)
         try:
             await self._app(scope, receive, _to_whoever_is_there(send))
-        except Problem as problem:
+        except HttpProblem as problem:
             await refuse_websocket(send, problem)
         except asyncio.CancelledError:
             return  # as above
@@ -177,22 +179,22 @@ class _Outcome:
 
 
 def check_path(scope: Scope) -> None:
-    """What was no UTF-8, or held an encoded slash, would have become another name by now. Raises Problem."""
+    """What was no UTF-8, or held an encoded slash, would have become another name by now. Raises HttpProblem."""
     raw = scope.get("raw_path") or b""
     if b"%" not in raw:
         return
     if _BROKEN_ESCAPE.search(raw):
         detail = "After % in a path come two hexadecimal digits; the sign itself is %25."
-        raise Problem(400, "bad-path", detail, "path")
+        raise HttpProblem(400, "bad-path", detail, "path")
     try:
         unquote_to_bytes(raw).decode()
     except UnicodeDecodeError:
-        raise Problem(400, "bad-path", "The path is not UTF-8.", "path") from None
+        raise HttpProblem(400, "bad-path", "The path is not UTF-8.", "path") from None
     if b"%2f" in raw.lower():
-        raise Problem(400, "bad-name", "A name may not hold a slash.", "path")
+        raise HttpProblem(400, "bad-name", "A name may not hold a slash.", "path")
 
 
-def problem_headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
+def problem_headers(problem: HttpProblem, body: bytes) -> list[tuple[bytes, bytes]]:
     return [
         (b"content-type", MEDIA_TYPE.encode()),
         (b"content-length", b"%d" % len(body)),
@@ -200,7 +202,7 @@ def problem_headers(problem: Problem, body: bytes) -> list[tuple[bytes, bytes]]:
     ]
 
 
-async def send_problem(send: Send, problem: Problem) -> None:
+async def send_problem(send: Send, problem: HttpProblem) -> None:
     body = problem.encode()
     headers = problem_headers(problem, body)
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
@@ -217,7 +219,7 @@ def _to_whoever_is_there(send: Send) -> Send:
     return forward
 
 
-async def refuse_websocket(send: Send, problem: Problem) -> None:
+async def refuse_websocket(send: Send, problem: HttpProblem) -> None:
     """Says no to a handshake as to any other request."""
     body = problem.encode()
     await send(

@@ -21,7 +21,7 @@ from workers.broker.node.resources import (
     TopologyResource,
 )
 from workers.broker.pages.reference import OpenApiResource, PageResource
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 from workers.broker.yjs.resource import YjsResource
 
 PREFIX = "/api/v1"
@@ -41,10 +41,10 @@ class Route:
     """Whether openapi.json has it; pages and their files are left out."""
 
 
-Register = Callable[[Broker], tuple[Route, ...]]
+Register = Callable[[BrokerServices], tuple[Route, ...]]
 
 
-def api_routes(broker: Broker) -> tuple[Route, ...]:
+def api_routes(broker: BrokerServices) -> tuple[Route, ...]:
     return (
         Route(f"{PREFIX}/health", HealthResource(broker), is_public=True),
         Route(f"{PREFIX}/ready", ReadyResource(broker), is_public=True),
@@ -62,7 +62,7 @@ def api_routes(broker: Broker) -> tuple[Route, ...]:
     )
 
 
-def page_routes(broker: Broker) -> tuple[Route, ...]:
+def page_routes(broker: BrokerServices) -> tuple[Route, ...]:
     return (
         Route("/", PageResource("dashboard", "index.html"), is_public=True, is_described=False),
         Route(
@@ -76,7 +76,7 @@ def page_routes(broker: Broker) -> tuple[Route, ...]:
     )
 
 
-def yjs_routes(broker: Broker) -> tuple[Route, ...]:
+def yjs_routes(broker: BrokerServices) -> tuple[Route, ...]:
     path = f"{PREFIX}/yjs/{{collection}}/{{doc_id}}"
     return (Route(path, YjsResource(broker)),)
 
@@ -85,5 +85,5 @@ PARTS: tuple[Register, ...] = (api_routes, yjs_routes, page_routes)
 """Every part of the broker that has routes: a function each, `register(broker) -> tuple[Route, ...]`."""
 
 
-def routes(broker: Broker) -> tuple[Route, ...]:
+def routes(broker: BrokerServices) -> tuple[Route, ...]:
     return tuple(route for register in PARTS for route in register(broker))

@@ -6,24 +6,24 @@ import asyncio
 
 from peatnode.ipc.messages import NodeReply
 from workers.broker.feed.fanout import ChangeHub, TopologyHub
-from workers.broker.http.counters import Telemetry
-from workers.broker.settings import Settings
-from workers.broker.worker_client import StoreUpstream, Upstream
+from workers.broker.http.counters import HttpCounters
+from workers.broker.settings import BrokerSettings
+from workers.broker.worker_client import StoreClient, WorkerClient
 from workers.broker.yjs.rooms import Rooms
 
 
-class Broker:
+class BrokerServices:
     """Links, followers and counters. Made inside the loop that serves."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: BrokerSettings) -> None:
         self.settings = settings
         self.limits = settings.limits
-        self.store = StoreUpstream(settings.run_dir, settings.limits.ask_seconds)
-        self.sync = Upstream(settings.run_dir, "sync", settings.limits.ask_seconds)
-        self.supervisor = Upstream(settings.run_dir, "supervisor", settings.limits.ask_seconds)
-        self.discovery = Upstream(settings.run_dir, "discovery", settings.limits.ask_seconds)
-        self.engine = Upstream(settings.run_dir, "engine", settings.limits.ask_seconds)
-        self.telemetry = Telemetry()
+        self.store = StoreClient(settings.run_dir, settings.limits.ask_seconds)
+        self.sync = WorkerClient(settings.run_dir, "sync", settings.limits.ask_seconds)
+        self.supervisor = WorkerClient(settings.run_dir, "supervisor", settings.limits.ask_seconds)
+        self.discovery = WorkerClient(settings.run_dir, "discovery", settings.limits.ask_seconds)
+        self.engine = WorkerClient(settings.run_dir, "engine", settings.limits.ask_seconds)
+        self.counters = HttpCounters()
         self.changes = ChangeHub(self.store, settings.limits, with_value=False)
         self.values = ChangeHub(self.store, settings.limits, with_value=True)
         self.topology = TopologyHub(self.sync, settings.limits)

@@ -9,7 +9,7 @@ from workers.broker.http.limits import DEFAULT_LIMITS, BrokerLimits
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class BrokerSettings:
     """What the broker takes from the node's configuration."""
 
     node_id: str

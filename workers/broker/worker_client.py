@@ -18,7 +18,7 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from workers.broker.http.problems import Problem, from_failure, unavailable, unknown_outcome
+from workers.broker.http.problems import HttpProblem, from_failure, unavailable, unknown_outcome
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
@@ -26,7 +26,7 @@ PAUSE_SECONDS = 0.05
 """Before a worker that said `unavailable` is asked again."""
 
 
-class Upstream:
+class WorkerClient:
     """Another worker, as requests see it."""
 
     def __init__(self, run_dir: Path, name: str, ask_seconds: float) -> None:
@@ -38,10 +38,10 @@ class Upstream:
     def is_open(self) -> bool:
         return self._dialer.is_open
 
-    async def read(self, message: Ask[ReplyT]) -> ReplyT:
+    async def ask_retrying(self, message: Ask[ReplyT]) -> ReplyT:
         """The answer to what may be asked as often as one likes: across a restart of the worker, within bounds.
 
-        Raises Problem.
+        Raises HttpProblem.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._ask_seconds
@@ -68,13 +68,13 @@ class Upstream:
     async def close(self) -> None:
         await self._dialer.close()
 
-    def _refusal(self, error: LinkLost | AskTimedOut | AskFailed) -> Problem:
+    def _refusal(self, error: LinkLost | AskTimedOut | AskFailed) -> HttpProblem:
         if isinstance(error, AskFailed):
             return from_failure(error)
         return unavailable(f"The {self.name} worker does not answer just now; try again.")
 
 
-class StoreUpstream(Upstream):
+class StoreClient(WorkerClient):
     """The store, which is also written to."""
 
     def __init__(self, run_dir: Path, ask_seconds: float, write_seconds: float = 30.0) -> None:
@@ -84,7 +84,7 @@ class StoreUpstream(Upstream):
     async def write(self, message: WriteDocument) -> WrittenReply:
         """Returns when it is on disk. What was lost with its link is made again where that changes nothing.
 
-        Raises Problem.
+        Raises HttpProblem.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._ask_seconds

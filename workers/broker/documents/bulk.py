@@ -25,20 +25,20 @@ from workers.broker.http.answers import NDJSON
 from workers.broker.http.bodies import parse_document
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.http.names import check_names
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import check_coding, check_parameters, media_type
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 BULK_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
 async def answer_bulk(
-    broker: Broker, request: Request, response: Response, collection: str
+    broker: BrokerServices, request: Request, response: Response, collection: str
 ) -> None:
-    """Raises Problem for the request as a whole; a bad line is only that line's error."""
+    """Raises HttpProblem for the request as a whole; a bad line is only that line's error."""
     check_parameters(request, WRITE_PARAMETERS | {"bulk"})
     if media_type(request) not in BULK_TYPES:
-        raise Problem(
+        raise HttpProblem(
             415,
             "unsupported-media-type",
             f"A bulk request is {BULK_TYPES[0]}: say so in Content-Type.",
@@ -52,7 +52,7 @@ async def answer_bulk(
 
 
 async def _answers(
-    broker: Broker,
+    broker: BrokerServices,
     request: Request,
     collection: str,
     expires_at: float,
@@ -66,7 +66,7 @@ async def _answers(
         while True:
             try:
                 line = await anext(lines, None)
-            except Problem as problem:
+            except HttpProblem as problem:
                 async for answer in _drain(pending):
                     yield answer
                 yield _line_error(number + 1, problem)
@@ -100,7 +100,7 @@ async def _drain(pending: deque[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
 
 
 async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]:
-    """What is beyond a line's limit is let go, but for the one byte that shows it. Raises Problem where the client
+    """What is beyond a line's limit is let go, but for the one byte that shows it. Raises HttpProblem where the client
     stops sending."""
     rest = b""
     parts = aiter(request.stream)
@@ -109,7 +109,7 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
             async with asyncio.timeout(limits.body_seconds):
                 part = await anext(parts, None)
         except TimeoutError:
-            raise Problem(408, "body-timeout", "Nothing more was sent.") from None
+            raise HttpProblem(408, "body-timeout", "Nothing more was sent.") from None
         if part is None:
             break
         *lines, rest = (rest + part).split(b"\n")
@@ -121,7 +121,7 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
 
 
 async def _write_line(
-    broker: Broker,
+    broker: BrokerServices,
     collection: str,
     number: int,
     line: bytes,
@@ -132,7 +132,7 @@ async def _write_line(
     try:
         write = parse_line(collection, line, expires_at, broker.limits)
         written = await broker.store.write(write)
-    except Problem as problem:
+    except HttpProblem as problem:
         return _line_error(number, problem)
     content: dict[str, object] = {
         "line": number,
@@ -151,13 +151,13 @@ async def _write_line(
 def parse_line(
     collection: str, line: bytes, expires_at: float, limits: BrokerLimits
 ) -> WriteDocument:
-    """Raises Problem."""
+    """Raises HttpProblem."""
     if len(line) > limits.body_bytes:
-        raise Problem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
+        raise HttpProblem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
     value = parse_document(line, limits)
     doc_id = value.pop("_id", "") or new_id()
     if not isinstance(doc_id, str):
-        raise Problem(422, "invalid", "_id is the document's name, a text.", "/_id")
+        raise HttpProblem(422, "invalid", "_id is the document's name, a text.", "/_id")
     check_names(collection, doc_id)
     if value == {"_deleted": True}:
         return WriteDocument(collection, doc_id, WriteKind.DELETE, b"")
@@ -166,5 +166,5 @@ def parse_line(
     )
 
 
-def _line_error(number: int, problem: Problem) -> bytes:
+def _line_error(number: int, problem: HttpProblem) -> bytes:
     return orjson.dumps({"line": number, **problem.body()}) + b"\n"

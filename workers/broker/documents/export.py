@@ -15,9 +15,9 @@ from falcon.asgi import Request, Response
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ListDocuments
 from workers.broker.http.answers import NDJSON, listed_line, with_id
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import text_parameter
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 BATCH_BYTES = 64 * 1024
 
@@ -27,7 +27,7 @@ class ExportBroken(Exception):
 
 
 async def answer_export(
-    broker: Broker, request: Request, response: Response, collection: str
+    broker: BrokerServices, request: Request, response: Response, collection: str
 ) -> None:
     prefix = text_parameter(request, "prefix")
     response.content_type = NDJSON
@@ -49,12 +49,14 @@ async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield b"".join(parts)
 
 
-async def export_lines(broker: Broker, collection: str, prefix: str) -> AsyncIterator[bytes]:
+async def export_lines(
+    broker: BrokerServices, collection: str, prefix: str
+) -> AsyncIterator[bytes]:
     after = ""
     first = -1
     last = -1
     while True:
-        page = await broker.store.read(
+        page = await broker.store.ask_retrying(
             ListDocuments(
                 collection, after, broker.limits.page_documents, broker.limits.page_bytes, prefix
             )
@@ -72,7 +74,7 @@ async def export_lines(broker: Broker, collection: str, prefix: str) -> AsyncIte
 
 
 async def _changed_lines(
-    broker: Broker, collection: str, prefix: str, since: int, upto: int
+    broker: BrokerServices, collection: str, prefix: str, since: int, upto: int
 ) -> AsyncIterator[bytes]:
     follow = FollowChanges(since=since, collection=collection, prefix=prefix, with_value=True)
     stream = broker.store.follow(follow)
@@ -89,7 +91,7 @@ async def _changed_lines(
                             yield with_id(change.id, change.value) + b"\n"
                     if event.upto >= upto:
                         return
-    except (LinkError, Problem) as error:
+    except (LinkError, HttpProblem) as error:
         raise ExportBroken(str(error)) from error
     finally:
         await stream.aclose()  # type: ignore[attr-defined]

@@ -11,10 +11,10 @@ from falcon.asgi import Request, Response
 
 from peatnode.ipc.messages import DocumentsReply, ListDocuments, ListedDocument
 from workers.broker.documents.export import answer_export
-from workers.broker.documents.query import Query, decode_cursor, encode_cursor, parse_query
+from workers.broker.documents.query import ListingQuery, decode_cursor, encode_cursor, parse_query
 from workers.broker.documents.watch import answer_watch
 from workers.broker.http.answers import JSON, listing_body, with_id
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import (
     check_parameters,
     flag_parameter,
@@ -22,7 +22,7 @@ from workers.broker.http.requests import (
     text_parameter,
     text_parameters,
 )
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 QUERY_PARAMETERS = frozenset(
     {"where", "sort", "fields", "prefix", "limit", "cursor", "format", "watch"}
@@ -32,13 +32,15 @@ DEFAULT_PAGE = 100
 
 
 async def answer_listing(
-    broker: Broker, request: Request, response: Response, collection: str
+    broker: BrokerServices, request: Request, response: Response, collection: str
 ) -> None:
-    """Raises Problem."""
+    """Raises HttpProblem."""
     check_parameters(request, QUERY_PARAMETERS)
     kind = text_parameter(request, "format", "json")
     if kind not in ("json", "ndjson"):
-        raise Problem(400, "bad-parameter", f"format is json or ndjson, not {kind!r}.", "format")
+        raise HttpProblem(
+            400, "bad-parameter", f"format is json or ndjson, not {kind!r}.", "format"
+        )
     if flag_parameter(request, "watch"):
         check_parameters(request, frozenset({"watch", "prefix", "format"}))
         await answer_watch(broker, request, response, collection)
@@ -50,7 +52,7 @@ async def answer_listing(
 
 
 async def _answer_page(
-    broker: Broker, request: Request, response: Response, collection: str
+    broker: BrokerServices, request: Request, response: Response, collection: str
 ) -> None:
     query = parse_query(
         text_parameters(request, "where"),
@@ -69,7 +71,7 @@ async def _answer_page(
 
 
 async def read_page(
-    broker: Broker, collection: str, after: str, prefix: str, limit: int
+    broker: BrokerServices, collection: str, after: str, prefix: str, limit: int
 ) -> DocumentsReply:
     message = ListDocuments(
         collection=collection,
@@ -78,11 +80,11 @@ async def read_page(
         max_bytes=broker.limits.page_bytes,
         prefix=prefix,
     )
-    return await broker.store.read(message)
+    return await broker.store.ask_retrying(message)
 
 
 async def read_pages(
-    broker: Broker, collection: str, after: str, query: Query, limit: int
+    broker: BrokerServices, collection: str, after: str, query: ListingQuery, limit: int
 ) -> AsyncIterator[DocumentsReply]:
     """Pages until there is no more; the loop may turn between them."""
     while True:
@@ -95,7 +97,11 @@ async def read_pages(
 
 
 async def _page(
-    broker: Broker, collection: str, query: Query, limit: int, position: tuple[Any, ...] | None
+    broker: BrokerServices,
+    collection: str,
+    query: ListingQuery,
+    limit: int,
+    position: tuple[Any, ...] | None,
 ) -> bytes:
     """In order of names. A query that finds little stops at a bound and gives a cursor to go on from."""
     after = position[-1] if position else ""
@@ -121,7 +127,7 @@ async def _page(
     return listing_body(collection, found, len(found), page.count, page.sequence, cursor)
 
 
-def _select(query: Query, document: ListedDocument) -> bytes | None:
+def _select(query: ListingQuery, document: ListedDocument) -> bytes | None:
     """The document as it is listed, or None where the query does not want it."""
     if query.is_plain:
         return with_id(document.id, document.value)
@@ -131,14 +137,18 @@ def _select(query: Query, document: ListedDocument) -> bytes | None:
     return _projected(query, document.id, content)
 
 
-def _projected(query: Query, doc_id: str, content: dict[str, Any]) -> bytes:
+def _projected(query: ListingQuery, doc_id: str, content: dict[str, Any]) -> bytes:
     result = dict(query.project(content))
     result["_id"] = doc_id
     return orjson.dumps(result)
 
 
 async def _sorted_page(
-    broker: Broker, collection: str, query: Query, limit: int, position: tuple[Any, ...] | None
+    broker: BrokerServices,
+    collection: str,
+    query: ListingQuery,
+    limit: int,
+    position: tuple[Any, ...] | None,
 ) -> bytes:
     """Looks at the whole collection and keeps only the page."""
     best: list[tuple[tuple[Any, ...], Any]] = []
@@ -147,7 +157,7 @@ async def _sorted_page(
     async for page in read_pages(broker, collection, "", query, broker.limits.page_documents):
         scanned += len(page.documents)
         if scanned > broker.limits.scan_documents:
-            raise Problem(
+            raise HttpProblem(
                 422,
                 "too-many-documents",
                 f"More than {broker.limits.scan_documents} documents cannot be sorted; narrow it by prefix.",

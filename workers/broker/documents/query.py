@@ -19,7 +19,7 @@ from typing import Any
 import orjson
 
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 MISSING = object()
 """The value of a path that leads nowhere."""
@@ -59,7 +59,7 @@ class SortKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Query:
+class ListingQuery:
     where: tuple[Clause, ...]
     sort: tuple[SortKey, ...]
     fields: tuple[tuple[str, ...], ...]
@@ -115,12 +115,12 @@ class Query:
 
 def parse_query(
     where: Sequence[str], sort: str, fields: str, prefix: str, limits: BrokerLimits
-) -> Query:
-    """Raises Problem (400) that says which part cannot be."""
+) -> ListingQuery:
+    """Raises HttpProblem (400) that says which part cannot be."""
     if len(where) > limits.where_clauses:
-        raise Problem(400, "bad-query", f"More than {limits.where_clauses} clauses.", "where")
+        raise HttpProblem(400, "bad-query", f"More than {limits.where_clauses} clauses.", "where")
     text = orjson.dumps([list(where), sort, prefix])
-    return Query(
+    return ListingQuery(
         where=tuple(_parse_clause(clause) for clause in where),
         sort=tuple(_parse_sort(part) for part in _parts(sort, "sort")),
         fields=tuple(_parse_path(part, "fields") for part in _parts(fields, "fields")),
@@ -132,14 +132,14 @@ def parse_query(
 def _parts(text: str, where: str) -> list[str]:
     parts = text.split(",") if text else []
     if len(parts) > 16:
-        raise Problem(400, "bad-query", "More than 16 paths.", where)
+        raise HttpProblem(400, "bad-query", "More than 16 paths.", where)
     return parts
 
 
 def _parse_clause(text: str) -> Clause:
     match = _CLAUSE.fullmatch(text)
     if match is None:
-        raise Problem(
+        raise HttpProblem(
             400,
             "bad-query",
             f"{text!r} is no condition: expected PATH OP VALUE with one of = != < <= > >=, such as age>=30.",
@@ -147,7 +147,7 @@ def _parse_clause(text: str) -> Clause:
         )
     text = match[3].strip()
     if text[:1] in ("=", "<", ">"):
-        raise Problem(
+        raise HttpProblem(
             400,
             "bad-query",
             f"{match[2] + text[0]!r} is no operator: expected one of = != < <= > >=;"
@@ -156,7 +156,7 @@ def _parse_clause(text: str) -> Clause:
         )
     value = _parse_value(text)
     if match[2] not in ("=", "!=") and _rank(value) not in (_NUMBER, _TEXT):
-        raise Problem(400, "bad-query", f"{match[2]} compares numbers or text only.", "where")
+        raise HttpProblem(400, "bad-query", f"{match[2]} compares numbers or text only.", "where")
     return Clause(_parse_path(match[1].strip(), "where"), match[2], value)
 
 
@@ -166,7 +166,7 @@ def _parse_value(text: str) -> Any:
     except orjson.JSONDecodeError:
         return text
     if isinstance(value, (dict, list)):
-        raise Problem(400, "bad-query", "A condition compares with a scalar only.", "where")
+        raise HttpProblem(400, "bad-query", "A condition compares with a scalar only.", "where")
     return value
 
 
@@ -177,7 +177,7 @@ def _parse_sort(text: str) -> SortKey:
 def _parse_path(text: str, where: str) -> tuple[str, ...]:
     path = tuple(text.split("."))
     if not all(path) or len(path) > 32:
-        raise Problem(400, "bad-query", f"{text!r} is no dotted path.", where)
+        raise HttpProblem(400, "bad-query", f"{text!r} is no dotted path.", where)
     return path
 
 
@@ -225,23 +225,23 @@ def compare_scalars(left: Any, right: Any) -> int:
     return int(left > right) - int(left < right)
 
 
-def encode_cursor(query: Query, position: Sequence[Any]) -> str:
+def encode_cursor(query: ListingQuery, position: Sequence[Any]) -> str:
     """Opaque to clients: where to go on, and for which query."""
     content = orjson.dumps([query.digest, *position])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
-def decode_cursor(query: Query, text: str) -> tuple[Any, ...] | None:
-    """The position; None at the beginning. Raises Problem."""
+def decode_cursor(query: ListingQuery, text: str) -> tuple[Any, ...] | None:
+    """The position; None at the beginning. Raises HttpProblem."""
     if not text:
         return None
     try:
         content = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, binascii.Error):
-        raise Problem(400, "bad-cursor", "This cursor was not made here.", "cursor") from None
+        raise HttpProblem(400, "bad-cursor", "This cursor was not made here.", "cursor") from None
     length = len(query.sort) + 2
     if not isinstance(content, list) or len(content) != length or not isinstance(content[-1], str):
-        raise Problem(400, "bad-cursor", "This cursor was not made for this query.", "cursor")
+        raise HttpProblem(400, "bad-cursor", "This cursor was not made for this query.", "cursor")
     if content[0] != query.digest or any(isinstance(part, (dict, list)) for part in content):
-        raise Problem(400, "bad-cursor", "This cursor was made for another query.", "cursor")
+        raise HttpProblem(400, "bad-cursor", "This cursor was made for another query.", "cursor")
     return tuple(content[1:])

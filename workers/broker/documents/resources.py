@@ -22,7 +22,7 @@ from workers.broker.http.answers import JSON, document_body, document_headers
 from workers.broker.http.bodies import parse_document, parse_patch
 from workers.broker.http.conditions import ANY, holds
 from workers.broker.http.names import check_names, document_path
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import (
     check_parameters,
     flag_parameter,
@@ -32,7 +32,7 @@ from workers.broker.http.requests import (
     media_type,
     read_body,
 )
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 NO_PARAMETERS: frozenset[str] = frozenset()
 MERGE_PATCH = "application/merge-patch+json"
@@ -42,12 +42,12 @@ JSON_PATCH = "application/json-patch+json"
 class CollectionsResource:
     """GET /documents"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
-        reply: CollectionsReply = await self._broker.store.read(ListCollections())
+        reply: CollectionsReply = await self._broker.store.ask_retrying(ListCollections())
         entries = [{"name": entry.name, "count": entry.count} for entry in reply.collections]
         response.content_type = JSON
         response.data = orjson.dumps({"count": len(entries), "collections": entries})
@@ -58,7 +58,7 @@ class CollectionsResource:
 class CollectionResource:
     """GET and POST /documents/{collection}"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response, collection: str) -> None:
@@ -85,7 +85,7 @@ class CollectionResource:
             write = replace(write, if_none_match=(ANY,))
         try:
             written = await carry_out(self._broker, request, response, write)
-        except Problem as problem:
+        except HttpProblem as problem:
             raise conflict(doc_id) if doc_id and problem.status == 412 else problem from None
         response.set_header("location", document_path(collection, written.id))
 
@@ -93,7 +93,7 @@ class CollectionResource:
 class DocumentResource:
     """GET, HEAD, PUT, PATCH and DELETE /documents/{collection}/{id}"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(
@@ -101,10 +101,10 @@ class DocumentResource:
     ) -> None:
         check_names(collection, doc_id)
         check_parameters(request, NO_PARAMETERS)
-        reply = await self._broker.store.read(GetDocument(collection, doc_id))
+        reply = await self._broker.store.ask_retrying(GetDocument(collection, doc_id))
         wanted, unwanted = if_match(request), if_none_match(request)
         if wanted and not holds(wanted, reply.fingerprint):
-            raise Problem(
+            raise HttpProblem(
                 412, "precondition-failed", "The document has another fingerprint.", "If-Match"
             )
         fill_document(response, reply, unwanted)
@@ -129,7 +129,7 @@ class DocumentResource:
         check_parameters(request, WRITE_PARAMETERS)
         kind = media_type(request)
         if kind not in ("", "application/json", MERGE_PATCH, JSON_PATCH):
-            raise Problem(
+            raise HttpProblem(
                 415,
                 "unsupported-media-type",
                 f"A patch is {MERGE_PATCH} or {JSON_PATCH}, not {kind!r}.",
@@ -156,7 +156,9 @@ class DocumentResource:
     def _parse_object(self, body: bytes, doc_id: str) -> bytes:
         named, content = take_id(parse_document(body, self._broker.limits), body)
         if named and named != doc_id:
-            raise Problem(422, "invalid", f"_id is {named!r}, the path says {doc_id!r}.", "/_id")
+            raise HttpProblem(
+                422, "invalid", f"_id is {named!r}, the path says {doc_id!r}.", "/_id"
+            )
         return content
 
 
@@ -170,12 +172,12 @@ def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[byte
 
 
 def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """The name in `_id`, if there is one, and the document without it. Raises Problem."""
+    """The name in `_id`, if there is one, and the document without it. Raises HttpProblem."""
     if "_id" not in value:
         return "", body
     doc_id = value.pop("_id")
     if not isinstance(doc_id, str) or not doc_id:
-        raise Problem(422, "invalid", "_id is the document's name, a text.", "/_id")
+        raise HttpProblem(422, "invalid", "_id is the document's name, a text.", "/_id")
     return doc_id, orjson.dumps(value)
 
 
@@ -183,7 +185,7 @@ def _check_type(request: Request, is_required: bool) -> None:
     kind = media_type(request)
     if is_json(kind) or (not kind and not is_required):
         return
-    raise Problem(
+    raise HttpProblem(
         415,
         "unsupported-media-type",
         f"A document is application/json, not {kind or 'without a type'}: say so in Content-Type.",

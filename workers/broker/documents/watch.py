@@ -15,13 +15,13 @@ from workers.broker.feed.stream import open_stream
 from workers.broker.feed.subscriber import Dismissed, Selection
 from workers.broker.http.answers import NDJSON
 from workers.broker.http.requests import text_parameter
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 
 async def answer_watch(
-    broker: Broker, request: Request, response: Response, collection: str
+    broker: BrokerServices, request: Request, response: Response, collection: str
 ) -> None:
-    """Raises Problem."""
+    """Raises HttpProblem."""
     selection = Selection(
         frozenset({"SyncEvent"}), collection, "", text_parameter(request, "prefix"), True
     )
@@ -40,11 +40,11 @@ async def _encode(batches: AsyncIterator[list[Event]], as_sse: bool) -> AsyncIte
             yield b"".join([event.as_line() for event in batch]) or b"\n"
 
 
-async def _watched(broker: Broker, selection: Selection) -> AsyncIterator[list[Event]]:
+async def _watched(broker: BrokerServices, selection: Selection) -> AsyncIterator[list[Event]]:
     sequence = -1
     after = ""
     while True:
-        page = await broker.store.read(
+        page = await broker.store.ask_retrying(
             ListDocuments(
                 selection.collection,
                 after,

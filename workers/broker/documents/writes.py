@@ -11,14 +11,14 @@ from peatnode.errors import LinkError
 from peatnode.ipc.messages import WaitReplicas, WriteDocument, WriteKind, WrittenReply
 from workers.broker.http.answers import JSON, Replicas, document_headers, written_body
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import (
     if_match,
     if_none_match,
     integer_parameter,
     seconds_parameter,
 )
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
 
@@ -37,7 +37,7 @@ def expiry(request: Request) -> float:
 
 
 def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
-    """How many peers to wait for, and how long. Raises Problem."""
+    """How many peers to wait for, and how long. Raises HttpProblem."""
     wanted = integer_parameter(request, "replicas", 0, 0, limits.replicas)
     return wanted, seconds_parameter(request, "timeout", 5.0, limits.replicas_seconds)
 
@@ -45,7 +45,7 @@ def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
 def write_of(
     request: Request, collection: str, doc_id: str, kind: WriteKind, body: bytes
 ) -> WriteDocument:
-    """The write that a request asks for, with its conditions. Raises Problem."""
+    """The write that a request asks for, with its conditions. Raises HttpProblem."""
     return WriteDocument(
         collection=collection,
         id=doc_id,
@@ -58,9 +58,9 @@ def write_of(
 
 
 async def carry_out(
-    broker: Broker, request: Request, response: Response, write: WriteDocument
+    broker: BrokerServices, request: Request, response: Response, write: WriteDocument
 ) -> WrittenReply:
-    """Writes, waits for peers if asked to, and fills the response. Raises Problem."""
+    """Writes, waits for peers if asked to, and fills the response. Raises HttpProblem."""
     wanted, seconds = replicas_of(request, broker.limits)
     written = await broker.store.write(write)
     replicas = await wait_replicas(broker, written, wanted, seconds) if wanted else None
@@ -79,7 +79,7 @@ async def carry_out(
 
 
 async def wait_replicas(
-    broker: Broker, written: WrittenReply, wanted: int, seconds: float
+    broker: BrokerServices, written: WrittenReply, wanted: int, seconds: float
 ) -> Replicas:
     """How many peers have the write on disk, once they are enough or the time is over."""
     message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
@@ -97,5 +97,5 @@ async def wait_replicas(
     return Replicas(wanted, reply.count, reply.peers, detail)
 
 
-def conflict(doc_id: str) -> Problem:
-    return Problem(409, "exists", f"There is a document {doc_id!r} already.", "_id")
+def conflict(doc_id: str) -> HttpProblem:
+    return HttpProblem(409, "exists", f"There is a document {doc_id!r} already.", "_id")

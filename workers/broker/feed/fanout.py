@@ -14,8 +14,8 @@ from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, FollowTop
 from workers.broker.feed.events import Event, gap_event, sync_event, topology_event
 from workers.broker.feed.subscriber import Follower
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import Problem
-from workers.broker.worker_client import Upstream
+from workers.broker.http.problems import HttpProblem
+from workers.broker.worker_client import WorkerClient
 
 PATIENCE_SECONDS = 2.0
 """How long all wait for those that lag."""
@@ -74,7 +74,7 @@ class Hub:
 class ChangeHub(Hub):
     """Changes of documents as they are synced to disk."""
 
-    def __init__(self, store: Upstream, limits: BrokerLimits, with_value: bool) -> None:
+    def __init__(self, store: WorkerClient, limits: BrokerLimits, with_value: bool) -> None:
         super().__init__(limits)
         self._store = store
         self._with_value = with_value
@@ -83,10 +83,10 @@ class ChangeHub(Hub):
         """All followers have been offered everything up to here; negative while nobody follows."""
 
     async def start(self) -> None:
-        """Makes `position` known. Raises Problem."""
+        """Makes `position` known. Raises HttpProblem."""
         async with self._starting:
             if self.position < 0:
-                self.position = (await self._store.read(GetStore())).sequence
+                self.position = (await self._store.ask_retrying(GetStore())).sequence
 
     def leave(self, follower: Follower) -> None:
         super().leave(follower)
@@ -97,11 +97,11 @@ class ChangeHub(Hub):
         while True:
             try:
                 await self._pump()
-            except (LinkError, Problem):
+            except (LinkError, HttpProblem):
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _pump(self) -> None:
-        newest = (await self._store.read(GetStore())).sequence
+        newest = (await self._store.ask_retrying(GetStore())).sequence
         if newest < self.position:
             self._skip(FeedGap(since=self.position, upto=newest))
         follow = FollowChanges(since=self.position, with_value=self._with_value)
@@ -165,7 +165,7 @@ async def _wait_any(followers: Iterable[Follower], seconds: float) -> None:
 class TopologyHub(Hub):
     """Peers as they come and go."""
 
-    def __init__(self, sync: Upstream, limits: BrokerLimits) -> None:
+    def __init__(self, sync: WorkerClient, limits: BrokerLimits) -> None:
         super().__init__(limits)
         self._sync = sync
 

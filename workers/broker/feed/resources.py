@@ -13,9 +13,9 @@ from workers.broker.feed.events import TYPES, dropped_event
 from workers.broker.feed.stream import EventStream, open_stream
 from workers.broker.feed.subscriber import ALL_TYPES, Dismissed, Selection
 from workers.broker.http.names import check_names
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import check_parameters, flag_parameter, text_parameter
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 EVENT_STREAM = "text/event-stream"
 
@@ -27,13 +27,13 @@ TRY_AGAIN_LATER = 1013
 GOING_AWAY = 1001
 
 
-def selection_of(broker: Broker, request: Request) -> Selection:
-    """Raises Problem."""
+def selection_of(broker: BrokerServices, request: Request) -> Selection:
+    """Raises HttpProblem."""
     check_parameters(request, FEED_PARAMETERS)
     collection = text_parameter(request, "collection")
     doc_id = text_parameter(request, "doc_id")
     if doc_id and not collection:
-        raise Problem(400, "bad-parameter", "doc_id needs collection beside it.", "collection")
+        raise HttpProblem(400, "bad-parameter", "doc_id needs collection beside it.", "collection")
     if collection:
         check_names(collection, doc_id or None)
     prefix = text_parameter(request, "prefix")
@@ -41,7 +41,7 @@ def selection_of(broker: Broker, request: Request) -> Selection:
     is_narrow = bool(collection or doc_id or prefix)
     types = frozenset(named.split(",")) if named else _default_types(is_narrow)
     if not types <= ALL_TYPES:
-        raise Problem(400, "bad-parameter", f"types are of {', '.join(TYPES)}.", "types")
+        raise HttpProblem(400, "bad-parameter", f"types are of {', '.join(TYPES)}.", "types")
     return Selection(types, collection, doc_id, prefix, flag_parameter(request, "value"))
 
 
@@ -51,19 +51,21 @@ def _default_types(is_narrow: bool) -> frozenset[str]:
 
 
 def since_of(request: Request) -> int:
-    """Where to go on; negative: from now. Raises Problem."""
+    """Where to go on; negative: from now. Raises HttpProblem."""
     text = request.get_header("last-event-id") or text_parameter(request, "since")
     if not text:
         return -1
     if not (text.isascii() and text.isdigit() and len(text) < 19):
-        raise Problem(400, "bad-parameter", f"since is a sequence number, not {text!r}.", "since")
+        raise HttpProblem(
+            400, "bad-parameter", f"since is a sequence number, not {text!r}.", "since"
+        )
     return int(text)
 
 
 class EventsResource:
     """GET /events"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
@@ -97,11 +99,11 @@ async def _server_sent(stream: EventStream) -> AsyncIterator[bytes]:
 class WebSocketResource:
     """WS /ws"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
-        raise Problem(
+        raise HttpProblem(
             426,
             "upgrade-required",
             "This is a WebSocket: connect with ws://.",

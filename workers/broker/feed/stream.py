@@ -10,8 +10,8 @@ from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, GetStore
 from workers.broker.feed.events import Event, gap_event, sync_event
 from workers.broker.feed.fanout import PAUSE_SECONDS
 from workers.broker.feed.subscriber import Dismissed, Follower, Selection
-from workers.broker.http.problems import RETRY_SOON, Problem, from_failure
-from workers.broker.services import Broker
+from workers.broker.http.problems import RETRY_SOON, HttpProblem, from_failure
+from workers.broker.services import BrokerServices
 
 BEAT_SECONDS = 15.0
 """Longest silence on a stream."""
@@ -20,7 +20,7 @@ BEAT_SECONDS = 15.0
 class EventStream:
     """Made by `open_stream`; iterate `batches()`, which cleans up at its end."""
 
-    def __init__(self, broker: Broker, selection: Selection, since: int) -> None:
+    def __init__(self, broker: BrokerServices, selection: Selection, since: int) -> None:
         self._broker = broker
         self._selection = selection
         self._hub = broker.values if selection.with_value else broker.changes
@@ -32,9 +32,9 @@ class EventStream:
         """Everything up to here has been given."""
 
     async def open(self) -> None:
-        """Raises Problem."""
+        """Raises HttpProblem."""
         if self._broker.stopping.is_set():
-            raise Problem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
+            raise HttpProblem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
         if self._wants_changes:
             await self._hub.start()
             if self.position > self._hub.position:
@@ -46,7 +46,7 @@ class EventStream:
 
     async def _look_beyond(self) -> None:
         """A place that this node's feed has not reached: another node's, or of a store that lost its tail."""
-        newest = (await self._broker.store.read(GetStore())).sequence
+        newest = (await self._broker.store.ask_retrying(GetStore())).sequence
         if self.position > newest:
             self._gap = FeedGap(since=self.position, upto=newest)
             self.position = newest
@@ -91,7 +91,7 @@ class EventStream:
                     yield batch
             except AskFailed as error:
                 raise Dismissed(str(from_failure(error))) from None
-            except (LinkError, Problem):
+            except (LinkError, HttpProblem):
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _stored(self) -> AsyncIterator[list[Event]]:
@@ -123,10 +123,10 @@ class EventStream:
             await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def open_stream(broker: Broker, selection: Selection, since: int) -> EventStream:
-    """Raises Problem."""
+async def open_stream(broker: BrokerServices, selection: Selection, since: int) -> EventStream:
+    """Raises HttpProblem."""
     if broker.topology.count >= broker.limits.followers:
-        raise Problem(
+        raise HttpProblem(
             503,
             "too-many-followers",
             "This node has as many followers as it takes.",

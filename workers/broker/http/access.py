@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from urllib.parse import urlsplit
 
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 SUBPROTOCOL = "peat"
 TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - the prefix of what carries a token
@@ -29,7 +29,7 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-class Gatekeeper:
+class TokenAuthenticator:
     """Knows the tokens; without an API token everybody may do everything."""
 
     def __init__(self, api_token: str, read_token: str) -> None:
@@ -50,26 +50,26 @@ class Gatekeeper:
         return Access.WRITE if self.is_open else Access.NONE
 
     def check(self, authorization: bytes | None, method: str) -> None:
-        """Raises Problem: 401 or 403."""
+        """Raises HttpProblem: 401 or 403."""
         if self.is_open and self._read is None:
             return
         match self.access(bearer(authorization)):
             case Access.NONE:
                 raise unauthorized(authorization is not None)
             case Access.READ if method not in SAFE_METHODS:
-                raise Problem(403, "read-only", "This token may read only.", "Authorization")
+                raise HttpProblem(403, "read-only", "This token may read only.", "Authorization")
             case Access.READ | Access.WRITE:
                 pass
 
 
-def unauthorized(was_given: bool) -> Problem:
+def unauthorized(was_given: bool) -> HttpProblem:
     detail = (
         "This token is not one of this node's."
         if was_given
         else "A token is asked for: send Authorization: Bearer <PEAT_API_TOKEN>."
     )
     headers = (("www-authenticate", 'Bearer realm="peatnode"'),)
-    return Problem(401, "unauthorized", detail, "Authorization", headers)
+    return HttpProblem(401, "unauthorized", detail, "Authorization", headers)
 
 
 def bearer(authorization: bytes | None) -> str | None:
@@ -103,7 +103,7 @@ def chosen_subprotocol(subprotocols: Iterable[str]) -> str | None:
 
 
 def check_origin(origin: bytes | None, host: bytes | None) -> None:
-    """A page of another site may not open a WebSocket here. Raises Problem."""
+    """A page of another site may not open a WebSocket here. Raises HttpProblem."""
     if origin is None:
         return
     try:
@@ -111,6 +111,6 @@ def check_origin(origin: bytes | None, host: bytes | None) -> None:
     except ValueError:
         netloc = ""
     if not netloc or netloc != (host or b"").decode("latin-1").lower():
-        raise Problem(
+        raise HttpProblem(
             403, "cross-origin", "WebSockets are taken from this node's own pages only.", "Origin"
         )

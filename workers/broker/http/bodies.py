@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 import orjson
 
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
@@ -18,9 +18,9 @@ _AT = re.compile(r": line (\d+) column (\d+) \(char (\d+)\)$")
 
 
 def parse_json(body: bytes, limits: BrokerLimits) -> Any:
-    """The value. Raises Problem: 400 with line and column for broken JSON, 422 for a value that cannot be stored."""
+    """The value. Raises HttpProblem: 400 for broken JSON (with its place), 422 for what cannot be stored."""
     if not body.strip():
-        raise Problem(400, "broken-json", "The body is empty: a JSON value is expected.")
+        raise HttpProblem(400, "broken-json", "The body is empty: a JSON value is expected.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -30,34 +30,34 @@ def parse_json(body: bytes, limits: BrokerLimits) -> Any:
 
 
 def parse_document(body: bytes, limits: BrokerLimits) -> dict[str, Any]:
-    """A JSON object. Raises Problem."""
+    """A JSON object. Raises HttpProblem."""
     value = parse_json(body, limits)
     if not isinstance(value, dict):
-        raise Problem(
+        raise HttpProblem(
             422, "not-an-object", f"A document is a JSON object; this is {_kind(value)}.", "/"
         )
     return value
 
 
 def parse_patch(body: bytes, limits: BrokerLimits) -> list[Any]:
-    """A JSON Patch: an array of operations, which the engine checks one by one. Raises Problem."""
+    """A JSON Patch: an array of operations, which the engine checks one by one. Raises HttpProblem."""
     value = parse_json(body, limits)
     if not isinstance(value, list):
-        raise Problem(
+        raise HttpProblem(
             422, "invalid", f"A JSON Patch is an array of operations; this is {_kind(value)}.", "/"
         )
     return value
 
 
 def check_value(value: Any, limits: BrokerLimits, body: bytes = b"") -> None:
-    """Depth, key length and the range of numbers. Raises Problem."""
+    """Depth, key length and the range of numbers. Raises HttpProblem."""
     stack: list[tuple[Any, str, int]] = [(value, "", 1)]
     suspects = False
     while stack:
         item, where, depth = stack.pop()
         if isinstance(item, (dict, list)):
             if depth > limits.depth:
-                raise Problem(
+                raise HttpProblem(
                     422, "too-deep", f"Nested more than {limits.depth} levels deep.", where
                 )
             if isinstance(item, dict):
@@ -78,7 +78,7 @@ def check_value(value: Any, limits: BrokerLimits, body: bytes = b"") -> None:
 
 def _check_key(key: str, where: str, limits: BrokerLimits) -> None:
     if len(key) * 4 > limits.key_bytes and len(key.encode()) > limits.key_bytes:
-        raise Problem(
+        raise HttpProblem(
             422, "key-too-long", f"A key is longer than {limits.key_bytes} bytes.", where or "/"
         )
 
@@ -98,7 +98,7 @@ def _check_float(text: str) -> float:
 
 
 def _refuse_number(where: str) -> NoReturn:
-    raise Problem(422, "number-out-of-range", "A number does not fit 64 bits.", where)
+    raise HttpProblem(422, "number-out-of-range", "A number does not fit 64 bits.", where)
 
 
 def _escaped(key: str) -> str:
@@ -109,9 +109,9 @@ def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))
     if "ecursion" in reason or "depth" in reason:
-        raise Problem(422, "too-deep", "Nested far too deep.") from error
+        raise HttpProblem(422, "too-deep", "Nested far too deep.") from error
     where = f"line {error.lineno}, column {error.colno}" if match else ""
-    raise Problem(
+    raise HttpProblem(
         400, "broken-json", f"This is not JSON: {reason}{f' ({where})' if where else ''}.", where
     ) from error
 

@@ -24,7 +24,7 @@ def share_counters(directory: Path) -> None:
     os.environ[SHARED_VARIABLE] = str(directory)
 
 
-class Telemetry:
+class HttpCounters:
     """Counters of requests, by method, route and status."""
 
     def __init__(self) -> None:

@@ -6,23 +6,23 @@ from urllib.parse import quote
 
 from peatnode.documents.names import check_collection, check_id
 from peatnode.errors import BadName
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 
 def check_names(collection: str, doc_id: str | None = None) -> None:
-    """Raises Problem (400) that says what is wrong, and with which of the two."""
+    """Raises HttpProblem (400) that says what is wrong, and with which of the two."""
     check_name(collection, "collection")
     if doc_id is not None:
         check_name(doc_id, "document")
 
 
 def check_name(name: str, what: str, limits: object = None) -> None:
-    """One of them; `what` is collection or document. Raises Problem."""
+    """One of them; `what` is collection or document. Raises HttpProblem."""
     try:
         (check_collection if what == "collection" else check_id)(name)
     except BadName as error:
         sentence = str(error)
-        raise Problem(400, "bad-name", f"{sentence[0].upper()}{sentence[1:]}.", what) from None
+        raise HttpProblem(400, "bad-name", f"{sentence[0].upper()}{sentence[1:]}.", what) from None
 
 
 def document_path(collection: str, doc_id: str) -> str:

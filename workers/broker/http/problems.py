@@ -12,7 +12,7 @@ from peatnode.ipc.messages import Failure
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """Ends a request. `detail` is one sentence for the user, `where` the part of the request that is wrong."""
 
     def __init__(
@@ -50,12 +50,12 @@ class Problem(Exception):
 RETRY_SOON = (("retry-after", "1"),)
 
 
-def unavailable(detail: str) -> Problem:
-    return Problem(503, "unavailable", detail, headers=RETRY_SOON)
+def unavailable(detail: str) -> HttpProblem:
+    return HttpProblem(503, "unavailable", detail, headers=RETRY_SOON)
 
 
-def unknown_outcome() -> Problem:
-    return Problem(
+def unknown_outcome() -> HttpProblem:
+    return HttpProblem(
         503,
         "unknown-outcome",
         "The answer to this write was lost: it may or may not have been made. Read the document before writing again.",
@@ -75,8 +75,8 @@ _STATUS: dict[str, tuple[int, str]] = {
 }
 
 
-def from_failure(failure: AskFailed) -> Problem:
+def from_failure(failure: AskFailed) -> HttpProblem:
     """What a worker's typed refusal is over HTTP."""
     status, code = _STATUS.get(failure.code, (500, "internal"))
     headers = RETRY_SOON if code in ("unavailable", "busy") else ()
-    return Problem(status, code, failure.message, failure.where, headers)
+    return HttpProblem(status, code, failure.message, failure.where, headers)

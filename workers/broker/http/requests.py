@@ -1,4 +1,4 @@
-"""What routes read from a request: bodies, conditions, numbers. Everything raises Problem."""
+"""What routes read from a request: bodies, conditions, numbers. Everything raises HttpProblem."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from falcon.asgi import Request
 
 from workers.broker.http.conditions import BadCondition, match_fingerprints, none_match_fingerprints
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 
 def media_type(request: Request) -> str:
@@ -28,14 +28,14 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
     check_coding(request)
     length = request.content_length
     if length is None and request.get_header("transfer-encoding") is None:
-        raise Problem(411, "length-required", "A body with Content-Length is expected.")
+        raise HttpProblem(411, "length-required", "A body with Content-Length is expected.")
     if length is not None and length > limits.body_bytes:
         raise too_large(limits)
     try:
         async with asyncio.timeout(limits.body_seconds):
             return await _read_within(request, limits)
     except TimeoutError:
-        raise Problem(
+        raise HttpProblem(
             408,
             "body-timeout",
             f"The body was not complete after {limits.body_seconds:g} s.",
@@ -44,10 +44,10 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
 
 
 def check_coding(request: Request) -> None:
-    """What is compressed would be taken for what it is not. Raises Problem."""
+    """What is compressed would be taken for what it is not. Raises HttpProblem."""
     coding = request.get_header("content-encoding") or "identity"
     if coding.strip().lower() != "identity":
-        raise Problem(
+        raise HttpProblem(
             415,
             "unsupported-media-type",
             f"A body is sent as it is, not in the content coding {coding!r}.",
@@ -67,12 +67,12 @@ async def _read_within(request: Request, limits: BrokerLimits) -> bytes:
         parts.append(part)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     if request.content_length is not None and size < request.content_length:
-        raise Problem(400, "body-incomplete", "The body ended before its Content-Length.")
+        raise HttpProblem(400, "body-incomplete", "The body ended before its Content-Length.")
     return body
 
 
-def too_large(limits: BrokerLimits) -> Problem:
-    return Problem(413, "too-large", f"The body is larger than {limits.body_bytes} bytes.")
+def too_large(limits: BrokerLimits) -> HttpProblem:
+    return HttpProblem(413, "too-large", f"The body is larger than {limits.body_bytes} bytes.")
 
 
 def if_match(request: Request) -> tuple[bytes, ...]:
@@ -80,7 +80,7 @@ def if_match(request: Request) -> tuple[bytes, ...]:
     try:
         return match_fingerprints(text) if text is not None else ()
     except BadCondition as error:
-        raise Problem(400, "bad-condition", f"If-Match: {error}.", "If-Match") from None
+        raise HttpProblem(400, "bad-condition", f"If-Match: {error}.", "If-Match") from None
 
 
 def if_none_match(request: Request) -> tuple[bytes, ...]:
@@ -88,7 +88,9 @@ def if_none_match(request: Request) -> tuple[bytes, ...]:
     try:
         return none_match_fingerprints(text) if text is not None else ()
     except BadCondition as error:
-        raise Problem(400, "bad-condition", f"If-None-Match: {error}.", "If-None-Match") from None
+        raise HttpProblem(
+            400, "bad-condition", f"If-None-Match: {error}.", "If-None-Match"
+        ) from None
 
 
 def check_parameters(request: Request, known: frozenset[str]) -> None:
@@ -96,7 +98,7 @@ def check_parameters(request: Request, known: frozenset[str]) -> None:
     for name in request.params:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
-            raise Problem(
+            raise HttpProblem(
                 400,
                 "bad-parameter",
                 f"There is no parameter {name!r} here; there are: {names}.",
@@ -107,7 +109,7 @@ def check_parameters(request: Request, known: frozenset[str]) -> None:
 def text_parameter(request: Request, name: str, default: str = "") -> str:
     value = request.params.get(name, default)
     if isinstance(value, list):
-        raise Problem(400, "bad-parameter", f"{name} is given more than once.", name)
+        raise HttpProblem(400, "bad-parameter", f"{name} is given more than once.", name)
     return value
 
 
@@ -125,7 +127,7 @@ def integer_parameter(request: Request, name: str, default: int, low: int, high:
     except ValueError:
         number = None
     if number is None or not low <= number <= high:
-        raise Problem(
+        raise HttpProblem(
             400,
             "bad-parameter",
             f"{name} is a whole number from {low} to {high}, not {text!r}.",
@@ -143,7 +145,7 @@ def seconds_parameter(request: Request, name: str, default: float, high: float) 
     except ValueError:
         number = math.nan
     if not 0 <= number <= high or "_" in text:
-        raise Problem(
+        raise HttpProblem(
             400,
             "bad-parameter",
             f"{name} is a number of seconds from 0 to {high:.0f}, not {text!r}.",
@@ -161,4 +163,4 @@ def flag_parameter(request: Request, name: str) -> bool:
         return True
     if text == "false":
         return False
-    raise Problem(400, "bad-parameter", f"{name} is true or false, not {text!r}.", name)
+    raise HttpProblem(400, "bad-parameter", f"{name} is true or false, not {text!r}.", name)

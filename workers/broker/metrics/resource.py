@@ -15,7 +15,7 @@ from peatnode.ipc.messages import GetMetrics, Metric, MetricsReply, NodeReply
 from workers.broker.metrics.texts import HELP
 from workers.broker.node.readiness import checks
 from workers.broker.node.resources import Survey, probe, survey
-from workers.broker.services import Broker
+from workers.broker.services import BrokerServices
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,7 +26,7 @@ SHARED = frozenset(
 
 
 class MetricsResource:
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
@@ -42,7 +42,7 @@ class MetricsResource:
         registry = CollectorRegistry()
         registry.register(_Gathered(families(samples)))
         response.content_type = CONTENT_TYPE
-        response.data = generate_latest(broker.telemetry.collectable()) + generate_latest(registry)
+        response.data = generate_latest(broker.counters.collectable()) + generate_latest(registry)
 
     on_head = on_get
 
@@ -82,7 +82,7 @@ def _family(name: str) -> tuple[str, str]:
     return name, "gauge"
 
 
-def node_samples(seen: Survey, broker: Broker) -> Iterator[Metric]:
+def node_samples(seen: Survey, broker: BrokerServices) -> Iterator[Metric]:
     found = checks(seen.node, seen.store, seen.peers, seen.discovery, broker.stopping.is_set())
     yield Metric("peatnode_ready", (), float(all(check.is_ready for check in found)))
     for check in found:

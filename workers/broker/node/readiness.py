@@ -10,7 +10,7 @@ EXPECTED_WORKERS = ("store", "engine", "sync", "discovery", "broker")
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class ReadinessCheck:
     name: str
     is_ready: bool
     message: str
@@ -22,11 +22,13 @@ def checks(
     peers: PeersReply | None,
     discovery: DiscoveryReply | None,
     is_stopping: bool,
-) -> tuple[Check, ...]:
+) -> tuple[ReadinessCheck, ...]:
     """Each check of readiness, in a fixed order; None is a worker that did not answer."""
     stops = is_stopping or (node is not None and node.is_stopping)
     found = [
-        Check("running", not stops, "the node is stopping" if stops else "the node is running"),
+        ReadinessCheck(
+            "running", not stops, "the node is stopping" if stops else "the node is running"
+        ),
         _workers(node),
         _store(store),
         _engine(store),
@@ -35,7 +37,7 @@ def checks(
     ]
     if node is not None:
         found.extend(
-            Check(
+            ReadinessCheck(
                 f"{problem.worker}.{problem.name}",
                 False,
                 f"{problem.message.rstrip('.')}. {problem.advice}".rstrip(),
@@ -46,41 +48,41 @@ def checks(
     return tuple(found)
 
 
-def _workers(node: NodeReply | None) -> Check:
+def _workers(node: NodeReply | None) -> ReadinessCheck:
     if node is None:
-        return Check("workers", False, "the supervisor does not answer")
+        return ReadinessCheck("workers", False, "the supervisor does not answer")
     states = {worker.name: worker.state for worker in node.workers}
     wrong = [
         f"{name} is {states.get(name, 'missing')}"
         for name in EXPECTED_WORKERS
         if states.get(name) != "ready"
     ]
-    return Check("workers", not wrong, ", ".join(wrong) or "all workers are ready")
+    return ReadinessCheck("workers", not wrong, ", ".join(wrong) or "all workers are ready")
 
 
-def _store(store: StoreReply | None) -> Check:
+def _store(store: StoreReply | None) -> ReadinessCheck:
     if store is None:
-        return Check("store", False, "the store does not answer")
+        return ReadinessCheck("store", False, "the store does not answer")
     if not store.is_writable:
-        return Check("store", False, store.problem or "the store takes no writes")
-    return Check("store", True, "the store takes writes")
+        return ReadinessCheck("store", False, store.problem or "the store takes no writes")
+    return ReadinessCheck("store", True, "the store takes writes")
 
 
-def _engine(store: StoreReply | None) -> Check:
+def _engine(store: StoreReply | None) -> ReadinessCheck:
     is_ready = store is not None and store.engine_is_ready
-    return Check(
+    return ReadinessCheck(
         "engine", is_ready, "the engine answers" if is_ready else "the engine is not ready"
     )
 
 
-def _sync(peers: PeersReply | None) -> Check:
+def _sync(peers: PeersReply | None) -> ReadinessCheck:
     """An identity used twice is told, and is no reason to take no requests: both nodes do their work."""
     if peers is None:
-        return Check("sync", False, "the sync worker does not answer")
+        return ReadinessCheck("sync", False, "the sync worker does not answer")
     twins = sorted({peer.id for peer in peers.peers if peer.is_twin})
     if not twins:
-        return Check("sync", True, "the sync worker answers")
-    return Check(
+        return ReadinessCheck("sync", True, "the sync worker answers")
+    return ReadinessCheck(
         "sync",
         True,
         f"this identity is used twice: {', '.join(twins)}. "
@@ -88,10 +90,10 @@ def _sync(peers: PeersReply | None) -> Check:
     )
 
 
-def _discovery(discovery: DiscoveryReply | None) -> Check:
+def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:
     """A source that fails after it once was complete keeps the node ready: what it found is still there."""
     if discovery is None:
-        return Check("discovery", False, "the discovery worker does not answer")
+        return ReadinessCheck("discovery", False, "the discovery worker does not answer")
     waiting = [
         f"{source.name}: {source.message or source.state}"
         for source in discovery.sources
@@ -103,5 +105,5 @@ def _discovery(discovery: DiscoveryReply | None) -> Check:
         if source.state == "failing" and source.age_seconds >= 0
     ]
     if waiting:
-        return Check("discovery", False, "; ".join(waiting))
-    return Check("discovery", True, "; ".join(failing) or "peers are looked for")
+        return ReadinessCheck("discovery", False, "; ".join(waiting))
+    return ReadinessCheck("discovery", True, "; ".join(failing) or "peers are looked for")

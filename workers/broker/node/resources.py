@@ -24,12 +24,12 @@ from peatnode.ipc.messages import (
     StoreReply,
 )
 from workers.broker.http.answers import JSON
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import check_parameters
 from workers.broker.node.contents import node_content, peer_content, peers_content, topology_content
 from workers.broker.node.readiness import checks
-from workers.broker.services import Broker
-from workers.broker.worker_client import Upstream
+from workers.broker.services import BrokerServices
+from workers.broker.worker_client import WorkerClient
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
@@ -49,7 +49,7 @@ class Survey:
     discovery: DiscoveryReply | None
 
 
-async def survey(broker: Broker) -> Survey:
+async def survey(broker: BrokerServices) -> Survey:
     node, store, peers, discovery = await asyncio.gather(
         probe(broker.supervisor, GetNode()),
         probe(broker.store, GetStore()),
@@ -60,7 +60,7 @@ async def survey(broker: Broker) -> Survey:
     return Survey(node, store, peers, discovery)
 
 
-async def probe(upstream: Upstream, message: Ask[ReplyT]) -> ReplyT | None:
+async def probe(upstream: WorkerClient, message: Ask[ReplyT]) -> ReplyT | None:
     try:
         return await upstream.ask_once(message, PROBE_SECONDS)
     except LinkError:
@@ -70,7 +70,7 @@ async def probe(upstream: Upstream, message: Ask[ReplyT]) -> ReplyT | None:
 class HealthResource:
     """GET /health: this process answers, and that is all it says."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         content = {"status": "healthy", "node_id": broker.settings.node_id}
         self._body = orjson.dumps(content)
 
@@ -84,7 +84,7 @@ class HealthResource:
 class ReadyResource:
     """GET /ready: 200 or 503, and every check."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
@@ -110,13 +110,13 @@ class ReadyResource:
 class NodeResource:
     """GET /node"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
         node, store, discovery = await asyncio.gather(
-            self._broker.supervisor.read(GetNode()),
+            self._broker.supervisor.ask_retrying(GetNode()),
             probe(self._broker.store, GetStore()),
             probe(self._broker.discovery, GetDiscovery()),
         )
@@ -128,12 +128,12 @@ class NodeResource:
 class PeersResource:
     """GET /peers"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
-        _answer(response, peers_content(await self._broker.sync.read(GetPeers())))
+        _answer(response, peers_content(await self._broker.sync.ask_retrying(GetPeers())))
 
     on_head = on_get
 
@@ -141,17 +141,17 @@ class PeersResource:
 class PeerResource:
     """GET /peers/{id}"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response, peer_id: str) -> None:
         check_parameters(request, NO_PARAMETERS)
-        reply = await self._broker.sync.read(GetPeers())
+        reply = await self._broker.sync.ask_retrying(GetPeers())
         for peer in reply.peers:
             if peer_id in (peer.id, peer.instance):
                 _answer(response, peer_content(peer))
                 return
-        raise Problem(404, "not-found", f"No peer {peer_id!r} is known here.", "id")
+        raise HttpProblem(404, "not-found", f"No peer {peer_id!r} is known here.", "id")
 
     on_head = on_get
 
@@ -159,13 +159,14 @@ class PeerResource:
 class TopologyResource:
     """GET /topology"""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
         peers, node = await asyncio.gather(
-            self._broker.sync.read(GetPeers()), self._broker.supervisor.read(GetNode())
+            self._broker.sync.ask_retrying(GetPeers()),
+            self._broker.supervisor.ask_retrying(GetNode()),
         )
         _answer(response, topology_content(node, peers))
 

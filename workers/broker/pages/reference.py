@@ -9,7 +9,7 @@ import orjson
 from falcon.asgi import Request, Response
 
 from workers.broker.http.answers import JSON
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 from workers.broker.openapi.description import build_description
 
 CONTENT_SECURITY_POLICY = (
@@ -51,7 +51,7 @@ class PageResource:
     async def on_get(self, request: Request, response: Response, name: str = "") -> None:
         name = self._page or name
         if name not in self._names or name.endswith(".py"):
-            raise Problem(404, "not-found", f"There is nothing at {request.path}.")
+            raise HttpProblem(404, "not-found", f"There is nothing at {request.path}.")
         response.content_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
         response.set_headers(PAGE_HEADERS)
         response.data = (self._folder / name).read_bytes()

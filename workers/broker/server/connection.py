@@ -17,9 +17,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from workers.broker.gate import problem_headers
-from workers.broker.http.counters import Telemetry
+from workers.broker.http.counters import HttpCounters
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import RETRY_SOON, Problem
+from workers.broker.http.problems import RETRY_SOON, HttpProblem
 
 JOINED_BYTES = 64 * 1024
 """More is not held back, so that a client that reads slowly is noticed."""
@@ -32,13 +32,13 @@ class ConnectionState(ServerState):
     """What all connections of a process share."""
 
     def __init__(
-        self, limits: BrokerLimits, telemetry: Telemetry, loop: asyncio.AbstractEventLoop
+        self, limits: BrokerLimits, counters: HttpCounters, loop: asyncio.AbstractEventLoop
     ) -> None:
         self.loop = loop
         self._dated_at = -1
         super().__init__()
         self.limits = limits
-        self.telemetry = telemetry
+        self.counters = counters
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
@@ -129,7 +129,9 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport, self.loop)))
         if len(self.connections) > self._limits.connections:
             self._refuse(
-                Problem(503, "too-many-connections", "Too many connections.", headers=RETRY_SOON)
+                HttpProblem(
+                    503, "too-many-connections", "Too many connections.", headers=RETRY_SOON
+                )
             )
             return
         self._begin_head_deadline()
@@ -157,7 +159,9 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
         super().on_url(url)
         if len(self.url) > self._limits.uri_bytes:
             limit = self._limits.uri_bytes
-            self._refuse(Problem(414, "uri-too-long", f"The path is longer than {limit} bytes."))
+            self._refuse(
+                HttpProblem(414, "uri-too-long", f"The path is longer than {limit} bytes.")
+            )
 
     def on_header(self, name: bytes, value: bytes) -> None:
         super().on_header(name, value)
@@ -239,13 +243,13 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
         else:
             seconds = self._limits.header_seconds
             self._refuse(
-                Problem(408, "header-timeout", f"No complete request within {seconds:g} s.")
+                HttpProblem(408, "header-timeout", f"No complete request within {seconds:g} s.")
             )
 
     def _refuse_headers(self) -> None:
         limits = self._limits
         self._refuse(
-            Problem(
+            HttpProblem(
                 431,
                 "headers-too-large",
                 f"The headers are more than {limits.headers} or longer than {limits.header_bytes} bytes.",
@@ -253,15 +257,15 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
         )
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(Problem(400, "bad-request", "This is no HTTP/1.1 request."))
+        self._refuse(HttpProblem(400, "bad-request", "This is no HTTP/1.1 request."))
 
-    def _refuse(self, problem: Problem) -> None:
+    def _refuse(self, problem: HttpProblem) -> None:
         """Answers at once and closes; nothing more is read."""
         if self._is_refused:
             return
         self._is_refused = True
         self._end_head_deadline()
-        self.server_state.telemetry.reject(problem.code)
+        self.server_state.counters.reject(problem.code)
         if self.cycle is None or self.cycle.response_complete:
             body = problem.encode()
             lines = [f"HTTP/1.1 {problem.status} {problem.body()['title']}".encode()]

@@ -1,4 +1,4 @@
-"""The broker's process: gunicorn's arbiter, embedded, on the socket that the supervisor bound.
+"""The broker's process: gunicorn's master, embedded, on the socket that the supervisor bound.
 
 gunicorn forks and watches the processes that serve (`server.BrokerWorker`); a thread here speaks with
 the supervisor. All that serving needs is imported before that fork, so that the processes share it.
@@ -30,7 +30,7 @@ from peatnode.worker.lifetime import die_with_parent, leave
 from peatnode.worker.threaded import answer_control_in_thread
 from workers.broker.http.limits import DEFAULT_LIMITS
 from workers.broker.server.server import BrokerWorker
-from workers.broker.settings import Settings
+from workers.broker.settings import BrokerSettings
 
 GRACE_SECONDS = 4
 """For the serving processes to finish; then gunicorn kills them."""
@@ -41,9 +41,9 @@ HANG_SECONDS = 30
 _TIME = struct.Struct("d")
 
 
-def settings_of(context: WorkerContext) -> Settings:
+def settings_of(context: WorkerContext) -> BrokerSettings:
     config: Config = context.config
-    return Settings(
+    return BrokerSettings(
         node_id=config.node_id,
         run_dir=config.run_dir,
         started_at=context.node_started_at,
@@ -54,8 +54,8 @@ def settings_of(context: WorkerContext) -> Settings:
     )
 
 
-class Pulse:
-    """How late the loop of a serving process is: the arbiter writes the time into a pipe, the loop reads it."""
+class LoopHeartbeat:
+    """How late the loop of a serving process is: the master writes the time into a pipe, the loop reads it."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -67,16 +67,16 @@ class Pulse:
     def reader(self) -> int:
         return self._reader
 
-    def beat(self) -> float:
-        """Asks once more; returns the longest lateness since the last call."""
+    def send(self) -> float:
+        """Sends one more; returns the longest lateness since the last call."""
         (stall,) = _TIME.unpack(self._stall[:])
         self._stall[:] = _TIME.pack(0.0)
         with contextlib.suppress(BlockingIOError):  # so many unread: gunicorn is about to end it
             os.write(self._writer, _TIME.pack(time.monotonic()))
         return float(stall)
 
-    def feel(self) -> None:
-        """Called by the serving loop when a beat has come."""
+    def receive(self) -> None:
+        """The serving loop calls it when a heartbeat can be read."""
         try:
             data = os.read(self._reader, 64 * _TIME.size)
         except BlockingIOError:  # another process was faster
@@ -111,7 +111,7 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
         self.settings = settings_of(context)
-        self.pulse = Pulse()
+        self.heartbeat = LoopHeartbeat()
         self._ready_reader, self._ready_writer = os.pipe()
         super().__init__()
 
@@ -146,7 +146,7 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
         self._context.control.close()
 
 
-class _Arbiter(Arbiter):  # type: ignore[misc]
+class _Master(Arbiter):  # type: ignore[misc]
     def init_signals(self) -> None:
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the supervisor's
@@ -157,13 +157,13 @@ def _memory_folder(run_dir: Path) -> str:
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(run_dir)  # noqa: S108
 
 
-def run_arbiter(context: WorkerContext) -> NoReturn:
+def run_master(context: WorkerContext) -> NoReturn:
     """Never returns; neither do the processes that it forks."""
     config = context.config
     logs.configure(config.log_filter, config.log_format, context.name)
     application = BrokerApplication(context)
     link = answer_control_in_thread(
-        context, lambda seconds: os.kill(os.getpid(), signal.SIGTERM), application.pulse.beat
+        context, lambda seconds: os.kill(os.getpid(), signal.SIGTERM), application.heartbeat.send
     )
 
     def announce() -> None:
@@ -175,7 +175,7 @@ def run_arbiter(context: WorkerContext) -> NoReturn:
     threading.Thread(target=announce, name="ready", daemon=True).start()
     status = 1
     try:
-        _Arbiter(application).run()
-    except SystemExit as ending:  # both the arbiter and what it forked end here
+        _Master(application).run()
+    except SystemExit as ending:  # the master and the processes that it forked end here
         status = ending.code if isinstance(ending.code, int) else 0
     leave(status)

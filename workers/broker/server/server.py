@@ -13,11 +13,11 @@ import uvloop
 from gunicorn.workers.base import Worker
 
 from workers.broker.app import build_app
-from workers.broker.gate import Gate
+from workers.broker.gate import RequestGate
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.server.connection import ConnectionState, HttpConnection, WebSocketConnection
-from workers.broker.services import Broker
-from workers.broker.settings import Settings
+from workers.broker.services import BrokerServices
+from workers.broker.settings import BrokerSettings
 
 NOTIFY_SECONDS = 10.0
 """How often gunicorn hears that the loop turns; it kills a worker after three times as long."""
@@ -49,10 +49,10 @@ class BrokerWorker(Worker):  # type: ignore[misc]
         stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGQUIT):
             loop.add_signal_handler(number, stopping.set)
-        settings: Settings = self.app.settings
-        server = Server(settings)
+        settings: BrokerSettings = self.app.settings
+        server = HttpServer(settings)
         await server.start([sock.sock for sock in self.sockets])
-        loop.add_reader(self.app.pulse.reader, self.app.pulse.feel)
+        loop.add_reader(self.app.heartbeat.reader, self.app.heartbeat.receive)
         self.app.tell_ready()
         while not stopping.is_set():
             self.notify()
@@ -64,13 +64,13 @@ class BrokerWorker(Worker):  # type: ignore[misc]
         await server.stop(DRAIN_SECONDS)
 
 
-class Server:
+class HttpServer:
     """Listens, and stops without cutting anybody short."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.broker = Broker(settings)
+    def __init__(self, settings: BrokerSettings) -> None:
+        self.broker = BrokerServices(settings)
         loop = asyncio.get_running_loop()
-        self._state = ConnectionState(settings.limits, self.broker.telemetry, loop)
+        self._state = ConnectionState(settings.limits, self.broker.counters, loop)
         self._config = _uvicorn_config(build_app(self.broker), settings.limits)
         self._listeners: list[asyncio.AbstractServer] = []
 
@@ -107,7 +107,7 @@ class Server:
             await asyncio.wait(tasks, timeout=left)
 
 
-def _uvicorn_config(app: Gate, limits: BrokerLimits) -> uvicorn.config.Config:
+def _uvicorn_config(app: RequestGate, limits: BrokerLimits) -> uvicorn.config.Config:
     config = uvicorn.config.Config(
         app,
         http=HttpConnection,

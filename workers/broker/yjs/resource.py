@@ -8,8 +8,8 @@ from falcon.asgi import Request, Response, WebSocket
 from peatnode.errors import MalformedUpdate
 from workers.broker.http.access import Access
 from workers.broker.http.names import check_names
-from workers.broker.http.problems import Problem
-from workers.broker.services import Broker
+from workers.broker.http.problems import HttpProblem
+from workers.broker.services import BrokerServices
 from workers.broker.yjs.session import ClientGone, YjsSession
 
 
@@ -43,14 +43,14 @@ class FalconSocket:
 class YjsResource:
     """One document, opened by a Yjs client."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: BrokerServices) -> None:
         self._broker = broker
 
     async def on_get(
         self, request: Request, response: Response, collection: str, doc_id: str
     ) -> None:
         check_names(collection, doc_id)
-        raise Problem(
+        raise HttpProblem(
             426,
             "upgrade-required",
             "This is a WebSocket of the y-websocket protocol: connect with ws://.",

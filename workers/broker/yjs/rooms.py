@@ -16,8 +16,8 @@ from peatnode.ipc.messages import (
     PublishAwareness,
     ReadState,
 )
-from workers.broker.http.problems import Problem
-from workers.broker.worker_client import PAUSE_SECONDS, Upstream
+from workers.broker.http.problems import HttpProblem
+from workers.broker.worker_client import PAUSE_SECONDS, WorkerClient
 from workers.broker.yjs.awareness import (
     EMPTY_AWARENESS,
     NOBODY,
@@ -48,7 +48,7 @@ SETTLED = encode_awareness(EMPTY_AWARENESS)
 class Rooms:
     """All rooms of this process. Opens one with the first client of a document, closes it with the last."""
 
-    def __init__(self, store: Upstream, sync: Upstream) -> None:
+    def __init__(self, store: WorkerClient, sync: WorkerClient) -> None:
         self._store = store
         self._sync = sync
         self._rooms: dict[Name, Room] = {}
@@ -70,11 +70,11 @@ class Rooms:
         return Session(self._process)
 
     async def enter(self, collection: str, doc_id: str, session: Session) -> Room:
-        """Raises Problem where the store does not take the document's name or does not answer."""
+        """Raises HttpProblem where the store does not take the document's name or does not answer."""
         self._plan_sweep()
         room = self._rooms.get((collection, doc_id))
         if room is None:
-            state = await self._store.read(ReadState(collection, doc_id, b""))
+            state = await self._store.ask_retrying(ReadState(collection, doc_id, b""))
             self._follow(state.sequence)
             fresh = Room(collection, doc_id, state.incarnation)
             room = self._rooms.setdefault((collection, doc_id), fresh)
@@ -115,8 +115,8 @@ class Rooms:
     async def _follow_changes(self) -> None:
         """Tells the rooms of every change; across restarts of the store, from where it was."""
         while True:
-            with contextlib.suppress(LinkError, Problem):
-                newest = (await self._store.read(GetStore())).sequence
+            with contextlib.suppress(LinkError, HttpProblem):
+                newest = (await self._store.ask_retrying(GetStore())).sequence
                 if newest < self._position:  # the store has lost its end: sequences begin again
                     self._resync(newest)
                 request = FollowChanges(self._position, with_update=True)

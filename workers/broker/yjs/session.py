@@ -10,8 +10,8 @@ from peatnode.documents.replica.record import STATE_LIMITS
 from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
-from workers.broker.http.problems import Problem
-from workers.broker.worker_client import Upstream
+from workers.broker.http.problems import HttpProblem
+from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import encode_states
 from workers.broker.yjs.outbox import DELETED, RESYNC, Close, SessionEnded, malformed
 from workers.broker.yjs.room import Room
@@ -60,7 +60,7 @@ class ClientGone(Exception):
 class YjsSession:
     """Speaks with one client; `may_write` false: its writes are dropped."""
 
-    def __init__(self, store: Upstream, rooms: Rooms, socket: Socket, may_write: bool) -> None:
+    def __init__(self, store: WorkerClient, rooms: Rooms, socket: Socket, may_write: bool) -> None:
         self._store = store
         self._rooms = rooms
         self._socket = socket
@@ -74,7 +74,7 @@ class YjsSession:
         """Until either side ends it."""
         try:
             room = await self._rooms.enter(collection, doc_id, self._session)
-        except Problem as problem:
+        except HttpProblem as problem:
             await self._close(_no_answer(problem))
             return
         try:
@@ -176,7 +176,7 @@ class YjsSession:
                 self._outbox.put(encode_step_1(state.state_vector))
 
     async def _read_state(self, state_vector: bytes) -> StateReply:
-        state = await self._store.read(
+        state = await self._store.ask_retrying(
             ReadState(self._room.collection, self._room.doc_id, state_vector)
         )
         if state.incarnation != self._room.incarnation:
@@ -199,11 +199,11 @@ def _close_of(task: asyncio.Task[None]) -> Close | None:
             return ended.close
         case MalformedUpdate() as error:
             return malformed(str(error))
-        case Problem() as problem:
+        case HttpProblem() as problem:
             return _no_answer(problem)
         case error:
             raise error
 
 
-def _no_answer(problem: Problem) -> Close:
+def _no_answer(problem: HttpProblem) -> Close:
     return Close(4400, problem.detail) if problem.status < 500 else Close(1013, problem.detail)

@@ -6,7 +6,7 @@ import asyncio
 from enum import Enum
 
 from peatnode.ipc.messages import AppliedReply, ApplyUpdates, DocumentUpdate, Outcome
-from workers.broker.worker_client import Upstream
+from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.outbox import DELETED, SessionEnded, refused
 from workers.broker.yjs.room import Room
 
@@ -25,7 +25,7 @@ class Written(Enum):
 class Writer:
     """Between a session's reading and the store."""
 
-    def __init__(self, store: Upstream, room: Room, origin: str) -> None:
+    def __init__(self, store: WorkerClient, room: Room, origin: str) -> None:
         self._store = store
         self._room = room
         self._origin = origin
@@ -51,7 +51,7 @@ class Writer:
         await self._progressed.wait()
 
     async def write_next(self) -> Written:
-        """Waits for changes and returns when they are on disk. Raises SessionEnded, Problem."""
+        """Waits for changes and returns when they are on disk. Raises SessionEnded, HttpProblem."""
         await self._filled.wait()
         batch = self._unwritten[:MAX_BATCH]
         room = self._room
@@ -60,7 +60,7 @@ class Writer:
             for update in batch
         )
         # asked again after a restart of the store: joining twice changes nothing
-        reply = await self._store.read(ApplyUpdates(changes, self._origin))
+        reply = await self._store.ask_retrying(ApplyUpdates(changes, self._origin))
         del self._unwritten[: len(batch)]
         if not self._unwritten:
             self._filled.clear()

@@ -8,17 +8,17 @@ import pytest
 
 from workers.broker.documents.query import (
     MISSING,
-    Query,
+    ListingQuery,
     decode_cursor,
     encode_cursor,
     lookup,
     parse_query,
 )
 from workers.broker.http.limits import DEFAULT_LIMITS
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 
-def query(where: tuple[str, ...] = (), sort: str = "", fields: str = "") -> Query:
+def query(where: tuple[str, ...] = (), sort: str = "", fields: str = "") -> ListingQuery:
     return parse_query(where, sort, fields, "", DEFAULT_LIMITS)
 
 
@@ -57,7 +57,7 @@ def test_clauses(clause: str, document: dict[str, Any], matches: bool) -> None:
 
 @pytest.mark.parametrize("clause", ["a==1", "a=>1", "a<>1", "a!==1", "a = = 1", "a~1", "=1", "a"])
 def test_what_is_no_operator_is_refused(clause: str) -> None:
-    with pytest.raises(Problem) as refused:
+    with pytest.raises(HttpProblem) as refused:
         query((clause,))
     assert (refused.value.status, refused.value.code) == (400, "bad-query")
 
@@ -94,5 +94,5 @@ def test_cursors() -> None:
     assert decode_cursor(asked, text) == (1, "d1")
     assert decode_cursor(asked, "") is None
     for other, cursor in ((query(sort="-a"), text), (query(), text), (asked, "x"), (asked, "é")):
-        with pytest.raises(Problem):
+        with pytest.raises(HttpProblem):
             decode_cursor(other, cursor)

@@ -10,7 +10,7 @@ import pytest
 
 from workers.broker.http.bodies import parse_document, parse_json
 from workers.broker.http.limits import DEFAULT_LIMITS
-from workers.broker.http.problems import Problem
+from workers.broker.http.problems import HttpProblem
 
 
 def value(generator: random.Random, depth: int = 0) -> Any:
@@ -48,7 +48,7 @@ def test_mutated_bodies_never_surprise() -> None:
         body = bytearray(json.dumps({"v": value(generator)}).encode())
         for _ in range(generator.randrange(1, 4)):
             body[generator.randrange(len(body))] = generator.randrange(256)
-        with contextlib.suppress(Problem):  # nothing else may come out
+        with contextlib.suppress(HttpProblem):  # nothing else may come out
             parse_json(bytes(body), DEFAULT_LIMITS)
 
 
@@ -60,6 +60,6 @@ def test_mutated_bodies_never_surprise() -> None:
     ],
 )
 def test_where_a_number_is_too_large(body: bytes, where: str) -> None:
-    with pytest.raises(Problem) as caught:
+    with pytest.raises(HttpProblem) as caught:
         parse_json(body, DEFAULT_LIMITS)
     assert (caught.value.code, caught.value.where) == ("number-out-of-range", where)
