@@ -2,7 +2,7 @@
 
 The only importer of the Kubernetes client. Its package imports every API group and model of Kubernetes when any part of
 it is touched (22 MB), so the one small module that is needed is loaded beside that: see
-docs/adr/discovery-without-the-whole-client.md.
+docs/adr/0001-discovery-loads-one-module-of-the-kubernetes-client.md.
 """
 
 from __future__ import annotations
