@@ -8,9 +8,9 @@ import falcon
 import falcon.asgi
 from falcon.asgi import Request, Response, WebSocket
 
+from peatnode.api.failures import MEDIA_TYPE, HttpProblem
 from peatnode.logs import get_logger
 from workers.broker.gate import RequestGate
-from workers.broker.http.problems import MEDIA_TYPE, HttpProblem
 from workers.broker.routes import ASSETS, routes
 from workers.broker.services import BrokerServices
 

@@ -16,6 +16,8 @@ from urllib.parse import unquote_to_bytes
 
 from uvicorn.protocols.utils import ClientDisconnected
 
+from peatnode.api.encode_document import document_body
+from peatnode.api.failures import MEDIA_TYPE, RETRY_SOON, HttpProblem
 from peatnode.ipc.messages import DocumentReply, GetDocument
 from workers.broker.http.access import (
     Access,
@@ -25,8 +27,6 @@ from workers.broker.http.access import (
     unauthorized,
     websocket_token,
 )
-from workers.broker.http.answers import document_body
-from workers.broker.http.problems import MEDIA_TYPE, RETRY_SOON, HttpProblem
 from workers.broker.services import BrokerServices
 
 Scope = dict[str, Any]

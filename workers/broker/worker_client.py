@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
+from peatnode.api.failures import HttpProblem, from_failure, unavailable, unknown_outcome
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import (
@@ -18,7 +19,6 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from workers.broker.http.problems import HttpProblem, from_failure, unavailable, unknown_outcome
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 

@@ -13,6 +13,10 @@ from collections.abc import AsyncIterator
 import orjson
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import NDJSON
+from peatnode.api.failures import HttpProblem
+from peatnode.api.json_rules import parse_document
+from peatnode.api.names import check_names
 from peatnode.ipc.messages import WriteDocument, WriteKind
 from workers.broker.documents.writes import (
     WRITE_PARAMETERS,
@@ -21,11 +25,7 @@ from workers.broker.documents.writes import (
     replicas_of,
     wait_replicas,
 )
-from workers.broker.http.answers import NDJSON
-from workers.broker.http.bodies import parse_document
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.names import check_names
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import check_coding, check_parameters, media_type
 from workers.broker.services import BrokerServices
 
@@ -154,7 +154,7 @@ def parse_line(
     """Raises HttpProblem."""
     if len(line) > limits.body_bytes:
         raise HttpProblem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
-    value = parse_document(line, limits)
+    value = parse_document(line)
     doc_id = value.pop("_id", "") or new_id()
     if not isinstance(doc_id, str):
         raise HttpProblem(422, "invalid", "_id is the document's name, a text.", "/_id")

@@ -12,10 +12,10 @@ from collections.abc import AsyncIterator
 import orjson
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import NDJSON, listed_line, with_id
+from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ListDocuments
-from workers.broker.http.answers import NDJSON, listed_line, with_id
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import text_parameter
 from workers.broker.services import BrokerServices
 

@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import JSON, listing_body, with_id
+from peatnode.api.failures import HttpProblem
 from peatnode.ipc.messages import DocumentsReply, ListDocuments, ListedDocument
 from workers.broker.documents.export import answer_export
 from workers.broker.documents.query import ListingQuery, decode_cursor, encode_cursor, parse_query
 from workers.broker.documents.watch import answer_watch
-from workers.broker.http.answers import JSON, listing_body, with_id
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import (
     check_parameters,
     flag_parameter,

@@ -18,8 +18,8 @@ from typing import Any
 
 import orjson
 
+from peatnode.api.failures import HttpProblem
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import HttpProblem
 
 MISSING = object()
 """The value of a path that leads nowhere."""

@@ -8,6 +8,11 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import JSON, document_body, document_headers
+from peatnode.api.etags import ANY, holds
+from peatnode.api.failures import HttpProblem
+from peatnode.api.json_rules import parse_document, parse_patch
+from peatnode.api.names import check_names, document_path
 from peatnode.ipc.messages import (
     CollectionsReply,
     DocumentReply,
@@ -18,11 +23,6 @@ from peatnode.ipc.messages import (
 from workers.broker.documents.bulk import answer_bulk
 from workers.broker.documents.listing import answer_listing
 from workers.broker.documents.writes import WRITE_PARAMETERS, carry_out, conflict, new_id, write_of
-from workers.broker.http.answers import JSON, document_body, document_headers
-from workers.broker.http.bodies import parse_document, parse_patch
-from workers.broker.http.conditions import ANY, holds
-from workers.broker.http.names import check_names, document_path
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import (
     check_parameters,
     flag_parameter,
@@ -76,7 +76,7 @@ class CollectionResource:
         check_parameters(request, WRITE_PARAMETERS | {"bulk"})
         _check_type(request, is_required=True)
         body = await read_body(request, limits)
-        value = parse_document(body, limits)
+        value = parse_document(body)
         doc_id, content = take_id(value, body)
         if doc_id:
             check_names(collection, doc_id)
@@ -138,7 +138,7 @@ class DocumentResource:
             )
         body = await read_body(request, self._broker.limits)
         if kind == JSON_PATCH:
-            parse_patch(body, self._broker.limits)
+            parse_patch(body)
             write = write_of(request, collection, doc_id, WriteKind.JSON_PATCH, body)
         else:
             content = self._parse_object(body, doc_id)
@@ -154,7 +154,7 @@ class DocumentResource:
         await carry_out(self._broker, request, response, write)
 
     def _parse_object(self, body: bytes, doc_id: str) -> bytes:
-        named, content = take_id(parse_document(body, self._broker.limits), body)
+        named, content = take_id(parse_document(body), body)
         if named and named != doc_id:
             raise HttpProblem(
                 422, "invalid", f"_id is {named!r}, the path says {doc_id!r}.", "/_id"

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import NDJSON
 from peatnode.ipc.messages import ListDocuments
 from workers.broker.feed.events import Event, current_event, document_event, dropped_event
 from workers.broker.feed.stream import open_stream
 from workers.broker.feed.subscriber import Dismissed, Selection
-from workers.broker.http.answers import NDJSON
 from workers.broker.http.requests import text_parameter
 from workers.broker.services import BrokerServices
 

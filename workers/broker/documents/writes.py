@@ -7,11 +7,11 @@ import time
 
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import JSON, ReplicaProgress, document_headers, written_body
+from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import WaitReplicas, WriteDocument, WriteKind, WrittenReply
-from workers.broker.http.answers import JSON, Replicas, document_headers, written_body
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import (
     if_match,
     if_none_match,
@@ -80,21 +80,21 @@ async def carry_out(
 
 async def wait_replicas(
     broker: BrokerServices, written: WrittenReply, wanted: int, seconds: float
-) -> Replicas:
+) -> ReplicaProgress:
     """How many peers have the write on disk, once they are enough or the time is over."""
     message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
     try:
         reply = await broker.sync.ask_once(message, seconds + 2.0)
     except LinkError:
         detail = "The write is on this node's disk; how many peers have it could not be learned."
-        return Replicas(wanted, 0, (), detail)
+        return ReplicaProgress(wanted, 0, (), detail)
     detail = ""
     if reply.count < wanted:
         detail = (
             f"The write is on this node's disk and on that of {reply.count} of {wanted} peers after "
             f"{seconds:g} s; it goes on to the others by itself."
         )
-    return Replicas(wanted, reply.count, reply.peers, detail)
+    return ReplicaProgress(wanted, reply.count, reply.peers, detail)
 
 
 def conflict(doc_id: str) -> HttpProblem:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from peatnode.api.encode_document import quoted
 from peatnode.ipc.messages import (
     Change,
     FeedGap,
@@ -13,7 +14,6 @@ from peatnode.ipc.messages import (
     PeerDisconnected,
     TopologyChanged,
 )
-from workers.broker.http.answers import quoted
 
 TYPES = ("SyncEvent", "PeerConnected", "PeerDisconnected", "TopologyChanged")
 

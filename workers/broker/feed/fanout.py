@@ -9,12 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 
+from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, FollowTopology, GetStore
 from workers.broker.feed.events import Event, gap_event, sync_event, topology_event
 from workers.broker.feed.subscriber import Follower
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import HttpProblem
 from workers.broker.worker_client import WorkerClient
 
 PATIENCE_SECONDS = 2.0

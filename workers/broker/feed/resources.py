@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 import falcon
 from falcon.asgi import Request, Response, WebSocket
 
+from peatnode.api.failures import HttpProblem
+from peatnode.api.names import check_names
 from workers.broker.feed.events import TYPES, dropped_event
 from workers.broker.feed.stream import EventStream, open_stream
 from workers.broker.feed.subscriber import ALL_TYPES, Dismissed, Selection
-from workers.broker.http.names import check_names
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import check_parameters, flag_parameter, text_parameter
 from workers.broker.services import BrokerServices
 

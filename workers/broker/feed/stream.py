@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 
+from peatnode.api.failures import RETRY_SOON, HttpProblem, from_failure
 from peatnode.errors import AskFailed, LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, GetStore
 from workers.broker.feed.events import Event, gap_event, sync_event
 from workers.broker.feed.fanout import PAUSE_SECONDS
 from workers.broker.feed.subscriber import Dismissed, Follower, Selection
-from workers.broker.http.problems import RETRY_SOON, HttpProblem, from_failure
 from workers.broker.services import BrokerServices
 
 BEAT_SECONDS = 15.0

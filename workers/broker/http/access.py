@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from enum import Enum
 from urllib.parse import urlsplit
 
-from workers.broker.http.problems import HttpProblem
+from peatnode.api.failures import HttpProblem
 
 SUBPROTOCOL = "peat"
 TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - the prefix of what carries a token

@@ -25,8 +25,6 @@ class BrokerLimits:
     """How long a client may leave unread what was sent to it."""
     ask_seconds: float = 5.0
     """How long a request waits for a worker that is being restarted."""
-    depth: int = 64
-    key_bytes: int = 1024
     followers: int = 2048
     """Event streams and WebSockets at once."""
     follower_events: int = 1024

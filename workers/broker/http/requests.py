@@ -7,9 +7,9 @@ import math
 
 from falcon.asgi import Request
 
-from workers.broker.http.conditions import BadCondition, match_fingerprints, none_match_fingerprints
+from peatnode.api.etags import BadCondition, match_fingerprints, none_match_fingerprints
+from peatnode.api.failures import HttpProblem
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import HttpProblem
 
 
 def media_type(request: Request) -> str:

@@ -10,6 +10,10 @@ from typing import Any, TypeVar
 import orjson
 from falcon.asgi import Request, Response
 
+from peatnode.api.encode_document import JSON
+from peatnode.api.encode_node import node_content
+from peatnode.api.encode_peer import peer_content, peers_content, topology_content
+from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import (
     Ask,
@@ -23,10 +27,7 @@ from peatnode.ipc.messages import (
     PeersReply,
     StoreReply,
 )
-from workers.broker.http.answers import JSON
-from workers.broker.http.problems import HttpProblem
 from workers.broker.http.requests import check_parameters
-from workers.broker.node.contents import node_content, peer_content, peers_content, topology_content
 from workers.broker.node.readiness import checks
 from workers.broker.services import BrokerServices
 from workers.broker.worker_client import WorkerClient

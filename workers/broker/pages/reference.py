@@ -8,8 +8,8 @@ from pathlib import Path
 import orjson
 from falcon.asgi import Request, Response
 
-from workers.broker.http.answers import JSON
-from workers.broker.http.problems import HttpProblem
+from peatnode.api.encode_document import JSON
+from peatnode.api.failures import HttpProblem
 from workers.broker.openapi.description import build_description
 
 CONTENT_SECURITY_POLICY = (

@@ -16,10 +16,10 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.server import ServerState
 
+from peatnode.api.failures import RETRY_SOON, HttpProblem
 from workers.broker.gate import problem_headers
 from workers.broker.http.counters import HttpCounters
 from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import RETRY_SOON, HttpProblem
 
 JOINED_BYTES = 64 * 1024
 """More is not held back, so that a client that reads slowly is noticed."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import falcon
 from falcon.asgi import Request, Response, WebSocket
 
+from peatnode.api.failures import HttpProblem
+from peatnode.api.names import check_names
 from peatnode.errors import MalformedUpdate
 from workers.broker.http.access import Access
-from workers.broker.http.names import check_names
-from workers.broker.http.problems import HttpProblem
 from workers.broker.services import BrokerServices
 from workers.broker.yjs.session import ClientGone, YjsSession
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError, MalformedUpdate
 from peatnode.ipc.messages import (
     AwarenessSeen,
@@ -16,7 +17,6 @@ from peatnode.ipc.messages import (
     PublishAwareness,
     ReadState,
 )
-from workers.broker.http.problems import HttpProblem
 from workers.broker.worker_client import PAUSE_SECONDS, WorkerClient
 from workers.broker.yjs.awareness import (
     EMPTY_AWARENESS,

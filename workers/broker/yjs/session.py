@@ -6,11 +6,11 @@ import asyncio
 import contextlib
 from typing import Protocol
 
+from peatnode.api.failures import HttpProblem
 from peatnode.documents.replica.record import STATE_LIMITS
 from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
-from workers.broker.http.problems import HttpProblem
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import encode_states
 from workers.broker.yjs.outbox import DELETED, RESYNC, Close, SessionEnded, malformed

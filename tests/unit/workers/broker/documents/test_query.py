@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from peatnode.api.failures import HttpProblem
 from workers.broker.documents.query import (
     MISSING,
     ListingQuery,
@@ -15,7 +16,6 @@ from workers.broker.documents.query import (
     parse_query,
 )
 from workers.broker.http.limits import DEFAULT_LIMITS
-from workers.broker.http.problems import HttpProblem
 
 
 def query(where: tuple[str, ...] = (), sort: str = "", fields: str = "") -> ListingQuery:

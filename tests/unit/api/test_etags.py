@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from workers.broker.http.conditions import (
+from peatnode.api.etags import (
     ANY,
     UNKNOWN,
     BadCondition,

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from peatnode.api.etags import etag
 from peatnode.ipc.messages import DocumentReply, ListedDocument, WrittenReply
-from workers.broker.http.conditions import etag
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -39,7 +39,7 @@ def document_body(reply: DocumentReply) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Replicas:
+class ReplicaProgress:
     """How far a write has come, for whoever asked to wait."""
 
     wanted: int
@@ -54,7 +54,7 @@ class Replicas:
         return orjson.dumps(content)
 
 
-def written_body(reply: WrittenReply, is_deleted: bool, replicas: Replicas | None) -> bytes:
+def written_body(reply: WrittenReply, is_deleted: bool, replicas: ReplicaProgress | None) -> bytes:
     parts = [
         b'{"collection":%b,"id":%b,"document":%b'
         % (quoted(reply.collection), quoted(reply.id), reply.value or b"null"),

@@ -1,4 +1,4 @@
-"""JSON as it comes from clients: checked before anybody else sees it."""
+"""The JSON body of a request: what is refused, with which status, code and place."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any, NoReturn
 
 import orjson
 
-from workers.broker.http.limits import BrokerLimits
-from workers.broker.http.problems import HttpProblem
+from peatnode.api.failures import HttpProblem
+from peatnode.documents.json.value import MAX_DEPTH
+
+MAX_KEY_BYTES = 1024
 
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)
@@ -17,7 +19,7 @@ MIN_INTEGER = -(2**63)
 _AT = re.compile(r": line (\d+) column (\d+) \(char (\d+)\)$")
 
 
-def parse_json(body: bytes, limits: BrokerLimits) -> Any:
+def parse_json(body: bytes) -> Any:
     """The value. Raises HttpProblem: 400 for broken JSON (with its place), 422 for what cannot be stored."""
     if not body.strip():
         raise HttpProblem(400, "broken-json", "The body is empty: a JSON value is expected.")
@@ -25,13 +27,13 @@ def parse_json(body: bytes, limits: BrokerLimits) -> Any:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         _explain(body, error)
-    check_value(value, limits, body)
+    check_value(value, body)
     return value
 
 
-def parse_document(body: bytes, limits: BrokerLimits) -> dict[str, Any]:
+def parse_document(body: bytes) -> dict[str, Any]:
     """A JSON object. Raises HttpProblem."""
-    value = parse_json(body, limits)
+    value = parse_json(body)
     if not isinstance(value, dict):
         raise HttpProblem(
             422, "not-an-object", f"A document is a JSON object; this is {_kind(value)}.", "/"
@@ -39,9 +41,9 @@ def parse_document(body: bytes, limits: BrokerLimits) -> dict[str, Any]:
     return value
 
 
-def parse_patch(body: bytes, limits: BrokerLimits) -> list[Any]:
+def parse_patch(body: bytes) -> list[Any]:
     """A JSON Patch: an array of operations, which the engine checks one by one. Raises HttpProblem."""
-    value = parse_json(body, limits)
+    value = parse_json(body)
     if not isinstance(value, list):
         raise HttpProblem(
             422, "invalid", f"A JSON Patch is an array of operations; this is {_kind(value)}.", "/"
@@ -49,21 +51,21 @@ def parse_patch(body: bytes, limits: BrokerLimits) -> list[Any]:
     return value
 
 
-def check_value(value: Any, limits: BrokerLimits, body: bytes = b"") -> None:
+def check_value(value: Any, body: bytes = b"") -> None:
     """Depth, key length and the range of numbers. Raises HttpProblem."""
     stack: list[tuple[Any, str, int]] = [(value, "", 1)]
     suspects = False
     while stack:
         item, where, depth = stack.pop()
         if isinstance(item, (dict, list)):
-            if depth > limits.depth:
+            if depth > MAX_DEPTH:
                 raise HttpProblem(
-                    422, "too-deep", f"Nested more than {limits.depth} levels deep.", where
+                    422, "too-deep", f"Nested more than {MAX_DEPTH} levels deep.", where
                 )
             if isinstance(item, dict):
                 for key, below in item.items():
                     pointer = f"{where}/{_escaped(key)}"
-                    _check_key(key, where, limits)
+                    _check_key(key, where)
                     if below.__class__ is not str and below.__class__ is not bool:
                         stack.append((below, pointer, depth + 1))
             else:
@@ -76,10 +78,10 @@ def check_value(value: Any, limits: BrokerLimits, body: bytes = b"") -> None:
         json.loads(body, parse_int=_check_integer, parse_float=_check_float)
 
 
-def _check_key(key: str, where: str, limits: BrokerLimits) -> None:
-    if len(key) * 4 > limits.key_bytes and len(key.encode()) > limits.key_bytes:
+def _check_key(key: str, where: str) -> None:
+    if len(key) * 4 > MAX_KEY_BYTES and len(key.encode()) > MAX_KEY_BYTES:
         raise HttpProblem(
-            422, "key-too-long", f"A key is longer than {limits.key_bytes} bytes.", where or "/"
+            422, "key-too-long", f"A key is longer than {MAX_KEY_BYTES} bytes.", where or "/"
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
+from peatnode.api.failures import HttpProblem
 from peatnode.documents.names import check_collection, check_id
 from peatnode.errors import BadName
-from workers.broker.http.problems import HttpProblem
 
 
 def check_names(collection: str, doc_id: str | None = None) -> None:
@@ -16,7 +16,7 @@ def check_names(collection: str, doc_id: str | None = None) -> None:
         check_name(doc_id, "document")
 
 
-def check_name(name: str, what: str, limits: object = None) -> None:
+def check_name(name: str, what: str) -> None:
     """One of them; `what` is collection or document. Raises HttpProblem."""
     try:
         (check_collection if what == "collection" else check_id)(name)

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from workers.broker.http.bodies import parse_document, parse_json
-from workers.broker.http.limits import DEFAULT_LIMITS
-from workers.broker.http.problems import HttpProblem
+from peatnode.api.failures import HttpProblem
+from peatnode.api.json_rules import parse_document, parse_json
 
 
 def value(generator: random.Random, depth: int = 0) -> Any:
@@ -37,7 +36,7 @@ def test_what_is_fine_passes() -> None:
     generator = random.Random(seed)
     for _ in range(500):
         content = {"v": value(generator)}
-        assert parse_document(json.dumps(content).encode(), DEFAULT_LIMITS) == content
+        assert parse_document(json.dumps(content).encode()) == content
 
 
 def test_mutated_bodies_never_surprise() -> None:
@@ -49,7 +48,7 @@ def test_mutated_bodies_never_surprise() -> None:
         for _ in range(generator.randrange(1, 4)):
             body[generator.randrange(len(body))] = generator.randrange(256)
         with contextlib.suppress(HttpProblem):  # nothing else may come out
-            parse_json(bytes(body), DEFAULT_LIMITS)
+            parse_json(bytes(body))
 
 
 @pytest.mark.parametrize(
@@ -61,5 +60,5 @@ def test_mutated_bodies_never_surprise() -> None:
 )
 def test_where_a_number_is_too_large(body: bytes, where: str) -> None:
     with pytest.raises(HttpProblem) as caught:
-        parse_json(body, DEFAULT_LIMITS)
+        parse_json(body)
     assert (caught.value.code, caught.value.where) == ("number-out-of-range", where)

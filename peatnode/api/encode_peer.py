@@ -1,0 +1,83 @@
+"""The bodies of answers about peers and the graph that they make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peatnode.ipc.messages import NodeReply, PeersReply, PeerState
+
+
+def peer_content(peer: PeerState) -> dict[str, Any]:
+    return {
+        "id": peer.id,
+        "connected": peer.is_connected,
+        "state": peer.state,
+        "rtt_ms": peer.rtt_ms if peer.rtt_ms >= 0 else None,
+        "in_sync": peer.is_in_sync,
+        "behind_documents": peer.behind_documents if peer.behind_documents >= 0 else None,
+        "out_of_sync_since": peer.out_of_sync_since or None,
+        "reason": peer.reason,
+        "instance": peer.instance,
+        "endpoint_id": peer.endpoint_id,
+        "connected_since": peer.connected_since or None,
+        "last_seen": peer.last_seen or None,
+        "addresses": peer.addresses,
+        "sources": peer.sources,
+        "metadata": dict(peer.metadata),
+        "neighbours": peer.neighbours,
+        "bytes_sent": peer.bytes_sent,
+        "bytes_received": peer.bytes_received,
+        "twin": peer.is_twin,
+        "version": peer.version,
+    }
+
+
+def peers_content(reply: PeersReply) -> dict[str, Any]:
+    return {
+        "count": len(reply.peers),
+        "connected": sum(peer.is_connected for peer in reply.peers),
+        "root": reply.root.hex(),
+        "differing": reply.differing,
+        "peers": [peer_content(peer) for peer in reply.peers],
+    }
+
+
+def topology_content(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
+    """The graph as this node knows it: its own links, and what its peers told of theirs."""
+    connected = [peer for peer in reply.peers if peer.is_connected]
+    nodes: dict[str, dict[str, Any]] = {
+        node.node_id: {"id": node.node_id, "self": True, "connected": True, "in_sync": True}
+    }
+    edges: dict[tuple[str, str], dict[str, Any]] = {}
+    for peer in reply.peers:
+        nodes[peer.id] = {
+            "id": peer.id,
+            "self": False,
+            "connected": peer.is_connected,
+            "in_sync": peer.is_in_sync,
+            "state": peer.state,
+            "twin": peer.is_twin,
+        }
+    for peer in connected:
+        edges[_pair(node.node_id, peer.id)] = {
+            "rtt_ms": peer.rtt_ms if peer.rtt_ms >= 0 else None,
+            "in_sync": peer.is_in_sync,
+        }
+        for neighbour in peer.neighbours:
+            nodes.setdefault(
+                neighbour, {"id": neighbour, "self": False, "connected": False, "in_sync": None}
+            )
+            edges.setdefault(_pair(peer.id, neighbour), {"rtt_ms": None, "in_sync": None})
+    return {
+        "peer_count": len(connected),
+        "role": "member" if connected else "standalone",
+        "hierarchy_level": 0,
+        "node_id": node.node_id,
+        "nodes": list(nodes.values()),
+        "edges": [{"from": pair[0], "to": pair[1], **facts} for pair, facts in edges.items()],
+    }
+
+
+def _pair(one: str, other: str) -> tuple[str, str]:
+    """A mesh's links have no direction."""
+    return (one, other) if one <= other else (other, one)
