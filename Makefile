@@ -12,7 +12,7 @@ N ?= 3
 # Real processes, signals and clocks on a busy machine: a test that fails is run again, twice at most, and the summary names it.
 PYTEST_OPTIONS := -q -n 2 --dist loadfile --reruns 2 -r fER
 
-.PHONY: help install install-dev run mesh test check format lint types layers coverage bench clean
+.PHONY: help install install-dev run mesh test check format client lint types layers coverage bench clean
 
 ## help: what can be made
 help:
@@ -63,9 +63,14 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+## client: generate the blocking client from the one for asyncio
+client: $(VENV)/.installed-dev
+	$(BIN)/python .ci/unasync.py
+
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python .ci/unasync.py --check
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy

@@ -1,6 +1,6 @@
-"""A node of a mesh from Python: `Client` blocks, `AsyncClient` is for asyncio.
+"""A client of a node's API, typed: `Client` blocks, `AsyncClient` is for asyncio.
 
-Read `calls.py` for what can be asked, `answers.py` and `events.py` for what comes back, `errors.py` for how it fails.
+Import the names of `__all__` from here: `models` and `events` hold what a node answers, `errors` how a call fails.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The clients bring httpx along, a fifth of a second: only who uses one waits for it."""
+    """The clients import httpx, which takes a fifth of a second: it is imported on first use."""
     if name == "Client":
         from peatnode.client._sync.client import Client
 

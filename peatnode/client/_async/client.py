@@ -1,4 +1,4 @@
-"""The client for asyncio: `Client` with `await`."""
+"""A node over HTTP: one method for each request, and the loop that repeats requests."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from peatnode.client._async.feed import follow, watch
+from peatnode.client._async.streams import open_stream
 from peatnode.client._wire import bulk, requests
 from peatnode.client._wire.bulk import ImportChunk
 from peatnode.client._wire.requests import (
@@ -53,8 +54,8 @@ T = TypeVar("T")
 class AsyncClient:
     """A node over HTTP. Every method raises `ClientError` and nothing else, but for wrong arguments.
 
-    Reads are repeated a few times when the node cannot be reached; writes only when it is certain that nothing was
-    changed. One client belongs to one event loop.
+    Reads are repeated a few times when the node cannot be reached. Writes are repeated only when it is certain that
+    nothing changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
     """
 
     def __init__(
@@ -175,15 +176,16 @@ class AsyncClient:
 
         What changed meanwhile comes again at the end: the last word on an id counts.
         """
-        path = requests.document_path(collection)
-        with translated(self._settings.base):
-            async with self._http.stream("GET", path, params={"format": "ndjson"}) as response:
-                if response.status_code != 200:
-                    await response.aread()
-                    check(response_of(response))
-                async for line in response.aiter_lines():
-                    if line:
-                        yield bulk.exported_document(collection, line)
+        async with open_stream(
+            self._http,
+            self._settings,
+            requests.document_path(collection),
+            (("format", "ndjson"),),
+            timeout=self._settings.timeouts(),
+        ) as response:
+            async for line in response.aiter_lines():
+                if line:
+                    yield bulk.exported_document(collection, line)
 
     # --- the node
 

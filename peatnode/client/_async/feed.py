@@ -1,4 +1,4 @@
-"""Following the feed on asyncio: server-sent events or a WebSocket, resumed when they break."""
+"""Following the feed: server-sent events or a WebSocket, resumed when the connection breaks."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
+from peatnode.client._async.streams import open_stream
 from peatnode.client._wire.bulk import decode_line
 from peatnode.client._wire.requests import PREFIX, document_path
 from peatnode.client._wire.responses import NodeResponse
@@ -16,8 +17,6 @@ from peatnode.client._wire.transport import (
     ConnectionSettings,
     check,
     position_of,
-    response_of,
-    translated,
 )
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, event_of
@@ -42,14 +41,14 @@ async def follow(
         except (Unreachable, UnknownOutcome, Unavailable):
             if not cursor.has_opened:
                 raise
-            # The node restarts, or the network does: it resumes.
+            # The node restarts, or the network is down: the feed resumes.
         await asyncio.sleep(cursor.pause_after_loss())
 
 
 async def watch(
     http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> AsyncIterator[Event]:
-    """What there is, then what changes. Broken before all was told, it begins anew."""
+    """The present documents, then the changes. A connection lost before `Current` starts over."""
     while cursor.since is None:
         try:
             async for event in _current_documents(http, settings, cursor, collection):
@@ -65,44 +64,28 @@ async def watch(
 async def _current_documents(
     http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> AsyncIterator[Event]:
-    with translated(settings.base):
-        async with http.stream(
-            "GET",
-            document_path(collection),
-            params=(("watch", "true"), ("prefix", cursor.filter.prefix)),
-            timeout=settings.stream_timeouts(),
-        ) as response:
-            if response.status_code != 200:
-                await response.aread()
-                check(response_of(response))
-            cursor.has_opened = True
-            async for line in response.aiter_lines():
-                if line:
-                    for event in cursor.take(event_of(decode_line(line))):
-                        yield event
+    params = (("watch", "true"), ("prefix", cursor.filter.prefix))
+    async with open_stream(http, settings, document_path(collection), params) as response:
+        cursor.has_opened = True
+        async for line in response.aiter_lines():
+            if line:
+                for event in cursor.take(event_of(decode_line(line))):
+                    yield event
 
 
 async def _sent_events(
     http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor
 ) -> AsyncIterator[Event]:
-    with translated(settings.base):
-        async with http.stream(
-            "GET",
-            f"{PREFIX}/events",
-            params=cursor.params() or None,
-            headers={"Accept": "text/event-stream"},
-            timeout=settings.stream_timeouts(),
-        ) as response:
-            if response.status_code != 200:
-                await response.aread()
-                check(response_of(response))
-                raise UnexpectedAnswer(f"the feed answered {response.status_code}")
-            cursor.opened_at(position_of(response.headers))
-            stream = SseDecoder()
-            async for chunk in response.aiter_bytes():
-                for sent in stream.receive_data(chunk):
-                    for event in cursor.take(event_of(decode_line(sent.data))):
-                        yield event
+    headers = (("Accept", "text/event-stream"),)
+    async with open_stream(
+        http, settings, f"{PREFIX}/events", cursor.params(), headers
+    ) as response:
+        cursor.opened_at(position_of(response.headers))
+        decoder = SseDecoder()
+        async for chunk in response.aiter_bytes():
+            for sent in decoder.receive_data(chunk):
+                for event in cursor.take(event_of(decode_line(sent.data))):
+                    yield event
 
 
 async def _websocket_events(

@@ -1,4 +1,5 @@
-"""The client that blocks."""
+# Generated from peatnode/client/_async/client.py by .ci/unasync.py: edit that file, then run `make client`.
+"""A node over HTTP: one method for each request, and the loop that repeats requests."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from peatnode.client._sync.feed import follow, watch
+from peatnode.client._sync.streams import open_stream
 from peatnode.client._wire import bulk, requests
 from peatnode.client._wire.bulk import ImportChunk
 from peatnode.client._wire.requests import (
@@ -53,8 +55,8 @@ T = TypeVar("T")
 class Client:
     """A node over HTTP. Every method raises `ClientError` and nothing else, but for wrong arguments.
 
-    Reads are repeated a few times when the node cannot be reached; writes only when it is certain that nothing was
-    changed. One client may be used by several threads.
+    Reads are repeated a few times when the node cannot be reached. Writes are repeated only when it is certain that
+    nothing changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
     """
 
     def __init__(
@@ -171,14 +173,13 @@ class Client:
 
         What changed meanwhile comes again at the end: the last word on an id counts.
         """
-        path = requests.document_path(collection)
-        with (
-            translated(self._settings.base),
-            self._http.stream("GET", path, params={"format": "ndjson"}) as response,
-        ):
-            if response.status_code != 200:
-                response.read()
-                check(response_of(response))
+        with open_stream(
+            self._http,
+            self._settings,
+            requests.document_path(collection),
+            (("format", "ndjson"),),
+            timeout=self._settings.timeouts(),
+        ) as response:
             for line in response.iter_lines():
                 if line:
                     yield bulk.exported_document(collection, line)

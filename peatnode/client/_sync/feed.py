@@ -1,4 +1,5 @@
-"""Following the feed, blocking: server-sent events or a WebSocket, resumed when they break."""
+# Generated from peatnode/client/_async/feed.py by .ci/unasync.py: edit that file, then run `make client`.
+"""Following the feed: server-sent events or a WebSocket, resumed when the connection breaks."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 
+from peatnode.client._sync.streams import open_stream
 from peatnode.client._wire.bulk import decode_line
 from peatnode.client._wire.requests import PREFIX, document_path
 from peatnode.client._wire.responses import NodeResponse
@@ -16,8 +18,6 @@ from peatnode.client._wire.transport import (
     ConnectionSettings,
     check,
     position_of,
-    response_of,
-    translated,
 )
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, event_of
@@ -25,7 +25,10 @@ from peatnode.client.resume import FeedCursor, Transport
 
 
 def follow(
-    http: httpx.Client, settings: ConnectionSettings, cursor: FeedCursor, transport: Transport
+    http: httpx.Client,
+    settings: ConnectionSettings,
+    cursor: FeedCursor,
+    transport: Transport,
 ) -> Iterator[Event]:
     while True:
         try:
@@ -37,14 +40,14 @@ def follow(
         except (Unreachable, UnknownOutcome, Unavailable):
             if not cursor.has_opened:
                 raise
-            # The node restarts, or the network does: it resumes.
+            # The node restarts, or the network is down: the feed resumes.
         time.sleep(cursor.pause_after_loss())
 
 
 def watch(
     http: httpx.Client, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> Iterator[Event]:
-    """What there is, then what changes. Broken before all was told, it begins anew."""
+    """The present documents, then the changes. A connection lost before `Current` starts over."""
     while cursor.since is None:
         try:
             yield from _current_documents(http, settings, cursor, collection)
@@ -58,18 +61,8 @@ def watch(
 def _current_documents(
     http: httpx.Client, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> Iterator[Event]:
-    with (
-        translated(settings.base),
-        http.stream(
-            "GET",
-            document_path(collection),
-            params=(("watch", "true"), ("prefix", cursor.filter.prefix)),
-            timeout=settings.stream_timeouts(),
-        ) as response,
-    ):
-        if response.status_code != 200:
-            response.read()
-            check(response_of(response))
+    params = (("watch", "true"), ("prefix", cursor.filter.prefix))
+    with open_stream(http, settings, document_path(collection), params) as response:
         cursor.has_opened = True
         for line in response.iter_lines():
             if line:
@@ -79,24 +72,12 @@ def _current_documents(
 def _sent_events(
     http: httpx.Client, settings: ConnectionSettings, cursor: FeedCursor
 ) -> Iterator[Event]:
-    with (
-        translated(settings.base),
-        http.stream(
-            "GET",
-            f"{PREFIX}/events",
-            params=cursor.params() or None,
-            headers={"Accept": "text/event-stream"},
-            timeout=settings.stream_timeouts(),
-        ) as response,
-    ):
-        if response.status_code != 200:
-            response.read()
-            check(response_of(response))
-            raise UnexpectedAnswer(f"the feed answered {response.status_code}")
+    headers = (("Accept", "text/event-stream"),)
+    with open_stream(http, settings, f"{PREFIX}/events", cursor.params(), headers) as response:
         cursor.opened_at(position_of(response.headers))
-        stream = SseDecoder()
+        decoder = SseDecoder()
         for chunk in response.iter_bytes():
-            for sent in stream.receive_data(chunk):
+            for sent in decoder.receive_data(chunk):
                 yield from cursor.take(event_of(decode_line(sent.data)))
 
 

@@ -1,0 +1,36 @@
+"""Responses that are read while they arrive: exports, watched collections, server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from peatnode.client._wire.transport import ConnectionSettings, check, response_of, translated
+from peatnode.client.errors import UnexpectedAnswer
+
+
+@asynccontextmanager
+async def open_stream(
+    http: httpx.AsyncClient,
+    settings: ConnectionSettings,
+    path: str,
+    params: tuple[tuple[str, str], ...] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+    timeout: httpx.Timeout | None = None,
+) -> AsyncIterator[httpx.Response]:
+    """A GET whose response is 200; any other status raises ClientError. `timeout`: else that of feeds."""
+    with translated(settings.base):
+        async with http.stream(
+            "GET",
+            path,
+            params=params or None,
+            headers=headers,
+            timeout=timeout or settings.stream_timeouts(),
+        ) as response:
+            if response.status_code != 200:
+                await response.aread()
+                check(response_of(response))
+                raise UnexpectedAnswer(f"{path} answered {response.status_code}")
+            yield response

@@ -1,0 +1,37 @@
+# Generated from peatnode/client/_async/streams.py by .ci/unasync.py: edit that file, then run `make client`.
+"""Responses that are read while they arrive: exports, watched collections, server-sent events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx
+
+from peatnode.client._wire.transport import ConnectionSettings, check, response_of, translated
+from peatnode.client.errors import UnexpectedAnswer
+
+
+@contextmanager
+def open_stream(
+    http: httpx.Client,
+    settings: ConnectionSettings,
+    path: str,
+    params: tuple[tuple[str, str], ...] = (),
+    headers: tuple[tuple[str, str], ...] = (),
+    timeout: httpx.Timeout | None = None,
+) -> Iterator[httpx.Response]:
+    """A GET whose response is 200; any other status raises ClientError. `timeout`: else that of feeds."""
+    with translated(settings.base):
+        with http.stream(
+            "GET",
+            path,
+            params=params or None,
+            headers=headers,
+            timeout=timeout or settings.stream_timeouts(),
+        ) as response:
+            if response.status_code != 200:
+                response.read()
+                check(response_of(response))
+                raise UnexpectedAnswer(f"{path} answered {response.status_code}")
+            yield response
