@@ -20,32 +20,32 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar, Generic, TypeVar
+
+from peatnode.model.documents import BucketEntry as BucketEntry
+from peatnode.model.documents import DocumentUpdate as DocumentUpdate
+from peatnode.model.documents import Outcome as Outcome
+from peatnode.model.documents import Wanted as Wanted
+from peatnode.model.feed import Change as Change
+from peatnode.model.feed import ChangesSeen as ChangesSeen
+from peatnode.model.feed import FeedGap as FeedGap
+from peatnode.model.message import Ask as Ask
+from peatnode.model.message import Follow as Follow
+from peatnode.model.message import Message as Message
+from peatnode.model.states import ChangeAction as ChangeAction
+from peatnode.model.sync import AppliedReply as AppliedReply
+from peatnode.model.sync import ApplyUpdates as ApplyUpdates
+from peatnode.model.sync import BucketsReply as BucketsReply
+from peatnode.model.sync import ReadBuckets as ReadBuckets
+from peatnode.model.sync import ReadDifferences as ReadDifferences
+from peatnode.model.sync import ReadRange as ReadRange
+from peatnode.model.sync import ReadTree as ReadTree
+from peatnode.model.sync import ReadVectors as ReadVectors
+from peatnode.model.sync import TreeReply as TreeReply
+from peatnode.model.sync import UpdatesReply as UpdatesReply
+from peatnode.model.sync import VectorsReply as VectorsReply
 
 CONTRACT = 1
 """Version of everything in this file. Both ends of a link must be of one version."""
-
-
-class Message:
-    """What can be the content of a frame."""
-
-    __slots__ = ()
-    TAG: ClassVar[str]
-
-
-ReplyT = TypeVar("ReplyT", bound=Message)
-
-
-class Ask(Message, Generic[ReplyT]):
-    """A question; its parameter names the answer."""
-
-    __slots__ = ()
-
-
-class Follow(Message, Generic[ReplyT]):
-    """A question answered by a stream; its parameter names the events (a union where there are several)."""
-
-    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -449,41 +449,6 @@ class GetStore(Ask[StoreReply]):
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
-    sequence: int
-    collection: str
-    id: str
-    action: str
-    """created | updated | deleted"""
-    incarnation: int
-    fingerprint: bytes
-    """After the change."""
-    origin: str
-    """Instance of the peer it came from; `client` for a Yjs client's; empty: written here over HTTP or the CLI."""
-    update: bytes
-    """Yjs update of just this change; empty when not asked for, or deleted."""
-    value: bytes
-    """JSON after the change; empty when not asked for, or deleted."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesSeen(Message):
-    TAG = "changes_seen"
-    changes: tuple[Change, ...]
-    upto: int
-    """Everything up to this sequence has been told (filters may have left the batch empty)."""
-
-
-@dataclass(frozen=True, slots=True)
-class FeedGap(Message):
-    """The changes after `since` up to `upto` are not kept any more; the stream goes on after `upto`."""
-
-    TAG = "feed_gap"
-    since: int
-    upto: int
-
-
-@dataclass(frozen=True, slots=True)
 class FollowChanges(Follow[ChangesSeen | FeedGap]):
     """Changes after `since`, in order, first those that are kept, then as they are synced to disk. The store keeps only
     a position for each follower, so a slow one costs nothing and loses nothing but what the feed drops (FeedGap)."""
@@ -501,150 +466,6 @@ class FollowChanges(Follow[ChangesSeen | FeedGap]):
 
 
 # --- store.sock: what sync and Yjs clients need -------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class TreeReply(Message):
-    TAG = "tree_reply"
-    hashes: tuple[bytes, ...]
-    """16 bytes each, for the nodes asked for, in that order; sixteen zero bytes: nothing below."""
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadTree(Ask[TreeReply]):
-    """Nodes of the tree of fingerprints: level 0 is the root, 16 children a node, level 4 the buckets."""
-
-    TAG = "read_tree"
-    level: int
-    indexes: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class BucketEntry:
-    collection: str
-    id: str
-    incarnation: int
-    is_deleted: bool
-    fingerprint: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class BucketsReply(Message):
-    TAG = "buckets_reply"
-    entries: tuple[BucketEntry, ...]
-    """In the order of their places in the tree (`hash of collection and id`)."""
-    next_place: bytes
-    """Ask again from here; empty: complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadBuckets(Ask[BucketsReply]):
-    """Documents and tombstones of the buckets first..last of level 4, from `place` on, at most `limit`."""
-
-    TAG = "read_buckets"
-    first: int
-    last: int
-    place: bytes
-    limit: int
-
-
-@dataclass(frozen=True, slots=True)
-class DocumentUpdate:
-    """A document's change between nodes: the updates of one incarnation, or its end."""
-
-    collection: str
-    id: str
-    incarnation: int
-    is_deleted: bool
-    expires_at: float
-    update: bytes
-    """Yjs update v1; for a tombstone the state vector of what it ended, or nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    collection: str
-    id: str
-    incarnation: int
-    """The asker's; 0: it has none. A higher one at the answerer's is answered whole."""
-    state_vector: bytes
-    """Yjs-encoded; empty: everything."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpdatesReply(Message):
-    TAG = "updates_reply"
-    updates: tuple[DocumentUpdate, ...]
-    """Those that have something to give, in the order asked; as many as fit `max_bytes` (at least one)."""
-    answered: int
-    """How many of those wanted this speaks for; ask again for the rest."""
-    next_place: bytes
-    """For ReadRange: continue from here; empty: complete."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadDifferences(Ask[UpdatesReply]):
-    TAG = "read_differences"
-    wanted: tuple[Wanted, ...]
-    max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class ReadRange(Ask[UpdatesReply]):
-    """Whole documents and tombstones of the buckets first..last of level 4: for one who has nothing there."""
-
-    TAG = "read_range"
-    first: int
-    last: int
-    place: bytes
-    max_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class VectorsReply(Message):
-    TAG = "vectors_reply"
-    wanted: tuple[Wanted, ...]
-    """What to ask a peer for, one for each document asked about."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadVectors(Ask[VectorsReply]):
-    TAG = "read_vectors"
-    documents: tuple[tuple[str, str], ...]
-    """(collection, id)"""
-
-
-class Outcome(StrEnum):
-    APPLIED = "applied"
-    KNOWN = "known"
-    """Nothing new in it."""
-    STALE = "stale"
-    """Of an incarnation that has ended here: ours is higher."""
-    GAP = "gap"
-    """Something before it is missing: not applied; ask by state vector."""
-    REFUSED = "refused"
-    """Malformed, over a limit, or quarantined: never ask for it again while it is the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedReply(Message):
-    """Said after what was applied is on disk."""
-
-    TAG = "applied_reply"
-    outcomes: tuple[Outcome, ...]
-    """One for each update, in order."""
-    reasons: tuple[str, ...]
-    """One for each update; empty but for REFUSED and GAP."""
-    sequence: int
-
-
-@dataclass(frozen=True, slots=True)
-class ApplyUpdates(Ask[AppliedReply]):
-    TAG = "apply_updates"
-    updates: tuple[DocumentUpdate, ...]
-    origin: str
-    """Instance of the peer, or `client`."""
 
 
 @dataclass(frozen=True, slots=True)

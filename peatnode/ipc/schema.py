@@ -43,7 +43,7 @@ def fields_getter(cls: type) -> Callable[[Any], tuple[Any, ...]]:
 
 def record_reader(cls: type[Any]) -> Read:
     """A function from a tuple of wire values to an instance of `cls`."""
-    hints = typing.get_type_hints(cls, vars(messages))
+    hints = typing.get_type_hints(cls)
     readers = [
         _reader(hints[field.name], f"{cls.__name__}.{field.name}")
         for field in dataclasses.fields(cls)

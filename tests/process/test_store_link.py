@@ -7,7 +7,8 @@ from pathlib import Path
 
 import structlog
 
-from peatnode.model import values
+from peatnode.model.feed import ChangesSeen, FeedGap
+from peatnode.model.sync import ReadTree
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.feed_watchdog import FeedWatch
 from tests.support.sync_mesh import FakeStore, until
@@ -28,16 +29,16 @@ async def test_a_feed_that_stays_mute_is_passed_over(tmp_path: Path) -> None:
     store.write("notes", "held back")
 
     def has_skipped() -> bool:
-        link.start_question(1, values.ReadTree(0, (0,)))
-        return events.FeedLost(1) in heard
+        link.start_question(1, ReadTree(0, (0,)))
+        return FeedGap(0, 1) in heard
 
     await until(has_skipped)
     assert link.upto == 1
     store.is_mute = False
     store.write("notes", "after it")
     await until(lambda: link.upto == 2)
-    seen = [event for event in heard if isinstance(event, events.ChangesSeen)]
-    assert [c.update.id for event in seen for c in event.changes] == ["after it"]
+    seen = [event for event in heard if isinstance(event, ChangesSeen)]
+    assert [c.id for event in seen for c in event.changes] == ["after it"]
     following.cancel()
     await link.close()
     await store.close()

@@ -8,11 +8,11 @@ import resource
 import msgpack
 import pytest
 
-from peatnode.model.values import Change, DocumentUpdate
+from peatnode.model.documents import DocumentUpdate
+from peatnode.model.feed import ChangesSeen
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     AskStore,
-    ChangesSeen,
     Close,
     MessageCame,
     PeerUp,
@@ -25,6 +25,7 @@ from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, FrameReader, frame
 from tests.sim.standin import StandinStore
+from tests.support.feed_changes import change_of
 from tests.unit.protocol.wire.test_messages import MESSAGES
 
 FRAMES = 100_000
@@ -80,7 +81,9 @@ class Victim:
 
     def change_something(self) -> None:
         update = self.store.write(("notes", f"n{self.now}"), 1)
-        self._handle(ChangesSeen((Change(self.store.sequence, "", update),), self.store.sequence))
+        self._handle(
+            ChangesSeen((change_of(self.store.sequence, "", update),), self.store.sequence)
+        )
 
 
 def mutate(rng: random.Random, content: bytes) -> bytes:

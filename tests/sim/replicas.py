@@ -10,26 +10,24 @@ from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.reads import answer_to, bucket_entries, departure, wanted_of
-from peatnode.documents.replica.replica import Arrival, Replica
+from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.codec import decode_update
-from peatnode.model.values import (
-    Answer,
+from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.states import ChangeAction
+from peatnode.model.sync import (
+    AppliedReply,
     ApplyUpdates,
-    BucketsRead,
-    DocumentUpdate,
-    Entry,
-    Outcome,
-    Question,
+    BucketsReply,
     ReadBuckets,
     ReadDifferences,
     ReadRange,
     ReadTree,
     ReadVectors,
-    TreeRead,
-    UpdatesApplied,
-    UpdatesRead,
-    VectorsRead,
-    Wanted,
+    StoreAnswer,
+    StoreQuestion,
+    TreeReply,
+    UpdatesReply,
+    VectorsReply,
 )
 from tests.sim.standin import Key
 
@@ -128,7 +126,7 @@ class ReplicaStore:
                 entry.collection,
                 entry.id,
                 entry.incarnation,
-                entry.action == "deleted",
+                entry.action is ChangeAction.DELETED,
                 0.0,
                 change.update,
             )
@@ -150,30 +148,30 @@ class ReplicaStore:
         )
         return is_known and told.delete_set.subtract(record.delete_set).is_empty
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: StoreQuestion) -> StoreAnswer:
         replica = self._replica
         match question:
             case ReadTree():
                 hashes = [replica.tree.hash(question.level, i) for i in question.indexes]
-                return TreeRead(tuple(hashes), replica.sequence)
+                return TreeReply(tuple(hashes), replica.sequence)
             case ReadBuckets():
                 placed = list(
                     bucket_entries(replica, question.first, question.last, question.place)
                 )
                 entries = [
-                    Entry(*names_of(p.key), p.incarnation, p.is_deleted, p.fingerprint)
+                    BucketEntry(*names_of(p.key), p.incarnation, p.is_deleted, p.fingerprint)
                     for p in placed
                 ]
-                return BucketsRead(tuple(entries), b"")
+                return BucketsReply(tuple(entries), b"")
             case ReadVectors():
                 wanted = [
                     Wanted(*key, *wanted_of(replica, document_key(*key)))
                     for key in question.documents
                 ]
-                return VectorsRead(tuple(wanted))
+                return VectorsReply(tuple(wanted))
             case ReadDifferences():
                 found = [self._difference(wanted) for wanted in question.wanted]
-                return UpdatesRead(
+                return UpdatesReply(
                     tuple([one for one in found if one is not None]), len(found), b""
                 )
             case ReadRange():
@@ -181,36 +179,23 @@ class ReplicaStore:
             case ApplyUpdates():
                 outcomes = [self._join(one, question.origin) for one in question.updates]
                 self._commit()
-                return UpdatesApplied(tuple(outcomes), ("",) * len(outcomes), replica.sequence)
+                return AppliedReply(tuple(outcomes), ("",) * len(outcomes), replica.sequence)
 
     def _join(self, update: DocumentUpdate, origin: str) -> Outcome:
-        arrival = Arrival(
-            update.collection, update.id, update.incarnation, update.is_deleted, update.update
-        )
-        joined = self._replica.join(arrival, origin)
-        assert joined.outcome != "refused", joined.reason
+        joined = self._replica.join(update, origin)
+        assert joined.outcome is not Outcome.REFUSED, joined.reason
         assert not self._replica.is_client_taken
-        return Outcome(joined.outcome.value)
+        return joined.outcome
 
     def _difference(self, wanted: Wanted) -> DocumentUpdate | None:
         name = document_key(wanted.collection, wanted.id)
-        sent = answer_to(self._replica, name, wanted.incarnation, wanted.state_vector)
-        if sent is None:
-            return None
-        return DocumentUpdate(
-            wanted.collection, wanted.id, sent.incarnation, sent.is_deleted, 0.0, sent.update
-        )
+        return answer_to(self._replica, name, wanted.incarnation, wanted.state_vector)
 
-    def _read_range(self, question: ReadRange) -> UpdatesRead:
+    def _read_range(self, question: ReadRange) -> UpdatesReply:
         placed = list(bucket_entries(self._replica, question.first, question.last, question.place))
         updates = []
         for one in placed[:5]:
             record = self._replica.record_on_disk(one.key)
             assert record is not None
-            sent = departure(self._replica, one.key, record)
-            updates.append(
-                DocumentUpdate(
-                    *names_of(one.key), sent.incarnation, sent.is_deleted, 0.0, sent.update
-                )
-            )
-        return UpdatesRead(tuple(updates), 0, placed[5].place if len(placed) > 5 else b"")
+            updates.append(departure(self._replica, one.key, record))
+        return UpdatesReply(tuple(updates), 0, placed[5].place if len(placed) > 5 else b"")

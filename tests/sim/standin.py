@@ -9,27 +9,23 @@ from hashlib import blake2b
 
 import msgpack
 
-from peatnode.model.values import (
-    BUCKET_LEVEL,
-    FAN_OUT,
-    Answer,
+from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.sync import (
+    AppliedReply,
     ApplyUpdates,
-    BucketsRead,
-    DocumentUpdate,
-    Entry,
-    Outcome,
-    Question,
+    BucketsReply,
     ReadBuckets,
     ReadDifferences,
     ReadRange,
     ReadTree,
     ReadVectors,
-    TreeRead,
-    UpdatesApplied,
-    UpdatesRead,
-    VectorsRead,
-    Wanted,
+    StoreAnswer,
+    StoreQuestion,
+    TreeReply,
+    UpdatesReply,
+    VectorsReply,
 )
+from peatnode.model.tree import FAN_OUT, LEVELS
 
 Key = tuple[str, str]
 
@@ -54,7 +50,7 @@ class StandinStore:
         """What is not taken from anybody."""
         self.feed: list[tuple[DocumentUpdate, str]] = []
         """(update, origin); the sequence is the position + 1."""
-        self._tree: list[dict[int, int]] = [{} for _ in range(BUCKET_LEVEL + 1)]
+        self._tree: list[dict[int, int]] = [{} for _ in range(LEVELS + 1)]
         self._buckets: dict[int, dict[bytes, Key]] = {}
 
     @property
@@ -117,7 +113,7 @@ class StandinStore:
         change = _digest(place, document) ^ (_digest(place, old) if old else 0)
         index = int.from_bytes(place[:2], "big")
         self._buckets.setdefault(index, {})[place] = key
-        for level in range(BUCKET_LEVEL, -1, -1):
+        for level in range(LEVELS, -1, -1):
             nodes = self._tree[level]
             nodes[index] = nodes.get(index, 0) ^ change
             index //= FAN_OUT
@@ -144,47 +140,47 @@ class StandinStore:
         ranges = msgpack.unpackb(update.update)
         return all(document.vector.get(client, 0) >= end for client, _, end in ranges)
 
-    def answer(self, question: Question) -> Answer:
+    def answer(self, question: StoreQuestion) -> StoreAnswer:
         match question:
             case ReadTree():
                 hashes = tuple([self._hash(question.level, i) for i in question.indexes])
-                return TreeRead(hashes, self.sequence)
+                return TreeReply(hashes, self.sequence)
             case ReadBuckets():
                 return self._read_buckets(question)
             case ReadVectors():
-                return VectorsRead(tuple([self._wanted(key) for key in question.documents]))
+                return VectorsReply(tuple([self._wanted(key) for key in question.documents]))
             case ReadDifferences():
                 updates = [self._difference(wanted) for wanted in question.wanted]
                 found = tuple([update for update in updates if update is not None])
-                return UpdatesRead(found, len(question.wanted), b"")
+                return UpdatesReply(found, len(question.wanted), b"")
             case ReadRange():
                 return self._read_range(question)
             case ApplyUpdates():
                 outcomes = tuple([self.apply(one, question.origin) for one in question.updates])
-                return UpdatesApplied(outcomes, ("",) * len(outcomes), self.sequence)
+                return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence)
 
     def _places(self, first: int, last: int, place: bytes) -> list[tuple[bytes, Key]]:
         indexes = [i for i in self._buckets if first <= i <= last]
         pairs = [pair for i in indexes for pair in self._buckets[i].items()]
         return sorted(pair for pair in pairs if pair[0] >= place)
 
-    def _read_buckets(self, question: ReadBuckets) -> BucketsRead:
+    def _read_buckets(self, question: ReadBuckets) -> BucketsReply:
         places = self._places(question.first, question.last, question.place)
         taken, rest = places[: question.limit], places[question.limit :]
         entries = [self._entry(key) for _, key in taken]
-        return BucketsRead(tuple(entries), rest[0][0] if rest else b"")
+        return BucketsReply(tuple(entries), rest[0][0] if rest else b"")
 
-    def _read_range(self, question: ReadRange) -> UpdatesRead:
+    def _read_range(self, question: ReadRange) -> UpdatesReply:
         """Few documents at a time, so that ranges go on."""
         places = self._places(question.first, question.last, question.place)
         taken, rest = places[:5], places[5:]
         updates = [self._difference(Wanted(*key, 0, b"")) for _, key in taken]
         found = tuple([update for update in updates if update is not None])
-        return UpdatesRead(found, 0, rest[0][0] if rest else b"")
+        return UpdatesReply(found, 0, rest[0][0] if rest else b"")
 
-    def _entry(self, key: Key) -> Entry:
+    def _entry(self, key: Key) -> BucketEntry:
         document = self.documents[key]
-        return Entry(*key, document.incarnation, document.is_deleted, document.fingerprint)
+        return BucketEntry(*key, document.incarnation, document.is_deleted, document.fingerprint)
 
     def _wanted(self, key: Key) -> Wanted:
         document = self.documents.get(key)

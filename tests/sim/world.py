@@ -7,12 +7,12 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from peatnode.model.values import Change, DocumentUpdate
+from peatnode.model.documents import DocumentUpdate
+from peatnode.model.feed import ChangesSeen
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
-    ChangesSeen,
     Close,
     Event,
     MessageCame,
@@ -30,6 +30,7 @@ from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.messages import Message
 from tests.sim.replicas import ReplicaStore
 from tests.sim.standin import Key, StandinStore
+from tests.support.feed_changes import change_of
 
 Store = StandinStore | ReplicaStore
 
@@ -177,7 +178,7 @@ class Node:
                 return
             changes = tuple(
                 [
-                    Change(self.fed + 1 + i, origin, update)
+                    change_of(self.fed + 1 + i, origin, update)
                     for i, (update, origin) in enumerate(self.store.feed[self.fed :])
                 ]
             )

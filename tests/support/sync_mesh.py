@@ -16,8 +16,9 @@ from typing import Any
 from peatnode.ipc import messages
 from peatnode.ipc.link import Connection, Link, Server, serve
 from peatnode.ipc.messages import Message
-from peatnode.model import values
+from peatnode.model.sync import StoreQuestion
 from tests.sim.standin import StandinStore
+from tests.support.feed_changes import change_of
 
 FIRST_PORT, LAST_PORT = 20_000, 30_000
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -106,83 +107,15 @@ class FakeStore:
 
     def _change(self, index: int) -> messages.Change:
         update, origin = self.standin.feed[index]
-        return messages.Change(
-            index + 1,
-            update.collection,
-            update.id,
-            "deleted" if update.is_deleted else "updated",
-            update.incarnation,
-            b"",
-            origin,
-            update.update,
-            b"",
-        )
+        return change_of(index + 1, origin, update)
 
     def write(self, collection: str, id_: str) -> None:
         self.standin.write((collection, id_), 1 + hash(self._path) % 1000)
         self.feed()
 
     def _answer(self, message: Message) -> Message:
-        store = self.standin
-        match message:
-            case messages.ReadTree():
-                read = store.answer(values.ReadTree(message.level, message.indexes))
-                return messages.TreeReply(read.hashes, read.sequence)
-            case messages.ReadBuckets():
-                read = store.answer(
-                    values.ReadBuckets(message.first, message.last, message.place, message.limit)
-                )
-                entries = [
-                    messages.BucketEntry(
-                        e.collection, e.id, e.incarnation, e.is_deleted, e.fingerprint
-                    )
-                    for e in read.entries
-                ]
-                return messages.BucketsReply(tuple(entries), read.next_place)
-            case messages.ReadVectors():
-                read = store.answer(values.ReadVectors(message.documents))
-                return messages.VectorsReply(
-                    tuple(
-                        [
-                            messages.Wanted(w.collection, w.id, w.incarnation, w.state_vector)
-                            for w in read.wanted
-                        ]
-                    )
-                )
-            case messages.ReadDifferences():
-                wanted = [
-                    values.Wanted(w.collection, w.id, w.incarnation, w.state_vector)
-                    for w in message.wanted
-                ]
-                read = store.answer(values.ReadDifferences(tuple(wanted), message.max_bytes))
-                return _updates_reply(read)
-            case messages.ReadRange():
-                return _updates_reply(
-                    store.answer(
-                        values.ReadRange(message.first, message.last, message.place, 10**6)
-                    )
-                )
-            case messages.ApplyUpdates():
-                updates = [
-                    values.DocumentUpdate(
-                        u.collection, u.id, u.incarnation, u.is_deleted, u.expires_at, u.update
-                    )
-                    for u in message.updates
-                ]
-                read = store.answer(values.ApplyUpdates(tuple(updates), message.origin))
-                outcomes = tuple([messages.Outcome(outcome.value) for outcome in read.outcomes])
-                return messages.AppliedReply(outcomes, read.reasons, read.sequence)
-        raise AssertionError(message)
-
-
-def _updates_reply(read: Any) -> messages.UpdatesReply:
-    updates = [
-        messages.DocumentUpdate(
-            u.collection, u.id, u.incarnation, u.is_deleted, u.expires_at, u.update
-        )
-        for u in read.updates
-    ]
-    return messages.UpdatesReply(tuple(updates), read.answered, read.next_place)
+        assert isinstance(message, StoreQuestion)
+        return self.standin.answer(message)
 
 
 class FakeDiscovery:

@@ -17,6 +17,7 @@ from peatnode.documents.replica.write_batch import Group
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
+from peatnode.model.states import ChangeAction
 from workers.store.disk.database import StorageFailed
 
 RING_CHANGES = 1024
@@ -144,7 +145,7 @@ class Feed:
         """`told` has for each document up to which change its update has been told."""
         key = document_key(entry.collection, entry.id)
         record = self._replica.record_on_disk(key)
-        if entry.action == "deleted":
+        if entry.action is ChangeAction.DELETED:
             entry = replace(entry, fingerprint=tombstone(entry.incarnation, 0).fingerprint)
             return _change(sequence, entry, follow, b"", b"")
         if record is None or record.is_deleted or record.incarnation != entry.incarnation:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
-from peatnode.documents.replica.hash_tree import BUCKETS
-from peatnode.documents.replica.reads import Departure as Sent
 from peatnode.documents.replica.reads import (
     answer_to,
     bucket_entries,
@@ -40,6 +38,7 @@ from peatnode.ipc.messages import (
     VectorsReply,
     Wanted,
 )
+from peatnode.model.tree import BUCKETS
 from workers.store.engine.refusal import Refusal
 
 MAX_LIMIT = 10_000
@@ -161,7 +160,7 @@ class Answers:
             record = self._replica.record_on_disk(placed.key)
             if record is None:
                 continue
-            sent = _update(departure(self._replica, placed.key, record))
+            sent = departure(self._replica, placed.key, record)
             updates.append(sent)
             room -= len(sent.update) + 60 + len(placed.key)
         return UpdatesReply(tuple(updates), len(updates), b"")
@@ -180,7 +179,7 @@ class Answers:
             except MalformedUpdate as error:
                 raise Refusal(Failure.INVALID, str(error), "state_vector") from None
             if sent is not None:
-                updates.append(_update(sent))
+                updates.append(sent)
                 room -= len(sent.update) + 60 + len(key)
         return UpdatesReply(tuple(updates), answered, b"")
 
@@ -227,9 +226,3 @@ def _ended(record: Record) -> bytes:
 def _check_range(first: int, last: int) -> None:
     if not 0 <= first <= last < BUCKETS:
         raise Refusal(Failure.INVALID, f"buckets are numbered 0 to {BUCKETS - 1}", "first")
-
-
-def _update(sent: Sent) -> DocumentUpdate:
-    return DocumentUpdate(
-        *names_of(sent.key), sent.incarnation, sent.is_deleted, sent.expires_at, sent.update
-    )

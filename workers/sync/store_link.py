@@ -9,11 +9,10 @@ from typing import Any
 
 from peatnode.errors import AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.link import Dialer
-from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ReadTree
-from peatnode.model.values import Answer, Question, TreeRead
+from peatnode.ipc.messages import Ask, ChangesSeen, FeedGap, FollowChanges, ReadTree
+from peatnode.model.sync import StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.feed_watchdog import FeedWatch
-from workers.sync.translation import change_of_feed, message_to_answer, question_to_message
 
 ASK_SECONDS = 30.0
 
@@ -39,7 +38,7 @@ class StoreLink:
         self.upto = -1
         self.last_failure = ""
 
-    def start_question(self, number: int, question: Question) -> None:
+    def start_question(self, number: int, question: StoreQuestion) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(number, question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -48,16 +47,15 @@ class StoreLink:
     def pending(self) -> int:
         return len(self._tasks)
 
-    async def _carry(self, number: int, question: Question) -> None:
-        answer: Answer | None = None
+    async def _carry(self, number: int, question: StoreQuestion) -> None:
+        answer: StoreAnswer | None = None
+        ask: Ask[StoreAnswer] = question
         try:
-            answer = message_to_answer(
-                await self._dialer.ask(question_to_message(question), ASK_SECONDS)
-            )
+            answer = await self._dialer.ask(ask, ASK_SECONDS)
         except LinkError as error:
             self.last_failure = str(error)
         self._handle(events.StoreAnswered(number, answer))
-        if isinstance(answer, TreeRead):
+        if isinstance(answer, TreeReply):
             self._look_after_feed(answer.sequence)
 
     def _look_after_feed(self, sequence: int) -> None:
@@ -95,12 +93,7 @@ class StoreLink:
 
     def _tell(self, event: ChangesSeen | FeedGap) -> None:
         self.upto = event.upto
-        match event:
-            case ChangesSeen():
-                changes = tuple([change_of_feed(change) for change in event.changes])
-                self._handle(events.ChangesSeen(changes, event.upto))
-            case FeedGap():
-                self._handle(events.FeedLost(event.upto))
+        self._handle(event)
 
     async def close(self) -> None:
         for task in self._tasks:

@@ -7,11 +7,8 @@ hash is the XOR of the digests of all documents below it, so that a change costs
 from array import array
 from hashlib import sha256
 
-LEVELS = 4
-"""Below the root; the buckets are level 4."""
-FANOUT = 16
-BUCKETS = FANOUT**LEVELS
-HASH_BYTES = 16
+from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES, LEVELS
+
 PLACE_BYTES = 8
 
 NO_DIGEST = 0
@@ -48,7 +45,7 @@ class Tree:
 
     def __init__(self) -> None:
         self._starts: list[int] = [
-            sum(FANOUT**n for n in range(level)) for level in range(LEVELS + 1)
+            sum(FAN_OUT**n for n in range(level)) for level in range(LEVELS + 1)
         ]
         nodes = self._starts[LEVELS] + BUCKETS
         self._high = array("Q", bytes(8 * nodes))
@@ -62,11 +59,11 @@ class Tree:
             index = self._starts[level] + at
             self._high[index] ^= high
             self._low[index] ^= low
-            at //= FANOUT
+            at //= FAN_OUT
 
     def hash(self, level: int, index: int) -> bytes:
         """16 bytes; sixteen zeros where nothing is below. Raises IndexError for a node that is not there."""
-        if not (0 <= level <= LEVELS and 0 <= index < FANOUT**level):
+        if not (0 <= level <= LEVELS and 0 <= index < FAN_OUT**level):
             raise IndexError(f"the tree has no node {index} on level {level}")
         at = self._starts[level] + index
         return ((self._high[at] << 64) | self._low[at]).to_bytes(HASH_BYTES, "big")

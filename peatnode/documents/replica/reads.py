@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peatnode.documents.names import document_key
+from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.hash_tree import PLACE_BYTES, bucket_start
 from peatnode.documents.replica.keyspace import FEED, PLACE, RECORD, after, number
 from peatnode.documents.replica.record import (
@@ -20,6 +20,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import diff_update, merge_updates
 from peatnode.documents.yjs.state_vector import decode_state_vector, encode_state_vector
 from peatnode.documents.yjs.update import encode_update
+from peatnode.model.documents import DocumentUpdate
 
 SUCCESSOR = b"\0"
 
@@ -34,17 +35,6 @@ class Placed:
     fingerprint: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Departure:
-    """A document's change for somebody else; shaped as it arrives there."""
-
-    key: bytes
-    incarnation: int
-    is_deleted: bool
-    expires_at: float
-    update: bytes
-
-
 def bucket_entries(replica: Replica, first: int, last: int, place: bytes) -> Iterator[Placed]:
     """Documents and tombstones of the buckets first..last, in order, from `place` on."""
     start = max(place, bucket_start(first))
@@ -56,13 +46,13 @@ def _end_of_bucket(last: int) -> bytes:
     return after(PLACE) if last >= 0xFFFF else PLACE + bucket_start(last + 1)
 
 
-def departure(replica: Replica, key: bytes, record: Record, vector: bytes = b"") -> Departure:
+def departure(replica: Replica, key: bytes, record: Record, vector: bytes = b"") -> DocumentUpdate:
     """The whole document, or what a state vector lacks."""
     if record.is_deleted:
         ended = encode_state_vector(dict(record.ended)) if record.ended else b""
-        return Departure(key, record.incarnation, True, 0.0, ended)
+        return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended)
     update = difference(replica, key, record, vector)
-    return Departure(key, record.incarnation, False, record.expires_at, update)
+    return DocumentUpdate(*names_of(key), record.incarnation, False, record.expires_at, update)
 
 
 def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:
@@ -75,7 +65,9 @@ def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> b
     return encode_update(diff_update(merged, known) if known else merged)
 
 
-def answer_to(replica: Replica, key: bytes, incarnation: int, vector: bytes) -> Departure | None:
+def answer_to(
+    replica: Replica, key: bytes, incarnation: int, vector: bytes
+) -> DocumentUpdate | None:
     """What one lacks who has that much of a document; None: nothing, or we know no more."""
     record = replica.record_on_disk(key)
     if record is None or record.incarnation < incarnation:

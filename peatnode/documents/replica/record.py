@@ -12,6 +12,7 @@ from peatnode.documents.limits import Limits
 from peatnode.documents.replica.fingerprint import fingerprint
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.yjs.state_vector import StateVector
+from peatnode.model.states import ChangeAction
 
 
 class Trait:
@@ -176,15 +177,15 @@ class FeedEntry:
 
     collection: str
     id: str
-    action: str
-    """created | updated | deleted"""
+    action: ChangeAction
     incarnation: int
     fingerprint: bytes
     """After it. Not kept: 16 bytes that nothing compresses; from disk it is empty, and the document has its own."""
     origin: str
 
 
-_ACTIONS = ("created", "updated", "deleted")
+_ACTIONS = (ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.DELETED)
+"""By the number that is on disk."""
 
 
 def encode_feed_entry(entry: FeedEntry) -> bytes:

@@ -9,7 +9,6 @@ delete sets unite; a tombstone beats all of its incarnation.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from hashlib import sha256
 
 from peatnode.documents.json import root_maps
@@ -49,35 +48,18 @@ from peatnode.documents.yjs.merge import merge_updates, subtract_known
 from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.errors import BadName, MalformedUpdate
+from peatnode.model.documents import DocumentUpdate, Outcome
+from peatnode.model.states import ChangeAction
 
 MAX_INCARNATION = 2**40
 CLIENT = "client"
 """Origin of what Yjs clients send."""
 
 
-class Outcome(StrEnum):
+@dataclass(frozen=True, slots=True)
+class JoinResult:
     """What became of an update from elsewhere."""
 
-    APPLIED = "applied"
-    KNOWN = "known"
-    STALE = "stale"
-    GAP = "gap"
-    REFUSED = "refused"
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """A document's change as it comes from a peer or a Yjs client."""
-
-    collection: str
-    id: str
-    incarnation: int
-    is_deleted: bool
-    update: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Joined:
     outcome: Outcome
     reason: str = ""
     record: Record | None = None
@@ -185,15 +167,15 @@ class Replica:
 
     # --- joining
 
-    def join(self, arrival: Arrival, origin: str) -> Joined:
+    def join(self, arrival: DocumentUpdate, origin: str) -> JoinResult:
         """Takes what is new in a change from elsewhere."""
         try:
             check_collection(arrival.collection)
             check_id(arrival.id)
         except BadName as error:
-            return Joined(Outcome.REFUSED, str(error))
+            return JoinResult(Outcome.REFUSED, str(error))
         if not 0 < arrival.incarnation < MAX_INCARNATION:
-            return Joined(Outcome.REFUSED, "the incarnation is not a number that can be")
+            return JoinResult(Outcome.REFUSED, "the incarnation is not a number that can be")
         key = document_key(arrival.collection, arrival.id)
         record = self.record(key)
         if arrival.is_deleted:
@@ -202,52 +184,52 @@ class Replica:
             arrival.incarnation < record.incarnation
             or (arrival.incarnation == record.incarnation and record.is_deleted)
         ):
-            return Joined(Outcome.STALE)
+            return JoinResult(Outcome.STALE)
         try:
             limits = DEFAULT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
             update = decode_update(arrival.update, limits)
         except MalformedUpdate as error:
-            return Joined(Outcome.REFUSED, str(error))
+            return JoinResult(Outcome.REFUSED, str(error))
         return self._join_update(key, record, arrival.incarnation, update, origin)
 
     def _join_tombstone(
-        self, key: bytes, record: Record | None, arrival: Arrival, origin: str
-    ) -> Joined:
+        self, key: bytes, record: Record | None, arrival: DocumentUpdate, origin: str
+    ) -> JoinResult:
         incarnation = arrival.incarnation
         if record is not None:
             if incarnation < record.incarnation:
-                return Joined(Outcome.STALE)
+                return JoinResult(Outcome.STALE)
             if incarnation == record.incarnation and record.is_deleted:
-                return Joined(Outcome.KNOWN)
+                return JoinResult(Outcome.KNOWN)
         try:
             ended = decode_state_vector(arrival.update, STATE_LIMITS) if arrival.update else {}
         except MalformedUpdate as error:
-            return Joined(Outcome.REFUSED, str(error))
-        return Joined(Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended))
+            return JoinResult(Outcome.REFUSED, str(error))
+        return JoinResult(Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended))
 
     def _join_update(
         self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
-    ) -> Joined:
+    ) -> JoinResult:
         known = record if record is not None and record.incarnation == incarnation else None
         vector = known.state_vector if known is not None else {}
         missing = missing_for(update, vector)
         if missing is not None:
             client, clock = next(iter(missing.items()))
-            return Joined(Outcome.GAP, f"client {client} is known only below {clock}")
+            return JoinResult(Outcome.GAP, f"client {client} is known only below {clock}")
         if known is not None:
             update = subtract_known(update, vector, known.delete_set)
             if update.is_empty:
-                return Joined(Outcome.KNOWN)
+                return JoinResult(Outcome.KNOWN)
         if self.client_of(incarnation) in update.structs:
             self.is_client_taken = True
         encoded = encode_update(update)
         if known is not None and state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
-            return Joined(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
+            return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
         grown = self._growth.grow(
             self._staged_sequence + 1, key, record, incarnation, update, encoded, None
         )
         staged = self._stage(key, record, grown, encoded, origin)
-        return Joined(Outcome.APPLIED, "", staged)
+        return JoinResult(Outcome.APPLIED, "", staged)
 
     # --- writing here
 
@@ -347,9 +329,7 @@ class Replica:
         self._staged_sequence += 1
         self._open.put(key, former, record)
         collection, document = names_of(key)
-        action = "deleted" if record.is_deleted else "updated"
-        if action == "updated" and (former is None or former.incarnation != record.incarnation):
-            action = "created"
+        action = _action_of(former, record)
         entry = FeedEntry(
             collection, document, action, record.incarnation, record.fingerprint, origin
         )
@@ -393,3 +373,11 @@ class Replica:
     def trimmed(self, oldest: int) -> None:
         """The feed begins at `oldest` now."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
+
+
+def _action_of(former: Record | None, record: Record) -> ChangeAction:
+    if record.is_deleted:
+        return ChangeAction.DELETED
+    if former is None or former.incarnation != record.incarnation:
+        return ChangeAction.CREATED
+    return ChangeAction.UPDATED

@@ -5,18 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from peatnode.model.values import (
-    BUCKET_LEVEL,
-    BUCKETS,
-    FAN_OUT,
-    Answer,
-    Entry,
+from peatnode.model.documents import BucketEntry
+from peatnode.model.sync import (
     ReadDifferences,
     ReadRange,
     ReadTree,
-    TreeRead,
-    UpdatesRead,
+    StoreAnswer,
+    TreeReply,
+    UpdatesReply,
 )
+from peatnode.model.tree import BUCKETS, FAN_OUT, LEVELS
 from peatnode.protocol.sync.ask import AskStore, BucketListing
 from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.errors import PeerFault
@@ -97,17 +95,17 @@ class Serving:
                     lambda a: self._updates_read(number, a),
                 )
 
-    def _tree_read(self, number: int, answer: Answer | None) -> None:
-        if isinstance(answer, TreeRead):
+    def _tree_read(self, number: int, answer: StoreAnswer | None) -> None:
+        if isinstance(answer, TreeReply):
             self._end(Tree(number, b"".join(answer.hashes)))
         else:
             self._end(Unanswered(number))
 
-    def _buckets_read(self, number: int, entries: tuple[Entry, ...] | None) -> None:
+    def _buckets_read(self, number: int, entries: tuple[BucketEntry, ...] | None) -> None:
         self._end(Unanswered(number) if entries is None else Buckets(number, entries))
 
-    def _updates_read(self, number: int, answer: Answer | None) -> None:
-        if isinstance(answer, UpdatesRead):
+    def _updates_read(self, number: int, answer: StoreAnswer | None) -> None:
+        if isinstance(answer, UpdatesReply):
             batch = pack_updates(answer.updates)
             self._end(Updates(number, answer.answered, answer.next_place, batch))
         else:
@@ -117,7 +115,7 @@ class Serving:
 def _check(question: Asked) -> None:
     match question:
         case AskTree():
-            is_sound = question.level < BUCKET_LEVEL and _are_nodes(
+            is_sound = question.level < LEVELS and _are_nodes(
                 question.indexes, FAN_OUT**question.level
             )
         case AskBuckets():

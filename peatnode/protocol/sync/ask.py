@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from peatnode.model.values import Answer, BucketsRead, Entry, Question, ReadBuckets
+from peatnode.model.documents import BucketEntry
+from peatnode.model.sync import BucketsReply, ReadBuckets, StoreAnswer, StoreQuestion
 from peatnode.protocol.wire.messages import Buckets, Message, Tree, Updates
 
-AskStore = Callable[[Question, Callable[[Answer | None], None]], None]
+AskStore = Callable[[StoreQuestion, Callable[[StoreAnswer | None], None]], None]
 PeerAnswer = Tree | Buckets | Updates
 
 
@@ -29,11 +30,11 @@ class BucketListing:
         self,
         ask_store: AskStore,
         indexes: tuple[int, ...],
-        then: Callable[[tuple[Entry, ...] | None], None],
+        then: Callable[[tuple[BucketEntry, ...] | None], None],
     ) -> None:
         self._ask_store = ask_store
         self._then = then
-        self._entries: list[Entry] = []
+        self._entries: list[BucketEntry] = []
         self._has_failed = False
         runs = _runs(indexes)
         self._open = len(runs)
@@ -41,8 +42,8 @@ class BucketListing:
             self._read(first, last, b"")
 
     def _read(self, first: int, last: int, place: bytes) -> None:
-        def came(answer: Answer | None) -> None:
-            if isinstance(answer, BucketsRead):
+        def came(answer: StoreAnswer | None) -> None:
+            if isinstance(answer, BucketsReply):
                 self._entries.extend(answer.entries)
                 if answer.next_place:
                     self._read(first, last, answer.next_place)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peatnode.model.values import Answer, Change, Question
+from peatnode.model.feed import ChangesSeen, FeedGap
+from peatnode.model.sync import StoreAnswer, StoreQuestion
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Message
@@ -36,28 +37,13 @@ class MessageCame:
 @dataclass(frozen=True, slots=True)
 class StoreAnswered:
     number: int
-    answer: Answer | None
+    answer: StoreAnswer | None
     """None: it could not be asked, or failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
     """The link to it broke: what was read of it may not hold any more."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChangesSeen:
-    """From our store's feed, synced to disk."""
-
-    changes: tuple[Change, ...]
-    upto: int
-
-
-@dataclass(frozen=True, slots=True)
-class FeedLost:
-    """Changes up to `upto` will not be told."""
-
-    upto: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +75,7 @@ Event = (
     | StoreAnswered
     | StoreLost
     | ChangesSeen
-    | FeedLost
+    | FeedGap
     | AwarenessPublished
     | ReplicasWanted
     | Woken
@@ -107,7 +93,7 @@ class Send:
 @dataclass(frozen=True, slots=True)
 class AskStore:
     number: int
-    question: Question
+    question: StoreQuestion
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
-from peatnode.model.values import Answer, Change, DocumentUpdate, Question, ReadTree, TreeRead
+from peatnode.model.documents import DocumentUpdate
+from peatnode.model.feed import Change, ChangesSeen, FeedGap
+from peatnode.model.sync import ReadTree, StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
@@ -14,10 +16,8 @@ from peatnode.protocol.sync.events import (
     AskStore,
     AwarenessHeard,
     AwarenessPublished,
-    ChangesSeen,
     Close,
     Event,
-    FeedLost,
     MessageCame,
     PeerAppeared,
     PeerDown,
@@ -90,7 +90,7 @@ class SyncMachine:
         self._by_instance: dict[str, Session] = {}
         self._timers: Timers[tuple[str, int]] = Timers()
         self._actions: list[Action] = []
-        self._asked: dict[int, tuple[Session | None, Callable[[Answer | None], None]]] = {}
+        self._asked: dict[int, tuple[Session | None, Callable[[StoreAnswer | None], None]]] = {}
         self._last_asked = 0
         self._root: tuple[bytes, int, float] | None = None
         self._root_waiters: list[tuple[Session, Callable[[bytes, int], None]]] = []
@@ -118,7 +118,7 @@ class SyncMachine:
                 self._changes_seen(event.changes, event.upto)
             case StoreLost():
                 self._root = None
-            case FeedLost():
+            case FeedGap():
                 self.log.upto = event.upto
                 for session in self._sessions.values():
                     session.push.lose_feed()
@@ -250,13 +250,16 @@ class SyncMachine:
     # --- the store ---------------------------------------------------------------------------------
 
     def ask_store(
-        self, owner: Session | None, question: Question, then: Callable[[Answer | None], None]
+        self,
+        owner: Session | None,
+        question: StoreQuestion,
+        then: Callable[[StoreAnswer | None], None],
     ) -> None:
         self._last_asked += 1
         self._asked[self._last_asked] = (owner, then)
         self._actions.append(AskStore(self._last_asked, question))
 
-    def _store_answered(self, number: int, answer: Answer | None) -> None:
+    def _store_answered(self, number: int, answer: StoreAnswer | None) -> None:
         owner, then = self._asked.pop(number)
         if owner is None:
             then(answer)
@@ -273,9 +276,9 @@ class SyncMachine:
         if len(self._root_waiters) == 1:
             self.ask_store(None, ReadTree(0, (0,)), self._root_came)
 
-    def _root_came(self, answer: Answer | None) -> None:
+    def _root_came(self, answer: StoreAnswer | None) -> None:
         waiters, self._root_waiters = self._root_waiters, []
-        if not isinstance(answer, TreeRead):
+        if not isinstance(answer, TreeReply):
             return
         root, sequence = answer.hashes[0], answer.sequence
         self._root = (root, sequence, self.now)

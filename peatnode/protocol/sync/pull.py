@@ -15,23 +15,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from peatnode.model.values import (
-    BUCKET_LEVEL,
-    EMPTY_HASH,
-    FAN_OUT,
-    HASH_BYTES,
-    Answer,
+from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.sync import (
+    AppliedReply,
     ApplyUpdates,
-    DocumentUpdate,
-    Entry,
-    Outcome,
     ReadTree,
     ReadVectors,
-    TreeRead,
-    UpdatesApplied,
-    VectorsRead,
-    Wanted,
+    StoreAnswer,
+    TreeReply,
+    VectorsReply,
 )
+from peatnode.model.tree import EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.ask import AskPeer, AskStore, BucketListing, PeerAnswer
 from peatnode.protocol.sync.refusals import Refusals
 from peatnode.protocol.wire.batches import unpack_updates
@@ -96,7 +90,7 @@ class Pull:
     def start(self, own_root: bytes) -> None:
         """Compare everything."""
         if own_root == EMPTY_HASH and not len(self._refusals):
-            self._ranges.append((0, FAN_OUT**BUCKET_LEVEL - 1, b""))
+            self._ranges.append((0, FAN_OUT**LEVELS - 1, b""))
         else:
             self._compares.append((0, (0,)))
         self.advance()
@@ -151,7 +145,9 @@ class Pull:
 
     def _compare(self, level: int, parents: tuple[int, ...]) -> None:
         children = tuple([p * FAN_OUT + i for p in parents for i in range(FAN_OUT)])
-        join = _Join[Answer](lambda theirs, ours: self._compared(level + 1, children, theirs, ours))
+        join = _Join[StoreAnswer](
+            lambda theirs, ours: self._compared(level + 1, children, theirs, ours)
+        )
         self._ask_peer(lambda number: AskTree(number, level, parents), join.take_first)
         self._ask_store(ReadTree(level + 1, children), join.take_second)
 
@@ -160,9 +156,9 @@ class Pull:
         level: int,
         children: tuple[int, ...],
         theirs: PeerAnswer | None,
-        ours: Answer | None,
+        ours: StoreAnswer | None,
     ) -> None:
-        if isinstance(theirs, Tree) and isinstance(ours, TreeRead):
+        if isinstance(theirs, Tree) and isinstance(ours, TreeReply):
             if len(theirs.hashes) != HASH_BYTES * len(children):
                 raise PeerFault("malformed answer", "not as many hashes as asked for")
             self._sort_children(level, children, theirs.hashes, ours.hashes)
@@ -179,9 +175,9 @@ class Pull:
             if hash_ in (own, EMPTY_HASH):
                 continue
             if own == EMPTY_HASH and not len(self._refusals):
-                width = FAN_OUT ** (BUCKET_LEVEL - level)
+                width = FAN_OUT ** (LEVELS - level)
                 self._add_range(index * width, (index + 1) * width - 1)
-            elif level == BUCKET_LEVEL:
+            elif level == LEVELS:
                 self._buckets.append(index)
             else:
                 differing.append(index)
@@ -197,11 +193,11 @@ class Pull:
     # --- list --------------------------------------------------------------------------------------
 
     def _list(self, indexes: tuple[int, ...]) -> None:
-        join = _Join[tuple[Entry, ...]](self._listed)
+        join = _Join[tuple[BucketEntry, ...]](self._listed)
         self._ask_peer(lambda number: AskBuckets(number, indexes), join.take_first)
         BucketListing(self._ask_store, indexes, join.take_second)
 
-    def _listed(self, theirs: PeerAnswer | None, ours: tuple[Entry, ...] | None) -> None:
+    def _listed(self, theirs: PeerAnswer | None, ours: tuple[BucketEntry, ...] | None) -> None:
         if isinstance(theirs, Buckets) and ours is not None:
             own = {(entry.collection, entry.id): entry for entry in ours}
             for entry in theirs.entries:
@@ -210,7 +206,7 @@ class Pull:
             self._fail()
         self._end_step()
 
-    def _consider(self, theirs: Entry, ours: Entry | None) -> None:
+    def _consider(self, theirs: BucketEntry, ours: BucketEntry | None) -> None:
         key = (theirs.collection, theirs.id)
         if not _is_wanted(theirs, ours) or self._refusals.is_refused(*key, theirs.fingerprint):
             return
@@ -225,8 +221,8 @@ class Pull:
     # --- vectors, wanted, range --------------------------------------------------------------------
 
     def _read_vectors(self, documents: list[DocumentKey]) -> None:
-        def came(answer: Answer | None) -> None:
-            if isinstance(answer, VectorsRead):
+        def came(answer: StoreAnswer | None) -> None:
+            if isinstance(answer, VectorsReply):
                 self._wanted.extend(answer.wanted)
             else:
                 self._fail()
@@ -271,9 +267,9 @@ class Pull:
             return
         self._unapplied += 1
 
-        def came(answer: Answer | None) -> None:
+        def came(answer: StoreAnswer | None) -> None:
             self._unapplied -= 1
-            if isinstance(answer, UpdatesApplied):
+            if isinstance(answer, AppliedReply):
                 for update, outcome, reason in zip(
                     updates, answer.outcomes, answer.reasons, strict=True
                 ):
@@ -296,7 +292,7 @@ class Pull:
                 self._refuse(update, self._fingerprints.get(key, b""), reason)
 
 
-def _is_wanted(theirs: Entry, ours: Entry | None) -> bool:
+def _is_wanted(theirs: BucketEntry, ours: BucketEntry | None) -> bool:
     if ours is None or theirs.incarnation > ours.incarnation:
         return True
     if theirs.incarnation < ours.incarnation or ours.is_deleted:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from peatnode.model.values import Change
-from peatnode.protocol.wire.batches import pack_updates
+from peatnode.model.feed import Change
+from peatnode.protocol.wire.batches import pack_changes
 
 MAX_LOG_BYTES = 8 * 1024 * 1024
 """A peer that is farther behind than this is left to anti-entropy."""
@@ -58,7 +58,7 @@ class PushLog:
         key = tuple(positions)
         packed = self._packed.get(key)
         if packed is None:
-            packed = pack_updates(tuple([self.change_at(p).update for p in positions]))
+            packed = pack_changes([self.change_at(p) for p in positions])
             self._packed[key] = packed
             if len(self._packed) > _KEPT_PACKED:
                 del self._packed[next(iter(self._packed))]
@@ -67,4 +67,4 @@ class PushLog:
 
 def size_of(change: Change) -> int:
     """Bytes that a change counts for."""
-    return len(change.update.update) + _ENTRY_OVERHEAD
+    return len(change.update) + _ENTRY_OVERHEAD

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from peatnode.model.values import Change
+from peatnode.model.feed import Change
 from peatnode.protocol.sync.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, PushLog, size_of
 from peatnode.protocol.wire.messages import Push
 

@@ -8,16 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from peatnode.model.values import (
-    HASH_BYTES,
-    Answer,
-    ApplyUpdates,
-    Change,
-    DocumentUpdate,
-    Outcome,
-    Question,
-    UpdatesApplied,
-)
+from peatnode.model.documents import DocumentUpdate, Outcome
+from peatnode.model.feed import Change
+from peatnode.model.sync import AppliedReply, ApplyUpdates, StoreAnswer, StoreQuestion
+from peatnode.model.tree import HASH_BYTES
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.answer_peer import Serving
 from peatnode.protocol.sync.ask import PeerAnswer
@@ -62,7 +56,7 @@ class Node(Protocol):
     last_change_at: float
 
     def ask_store(
-        self, owner: Session, question: Question, then: Callable[[Answer | None], None]
+        self, owner: Session, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
     ) -> None: ...
     def send(self, session: Session, message: Message) -> None: ...
     def with_root(self, owner: Session, then: Callable[[bytes, int], None]) -> None: ...
@@ -102,7 +96,9 @@ class Session:
         self._last_pull_at = node.now - ROOT_SECONDS
         self._fruitless = 0
 
-    def _ask_store(self, question: Question, then: Callable[[Answer | None], None]) -> None:
+    def _ask_store(
+        self, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
+    ) -> None:
         self._node.ask_store(self, question, then)
 
     def _send(self, message: Message) -> None:
@@ -138,15 +134,15 @@ class Session:
         self._applying += 1
         self._node.last_change_at = self._node.now
 
-        def came(answer: Answer | None) -> None:
+        def came(answer: StoreAnswer | None) -> None:
             self._applying -= 1
-            if isinstance(answer, UpdatesApplied):
+            if isinstance(answer, AppliedReply):
                 self._pushed(push.number, updates, answer)
 
         self._ask_store(ApplyUpdates(updates, self.instance), came)
 
     def _pushed(
-        self, number: int, updates: tuple[DocumentUpdate, ...], answer: UpdatesApplied
+        self, number: int, updates: tuple[DocumentUpdate, ...], answer: AppliedReply
     ) -> None:
         gaps = []
         is_complete = True
@@ -226,10 +222,12 @@ class Session:
             node.set_timer("pull", self, PULL_STALLED_SECONDS)
         return self.pull
 
-    def _ask_store_to_pull(self, question: Question, then: Callable[[Answer | None], None]) -> None:
+    def _ask_store_to_pull(
+        self, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
+    ) -> None:
         pull = self.pull
 
-        def came(answer: Answer | None) -> None:
+        def came(answer: StoreAnswer | None) -> None:
             if self.pull is pull:
                 self.pull_progress_at = self._node.now
                 then(answer)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterable
 
 import msgpack
 import zstandard
 
-from peatnode.model.values import DocumentUpdate
+from peatnode.model.documents import DocumentUpdate
+from peatnode.model.feed import Change
+from peatnode.model.states import ChangeAction
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import record_reader, unpack
 
@@ -28,7 +31,22 @@ _read_update = record_reader(DocumentUpdate)
 
 
 def pack_updates(updates: tuple[DocumentUpdate, ...]) -> bytes:
-    plain: bytes = msgpack.packb([_fields(update) for update in updates])
+    return _pack([_fields(update) for update in updates])
+
+
+def pack_changes(changes: Iterable[Change]) -> bytes:
+    """Changes of a feed as the updates that they are."""
+    return _pack([_fields_of_change(change) for change in changes])
+
+
+def _fields_of_change(change: Change) -> tuple[object, ...]:
+    is_deleted = change.action is ChangeAction.DELETED
+    # When the document expires is in the update itself.
+    return change.collection, change.id, change.incarnation, is_deleted, 0.0, change.update
+
+
+def _pack(updates: list[tuple[object, ...]]) -> bytes:
+    plain: bytes = msgpack.packb(updates)
     if len(plain) >= _WORTH_COMPRESSING:
         compressed = _compressor.compress(plain)
         if len(compressed) < len(plain):

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import msgpack
 
-from peatnode.model.values import Entry, Wanted
+from peatnode.model.documents import BucketEntry, Wanted
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES
 
@@ -110,7 +110,7 @@ class Buckets(WireMessage):
     TYPE = 8
     STREAM = Stream.BULK
     number: int
-    entries: tuple[Entry, ...]
+    entries: tuple[BucketEntry, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,4 +292,4 @@ def _record_fields(record: Any) -> tuple[Any, ...]:
 
 _MESSAGES: tuple[type[Any], ...] = typing.get_args(Message)
 _READERS: dict[int, _Read] = {cls.TYPE: record_reader(cls) for cls in _MESSAGES}
-_GETTERS = {cls: fields_getter(cls) for cls in (*_MESSAGES, Entry, Wanted)}
+_GETTERS = {cls: fields_getter(cls) for cls in (*_MESSAGES, BucketEntry, Wanted)}

@@ -16,6 +16,7 @@ from peatnode.api.encode_document import NDJSON, listed_line, with_id
 from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ListDocuments
+from peatnode.model.states import ChangeAction
 from workers.broker.http.requests import text_parameter
 from workers.broker.services import BrokerServices
 
@@ -85,7 +86,7 @@ async def _changed_lines(
                     raise ExportBroken("the feed no longer holds what changed meanwhile")
                 case ChangesSeen():
                     for change in event.changes:
-                        if change.action == "deleted":
+                        if change.action is ChangeAction.DELETED:
                             yield orjson.dumps({"_id": change.id, "_deleted": True}) + b"\n"
                         else:
                             yield with_id(change.id, change.value) + b"\n"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from peatnode.model.states import ChangeAction
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -208,7 +210,7 @@ SCHEMAS: dict[str, Schema] = {
         type={"const": "SyncEvent"},
         collection=TEXT,
         doc_id=TEXT,
-        action={"enum": ["created", "updated", "deleted"]},
+        action={"enum": list(ChangeAction)},
         sequence=INTEGER,
         origin=TEXT,
         incarnation=INTEGER,

@@ -6,6 +6,7 @@ import itertools
 import secrets
 
 from peatnode.ipc.messages import Change
+from peatnode.model.states import ChangeAction
 from workers.broker.yjs.outbox import Close, Outbox
 from workers.broker.yjs.wire import encode_update
 
@@ -54,7 +55,7 @@ class Room:
 
     def ends_with(self, change: Change) -> bool:
         """Whether the change is the end of this incarnation."""
-        if change.action == "deleted":
+        if change.action is ChangeAction.DELETED:
             return change.incarnation >= self.incarnation
         return change.incarnation > self.incarnation
 

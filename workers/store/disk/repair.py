@@ -35,11 +35,12 @@ from peatnode.documents.replica.record import (
     encode_place,
     encode_record,
 )
-from peatnode.documents.replica.replica import Arrival, Replica
+from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.state_packing import unsqueeze
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.errors import MalformedUpdate
+from peatnode.model.documents import DocumentUpdate
 from workers.store.disk.database import Database, StorageFailed
 
 FEED_JUMP = 1_000_000
@@ -230,7 +231,8 @@ def _join_remains(database: Database, keys: list[bytes]) -> None:
         database.write([(BASE + key, None)])
         for update in (_unsqueezed(base), *record.tail):
             # what has a gap before it, or is no update, is refused
-            replica.join(Arrival(*names_of(key), record.incarnation, False, update), "mended")
+            change = DocumentUpdate(*names_of(key), record.incarnation, False, 0.0, update)
+            replica.join(change, "mended")
         group = replica.take_group()
         database.write(group.writes())
         replica.committed(group)

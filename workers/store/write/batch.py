@@ -13,8 +13,7 @@ from typing import TypeAlias
 
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.record import STATE_LIMITS, Record, Trait
-from peatnode.documents.replica.replica import Arrival, Replica
-from peatnode.documents.replica.replica import Outcome as Joined
+from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import encode_update
 from peatnode.ipc.link import Connection
@@ -222,22 +221,13 @@ class Stager:
         outcomes: list[Outcome] = []
         reasons: list[str] = []
         for update in message.updates:
-            joined = self._replica.join(
-                Arrival(
-                    update.collection,
-                    update.id,
-                    update.incarnation,
-                    update.is_deleted,
-                    update.update,
-                ),
-                message.origin,
-            )
-            if joined.outcome is Joined.REFUSED:
+            joined = self._replica.join(update, message.origin)
+            if joined.outcome is Outcome.REFUSED:
                 self.rejected["update"] += 1
             if joined.record is not None:
                 key = document_key(update.collection, update.id)
                 self._joined(key, joined.record, update.update)
-            outcomes.append(Outcome(joined.outcome))
+            outcomes.append(joined.outcome)
             reasons.append(joined.reason)
         return AppliedReply(tuple(outcomes), tuple(reasons), self._replica.staged_sequence)
 

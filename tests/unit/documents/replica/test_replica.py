@@ -15,8 +15,9 @@ from peatnode.documents.replica.reads import (
     feed_after,
     wanted_of,
 )
-from peatnode.documents.replica.replica import Arrival, Outcome, Replica
+from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.codec import EMPTY_DELETE_SET, Update, decode_update, encode_update
+from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.memory_kv import MemoryKeyValue, commit
 
 KEY = document_key("c", "one")
@@ -38,11 +39,10 @@ def put(replica: Replica, key: bytes, target: dict) -> None:
         replica.write(key, update, dump(target))
 
 
-def arrival(replica: Replica, key: bytes) -> Arrival:
+def arrival(replica: Replica, key: bytes) -> DocumentUpdate:
     record = replica.record_on_disk(key)
     assert record is not None
-    sent = departure(replica, key, record)
-    return Arrival(*names_of(key), sent.incarnation, sent.is_deleted, sent.update)
+    return departure(replica, key, record)
 
 
 def value(replica: Replica, key: bytes = KEY) -> bytes:
@@ -146,7 +146,7 @@ def test_a_gap_is_not_applied():
     commit(here)
     put(here, KEY, {"a": 2})
     change = commit(here).changes[0]
-    gap = Arrival("c", "one", 1, False, change.update)
+    gap = DocumentUpdate("c", "one", 1, False, 0.0, change.update)
     assert there.join(gap, "p").outcome is Outcome.GAP
     assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
     assert there.join(gap, "p").outcome is Outcome.KNOWN
@@ -155,12 +155,12 @@ def test_a_gap_is_not_applied():
 @pytest.mark.parametrize(
     "bad",
     [
-        Arrival("c", "one", 1, False, b"\xff\xff"),
-        Arrival("c", "one", 0, False, b"\0\0"),
-        Arrival("c", "one", 2**60, True, b""),
-        Arrival("../c", "one", 1, False, b"\0\0"),
-        Arrival("c", "a/b", 1, False, b"\0\0"),
-        Arrival("c", "", 1, True, b""),
+        DocumentUpdate("c", "one", 1, False, 0.0, b"\xff\xff"),
+        DocumentUpdate("c", "one", 0, False, 0.0, b"\0\0"),
+        DocumentUpdate("c", "one", 2**60, True, 0.0, b""),
+        DocumentUpdate("../c", "one", 1, False, 0.0, b"\0\0"),
+        DocumentUpdate("c", "a/b", 1, False, 0.0, b"\0\0"),
+        DocumentUpdate("c", "", 1, True, 0.0, b""),
     ],
 )
 def test_what_cannot_be_is_refused_and_changes_nothing(bad):
@@ -249,7 +249,7 @@ def test_a_foreign_root_makes_no_value_and_needs_no_engine(history):
         EMPTY_DELETE_SET,
     )
     kept = {c: structs for c, structs in update.structs.items() if structs and not structs[0].clock}
-    replica.join(Arrival("c", "one", 1, False, encode_update(Update(kept))), "client")
+    replica.join(DocumentUpdate("c", "one", 1, False, 0.0, encode_update(Update(kept))), "client")
     assert value(replica) == b"{}"
     assert not replica.live(KEY).is_stale
 
@@ -319,7 +319,7 @@ def test_differences_bring_exactly_what_lacks():
         assert sent is not None
         if n:
             assert len(sent.update) < 60
-        there.join(Arrival("c", "one", sent.incarnation, False, sent.update), "p")
+        there.join(DocumentUpdate("c", "one", sent.incarnation, False, 0.0, sent.update), "p")
         commit(there)
     assert answer_to(here, KEY, 2, b"") is None
     assert here.tree.root == there.tree.root
@@ -375,7 +375,7 @@ def test_a_document_remembers_what_has_ended():
     commit(there)
     assert dict(there.record_on_disk(KEY).ended) == dict(tombstone.ended)
     assert there.tree.root == here.tree.root
-    malformed = Arrival("c", "two", 1, True, b"\xff")
+    malformed = DocumentUpdate("c", "two", 1, True, 0.0, b"\xff")
     assert there.join(malformed, "p").outcome is Outcome.REFUSED
 
 
@@ -400,7 +400,7 @@ def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> No
             root_maps.NO_MAPS, plan(root_maps.NO_MAPS.shape(), {"k": clock}), 7, clock
         )
         assert update is not None
-        sent = Arrival("c", "i", 1, False, encode_update(update))
+        sent = DocumentUpdate("c", "i", 1, False, 0.0, encode_update(update))
         assert replica.join(sent, "client:1").outcome is Outcome.APPLIED
     replica.compact(key)
     record = replica.live(key)

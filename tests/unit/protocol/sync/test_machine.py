@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from random import Random
 
-from peatnode.model.values import (
-    EMPTY_HASH,
-    ApplyUpdates,
-    Change,
-    DocumentUpdate,
-    Outcome,
-    ReadTree,
-    ReadVectors,
-    TreeRead,
-    UpdatesApplied,
-)
+from peatnode.model.documents import DocumentUpdate, Outcome
+from peatnode.model.feed import ChangesSeen, FeedGap
+from peatnode.model.sync import AppliedReply, ApplyUpdates, ReadTree, ReadVectors, TreeReply
+from peatnode.model.tree import EMPTY_HASH
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     AwarenessHeard,
-    ChangesSeen,
     Close,
     Event,
-    FeedLost,
     MessageCame,
     PeerAppeared,
     PeerDown,
@@ -41,6 +32,7 @@ from peatnode.protocol.sync.session import PULL_STALLED_SECONDS, ROOT_SECONDS
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates
 from peatnode.protocol.wire.errors import CloseCode
+from tests.support.feed_changes import change_of
 
 OWN = b"5" * 16
 SMALLER, LARGER = b"1" * 16, b"9" * 16
@@ -67,7 +59,7 @@ class Bench:
 
     def answer_root(self, root: bytes, sequence: int) -> list[Action]:
         (asked,) = self.asked(ReadTree)
-        return self.tell(StoreAnswered(asked.number, TreeRead((root,), sequence)))
+        return self.tell(StoreAnswered(asked.number, TreeReply((root,), sequence)))
 
     def up(self, peer: int, instance: bytes = LARGER, **about: object) -> list[Action]:
         return self.tell(PeerUp(peer, member(instance, **about)))
@@ -89,7 +81,7 @@ def update(name: str = "one", incarnation: int = 1) -> DocumentUpdate:
 
 def changes(*numbers: int, origin: str = "") -> ChangesSeen:
     return ChangesSeen(
-        tuple([Change(number, origin, update(f"n{number}")) for number in numbers]), numbers[-1]
+        tuple([change_of(number, origin, update(f"n{number}")) for number in numbers]), numbers[-1]
     )
 
 
@@ -173,7 +165,7 @@ def test_equal_roots_acknowledge_everything_before() -> None:
 def test_a_hole_in_the_feed_is_no_acknowledgement_of_what_was_in_it() -> None:
     bench = Bench()
     bench.up(1)
-    bench.tell(FeedLost(9))
+    bench.tell(FeedGap(0, 9))
     bench.tell(changes(10))
     bench.tell(MessageCame(1, wire.Ack(1, True)))
     bench.tell(ReplicasWanted(7, 9, 1, 1.0))
@@ -211,7 +203,7 @@ def test_what_lacks_something_before_it_is_asked_for_by_state_vector() -> None:
     bench.up(1)
     bench.tell(MessageCame(1, wire.Push(5, pack_updates((update("a"), update("b"))))))
     (asked,) = bench.asked(ApplyUpdates)
-    answer = UpdatesApplied((Outcome.APPLIED, Outcome.GAP), ("", "behind"), 3)
+    answer = AppliedReply((Outcome.APPLIED, Outcome.GAP), ("", "behind"), 3)
     bench.tell(StoreAnswered(asked.number, answer))
     assert bench.sent(wire.Ack) == [wire.Ack(5, False)]
     (vectors,) = bench.asked(ReadVectors)
@@ -283,7 +275,7 @@ def test_an_answer_after_the_peer_has_gone_is_dropped() -> None:
     bench.up(1)
     (asked,) = bench.asked(ReadTree)
     bench.tell(PeerDown(1, "gone"))
-    assert bench.tell(StoreAnswered(asked.number, TreeRead((b"r" * 16,), 1))) == []
+    assert bench.tell(StoreAnswered(asked.number, TreeReply((b"r" * 16,), 1))) == []
 
 
 def test_a_store_that_is_away_leaves_questions_unanswered() -> None:

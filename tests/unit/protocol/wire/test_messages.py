@@ -6,11 +6,17 @@ import msgpack
 import pytest
 import zstandard
 
-from peatnode.model.values import DocumentUpdate, Entry, Wanted
+from peatnode.model.documents import BucketEntry, DocumentUpdate, Wanted
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.batches import MAX_BATCH_BYTES, pack_updates, unpack_updates
+from peatnode.protocol.wire.batches import (
+    MAX_BATCH_BYTES,
+    pack_changes,
+    pack_updates,
+    unpack_updates,
+)
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.frames import FrameReader, frame
+from tests.support.feed_changes import change_of
 
 MESSAGES = [
     wire.Hello(1, "node", bytes(16), bytes(32), 5, 1, "x"),
@@ -21,7 +27,7 @@ MESSAGES = [
     wire.AskTree(1, 0, (0,)),
     wire.Tree(1, bytes(256)),
     wire.AskBuckets(2, (1, 5)),
-    wire.Buckets(2, (Entry("c", "i", 1, False, bytes(16)),)),
+    wire.Buckets(2, (BucketEntry("c", "i", 1, False, bytes(16)),)),
     wire.AskUpdates(3, (Wanted("c", "i", 1, b"v"),)),
     wire.AskRange(4, 0, 65535, b""),
     wire.Updates(4, 1, b"p", b"\0\x90"),
@@ -103,6 +109,15 @@ def test_batches_are_compressed_where_that_is_shorter() -> None:
     assert len(packed) < 1500
     assert unpack_updates(packed) == updates
     assert pack_updates(updates[:0])[0] == 0
+
+
+def test_changes_of_a_feed_are_packed_as_the_updates_that_they_are() -> None:
+    updates = (
+        DocumentUpdate("notes", "one", 3, False, 0.0, b"update"),
+        DocumentUpdate("notes", "two", 1, True, 0.0, b""),
+    )
+    changes = [change_of(number, "peer", update) for number, update in enumerate(updates)]
+    assert pack_changes(changes) == pack_updates(updates)
 
 
 def test_a_batch_that_unpacks_too_large_is_refused_before_it_is_unpacked() -> None:

@@ -1,0 +1,46 @@
+"""The feed of a store's changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peatnode.model.message import Message
+from peatnode.model.states import ChangeAction
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the feed."""
+
+    sequence: int
+    collection: str
+    id: str
+    action: ChangeAction
+    incarnation: int
+    fingerprint: bytes
+    """After the change."""
+    origin: str
+    """Instance of the peer it came from; `client` for a Yjs client's; empty: written here over HTTP or the CLI."""
+    update: bytes
+    """Yjs update of just this change; empty when not asked for, or deleted."""
+    value: bytes
+    """JSON after the change; empty when not asked for, or deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesSeen(Message):
+    """Changes in order, all synced to disk."""
+
+    TAG = "changes_seen"
+    changes: tuple[Change, ...]
+    upto: int
+    """Everything up to this sequence has been told (filters may have left the batch empty)."""
+
+
+@dataclass(frozen=True, slots=True)
+class FeedGap(Message):
+    """The changes after `since` up to `upto` are not kept any more; the stream goes on after `upto`."""
+
+    TAG = "feed_gap"
+    since: int
+    upto: int
