@@ -1,10 +1,10 @@
-{{/* What the schema cannot say well, each in a sentence that tells how to mend it. */}}
+{{/* Checks that the schema cannot express, each with a message that says how to fix it. */}}
 {{- define "peatnode.validate" -}}
 {{- with .Values -}}
 {{- if not (or .formationSecret .existingSecret) -}}
 {{- fail (print "\n\nThe nodes of a mesh need a shared secret, and none was given. Make one and keep it:\n"
   "    FORMATION_SECRET=$(openssl rand -base64 32)\n"
-  "and pass it with  --set \"formationSecret=$FORMATION_SECRET\" ; or put it into a Secret of your own:\n"
+  "and pass it with  --set \"formationSecret=$FORMATION_SECRET\" ; or put it into your own Secret:\n"
   "    kubectl create secret generic peat-formation --from-literal=formation-secret=\"$FORMATION_SECRET\"\n"
   "and pass  --set existingSecret=peat-formation\n") -}}
 {{- end -}}
