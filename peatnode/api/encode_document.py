@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from peatnode.api.etags import etag
-from peatnode.ipc.messages import DocumentReply, ListedDocument, WrittenReply
+from peatnode.ipc.messages import CollectionsReply, DocumentReply, ListedDocument, WrittenReply
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -101,6 +101,11 @@ def listing_body(
             b",".join(documents),
         )
     )
+
+
+def collections_body(reply: CollectionsReply) -> bytes:
+    entries = [{"name": entry.name, "count": entry.count} for entry in reply.collections]
+    return orjson.dumps({"count": len(entries), "collections": entries})
 
 
 def document_headers(fingerprint: bytes, sequence: int) -> tuple[tuple[str, str], ...]:

@@ -13,11 +13,9 @@ from collections.abc import AsyncIterator
 import orjson
 from falcon.asgi import Request, Response
 
+from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
 from peatnode.api.encode_document import NDJSON
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import parse_document
-from peatnode.api.names import check_names
-from peatnode.ipc.messages import WriteDocument, WriteKind
 from workers.broker.documents.writes import (
     WRITE_PARAMETERS,
     expiry,
@@ -130,41 +128,18 @@ async def _write_line(
     seconds: float,
 ) -> bytes:
     try:
-        write = parse_line(collection, line, expires_at, broker.limits)
+        if len(line) > broker.limits.body_bytes:
+            limit = broker.limits.body_bytes
+            raise HttpProblem(413, "too-large", f"A line is longer than {limit} bytes.")
+        write = parse_line(collection, line, expires_at, new_id)
         written = await broker.store.write(write)
     except HttpProblem as problem:
         return _line_error(number, problem)
-    content: dict[str, object] = {
-        "line": number,
-        "id": written.id,
-        "status": 201 if written.was_created else 200,
-        "changed": written.was_changed,
-        "sequence": written.sequence,
-    }
+    replicas = None
     if wanted:
         replicas = await wait_replicas(broker, written, wanted, seconds)
-        content["replicas"] = replicas.have
-        content["status"] = content["status"] if replicas.have >= wanted else 202
-    return orjson.dumps(content) + b"\n"
-
-
-def parse_line(
-    collection: str, line: bytes, expires_at: float, limits: BrokerLimits
-) -> WriteDocument:
-    """Raises HttpProblem."""
-    if len(line) > limits.body_bytes:
-        raise HttpProblem(413, "too-large", f"A line is longer than {limits.body_bytes} bytes.")
-    value = parse_document(line)
-    doc_id = value.pop("_id", "") or new_id()
-    if not isinstance(doc_id, str):
-        raise HttpProblem(422, "invalid", "_id is the document's name, a text.", "/_id")
-    check_names(collection, doc_id)
-    if value == {"_deleted": True}:
-        return WriteDocument(collection, doc_id, WriteKind.DELETE, b"")
-    return WriteDocument(
-        collection, doc_id, WriteKind.PUT, orjson.dumps(value), expires_at=expires_at
-    )
+    return orjson.dumps(line_answer(number, written, replicas)) + b"\n"
 
 
 def _line_error(number: int, problem: HttpProblem) -> bytes:
-    return orjson.dumps({"line": number, **problem.body()}) + b"\n"
+    return orjson.dumps(line_problem(number, problem)) + b"\n"

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
-import orjson
 from falcon.asgi import Request, Response
 
-from peatnode.api.encode_document import JSON, document_body, document_headers
+from peatnode.api.encode_document import JSON, collections_body, document_body, document_headers
 from peatnode.api.etags import ANY, holds
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import parse_document, parse_patch
+from peatnode.api.json_rules import parse_document
 from peatnode.api.names import check_names, document_path
+from peatnode.api.writes import content_of, take_id
 from peatnode.ipc.messages import (
     CollectionsReply,
     DocumentReply,
@@ -48,9 +47,8 @@ class CollectionsResource:
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
         reply: CollectionsReply = await self._broker.store.ask_retrying(ListCollections())
-        entries = [{"name": entry.name, "count": entry.count} for entry in reply.collections]
         response.content_type = JSON
-        response.data = orjson.dumps({"count": len(entries), "collections": entries})
+        response.data = collections_body(reply)
 
     on_head = on_get
 
@@ -118,7 +116,7 @@ class DocumentResource:
         check_parameters(request, WRITE_PARAMETERS)
         _check_type(request, is_required=False)
         body = await read_body(request, self._broker.limits)
-        content = self._parse_object(body, doc_id)
+        content = content_of(WriteKind.PUT, body, doc_id)
         write = write_of(request, collection, doc_id, WriteKind.PUT, content)
         await carry_out(self._broker, request, response, write)
 
@@ -137,12 +135,9 @@ class DocumentResource:
                 headers=(("accept-patch", f"{MERGE_PATCH}, {JSON_PATCH}"),),
             )
         body = await read_body(request, self._broker.limits)
-        if kind == JSON_PATCH:
-            parse_patch(body)
-            write = write_of(request, collection, doc_id, WriteKind.JSON_PATCH, body)
-        else:
-            content = self._parse_object(body, doc_id)
-            write = write_of(request, collection, doc_id, WriteKind.PATCH, content)
+        write_kind = WriteKind.JSON_PATCH if kind == JSON_PATCH else WriteKind.PATCH
+        content = content_of(write_kind, body, doc_id)
+        write = write_of(request, collection, doc_id, write_kind, content)
         await carry_out(self._broker, request, response, write)
 
     async def on_delete(
@@ -153,14 +148,6 @@ class DocumentResource:
         write = write_of(request, collection, doc_id, WriteKind.DELETE, b"")
         await carry_out(self._broker, request, response, write)
 
-    def _parse_object(self, body: bytes, doc_id: str) -> bytes:
-        named, content = take_id(parse_document(body), body)
-        if named and named != doc_id:
-            raise HttpProblem(
-                422, "invalid", f"_id is {named!r}, the path says {doc_id!r}.", "/_id"
-            )
-        return content
-
 
 def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[bytes, ...]) -> None:
     response.set_headers(document_headers(reply.fingerprint, reply.sequence))
@@ -169,16 +156,6 @@ def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[byte
         return
     response.content_type = JSON
     response.data = document_body(reply)
-
-
-def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """The name in `_id`, if there is one, and the document without it. Raises HttpProblem."""
-    if "_id" not in value:
-        return "", body
-    doc_id = value.pop("_id")
-    if not isinstance(doc_id, str) or not doc_id:
-        raise HttpProblem(422, "invalid", "_id is the document's name, a text.", "/_id")
-    return doc_id, orjson.dumps(value)
 
 
 def _check_type(request: Request, is_required: bool) -> None:

@@ -9,20 +9,30 @@ from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import JSON, ReplicaProgress, document_headers, written_body
 from peatnode.api.failures import HttpProblem
+from peatnode.api.writes import (
+    MAX_TTL_SECONDS,
+    REPLICAS_GRACE_SECONDS,
+    UNCHANGED_EXPIRY,
+    expires_at,
+    replica_progress,
+    write_message,
+)
 from peatnode.errors import LinkError
-from peatnode.ipc.messages import WaitReplicas, WriteDocument, WriteKind, WrittenReply
+from peatnode.ipc.messages import (
+    ReplicasReply,
+    WaitReplicas,
+    WriteDocument,
+    WriteKind,
+    WrittenReply,
+)
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.http.requests import (
-    if_match,
-    if_none_match,
     integer_parameter,
     seconds_parameter,
 )
 from workers.broker.services import BrokerServices
 
 WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
-
-MAX_TTL_SECONDS = 100 * 366 * 86400.0
 
 
 def new_id() -> str:
@@ -31,9 +41,9 @@ def new_id() -> str:
 
 
 def expiry(request: Request) -> float:
-    """When the document ends, in Unix seconds; 0: never; negative: as it is."""
+    """When the document ends, in Unix seconds; 0: never; negative: unchanged. Raises HttpProblem."""
     seconds = seconds_parameter(request, "ttl", -1.0, MAX_TTL_SECONDS)
-    return time.time() + seconds if seconds > 0 else seconds
+    return expires_at(seconds if seconds >= 0 else None, time.time())
 
 
 def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
@@ -43,17 +53,17 @@ def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
 
 
 def write_of(
-    request: Request, collection: str, doc_id: str, kind: WriteKind, body: bytes
+    request: Request, collection: str, doc_id: str, kind: WriteKind, content: bytes
 ) -> WriteDocument:
     """The write that a request asks for, with its conditions. Raises HttpProblem."""
-    return WriteDocument(
-        collection=collection,
-        id=doc_id,
-        kind=kind,
-        body=body,
-        if_match=if_match(request),
-        if_none_match=if_none_match(request),
-        expires_at=expiry(request) if kind is not WriteKind.DELETE else -1.0,
+    return write_message(
+        collection,
+        doc_id,
+        kind,
+        content,
+        request.get_header("if-match"),
+        request.get_header("if-none-match"),
+        expiry(request) if kind is not WriteKind.DELETE else UNCHANGED_EXPIRY,
     )
 
 
@@ -83,18 +93,12 @@ async def wait_replicas(
 ) -> ReplicaProgress:
     """How many peers have the write on disk, once they are enough or the time is over."""
     message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
+    reply: ReplicasReply | None
     try:
-        reply = await broker.sync.ask_once(message, seconds + 2.0)
+        reply = await broker.sync.ask_once(message, seconds + REPLICAS_GRACE_SECONDS)
     except LinkError:
-        detail = "The write is on this node's disk; how many peers have it could not be learned."
-        return ReplicaProgress(wanted, 0, (), detail)
-    detail = ""
-    if reply.count < wanted:
-        detail = (
-            f"The write is on this node's disk and on that of {reply.count} of {wanted} peers after "
-            f"{seconds:g} s; it goes on to the others by itself."
-        )
-    return ReplicaProgress(wanted, reply.count, reply.peers, detail)
+        reply = None
+    return replica_progress(reply, wanted, seconds)
 
 
 def conflict(doc_id: str) -> HttpProblem:

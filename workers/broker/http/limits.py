@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from peatnode.api.writes import MAX_REPLICAS, MAX_REPLICAS_SECONDS
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
@@ -37,8 +39,8 @@ class BrokerLimits:
     scan_documents: int = 100_000
     """Documents that one query looks at; a sorted one refuses, another goes on by cursor."""
     where_clauses: int = 16
-    replicas: int = 1000
-    replicas_seconds: float = 60.0
+    replicas: int = MAX_REPLICAS
+    replicas_seconds: float = MAX_REPLICAS_SECONDS
     bulk_writes: int = 256
     """Lines of one bulk request on their way to the disk at once."""
 

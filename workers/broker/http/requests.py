@@ -7,8 +7,8 @@ import math
 
 from falcon.asgi import Request
 
-from peatnode.api.etags import BadCondition, match_fingerprints, none_match_fingerprints
 from peatnode.api.failures import HttpProblem
+from peatnode.api.writes import bad_integer, bad_seconds, match_of, none_match_of
 from workers.broker.http.limits import BrokerLimits
 
 
@@ -76,21 +76,11 @@ def too_large(limits: BrokerLimits) -> HttpProblem:
 
 
 def if_match(request: Request) -> tuple[bytes, ...]:
-    text = request.get_header("if-match")
-    try:
-        return match_fingerprints(text) if text is not None else ()
-    except BadCondition as error:
-        raise HttpProblem(400, "bad-condition", f"If-Match: {error}.", "If-Match") from None
+    return match_of(request.get_header("if-match"))
 
 
 def if_none_match(request: Request) -> tuple[bytes, ...]:
-    text = request.get_header("if-none-match")
-    try:
-        return none_match_fingerprints(text) if text is not None else ()
-    except BadCondition as error:
-        raise HttpProblem(
-            400, "bad-condition", f"If-None-Match: {error}.", "If-None-Match"
-        ) from None
+    return none_match_of(request.get_header("if-none-match"))
 
 
 def check_parameters(request: Request, known: frozenset[str]) -> None:
@@ -127,12 +117,7 @@ def integer_parameter(request: Request, name: str, default: int, low: int, high:
     except ValueError:
         number = None
     if number is None or not low <= number <= high:
-        raise HttpProblem(
-            400,
-            "bad-parameter",
-            f"{name} is a whole number from {low} to {high}, not {text!r}.",
-            name,
-        )
+        raise bad_integer(name, low, high, text)
     return number
 
 
@@ -145,12 +130,7 @@ def seconds_parameter(request: Request, name: str, default: float, high: float) 
     except ValueError:
         number = math.nan
     if not 0 <= number <= high or "_" in text:
-        raise HttpProblem(
-            400,
-            "bad-parameter",
-            f"{name} is a number of seconds from 0 to {high:.0f}, not {text!r}.",
-            name,
-        )
+        raise bad_seconds(name, high, text)
     return number
 
 
