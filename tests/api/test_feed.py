@@ -201,7 +201,7 @@ async def test_websocket_of_another_site(served: Served, caplog: pytest.LogCaptu
 
 
 async def test_a_slow_follower_is_dropped_and_slows_nobody(serve: Serve) -> None:
-    served = await serve(follower_events=50, follower_bytes=200_000)
+    served = await serve(subscriber_events=50, subscriber_bytes=200_000)
     slow = await websocket(served, "?value", max_queue=1)
     async with events(served, value="true") as reader:
         await until(lambda: followed(served) == 2)
@@ -226,7 +226,7 @@ async def test_a_slow_follower_is_dropped_and_slows_nobody(serve: Serve) -> None
 
 
 async def test_too_many_followers(serve: Serve) -> None:
-    served = await serve(followers=2)
+    served = await serve(subscribers=2)
     async with events(served), events(served):
         check_problem(await served.http.get("/events"), 503, "too-many-followers")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from peatnode.ipc.messages import NodeReply
-from workers.broker.feed.fanout import ChangeHub, TopologyHub
+from workers.broker.feed.fanout import ChangeFanout, TopologyFanout
 from workers.broker.http.counters import HttpCounters
 from workers.broker.settings import BrokerSettings
 from workers.broker.worker_client import StoreClient, WorkerClient
@@ -24,9 +24,9 @@ class BrokerServices:
         self.discovery = WorkerClient(settings.run_dir, "discovery", settings.limits.ask_seconds)
         self.engine = WorkerClient(settings.run_dir, "engine", settings.limits.ask_seconds)
         self.counters = HttpCounters()
-        self.changes = ChangeHub(self.store, settings.limits, with_value=False)
-        self.values = ChangeHub(self.store, settings.limits, with_value=True)
-        self.topology = TopologyHub(self.sync, settings.limits)
+        self.changes = ChangeFanout(self.store, settings.limits, with_value=False)
+        self.values = ChangeFanout(self.store, settings.limits, with_value=True)
+        self.topology = TopologyFanout(self.sync, settings.limits)
         self.rooms = Rooms(self.store, self.sync)
         self.stopping = asyncio.Event()
         """Set when the node stops: readiness fails, streams end, what is under way is finished."""
@@ -37,12 +37,12 @@ class BrokerServices:
 
     def begin_stop(self) -> None:
         self.stopping.set()
-        for hub in (self.changes, self.values, self.topology):
-            hub.dismiss("the node is stopping")
+        for fanout in (self.changes, self.values, self.topology):
+            fanout.disconnect("the node is stopping")
         self.rooms.close()
 
     async def close(self) -> None:
-        for hub in (self.changes, self.values, self.topology):
-            await hub.close()
+        for fanout in (self.changes, self.values, self.topology):
+            await fanout.close()
         for upstream in (self.store, self.sync, self.supervisor, self.discovery, self.engine):
             await upstream.close()

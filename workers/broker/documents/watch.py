@@ -13,7 +13,7 @@ from peatnode.api.encode_document import NDJSON
 from peatnode.ipc.messages import ListDocuments
 from workers.broker.feed.events import Event, current_event, document_event, dropped_event
 from workers.broker.feed.stream import open_stream
-from workers.broker.feed.subscriber import Dismissed, Selection
+from workers.broker.feed.subscriber import Disconnected, Selection
 from workers.broker.http.requests import text_parameter
 from workers.broker.services import BrokerServices
 
@@ -67,7 +67,7 @@ async def _watched(broker: BrokerServices, selection: Selection) -> AsyncIterato
     try:
         async for batch in batches:
             yield batch
-    except Dismissed as dismissal:
-        yield [dropped_event(str(dismissal), stream.position)]
+    except Disconnected as ending:
+        yield [dropped_event(str(ending), stream.position)]
     finally:
         await batches.aclose()  # type: ignore[attr-defined]

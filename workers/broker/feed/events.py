@@ -56,7 +56,7 @@ def sync_event(change: Change, with_value: bool) -> Event:
 
 
 def gap_event(gap: FeedGap, collection: str) -> Event:
-    """What a follower must read again, because the changes in between are no longer kept."""
+    """What a subscriber must read again, because the changes in between are no longer kept."""
     from_where = f"/api/v1/documents/{collection}" if collection else "/api/v1/documents"
     content = {
         "type": "Gap",

@@ -1,7 +1,7 @@
-"""One stream from the store (and one from sync) for all followers of this process.
+"""One stream from the store, and one from sync, for all subscribers of this process.
 
-The store keeps only a position for us, so the hub waits for followers that lag instead of buffering, but not for long:
-who still lags then is dismissed, and resumes by `since`.
+The store keeps only a position for each stream. So a fanout waits for subscribers that lag instead of buffering for
+them, but only for `PATIENCE_SECONDS`: a subscriber that still lags is disconnected, and resumes with `since`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, FollowTopology, GetStore
 from workers.broker.feed.events import Event, gap_event, sync_event, topology_event
-from workers.broker.feed.subscriber import Follower
+from workers.broker.feed.subscriber import Subscriber
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.worker_client import WorkerClient
 
@@ -24,54 +24,54 @@ PAUSE_SECONDS = 0.1
 """Before a stream that ended is opened again."""
 
 SLICE = 128
-"""Changes handed out before the followers are looked at."""
+"""Changes handed out before the subscribers are looked at."""
 
 
-class Hub:
-    """Followers, and the task that feeds them while there are any."""
+class Fanout:
+    """Subscribers, and the task that feeds them while there are any."""
 
     def __init__(self, limits: BrokerLimits) -> None:
         self._limits = limits
-        self._followers: set[Follower] = set()
+        self._subscribers: set[Subscriber] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
     def count(self) -> int:
-        return len(self._followers)
+        return len(self._subscribers)
 
     @property
     def queued_bytes(self) -> int:
-        return sum(follower.size for follower in self._followers)
+        return sum(subscriber.size for subscriber in self._subscribers)
 
-    def join(self, follower: Follower) -> None:
-        self._followers.add(follower)
+    def join(self, subscriber: Subscriber) -> None:
+        self._subscribers.add(subscriber)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._run())
 
-    def leave(self, follower: Follower) -> None:
-        self._followers.discard(follower)
-        if not self._followers and self._task is not None:
+    def leave(self, subscriber: Subscriber) -> None:
+        self._subscribers.discard(subscriber)
+        if not self._subscribers and self._task is not None:
             self._task.cancel()
             self._task = None
 
-    def dismiss(self, reason: str) -> None:
-        for follower in self._followers:
-            follower.dismiss(reason)
+    def disconnect(self, reason: str) -> None:
+        for subscriber in self._subscribers:
+            subscriber.disconnect(reason)
 
     async def close(self) -> None:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    def _offer(self, event: Event) -> None:
-        for follower in self._followers:
-            follower.offer(event)
+    def _enqueue(self, event: Event) -> None:
+        for subscriber in self._subscribers:
+            subscriber.enqueue(event)
 
     async def _run(self) -> None:
         raise NotImplementedError
 
 
-class ChangeHub(Hub):
+class ChangeFanout(Fanout):
     """Changes of documents as they are synced to disk."""
 
     def __init__(self, store: WorkerClient, limits: BrokerLimits, with_value: bool) -> None:
@@ -80,7 +80,7 @@ class ChangeHub(Hub):
         self._with_value = with_value
         self._starting: asyncio.Lock = asyncio.Lock()
         self.position = -1
-        """All followers have been offered everything up to here; negative while nobody follows."""
+        """All subscribers have been offered everything up to here; negative while nobody follows."""
 
     async def start(self) -> None:
         """Makes `position` known. Raises HttpProblem."""
@@ -88,9 +88,9 @@ class ChangeHub(Hub):
             if self.position < 0:
                 self.position = (await self._store.ask_retrying(GetStore())).sequence
 
-    def leave(self, follower: Follower) -> None:
-        super().leave(follower)
-        if not self._followers:
+    def leave(self, subscriber: Subscriber) -> None:
+        super().leave(subscriber)
+        if not self._subscribers:
             self.position = -1
 
     async def _run(self) -> None:
@@ -118,12 +118,12 @@ class ChangeHub(Hub):
 
     def _skip(self, gap: FeedGap) -> None:
         self.position = gap.upto
-        self._offer(gap_event(gap, ""))
+        self._enqueue(gap_event(gap, ""))
 
     async def _hand_out(self, seen: ChangesSeen) -> None:
         for start in range(0, len(seen.changes), SLICE):
             for change in seen.changes[start : start + SLICE]:
-                self._offer(sync_event(change, self._with_value))
+                self._enqueue(sync_event(change, self._with_value))
                 self.position = change.sequence
             await self._wait_for_lagging()
         self.position = max(self.position, seen.upto)
@@ -132,29 +132,29 @@ class ChangeHub(Hub):
         loop = asyncio.get_running_loop()
         deadline = loop.time() + PATIENCE_SECONDS
         while lagging := self._lagging():
-            for follower in lagging:
-                follower.relaxed.clear()
+            for subscriber in lagging:
+                subscriber.relaxed.clear()
             left = deadline - loop.time()
             if left <= 0:
-                for follower in lagging:
-                    follower.dismiss("too slow: what waited was not taken in time")
+                for subscriber in lagging:
+                    subscriber.disconnect("too slow: what waited was not taken in time")
                 return
             await _wait_any(lagging, left)
 
-    def _lagging(self) -> list[Follower]:
-        live = [follower for follower in self._followers if not follower.is_dismissed]
-        is_full = sum(follower.size for follower in live) > self._limits.hub_bytes
-        fair = self._limits.hub_bytes // max(1, len(live))
+    def _lagging(self) -> list[Subscriber]:
+        live = [subscriber for subscriber in self._subscribers if not subscriber.is_disconnected]
+        is_full = sum(subscriber.size for subscriber in live) > self._limits.fanout_bytes
+        fair = self._limits.fanout_bytes // max(1, len(live))
         return [
-            follower
-            for follower in live
-            if follower.is_lagging or (is_full and follower.size > fair)
+            subscriber
+            for subscriber in live
+            if subscriber.is_lagging or (is_full and subscriber.size > fair)
         ]
 
 
-async def _wait_any(followers: Iterable[Follower], seconds: float) -> None:
+async def _wait_any(subscribers: Iterable[Subscriber], seconds: float) -> None:
     """Until one of them has taken what waited for it."""
-    tasks = [asyncio.create_task(follower.relaxed.wait()) for follower in followers]
+    tasks = [asyncio.create_task(subscriber.relaxed.wait()) for subscriber in subscribers]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -162,7 +162,7 @@ async def _wait_any(followers: Iterable[Follower], seconds: float) -> None:
             task.cancel()
 
 
-class TopologyHub(Hub):
+class TopologyFanout(Fanout):
     """Peers as they come and go."""
 
     def __init__(self, sync: WorkerClient, limits: BrokerLimits) -> None:
@@ -173,6 +173,6 @@ class TopologyHub(Hub):
         while True:
             try:
                 async for event in self._sync.follow(FollowTopology()):
-                    self._offer(topology_event(event))
+                    self._enqueue(topology_event(event))
             except LinkError:
                 await asyncio.sleep(PAUSE_SECONDS)

@@ -12,8 +12,8 @@ from falcon.asgi import Request, Response, WebSocket
 from peatnode.api.failures import HttpProblem
 from peatnode.api.names import check_names
 from workers.broker.feed.events import TYPES, dropped_event
-from workers.broker.feed.stream import EventStream, open_stream
-from workers.broker.feed.subscriber import ALL_TYPES, Dismissed, Selection
+from workers.broker.feed.stream import FeedStream, open_stream
+from workers.broker.feed.subscriber import ALL_TYPES, Disconnected, Selection
 from workers.broker.http.requests import check_parameters, flag_parameter, text_parameter
 from workers.broker.services import BrokerServices
 
@@ -83,15 +83,15 @@ class EventsResource:
     on_head = on_get
 
 
-async def _server_sent(stream: EventStream) -> AsyncIterator[bytes]:
+async def _server_sent(stream: FeedStream) -> AsyncIterator[bytes]:
     if stream.position >= 0:
         yield b"id: %d\nretry: 1000\n\n" % stream.position
     batches = stream.batches()
     try:
         async for batch in batches:
             yield b"".join([event.as_sse() for event in batch]) or b":\n\n"
-    except Dismissed as dismissal:
-        yield dropped_event(str(dismissal), stream.position).as_sse()
+    except Disconnected as ending:
+        yield dropped_event(str(ending), stream.position).as_sse()
     finally:
         await batches.aclose()  # type: ignore[attr-defined]
 
@@ -134,14 +134,14 @@ class WebSocketResource:
             await asyncio.gather(sender, return_exceptions=True)
 
 
-async def _send_events(stream: EventStream, ws: WebSocket) -> None:
+async def _send_events(stream: FeedStream, ws: WebSocket) -> None:
     batches = stream.batches()
     try:
         async for batch in batches:
             for event in batch:
                 await ws.send_text(event.body.decode())
-    except Dismissed as dismissal:
-        reason = str(dismissal)
+    except Disconnected as ending:
+        reason = str(ending)
         is_stopping = "stopping" in reason
         await ws.send_text(dropped_event(reason, stream.position).body.decode())
         await ws.close(GOING_AWAY if is_stopping else TRY_AGAIN_LATER, reason)

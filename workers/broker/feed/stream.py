@@ -1,4 +1,4 @@
-"""A client's stream of events: what it missed, straight from the store, then live from the hub; no hole between."""
+"""A client's stream of events: what it missed, straight from the store, then live from the fanout; no hole between."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from peatnode.errors import AskFailed, LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, GetStore
 from workers.broker.feed.events import Event, gap_event, sync_event
 from workers.broker.feed.fanout import PAUSE_SECONDS
-from workers.broker.feed.subscriber import Dismissed, Follower, Selection
+from workers.broker.feed.subscriber import Disconnected, Selection, Subscriber
 from workers.broker.services import BrokerServices
 
 BEAT_SECONDS = 15.0
 """Longest silence on a stream."""
 
 
-class EventStream:
+class FeedStream:
     """Made by `open_stream`; iterate `batches()`, which cleans up at its end."""
 
     def __init__(self, broker: BrokerServices, selection: Selection, since: int) -> None:
         self._broker = broker
         self._selection = selection
-        self._hub = broker.values if selection.with_value else broker.changes
-        self._follower = Follower(selection, broker.limits)
+        self._fanout = broker.values if selection.with_value else broker.changes
+        self._subscriber = Subscriber(selection, broker.limits)
         self._wants_changes = "SyncEvent" in selection.types
         self._is_live = not self._wants_changes
         self._gap: FeedGap | None = None
@@ -36,13 +36,13 @@ class EventStream:
         if self._broker.stopping.is_set():
             raise HttpProblem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
         if self._wants_changes:
-            await self._hub.start()
-            if self.position > self._hub.position:
+            await self._fanout.start()
+            if self.position > self._fanout.position:
                 await self._look_beyond()
             if self.position < 0:
-                self.position = self._hub.position
+                self.position = self._fanout.position
                 self._join()
-        self._broker.topology.join(self._follower)
+        self._broker.topology.join(self._subscriber)
 
     async def _look_beyond(self) -> None:
         """A place that this node's feed has not reached: another node's, or of a store that lost its tail."""
@@ -53,10 +53,10 @@ class EventStream:
 
     def _join(self) -> None:
         self._is_live = True
-        self._hub.join(self._follower)
+        self._fanout.join(self._subscriber)
 
     async def batches(self) -> AsyncIterator[list[Event]]:
-        """Events as they come; an empty batch after each `BEAT_SECONDS` of silence. Raises Dismissed."""
+        """Events as they come; an empty batch after each `BEAT_SECONDS` of silence. Raises Disconnected."""
         try:
             if self._gap is not None:
                 yield [gap_event(self._gap, self._selection.collection)]
@@ -64,7 +64,7 @@ class EventStream:
                 async for batch in self._missed():
                     yield batch
             while True:
-                batch = await self._follower.next_batch(BEAT_SECONDS)
+                batch = await self._subscriber.next_batch(BEAT_SECONDS)
                 batch = [event for event in batch if not self._is_old(event)]
                 if batch:
                     self.position = max(self.position, max(event.sequence for event in batch))
@@ -73,24 +73,24 @@ class EventStream:
             self.close()
 
     def close(self) -> None:
-        self._broker.topology.leave(self._follower)
-        self._hub.leave(self._follower)
+        self._broker.topology.leave(self._subscriber)
+        self._fanout.leave(self._subscriber)
 
     def _is_old(self, event: Event) -> bool:
         return event.kind == "SyncEvent" and event.sequence <= self.position
 
     async def _missed(self) -> AsyncIterator[list[Event]]:
-        """What the store still has after `position`, until the hub is reached and joined."""
+        """What the store still has after `position`, until the fanout is reached and joined."""
         while True:
             try:
-                await self._hub.start()
-                if self.position >= self._hub.position:
+                await self._fanout.start()
+                if self.position >= self._fanout.position:
                     self._join()
                     return
                 async for batch in self._stored():
                     yield batch
             except AskFailed as error:
-                raise Dismissed(str(from_failure(error))) from None
+                raise Disconnected(str(from_failure(error))) from None
             except (LinkError, HttpProblem):
                 await asyncio.sleep(PAUSE_SECONDS)
 
@@ -115,23 +115,23 @@ class EventStream:
                         self.position = event.upto
                         if batch:
                             yield batch
-                if self._follower.is_dismissed:
-                    raise Dismissed("the node is stopping")
-                if self.position >= self._hub.position >= 0:
+                if self._subscriber.is_disconnected:
+                    raise Disconnected("the node is stopping")
+                if self.position >= self._fanout.position >= 0:
                     return
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def open_stream(broker: BrokerServices, selection: Selection, since: int) -> EventStream:
+async def open_stream(broker: BrokerServices, selection: Selection, since: int) -> FeedStream:
     """Raises HttpProblem."""
-    if broker.topology.count >= broker.limits.followers:
+    if broker.topology.count >= broker.limits.subscribers:
         raise HttpProblem(
             503,
             "too-many-followers",
-            "This node has as many followers as it takes.",
+            "This node serves no more followers of the feed; close one, or follow another node.",
             headers=RETRY_SOON,
         )
-    stream = EventStream(broker, selection, since)
+    stream = FeedStream(broker, selection, since)
     await stream.open()
     return stream

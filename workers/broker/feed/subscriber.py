@@ -12,13 +12,13 @@ from workers.broker.http.limits import BrokerLimits
 ALL_TYPES = frozenset(TYPES)
 
 
-class Dismissed(Exception):
-    """The follower is told no more; the text says why."""
+class Disconnected(Exception):
+    """The subscriber is told no more; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events a follower wants."""
+    """Which events a subscriber wants."""
 
     types: frozenset[str] = ALL_TYPES
     collection: str = ""
@@ -41,7 +41,7 @@ class Selection:
         )
 
 
-class Follower:
+class Subscriber:
     """Takes events without waiting, gives them in batches."""
 
     def __init__(self, selection: Selection, limits: BrokerLimits) -> None:
@@ -56,30 +56,30 @@ class Follower:
         self._reason = ""
 
     @property
-    def is_dismissed(self) -> bool:
+    def is_disconnected(self) -> bool:
         return bool(self._reason)
 
     @property
     def is_lagging(self) -> bool:
         """Half of what may wait does."""
         return (
-            len(self._events) * 2 > self._limits.follower_events
-            or self.size * 2 > self._limits.follower_bytes
+            len(self._events) * 2 > self._limits.subscriber_events
+            or self.size * 2 > self._limits.subscriber_bytes
         )
 
-    def offer(self, event: Event) -> None:
+    def enqueue(self, event: Event) -> None:
         if self._reason or not self.selection.wants(event):
             return
-        if len(self._events) >= self._limits.follower_events or (
-            self._events and self.size + len(event.body) > self._limits.follower_bytes
+        if len(self._events) >= self._limits.subscriber_events or (
+            self._events and self.size + len(event.body) > self._limits.subscriber_bytes
         ):
-            self.dismiss("too slow: more events waited than are kept for one follower")
+            self.disconnect("too slow: more events waited than are kept for one subscriber")
             return
         self._events.append(event)
         self.size += len(event.body)
         self._arrived.set()
 
-    def dismiss(self, reason: str) -> None:
+    def disconnect(self, reason: str) -> None:
         self._reason = self._reason or reason
         self._events.clear()
         self.size = 0
@@ -87,7 +87,7 @@ class Follower:
         self.relaxed.set()
 
     async def next_batch(self, seconds: float) -> list[Event]:
-        """What waits, or nothing after that many seconds. Raises Dismissed."""
+        """What waits, or nothing after that many seconds. Raises Disconnected."""
         if not self._events and not self._reason:
             self._arrived.clear()
             try:
@@ -96,7 +96,7 @@ class Follower:
             except TimeoutError:
                 return []
         if self._reason:
-            raise Dismissed(self._reason)
+            raise Disconnected(self._reason)
         batch = list(self._events)
         self._events.clear()
         self.size = 0

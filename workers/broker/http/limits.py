@@ -27,12 +27,12 @@ class BrokerLimits:
     """How long a client may leave unread what was sent to it."""
     ask_seconds: float = 5.0
     """How long a request waits for a worker that is being restarted."""
-    followers: int = 2048
+    subscribers: int = 2048
     """Event streams and WebSockets at once."""
-    follower_events: int = 1024
+    subscriber_events: int = 1024
     """Events that wait for one follower; with one more it is told and dropped."""
-    follower_bytes: int = 2 * 1024 * 1024
-    hub_bytes: int = 64 * 1024 * 1024
+    subscriber_bytes: int = 2 * 1024 * 1024
+    fanout_bytes: int = 64 * 1024 * 1024
     """Events that wait for all followers together."""
     page_documents: int = 1000
     page_bytes: int = 4 * 1024 * 1024

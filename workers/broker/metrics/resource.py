@@ -94,12 +94,12 @@ def node_samples(seen: Survey, broker: BrokerServices) -> Iterator[Metric]:
         if source.age_seconds >= 0:
             named = (("source", source.name),)
             yield Metric("peatnode_discovery_source_age_seconds", named, source.age_seconds)
-    hubs = (broker.changes, broker.values)
+    fanouts = (broker.changes, broker.values)
     yield Metric("peatnode_http_followers", (), broker.topology.count)
-    yield Metric("peatnode_http_followers_max", (), broker.limits.followers)
-    queued = float(sum(hub.queued_bytes for hub in hubs))
+    yield Metric("peatnode_http_followers_max", (), broker.limits.subscribers)
+    queued = float(sum(fanout.queued_bytes for fanout in fanouts))
     yield Metric("peatnode_http_follower_queue_bytes", (), queued)
-    yield Metric("peatnode_http_follower_queue_max_bytes", (), broker.limits.hub_bytes)
+    yield Metric("peatnode_http_follower_queue_max_bytes", (), broker.limits.fanout_bytes)
 
 
 def _supervisor_samples(node: NodeReply) -> Iterator[Metric]:

@@ -12,7 +12,7 @@ than the backlog."""
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class SessionClose:
     """The end of a connection, and what the client is told.
 
     y-websocket reconnects after every code but 4400 to 4499, which say that it would be of no use.
@@ -22,35 +22,35 @@ class Close:
     reason: str
 
 
-CANNOT_KEEP_UP = Close(1013, "This client reads too slowly; reconnect to resync.")
-SHUTTING_DOWN = Close(1012, "The node is stopping; reconnect.")
-RESYNC = Close(1012, "The node lost track of this document; reconnect to resync.")
-DELETED = Close(4410, "The document was deleted; reload it.")
+CANNOT_KEEP_UP = SessionClose(1013, "This client reads too slowly; reconnect to resync.")
+SHUTTING_DOWN = SessionClose(1012, "The node is stopping; reconnect.")
+RESYNC = SessionClose(1012, "The node lost track of this document; reconnect to resync.")
+DELETED = SessionClose(4410, "The document was deleted; reload it.")
 
 
 class SessionEnded(Exception):
     """We end the session."""
 
-    def __init__(self, close: Close) -> None:
+    def __init__(self, close: SessionClose) -> None:
         super().__init__(close.reason)
         self.close = close
 
 
-def malformed(what: str) -> Close:
-    return Close(4400, f"Not a y-websocket message: {what}")
+def malformed(what: str) -> SessionClose:
+    return SessionClose(4400, f"Not a y-websocket message: {what}")
 
 
-def refused(why: str) -> Close:
-    return Close(4422, f"The change was refused: {why}")
+def refused(why: str) -> SessionClose:
+    return SessionClose(4422, f"The change was refused: {why}")
 
 
 class Outbox:
-    """A queue of messages that ends with a Close."""
+    """A queue of messages that ends with a `SessionClose`."""
 
     def __init__(self) -> None:
         self._messages: deque[tuple[bytes, int]] = deque()
         self._waiting_bytes = 0
-        self._close: Close | None = None
+        self._close: SessionClose | None = None
         self._filled = asyncio.Event()
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -81,15 +81,15 @@ class Outbox:
         """Until all that was queued has been sent, so that a client cannot ask for more than it reads."""
         await self._emptied.wait()
 
-    def close(self, close: Close) -> None:
+    def close(self, close: SessionClose) -> None:
         """Ends the connection after what is queued."""
         if self._close is None:
             self._close = close
             self._filled.set()
             self._emptied.set()
 
-    async def next(self) -> bytes | Close:
-        """The next message, once the one before it is sent; a Close is the last."""
+    async def next(self) -> bytes | SessionClose:
+        """The next message, once the one before it is sent; a `SessionClose` is the last."""
         while not self._messages:
             if self._close is not None:
                 return self._close

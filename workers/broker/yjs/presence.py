@@ -15,7 +15,7 @@ MAX_DOCUMENTS = 10_000
 
 
 class Presence:
-    """Awareness by document. Kept also where no client is here, so that the first to come sees who is elsewhere."""
+    """Awareness by document. Kept also without a local client, so that the first one sees who is on other nodes."""
 
     def __init__(self) -> None:
         self._documents: OrderedDict[Name, AwarenessStates] = OrderedDict()

@@ -7,17 +7,17 @@ import secrets
 
 from peatnode.ipc.messages import Change
 from peatnode.model.states import ChangeAction
-from workers.broker.yjs.outbox import Close, Outbox
+from workers.broker.yjs.outbox import Outbox, SessionClose
 from workers.broker.yjs.wire import encode_update
 
-_session_numbers = itertools.count(1)
+_member_numbers = itertools.count(1)
 
 
-class Session:
+class RoomMember:
     """One client in one room."""
 
     def __init__(self, process: str = "") -> None:
-        self.origin = f"client:{process}{next(_session_numbers)}"
+        self.origin = f"client:{process}{next(_member_numbers)}"
         """Marks the changes it made, so that they are not sent back to it; no two on one node are alike."""
         self.outbox = Outbox()
         self.clients: set[int] = set()
@@ -25,18 +25,18 @@ class Session:
 
 
 def process_mark() -> str:
-    """Tells the sessions of this process from those of another, or of an earlier one."""
+    """Tells the members of this process from those of another, or of an earlier one."""
     return secrets.token_hex(4) + "-"
 
 
 class Room:
-    """The sessions of one incarnation of one document."""
+    """The members of one incarnation of one document."""
 
     def __init__(self, collection: str, doc_id: str, incarnation: int) -> None:
         self.collection = collection
         self.doc_id = doc_id
         self.incarnation = incarnation
-        self.sessions: set[Session] = set()
+        self.members: set[RoomMember] = set()
         self.has_missed = False
         """Changes were passed over: another holds them too, whoever made it."""
 
@@ -45,13 +45,13 @@ class Room:
         return self.collection, self.doc_id
 
     def broadcast(self, message: bytes, but: str = "") -> None:
-        for session in self.sessions:
-            if session.origin != but:
-                session.outbox.put(message)
+        for member in self.members:
+            if member.origin != but:
+                member.outbox.put(message)
 
-    def close(self, close: Close) -> None:
-        for session in self.sessions:
-            session.outbox.close(close)
+    def close(self, close: SessionClose) -> None:
+        for member in self.members:
+            member.outbox.close(close)
 
     def ends_with(self, change: Change) -> bool:
         """Whether the change is the end of this incarnation."""
@@ -67,9 +67,9 @@ class Room:
             )
             self.has_missed = False
 
-    def speaks_for(self, speaker: Session, news: list[int], gone: list[int]) -> None:
+    def speaks_for(self, speaker: RoomMember, news: list[int], gone: list[int]) -> None:
         """Clients belong to the connection that last had news of them."""
-        for session in self.sessions:
-            session.clients.difference_update(news)
+        for member in self.members:
+            member.clients.difference_update(news)
         speaker.clients.update(news)
         speaker.clients.difference_update(gone)

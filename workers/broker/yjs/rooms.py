@@ -27,7 +27,7 @@ from workers.broker.yjs.awareness import (
 )
 from workers.broker.yjs.outbox import DELETED, RESYNC, SHUTTING_DOWN
 from workers.broker.yjs.presence import Name, Presence
-from workers.broker.yjs.room import Room, Session, process_mark
+from workers.broker.yjs.room import Room, RoomMember, process_mark
 from workers.broker.yjs.wire import encode_awareness
 
 SWEEP_SECONDS = 3.0
@@ -63,13 +63,13 @@ class Rooms:
         self.is_closed = False
 
     @property
-    def session_count(self) -> int:
-        return sum(len(room.sessions) for room in self._rooms.values())
+    def member_count(self) -> int:
+        return sum(len(room.members) for room in self._rooms.values())
 
-    def session(self) -> Session:
-        return Session(self._process)
+    def new_member(self) -> RoomMember:
+        return RoomMember(self._process)
 
-    async def enter(self, collection: str, doc_id: str, session: Session) -> Room:
+    async def enter(self, collection: str, doc_id: str, member: RoomMember) -> Room:
         """Raises HttpProblem where the store does not take the document's name or does not answer."""
         self._plan_sweep()
         room = self._rooms.get((collection, doc_id))
@@ -78,19 +78,19 @@ class Rooms:
             self._follow(state.sequence)
             fresh = Room(collection, doc_id, state.incarnation)
             room = self._rooms.setdefault((collection, doc_id), fresh)
-        room.sessions.add(session)
+        room.members.add(member)
         if self.is_closed:
-            session.outbox.close(SHUTTING_DOWN)
+            member.outbox.close(SHUTTING_DOWN)
         return room
 
-    def leave(self, room: Room, session: Session) -> None:
+    def leave(self, room: Room, member: RoomMember) -> None:
         """The client's states go with it, here and on the other nodes."""
-        room.sessions.discard(session)
-        leaving = self._presence.remove(room.name, session.clients, self._now())
+        room.members.discard(member)
+        leaving = self._presence.remove(room.name, member.clients, self._now())
         if leaving:
             self._tell(room.name, leaving)
             self._tell_peers(room.name, encode_states(leaving))
-        if not room.sessions:
+        if not room.members:
             self._drop(room)
 
     def retire(self, room: Room) -> None:
@@ -153,19 +153,19 @@ class Rooms:
     def present(self, room: Room) -> list[ClientState]:
         return self._presence.present(room.name)
 
-    def say_awareness(self, room: Room, session: Session, payload: bytes) -> None:
+    def say_awareness(self, room: Room, member: RoomMember, payload: bytes) -> None:
         """A client's states, for the others in the room and on the other nodes. Raises MalformedUpdate."""
         states = decode_states(payload)
         news = self._presence.apply(room.name, states, self._now())
         overruled = self._presence.farewells(room.name, states)
         if overruled:
-            session.outbox.put(encode_awareness(encode_states(overruled)))
+            member.outbox.put(encode_awareness(encode_states(overruled)))
         if not news:  # clients send back what they hear
             return
         gone = [state.client for state in news if state.state == NOBODY]
-        room.speaks_for(session, [state.client for state in news], gone)
+        room.speaks_for(member, [state.client for state in news], gone)
         encoded = encode_states(news)
-        room.broadcast(encode_awareness(encoded), but=session.origin)
+        room.broadcast(encode_awareness(encoded), but=member.origin)
         self._tell_peers(room.name, encoded)
         self._plan_sweep()
 
@@ -214,10 +214,10 @@ class Rooms:
         self._sweeping = None
         self._presence.forget_silent(self._now(), self._tell)
         for room in self._rooms.values():
-            for session in room.sessions:
-                session.outbox.quiet_sweeps += 1
-                if session.outbox.quiet_sweeps >= QUIET_SWEEPS:
-                    session.outbox.put(SETTLED)
+            for member in room.members:
+                member.outbox.quiet_sweeps += 1
+                if member.outbox.quiet_sweeps >= QUIET_SWEEPS:
+                    member.outbox.put(SETTLED)
         if self._rooms or not self._presence.is_empty:
             self._plan_sweep()
 

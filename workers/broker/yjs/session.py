@@ -13,12 +13,12 @@ from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import encode_states
-from workers.broker.yjs.outbox import DELETED, RESYNC, Close, SessionEnded, malformed
+from workers.broker.yjs.outbox import DELETED, RESYNC, SessionClose, SessionEnded, malformed
 from workers.broker.yjs.room import Room
 from workers.broker.yjs.rooms import Rooms
 from workers.broker.yjs.wire import (
     EMPTY_UPDATE,
-    Awareness,
+    AwarenessMessage,
     QueryAwareness,
     Received,
     SyncStep1,
@@ -30,7 +30,7 @@ from workers.broker.yjs.wire import (
     encode_step_1,
     encode_step_2,
 )
-from workers.broker.yjs.writer import Writer, Written
+from workers.broker.yjs.writer import BatchResult, ClientWriter
 
 PARTING_SECONDS = 5.0
 """For what a client sent last to reach the disk, and for what it is told last to reach it."""
@@ -65,26 +65,26 @@ class YjsSession:
         self._rooms = rooms
         self._socket = socket
         self._may_write = may_write
-        self._session = rooms.session()
-        self._outbox = self._session.outbox
+        self._member = rooms.new_member()
+        self._outbox = self._member.outbox
         self._is_greeted = False
         """Its first step 1 has been answered."""
 
     async def serve(self, collection: str, doc_id: str) -> None:
         """Until either side ends it."""
         try:
-            room = await self._rooms.enter(collection, doc_id, self._session)
+            room = await self._rooms.enter(collection, doc_id, self._member)
         except HttpProblem as problem:
             await self._close(_no_answer(problem))
             return
         try:
             await self._serve(room)
         finally:
-            self._rooms.leave(room, self._session)
+            self._rooms.leave(room, self._member)
 
     async def _serve(self, room: Room) -> None:
         self._room = room
-        self._writer = Writer(self._store, room, self._session.origin)
+        self._writer = ClientWriter(self._store, room, self._member.origin)
         self._welcome()
         sending = asyncio.create_task(self._send())
         receiving = asyncio.create_task(self._receive())
@@ -125,12 +125,12 @@ class YjsSession:
     async def _send(self) -> None:
         while True:
             message = await self._outbox.next()
-            if isinstance(message, Close):
+            if isinstance(message, SessionClose):
                 await self._close(message)
                 return
             await self._socket.send_data(message)
 
-    async def _close(self, close: Close) -> None:
+    async def _close(self, close: SessionClose) -> None:
         with contextlib.suppress(ClientGone):
             await self._socket.close(close.code, close.reason[:120])
 
@@ -147,8 +147,8 @@ class YjsSession:
             case SyncUpdate(update):
                 if self._may_write and update != EMPTY_UPDATE:
                     await self._writer.put(update)
-            case Awareness(payload):
-                self._rooms.say_awareness(self._room, self._session, payload)
+            case AwarenessMessage(payload):
+                self._rooms.say_awareness(self._room, self._member, payload)
             case QueryAwareness():
                 present = encode_states(self._rooms.present(self._room))
                 self._outbox.put(encode_awareness(present))
@@ -170,7 +170,7 @@ class YjsSession:
 
     async def _write(self) -> None:
         while True:
-            if await self._writer.write_next() is Written.WITH_GAP:
+            if await self._writer.write_next() is BatchResult.HAS_GAP:
                 # Something before it got lost on the way: the client is asked for all that we lack.
                 state = await self._read_state(NOTHING_KNOWN)
                 self._outbox.put(encode_step_1(state.state_vector))
@@ -188,7 +188,7 @@ class YjsSession:
         return state
 
 
-def _close_of(task: asyncio.Task[None]) -> Close | None:
+def _close_of(task: asyncio.Task[None]) -> SessionClose | None:
     """What the client is told about how a part of its session ended; None where there is nothing to say."""
     if not task.done() or task.cancelled():
         return None
@@ -205,5 +205,9 @@ def _close_of(task: asyncio.Task[None]) -> Close | None:
             raise error
 
 
-def _no_answer(problem: HttpProblem) -> Close:
-    return Close(4400, problem.detail) if problem.status < 500 else Close(1013, problem.detail)
+def _no_answer(problem: HttpProblem) -> SessionClose:
+    return (
+        SessionClose(4400, problem.detail)
+        if problem.status < 500
+        else SessionClose(1013, problem.detail)
+    )

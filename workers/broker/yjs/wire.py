@@ -32,7 +32,7 @@ class SyncUpdate:
 
 
 @dataclass(frozen=True, slots=True)
-class Awareness:
+class AwarenessMessage:
     """States of clients: cursors, names. See `awareness`."""
 
     payload: bytes
@@ -48,7 +48,7 @@ class Unknown:
     """A message of a later protocol, or of no use to a server: passed over."""
 
 
-Received = SyncStep1 | SyncUpdate | Awareness | QueryAwareness | Unknown
+Received = SyncStep1 | SyncUpdate | AwarenessMessage | QueryAwareness | Unknown
 
 
 def decode(data: bytes) -> Received:
@@ -64,7 +64,7 @@ def _decode(data: bytes) -> Received:
     if kind == _QUERY_AWARENESS:
         return QueryAwareness()
     if kind == _AWARENESS:
-        return Awareness(_last_chunk(data, at))
+        return AwarenessMessage(_last_chunk(data, at))
     if kind != _SYNC:
         return Unknown()
     step, at = read_var_uint(data, at)

@@ -16,13 +16,15 @@ MAX_UNWRITTEN_BYTES = 1024 * 1024
 MAX_BATCH = 256
 
 
-class Written(Enum):
-    WHOLE = "whole"
-    WITH_GAP = "with_gap"
-    """Something before a change is missing: it was not applied."""
+class BatchResult(Enum):
+    """Whether the store applied all of a batch."""
+
+    COMPLETE = "complete"
+    HAS_GAP = "has_gap"
+    """A change was not applied, because an earlier one is missing."""
 
 
-class Writer:
+class ClientWriter:
     """Between a session's reading and the store."""
 
     def __init__(self, store: WorkerClient, room: Room, origin: str) -> None:
@@ -50,7 +52,7 @@ class Writer:
         self._progressed.clear()
         await self._progressed.wait()
 
-    async def write_next(self) -> Written:
+    async def write_next(self) -> BatchResult:
         """Waits for changes and returns when they are on disk. Raises SessionEnded, HttpProblem."""
         await self._filled.wait()
         batch = self._unwritten[:MAX_BATCH]
@@ -69,7 +71,7 @@ class Writer:
         return _judge(reply)
 
 
-def _judge(reply: AppliedReply) -> Written:
+def _judge(reply: AppliedReply) -> BatchResult:
     for outcome, reason in zip(reply.outcomes, reply.reasons, strict=True):
         match outcome:
             case Outcome.STALE:
@@ -78,4 +80,4 @@ def _judge(reply: AppliedReply) -> Written:
                 raise SessionEnded(refused(reason))
             case Outcome.APPLIED | Outcome.KNOWN | Outcome.GAP:
                 pass
-    return Written.WITH_GAP if Outcome.GAP in reply.outcomes else Written.WHOLE
+    return BatchResult.HAS_GAP if Outcome.GAP in reply.outcomes else BatchResult.COMPLETE

@@ -41,8 +41,8 @@ async def test_after_a_hole_in_the_feed_the_author_hears_its_change_too(stage: S
     author, other = await stage.join(), await stage.join()
     author.say(*encode_update(UPDATE))
     await until(lambda: len(other.received) == 3)
-    origin = next(iter(stage.rooms._rooms.values())).sessions
-    mine = {session.origin for session in origin}
+    origin = next(iter(stage.rooms._rooms.values())).members
+    mine = {member.origin for member in origin}
     stage.behind.change(b"whole", origin=min(mine), skip=3)
     await until(lambda: len(other.received) == 4 and len(author.received) == 3)
     stage.behind.change(b"just this", origin=min(mine))
@@ -220,10 +220,10 @@ async def test_a_client_hears_of_us_before_it_takes_the_connection_for_dead(stag
 async def test_nothing_is_left_of_those_who_have_gone(stage: Stage) -> None:
     for _ in range(2):
         clients = [await stage.join() for _ in range(3)]
-        assert stage.rooms.session_count == 3
+        assert stage.rooms.member_count == 3
         for client in clients:
             client.leave()
         await asyncio.gather(*stage.sessions)
-        assert stage.rooms.session_count == 0
+        assert stage.rooms.member_count == 0
         assert stage.rooms._following is None
         stage.behind.followers.clear()

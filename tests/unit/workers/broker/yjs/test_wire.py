@@ -2,7 +2,7 @@ import pytest
 
 from peatnode.errors import MalformedUpdate
 from workers.broker.yjs.wire import (
-    Awareness,
+    AwarenessMessage,
     QueryAwareness,
     SyncStep1,
     SyncUpdate,
@@ -21,7 +21,7 @@ from workers.broker.yjs.wire import (
         (encode_step_1(b"\x00"), SyncStep1(b"\x00")),
         (encode_step_2(b"\x00\x00"), SyncUpdate(b"\x00\x00")),
         (encode_update(b"x" * 300), SyncUpdate(b"x" * 300)),
-        (encode_awareness(b"\x00"), Awareness(b"\x00")),
+        (encode_awareness(b"\x00"), AwarenessMessage(b"\x00")),
         (b"\x03", QueryAwareness()),
         (b"\x02\x00\x01a", Unknown()),
         (b"\x64anything", Unknown()),
