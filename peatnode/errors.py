@@ -5,7 +5,7 @@ PeatnodeError
 ├── MalformedUpdate       bytes that are no Yjs update we take
 ├── BadName               a collection or document id that cannot be
 ├── BadValue              JSON that a document cannot hold, or a patch that does not fit
-├── MalformedFrame        bytes on a link that are no message
+├── MalformedFrame        bytes of a stream that are no frame, or no message
 └── LinkError
     ├── LinkLost          the other worker is gone; a question already sent may have been carried out
     ├── ContractMismatch  the other worker is of another version
@@ -52,7 +52,7 @@ class BadValue(PeatnodeError):
 
 
 class MalformedFrame(PeatnodeError):
-    """Bytes on a link between workers that are no message of the contract."""
+    """Bytes of a stream that are no frame within its limit, or a frame that is no message of the contract."""
 
 
 class LinkError(PeatnodeError):

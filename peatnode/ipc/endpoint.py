@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import struct
-from typing import Any, cast
+from typing import cast
 
 from peatnode.errors import ContractMismatch, LinkLost, MalformedFrame
-from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.credentials import is_own_user
+from peatnode.ipc.frames import decode_content, encode_frame, link_buffer
 from peatnode.ipc.messages import CONTRACT, Hello, Message
 
 
@@ -20,7 +19,7 @@ class Endpoint(asyncio.Protocol):
         self.worker = worker
         self.peer_worker = ""
         self.is_closed = False
-        self._frames = FrameBuffer()
+        self._frames = link_buffer()
         self._outgoing: list[bytes] = []
         self._writable = asyncio.Event()
         self._writable.set()
@@ -32,7 +31,7 @@ class Endpoint(asyncio.Protocol):
         transport = cast(asyncio.Transport, transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=1024 * 1024)
-        if not _is_own_user(transport.get_extra_info("socket")):
+        if not is_own_user(transport.get_extra_info("socket")):
             transport.abort()
             return
         self.send(Hello(self.worker, os.getpid(), CONTRACT), 0)
@@ -103,9 +102,3 @@ class Endpoint(asyncio.Protocol):
         await self._writable.wait()
         if self.is_closed:
             raise LinkLost(f"the link to {self.peer_worker or 'a worker'} is closed")
-
-
-def _is_own_user(sock: Any) -> bool:
-    credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    _, uid, _ = struct.unpack("3i", credentials)
-    return uid in (os.getuid(), 0)

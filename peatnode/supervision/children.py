@@ -13,8 +13,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from peatnode.codec.frames import FrameBuffer
 from peatnode.config import Config
-from peatnode.ipc.frames import FrameBuffer, encode_frame
+from peatnode.ipc.frames import encode_frame, link_buffer
 from peatnode.ipc.messages import CONTRACT, Hello, Message
 from peatnode.supervision.workers import WorkerSpec
 from peatnode.worker.context import WorkerContext
@@ -95,7 +96,7 @@ class Nursery:
         ours.setblocking(False)
         assert process.pid is not None
         child = Child(
-            spec.name, process, os.pidfd_open(process.pid), ours, FrameBuffer(), time.time()
+            spec.name, process, os.pidfd_open(process.pid), ours, link_buffer(), time.time()
         )
         child.say(Hello("supervisor", os.getpid(), CONTRACT))
         return child

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import select
 import socket
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from peatnode.codec.frames import FrameBuffer
 from peatnode.errors import MalformedFrame
-from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.credentials import is_own_user
+from peatnode.ipc.frames import decode_content, encode_frame
 from peatnode.ipc.messages import CONTRACT, Failed, Failure, GetNode, Hello, Message, NodeReply
 
 MAX_CLIENTS = 128
@@ -20,9 +21,7 @@ MAX_QUESTION_BYTES = 4096
 @dataclass(slots=True)
 class _Client:
     socket: socket.socket
-    frames: FrameBuffer = field(default_factory=FrameBuffer)
-    unread_bytes: int = 0
-    """Of a question that is not whole yet."""
+    frames: FrameBuffer = field(default_factory=lambda: FrameBuffer(MAX_QUESTION_BYTES))
     is_greeted: bool = False
 
 
@@ -45,9 +44,7 @@ class Clients:
             client, _ = self._listener.accept()
         except OSError:
             return
-        credentials = client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
-        uid = struct.unpack("3i", credentials)[1]
-        if len(self._open) >= MAX_CLIENTS or uid not in (os.getuid(), 0):
+        if len(self._open) >= MAX_CLIENTS or not is_own_user(client):
             client.close()
             return
         client.setblocking(False)
@@ -63,16 +60,12 @@ class Clients:
             if not data:
                 self._close(descriptor)
                 return
-            client.unread_bytes += len(data)
             for content in client.frames.receive_data(data):
-                client.unread_bytes -= len(content) + 4
                 cause, message = decode_content(content)
                 self._answer(descriptor, cause, message)
         except BlockingIOError:
             return
         except (OSError, MalformedFrame):
-            self._close(descriptor)
-        if client.unread_bytes > MAX_QUESTION_BYTES:
             self._close(descriptor)
 
     def _answer(self, descriptor: int, cause: int, message: Message) -> None:

@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 
-from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.frames import decode_content, encode_frame, link_buffer
 from peatnode.ipc.messages import CONTRACT, Hello, Message
 
 
@@ -19,7 +19,7 @@ class ControlLink:
     def __init__(self, sock: socket.socket, worker: str) -> None:
         self.socket = sock
         self._worker = worker
-        self._frames = FrameBuffer()
+        self._frames = link_buffer()
         self._lock = threading.Lock()
 
     def say(self, message: Message) -> None:

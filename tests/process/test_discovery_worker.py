@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from peatnode.errors import LinkLost
-from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.frames import decode_content, encode_frame, link_buffer
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import (
     CONTRACT,
@@ -79,7 +79,7 @@ class Node:
         return found
 
     async def listen(self) -> None:
-        frames = FrameBuffer()
+        frames = link_buffer()
         loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
             while data := await loop.sock_recv(self.control, 65536):

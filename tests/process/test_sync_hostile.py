@@ -18,11 +18,12 @@ from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from peatnode.codec.frames import frame
 from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
 from peatnode.ipc import messages
 from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.frames import FrameReader, frame
+from peatnode.protocol.wire.frames import PeerFrames
 from tests.support.sync_mesh import Worker, introduce, until
 
 SECRET = b"secret".ljust(32, b".")
@@ -63,13 +64,13 @@ class Stranger(QuicConnectionProtocol):
         return self._quic.tls._peer_certificate
 
     async def wait_frame(self) -> bytes:
-        reader = FrameReader(4096)
+        reader = PeerFrames(4096)
         seen = 0
         while True:
             data = self.received.get(0, b"")
-            reader.receive_data(data[seen:])
+            reader.keep(data[seen:])
             seen = len(data)
-            content = reader.next_frame()
+            content = next(reader.contents(), None)
             if content is not None:
                 self.received[0] = self.received[0][4 + len(content) :]
                 return content

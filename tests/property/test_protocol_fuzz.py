@@ -8,6 +8,7 @@ import resource
 import msgpack
 import pytest
 
+from peatnode.codec.frames import frame
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import ChangesSeen
 from peatnode.protocol.connect.handshake import Member
@@ -23,7 +24,7 @@ from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.errors import PeerFault
-from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, FrameReader, frame
+from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, PeerFrames
 from tests.sim.standin import StandinStore
 from tests.support.feed_changes import change_of
 from tests.unit.protocol.wire.test_messages import MESSAGES
@@ -46,7 +47,7 @@ class Victim:
         self.peer += 1
         member = Member("trouble", b"t" * 16, self.peer, 1, "", b"", b"t" * 16)
         self._handle(PeerUp(self.peer, member))
-        self.reader = FrameReader(MAX_FRAME_BYTES)
+        self.reader = PeerFrames(MAX_FRAME_BYTES)
 
     def _handle(self, event: object) -> None:
         pending = [event]
@@ -68,8 +69,7 @@ class Victim:
     def receive(self, data: bytes) -> None:
         self.now += 0.001
         try:
-            self.reader.receive_data(data)
-            while (content := self.reader.next_frame()) is not None:
+            for content in self.reader.receive_data(data):
                 message = wire.decode(content)
                 if message is not None:
                     self._handle(MessageCame(self.peer, message))

@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.frames import decode_content, encode_frame, link_buffer
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import (
     CONTRACT,
@@ -87,7 +87,7 @@ class Worker:
         reader, writer = await asyncio.open_connection(sock=ours)
         self._writer = writer
         writer.write(encode_frame(Hello("supervisor", os.getpid(), CONTRACT), 0))
-        frames = FrameBuffer()
+        frames = link_buffer()
         try:
             while data := await reader.read(65536):
                 for content in frames.receive_data(data):

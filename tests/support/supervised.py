@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from peatnode.ipc.frames import FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.frames import decode_content, encode_frame, link_buffer
 from peatnode.ipc.messages import CONTRACT, GetNode, Hello, NodeReply, WorkerState
 
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class SupervisedNode:
             sock.connect(str(self.run_dir / "supervisor.sock"))
             sock.sendall(encode_frame(Hello("test", os.getpid(), CONTRACT), 0))
             sock.sendall(encode_frame(GetNode(), 7))
-            frames = FrameBuffer()
+            frames = link_buffer()
             while data := sock.recv(65536):
                 for content in frames.receive_data(data):
                     cause, message = decode_content(content)

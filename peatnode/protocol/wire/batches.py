@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable
 
 import msgpack
 import zstandard
 
+from peatnode.codec.records import TOLERANT, fields_getter, record_reader, unpack
+from peatnode.errors import MalformedFrame
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change
 from peatnode.model.states import ChangeAction
 from peatnode.protocol.wire.errors import PeerFault
-from peatnode.protocol.wire.messages import record_reader, unpack
 
 MAX_BATCH_BYTES = 40 * 1024 * 1024
 """Unpacked."""
@@ -22,12 +22,10 @@ _COMPRESSED = b"\1"
 _WORTH_COMPRESSING = 96
 """Bytes; below it zstd's own header eats what it saves."""
 
-_fields = operator.attrgetter(
-    "collection", "id", "incarnation", "is_deleted", "expires_at", "update"
-)
+_fields = fields_getter(DocumentUpdate)
 _compressor = zstandard.ZstdCompressor(level=3)
 _decompressor = zstandard.ZstdDecompressor(max_window_size=64 * 1024 * 1024)
-_read_update = record_reader(DocumentUpdate)
+_read_update = record_reader(DocumentUpdate, TOLERANT)
 
 
 def pack_updates(updates: tuple[DocumentUpdate, ...]) -> bytes:
@@ -61,10 +59,13 @@ def unpack_updates(batch: bytes) -> tuple[DocumentUpdate, ...]:
         content = _decompress(content)
     elif kind != _PLAIN:
         raise PeerFault("malformed batch", "neither plain nor zstd")
-    wire = unpack(content, MAX_BATCH_BYTES)
-    if type(wire) is not tuple:
-        raise PeerFault("malformed batch", "not an array")
-    return tuple([_read_update(value) for value in wire])
+    try:
+        wire = unpack(content, TOLERANT)
+        if type(wire) is not tuple:
+            raise PeerFault("malformed batch", "not an array")
+        return tuple([_read_update(value) for value in wire])
+    except MalformedFrame as error:
+        raise PeerFault("malformed message", str(error)) from error
 
 
 def _decompress(content: bytes) -> bytes:

@@ -5,7 +5,7 @@ import msgpack
 import pytest
 
 from peatnode.errors import MalformedFrame
-from peatnode.ipc.frames import MAX_FRAME_BYTES, FrameBuffer, decode_content, encode_frame
+from peatnode.ipc.frames import MAX_FRAME_BYTES, decode_content, encode_frame, link_buffer
 from peatnode.ipc.messages import (
     Address,
     ApplyUpdates,
@@ -35,14 +35,14 @@ MESSAGES = [
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.TAG)
 def test_what_is_written_is_read(message: Any) -> None:
     frame = encode_frame(message, 42)
-    (content,) = FrameBuffer().receive_data(frame)
+    (content,) = link_buffer().receive_data(frame)
     assert decode_content(content) == (42, message)
 
 
 def test_frames_come_in_any_pieces() -> None:
     stream = b"".join(encode_frame(message, number) for number, message in enumerate(MESSAGES))
     for size in (1, 3, 7, 100, len(stream)):
-        frames = FrameBuffer()
+        frames = link_buffer()
         read = [
             decode_content(content)
             for start in range(0, len(stream), size)
@@ -53,7 +53,7 @@ def test_frames_come_in_any_pieces() -> None:
 
 def test_a_length_over_the_limit_is_refused_before_anything_is_kept() -> None:
     with pytest.raises(MalformedFrame, match="over the limit"):
-        list(FrameBuffer().receive_data((MAX_FRAME_BYTES + 1).to_bytes(4, "big")))
+        list(link_buffer().receive_data((MAX_FRAME_BYTES + 1).to_bytes(4, "big")))
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,12 @@ from aioquic.quic import events
 from aioquic.quic.connection import QuicConnection
 from aioquic.tls import AlertDescription
 
+from peatnode.codec.frames import frame
 from peatnode.protocol.connect.dial_plan import Dial
 from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials, Member
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
-from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, FrameReader, frame
+from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, PeerFrames
 from peatnode.protocol.wire.messages import Message, Stream, Unanswered
 from workers.sync.quic.certificates import encoded, key_in
 from workers.sync.quic.paths import SocketAddress
@@ -65,7 +66,7 @@ class PeerConnection:
         self._nonce = nonce
         self._authentication: Authentication | None = None
         self._unauthenticated_bytes = 0
-        self._readers = {id_: FrameReader(UNAUTHENTICATED_LIMIT) for id_ in STREAM_IDS.values()}
+        self._readers = {id_: PeerFrames(UNAUTHENTICATED_LIMIT) for id_ in STREAM_IDS.values()}
         self._queues: dict[int, deque[bytes]] = {id_: deque() for id_ in STREAM_IDS.values()}
         self._queued_bytes = 0
         self._writable = set(STREAM_IDS.values()) if dial else set()
@@ -119,7 +120,7 @@ class PeerConnection:
             self._unauthenticated_bytes += len(data)
             if self._unauthenticated_bytes > UNAUTHENTICATED_LIMIT:
                 raise NotAuthenticated("too much before authentication")
-        reader.receive_data(data)
+        reader.keep(data)
         if self.member is None and stream_id != STREAM_IDS[Stream.LIVE]:
             return
         yield from self._messages(stream_id)
@@ -127,8 +128,7 @@ class PeerConnection:
             yield from self._messages(STREAM_IDS[Stream.BULK])
 
     def _messages(self, stream_id: int) -> Iterator[Message]:
-        reader = self._readers[stream_id]
-        while (content := reader.next_frame()) is not None:
+        for content in self._readers[stream_id].contents():
             if self.member is None:
                 self._authenticate(content)
             elif (message := wire.decode(content)) is not None:

@@ -6,6 +6,7 @@ import msgpack
 import pytest
 import zstandard
 
+from peatnode.codec.frames import frame
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Wanted
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import (
@@ -15,7 +16,7 @@ from peatnode.protocol.wire.batches import (
     unpack_updates,
 )
 from peatnode.protocol.wire.errors import PeerFault
-from peatnode.protocol.wire.frames import FrameReader, frame
+from peatnode.protocol.wire.frames import PeerFrames
 from tests.support.feed_changes import change_of
 
 MESSAGES = [
@@ -85,19 +86,17 @@ def test_what_is_malformed_is_the_peers_fault(content: bytes) -> None:
 
 def test_frames_come_whole_however_they_are_cut() -> None:
     data = frame(b"one") + frame(b"") + frame(b"three")
-    reader = FrameReader(10)
+    reader = PeerFrames(10)
     found = []
     for i in range(len(data)):
-        reader.receive_data(data[i : i + 1])
-        while (content := reader.next_frame()) is not None:
-            found.append(content)
+        found += reader.receive_data(data[i : i + 1])
     assert found == [b"one", b"", b"three"]
 
 
 def test_a_length_over_the_limit_is_refused_before_its_content() -> None:
-    reader = FrameReader(10)
+    reader = PeerFrames(10)
     with pytest.raises(PeerFault, match="frame too long"):
-        reader.receive_data((11).to_bytes(4, "big"))
+        reader.keep((11).to_bytes(4, "big"))
 
 
 def test_batches_are_compressed_where_that_is_shorter() -> None:

@@ -1,0 +1,58 @@
+"""The framing of every stream: 4 bytes of length, big-endian, then that many bytes of content."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from peatnode.errors import MalformedFrame, PeatnodeError
+
+LENGTH_BYTES = 4
+
+
+def frame(content: bytes) -> bytes:
+    return len(content).to_bytes(4, "big") + content
+
+
+class FrameBuffer:
+    """Collects the bytes of one stream as they arrive and gives the contents of whole frames."""
+
+    __slots__ = ("_buffer", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        """The longest content, in bytes. May be raised at any time."""
+        self._buffer = bytearray()
+
+    def receive_data(self, data: bytes) -> Iterator[bytes]:
+        """The contents that `data` completes. Raises MalformedFrame as soon as a length is over the limit."""
+        self._buffer += data
+        return self.contents()
+
+    def keep(self, data: bytes) -> None:
+        """Keeps `data` for `contents`. Raises MalformedFrame where the first length is over the limit."""
+        self._buffer += data
+        length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
+        if len(self._buffer) >= LENGTH_BYTES and length > self.limit:
+            raise self.too_long(length)
+
+    def contents(self) -> Iterator[bytes]:
+        """Removes and gives the content of each whole frame. Raises MalformedFrame."""
+        buffer = self._buffer
+        start = 0
+        try:
+            while len(buffer) - start >= LENGTH_BYTES:
+                length = int.from_bytes(buffer[start : start + LENGTH_BYTES], "big")
+                if length > self.limit:
+                    raise self.too_long(length)
+                end = start + LENGTH_BYTES + length
+                if len(buffer) < end:
+                    break
+                content = bytes(buffer[start + LENGTH_BYTES : end])
+                start = end
+                yield content
+        finally:
+            del buffer[:start]
+
+    def too_long(self, length: int) -> PeatnodeError:
+        """The error to raise for a length over the limit; a subclass may have its own."""
+        return MalformedFrame(f"a frame of {length} bytes is over the limit of {self.limit}")
