@@ -9,9 +9,7 @@ from typing import Any, NoReturn
 import orjson
 
 from peatnode.api.failures import HttpProblem
-from peatnode.documents.json.value import MAX_DEPTH
-
-MAX_KEY_BYTES = 1024
+from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES
 
 MAX_INTEGER = 2**63 - 1
 MIN_INTEGER = -(2**63)

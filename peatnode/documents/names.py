@@ -2,11 +2,12 @@
 
 import re
 
+from peatnode.documents.limits import MAX_COLLECTION_CHARACTERS, MAX_ID_BYTES
 from peatnode.errors import BadName
 
-MAX_ID_BYTES = 256
-
-_COLLECTION = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}", re.ASCII)
+_COLLECTION = re.compile(
+    rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_COLLECTION_CHARACTERS - 1}}}", re.ASCII
+)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
@@ -14,8 +15,8 @@ def check_collection(name: str) -> None:
     """Raises BadName."""
     if not _COLLECTION.fullmatch(name):
         raise BadName(
-            "a collection is named by 1 to 64 letters, digits, dots, dashes and underscores, "
-            "and begins with none of dot and dash"
+            f"a collection name has 1 to {MAX_COLLECTION_CHARACTERS} letters, digits, dots, dashes and underscores, "
+            "and does not begin with a dot or a dash"
         )
 
 

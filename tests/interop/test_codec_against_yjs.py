@@ -7,21 +7,13 @@ from typing import Any
 
 import pytest
 
-from peatnode.documents.yjs.codec import (
-    EMPTY_DELETE_SET,
-    Update,
-    compact,
-    decode_state_vector,
-    decode_update,
-    diff_update,
-    encode_state_vector,
-    encode_update,
-    merge_updates,
-    missing_for,
-    project,
-    root_names,
-    subtract_known,
-)
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
+from peatnode.documents.yjs.merge import diff_update, merge_updates, subtract_known
+from peatnode.documents.yjs.projection import project, root_names
+from peatnode.documents.yjs.state_vector import decode_state_vector, encode_state_vector
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
 BATCH = 125
 SEEDS = [pytest.param(base, id=f"seeds {base}-{base + BATCH - 1}") for base in range(0, 750, BATCH)]

@@ -6,7 +6,9 @@ import sys
 from base64 import b64decode
 from typing import Any
 
-from peatnode.documents.yjs.codec import decode_update, encode_update, missing_for, project
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.projection import project
+from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import MalformedUpdate
 
 WANTED = 3000

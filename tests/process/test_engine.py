@@ -7,7 +7,7 @@ from pathlib import Path
 import pycrdt
 import pytest
 
-from peatnode.documents.yjs.codec import decode_update
+from peatnode.documents.yjs.update import decode_update
 from peatnode.errors import AskFailed
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import (

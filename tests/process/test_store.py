@@ -13,7 +13,9 @@ from pathlib import Path
 import pycrdt
 import pytest
 
-from peatnode.documents.yjs.codec import compact, decode_update, encode_update, merge_updates
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.merge import merge_updates
+from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.messages import (
     ApplyUpdates,

@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from peatnode.documents.yjs.codec import (
-    compact,
-    decode_state_vector,
-    decode_update,
-    diff_update,
-    encode_update,
-    merge_updates,
-    missing_for,
-    project,
-)
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.merge import diff_update, merge_updates
+from peatnode.documents.yjs.projection import project
+from peatnode.documents.yjs.state_vector import decode_state_vector
+from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import MalformedUpdate
 
 SEEDS = range(8)

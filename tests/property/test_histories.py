@@ -6,18 +6,13 @@ from typing import Any
 
 import pytest
 
-from peatnode.documents.yjs.codec import (
-    compact,
-    decode_state_vector,
-    decode_update,
-    diff_update,
-    encode_update,
-    fingerprint,
-    merge_updates,
-    missing_for,
-    project,
-    subtract_known,
-)
+from peatnode.documents.replica.fingerprint import fingerprint
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.merge import diff_update, merge_updates, subtract_known
+from peatnode.documents.yjs.projection import project
+from peatnode.documents.yjs.state_vector import decode_state_vector
+from peatnode.documents.yjs.update import decode_update, encode_update
 
 BATCH = 250
 SEEDS = range(0, 2000, BATCH)

@@ -11,7 +11,7 @@ from peatnode.documents.json.value import build, dump
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.reads import answer_to, bucket_entries, departure, wanted_of
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.yjs.codec import decode_update
+from peatnode.documents.yjs.update import decode_update
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.states import ChangeAction
 from peatnode.model.sync import (

@@ -7,14 +7,10 @@ import re
 
 from peatnode.documents.json.diff import same
 from peatnode.documents.json.pointer import split
-from peatnode.documents.json.value import check, dump, load, load_object
+from peatnode.documents.json.value import check, check_key, dump, load, load_object
+from peatnode.documents.limits import MAX_PATCH_COPIED_BYTES, MAX_PATCH_OPERATIONS
 from peatnode.documents.yjs.any_value import Json
 from peatnode.errors import BadValue
-
-MAX_OPERATIONS = 10_000
-
-MAX_COPIED_BYTES = 8 * 1024 * 1024
-"""By all copy operations of one patch together: each can double what there is."""
 
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
@@ -43,17 +39,17 @@ def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
     operations = load(body)
     if not isinstance(operations, list):
         raise BadValue("a JSON Patch is an array of operations")
-    if len(operations) > MAX_OPERATIONS:
-        raise BadValue(f"a JSON Patch has at most {MAX_OPERATIONS} operations")
+    if len(operations) > MAX_PATCH_OPERATIONS:
+        raise BadValue(f"a JSON Patch has at most {MAX_PATCH_OPERATIONS} operations")
     value: Json = copy.deepcopy(target)
-    budget = MAX_COPIED_BYTES
+    budget = MAX_PATCH_COPIED_BYTES
     for number, operation in enumerate(operations):
         where = f"/{number}"
         if isinstance(operation, dict) and operation.get("op") == "copy":
             operation = _as_add(value, operation, where)
             budget -= len(dump(operation["value"]))
             if budget < 0:
-                raise BadValue(f"the patch copies more than {MAX_COPIED_BYTES} bytes", where)
+                raise BadValue(f"the patch copies more than {MAX_PATCH_COPIED_BYTES} bytes", where)
         value = _apply(value, operation, where)
     check(value)
     if not isinstance(value, dict):
@@ -128,6 +124,7 @@ def _add(value: Json, path: list[str], added: Json, where: str) -> Json:
         return added
     holder = _find(value, path[:-1], where)
     if isinstance(holder, dict):
+        check_key(path[-1], f"{where}/path")
         holder[path[-1]] = added
     elif isinstance(holder, list):
         at = len(holder) if path[-1] == "-" else _index(path[-1], len(holder), where)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import orjson
 
 from peatnode.documents.json.pointer import alias_of, escape, pointer_of, split
+from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES
 from peatnode.documents.yjs.any_value import Json, normal_number
 from peatnode.errors import BadValue
 
@@ -24,11 +25,6 @@ ARRAY: dict[str, Json] = {"type": "array"}
 
 TEXT: dict[str, Json] = {"type": "text"}
 """The leaf that says: here is the root text of this name."""
-
-MAX_DEPTH = 60
-"""Nesting of objects and arrays. The codec takes 64 levels of one value."""
-
-MAX_POINTER_BYTES = 4096
 
 _INT64 = 2**63
 _EMPTY: dict[str, Json] = {}
@@ -68,15 +64,24 @@ def load(body: bytes) -> Json:
         value: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadValue(f"the body is not valid JSON: {error}") from None
-    found = _check(value, "", 0)
+    found = _check(value, "", 0, MAX_KEY_BYTES)
     if found == _HUGE_FLOAT:
         _refuse_huge_integers(body)
     return _normal(value) if found else value
 
 
 def check(value: Json) -> None:
-    """Refuses what a document cannot hold, for a value that was put together from checked parts. Raises BadValue."""
-    _check(value, "", 0)
+    """Refuses what a document cannot hold, for a value made of checked parts. Raises BadValue.
+
+    Keys of any length pass: an engine may have written them, and a patch elsewhere in the document must go through.
+    """
+    _check(value, "", 0, MAX_POINTER_BYTES)
+
+
+def check_key(name: str, where: str) -> None:
+    """Of a key that a request names. Raises BadValue."""
+    if len(name) > MAX_KEY_BYTES // 4 and len(name.encode()) > MAX_KEY_BYTES:
+        raise BadValue(f"a key is longer than {MAX_KEY_BYTES} bytes", where)
 
 
 _NO_FLOAT, _FLOAT, _HUGE_FLOAT = range(3)
@@ -86,22 +91,24 @@ _PLAIN = frozenset((str, bool, type(None)))
 """Of these there is nothing to check."""
 
 
-def _check(value: Json, where: str, depth: int) -> int:
+def _check(value: Json, where: str, depth: int, key_bytes: int) -> int:
     """Raises BadValue; returns which floats are in it."""
     if isinstance(value, dict):
         _check_depth(depth, where)
-        most = MAX_POINTER_BYTES // 8 - len(where)
+        quick = MAX_KEY_BYTES // 4 - len(where)  # names that break no limit in any encoding
         floats = _NO_FLOAT
         for name, member in value.items():
             is_plain = type(member) in _PLAIN or (
                 type(member) is int and -_INT64 <= member < _INT64
             )
-            if not is_plain or len(name) >= most:
-                floats = max(floats, _check_member(name, member, where, depth))
+            if not is_plain or len(name) >= quick:
+                floats = max(floats, _check_member(name, member, where, depth, key_bytes))
         return floats
     if isinstance(value, list):
         _check_depth(depth, where)
-        found = [_check(item, f"{where}/{at}", depth + 1) for at, item in enumerate(value)]
+        found = [
+            _check(item, f"{where}/{at}", depth + 1, key_bytes) for at, item in enumerate(value)
+        ]
         return max(found, default=_NO_FLOAT)
     if isinstance(value, float):
         return _HUGE_FLOAT if abs(value) >= _INT64 else _FLOAT
@@ -110,11 +117,13 @@ def _check(value: Json, where: str, depth: int) -> int:
     return _NO_FLOAT
 
 
-def _check_member(name: str, member: Json, where: str, depth: int) -> int:
+def _check_member(name: str, member: Json, where: str, depth: int, key_bytes: int) -> int:
+    if len(name) > key_bytes // 4 and len(name.encode()) > key_bytes:
+        raise BadValue(f"a key is longer than {key_bytes} bytes", where)
     below = f"{where}/{escape(name)}"
     if len(below) > MAX_POINTER_BYTES // 4 and len(below.encode()) > MAX_POINTER_BYTES:
         raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)
-    return _check(member, below, depth + 1)
+    return _check(member, below, depth + 1, key_bytes)
 
 
 def _check_depth(depth: int, where: str) -> None:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.value import build, dump
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.replica.flags import traits_of
-from peatnode.documents.replica.record import EMPTY_STATE, STATE_LIMITS, Record, Trait, ended_by
+from peatnode.documents.replica.record import EMPTY_STATE, Record, Trait, ended_by
 from peatnode.documents.replica.root_maps_cache import MapsCache
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET

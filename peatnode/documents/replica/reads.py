@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.hash_tree import PLACE_BYTES, bucket_start
 from peatnode.documents.replica.keyspace import FEED, PLACE, RECORD, after, number
 from peatnode.documents.replica.record import (
-    STATE_LIMITS,
     FeedEntry,
     Record,
     decode_feed_entry,

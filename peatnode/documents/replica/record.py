@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
 import msgpack
 
-from peatnode.documents.limits import Limits
+from peatnode.documents.limits import MAX_ENDED_CLIENTS
 from peatnode.documents.replica.fingerprint import fingerprint
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.yjs.state_vector import StateVector
@@ -41,9 +41,6 @@ EMPTY_VECTOR: StateVector = MappingProxyType({})
 Ended: TypeAlias = tuple[tuple[int, int], ...]
 """The state vectors of incarnations that have ended, as one: whoever holds any of it holds what was deleted. It is no
 part of the fingerprint; nodes may know more or less of it."""
-
-MAX_ENDED = 4096
-"""Clients of ended incarnations that are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,21 +86,6 @@ class Record:
 
 EMPTY_STATE = b"\0\0"
 
-MAX_STATE_BYTES = 16 * 1024 * 1024
-"""A document's updates in all. The same on every node: it decides what is refused."""
-
-STATE_LIMITS = Limits(
-    max_bytes=2 * MAX_STATE_BYTES,
-    max_structs=4_000_000,
-    max_clients=100_000,
-    max_ranges=4_000_000,
-    max_unanchored=4_000_000,
-)
-"""For what was accepted before, in however many updates. Clients have the codec's own."""
-
-PEER_LIMITS = replace(STATE_LIMITS, max_unanchored=1000)
-"""For peers, who send whole documents, in which a client's updates, each of them right, are one."""
-
 
 def tombstone(incarnation: int, sequence: int, ended: Ended = ()) -> Record:
     return Record(
@@ -119,7 +101,7 @@ def ended_by(former: Record | None, more: StateVector = EMPTY_VECTOR) -> Ended:
     for part in (former.state_vector, more):
         for client, clock in part.items():
             vector[client] = max(clock, vector.get(client, 0))
-    return tuple(vector.items())[-MAX_ENDED:]
+    return tuple(vector.items())[-MAX_ENDED_CLIENTS:]
 
 
 def encode_record(record: Record, traits: int, base: bytes | None, value: bytes | None) -> bytes:

@@ -12,7 +12,13 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from peatnode.documents.json import root_maps
-from peatnode.documents.limits import DEFAULT_LIMITS
+from peatnode.documents.limits import (
+    CLIENT_LIMITS,
+    MAX_INCARNATION,
+    MAX_STATE_BYTES,
+    PEER_LIMITS,
+    STATE_LIMITS,
+)
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
 from peatnode.documents.replica.apply_update import Growth, compacted, is_long, state_bytes
 from peatnode.documents.replica.hash_tree import PLACE_BYTES, Tree, bucket_of, digest_of
@@ -30,9 +36,6 @@ from peatnode.documents.replica.keyspace import (
 )
 from peatnode.documents.replica.record import (
     EMPTY_VECTOR,
-    MAX_STATE_BYTES,
-    PEER_LIMITS,
-    STATE_LIMITS,
     FeedEntry,
     Record,
     Trait,
@@ -51,7 +54,6 @@ from peatnode.errors import BadName, MalformedUpdate
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.states import ChangeAction
 
-MAX_INCARNATION = 2**40
 CLIENT = "client"
 """Origin of what Yjs clients send."""
 
@@ -186,7 +188,7 @@ class Replica:
         ):
             return JoinResult(Outcome.STALE)
         try:
-            limits = DEFAULT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
+            limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
             update = decode_update(arrival.update, limits)
         except MalformedUpdate as error:
             return JoinResult(Outcome.REFUSED, str(error))

@@ -4,7 +4,7 @@ A document that was overwritten many times consists of deleted items whose origi
 Yjs's encoding repeats client and clock for each; here such an item is two small numbers. RocksDB compresses the rest.
 """
 
-from peatnode.documents.replica.record import STATE_LIMITS
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.yjs.decode_structs import read_structs
 from peatnode.documents.yjs.delete_set import DeleteSet, encode_delete_set, read_delete_set
 from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, var_uint

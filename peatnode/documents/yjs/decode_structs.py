@@ -5,7 +5,7 @@ update of every peer and client comes through here. Single bytes are read withou
 the end raises IndexError, which `decode_update` translates.
 """
 
-from peatnode.documents.limits import Limits
+from peatnode.documents.limits import UpdateLimits
 from peatnode.documents.yjs.lib0 import (
     check_json,
     read_chunk,
@@ -44,7 +44,7 @@ _CONTENT = 0x1F
 _ANY_STRING = 119
 
 
-def read_structs(data: bytes, limits: Limits) -> tuple[dict[int, list[Struct]], Deleted, int]:
+def read_structs(data: bytes, limits: UpdateLimits) -> tuple[dict[int, list[Struct]], Deleted, int]:
     """Structs of each client, what they say is deleted, and the position after them."""
     clients, pos = read_var_uint(data, 0)
     if clients > limits.max_clients:
@@ -74,7 +74,13 @@ def read_structs(data: bytes, limits: Limits) -> tuple[dict[int, list[Struct]], 
 
 
 def _read_client(
-    data: bytes, pos: int, client: int, me: bytes, count: int, deleted: Deleted, limits: Limits
+    data: bytes,
+    pos: int,
+    client: int,
+    me: bytes,
+    count: int,
+    deleted: Deleted,
+    limits: UpdateLimits,
 ) -> tuple[list[Struct], int]:
     """`me` is the client as encoded: ids mostly name their own client, and comparing is quicker than reading."""
     end, max_clock, max_depth = len(data), limits.max_clock, limits.max_depth

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from peatnode.documents.limits import Limits
+from peatnode.documents.limits import UpdateLimits
 from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
 
@@ -132,7 +132,7 @@ def encode_delete_set(deleted: DeleteSet) -> bytes:
 
 
 def read_delete_set(
-    data: bytes, pos: int, limits: Limits
+    data: bytes, pos: int, limits: UpdateLimits
 ) -> tuple[list[tuple[int, int, int]], int]:
     """The (client, start, end) at `pos`, as they stand, and the position after them.
 

@@ -4,14 +4,16 @@ from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 
-from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.limits import CLIENT_LIMITS, UpdateLimits
 from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.structs import GC, Struct, cut_right
 from peatnode.documents.yjs.update import EMPTY_UPDATE, Update, decode_update
 
 
-def merge_updates(updates: Iterable[bytes | Update], limits: Limits = DEFAULT_LIMITS) -> Update:
+def merge_updates(
+    updates: Iterable[bytes | Update], limits: UpdateLimits = CLIENT_LIMITS
+) -> Update:
     """All structs and all deletions of all of them, once: the join of the semilattice.
 
     Order does not matter for what the result means, nor do duplicates. Where two say the same clocks, an item

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TypeAlias
 
-from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.limits import CLIENT_LIMITS, UpdateLimits
 from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
 
@@ -20,7 +20,7 @@ def encode_state_vector(sv: StateVector) -> bytes:
     return b"".join(parts)
 
 
-def decode_state_vector(data: bytes, limits: Limits = DEFAULT_LIMITS) -> dict[int, int]:
+def decode_state_vector(data: bytes, limits: UpdateLimits = CLIENT_LIMITS) -> dict[int, int]:
     """Read Yjs's encoding, in any order of clients; raises MalformedUpdate and nothing else."""
     if len(data) > limits.max_bytes:
         raise MalformedUpdate("state vector too large", 0)
@@ -30,7 +30,7 @@ def decode_state_vector(data: bytes, limits: Limits = DEFAULT_LIMITS) -> dict[in
         raise MalformedUpdate("truncated", len(data)) from None
 
 
-def _read_state_vector(data: bytes, limits: Limits) -> dict[int, int]:
+def _read_state_vector(data: bytes, limits: UpdateLimits) -> dict[int, int]:
     count, pos = read_var_uint(data, 0)
     if count > limits.max_clients:
         raise MalformedUpdate("too many clients", pos)

@@ -6,7 +6,7 @@ Source of the format: Yjs, src/utils/encoding.js and UpdateDecoder.js.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from peatnode.documents.limits import DEFAULT_LIMITS, Limits
+from peatnode.documents.limits import CLIENT_LIMITS, UpdateLimits
 from peatnode.documents.yjs.decode_structs import read_structs
 from peatnode.documents.yjs.delete_set import (
     EMPTY_DELETE_SET,
@@ -55,7 +55,7 @@ def _first_run_end(structs: Sequence[Struct]) -> int:
     return end
 
 
-def decode_update(data: bytes, limits: Limits = DEFAULT_LIMITS) -> Update:
+def decode_update(data: bytes, limits: UpdateLimits = CLIENT_LIMITS) -> Update:
     """Read an update strictly. Whatever the bytes, raises MalformedUpdate and nothing else.
 
     Refused beside bad syntax: sub-documents, unknown contents and types, structs without length,

@@ -7,7 +7,7 @@ import contextlib
 from typing import Protocol
 
 from peatnode.api.failures import HttpProblem
-from peatnode.documents.replica.record import STATE_LIMITS
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import names_of
 from peatnode.documents.replica.hash_tree import place_of
 from peatnode.documents.replica.keyspace import (
@@ -28,7 +29,6 @@ from peatnode.documents.replica.keyspace import (
     number,
 )
 from peatnode.documents.replica.record import (
-    STATE_LIMITS,
     Record,
     Trait,
     decode_record,

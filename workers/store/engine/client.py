@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.replica.flags import is_value_root
-from peatnode.documents.replica.record import STATE_LIMITS, Record, Trait
+from peatnode.documents.replica.record import Record, Trait
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import subtract_known
 from peatnode.documents.yjs.projection import gc_clocks, project

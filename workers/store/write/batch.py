@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
-from peatnode.documents.replica.record import STATE_LIMITS, Record, Trait
+from peatnode.documents.replica.record import Record, Trait
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import encode_update

@@ -13,7 +13,9 @@ from peatnode.documents.json.diff import diff, plan
 from peatnode.documents.json.value import ARRAY, Shape, build, dump, flatten, load, load_object
 from peatnode.documents.names import check_collection, check_id
 from peatnode.documents.replica.state_packing import squeeze, unsqueeze
-from peatnode.documents.yjs.codec import compact, decode_update, encode_update, merge_updates
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.merge import merge_updates
+from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import BadName, BadValue
 
 

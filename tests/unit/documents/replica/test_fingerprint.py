@@ -1,4 +1,5 @@
-from peatnode.documents.yjs.codec import EMPTY_DELETE_SET, DeleteSet, fingerprint
+from peatnode.documents.replica.fingerprint import fingerprint
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 
 DELETED = DeleteSet.from_ranges([(1, 0, 2)])
 

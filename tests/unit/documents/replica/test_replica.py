@@ -16,7 +16,8 @@ from peatnode.documents.replica.reads import (
     wanted_of,
 )
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.yjs.codec import EMPTY_DELETE_SET, Update, decode_update, encode_update
+from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.memory_kv import MemoryKeyValue, commit
 

@@ -2,16 +2,10 @@
 
 import pytest
 
-from peatnode.documents.yjs.codec import (
-    DeleteSet,
-    Update,
-    compact,
-    decode_update,
-    diff_update,
-    encode_update,
-    merge_updates,
-    subtract_known,
-)
+from peatnode.documents.yjs.compaction import compact
+from peatnode.documents.yjs.delete_set import DeleteSet
+from peatnode.documents.yjs.merge import diff_update, merge_updates, subtract_known
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
 TEXT = b"\1\4text"
 

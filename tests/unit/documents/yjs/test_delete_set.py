@@ -1,6 +1,6 @@
 import random
 
-from peatnode.documents.yjs.codec import DeleteSet
+from peatnode.documents.yjs.delete_set import DeleteSet
 
 Clocks = set[tuple[int, int]]
 

@@ -2,14 +2,8 @@
 
 import pytest
 
-from peatnode.documents.yjs.codec import (
-    Update,
-    decode_update,
-    encode_update,
-    gc_clocks,
-    project,
-    root_names,
-)
+from peatnode.documents.yjs.projection import gc_clocks, project, root_names
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
 LIST = b"\1\4list"
 OTHER = b"\1\5other"

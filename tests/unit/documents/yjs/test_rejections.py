@@ -2,14 +2,11 @@
 
 import pytest
 
-from peatnode.documents.yjs.codec import (
-    Limits,
-    decode_state_vector,
-    decode_update,
-    encode_update,
-    missing_for,
-    project,
-)
+from peatnode.documents.limits import UpdateLimits
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.projection import project
+from peatnode.documents.yjs.state_vector import decode_state_vector
+from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import MalformedUpdate
 
 ROOT = b"\1\4root"
@@ -120,9 +117,14 @@ def test_a_truncated_update_is_refused(size: int) -> None:
 
 @pytest.mark.parametrize(
     "limits",
-    [Limits(max_bytes=20), Limits(max_structs=1), Limits(max_clients=0), Limits(max_clock=1)],
+    [
+        UpdateLimits(max_bytes=20),
+        UpdateLimits(max_structs=1),
+        UpdateLimits(max_clients=0),
+        UpdateLimits(max_clock=1),
+    ],
 )
-def test_limits_hold(limits: Limits) -> None:
+def test_limits_hold(limits: UpdateLimits) -> None:
     raw = update(PLAIN, any_item(b"\x7e", key=b"j"))
     decode_update(raw)
     with pytest.raises(MalformedUpdate):

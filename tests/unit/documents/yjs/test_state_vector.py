@@ -1,4 +1,4 @@
-from peatnode.documents.yjs.codec import decode_state_vector, encode_state_vector
+from peatnode.documents.yjs.state_vector import decode_state_vector, encode_state_vector
 
 
 def test_clients_come_in_descending_order_and_zeros_are_left_out() -> None:

@@ -3,7 +3,7 @@ from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.yjs.codec import decode_update
+from peatnode.documents.yjs.update import decode_update
 from peatnode.ipc.messages import FollowChanges
 from tests.support.memory_kv import MemoryKeyValue, commit
 from workers.store.feed import Feed
