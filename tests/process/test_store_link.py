@@ -10,7 +10,7 @@ import structlog
 from peatnode.model.feed import ChangesSeen, FeedGap
 from peatnode.model.sync import ReadTree
 from peatnode.protocol.sync import events
-from peatnode.protocol.sync.feed_watchdog import FeedWatch
+from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
 from tests.support.sync_mesh import FakeStore, until
 from workers.sync.store_link import StoreLink
 
@@ -21,7 +21,7 @@ async def test_a_feed_that_stays_mute_is_passed_over(tmp_path: Path) -> None:
     await store.start()
     heard: list[events.Event] = []
     link = StoreLink(
-        tmp_path / "store.sock", heard.append, structlog.get_logger(), FeedWatch(patience=0.01)
+        tmp_path / "store.sock", heard.append, structlog.get_logger(), FeedWatchdog(patience=0.01)
     )
     following = asyncio.create_task(link.follow())
     await until(lambda: link.upto == 0)

@@ -15,10 +15,10 @@ from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     AskStore,
     Close,
-    MessageCame,
-    PeerUp,
+    ConnectionUp,
+    MessageReceived,
     StoreAnswered,
-    Woken,
+    WakeUp,
 )
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire import messages as wire
@@ -46,7 +46,7 @@ class Victim:
     def connect(self) -> None:
         self.peer += 1
         member = Member("trouble", b"t" * 16, self.peer, 1, "", b"", b"t" * 16)
-        self._handle(PeerUp(self.peer, member))
+        self._handle(ConnectionUp(self.peer, member))
         self.reader = PeerFrames(MAX_FRAME_BYTES)
 
     def _handle(self, event: object) -> None:
@@ -57,7 +57,7 @@ class Victim:
                     pending.append(StoreAnswered(action.number, self._answer(action)))
                 elif isinstance(action, Close):
                     self.closed += 1
-        if self.machine.standings() == []:
+        if self.machine.sync_statuses() == []:
             self.connect()
 
     def _answer(self, action: AskStore) -> object:
@@ -72,12 +72,12 @@ class Victim:
             for content in self.reader.receive_data(data):
                 message = wire.decode(content)
                 if message is not None:
-                    self._handle(MessageCame(self.peer, message))
+                    self._handle(MessageReceived(self.peer, message))
         except PeerFault:
             self.closed += 1
             self.connect()
         if self.machine.next_wake is not None and self.machine.next_wake <= self.now:
-            self._handle(Woken())
+            self._handle(WakeUp())
 
     def change_something(self) -> None:
         update = self.store.write(("notes", f"n{self.now}"), 1)

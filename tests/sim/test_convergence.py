@@ -32,7 +32,7 @@ def run_history(seed: int, make_store: Callable[[], Store] = StandinStore) -> Wo
     assert world.have_converged(), f"seed {seed}: not the same everywhere"
     world.check_nothing_lost()
     for _ in range(20):
-        if all(s.is_in_sync for node in world.nodes for s in node.machine.standings()):
+        if all(s.is_in_sync for node in world.nodes for s in node.machine.sync_statuses()):
             return world
         world.run(2.0)
     raise AssertionError(f"seed {seed}: somebody still believes to be out of sync")

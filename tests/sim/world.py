@@ -14,16 +14,16 @@ from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     Close,
+    ConnectionDown,
+    ConnectionUp,
     Event,
-    MessageCame,
-    PeerDown,
-    PeerUp,
+    MessageReceived,
     ReplicasKnown,
     ReplicasWanted,
     Send,
     StoreAnswered,
     StoreLost,
-    Woken,
+    WakeUp,
 )
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire import messages as wire
@@ -197,7 +197,7 @@ class Node:
         def wake() -> None:
             if self.epoch == epoch and self.wake_at == due:
                 self.wake_at = None
-                self.handle(Woken())
+                self.handle(WakeUp())
 
         self.world.at(max(0.0, (due - self.now()) / self.clock_rate) + 1e-6, wake)
 
@@ -285,7 +285,7 @@ class World:
 
             def come_up(node: Node = node, peer: int = peer, member: Member = member) -> None:
                 if peer in node.wires:
-                    node.handle(PeerUp(peer, member))
+                    node.handle(ConnectionUp(peer, member))
 
             self.at(self.random.uniform(0.0, 0.01), come_up)
             wire_.last_delivery[(index, wire.Stream.LIVE)] = self.now + 0.011
@@ -300,7 +300,7 @@ class World:
 
             def learn(node: Node = node, peer: int = peer) -> None:
                 if node.wires.pop(peer, None) is not None:
-                    node.handle(PeerDown(peer, "broken"))
+                    node.handle(ConnectionDown(peer, "broken"))
 
             self.at(self.random.choice([0.0, 0.05, 2.0]), learn)
 
@@ -327,7 +327,7 @@ class World:
 
             def arrive() -> None:
                 if wire_.is_open and receiving_peer in receiver.wires:
-                    receiver.handle(MessageCame(receiving_peer, message))
+                    receiver.handle(MessageReceived(receiving_peer, message))
 
             self.at(at - self.now, arrive)
 

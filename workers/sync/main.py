@@ -15,9 +15,9 @@ from peatnode.ipc.messages import DiscoveredPeer, FollowDiscovery, PeerFound, Pe
 from peatnode.protocol.connect.dial_plan import Found
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.worker.shell import WorkerShell
-from workers.sync.node_shell import SyncNode
+from workers.sync.node_shell import NodeShell
 from workers.sync.quic.endpoint import QuicEndpoint
-from workers.sync.service import Answering
+from workers.sync.service import SyncService
 from workers.sync.store_link import StoreLink
 
 
@@ -38,7 +38,7 @@ def make_credentials(config: Config, instance: str) -> Credentials:
 async def main(shell: WorkerShell) -> None:
     config, context = shell.config, shell.context
     credentials = make_credentials(config, context.instance)
-    node = SyncNode(
+    node = NodeShell(
         credentials,
         lambda handle: StoreLink(config.run_dir / "store.sock", handle, shell.log),
         random.Random(int.from_bytes(credentials.instance) ^ credentials.started),  # noqa: S311  # jitter
@@ -46,9 +46,9 @@ async def main(shell: WorkerShell) -> None:
     )
     key = endpoint_private_key(config.secret.reveal(), config.node_id)
     node.open(QuicEndpoint(context.listeners["quic"], key, credentials, node))
-    answering = Answering(node)
+    service = SyncService(node)
     server = await serve(
-        context.listeners["sync"], "sync", answering.message_received, answering.link_closed
+        context.listeners["sync"], "sync", service.message_received, service.link_closed
     )
     discovery = Dialer(config.run_dir / "discovery.sock", "sync")
     tasks = [
@@ -83,7 +83,7 @@ SECONDS_TO_FIND_AGAIN = 15.0
 """A discovery that was started anew has so long to find whom its predecessor knew."""
 
 
-async def follow_discovery(dialer: Dialer, node: SyncNode) -> None:
+async def follow_discovery(dialer: Dialer, node: NodeShell) -> None:
     """Keeps the targets as discovery tells them, also beyond its death."""
     loop = asyncio.get_running_loop()
     missing: set[str] = set()
@@ -99,10 +99,10 @@ async def follow_discovery(dialer: Dialer, node: SyncNode) -> None:
                         node.peer_lost(key)
         except LinkLost:
             timer.cancel()
-            missing = set(node.dialling.targets)
+            missing = set(node.dial_plan.targets)
 
 
-def _lose(node: SyncNode, missing: set[str]) -> None:
+def _lose(node: NodeShell, missing: set[str]) -> None:
     for key in missing:
         node.peer_lost(key)
 

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, assert_never
 
 from peatnode.ipc import messages
-from peatnode.protocol.connect.dial_plan import Dial, Dialling, Found
+from peatnode.protocol.connect.dial_plan import Dial, DialPlan, Found
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.events import Action, Event
@@ -32,17 +32,17 @@ ANNOUNCE_GAP_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastTraffic:
     bytes_sent: int = 0
     bytes_received: int = 0
     last_seen: float = 0.0
     """Unix seconds; 0: never."""
 
 
-_NO_PAST = Past()
+_NO_TRAFFIC = PastTraffic()
 
 
-class SyncNode:
+class NodeShell:
     """Owns the machine; `open` gives it its endpoint."""
 
     def __init__(
@@ -59,7 +59,7 @@ class SyncNode:
         self.machine = SyncMachine(
             credentials.node_id, credentials.instance, randomness, self._loop.time()
         )
-        self.dialling = Dialling(self.instance, randomness)
+        self.dial_plan = DialPlan(self.instance, randomness)
         self.store = store(self.handle)
         self.rejected: Counter[str] = Counter()
         self.topology_followers: dict[tuple[Any, int], None] = {}
@@ -71,7 +71,7 @@ class SyncNode:
         self._wake = Alarm(self._woken)
         self._dial_wake = Alarm(self._dial_due)
         self._announced: dict[tuple[str, str], float] = {}
-        self._past: dict[str, Past] = {}
+        self._past_traffic: dict[str, PastTraffic] = {}
         """Of connections that have ended, by instance."""
 
     def now(self) -> float:
@@ -93,7 +93,7 @@ class SyncNode:
         self._wake.set(self.machine.next_wake)
 
     def _woken(self) -> None:
-        self.handle(events.Woken())
+        self.handle(events.WakeUp())
 
     def _do(self, action: Action) -> None:
         match action:
@@ -109,9 +109,9 @@ class SyncNode:
             case events.PeerVanished(node_id, instance, reason):
                 self._log.info("Peer disconnected", peer=node_id, reason=reason)
                 self._tell_topology(messages.PeerDisconnected(node_id, instance, reason))
-            case events.TopologyShifted():
+            case events.NeighboursChanged():
                 self._tell_topology(messages.TopologyChanged(action.peer_count))
-            case events.AwarenessHeard():
+            case events.AwarenessReceived():
                 self._tell_awareness(action)
             case events.ReplicasKnown():
                 self._answer_waiter(action)
@@ -136,8 +136,8 @@ class SyncNode:
         member = connection.member
         assert member is not None
         key = connection.dial.key if connection.dial else ""
-        self.dialling.connected(key, member.node_id, member.instance.hex(), self._loop.time())
-        self.handle(events.PeerUp(connection.peer, member))
+        self.dial_plan.connected(key, member.node_id, member.instance.hex(), self._loop.time())
+        self.handle(events.ConnectionUp(connection.peer, member))
 
     def _peer_appeared(self, action: events.PeerAppeared) -> None:
         connection = self.endpoint.connections[action.peer]
@@ -151,7 +151,7 @@ class SyncNode:
         self._tell_topology(messages.PeerConnected(action.node_id, action.instance))
 
     def message_received(self, connection: PeerConnection, message: Message) -> None:
-        self.handle(events.MessageCame(connection.peer, message))
+        self.handle(events.MessageReceived(connection.peer, message))
 
     def connection_closed(self, connection: PeerConnection) -> None:
         now = self._loop.time()
@@ -161,26 +161,26 @@ class SyncNode:
             self._dial_failed(connection, now)
         else:
             self._remember(connection, member.instance.hex())
-            self.handle(events.PeerDown(connection.peer, reason))
+            self.handle(events.ConnectionDown(connection.peer, reason))
             others = (c.member for c in self.endpoint.connections.values())
             if not any(one and one.instance == member.instance for one in others):
-                self.dialling.disconnected(member.instance.hex(), reason, now)
+                self.dial_plan.disconnected(member.instance.hex(), reason, now)
         self.plan_dials()
 
     def _remember(self, connection: PeerConnection, instance: str) -> None:
-        past = self.past_of(instance)
-        self._past.pop(instance, None)
-        self._past[instance] = Past(
+        past = self.past_traffic_of(instance)
+        self._past_traffic.pop(instance, None)
+        self._past_traffic[instance] = PastTraffic(
             past.bytes_sent + connection.bytes_sent,
             past.bytes_received + connection.bytes_received,
             max(past.last_seen, connection.last_seen + self.wall_offset),
         )
-        if len(self._past) > MAX_REMEMBERED:
-            del self._past[next(iter(self._past))]
+        if len(self._past_traffic) > MAX_REMEMBERED:
+            del self._past_traffic[next(iter(self._past_traffic))]
 
-    def past_of(self, instance: str) -> Past:
+    def past_traffic_of(self, instance: str) -> PastTraffic:
         """What connections to it have come to that are over."""
-        return self._past.get(instance, _NO_PAST)
+        return self._past_traffic.get(instance, _NO_TRAFFIC)
 
     def _dial_failed(self, connection: PeerConnection, now: float) -> None:
         code, reason = connection.close_code, connection.close_reason
@@ -190,10 +190,10 @@ class SyncNode:
         if dial is None:
             return
         if code == CloseCode.OURSELVES:
-            self.dialling.is_ourselves(dial.key, dial.address, now)
+            self.dial_plan.is_ourselves(dial.key, dial.address, now)
         else:
             is_refused = code == CloseCode.NOT_AUTHENTICATED
-            self.dialling.failed(dial.key, reason, now, is_refused=is_refused)
+            self.dial_plan.failed(dial.key, reason, now, is_refused=is_refused)
 
     def _announce(self, address: str, reason: str) -> None:
         now = self._loop.time()
@@ -211,18 +211,18 @@ class SyncNode:
     # --- dialling ----------------------------------------------------------------------------------
 
     def peer_found(self, found: Found) -> None:
-        self.dialling.found(found, self._loop.time())
+        self.dial_plan.found(found, self._loop.time())
         self.plan_dials()
 
     def peer_lost(self, key: str) -> None:
-        self.dialling.lost(key)
+        self.dial_plan.lost(key)
         self.plan_dials()
 
     def plan_dials(self) -> None:
-        self._dial_wake.set(self.dialling.next_due)
+        self._dial_wake.set(self.dial_plan.next_due)
 
     def _dial_due(self) -> None:
-        for dial in self.dialling.take_due(self._loop.time()):
+        for dial in self.dial_plan.take_due(self._loop.time()):
             self._dial(dial)
         self.plan_dials()
 
@@ -230,7 +230,7 @@ class SyncNode:
         try:
             address = socket_address(self.endpoint.family, *dial.address)
         except (ValueError, OSError) as error:
-            self.dialling.failed(dial.key, str(error), self._loop.time())
+            self.dial_plan.failed(dial.key, str(error), self._loop.time())
             return
         self.endpoint.dial(address, dial)
 
@@ -249,7 +249,7 @@ class SyncNode:
         for connection, cause in self.topology_followers:
             connection.reply(cause, message)
 
-    def _tell_awareness(self, heard: events.AwarenessHeard) -> None:
+    def _tell_awareness(self, heard: events.AwarenessReceived) -> None:
         message = messages.AwarenessSeen(heard.collection, heard.id, heard.payload, heard.origin)
         for connection, cause in self.awareness_followers:
             connection.reply(cause, message)

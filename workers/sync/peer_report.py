@@ -7,34 +7,36 @@ from collections.abc import Iterator
 
 from peatnode.ipc.messages import Metric, PeerState
 from peatnode.protocol.connect.dial_plan import Found, Target
-from peatnode.protocol.sync.peer_status import Standing
-from workers.sync.node_shell import Past, SyncNode
+from peatnode.protocol.sync.peer_status import PeerSyncStatus
+from workers.sync.node_shell import NodeShell, PastTraffic
 from workers.sync.quic.connection import MAX_QUEUED_BYTES, PeerConnection
 
 _NOBODY = Found("", "", "", (), (), ())
 
 
-def peer_states(node: SyncNode) -> Iterator[PeerState]:
+def peer_states(node: NodeShell) -> Iterator[PeerState]:
     """Everybody who is connected, then everybody who should be."""
     shown: set[str] = set()
-    for standing in node.machine.standings():
-        connection = node.endpoint.connections.get(standing.peer)
+    for status in node.machine.sync_statuses():
+        connection = node.endpoint.connections.get(status.peer)
         if connection is not None:
-            shown.add(standing.member.node_id)
-            yield _connected(node, standing, connection)
-    for key, target in node.dialling.targets.items():
+            shown.add(status.member.node_id)
+            yield _connected(node, status, connection)
+    for key, target in node.dial_plan.targets.items():
         is_ours = target.state == "ourselves" or target.found.instance == node.instance
-        if not is_ours and not node.dialling.is_covered(target):
+        if not is_ours and not node.dial_plan.is_covered(target):
             name = target.found.node_id or (target.node_id not in shown and target.node_id) or key
             shown.add(name)
-            yield _unconnected(name, target, node.past_of(target.instance or target.found.instance))
+            yield _unconnected(
+                name, target, node.past_traffic_of(target.instance or target.found.instance)
+            )
 
 
-def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -> PeerState:
-    member = standing.member
-    found = node.dialling.found_of(member.node_id, member.instance.hex()) or _NOBODY
-    since = standing.since
-    past = node.past_of(member.instance.hex())
+def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnection) -> PeerState:
+    member = status.member
+    found = node.dial_plan.found_of(member.node_id, member.instance.hex()) or _NOBODY
+    since = status.since
+    past = node.past_traffic_of(member.instance.hex())
     return PeerState(
         id=member.node_id,
         instance=member.instance.hex(),
@@ -42,24 +44,24 @@ def _connected(node: SyncNode, standing: Standing, connection: PeerConnection) -
         is_connected=True,
         state="connected",
         rtt_ms=connection.rtt * 1000 if connection.rtt >= 0 else -1.0,
-        is_in_sync=standing.is_in_sync,
-        behind_documents=standing.behind,
+        is_in_sync=status.is_in_sync,
+        behind_documents=status.behind,
         out_of_sync_since=0.0 if since is None else since + node.wall_offset,
-        reason=standing.reason,
-        connected_since=standing.connected_at + node.wall_offset,
+        reason=status.reason,
+        connected_since=status.connected_at + node.wall_offset,
         last_seen=connection.last_seen + node.wall_offset,
         addresses=(node.endpoint.address_of(connection),),
         sources=found.sources,
         metadata=found.metadata,
-        neighbours=standing.neighbours,
+        neighbours=status.neighbours,
         bytes_sent=past.bytes_sent + connection.bytes_sent,
         bytes_received=past.bytes_received + connection.bytes_received,
-        is_twin=standing.is_twin,
+        is_twin=status.is_twin,
         version=member.software,
     )
 
 
-def _unconnected(name: str, target: Target, past: Past) -> PeerState:
+def _unconnected(name: str, target: Target, past: PastTraffic) -> PeerState:
     found = target.found
     return PeerState(
         id=name,
@@ -89,7 +91,7 @@ def _joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def metrics(node: SyncNode) -> Iterator[Metric]:
+def metrics(node: NodeShell) -> Iterator[Metric]:
     states = list(peer_states(node))
     counts = Counter(state.state for state in states)
     for name in ("connected", "dialling", "discovered", "waiting", "refused"):
@@ -121,7 +123,7 @@ def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
         yield Metric("peatnode_sync_peer_bytes_total", labels, float(count))
 
 
-def _queues(node: SyncNode) -> Iterator[Metric]:
+def _queues(node: NodeShell) -> Iterator[Metric]:
     connections = node.endpoint.connections.values()
     longest = max((connection.queued_bytes for connection in connections), default=0)
     store = (("queue", "sync_store_questions"),)

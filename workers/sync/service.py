@@ -17,14 +17,14 @@ from peatnode.ipc.messages import (
     WaitReplicas,
 )
 from peatnode.protocol.sync.events import AwarenessPublished
-from workers.sync.node_shell import SyncNode
+from workers.sync.node_shell import NodeShell
 from workers.sync.peer_report import metrics, peer_states
 
 MAX_WAITING = 10_000
 
 
-class Answering:
-    def __init__(self, node: SyncNode) -> None:
+class SyncService:
+    def __init__(self, node: NodeShell) -> None:
         self._node = node
 
     def message_received(self, connection: Connection, cause: int, message: Message) -> None:

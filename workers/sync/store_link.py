@@ -12,7 +12,7 @@ from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import Ask, ChangesSeen, FeedGap, FollowChanges, ReadTree
 from peatnode.model.sync import StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.sync import events
-from peatnode.protocol.sync.feed_watchdog import FeedWatch
+from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
 
 ASK_SECONDS = 30.0
 
@@ -25,13 +25,13 @@ class StoreLink:
         path: Path,
         handle: Callable[[events.Event], None],
         log: Any,
-        watch: FeedWatch | None = None,
+        watch: FeedWatchdog | None = None,
     ) -> None:
         self._dialer = Dialer(path, "sync")
         self._handle = handle
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = log
-        self._watch = watch or FeedWatch()
+        self._watch = watch or FeedWatchdog()
         self._opening = asyncio.timeout(None)
         """Of the feed that is open now; let run out to open it anew."""
         self._reopened_at = -1

@@ -7,7 +7,7 @@ from typing import Protocol
 
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 30.0
-COURTESY_SECONDS = 0.5
+TIE_BREAK_DELAY = 0.5
 """The larger of two instances lets the smaller dial first: one connection instead of two."""
 
 ENDURED_SECONDS = 5.0
@@ -38,7 +38,7 @@ class Dial:
     address: Address
     number: int
     """Counts all dials of this process."""
-    is_careful: bool
+    use_min_datagram: bool
     """Use the smallest datagrams: the larger ones may not have got through."""
 
 
@@ -55,16 +55,16 @@ class Target:
     due: float | None = None
     own_addresses: set[Address] = field(default_factory=set)
     """Those that led back to ourselves."""
-    strangers: dict[Address, str] = field(default_factory=dict)
+    wrong_identity_addresses: dict[Address, str] = field(default_factory=dict)
     """Those at which a node of another name answered, and its instance."""
     dialled: Address | None = None
 
     def addresses(self) -> list[Address]:
-        useless = self.own_addresses | self.strangers.keys()
+        useless = self.own_addresses | self.wrong_identity_addresses.keys()
         return [one for one in self.found.addresses if one not in useless]
 
 
-class Dialling:
+class DialPlan:
     """All targets of a node. `next_due` says when to call `take_due`."""
 
     def __init__(self, instance: str, randomness: Uniform) -> None:
@@ -85,16 +85,16 @@ class Dialling:
         if is_new or (old.addresses, old.instance) != (found.addresses, found.instance):
             target.tries = 0
             target.own_addresses.clear()
-            target.strangers.clear()
+            target.wrong_identity_addresses.clear()
             if target.state != "dialling":
-                self._plan(target, now, self._courtesy(found))
+                self._plan(target, now, self._tie_break_delay(found))
 
     def lost(self, key: str) -> None:
         """No source has it any more: it is not dialled again. A connection stays."""
         self.targets.pop(key, None)
 
-    def _courtesy(self, found: Found) -> float:
-        return COURTESY_SECONDS if found.instance and found.instance < self._instance else 0.0
+    def _tie_break_delay(self, found: Found) -> float:
+        return TIE_BREAK_DELAY if found.instance and found.instance < self._instance else 0.0
 
     def _plan(self, target: Target, now: float, seconds: float) -> None:
         if self.is_covered(target):
@@ -102,7 +102,7 @@ class Dialling:
         elif target.addresses() and target.found.instance != self._instance:
             target.state = "waiting" if target.tries else "discovered"
             target.due = now + seconds
-        elif target.strangers:
+        elif target.wrong_identity_addresses:
             target.state, target.due = "refused", None
         else:
             target.state, target.due = "ourselves", None
@@ -136,8 +136,8 @@ class Dialling:
             target.state = "dialling"
             self._dials += 1
             address = target.dialled = addresses[target.tries % len(addresses)]
-            is_careful = (target.tries // len(addresses)) % 2 == 1
-            dials.append(Dial(key, address, self._dials, is_careful))
+            use_min_datagram = (target.tries // len(addresses)) % 2 == 1
+            dials.append(Dial(key, address, self._dials, use_min_datagram))
         return dials
 
     def failed(self, key: str, reason: str, now: float, *, is_refused: bool = False) -> None:
@@ -168,7 +168,7 @@ class Dialling:
         if target is not None and target.found.node_id in ("", node_id):
             target.instance, target.node_id = instance, node_id
         elif target is not None and target.dialled is not None:
-            target.strangers[target.dialled] = instance
+            target.wrong_identity_addresses[target.dialled] = instance
             self.failed(key, f"{node_id} answers where it should be", now)
         for one in self.targets.values():
             if self.is_covered(one):
@@ -179,9 +179,9 @@ class Dialling:
         covered = [t for t in self.targets.values() if t.state == "connected"]
         _, since = self._connected.pop(instance, ("", now))
         for target in self.targets.values():
-            if instance in target.strangers.values():
-                kept = {a: i for a, i in target.strangers.items() if i != instance}
-                target.strangers = kept
+            if instance in target.wrong_identity_addresses.values():
+                kept = {a: i for a, i in target.wrong_identity_addresses.items() if i != instance}
+                target.wrong_identity_addresses = kept
                 if target.state == "refused" and target.due is None:
                     self._plan(target, now, FIRST_SECONDS * (0.5 + 0.5 * self._random.random()))
         for target in covered:

@@ -1,4 +1,4 @@
-"""Answering a peer's questions out of our store, a few at a time."""
+"""Answers a peer's questions out of our store, a few at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from peatnode.model.sync import (
     UpdatesReply,
 )
 from peatnode.model.tree import BUCKETS, FAN_OUT, LEVELS
-from peatnode.protocol.sync.ask import AskStore, BucketListing
+from peatnode.protocol.sync.ask import BucketListing, StoreAsker
 from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
@@ -43,10 +43,10 @@ MAX_WANTED = 1000
 Asked = AskTree | AskBuckets | AskUpdates | AskRange
 
 
-class Serving:
+class PeerQuestions:
     """The questions of one peer."""
 
-    def __init__(self, ask_store: AskStore, send: Callable[[Message], None]) -> None:
+    def __init__(self, ask_store: StoreAsker, send: Callable[[Message], None]) -> None:
         self._ask_store = ask_store
         self._send = send
         self._at_work = 0

@@ -9,11 +9,11 @@ from peatnode.model.documents import BucketEntry
 from peatnode.model.sync import BucketsReply, ReadBuckets, StoreAnswer, StoreQuestion
 from peatnode.protocol.wire.messages import Buckets, Message, Tree, Updates
 
-AskStore = Callable[[StoreQuestion, Callable[[StoreAnswer | None], None]], None]
+StoreAsker = Callable[[StoreQuestion, Callable[[StoreAnswer | None], None]], None]
 PeerAnswer = Tree | Buckets | Updates
 
 
-class AskPeer(Protocol):
+class PeerAsker(Protocol):
     def __call__(
         self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
     ) -> None:
@@ -28,7 +28,7 @@ class BucketListing:
 
     def __init__(
         self,
-        ask_store: AskStore,
+        ask_store: StoreAsker,
         indexes: tuple[int, ...],
         then: Callable[[tuple[BucketEntry, ...] | None], None],
     ) -> None:

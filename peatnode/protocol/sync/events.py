@@ -14,7 +14,7 @@ from peatnode.protocol.wire.messages import Message
 
 
 @dataclass(frozen=True, slots=True)
-class PeerUp:
+class ConnectionUp:
     """A connection is authenticated."""
 
     peer: int
@@ -23,13 +23,13 @@ class PeerUp:
 
 
 @dataclass(frozen=True, slots=True)
-class PeerDown:
+class ConnectionDown:
     peer: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class MessageCame:
+class MessageReceived:
     peer: int
     message: Message
 
@@ -64,21 +64,21 @@ class ReplicasWanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
+class WakeUp:
     """`next_wake` has come."""
 
 
 Event = (
-    PeerUp
-    | PeerDown
-    | MessageCame
+    ConnectionUp
+    | ConnectionDown
+    | MessageReceived
     | StoreAnswered
     | StoreLost
     | ChangesSeen
     | FeedGap
     | AwarenessPublished
     | ReplicasWanted
-    | Woken
+    | WakeUp
 )
 
 # --- actions ------------------------------------------------------------------------------------------------------
@@ -122,14 +122,14 @@ class PeerVanished:
 
 
 @dataclass(frozen=True, slots=True)
-class TopologyShifted:
+class NeighboursChanged:
     """Our neighbours have changed, or a neighbour's."""
 
     peer_count: int
 
 
 @dataclass(frozen=True, slots=True)
-class AwarenessHeard:
+class AwarenessReceived:
     collection: str
     id: str
     payload: bytes
@@ -160,8 +160,8 @@ Action = (
     | Close
     | PeerAppeared
     | PeerVanished
-    | TopologyShifted
-    | AwarenessHeard
+    | NeighboursChanged
+    | AwarenessReceived
     | ReplicasKnown
     | UpdateRefused
 )

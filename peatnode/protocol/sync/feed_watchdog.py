@@ -8,7 +8,7 @@ PATIENCE_SECONDS = 2 * ROOT_SECONDS
 """A feed that is behind and does not move for so long, about two rounds of anti-entropy, is opened anew."""
 
 
-class FeedWatch:
+class FeedWatchdog:
     """Told the store's sequence whenever it is heard of otherwise than from the feed."""
 
     __slots__ = ("_patience", "_since", "_upto")

@@ -14,28 +14,33 @@ from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
-    AwarenessHeard,
     AwarenessPublished,
+    AwarenessReceived,
     Close,
+    ConnectionDown,
+    ConnectionUp,
     Event,
-    MessageCame,
+    MessageReceived,
+    NeighboursChanged,
     PeerAppeared,
-    PeerDown,
-    PeerUp,
     PeerVanished,
     ReplicasKnown,
     ReplicasWanted,
     Send,
     StoreAnswered,
     StoreLost,
-    TopologyShifted,
     UpdateRefused,
-    Woken,
+    WakeUp,
 )
-from peatnode.protocol.sync.peer_status import Standing, differing_documents, is_twin, standing_of
+from peatnode.protocol.sync.peer_status import (
+    PeerSyncStatus,
+    differing_documents,
+    is_twin,
+    sync_status_of,
+)
 from peatnode.protocol.sync.push_log import PushLog
-from peatnode.protocol.sync.refusals import Refusal, Refusals
-from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, Session
+from peatnode.protocol.sync.refusals import Refusals, RefusedDocument
+from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, PeerSession
 from peatnode.protocol.sync.timers import Timers
 from peatnode.protocol.wire.errors import CloseCode, PeerFault
 from peatnode.protocol.wire.messages import (
@@ -86,14 +91,14 @@ class SyncMachine:
         self._node_id = node_id
         self._instance = instance
         self._random = randomness
-        self._sessions: dict[int, Session] = {}
-        self._by_instance: dict[str, Session] = {}
+        self._sessions: dict[int, PeerSession] = {}
+        self._by_instance: dict[str, PeerSession] = {}
         self._timers: Timers[tuple[str, int]] = Timers()
         self._actions: list[Action] = []
-        self._asked: dict[int, tuple[Session | None, Callable[[StoreAnswer | None], None]]] = {}
+        self._asked: dict[int, tuple[PeerSession | None, Callable[[StoreAnswer | None], None]]] = {}
         self._last_asked = 0
         self._root: tuple[bytes, int, float] | None = None
-        self._root_waiters: list[tuple[Session, Callable[[bytes, int], None]]] = []
+        self._root_waiters: list[tuple[PeerSession, Callable[[bytes, int], None]]] = []
         self._waiters: dict[int, tuple[int, int]] = {}
         self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
 
@@ -104,12 +109,12 @@ class SyncMachine:
     def handle(self, event: Event, now: float) -> list[Action]:
         self.now = now
         match event:
-            case PeerUp():
+            case ConnectionUp():
                 self._peer_up(event.peer, event.member)
-            case PeerDown():
+            case ConnectionDown():
                 if event.peer in self._sessions:
                     self._remove(self._sessions[event.peer], event.reason)
-            case MessageCame():
+            case MessageReceived():
                 if event.peer in self._sessions:
                     self._receive(self._sessions[event.peer], event.message)
             case StoreAnswered():
@@ -128,7 +133,7 @@ class SyncMachine:
                 self._waiters[event.waiter] = (event.sequence, event.count)
                 self._timers.set(("waiter", event.waiter), now + event.seconds)
                 self.acknowledged()
-            case Woken():
+            case WakeUp():
                 self._wake()
         actions, self._actions = self._actions, []
         return actions
@@ -145,7 +150,7 @@ class SyncMachine:
             self._actions.append(
                 Close(current.peer, CloseCode.OTHER_KEPT, "another connection is kept")
             )
-        session = Session(self, peer, member, self._instance < member.instance)
+        session = PeerSession(self, peer, member, self._instance < member.instance)
         self._sessions[peer] = self._by_instance[session.instance] = session
         if current is None:
             self._actions.append(PeerAppeared(peer, member.node_id, session.instance))
@@ -154,13 +159,13 @@ class SyncMachine:
         if session.is_root_sender:
             self._set_root_timer(session)
 
-    def _forget(self, session: Session) -> None:
+    def _forget(self, session: PeerSession) -> None:
         del self._sessions[session.peer]
         del self._by_instance[session.instance]
         for kind in ("root", "push", "pull"):
             self.cancel_timer(kind, session)
 
-    def _remove(self, session: Session, reason: str) -> None:
+    def _remove(self, session: PeerSession, reason: str) -> None:
         self._forget(session)
         self._actions.append(PeerVanished(session.member.node_id, session.instance, reason))
         self._neighbours_changed()
@@ -168,7 +173,7 @@ class SyncMachine:
         self.pull_ended(session)
 
     def _neighbours_changed(self) -> None:
-        self._actions.append(TopologyShifted(len(self._sessions)))
+        self._actions.append(NeighboursChanged(len(self._sessions)))
         if not self._timers.is_set(("neighbours", 0)):
             self._timers.set(("neighbours", 0), self.now + NEIGHBOURS_SECONDS)
 
@@ -179,7 +184,7 @@ class SyncMachine:
 
     # --- messages ----------------------------------------------------------------------------------
 
-    def _blaming(self, session: Session, step: Callable[[], None]) -> None:
+    def _blaming(self, session: PeerSession, step: Callable[[], None]) -> None:
         try:
             step()
         except PeerFault as fault:
@@ -188,10 +193,10 @@ class SyncMachine:
                 self._actions.append(Close(session.peer, fault.code, str(fault)))
                 self._remove(session, str(fault))
 
-    def _receive(self, session: Session, message: Message) -> None:
+    def _receive(self, session: PeerSession, message: Message) -> None:
         self._blaming(session, lambda: self._dispatch(session, message))
 
-    def _dispatch(self, session: Session, message: Message) -> None:
+    def _dispatch(self, session: PeerSession, message: Message) -> None:
         match message:
             case Root():
                 session.receive_root(message)
@@ -201,18 +206,18 @@ class SyncMachine:
                 session.receive_ack(message)
                 self._trim_log()
             case AskTree() | AskBuckets() | AskUpdates() | AskRange():
-                session.serving.receive(message)
+                session.peer_questions.receive(message)
             case Tree() | Buckets() | Updates() | Unanswered():
                 session.receive_answer(message)
             case Neighbours():
                 session.neighbours = {instance: node_id for node_id, instance in message.peers}
-                self._actions.append(TopologyShifted(len(self._sessions)))
+                self._actions.append(NeighboursChanged(len(self._sessions)))
             case Awareness():
                 self._receive_awareness(session, message)
             case Hello() | Proof():
                 raise PeerFault("unexpected message", type(message).__name__)
 
-    def send(self, session: Session, message: Message) -> None:
+    def send(self, session: PeerSession, message: Message) -> None:
         self._actions.append(Send(session.peer, message))
 
     # --- awareness ---------------------------------------------------------------------------------
@@ -233,13 +238,13 @@ class SyncMachine:
             self._awareness_seen.popitem(last=False)
         return True
 
-    def _receive_awareness(self, sender: Session, message: Awareness) -> None:
+    def _receive_awareness(self, sender: PeerSession, message: Awareness) -> None:
         if len(message.payload) > MAX_AWARENESS_BYTES or len(message.key) != 16:
             raise PeerFault("malformed message", "awareness")
         if not self._is_new_awareness(message.key):
             return
         self._actions.append(
-            AwarenessHeard(message.collection, message.id, message.payload, message.origin.hex())
+            AwarenessReceived(message.collection, message.id, message.payload, message.origin.hex())
         )
         for session in self._sessions.values():
             instance = session.member.instance
@@ -251,7 +256,7 @@ class SyncMachine:
 
     def ask_store(
         self,
-        owner: Session | None,
+        owner: PeerSession | None,
         question: StoreQuestion,
         then: Callable[[StoreAnswer | None], None],
     ) -> None:
@@ -266,7 +271,7 @@ class SyncMachine:
         elif owner.peer in self._sessions:
             self._blaming(owner, lambda: then(answer))
 
-    def with_root(self, owner: Session, then: Callable[[bytes, int], None]) -> None:
+    def with_root(self, owner: PeerSession, then: Callable[[bytes, int], None]) -> None:
         """Calls `then` with our root and the sequence it is of; never, if the store does not answer."""
         root, sequence, read_at = self._root or (b"", -1, 0.0)
         if root and sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
@@ -309,14 +314,14 @@ class SyncMachine:
 
     # --- what sessions ask -------------------------------------------------------------------------
 
-    def is_needed(self, change: Change, session: Session) -> bool:
+    def is_needed(self, change: Change, session: PeerSession) -> bool:
         """Whether a change is to be pushed to this peer: not if it, or a neighbour of it, brought it."""
         if change.origin == session.instance:
             return False
         origin = self._by_instance.get(change.origin)
         return origin is None or session.member.instance not in origin.neighbours
 
-    def may_pull(self, session: Session) -> bool:
+    def may_pull(self, session: PeerSession) -> bool:
         since = self.now - PULLING_SECONDS
         return not any(
             other.pull is not None and other.pull_progress_at > since
@@ -324,16 +329,16 @@ class SyncMachine:
             if other is not session
         )
 
-    def pull_ended(self, session: Session) -> None:
+    def pull_ended(self, session: PeerSession) -> None:
         """Whoever waited for it looks again now."""
         for other in self._sessions.values():
             if other is not session and other.is_deferred:
                 other.is_deferred = False
                 self.set_timer("root", other, 0.0)
 
-    def refuse(self, session: Session, update: DocumentUpdate, fp: bytes, reason: str) -> None:
+    def refuse(self, session: PeerSession, update: DocumentUpdate, fp: bytes, reason: str) -> None:
         node_id = session.member.node_id
-        refusal = Refusal(update.collection, update.id, node_id, self.now, reason)
+        refusal = RefusedDocument(update.collection, update.id, node_id, self.now, reason)
         if not self.refusals.is_refused(update.collection, update.id, fp):
             self.refusals.add(refusal, fp)
             self._actions.append(UpdateRefused(node_id, update.collection, update.id, reason))
@@ -354,13 +359,13 @@ class SyncMachine:
 
     # --- timers ------------------------------------------------------------------------------------
 
-    def set_timer(self, kind: str, session: Session, seconds: float) -> None:
+    def set_timer(self, kind: str, session: PeerSession, seconds: float) -> None:
         self._timers.set((kind, session.peer), self.now + seconds)
 
-    def cancel_timer(self, kind: str, session: Session) -> None:
+    def cancel_timer(self, kind: str, session: PeerSession) -> None:
         self._timers.cancel((kind, session.peer))
 
-    def _set_root_timer(self, session: Session) -> None:
+    def _set_root_timer(self, session: PeerSession) -> None:
         self.set_timer("root", session, ROOT_SECONDS * (0.8 + 0.4 * self._random.random()))
 
     def _wake(self) -> None:
@@ -373,7 +378,7 @@ class SyncMachine:
             elif number in self._sessions:
                 self._session_due(kind, self._sessions[number])
 
-    def _session_due(self, kind: str, session: Session) -> None:
+    def _session_due(self, kind: str, session: PeerSession) -> None:
         if kind == "push":
             session.push_timed_out()
         elif kind == "pull":
@@ -386,11 +391,11 @@ class SyncMachine:
 
     # --- views -------------------------------------------------------------------------------------
 
-    def standings(self) -> list[Standing]:
+    def sync_statuses(self) -> list[PeerSyncStatus]:
         sessions = self._sessions.values()
         names = [session.member.node_id for session in sessions]
         return [
-            standing_of(s, self.refusals, is_twin(s.member.node_id, self._node_id, names))
+            sync_status_of(s, self.refusals, is_twin(s.member.node_id, self._node_id, names))
             for s in sessions
         ]
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.refusals import Refusals
-from peatnode.protocol.sync.session import Session
+from peatnode.protocol.sync.session import PeerSession
 
 MAX_DIFFERING = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class PeerSyncStatus:
     peer: int
     member: Member
     is_in_sync: bool
@@ -27,14 +27,14 @@ class Standing:
     is_twin: bool
 
 
-def standing_of(session: Session, refusals: Refusals, is_twin: bool) -> Standing:
+def sync_status_of(session: PeerSession, refusals: Refusals, is_twin: bool) -> PeerSyncStatus:
     refused = [one for one in refusals.all() if one.peer == session.member.node_id]
     pulling = len(session.pull.differing) if session.pull else 0
     waiting = session.push.waiting
     sent_at = session.push.oldest_sent_at
     sinces = [since for since in (session.differs_since, sent_at) if since is not None]
     is_in_sync = session.differs_since is None and not waiting
-    return Standing(
+    return PeerSyncStatus(
         session.peer,
         session.member,
         is_in_sync,
@@ -47,7 +47,7 @@ def standing_of(session: Session, refusals: Refusals, is_twin: bool) -> Standing
     )
 
 
-def _reason(session: Session, refused: int, pulling: int, waiting: int) -> str:
+def _reason(session: PeerSession, refused: int, pulling: int, waiting: int) -> str:
     if not session.is_compared:
         return "not compared yet"
     if session.pull is not None:
@@ -59,7 +59,7 @@ def _reason(session: Session, refused: int, pulling: int, waiting: int) -> str:
     return "fingerprints differ"
 
 
-def differing_documents(sessions: list[Session], refusals: Refusals) -> tuple[str, ...]:
+def differing_documents(sessions: list[PeerSession], refusals: Refusals) -> tuple[str, ...]:
     """`collection/id` of documents that differ, at most MAX_DIFFERING."""
     names: dict[str, None] = {f"{one.collection}/{one.id}": None for one in refusals.all()}
     for session in sessions:

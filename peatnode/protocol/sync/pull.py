@@ -26,7 +26,7 @@ from peatnode.model.sync import (
     VectorsReply,
 )
 from peatnode.model.tree import EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
-from peatnode.protocol.sync.ask import AskPeer, AskStore, BucketListing, PeerAnswer
+from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
 from peatnode.protocol.sync.refusals import Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
@@ -63,8 +63,8 @@ class Pull:
 
     def __init__(
         self,
-        ask_store: AskStore,
-        ask_peer: AskPeer,
+        ask_store: StoreAsker,
+        ask_peer: PeerAsker,
         refusals: Refusals,
         refuse: Refuse,
         origin: str,

@@ -17,7 +17,7 @@ ACK_SECONDS = 20.0
 
 
 @dataclass(slots=True)
-class _Flight:
+class _InFlight:
     upto: int
     """Sequence of its last change."""
     changes: int
@@ -31,7 +31,7 @@ class PushWindow:
     def __init__(self, log: PushLog, now: float) -> None:
         self._log = log
         self._cursor = log.end
-        self._flights: dict[int, _Flight] = {}
+        self._in_flight: dict[int, _InFlight] = {}
         self._last_number = 0
         self.pushed_from = log.upto
         """Changes after this sequence were pushed without a hole, as far as `acked`."""
@@ -47,12 +47,12 @@ class PushWindow:
     @property
     def waiting(self) -> int:
         """Changes that are not acknowledged yet."""
-        flying = sum(flight.changes for flight in self._flights.values())
+        flying = sum(flight.changes for flight in self._in_flight.values())
         return flying + self._log.end - self._cursor
 
     @property
     def oldest_sent_at(self) -> float | None:
-        return min((flight.sent_at for flight in self._flights.values()), default=None)
+        return min((flight.sent_at for flight in self._in_flight.values()), default=None)
 
     def has(self, sequence: int) -> bool:
         """Whether the peer is known to have this change on disk."""
@@ -64,7 +64,7 @@ class PushWindow:
 
     def next_push(self, is_needed: Callable[[Change], bool], now: float) -> Push | None:
         """The next batch, if the window has room and there is something to send."""
-        if len(self._flights) >= WINDOW:
+        if len(self._in_flight) >= WINDOW:
             return None
         log = self._log
         if self._cursor < log.first:
@@ -81,31 +81,31 @@ class PushWindow:
                 size += size_of(change)
             self._cursor += 1
         if not positions:
-            if not self._flights:
+            if not self._in_flight:
                 self.acked = max(self.acked, log.upto)
             return None
         self._last_number += 1
         upto = log.change_at(positions[-1]).sequence
-        self._flights[self._last_number] = _Flight(upto, len(positions), now)
+        self._in_flight[self._last_number] = _InFlight(upto, len(positions), now)
         self.last_sent_at = now
         return Push(self._last_number, log.pack(positions))
 
     def acknowledge(self, number: int, is_complete: bool) -> None:
-        flight = self._flights.get(number)
+        flight = self._in_flight.get(number)
         if flight is None:
             return
         flight.is_acked = True
         if not is_complete:
             self._lose(flight.upto)
-        while self._flights:
-            oldest = next(iter(self._flights))
-            if not self._flights[oldest].is_acked:
+        while self._in_flight:
+            oldest = next(iter(self._in_flight))
+            if not self._in_flight[oldest].is_acked:
                 break
-            self.acked = max(self.acked, self._flights.pop(oldest).upto)
+            self.acked = max(self.acked, self._in_flight.pop(oldest).upto)
 
     def give_up(self) -> None:
         """Nothing is acknowledged any more: what flew is lost, what follows may go."""
-        self._flights.clear()
+        self._in_flight.clear()
         self._lose()
 
     def lose_feed(self) -> None:

@@ -9,7 +9,7 @@ MAX_REFUSALS = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RefusedDocument:
     collection: str
     id: str
     peer: str
@@ -22,12 +22,12 @@ class Refusals:
     """The newest refusals, by document and the fingerprint that the peer had for it."""
 
     def __init__(self) -> None:
-        self._by_key: OrderedDict[tuple[str, str, bytes], Refusal] = OrderedDict()
+        self._by_key: OrderedDict[tuple[str, str, bytes], RefusedDocument] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._by_key)
 
-    def add(self, refusal: Refusal, fingerprint: bytes) -> None:
+    def add(self, refusal: RefusedDocument, fingerprint: bytes) -> None:
         """`fingerprint` is empty where it is not known: then it is only reported."""
         key = (refusal.collection, refusal.id, fingerprint)
         if key not in self._by_key:
@@ -48,5 +48,5 @@ class Refusals:
         """Everything is equal: there is nothing left that is refused."""
         self._by_key.clear()
 
-    def all(self) -> tuple[Refusal, ...]:
+    def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())

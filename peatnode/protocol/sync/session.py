@@ -1,6 +1,6 @@
 """One authenticated peer: pushing to it, pulling from it, answering it, and how it stands with us.
 
-The node's machine (`machine.py`) owns the sessions; `Node` is what a session needs of it.
+The node's machine (`machine.py`) owns the sessions; `LocalNode` is what a session needs of it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from peatnode.model.feed import Change
 from peatnode.model.sync import AppliedReply, ApplyUpdates, StoreAnswer, StoreQuestion
 from peatnode.model.tree import HASH_BYTES
 from peatnode.protocol.connect.handshake import Member
-from peatnode.protocol.sync.answer_peer import Serving
+from peatnode.protocol.sync.answer_peer import PeerQuestions
 from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pull import Pull
 from peatnode.protocol.sync.push_log import PushLog
@@ -47,7 +47,7 @@ FRESH_ROOT_SECONDS = 0.5
 """Within one round the store is asked once for the root, and in each round anew, whatever the feed tells."""
 
 
-class Node(Protocol):
+class LocalNode(Protocol):
     """What a session asks of its node."""
 
     now: float
@@ -56,23 +56,28 @@ class Node(Protocol):
     last_change_at: float
 
     def ask_store(
-        self, owner: Session, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
+        self,
+        owner: PeerSession,
+        question: StoreQuestion,
+        then: Callable[[StoreAnswer | None], None],
     ) -> None: ...
-    def send(self, session: Session, message: Message) -> None: ...
-    def with_root(self, owner: Session, then: Callable[[bytes, int], None]) -> None: ...
-    def is_needed(self, change: Change, session: Session) -> bool: ...
-    def may_pull(self, session: Session) -> bool: ...
-    def pull_ended(self, session: Session) -> None: ...
-    def refuse(self, session: Session, update: DocumentUpdate, fp: bytes, reason: str) -> None: ...
+    def send(self, session: PeerSession, message: Message) -> None: ...
+    def with_root(self, owner: PeerSession, then: Callable[[bytes, int], None]) -> None: ...
+    def is_needed(self, change: Change, session: PeerSession) -> bool: ...
+    def may_pull(self, session: PeerSession) -> bool: ...
+    def pull_ended(self, session: PeerSession) -> None: ...
+    def refuse(
+        self, session: PeerSession, update: DocumentUpdate, fp: bytes, reason: str
+    ) -> None: ...
     def acknowledged(self) -> None: ...
-    def set_timer(self, kind: str, session: Session, seconds: float) -> None: ...
-    def cancel_timer(self, kind: str, session: Session) -> None: ...
+    def set_timer(self, kind: str, session: PeerSession, seconds: float) -> None: ...
+    def cancel_timer(self, kind: str, session: PeerSession) -> None: ...
 
 
-class Session:
+class PeerSession:
     """Its methods raise PeerFault when the peer is at fault."""
 
-    def __init__(self, node: Node, peer: int, member: Member, is_root_sender: bool) -> None:
+    def __init__(self, node: LocalNode, peer: int, member: Member, is_root_sender: bool) -> None:
         self._node = node
         self.peer = peer
         self.member = member
@@ -89,7 +94,7 @@ class Session:
         self.is_compared = False
         self.is_deferred = False
         """It differs, and waits for another's pull to end."""
-        self._serving = Serving(self._ask_store, self._send)
+        self._peer_questions = PeerQuestions(self._ask_store, self._send)
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
         self._applying = 0
@@ -278,5 +283,5 @@ class Session:
     # --- questions ---------------------------------------------------------------------------------
 
     @property
-    def serving(self) -> Serving:
-        return self._serving
+    def peer_questions(self) -> PeerQuestions:
+        return self._peer_questions

@@ -225,7 +225,7 @@ class QuicEndpoint:
     # --- connections -------------------------------------------------------------------------------
 
     def dial(self, address: SocketAddress, dial: Dial) -> PeerConnection:
-        size = SMALLEST_DATAGRAM if dial.is_careful else datagram_size(self.family, address)
+        size = SMALLEST_DATAGRAM if dial.use_min_datagram else datagram_size(self.family, address)
         quic = QuicConnection(
             configuration=dataclasses.replace(self._dialling, max_datagram_size=size)
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from peatnode.protocol.connect.dial_plan import Dial, Dialling, Found
+from peatnode.protocol.connect.dial_plan import Dial, DialPlan, Found
 
 OWN = "5" * 32
 SMALLER, LARGER = "1" * 32, "9" * 32
@@ -15,13 +15,13 @@ def found(key: str = "p", node_id: str = "", instance: str = "", addresses: int 
     return Found(key, node_id, instance, many, ("static",), ())
 
 
-def take(dialling: Dialling, now: float) -> Dial:
+def take(dialling: DialPlan, now: float) -> Dial:
     (dial,) = dialling.take_due(now)
     return dial
 
 
 def test_a_found_peer_is_dialled_at_once_and_the_smaller_instance_is_let_first() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found("a"), 10.0)
     dialling.found(found("b", "node-b", SMALLER), 10.0)
     dialling.found(found("c", "node-c", LARGER), 10.0)
@@ -30,7 +30,7 @@ def test_a_found_peer_is_dialled_at_once_and_the_smaller_instance_is_let_first()
 
 
 def test_addresses_in_turn_then_longer_pauses_then_careful_ones() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found(addresses=2), 0.0)
     now, pauses, dials = 0.0, [], []
     for _ in range(30):
@@ -40,13 +40,13 @@ def test_addresses_in_turn_then_longer_pauses_then_careful_ones() -> None:
         pauses.append(dialling.next_due - now)
         now = dialling.next_due
     assert [dial.address[0] for dial in dials[:3]] == ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
-    assert [dial.is_careful for dial in dials[:4]] == [False, False, True, True]
+    assert [dial.use_min_datagram for dial in dials[:4]] == [False, False, True, True]
     assert pauses[0] <= 0.1
     assert 15.0 <= pauses[-1] <= 30.0
 
 
 def test_nobody_who_is_connected_is_dialled_and_who_is_lost_is_dialled_again() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.connected("", "node-b", LARGER, 0.0)
     dialling.found(found("b", "node-b", LARGER), 1.0)
     assert dialling.next_due is None
@@ -56,7 +56,7 @@ def test_nobody_who_is_connected_is_dialled_and_who_is_lost_is_dialled_again() -
 
 
 def test_a_peer_without_id_is_known_by_whom_the_dial_led_to() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found("10.0.0.1:1"), 0.0)
     dial = take(dialling, 0.0)
     dialling.connected(dial.key, "node-b", LARGER, 0.1)
@@ -65,7 +65,7 @@ def test_a_peer_without_id_is_known_by_whom_the_dial_led_to() -> None:
 
 
 def test_ourselves_are_never_dialled_again() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found(), 0.0)
     dial = take(dialling, 0.0)
     dialling.is_ourselves(dial.key, dial.address, 0.1)
@@ -75,7 +75,7 @@ def test_ourselves_are_never_dialled_again() -> None:
 
 
 def test_a_changed_address_is_dialled_at_once() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found(), 0.0)
     for _ in range(20):
         now = dialling.next_due or 0.0
@@ -86,14 +86,14 @@ def test_a_changed_address_is_dialled_at_once() -> None:
 
 
 def test_a_lost_peer_is_not_dialled() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found(), 0.0)
     dialling.lost("p")
     assert dialling.next_due is None
 
 
 def test_one_who_refuses_is_asked_seldom() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found(), 0.0)
     take(dialling, 0.0)
     dialling.failed("p", "wrong secret", 0.0, is_refused=True)
@@ -103,7 +103,7 @@ def test_one_who_refuses_is_asked_seldom() -> None:
 
 
 def test_another_name_at_its_address_is_not_the_peer() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found("c", "node-c", addresses=2), 0.0)
     take(dialling, 0.0)
     dialling.connected("c", "node-b", LARGER, 0.1)
@@ -122,7 +122,7 @@ def test_another_name_at_its_address_is_not_the_peer() -> None:
 
 
 def test_a_peer_at_a_new_address_is_dialled_although_another_answered_at_the_old() -> None:
-    dialling = Dialling(OWN, Random(1))
+    dialling = DialPlan(OWN, Random(1))
     dialling.found(found("c", "node-c"), 0.0)
     dialling.connected(take(dialling, 0.0).key, "node-b", LARGER, 0.1)
     assert dialling.next_due is None

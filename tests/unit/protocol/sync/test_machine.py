@@ -12,19 +12,19 @@ from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
-    AwarenessHeard,
+    AwarenessReceived,
     Close,
+    ConnectionDown,
+    ConnectionUp,
     Event,
-    MessageCame,
+    MessageReceived,
     PeerAppeared,
-    PeerDown,
-    PeerUp,
     PeerVanished,
     ReplicasKnown,
     ReplicasWanted,
     Send,
     StoreAnswered,
-    Woken,
+    WakeUp,
 )
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.sync.push_window import ACK_SECONDS
@@ -62,11 +62,11 @@ class Bench:
         return self.tell(StoreAnswered(asked.number, TreeReply((root,), sequence)))
 
     def up(self, peer: int, instance: bytes = LARGER, **about: object) -> list[Action]:
-        return self.tell(PeerUp(peer, member(instance, **about)))
+        return self.tell(ConnectionUp(peer, member(instance, **about)))
 
     def wake(self, seconds: float) -> list[Action]:
         self.now += seconds
-        return self.tell(Woken())
+        return self.tell(WakeUp())
 
 
 def member(
@@ -94,7 +94,7 @@ def test_of_two_connections_the_one_dialled_by_the_smaller_is_kept_whichever_com
             bench.up(peer, dialled_by=dialled_by[peer])
             closed += [a.peer for a in bench.done if isinstance(a, Close)]
         assert closed == [2]
-        assert [s.peer for s in bench.machine.standings()] == [1]
+        assert [s.peer for s in bench.machine.sync_statuses()] == [1]
 
 
 def test_a_process_that_started_later_replaces_its_predecessor() -> None:
@@ -111,7 +111,7 @@ def test_batches_form_while_two_are_unacknowledged() -> None:
     for number in range(1, 7):
         bench.tell(changes(number))
         assert len(bench.sent(wire.Push)) == (1 if number <= 2 else 0)
-    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    bench.tell(MessageReceived(1, wire.Ack(1, True)))
     (push,) = bench.sent(wire.Push)
     assert isinstance(push, wire.Push)
     assert [one.id for one in unpack_updates(push.batch)] == ["n3", "n4", "n5", "n6"]
@@ -122,7 +122,7 @@ def test_changes_are_not_sent_back_nor_to_neighbours_of_whom_they_came_from() ->
     bench.up(1, SMALLER)
     bench.up(2, LARGER)
     bench.up(3, b"7" * 16)
-    bench.tell(MessageCame(1, wire.Neighbours((("node-9", LARGER), ("own", OWN)))))
+    bench.tell(MessageReceived(1, wire.Neighbours((("node-9", LARGER), ("own", OWN)))))
     bench.tell(changes(1, origin=SMALLER.hex()))
     assert [a.peer for a in bench.done if isinstance(a, Send)] == [3]
 
@@ -133,7 +133,7 @@ def test_replicas_are_those_that_acknowledged_on_their_disk() -> None:
     bench.tell(changes(1))
     bench.tell(ReplicasWanted(7, 1, 1, 5.0))
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
-    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    bench.tell(MessageReceived(1, wire.Ack(1, True)))
     assert [a for a in bench.done if isinstance(a, ReplicasKnown)] == [
         ReplicasKnown(7, ("node-9",))
     ]
@@ -144,7 +144,7 @@ def test_an_incomplete_acknowledgement_is_none() -> None:
     bench.up(1)
     bench.tell(changes(1))
     bench.tell(ReplicasWanted(7, 1, 1, 5.0))
-    bench.tell(MessageCame(1, wire.Ack(1, False)))
+    bench.tell(MessageReceived(1, wire.Ack(1, False)))
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
     bench.wake(5.1)
     assert ReplicasKnown(7, ()) in bench.done
@@ -156,10 +156,10 @@ def test_equal_roots_acknowledge_everything_before() -> None:
     bench.up(1)
     bench.answer_root(b"r" * 16, 41)
     bench.tell(ReplicasWanted(7, 41, 1, 5.0))
-    bench.tell(MessageCame(1, wire.Root(b"r" * 16, True)))
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
     assert [a for a in bench.done if isinstance(a, ReplicasKnown)]
-    (standing,) = bench.machine.standings()
-    assert (standing.is_in_sync, standing.behind, standing.since) == (True, 0, None)
+    (status,) = bench.machine.sync_statuses()
+    assert (status.is_in_sync, status.behind, status.since) == (True, 0, None)
 
 
 def test_a_hole_in_the_feed_is_no_acknowledgement_of_what_was_in_it() -> None:
@@ -167,7 +167,7 @@ def test_a_hole_in_the_feed_is_no_acknowledgement_of_what_was_in_it() -> None:
     bench.up(1)
     bench.tell(FeedGap(0, 9))
     bench.tell(changes(10))
-    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    bench.tell(MessageReceived(1, wire.Ack(1, True)))
     bench.tell(ReplicasWanted(7, 9, 1, 1.0))
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
     bench.tell(ReplicasWanted(8, 10, 1, 1.0))
@@ -180,7 +180,7 @@ def test_what_was_before_the_feed_began_is_not_acknowledged_by_what_comes_after(
     bench.up(1)
     bench.tell(ChangesSeen((), 8))
     bench.tell(changes(9))
-    bench.tell(MessageCame(1, wire.Ack(1, True)))
+    bench.tell(MessageReceived(1, wire.Ack(1, True)))
     bench.tell(ReplicasWanted(7, 8, 1, 1.0))
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
     bench.tell(ReplicasWanted(8, 9, 1, 1.0))
@@ -201,7 +201,7 @@ def test_a_push_without_acknowledgement_is_given_up_and_the_next_goes() -> None:
 def test_what_lacks_something_before_it_is_asked_for_by_state_vector() -> None:
     bench = Bench()
     bench.up(1)
-    bench.tell(MessageCame(1, wire.Push(5, pack_updates((update("a"), update("b"))))))
+    bench.tell(MessageReceived(1, wire.Push(5, pack_updates((update("a"), update("b"))))))
     (asked,) = bench.asked(ApplyUpdates)
     answer = AppliedReply((Outcome.APPLIED, Outcome.GAP), ("", "behind"), 3)
     bench.tell(StoreAnswered(asked.number, answer))
@@ -214,7 +214,7 @@ def test_an_empty_node_asks_for_everything_at_once() -> None:
     bench = Bench()
     bench.up(1)
     bench.answer_root(EMPTY_HASH, 0)
-    bench.tell(MessageCame(1, wire.Root(b"r" * 16, False)))
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, False)))
     assert bench.sent(wire.Root) == [wire.Root(EMPTY_HASH, True)]
     assert bench.sent(wire.AskRange) == [wire.AskRange(1, 0, 65535, b"")]
 
@@ -225,14 +225,14 @@ def test_a_second_peer_waits_while_the_first_is_pulled_from() -> None:
     bench.up(1, SMALLER)
     bench.answer_root(EMPTY_HASH, 0)
     bench.up(2, LARGER)
-    bench.tell(MessageCame(1, wire.Root(b"r" * 16, False)))
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, False)))
     assert len(bench.sent(wire.AskRange)) == 1
-    bench.tell(MessageCame(2, wire.Root(b"r" * 16, False)))
+    bench.tell(MessageReceived(2, wire.Root(b"r" * 16, False)))
     assert bench.sent(wire.AskRange) == []
-    bench.tell(PeerDown(1, "gone"))
+    bench.tell(ConnectionDown(1, "gone"))
     bench.wake(0.01)
     assert len(bench.sent(wire.Root)) == 1
-    bench.tell(MessageCame(2, wire.Root(b"r" * 16, True)))
+    bench.tell(MessageReceived(2, wire.Root(b"r" * 16, True)))
     assert len(bench.sent(wire.AskRange)) == 1
 
 
@@ -240,10 +240,10 @@ def test_a_pull_that_gets_no_answer_is_ended() -> None:
     bench = Bench()
     bench.up(1)
     bench.answer_root(EMPTY_HASH, 0)
-    bench.tell(MessageCame(1, wire.Root(b"r" * 16, True)))
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
     for _ in range(30):
         bench.wake(PULL_STALLED_SECONDS / 20)
-    bench.tell(MessageCame(1, wire.Updates(1, 0, b"", pack_updates((update(),)))))
+    bench.tell(MessageReceived(1, wire.Updates(1, 0, b"", pack_updates((update(),)))))
     assert bench.asked(ApplyUpdates) == []
 
 
@@ -252,36 +252,36 @@ def test_awareness_goes_on_once() -> None:
     bench.up(1, SMALLER)
     bench.up(2, LARGER)
     message = wire.Awareness(b"k" * 16, "notes", "one", b"cursor", SMALLER)
-    bench.tell(MessageCame(1, message))
+    bench.tell(MessageReceived(1, message))
     assert [a.peer for a in bench.done if isinstance(a, Send)] == [2]
-    assert [a for a in bench.done if isinstance(a, AwarenessHeard)]
-    bench.tell(MessageCame(2, message))
+    assert [a for a in bench.done if isinstance(a, AwarenessReceived)]
+    bench.tell(MessageReceived(2, message))
     assert bench.done == []
 
 
 def test_a_peer_at_fault_is_closed_and_counted() -> None:
     bench = Bench()
     bench.up(1)
-    bench.tell(MessageCame(1, wire.AskTree(1, 7, (0,))))
+    bench.tell(MessageReceived(1, wire.AskTree(1, 7, (0,))))
     assert [(a.peer, a.code) for a in bench.done if isinstance(a, Close)] == [
         (1, CloseCode.PROTOCOL)
     ]
     assert bench.machine.faults == {"malformed question": 1}
-    assert bench.machine.standings() == []
+    assert bench.machine.sync_statuses() == []
 
 
 def test_an_answer_after_the_peer_has_gone_is_dropped() -> None:
     bench = Bench()
     bench.up(1)
     (asked,) = bench.asked(ReadTree)
-    bench.tell(PeerDown(1, "gone"))
+    bench.tell(ConnectionDown(1, "gone"))
     assert bench.tell(StoreAnswered(asked.number, TreeReply((b"r" * 16,), 1))) == []
 
 
 def test_a_store_that_is_away_leaves_questions_unanswered() -> None:
     bench = Bench()
     bench.up(1)
-    bench.tell(MessageCame(1, wire.AskTree(4, 0, (0,))))
+    bench.tell(MessageReceived(1, wire.AskTree(4, 0, (0,))))
     (asked,) = [a for a in bench.done if isinstance(a, AskStore)]
     bench.tell(StoreAnswered(asked.number, None))
     assert bench.sent(wire.Unanswered) == [wire.Unanswered(4)]
@@ -289,8 +289,8 @@ def test_a_store_that_is_away_leaves_questions_unanswered() -> None:
 
 def test_twins_are_told() -> None:
     bench = Bench()
-    bench.tell(PeerUp(1, Member("own", LARGER, 1, 1, "", b"", OWN)))
-    assert [standing.is_twin for standing in bench.machine.standings()] == [True]
+    bench.tell(ConnectionUp(1, Member("own", LARGER, 1, 1, "", b"", OWN)))
+    assert [status.is_twin for status in bench.machine.sync_statuses()] == [True]
 
 
 def test_each_round_asks_the_store_for_its_root_however_quiet_the_feed() -> None:
@@ -302,5 +302,5 @@ def test_each_round_asks_the_store_for_its_root_however_quiet_the_feed() -> None
         bench.wake(ROOT_SECONDS * 1.2)
         bench.answer_root(root, 5)
         assert bench.sent(wire.Root) == [wire.Root(root, False)]
-        bench.tell(MessageCame(1, wire.Root(b"x" * 16, False)))
+        bench.tell(MessageReceived(1, wire.Root(b"x" * 16, False)))
         assert bench.sent(wire.Root) == [wire.Root(root, True)]
