@@ -8,14 +8,14 @@ import os
 import click
 
 from peatnode.cli.errors import cli_errors
-from peatnode.cli.status.command import OUTPUT
+from peatnode.cli.options import with_output
 
 VALUE_COLUMNS = 19
 """Longer ones push only their own origin aside, so that usual lines fit 80 columns."""
 
 
 @click.command()
-@OUTPUT
+@with_output
 def config(output: str) -> None:
     """Say what a node started here would be set to, and where each part is from. Secrets are hidden."""
     from peatnode.config import read_settings

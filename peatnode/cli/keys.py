@@ -11,8 +11,8 @@ import click
 
 from peatnode.cli.documents.body import STDIN
 from peatnode.cli.errors import CliError, cli_errors
+from peatnode.cli.options import with_output
 from peatnode.cli.secret_file import new_secret, write_secret
-from peatnode.cli.status.command import OUTPUT
 
 MAX_SECRET_BYTES = 64 * 1024
 
@@ -50,7 +50,7 @@ def secret(out: Path | None) -> None:
     metavar="FILE",
     help="Where the secret is; - for standard input. [env: PEAT_FORMATION_SECRET, PEAT_FORMATION_SECRET_FILE]",
 )
-@OUTPUT
+@with_output
 def identity(
     hostname: str | None, cluster: str | None, secret_file: str | None, output: str
 ) -> None:

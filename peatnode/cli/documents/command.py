@@ -13,8 +13,8 @@ from peatnode.cli.documents.formatting import event_json, event_line, written_js
 from peatnode.cli.documents.list import list_
 from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.exits import Exit
-from peatnode.cli.status.command import OUTPUT
-from peatnode.cli.target import Target, with_target
+from peatnode.cli.options import with_output, with_target
+from peatnode.cli.target import Target
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.models import Written
 from peatnode.client.resume import EventFilter
@@ -68,7 +68,7 @@ doc.add_command(list_)
 @click.argument("collection")
 @click.argument("id")
 @with_target
-@OUTPUT
+@with_output
 def get(target: Target, collection: str, id: str, output: str) -> None:
     """Print a document."""
     document = carry_out(target, lambda documents: documents.get(collection, id))
@@ -97,7 +97,7 @@ def get(target: Target, collection: str, id: str, output: str) -> None:
     help="Delete it everywhere after that long; 0: never.",
 )
 @with_target
-@OUTPUT
+@with_output
 def put(
     target: Target,
     collection: str,
@@ -125,7 +125,7 @@ def put(
 )
 @with_conditions
 @with_target
-@OUTPUT
+@with_output
 def patch(
     target: Target,
     collection: str,
@@ -146,7 +146,7 @@ def patch(
 @click.argument("id")
 @with_conditions
 @with_target
-@OUTPUT
+@with_output
 def delete(target: Target, collection: str, id: str, output: str, **conditions: Any) -> int:
     """Delete a document, on every node."""
     return _write(target, WriteKind.DELETE, collection, id, b"", Conditions(**conditions), output)
@@ -187,7 +187,7 @@ def _write(
     "--count", type=click.IntRange(min=0), default=0, metavar="N", help="End after so many."
 )
 @with_target
-@OUTPUT
+@with_output
 def watch(
     target: Target,
     collection: str,

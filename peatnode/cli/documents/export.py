@@ -13,7 +13,8 @@ from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.formatting import listed_line
 from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.errors import CliError
-from peatnode.cli.target import Target, with_target
+from peatnode.cli.options import with_target
+from peatnode.cli.target import Target
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client._wire.requests import ListQuery
 

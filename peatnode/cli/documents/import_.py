@@ -17,7 +17,8 @@ import orjson
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.source import Documents, carry_out
 from peatnode.cli.exits import Exit
-from peatnode.cli.target import Target, with_target
+from peatnode.cli.options import with_target
+from peatnode.cli.target import Target
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable

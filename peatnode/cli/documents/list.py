@@ -11,8 +11,8 @@ import click
 
 from peatnode.cli.documents.formatting import listed_line
 from peatnode.cli.documents.source import Documents, carry_out
-from peatnode.cli.status.command import OUTPUT
-from peatnode.cli.target import RemoteNode, Target, with_target
+from peatnode.cli.options import with_output, with_target
+from peatnode.cli.target import RemoteNode, Target
 from peatnode.client._wire.requests import ListQuery
 from peatnode.client.models import Page
 
@@ -61,7 +61,7 @@ def with_query(command: F) -> F:
 )
 @click.option("--ids", is_flag=True, help="Only the ids.")
 @with_target
-@OUTPUT
+@with_output
 def list_(
     target: Target,
     collection: str | None,

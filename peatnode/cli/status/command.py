@@ -10,17 +10,10 @@ import time
 import click
 
 from peatnode.cli.errors import cli_errors
+from peatnode.cli.options import with_output, with_target
 from peatnode.cli.status.diagnosis import Verdict, judge
 from peatnode.cli.status.report import Report
-from peatnode.cli.target import LocalNode, Target, with_target
-
-OUTPUT = click.option(
-    "--output",
-    "-o",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    help="json is stable and documented in docs/cli.md.",
-)
+from peatnode.cli.target import LocalNode, Target
 
 
 def inspect(target: Target) -> Report:
@@ -38,7 +31,7 @@ def inspect(target: Target) -> Report:
     epilog="Exit status: 0 healthy, 3 something is wrong, 4 nobody answers, 8 the token is not right."
 )
 @with_target
-@OUTPUT
+@with_output
 @click.option("--watch", "-w", is_flag=True, help="Show it again and again until Ctrl-C.")
 @click.option(
     "--interval",
@@ -113,7 +106,7 @@ def _redraw(target: Target, interval: float) -> int:
 
 @click.command()
 @with_target
-@OUTPUT
+@with_output
 def peers(target: Target, output: str) -> int:
     """List the node's peers, with their state and how far they are in sync."""
     report = inspect(target)
