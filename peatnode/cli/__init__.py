@@ -1,4 +1,7 @@
-"""The `peatnode` command. `commands.py` is the table of what it can do; each command is a module of its own."""
+"""The `peatnode` command: `commands` is the table of commands, and each command is a module of its own.
+
+No other package imports from here; commands use `peatnode.client`, `peatnode.ipc` and `peatnode.supervision`.
+"""
 
 from __future__ import annotations
 

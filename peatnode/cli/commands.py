@@ -1,4 +1,4 @@
-"""The table of commands. A command's module is imported when it is run: `peatnode version` waits for none of them."""
+"""The table of commands. A command's module is imported when it runs, so that `peatnode version` is fast."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from peatnode.cli.exits import Exit
 from peatnode.cli.terminal.streams import discard_output, open_missing, what_failed
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
-    "run": ("run:run", "Run a node, set up by environment and flags."),
-    "dev": ("local.dev:dev", "Run a node on this machine without any setting up."),
+    "run": ("run:run", "Run a node, configured by environment variables and flags."),
+    "dev": ("local.dev:dev", "Run a node on this machine without any configuration."),
     "mesh": ("local.mesh:mesh", "Run several nodes on this machine that find each other."),
-    "status": ("status.command:status", "Say how the node is, its workers and its peers."),
-    "peers": ("status.command:peers", "List the node's peers."),
+    "status": ("status.command:status", "Show the state of a node, its workers and its peers."),
+    "peers": ("status.command:peers", "List the peers of a node."),
     "doc": ("documents.command:doc", "Read, write and follow documents."),
     "export": (
         "documents.export:export",
-        "Write a collection to a file, one JSON document a line.",
+        "Write a collection to a file, one JSON document per line.",
     ),
     "import": (
         "documents.import_:import_",
-        "Read documents from a file, one JSON document a line.",
+        "Read documents from a file, one JSON document per line.",
     ),
-    "secret": ("keys:secret", "Make a formation secret."),
-    "identity": ("keys:identity", "Say who a node will be, before it runs."),
-    "config": ("config:config", "Say what is set, and where."),
-    "version": ("version:version", "Say which version this is."),
-    "completion": ("completion:completion", "Print the shell's completion script."),
+    "secret": ("keys:secret", "Generate a formation secret."),
+    "identity": ("keys:identity", "Show the identity that a node will have."),
+    "config": ("config:config", "Show each setting and where its value comes from."),
+    "version": ("version:version", "Show the version."),
+    "completion": ("completion:completion", "Print the completion script of a shell."),
 }
 
 
 class LazyGroup(click.Group):
-    """Knows its commands by name and one sentence; imports one when it is asked for."""
+    """Lists the commands from the table and imports the module of a command on demand."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -58,14 +58,14 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Documentation: docs/cli.md. Secrets come from files, the environment or standard input, never from flags.",
+    epilog="Documentation: docs/cli.md. No flag takes a secret: use a file, the environment or standard input.",
 )
 def cli() -> None:
-    """peatnode: the same documents, writable, on every node."""
+    """Run nodes that keep the same documents, all of them writable, and work with those documents."""
 
 
 def run_cli(args: Sequence[str] | None = None) -> NoReturn:
-    """Ends by SystemExit. `args`: else those of the process."""
+    """Ends with SystemExit. `args`: by default those of the process."""
     open_missing()
     try:
         status = cli.main(args, prog_name="peatnode", standalone_mode=False)
@@ -77,7 +77,7 @@ def run_cli(args: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
-        discard_output()  # whoever read us has read enough (`| head`)
+        discard_output()  # the reader of our output is gone (`| head`)
         sys.exit(Exit.OK)
     except OSError as error:
         CliError(what_failed(error)).show()

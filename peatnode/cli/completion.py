@@ -17,7 +17,7 @@ HOW = {
 )
 @click.argument("shell", type=click.Choice(list(HOW)))
 def completion(shell: str) -> None:
-    """Print the shell's completion script."""
+    """Print the completion script of a shell."""
     from peatnode.cli.commands import cli
 
     kind = get_completion_class(shell)

@@ -11,13 +11,16 @@ from peatnode.cli.errors import cli_errors
 from peatnode.cli.options import with_output
 
 VALUE_COLUMNS = 19
-"""Longer ones push only their own origin aside, so that usual lines fit 80 columns."""
+"""A longer value shifts only its own origin, so that usual lines fit 80 columns."""
 
 
 @click.command()
 @with_output
 def config(output: str) -> None:
-    """Say what a node started here would be set to, and where each part is from. Secrets are hidden."""
+    """Show the settings of a node that would start here, and the origin of each value.
+
+    Secrets are hidden.
+    """
     from peatnode.config import read_settings
 
     with cli_errors():

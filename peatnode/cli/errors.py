@@ -1,4 +1,4 @@
-"""Errors as one sentence on stderr, with what to do, and an exit status."""
+"""Errors of a command: one sentence on stderr, advice below it, and an exit status."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BY_FAILURE = {
 
 
 class CliError(click.ClickException):
-    """Ends the command with a sentence and a status."""
+    """Ends the command with a sentence, advice and an exit status."""
 
     def __init__(self, message: str, status: Exit = Exit.FAILED, advice: str = "") -> None:
         super().__init__(message)
@@ -44,7 +44,7 @@ class CliError(click.ClickException):
 
 @contextmanager
 def cli_errors(where: str = "") -> Iterator[None]:
-    """Every error of ours as a CliError. `where`: what was being asked."""
+    """Turns PeatnodeError and OSError into CliError. `where`: the node that the command speaks to."""
     try:
         yield
     except PeatnodeError as error:
@@ -66,19 +66,19 @@ def cli_error_of(error: PeatnodeError, where: str = "") -> CliError:
             return CliError(
                 str(error),
                 Exit.UNKNOWN_OUTCOME,
-                "Ask again; `peatnode status` says whether a worker is down.",
+                "Try again. `peatnode status` shows whether a worker is down.",
             )
         case LinkLost():
             return CliError(
                 f"{where or 'the node'} does not answer: {error}",
                 Exit.UNREACHABLE,
-                "`peatnode status` says what runs; `peatnode dev` starts a node here.",
+                "`peatnode status` shows what runs. `peatnode dev` starts a node on this machine.",
             )
         case ContractMismatch():
             return CliError(
-                f"the node is of another version than this command: {error}",
+                f"the node runs another version than this command: {error}",
                 Exit.FAILED,
-                "Use the `peatnode` that the node was started with, or restart the node.",
+                "Use the `peatnode` that started the node, or restart the node with this one.",
             )
         case _:
             return _client_error_of(error)
@@ -90,13 +90,15 @@ def _client_error_of(error: PeatnodeError) -> CliError:
     match error:
         case errors.Unreachable():
             return CliError(
-                str(error), Exit.UNREACHABLE, "Is the node up, and --url (or PEAT_URL) right?"
+                str(error),
+                Exit.UNREACHABLE,
+                "Check that the node runs, and that --url (or PEAT_URL) is its address.",
             )
         case errors.UnknownOutcome():
             return CliError(
                 str(error),
                 Exit.UNKNOWN_OUTCOME,
-                "A question can be asked again; after a write, look at the document before writing it again.",
+                "Repeat a read. After a write, read the document before you repeat the write.",
             )
         case errors.Unauthorized():
             return CliError(

@@ -1,4 +1,4 @@
-"""What the exit statuses of `peatnode` mean. Part of its interface: scripts look at them."""
+"""The exit statuses of `peatnode`. They are part of its interface: scripts test them."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from peatnode.errors import EXIT_CONFIGURATION
 
 class Exit(IntEnum):
     OK = 0
-    """Done; of `status`: healthy."""
+    """Success; of `status`: the node is healthy."""
     FAILED = 1
-    """Refused, or something went wrong that none of the others names."""
+    """The node refused, or another error happened that has no status of its own."""
     USAGE = 2
     """The command line is wrong."""
     DEGRADED = 3
-    """`status`: the node runs, but something is wrong."""
+    """`status`: the node runs, but has a problem."""
     UNREACHABLE = 4
     """No node answers."""
     NOT_FOUND = 5
-    """There is no such document or peer."""
+    """The document or peer does not exist."""
     PRECONDITION = 6
     """--if-match or --if-none-match did not hold."""
     TOO_FEW_REPLICAS = 7
-    """Written here, but not on as many peers as asked within the time."""
+    """The write is on this node, but did not reach as many peers as asked in time."""
     UNAUTHORIZED = 8
-    """The node asks for a token, or for another one."""
+    """The node requires a token, or another token."""
     UNKNOWN_OUTCOME = 9
-    """The answer was lost: the change may or may not have been made."""
+    """The response was lost: the change may or may not have been made."""
     CONFIGURATION = EXIT_CONFIGURATION
     """The configuration is invalid (EX_CONFIG of sysexits.h)."""
     INTERRUPTED = 130
-    """128 + SIGINT, as shells have it."""
+    """128 + SIGINT, the convention of shells."""

@@ -22,12 +22,12 @@ MAX_SECRET_BYTES = 64 * 1024
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write it there, readable by you alone, and print nothing.",
+    help="Write the secret to FILE, readable only by you, and print nothing.",
 )
 def secret(out: Path | None) -> None:
-    """Make a formation secret: 32 random bytes in base64.
+    """Generate a formation secret: 32 random bytes in base64.
 
-    Who has it can join the mesh and be any node of it.
+    Anyone who has the secret can join the mesh as any of its nodes.
     """
     if out is None:
         click.echo(new_secret())
@@ -36,7 +36,8 @@ def secret(out: Path | None) -> None:
         write_secret(out, new_secret())
     except FileExistsError:
         raise CliError(
-            f"{out} exists and is left as it is", advice="Give another name, or remove it first."
+            f"{out} already exists and was not changed",
+            advice="Give another name, or remove the file first.",
         ) from None
     except OSError as error:
         raise CliError(f"{out} cannot be written: {error.strerror}") from error
@@ -44,17 +45,18 @@ def secret(out: Path | None) -> None:
 
 @click.command()
 @click.argument("hostname", required=False)
-@click.option("--cluster", metavar="NAME", help="[env: PEAT_CLUSTER]")
+@click.option("--cluster", metavar="NAME", help="Name of the cluster. [env: PEAT_CLUSTER]")
 @click.option(
     "--secret-file",
     metavar="FILE",
-    help="Where the secret is; - for standard input. [env: PEAT_FORMATION_SECRET, PEAT_FORMATION_SECRET_FILE]",
+    help="File that holds the secret; - for standard input. "
+    "[env: PEAT_FORMATION_SECRET, PEAT_FORMATION_SECRET_FILE]",
 )
 @with_output
 def identity(
     hostname: str | None, cluster: str | None, secret_file: str | None, output: str
 ) -> None:
-    """Say who the node of this HOSTNAME will be: node id, device id and endpoint id."""
+    """Show the identity of the node with this HOSTNAME: node id, device id and endpoint id."""
     from peatnode.config import load_config
     from peatnode.identity import derive_identity
 
@@ -78,7 +80,7 @@ def identity(
 
 
 def _secret_environment(secret_file: str | None) -> dict[str, str]:
-    """Only what says the secret: nothing else that is set matters here."""
+    """Only the variables of the secret: the identity depends on no other setting."""
     if secret_file == STDIN:
         return {"PEAT_FORMATION_SECRET": sys.stdin.read(MAX_SECRET_BYTES).strip()}
     if secret_file:

@@ -1,4 +1,4 @@
-"""`peatnode run`: a node, in this process. Its flags are the table of variables."""
+"""`peatnode run`: a node in this process. The table of variables defines its flags."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from peatnode.config import VARIABLES, Variable, flag_of, load_config
 
 
 def _option(variable: Variable) -> click.Option:
-    """Secrets have a flag for their file only: others see a command line."""
+    """A secret has only a flag that names its file: other users can see a command line."""
     name = f"{variable.name}_FILE" if variable.is_secret else variable.name
     default = f"; {variable.default}" if variable.default and not variable.is_secret else ""
     return click.Option(
         [flag_of(name), name.lower()],
         metavar="FILE" if variable.is_secret else "TEXT",
-        help=f"{'File that holds: ' if variable.is_secret else ''}{variable.help}  [{name}{default}]",
+        help=f"{'file that holds: ' if variable.is_secret else ''}{variable.help}  [{name}{default}]",
     )
 
 
 def _run(**given: str | None) -> int:
-    """Run a node, set up by environment and flags. A flag goes before its variable of the environment."""
+    """Run a node, configured by environment variables and flags. A flag overrides its variable."""
     from peatnode.supervision import run_node
 
     flags = {name.upper(): value for name, value in given.items() if value is not None}
@@ -35,6 +35,6 @@ run = click.Command(
     callback=_run,
     params=[_option(variable) for variable in VARIABLES],
     help=_run.__doc__,
-    short_help="Run a node, set up by environment and flags.",
-    epilog="Exit status: 0 stopped as asked, 1 a worker died too often, 78 something that was set cannot be.",
+    short_help="Run a node, configured by environment variables and flags.",
+    epilog="Exit status: 0 stopped on request, 1 a worker died too often, 78 the configuration is invalid.",
 )

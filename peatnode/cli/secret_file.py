@@ -17,7 +17,7 @@ def new_secret() -> str:
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """A new file, whole or not at all, that nobody else may read. Raises FileExistsError."""
+    """Creates the file, complete or not at all, readable only by its owner. Raises FileExistsError."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -25,13 +25,16 @@ def write_secret(path: Path, secret: str) -> None:
             file.write(secret + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.link(partial, path)  # unlike a rename it never replaces
+        os.link(partial, path)  # unlike a rename, a link never replaces a file
     finally:
         partial.unlink(missing_ok=True)
 
 
 def keep_secret(path: Path) -> bool:
-    """Makes the secret unless there is one; whether it was made now. Two at once end with the same one."""
+    """Creates the secret unless it exists, and returns whether it did.
+
+    Two processes that do this at once end with the same secret.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         if path.exists():
@@ -40,5 +43,5 @@ def keep_secret(path: Path) -> bool:
     except FileExistsError:
         return False
     except OSError as error:
-        raise CliError(f"the secret cannot be kept in {path}: {error.strerror}") from error
+        raise CliError(f"the secret cannot be written to {path}: {error.strerror}") from error
     return True

@@ -55,7 +55,7 @@ def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
 
 
 def read_token(env: Mapping[str, str]) -> str:
-    """The API token in PEAT_API_TOKEN, or in the file that PEAT_API_TOKEN_FILE names. Empty if neither is set."""
+    """The API token in PEAT_API_TOKEN, or in the file that PEAT_API_TOKEN_FILE names. Empty: neither is set."""
     if token := env.get("PEAT_API_TOKEN", "").strip():
         return _checked_token(token, "PEAT_API_TOKEN")
     if not (file := env.get("PEAT_API_TOKEN_FILE", "")):

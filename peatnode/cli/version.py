@@ -11,5 +11,5 @@ from peatnode import __version__
 
 @click.command()
 def version() -> None:
-    """Say which version this is."""
+    """Show the version."""
     click.echo(f"peatnode {__version__} (Python {platform.python_version()})")

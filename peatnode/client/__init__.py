@@ -1,6 +1,6 @@
 """A client of a node's API, typed: `Client` blocks, `AsyncClient` is for asyncio.
 
-Import the names of `__all__` from here: `models` and `events` hold what a node answers, `errors` how a call fails.
+Import the names of `__all__` from here: `models` and `events` are the values, `errors` the failures.
 """
 
 from __future__ import annotations

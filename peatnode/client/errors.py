@@ -1,10 +1,10 @@
-"""What a call can end in, as one tree.
+"""The errors of the client, as one tree.
 
 ClientError
-├── Unreachable           no connection: nothing was sent, nothing was changed
-├── UnknownOutcome        sent, but the answer was lost: a change may or may not have been made
-├── UnexpectedAnswer      what answered is no peatnode, or one of a version that we do not understand
-└── ProblemAnswer         the node refused and said why (`problem`)
+├── Unreachable           no connection: nothing was sent and nothing changed
+├── UnknownOutcome        sent, but the response was lost: a change may or may not have been made
+├── UnexpectedAnswer      the server is not a peatnode, or one of an unknown version
+└── ProblemAnswer         the node refused the request; `problem` is the reason
     ├── InvalidRequest        400, 415, 422, …
     ├── Unauthorized          401
     ├── Forbidden             403
@@ -26,7 +26,7 @@ from peatnode.errors import PeatnodeError
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An `application/problem+json` body (RFC 9457) as the node gave it."""
+    """The `application/problem+json` body (RFC 9457) of a response."""
 
     status: int
     detail: str
@@ -34,31 +34,31 @@ class Problem:
     title: str = ""
     type: str = "about:blank"
     code: str = ""
-    """Short name of the reason, stable: the last part of `type`."""
+    """Short, stable name of the reason: the last part of `type`."""
     where: str = ""
-    """The field, JSON Pointer or parameter that is wrong."""
+    """The field, JSON Pointer or parameter that is invalid."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """The whole body."""
 
 
 class ClientError(PeatnodeError):
-    """Root of what `peatnode.client` raises."""
+    """Root of the errors of `peatnode.client`."""
 
 
 class Unreachable(ClientError):
-    """Nobody answers there. Nothing was sent, so nothing was changed."""
+    """No node answers at the address. Nothing was sent, so nothing changed."""
 
 
 class UnknownOutcome(ClientError):
-    """The request was sent and its answer lost. A change may or may not have been made."""
+    """The request was sent and its response lost. A change may or may not have been made."""
 
 
 class UnexpectedAnswer(ClientError):
-    """An answer that no peatnode gives."""
+    """A response that no peatnode gives."""
 
 
 class ProblemAnswer(ClientError):
-    """The node refused. `problem` says why; `str()` of it is one sentence."""
+    """The node refused the request. `problem` is the reason, and `str(error)` is one sentence of it."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -66,23 +66,23 @@ class ProblemAnswer(ClientError):
 
 
 class InvalidRequest(ProblemAnswer):
-    """A name, a body, a parameter is wrong."""
+    """A name, a body or a parameter is invalid."""
 
 
 class Unauthorized(ProblemAnswer):
-    """The node asks for a token, or this is not the one."""
+    """The node requires a token, or the token is wrong."""
 
 
 class Forbidden(ProblemAnswer):
-    """The token may read only."""
+    """The token permits reads only."""
 
 
 class NotFound(ProblemAnswer):
-    """There is none, or it was deleted."""
+    """The document or peer does not exist, or the document was deleted."""
 
 
 class Conflict(ProblemAnswer):
-    """There is one of that name already, or the document was set aside."""
+    """A document of that name exists already, or the document is in quarantine."""
 
 
 class PreconditionFailed(ProblemAnswer):
@@ -90,11 +90,11 @@ class PreconditionFailed(ProblemAnswer):
 
 
 class TooLarge(ProblemAnswer):
-    """Over a limit of the node."""
+    """The request exceeds a limit of the node."""
 
 
 class Unavailable(ProblemAnswer):
-    """Not now: starting, stopping, busy, or its disk is full."""
+    """The node cannot answer now: it starts, stops, is busy, or its disk is full."""
 
 
 _BY_STATUS: Mapping[int, type[ProblemAnswer]] = {
@@ -113,7 +113,7 @@ _BY_STATUS: Mapping[int, type[ProblemAnswer]] = {
 
 
 def error_of(problem: Problem) -> ProblemAnswer:
-    """The error that fits the problem's status."""
+    """The error class for the status of the problem."""
     if problem.status >= 500:
         return Unavailable(problem)
     return _BY_STATUS.get(problem.status, InvalidRequest)(problem)

@@ -1,4 +1,4 @@
-"""What a node tells those who follow it."""
+"""The events of a feed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peatnode.client.models import Json
 
 @dataclass(frozen=True, slots=True)
 class SyncEvent:
-    """A document changed, here or on a peer, and the change is on this node's disk."""
+    """A document changed on this node or on a peer, and the change is on the disk of this node."""
 
     collection: str
     doc_id: str
@@ -20,10 +20,10 @@ class SyncEvent:
     """created | updated | deleted"""
     sequence: int
     origin: str
-    """Instance of the peer it came from; `client`: a Yjs client; empty: written on this node."""
+    """The instance of the peer that sent the change. `client`: a Yjs client. Empty: the API of this node."""
     fingerprint: str
     value: Json | None = None
-    """Where asked for. Of a change of the past it is the present value; None when the document is deleted by now."""
+    """Only with `with_value`. With a past change it is the present value. None: the document is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +44,10 @@ class TopologyChanged:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The changes after `since` up to `upto` cannot be told any more: read again what you hold. `upto` is the lower one
-    where `since` was another node's, or of a store that lost its tail."""
+    """The node no longer has the changes after `since` up to `upto`: read the documents again.
+
+    `upto` is below `since` if `since` is of another node, or of a store that lost its last changes.
+    """
 
     since: int
     upto: int
@@ -53,7 +55,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The node ends the stream (we were too slow, or it stops). A client goes on after `resume` by itself."""
+    """The node ends the stream: the reader is too slow, or the node stops. The client then reconnects."""
 
     reason: str
     resume: int
@@ -61,7 +63,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class CurrentDocument:
-    """Of `watch`: a document that was there at the beginning."""
+    """Of `watch`: a document that existed at the beginning."""
 
     collection: str
     doc_id: str
@@ -71,14 +73,14 @@ class CurrentDocument:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """Of `watch`: all that were there have been told; changes after `sequence` follow."""
+    """Of `watch`: every document that existed was sent, and the changes after `sequence` follow."""
 
     sequence: int
 
 
 @dataclass(frozen=True, slots=True)
 class OtherEvent:
-    """One that this version does not know."""
+    """An event that this version does not know."""
 
     type: str
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -98,7 +100,7 @@ Event: TypeAlias = (
 
 
 def event_of(content: Mapping[str, Any]) -> Event:
-    """The event that a JSON object of the feed is."""
+    """The event in a JSON object of the feed."""
     fields = Fields(content)
     match fields.text("type"):
         case "SyncEvent":

@@ -1,4 +1,4 @@
-"""What a node answers, as values."""
+"""The values that a node returns."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Document:
     id: str
     value: Json
     etag: str = ""
-    """Its fingerprint, as `if_match` takes it; empty in lists, which do not tell it."""
+    """The fingerprint of the document, for `if_match`. Empty in lists, which do not contain it."""
     expires_at: float | None = None
-    """Unix seconds; None: never, or not told."""
+    """Unix seconds. None: never, or the response does not contain it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """In an export: this document, told before, was deleted while the export ran."""
+    """In an export: an earlier line contains this document, which was deleted while the export ran."""
 
     collection: str
     id: str
@@ -31,14 +31,14 @@ class Deleted:
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """How far a write had come when the answer was given."""
+    """The peers that had a write on disk at the time of the response."""
 
     wanted: int
     have: int
-    """Peers that have it on disk."""
+    """Number of peers that have the write on disk."""
     peers: tuple[str, ...]
     detail: str = ""
-    """Why it is not all that were wanted."""
+    """Why fewer peers have it than wanted."""
 
     @property
     def is_complete(self) -> bool:
@@ -52,16 +52,16 @@ class Written:
     collection: str
     id: str
     value: Json | None
-    """After the write; None where the document was deleted."""
+    """The document after the write. None: the document was deleted."""
     etag: str
     was_created: bool
     was_changed: bool
-    """False: it was like that already."""
+    """False: the document had this value already."""
     sequence: int
-    """Its number in the node's feed."""
+    """The number of the change in the feed of the node."""
     expires_at: float | None = None
     replicas: Replicas | None = None
-    """None when that was not asked."""
+    """None: the write did not wait for peers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class Page:
     total: int
     """Documents in the whole collection."""
     sequence: int
-    """The change up to which this is current: follow the feed from here."""
+    """The page contains all changes up to this one: follow the feed from here."""
     documents: tuple[Document, ...]
     next_cursor: str
     """Empty on the last page."""
@@ -84,15 +84,15 @@ class Collection:
 
 @dataclass(frozen=True, slots=True)
 class ImportedLine:
-    """What became of one document of a bulk import."""
+    """The result of one line of a bulk import."""
 
     line: int
-    """Counted from 1, over the whole import."""
+    """Counted from 1 over the whole import."""
     id: str
     status: int
-    """As the HTTP status of a single write."""
+    """The HTTP status that a single write would have."""
     error: str = ""
-    """One sentence; empty when it was written."""
+    """One sentence. Empty: the line was written."""
 
     @property
     def is_written(self) -> bool:
@@ -114,7 +114,7 @@ class Worker:
 
 @dataclass(frozen=True, slots=True)
 class NodeProblem:
-    """Something that is wrong on the node, for an operator."""
+    """A problem of the node, for its operator."""
 
     worker: str
     name: str
@@ -127,17 +127,17 @@ class NodeProblem:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where the node looks for peers."""
+    """A source of discovery, in which the node finds peers."""
 
     name: str
     """kubernetes, mdns, static"""
     state: str
     """starting, watching, failing, off"""
     message: str
-    """Why it fails."""
+    """Why the source fails."""
     peers: int
     age_secs: float | None
-    """Since it was last known to be complete; None: never yet."""
+    """Seconds since the source was last complete. None: it never was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +152,9 @@ class Node:
     workers: tuple[Worker, ...] = ()
     problems: tuple[NodeProblem, ...] = ()
     sources: tuple[Source, ...] | None = None
-    """None: discovery did not answer the node in time, or the node is too old to tell."""
+    """None: discovery did not answer in time, or the version of the node does not report sources."""
     content: Mapping[str, Any] = field(default_factory=dict)
-    """The whole answer, also what this version does not know."""
+    """The whole response, with the fields that this version does not know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,9 +165,9 @@ class Peer:
     rtt_ms: float | None
     is_in_sync: bool
     behind_documents: int | None
-    """How many documents are known to differ; None: not known."""
+    """Number of documents that are known to differ. None: not known."""
     out_of_sync_since: float | None
-    """Unix seconds; None: in sync, or never connected."""
+    """Unix seconds. None: in sync, or never connected."""
     reason: str = ""
     is_twin: bool = False
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -175,13 +175,13 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Peers(Sequence[Peer]):
-    """The peers, and how the node's documents compare with theirs."""
+    """The peers, and how their documents compare with those of the node."""
 
     peers: tuple[Peer, ...]
     root: str = ""
-    """Fingerprint of all documents, in hex: equal roots are equal documents."""
+    """Fingerprint of all documents, in hex: equal roots mean equal documents."""
     differing: tuple[str, ...] = ()
-    """Some documents that differ from a peer's, `collection/id`."""
+    """Some of the documents that differ from those of a peer, as `collection/id`."""
 
     def __len__(self) -> int:
         return len(self.peers)
@@ -202,7 +202,7 @@ class Topology:
     role: str
     hierarchy_level: int
     content: Mapping[str, Any] = field(default_factory=dict)
-    """The whole answer, the graph as the node knows it included."""
+    """The whole response, with the graph as the node knows it."""
 
 
 @dataclass(frozen=True, slots=True)

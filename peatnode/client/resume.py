@@ -1,4 +1,4 @@
-"""Following a feed over connections that break: where to resume, and when. Pure."""
+"""Following a feed over several connections: where to resume, and when. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from peatnode.client.retry import RetryPolicy
 
 
 class Transport(StrEnum):
-    """How events travel."""
+    """The protocol that carries events."""
 
     SSE = "sse"
     WEBSOCKET = "websocket"
@@ -31,18 +31,19 @@ class FilterOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events to be told of."""
+    """Which events a feed contains."""
 
     collection: str = ""
-    """Empty: all."""
+    """Empty: all collections."""
     doc_id: str = ""
     prefix: str = ""
-    """Of the document id."""
+    """Prefix of the document id."""
     with_value: bool = False
-    """The document's value comes along."""
+    """Each change contains the value of the document."""
     types: tuple[str, ...] = ()
-    """Of `SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`; empty: all, or where documents were named
-    only `SyncEvent`. `Gap` comes with `SyncEvent`."""
+    """Some of `SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`.
+
+    Empty: all of them, or only `SyncEvent` if the filter names documents. `Gap` comes with `SyncEvent`."""
 
     def params(self) -> tuple[tuple[str, str], ...]:
         params = [
@@ -57,24 +58,24 @@ class EventFilter:
 
 @dataclass(slots=True)
 class FeedCursor:
-    """What the follower of one feed remembers between two connections."""
+    """The state of one feed between two connections."""
 
     filter: EventFilter
     since: int | None
-    """The last change seen; None: from when the first connection opens."""
+    """The last change received. None: the feed begins when the first connection opens."""
     retry: RetryPolicy
     generator: Random
     has_opened: bool = field(default=False, init=False)
-    """Whether a connection ever stood: before that, failing is an error and no interruption."""
+    """Whether a connection was ever open. Before that, a failure is an error and not an interruption."""
     losses: int = field(default=0, init=False)
-    """In a row, without an event between them."""
+    """Connections lost in a row, without an event between them."""
 
     def params(self) -> tuple[tuple[str, str], ...]:
         since = () if self.since is None else (("since", str(self.since)),)
         return (*self.filter.params(), *since)
 
     def take(self, event: Event) -> Iterable[Event]:
-        """What of it is news: after a reconnect the feed may begin with what we have seen."""
+        """The event, unless it was received before: after a reconnect the feed may repeat changes."""
         self.losses = 0
         match event:
             case SyncEvent(sequence=sequence):
@@ -91,7 +92,7 @@ class FeedCursor:
         return (event,)
 
     def opened_at(self, sequence: int) -> None:
-        """The node tells from here on: what comes after must not be missed."""
+        """The connection delivers every change after `sequence`."""
         self.has_opened = True
         if self.since is None and sequence >= 0:
             self.since = sequence

@@ -1,4 +1,4 @@
-"""When to ask again, and after how long. Pure."""
+"""When to repeat a request, and after which pause. Pure."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from random import Random
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 
 NOTHING_CHANGED = frozenset({"unavailable", "busy", "stopping"})
-"""Reasons of a refusal (`code` of the problem) after which a write is safe to repeat."""
+"""Values of `Problem.code` after which a write is safe to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and how fast a call is repeated where that is safe."""
+    """How often and after which pauses a request is repeated if that is safe."""
 
     attempts: int = 4
-    """Altogether; 1 never repeats."""
+    """The first attempt included: with 1, no request is repeated."""
     first_seconds: float = 0.1
     longest_seconds: float = 5.0
 
@@ -28,7 +28,7 @@ class RetryPolicy:
         retry_after: float | None,
         generator: Random,
     ) -> float | None:
-        """Seconds to wait before attempt `attempt` + 1; None: give the error to the caller."""
+        """Seconds to wait before attempt `attempt` + 1. None: raise the error."""
         if attempt >= self.attempts or not _is_safe(error, is_read):
             return None
         if retry_after is not None:
@@ -36,13 +36,13 @@ class RetryPolicy:
         return self.backoff(attempt, generator)
 
     def backoff(self, attempt: int, generator: Random) -> float:
-        """Doubles, with full jitter so that many clients do not come back at once."""
+        """Doubles each time, with jitter so that many clients do not return at once."""
         ceiling = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 20))
         return ceiling * generator.uniform(0.5, 1.0)
 
 
 def _is_safe(error: Unreachable | UnknownOutcome | Unavailable, is_read: bool) -> bool:
-    """A write is repeated only when it is certain that nothing was changed."""
+    """A write is repeated only if it is certain that nothing changed."""
     match error:
         case Unreachable():
             return True

@@ -63,7 +63,7 @@ def test_it_says_where_it_is_and_how_to_go_on(node: tuple[str, Path]) -> None:
     url, directory = node
     output = (directory / "output").read_text()
     assert f"API at {url}" in output
-    assert " dev 1" in output.partition("one more node:")[2]
+    assert " dev 1" in output.partition("another node:")[2]
 
 
 def test_its_secret_is_kept_readable_by_its_owner_alone(node: tuple[str, Path]) -> None:

@@ -400,7 +400,7 @@ def test_what_it_prints(mesh: Mesh) -> None:
 def test_a_second_mesh_in_the_same_place_is_told_so_and_nobody_calls_it_ready(mesh: Mesh) -> None:
     second = start_mesh(mesh.directory, 2)
     try:
-        second.wait_said("No node is left.")
+        second.wait_said("All nodes have exited.")
         assert second.process.wait(20) == 1
     finally:
         end_mesh(second)
@@ -415,8 +415,8 @@ def test_one_that_dies_is_told_and_comes_back_with_its_documents(tmp_path: Path)
         BESIDE.run(mesh, "doc", "put", "notes", "kept", '{"n": 1}', number=1)
         pid = report(BESIDE, mesh, 1)[1]["node"]["pid"]  # type: ignore[index]
         os.kill(pid, signal.SIGKILL)
-        mesh.wait_said("peat-mesh-1 ended (killed by SIGKILL); the others go on.")
-        (line,) = [line for line in mesh.lines if "Start it again" in line]
+        mesh.wait_said("peat-mesh-1 exited (killed by SIGKILL); the other nodes keep running.")
+        (line,) = [line for line in mesh.lines if "To restart it:" in line]
         again = line.partition(" mesh ")[2].split()
         assert BESIDE.run(mesh, "doc", "list", "notes").returncode == 0
         second = subprocess.Popen(

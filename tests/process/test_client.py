@@ -248,7 +248,7 @@ def test_a_write_that_changed_nothing_is(client: Blocking, start: Start) -> None
 def test_nobody_there(client: Blocking) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with pytest.raises(Unreachable, match="nobody answers"):
+    with pytest.raises(Unreachable, match="no node answers"):
         client.call(url, "put", "c", "i", {})
 
 

@@ -1,4 +1,4 @@
-"""`peatnode dev`: a node without any setting up."""
+"""`peatnode dev`: a node without any configuration."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ DATA_DIR = ".data"
     default=DATA_DIR,
     show_default=True,
     metavar="DIR",
-    help="Documents and secret; of the nodes 1, 2, … too.",
+    help="Directory of the documents and the secret, also for the nodes 1, 2, …",
 )
 def dev(number: int, data_dir: Path) -> int:
-    """Run a node on this machine: a secret made once, mDNS, everything on 127.0.0.1.
+    """Run a node on this machine, with mDNS, all addresses on 127.0.0.1, and a secret that is generated once.
 
-    NUMBER 1, 2, … are more nodes beside it, which find each other. Variables of the environment
-    go before these defaults.
+    NUMBER 1, 2, … runs a further node. The nodes find each other. Environment variables
+    override these defaults.
     """
     from peatnode.config import load_config
     from peatnode.supervision import run_node
@@ -50,6 +50,6 @@ def _welcome(plan: NodePlan, url: str, number: int, data_dir: Path) -> str:
     directory = "" if data_dir == Path(DATA_DIR) else f" --data-dir {data_dir}"
     return (
         f"{plan.name}: API at {url}, data in {plan.data_dir}\n"
-        f"  how it is:      {program()} status --data-dir {plan.data_dir}\n"
-        f"  one more node:  {program()} dev {number + 1}{directory}   (in another terminal, in this directory)\n"
+        f"  status:         {program()} status --data-dir {plan.data_dir}\n"
+        f"  another node:   {program()} dev {number + 1}{directory}   (in another terminal, same directory)\n"
     )

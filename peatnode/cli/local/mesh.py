@@ -21,7 +21,7 @@ PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
     "--only",
     type=click.IntRange(min=0),
     metavar="NUMBER",
-    help="Run this one of them: to start one again that ended.",
+    help="Run only this node, to restart one that exited.",
 )
 @click.option(
     "--data-dir",
@@ -29,21 +29,27 @@ PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
     default=".data/mesh",
     show_default=True,
     metavar="DIR",
+    help="Directory of the nodes' data directories and of the secret.",
 )
 @click.option(
     "--api-port",
     type=PORT,
     default=FIRST_API_PORT,
     show_default=True,
-    help="Of the first node; the next have the next.",
+    help="API port of the first node. Each further node has the next port.",
 )
 @click.option(
-    "--quic-port", type=PORT, default=FIRST_QUIC_PORT, show_default=True, help="Likewise, UDP."
+    "--quic-port",
+    type=PORT,
+    default=FIRST_QUIC_PORT,
+    show_default=True,
+    help="UDP port of sync of the first node. Each further node has the next port.",
 )
 def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port: int) -> int:
     """Run COUNT nodes on this machine that find each other by mDNS on 127.0.0.1.
 
-    Ctrl-C stops them all, the last first; once more hurries. One that ends by itself is told, and the others go on.
+    Ctrl-C stops all nodes, the last one first. A second Ctrl-C stops them all at once. If a node exits
+    unexpectedly, the command that restarts it is printed, and the other nodes keep running.
     """
     from peatnode.cli.local.process_group import LocalMesh
 
@@ -53,12 +59,12 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
     chosen = plans if only is None else (plans[only],)
     keep_secret(plans[0].secret_file)
     _show(chosen)
-    again = f"{program()} mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
-    return asyncio.run(LocalMesh(chosen, os.environ, again).run())
+    restart = f"{program()} mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
+    return asyncio.run(LocalMesh(chosen, os.environ, restart).run())
 
 
 def _differing(data_dir: Path, api_port: int, quic_port: int) -> str:
-    """The options that were not left as they are."""
+    """The options that differ from their defaults."""
     options = (
         ("data-dir", str(data_dir), ".data/mesh"),
         ("api-port", str(api_port), str(FIRST_API_PORT)),

@@ -1,4 +1,4 @@
-"""Where the nodes of one machine are, and what each is told. Pure."""
+"""Names, ports, directories and environments of the nodes on one machine. Pure."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class NodePlan:
         return f"http://{LOOPBACK}:{self.api_port}"
 
     def environment(self, given: Mapping[str, str], is_one_of_many: bool) -> dict[str, str]:
-        """Of the node's process. What the user gave goes before what is planned.
+        """The environment of the node's process. Variables that the user set override the plan.
 
-        Not so name, ports and directories where several nodes share the user's environment.
+        If it is one of many in the same environment, name, ports and directories are those of the plan.
         """
         own = {
             "HOSTNAME": self.name,
@@ -61,7 +61,7 @@ def plan_node(
     api_port: int = FIRST_API_PORT,
     quic_port: int = FIRST_QUIC_PORT,
 ) -> NodePlan:
-    """Number `number` of several whose directories lie in `data_dir`; the ports are those of number 0."""
+    """Node `number` of several whose directories are in `data_dir`. The ports are those of node 0."""
     name = f"{FIRST_NAME}{number}"
     return NodePlan(
         name,
@@ -73,6 +73,6 @@ def plan_node(
 
 
 def plan_dev(data_dir: Path, number: int) -> NodePlan:
-    """As `plan_node`, but that number 0 has the directory itself."""
+    """As `plan_node`, except that node 0 uses `data_dir` itself."""
     plan = plan_node(data_dir, number)
     return plan if number else replace(plan, data_dir=data_dir)

@@ -1,4 +1,4 @@
-"""The nodes of `peatnode mesh` as child processes: started together, their output prefixed, stopped in order."""
+"""The nodes of `peatnode mesh` as child processes: started, their output prefixed, stopped in order."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from peatnode.ipc.link import Link
 from peatnode.ipc.messages import GetNode
 
 STOP_SECONDS = 12.0
-"""For one node; its supervisor promises 10."""
+"""For one node; its supervisor stops within 10."""
 
 LOOK_SECONDS = 0.2
-"""Between two looks at whether a node is ready."""
+"""Between two checks whether a node is ready."""
 
 MAX_LINE_BYTES = 64 * 1024
 
@@ -48,13 +48,13 @@ class NodeProcess:
 
 
 class LocalMesh:
-    """One run, until all nodes have ended."""
+    """Runs the nodes until all of them have exited."""
 
-    def __init__(self, plans: tuple[NodePlan, ...], env: Mapping[str, str], again: str) -> None:
+    def __init__(self, plans: tuple[NodePlan, ...], env: Mapping[str, str], restart: str) -> None:
         self._plans = plans
         self._env = env
-        self._again = again
-        """The command that starts one again, but for its number."""
+        self._restart = restart
+        """The command that restarts a node, without the number of the node."""
         self._nodes: list[NodeProcess] = []
         self._signals = 0
         self._stopping = asyncio.Event()
@@ -66,8 +66,8 @@ class LocalMesh:
             loop.add_signal_handler(number, self._on_signal)
         for index, plan in enumerate(self._plans):
             self._nodes.append(await self._start(plan, COLOURS[index % len(COLOURS)]))
-        watchers = [asyncio.create_task(self._attend(node)) for node in self._nodes]
-        ready = asyncio.create_task(self._tell_when_ready())
+        watchers = [asyncio.create_task(self._watch_node(node)) for node in self._nodes]
+        ready = asyncio.create_task(self._announce_ready())
         stopper = asyncio.create_task(self._stop_in_order())
         try:
             await asyncio.gather(*watchers)
@@ -78,7 +78,7 @@ class LocalMesh:
         if self._signals:
             self._say("All nodes have stopped.")
             return Exit.OK
-        self._say("No node is left.")
+        self._say("All nodes have exited.")
         return Exit.FAILED
 
     async def _start(self, plan: NodePlan, colour: str) -> NodeProcess:
@@ -91,13 +91,13 @@ class LocalMesh:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            start_new_session=True,  # Ctrl-C is ours; we tell them in order
+            start_new_session=True,  # Ctrl-C reaches only this process, which stops the nodes in order
             preexec_fn=_die_with_parent,
         )
         return NodeProcess(plan, process, colour)
 
-    async def _attend(self, node: NodeProcess) -> None:
-        """Prints what the node says until it ends, then how it ended."""
+    async def _watch_node(self, node: NodeProcess) -> None:
+        """Prints the output of the node until it exits, then how it exited."""
         assert node.process.stdout is not None
         await self._print_lines(node, node.process.stdout)
         status = await node.process.wait()
@@ -105,10 +105,10 @@ class LocalMesh:
             self._say(f"{node.plan.name} has stopped{_how(status, '')}.")
             return
         number = node.plan.name.removeprefix(FIRST_NAME)
-        others = "; the others go on" if self._running() else ""
+        others = "; the other nodes keep running" if self._running() else ""
         self._say(
-            f"{node.plan.name} ended{_how(status, ' with status 0')}{others}. "
-            f"Start it again: {self._again} {number}"
+            f"{node.plan.name} exited{_how(status, ' with status 0')}{others}. "
+            f"To restart it: {self._restart} {number}"
         )
 
     async def _print_lines(self, node: NodeProcess, stream: asyncio.StreamReader) -> None:
@@ -123,7 +123,7 @@ class LocalMesh:
         if rest:
             click.echo(prefix + rest.decode(errors="replace"))
 
-    async def _tell_when_ready(self) -> None:
+    async def _announce_ready(self) -> None:
         await asyncio.gather(*(_wait_ready(node) for node in self._nodes))
         if not self._signals:
             url = self._nodes[0].plan.url
@@ -143,14 +143,16 @@ class LocalMesh:
 
     async def _stop_in_order(self) -> None:
         await self._stopping.wait()
-        self._say("Stopping the nodes, the last first; once more hurries.")
+        self._say("Stopping the nodes, the last one first. Ctrl-C again stops them all at once.")
         for node in reversed(self._running()):
             _signal(node, signal.SIGTERM)
             try:
                 async with asyncio.timeout(STOP_SECONDS):
                     await node.process.wait()
             except TimeoutError:
-                self._say(f"{node.plan.name} does not stop within {STOP_SECONDS:g} s: killed.")
+                self._say(
+                    f"{node.plan.name} did not stop within {STOP_SECONDS:g} s and was killed."
+                )
                 _signal(node, signal.SIGKILL)
 
     def _running(self) -> list[NodeProcess]:
@@ -161,8 +163,8 @@ class LocalMesh:
 
 
 async def _wait_ready(node: NodeProcess) -> None:
-    """Until every worker of the node is ready."""
-    while not await _is_ready(node):  # noqa: ASYNC110  # it is in another process
+    """Returns when every worker of the node is ready."""
+    while not await _is_ready(node):  # noqa: ASYNC110  # the state is in another process
         await asyncio.sleep(LOOK_SECONDS)
 
 
@@ -173,7 +175,7 @@ async def _is_ready(node: NodeProcess) -> bool:
             reply = await link.ask(GetNode(), 2.0)
     except LinkError:
         return False
-    is_ours = reply.pid == node.process.pid  # else one that ran in this directory before
+    is_ours = reply.pid == node.process.pid  # not a node that ran in this directory before
     return is_ours and all(worker.state == "ready" for worker in reply.workers)
 
 

@@ -1,4 +1,4 @@
-"""Numbers as people read them. Pure."""
+"""Numbers as text for people. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def some_of(names: Sequence[str]) -> str:
-    """The first three."""
+    """The first three names."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
@@ -51,5 +51,5 @@ def round_trip(milliseconds: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Without what a terminal would obey: names and reasons come from other machines."""
+    """Without control characters, which a terminal would obey. Names and reasons come from other machines."""
     return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)

@@ -1,4 +1,4 @@
-"""How the user calls us."""
+"""The command with which the user started this program."""
 
 from __future__ import annotations
 
@@ -7,5 +7,5 @@ import sys
 
 
 def program() -> str:
-    """What to type in a shell: the name where it is found, else the path that was used now."""
+    """What to type in a shell: the name if it is on the PATH, else the path of this program."""
     return "peatnode" if shutil.which("peatnode") else sys.argv[0]

@@ -1,4 +1,4 @@
-"""A progress bar on stderr where that is a terminal; one line at the end everywhere."""
+"""A progress bar on stderr if that is a terminal, and one line at the end in any case."""
 
 from __future__ import annotations
 

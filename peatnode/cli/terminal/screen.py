@@ -1,4 +1,4 @@
-"""The terminal, or the pipe, that we write to."""
+"""The terminal or the pipe that a command writes to."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from rich.console import Console, RenderableType
 
 PIPE_COLUMNS = 120
-"""Where there is no terminal to fit."""
+"""The width of a page if there is no terminal."""
 
 
 def open_screen() -> Console:
@@ -19,7 +19,7 @@ def open_screen() -> Console:
 
 
 def show(page: RenderableType, screen: Console) -> None:
-    """Prints it; without the blanks at the ends of lines where it is no terminal that they fill."""
+    """Prints the page; without trailing blanks if the screen is not a terminal."""
     if screen.is_terminal:
         screen.print(page)
         return

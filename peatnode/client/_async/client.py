@@ -52,10 +52,10 @@ T = TypeVar("T")
 
 
 class AsyncClient:
-    """A node over HTTP. Every method raises `ClientError` and nothing else, but for wrong arguments.
+    """A node over HTTP. Methods raise `ClientError`, or `ValueError` for an argument that cannot be sent.
 
-    Reads are repeated a few times when the node cannot be reached. Writes are repeated only when it is certain that
-    nothing changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
+    Reads are repeated a few times if the node cannot be reached, writes only if it is certain that nothing
+    changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class AsyncClient:
     async def put(
         self, collection: str, id: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """The document becomes `value` (bytes: JSON as it is)."""
+        """Replaces the document by `value`. Bytes are sent as JSON, unchanged."""
         return await self._run(requests.put_document(collection, id, value, Conditions(**options)))
 
     async def patch(
         self, collection: str, id: str, patch: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """JSON Merge Patch (RFC 7396)."""
+        """Applies a JSON Merge Patch (RFC 7396)."""
         return await self._run(
             requests.patch_document(collection, id, patch, Conditions(**options))
         )
@@ -113,7 +113,7 @@ class AsyncClient:
         operations: Iterable[Mapping[str, Any]],
         **options: Unpack[WriteOptions],
     ) -> Written:
-        """JSON Patch (RFC 6902)."""
+        """Applies a JSON Patch (RFC 6902)."""
         return await self._run(
             requests.json_patch_document(collection, id, operations, Conditions(**options))
         )
@@ -121,7 +121,7 @@ class AsyncClient:
     async def create(
         self, collection: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """A new document under an id that the node chooses."""
+        """Creates a document with an id that the node chooses."""
         return await self._run(requests.create_document(collection, value, Conditions(**options)))
 
     async def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
@@ -130,7 +130,7 @@ class AsyncClient:
     async def write(
         self, kind: str, collection: str, id: str, body: bytes, conditions: Conditions
     ) -> Written:
-        """A write by its name: put, patch, json_patch, delete; or create, where `id` is not asked."""
+        """A write by its name: put, patch, json_patch, delete, or create, which ignores `id`."""
         return await self._run(requests.write(kind, collection, id, body, conditions))
 
     async def collections(self) -> tuple[Collection, ...]:
@@ -148,7 +148,7 @@ class AsyncClient:
     async def documents(
         self, collection: str, page_size: int | None = None, **query: Unpack[QueryOptions]
     ) -> AsyncIterator[Document]:
-        """All that match, page by page as they are taken."""
+        """All documents that match. Each page is requested when it is needed."""
         cursor = ""
         while True:
             page = await self.page(collection, page_size, cursor, **query)
@@ -162,19 +162,19 @@ class AsyncClient:
     async def import_documents(
         self, collection: str, documents: Iterable[Mapping[str, Any] | bytes]
     ) -> AsyncIterator[ImportedLine]:
-        """Writes each (its id in `_id`), and says line by line what became of it, as the answers come."""
+        """Writes each document, with its id in `_id`, and yields the result of each line as it arrives."""
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
             for line in await self.import_chunk(collection, chunk):
                 yield line
 
     async def import_chunk(self, collection: str, chunk: ImportChunk) -> tuple[ImportedLine, ...]:
-        """One request of an import."""
+        """Sends one request of an import."""
         return await self._run(bulk.import_chunk(collection, chunk))
 
     async def export_documents(self, collection: str) -> AsyncIterator[Document | Deleted]:
-        """The whole collection as of one moment, once all is read.
+        """The whole collection as of one moment, when all lines are read.
 
-        What changed meanwhile comes again at the end: the last word on an id counts.
+        A document that changes during the export comes again at the end: the last line of an id counts.
         """
         async with open_stream(
             self._http,
@@ -202,11 +202,11 @@ class AsyncClient:
         return await self._run(requests.get_topology())
 
     async def readiness(self) -> Readiness:
-        """Also an answer when the node is not ready."""
+        """Does not raise if the node is not ready."""
         return await self._run(requests.get_readiness())
 
     async def metrics(self) -> str:
-        """Prometheus' text format."""
+        """The metrics in the text format of Prometheus."""
         return await self._run(requests.get_metrics())
 
     # --- the feed
@@ -217,27 +217,27 @@ class AsyncClient:
         transport: Transport = Transport.SSE,
         **filter: Unpack[FilterOptions],
     ) -> AsyncIterator[Event]:
-        """What happens, from now or after change `since`, over connections that may break: it resumes by itself.
+        """The events from now on, or after change `since`. The client reconnects and resumes by itself.
 
-        Raises ClientError where it cannot begin, later only for a refusal (`ProblemAnswer`).
-        Where the node does not keep what was missed, a `Gap` comes.
+        Raises ClientError if the first connection fails, later only ProblemAnswer.
+        A `Gap` says that the node no longer has the changes that were missed.
         """
         return self.follow(EventFilter(**filter), since, transport)
 
     def follow(
         self, filter: EventFilter, since: int | None = None, transport: Transport = Transport.SSE
     ) -> AsyncIterator[Event]:
-        """As `events`, with the filter as a value."""
+        """Like `events`, with the filter as a value."""
         cursor = FeedCursor(filter, since, self._settings.retry, self._random)
         return follow(self._http, self._settings, cursor, transport)
 
     def watch(self, collection: str, prefix: str = "") -> AsyncIterator[Event]:
-        """Each document as `CurrentDocument`, then one `Current`, then what changes, as of `events` with values."""
+        """Each document as `CurrentDocument`, one `Current`, then the changes, like `events` with values."""
         filter = EventFilter(collection=collection, prefix=prefix, with_value=True)
         cursor = FeedCursor(filter, None, self._settings.retry, self._random)
         return watch(self._http, self._settings, cursor, collection)
 
-    # --- carrying a call out
+    # --- sending requests
 
     async def _run(self, call: NodeRequest[T]) -> T:
         attempt = 1

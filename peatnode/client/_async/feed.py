@@ -110,8 +110,8 @@ async def _websocket_events(
     except InvalidStatus as error:
         response = error.response
         check(NodeResponse(response.status_code, {}, bytes(response.body or b"")))
-        raise UnexpectedAnswer(f"the feed answered {response.status_code}") from error
+        raise UnexpectedAnswer(f"the feed answered with status {response.status_code}") from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise Unreachable(f"nobody answers at {settings.base}: {error}") from error
+        raise Unreachable(f"no node answers at {settings.base}: {error}") from error
     except ConnectionClosed as error:
         raise UnknownOutcome(f"the connection to {settings.base} was lost: {error}") from error

@@ -1,4 +1,4 @@
-"""Responses that are read while they arrive: exports, watched collections, server-sent events."""
+"""Responses that are read while they arrive: exports, watched collections and server-sent events."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ async def open_stream(
     headers: tuple[tuple[str, str], ...] = (),
     timeout: httpx.Timeout | None = None,
 ) -> AsyncIterator[httpx.Response]:
-    """A GET whose response is 200; any other status raises ClientError. `timeout`: else that of feeds."""
+    """Sends a GET. Raises ClientError if the status is not 200. `timeout` is by default that of feeds."""
     with translated(settings.base):
         async with http.stream(
             "GET",
@@ -32,5 +32,5 @@ async def open_stream(
             if response.status_code != 200:
                 await response.aread()
                 check(response_of(response))
-                raise UnexpectedAnswer(f"{path} answered {response.status_code}")
+                raise UnexpectedAnswer(f"{path} answered with status {response.status_code}")
             yield response

@@ -53,10 +53,10 @@ T = TypeVar("T")
 
 
 class Client:
-    """A node over HTTP. Every method raises `ClientError` and nothing else, but for wrong arguments.
+    """A node over HTTP. Methods raise `ClientError`, or `ValueError` for an argument that cannot be sent.
 
-    Reads are repeated a few times when the node cannot be reached. Writes are repeated only when it is certain that
-    nothing changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
+    Reads are repeated a few times if the node cannot be reached, writes only if it is certain that nothing
+    changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
     """
 
     def __init__(
@@ -96,13 +96,13 @@ class Client:
     def put(
         self, collection: str, id: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """The document becomes `value` (bytes: JSON as it is)."""
+        """Replaces the document by `value`. Bytes are sent as JSON, unchanged."""
         return self._run(requests.put_document(collection, id, value, Conditions(**options)))
 
     def patch(
         self, collection: str, id: str, patch: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """JSON Merge Patch (RFC 7396)."""
+        """Applies a JSON Merge Patch (RFC 7396)."""
         return self._run(requests.patch_document(collection, id, patch, Conditions(**options)))
 
     def json_patch(
@@ -112,7 +112,7 @@ class Client:
         operations: Iterable[Mapping[str, Any]],
         **options: Unpack[WriteOptions],
     ) -> Written:
-        """JSON Patch (RFC 6902)."""
+        """Applies a JSON Patch (RFC 6902)."""
         return self._run(
             requests.json_patch_document(collection, id, operations, Conditions(**options))
         )
@@ -120,7 +120,7 @@ class Client:
     def create(
         self, collection: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """A new document under an id that the node chooses."""
+        """Creates a document with an id that the node chooses."""
         return self._run(requests.create_document(collection, value, Conditions(**options)))
 
     def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
@@ -129,7 +129,7 @@ class Client:
     def write(
         self, kind: str, collection: str, id: str, body: bytes, conditions: Conditions
     ) -> Written:
-        """A write by its name: put, patch, json_patch, delete; or create, where `id` is not asked."""
+        """A write by its name: put, patch, json_patch, delete, or create, which ignores `id`."""
         return self._run(requests.write(kind, collection, id, body, conditions))
 
     def collections(self) -> tuple[Collection, ...]:
@@ -147,7 +147,7 @@ class Client:
     def documents(
         self, collection: str, page_size: int | None = None, **query: Unpack[QueryOptions]
     ) -> Iterator[Document]:
-        """All that match, page by page as they are taken."""
+        """All documents that match. Each page is requested when it is needed."""
         cursor = ""
         while True:
             page = self.page(collection, page_size, cursor, **query)
@@ -160,18 +160,18 @@ class Client:
     def import_documents(
         self, collection: str, documents: Iterable[Mapping[str, Any] | bytes]
     ) -> Iterator[ImportedLine]:
-        """Writes each (its id in `_id`), and says line by line what became of it, as the answers come."""
+        """Writes each document, with its id in `_id`, and yields the result of each line as it arrives."""
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
             yield from self.import_chunk(collection, chunk)
 
     def import_chunk(self, collection: str, chunk: ImportChunk) -> tuple[ImportedLine, ...]:
-        """One request of an import."""
+        """Sends one request of an import."""
         return self._run(bulk.import_chunk(collection, chunk))
 
     def export_documents(self, collection: str) -> Iterator[Document | Deleted]:
-        """The whole collection as of one moment, once all is read.
+        """The whole collection as of one moment, when all lines are read.
 
-        What changed meanwhile comes again at the end: the last word on an id counts.
+        A document that changes during the export comes again at the end: the last line of an id counts.
         """
         with open_stream(
             self._http,
@@ -199,11 +199,11 @@ class Client:
         return self._run(requests.get_topology())
 
     def readiness(self) -> Readiness:
-        """Also an answer when the node is not ready."""
+        """Does not raise if the node is not ready."""
         return self._run(requests.get_readiness())
 
     def metrics(self) -> str:
-        """Prometheus' text format."""
+        """The metrics in the text format of Prometheus."""
         return self._run(requests.get_metrics())
 
     # --- the feed
@@ -214,27 +214,27 @@ class Client:
         transport: Transport = Transport.SSE,
         **filter: Unpack[FilterOptions],
     ) -> Iterator[Event]:
-        """What happens, from now or after change `since`, over connections that may break: it resumes by itself.
+        """The events from now on, or after change `since`. The client reconnects and resumes by itself.
 
-        Raises ClientError where it cannot begin, later only for a refusal (`ProblemAnswer`).
-        Where the node does not keep what was missed, a `Gap` comes.
+        Raises ClientError if the first connection fails, later only ProblemAnswer.
+        A `Gap` says that the node no longer has the changes that were missed.
         """
         return self.follow(EventFilter(**filter), since, transport)
 
     def follow(
         self, filter: EventFilter, since: int | None = None, transport: Transport = Transport.SSE
     ) -> Iterator[Event]:
-        """As `events`, with the filter as a value."""
+        """Like `events`, with the filter as a value."""
         cursor = FeedCursor(filter, since, self._settings.retry, self._random)
         return follow(self._http, self._settings, cursor, transport)
 
     def watch(self, collection: str, prefix: str = "") -> Iterator[Event]:
-        """Each document as `CurrentDocument`, then one `Current`, then what changes, as of `events` with values."""
+        """Each document as `CurrentDocument`, one `Current`, then the changes, like `events` with values."""
         filter = EventFilter(collection=collection, prefix=prefix, with_value=True)
         cursor = FeedCursor(filter, None, self._settings.retry, self._random)
         return watch(self._http, self._settings, cursor, collection)
 
-    # --- carrying a call out
+    # --- sending requests
 
     def _run(self, call: NodeRequest[T]) -> T:
         attempt = 1

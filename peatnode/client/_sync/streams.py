@@ -1,5 +1,5 @@
 # Generated from peatnode/client/_async/streams.py by .ci/unasync.py: edit that file, then run `make client`.
-"""Responses that are read while they arrive: exports, watched collections, server-sent events."""
+"""Responses that are read while they arrive: exports, watched collections and server-sent events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def open_stream(
     headers: tuple[tuple[str, str], ...] = (),
     timeout: httpx.Timeout | None = None,
 ) -> Iterator[httpx.Response]:
-    """A GET whose response is 200; any other status raises ClientError. `timeout`: else that of feeds."""
+    """Sends a GET. Raises ClientError if the status is not 200. `timeout` is by default that of feeds."""
     with translated(settings.base):
         with http.stream(
             "GET",
@@ -33,5 +33,5 @@ def open_stream(
             if response.status_code != 200:
                 response.read()
                 check(response_of(response))
-                raise UnexpectedAnswer(f"{path} answered {response.status_code}")
+                raise UnexpectedAnswer(f"{path} answered with status {response.status_code}")
             yield response

@@ -6,11 +6,11 @@ from urllib.parse import urlsplit
 
 
 def checked_url(url: str) -> str:
-    """The URL without a slash at its end. Raises ValueError, a sentence, where it is none of a node."""
+    """The URL without a trailing slash. Raises ValueError, with a sentence, if no node can have it."""
     try:
         parts = urlsplit(url)
         is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
-        parts.port  # noqa: B018  # raises for a port that is none
+        parts.port  # noqa: B018  # raises ValueError for an invalid port
     except ValueError:
         is_fit = False
     if not is_fit:

@@ -14,7 +14,7 @@ from peatnode.client.models import Deleted, Document, ImportedLine
 
 CHUNK_LINES = 1000
 CHUNK_BYTES = 1024 * 1024
-"""A request ends at whichever comes first: a lost answer then costs little to send again."""
+"""A request ends at whichever limit comes first, so that a lost response costs little to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +36,7 @@ def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterato
 
 
 def line_of(document: Mapping[str, Any] | bytes) -> bytes:
-    """One line; bytes are taken as they are."""
+    """One line of NDJSON. Bytes are sent as they are."""
     return document.rstrip(b"\r\n") if isinstance(document, bytes) else encode(document)
 
 
@@ -71,7 +71,7 @@ def decode_line(line: bytes | str) -> dict[str, Any]:
     try:
         content = json.loads(line)
     except ValueError:
-        raise UnexpectedAnswer("a line of the answer is not JSON") from None
+        raise UnexpectedAnswer("a line of the response is not JSON") from None
     if not isinstance(content, dict):
-        raise UnexpectedAnswer("a line of the answer is not a JSON object")
+        raise UnexpectedAnswer("a line of the response is not a JSON object")
     return content

@@ -1,4 +1,4 @@
-"""Reading JSON objects of a node that may be newer or older than we are: what is missing has a default."""
+"""Reading JSON objects of a node whose version may be newer or older: a missing field has a default."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class Fields:
             isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
         ):
             return value
-        raise UnexpectedAnswer(f"the field {name!r} of the answer is not {kind}")
+        raise UnexpectedAnswer(f"the field {name!r} of the response is not {kind}")
 
     def text(self, name: str, default: str = "") -> str:
-        value = self._get(name, (str,), "a text")
+        value = self._get(name, (str,), "a string")
         return default if value is None else str(value)
 
     def whole(self, name: str, default: int = 0) -> int:
@@ -55,10 +55,12 @@ class Fields:
         return tuple(str(item) for item in self._get(name, (list,), "a list") or ())
 
     def each(self, name: str) -> Iterator[Fields]:
-        """The objects of a list."""
+        """The items of a list of objects."""
         for item in self._get(name, (list,), "a list") or ():
             if not isinstance(item, dict):
-                raise UnexpectedAnswer(f"the field {name!r} of the answer holds more than objects")
+                raise UnexpectedAnswer(
+                    f"an item of the field {name!r} of the response is not an object"
+                )
             yield Fields(item)
 
     @property

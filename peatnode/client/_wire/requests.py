@@ -1,6 +1,6 @@
-"""Every question to a node as a value: what to send, and how to read the answer. No I/O here.
+"""Every request to a node as a value: what to send, and how to read the response. Without I/O.
 
-`Client` and `AsyncClient` carry them out; both have one line for each.
+`Client` and `AsyncClient` carry the requests out, with one method for each.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 REPLICAS_GRACE_SECONDS = 10.0
-"""Added to the time that a write may wait for peers before the client gives the answer up."""
+"""Added to the time that a write may wait for peers, before the client stops waiting for the response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class NodeRequest(Generic[T]):
     headers: tuple[tuple[str, str], ...] = ()
     content: bytes | None = None
     accepted: tuple[int, ...] = ()
-    """Statuses beside 2xx that are answers and no errors."""
+    """Statuses other than 2xx that are not errors."""
     extra_seconds: float = 0.0
-    """How much longer than usual the answer may take."""
+    """Added to the usual time limit of the response."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -76,18 +76,18 @@ class QueryOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a write asks for beside itself."""
+    """The conditions and options of a write."""
 
     if_match: str = ""
-    """An etag, or `*`: the document must exist."""
+    """An etag that the document must have, or `*`: the document must exist."""
     if_none_match: str = ""
-    """`*`: it must not exist."""
+    """`*`: the document must not exist."""
     replicas: int = 0
-    """Wait until so many peers have it on disk too."""
+    """Wait until this many peers have the write on disk."""
     timeout: float = 10.0
-    """For how many seconds to wait for them."""
+    """Seconds to wait for the peers."""
     ttl: float | None = None
-    """Seconds after which the document deletes itself everywhere."""
+    """Seconds after which every node deletes the document."""
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         pairs = (("If-Match", self.if_match), ("If-None-Match", self.if_none_match))
@@ -103,7 +103,7 @@ class Conditions:
 
 
 def quoted_etag(etag: str) -> str:
-    """As HTTP wants it (RFC 9110, 8.8.3); people leave the quotes out."""
+    """With the quotes that HTTP requires (RFC 9110, 8.8.3) and that people leave out."""
     return etag if etag == "*" or etag.endswith('"') else f'"{etag}"'
 
 
@@ -113,12 +113,12 @@ def document_path(collection: str, id: str = "") -> str:
 
 
 def quoted_name(name: str) -> str:
-    """For a path. Dots alone would be taken for a way through it (RFC 3986, 5.2.4) and lead elsewhere."""
+    """Quoted for a path. A name of dots alone would be a step within the path (RFC 3986, 5.2.4)."""
     return "%2E" * len(name) if name in (".", "..") else quote(name, safe="")
 
 
 def encode(value: Any) -> bytes:
-    """Raises ValueError for what JSON cannot hold (NaN, say)."""
+    """Raises ValueError for a value that JSON cannot represent, such as NaN."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -192,7 +192,7 @@ def write(
             return delete_document(collection, id, conditions)
         case "create":
             return _write("POST", path, body, conditions)
-    raise ValueError(f"{kind!r} is no kind of write")
+    raise ValueError(f"{kind!r} is not a kind of write")
 
 
 def _grace(conditions: Conditions) -> float:
@@ -201,17 +201,17 @@ def _grace(conditions: Conditions) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """Which documents of a collection, and how."""
+    """Which documents of a collection to list, in which order, with which fields."""
 
     where: Sequence[str] = ()
-    """Conditions that must all hold, such as `age>=30` or `address.city=Oslo`: dotted path, one of
-    = != < <= > >=, a JSON scalar or text."""
+    """Conditions that must all hold, such as `age>=30` or `address.city=Oslo`: a dotted path, one of
+    = != < <= > >=, and a JSON scalar or text."""
     sort: Sequence[str] = ()
-    """Dotted paths; with `-` before one the other way round."""
+    """Dotted paths. Prefix a path with `-` to sort descending."""
     fields: Sequence[str] = ()
-    """Dotted paths to answer; empty: everything."""
+    """Dotted paths of the fields to return. Empty: all fields."""
     prefix: str = ""
-    """Of the id."""
+    """Prefix of the document id."""
 
     @property
     def has_prefix_only(self) -> bool:

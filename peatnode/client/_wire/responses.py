@@ -1,4 +1,4 @@
-"""From a node's answer to values. Pure; what cannot be understood raises UnexpectedAnswer."""
+"""From the response of a node to values. Pure; a response that makes no sense raises UnexpectedAnswer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from peatnode.client.models import (
 class NodeResponse:
     status: int
     headers: Mapping[str, str]
-    """By names in lower case."""
+    """With names in lower case."""
     body: bytes
 
 
@@ -41,31 +41,33 @@ def decode_object(body: bytes) -> dict[str, Any]:
         content = json.loads(body)
     except ValueError:
         raise UnexpectedAnswer(
-            "the answer is not JSON; is this the address of a peatnode?"
+            "the response is not JSON: check that this is the address of a peatnode"
         ) from None
     if not isinstance(content, dict):
         raise UnexpectedAnswer(
-            "the answer is not a JSON object; is this the address of a peatnode?"
+            "the response is not a JSON object: check that this is the address of a peatnode"
         )
     return content
 
 
 def problem_of(answer: NodeResponse) -> ProblemAnswer:
-    """The error in an answer that is none of 2xx."""
+    """The error in a response whose status is not 2xx."""
     try:
         fields = Fields(decode_object(answer.body))
         detail = fields.text("detail") or fields.text("error") or fields.text("title")
         problem = Problem(
             answer.status,
-            detail or f"The node answered {answer.status}.",
+            detail or f"The response has status {answer.status}.",
             fields.text("title"),
             fields.text("type", "about:blank"),
             fields.text("type").rpartition(":")[2],
             fields.text("where"),
             fields.content,
         )
-    except UnexpectedAnswer:  # a proxy between us and the node, say
-        problem = Problem(answer.status, f"The answer was {answer.status} without a reason.")
+    except UnexpectedAnswer:  # for example from a proxy
+        problem = Problem(
+            answer.status, f"The response has status {answer.status} and gives no reason."
+        )
     return error_of(problem)
 
 
@@ -123,7 +125,7 @@ def read_page(answer: NodeResponse) -> Page:
 
 
 def listed_document(collection: str, content: dict[str, Any]) -> Document:
-    """One of a list: the value with its id as `_id` among its fields."""
+    """A document of a list: its value, with the id in the field `_id`."""
     id = content.pop("_id", None)
     if not isinstance(id, str):
         raise UnexpectedAnswer("a document of the list has no _id")
@@ -243,7 +245,7 @@ def read_readiness(answer: NodeResponse) -> Readiness:
 
 
 def imported_line(content: dict[str, Any], first_line: int) -> ImportedLine:
-    """One answer of a bulk import whose first line is number `first_line` of the whole."""
+    """One result of a request of a bulk import. Line 1 of the request is line `first_line` of the import."""
     fields = Fields(content)
     return ImportedLine(
         fields.whole("line") + first_line - 1,

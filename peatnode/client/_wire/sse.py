@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from peatnode.client.errors import UnexpectedAnswer
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line cannot be an event of a node: its documents are smaller."""
+"""A longer line cannot be an event of a node, whose documents are smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class SseEvent:
 
 
 class SseDecoder:
-    """Feeds on the chunks of a response body in any cut."""
+    """Decodes the chunks of a response body, which may be split anywhere."""
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -28,7 +28,7 @@ class SseDecoder:
         self._id = ""
 
     def receive_data(self, chunk: bytes) -> Iterator[SseEvent]:
-        """The events that are complete with this chunk. Raises UnexpectedAnswer for an endless line."""
+        """The events that this chunk completes. Raises UnexpectedAnswer for a line that is too long."""
         self._rest += chunk
         while (end := self._rest.find(b"\n", self._scanned)) >= 0:
             line = bytes(self._rest[:end]).rstrip(b"\r").decode("utf-8", "replace")
@@ -39,7 +39,9 @@ class SseDecoder:
                 yield event
         self._scanned = len(self._rest)
         if self._scanned > self._max_line_bytes:
-            raise UnexpectedAnswer("a line of the event stream does not end")
+            raise UnexpectedAnswer(
+                f"a line of the event stream is longer than {self._max_line_bytes} bytes"
+            )
 
     def _take_line(self, line: str) -> SseEvent | None:
         if not line:

@@ -1,4 +1,4 @@
-"""What both clients share of httpx and websockets: addresses, tokens, and translating their errors."""
+"""How both clients use httpx and websockets: addresses, tokens, time limits, translated errors."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ MAX_EVENT_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """How to reach a node."""
+    """The address, token and time limits of a node."""
 
     url: str = "http://127.0.0.1:8081"
     token: str = field(default="", repr=False)
     timeout: float = 30.0
-    """Seconds for one answer."""
+    """Seconds for one response."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
     def __post_init__(self) -> None:
@@ -51,17 +51,17 @@ class ConnectionSettings:
         return httpx.Timeout(self.timeout + extra_seconds, connect=min(self.timeout, 10.0))
 
     def stream_timeouts(self) -> httpx.Timeout:
-        """Events may be far apart, but the node sends something at least every 15 s."""
+        """Events may be far apart, but the node sends at least a comment every 15 s."""
         return httpx.Timeout(self.timeout, read=max(self.timeout, 60.0))
 
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """httpx's errors as ours."""
+    """Translates the errors of httpx into ClientError."""
     try:
         yield
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-        raise Unreachable(f"nobody answers at {url}: {error or 'timed out'}") from error
+        raise Unreachable(f"no node answers at {url}: {error or 'timed out'}") from error
     except httpx.TimeoutException as error:
         raise UnknownOutcome(f"{url} did not answer in time") from error
     except httpx.TransportError as error:
@@ -71,18 +71,18 @@ def translated(url: str) -> Iterator[None]:
 
 
 def response_of(response: httpx.Response) -> NodeResponse:
-    """After the body was read."""
+    """The response as a value, after its body was read."""
     headers = {name.lower(): value for name, value in response.headers.items()}
     return NodeResponse(response.status_code, headers, response.content)
 
 
 def check(answer: NodeResponse, accepted: tuple[int, ...] = ()) -> NodeResponse:
-    """Raises the ProblemAnswer in it, unless it is 2xx or one of `accepted`."""
+    """Raises the ProblemAnswer in the response, unless its status is 2xx or one of `accepted`."""
     if 200 <= answer.status < 300 or answer.status in accepted:
         return answer
     if 300 <= answer.status < 400:
         raise UnexpectedAnswer(
-            f"the answer is a redirect ({answer.status}): give the final address"
+            f"the response is a redirect ({answer.status}): use the address that it leads to"
         )
     error = problem_of(answer)
     if isinstance(error, Unavailable) and error.problem.code == "unknown-outcome":
@@ -91,12 +91,12 @@ def check(answer: NodeResponse, accepted: tuple[int, ...] = ()) -> NodeResponse:
 
 
 def position_of(headers: Mapping[str, str]) -> int:
-    """Where a stream of events begins (`Peat-Sequence`); negative: the node did not say."""
+    """Where a stream of events begins (`Peat-Sequence`). Negative: the response does not contain it."""
     text = headers.get("peat-sequence", "")
     return int(text) if text.isdigit() else -1
 
 
 def retry_after(answer: NodeResponse | None) -> float | None:
-    """Seconds that the node asks to wait (RFC 9110, 10.2.3); dates are left to the backoff."""
+    """Seconds that the node asks to wait (RFC 9110, 10.2.3). None: no header, or a date."""
     text = answer.headers.get("retry-after", "") if answer is not None else ""
     return float(text) if text.isdigit() else None

@@ -96,7 +96,7 @@ def test_a_secret_in_a_file_is_readable_by_its_owner_alone_and_never_replaced(
     kept = file.read_text()
     result = run("secret", "--out", str(file))
     assert result.exit_code == 1
-    assert "exists and is left as it is" in result.stderr
+    assert "already exists and was not changed" in result.stderr
     assert file.read_text() == kept
     assert os.listdir(tmp_path) == ["secret"]
 
