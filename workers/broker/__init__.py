@@ -1,19 +1,17 @@
-"""The broker: HTTP, WebSocket, metrics and pages, served by gunicorn and Falcon."""
+"""The worker that serves HTTP, WebSocket, metrics and pages, with gunicorn and Falcon; DESIGN.md describes it.
+
+Nothing outside imports more than `run`; what clients may send or receive enters here, what is stored does not.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-if TYPE_CHECKING:
-    from peatnode.worker.context import WorkerContext
+from peatnode.worker.context import WorkerContext
 
 
 def run(context: WorkerContext) -> NoReturn:
-    """Called by the supervisor in the forked child."""
-    if context.config.broker_workers > 1:
-        from workers.broker.http.counters import share_counters
+    """The supervisor calls it in the forked child; the heavy imports happen here and not in the supervisor."""
+    from workers.broker.main import main
 
-        share_counters(context.config.run_dir / "metrics")
-    from workers.broker.server.master import run_master
-
-    run_master(context)
+    main(context)
