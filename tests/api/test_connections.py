@@ -103,10 +103,10 @@ async def test_a_client_that_leaves_ends_its_request(served: Served) -> None:
     reader, writer = await dial(served)
     writer.write(b"GET /api/v1/events HTTP/1.1\r\nHost: x\r\n\r\n")
     await reader.readuntil(b"\r\n\r\n")
-    assert served.server.broker.changes.count == 1
+    assert served.server.services.feed.changes.count == 1
     writer.transport.abort()
     await until(lambda: not state.tasks)
-    assert served.server.broker.changes.count == 0
+    assert served.server.services.feed.changes.count == 0
 
 
 async def test_pipelined_requests_are_answered_in_order(served: Served) -> None:
@@ -130,7 +130,7 @@ async def test_requests_under_way_are_finished_at_the_stop(served: Served) -> No
     state = served.server._state
     await until(lambda: len(state.tasks) == 1)
     stopping = asyncio.create_task(served.server.stop(5.0))
-    await until(served.server.broker.stopping.is_set)
+    await until(served.server.services.stopping.is_set)
     ready = await served.http.get("/ready")
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     assert ready.headers["connection"] == "close"

@@ -66,7 +66,7 @@ async def events(
 
 
 def followed(served: Served) -> int:
-    return served.server.broker.changes.count + served.server.broker.values.count
+    return served.server.services.feed.changes.count + served.server.services.feed.values.count
 
 
 async def test_events_as_they_happen(served: Served) -> None:
@@ -102,7 +102,7 @@ async def test_filters_and_values(served: Served) -> None:
         served.node.delete("notes", "a1")
         assert (await reader.next()).data["value"] is None
     async with events(served, types="TopologyChanged") as reader:
-        await until(lambda: served.server.broker.topology.count == 1)
+        await until(lambda: served.server.services.feed.topology.count == 1)
         await until(lambda: len(served.node.topology) == 2)
         served.node.put("notes", "z", {})
         served.node.announce(TopologyChanged(4))

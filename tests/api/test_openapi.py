@@ -54,7 +54,7 @@ def described(path: str, method: str, answer: httpx.Response) -> None:
 async def test_routes_are_those_of_the_router(served: Served) -> None:
     found = {
         route.path: {method for method in METHODS if hasattr(route.resource, f"on_{method}")}
-        for route in routes(served.server.broker)
+        for route in routes(served.server.services)
         if route.is_described
     }
     said = {

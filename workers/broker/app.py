@@ -19,13 +19,13 @@ log = get_logger("broker")
 _CODES = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
 
 
-def build_app(broker: BrokerServices) -> RequestGate:
-    found = routes(broker)
+def build_app(services: BrokerServices) -> RequestGate:
+    found = routes(services)
     app: Any = falcon.asgi.App(middleware=[_RouteName()])
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
     app.ws_options.max_receive_queue = (
-        0  # the server below has a queue; one more would be lost at a close
+        0  # the server has a queue; what waits in a second one would be lost at a close
     )
     app.add_error_handler(Exception, _answer_bug)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
@@ -33,7 +33,15 @@ def build_app(broker: BrokerServices) -> RequestGate:
     for route in found:
         app.add_route(route.path, route.resource)
     public = frozenset(route.path for route in found if route.is_public)
-    return RequestGate(broker, app, public, ASSETS)
+    return RequestGate(
+        app,
+        services.store,
+        services.counters,
+        services.authenticator,
+        services.stopping,
+        public,
+        ASSETS,
+    )
 
 
 class _RouteName:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
+from workers.broker.documents.bulk import BulkWrites
+from workers.broker.documents.export import CollectionExport
+from workers.broker.documents.listing import CollectionListing
+from workers.broker.documents.pages import CollectionReader
 from workers.broker.documents.resources import (
     CollectionResource,
     CollectionsResource,
     DocumentResource,
 )
+from workers.broker.documents.watch import CollectionWatch
 from workers.broker.feed.resources import EventsResource, WebSocketResource
 from workers.broker.metrics.resource import MetricsResource
 from workers.broker.node.resources import (
@@ -20,14 +24,15 @@ from workers.broker.node.resources import (
     ReadyResource,
     TopologyResource,
 )
-from workers.broker.pages.reference import OpenApiResource, PageResource
+from workers.broker.openapi.resource import OpenApiResource
+from workers.broker.pages.resource import PageResource
 from workers.broker.services import BrokerServices
 from workers.broker.yjs.resource import YjsResource
 
 PREFIX = "/api/v1"
 
 ASSETS = "/assets/"
-"""Below it are files of pages, which are public: they hold nothing of the mesh."""
+"""The files of the pages are below it. They are public: they hold nothing of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,49 +46,65 @@ class Route:
     """Whether openapi.json has it; pages and their files are left out."""
 
 
-Register = Callable[[BrokerServices], tuple[Route, ...]]
-
-
-def api_routes(broker: BrokerServices) -> tuple[Route, ...]:
+def routes(services: BrokerServices) -> tuple[Route, ...]:
     return (
-        Route(f"{PREFIX}/health", HealthResource(broker), is_public=True),
-        Route(f"{PREFIX}/ready", ReadyResource(broker), is_public=True),
-        Route(f"{PREFIX}/node", NodeResource(broker)),
-        Route(f"{PREFIX}/peers", PeersResource(broker)),
-        Route(f"{PREFIX}/peers/{{peer_id}}", PeerResource(broker)),
-        Route(f"{PREFIX}/topology", TopologyResource(broker)),
-        Route(f"{PREFIX}/documents", CollectionsResource(broker)),
-        Route(f"{PREFIX}/documents/{{collection}}", CollectionResource(broker)),
-        Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", DocumentResource(broker)),
-        Route(f"{PREFIX}/events", EventsResource(broker)),
-        Route(f"{PREFIX}/ws", WebSocketResource(broker)),
-        Route("/metrics", MetricsResource(broker)),
+        *node_routes(services),
+        *document_routes(services),
+        *feed_routes(services),
+        *page_routes(),
+    )
+
+
+def node_routes(services: BrokerServices) -> tuple[Route, ...]:
+    node_id, supervisor, sync = services.node_id, services.supervisor, services.sync
+    survey, stopping = services.survey, services.stopping
+    metrics = MetricsResource(
+        services.workers, survey, services.feed, services.counters, services.stopping
+    )
+    return (
+        Route(f"{PREFIX}/health", HealthResource(node_id), is_public=True),
+        Route(f"{PREFIX}/ready", ReadyResource(node_id, survey, stopping), is_public=True),
+        Route(f"{PREFIX}/node", NodeResource(supervisor, survey)),
+        Route(f"{PREFIX}/peers", PeersResource(sync)),
+        Route(f"{PREFIX}/peers/{{peer_id}}", PeerResource(sync)),
+        Route(f"{PREFIX}/topology", TopologyResource(supervisor, sync)),
+        Route("/metrics", metrics),
         Route("/openapi.json", OpenApiResource()),
     )
 
 
-def page_routes(broker: BrokerServices) -> tuple[Route, ...]:
+def document_routes(services: BrokerServices) -> tuple[Route, ...]:
+    store, writer, limits = services.store, services.writer, services.limits
+    reader = CollectionReader(store, limits)
+    listing = CollectionListing(
+        reader, CollectionExport(store, reader), CollectionWatch(reader, services.feed), limits
+    )
+    collection = CollectionResource(listing, BulkWrites(writer, limits), writer, limits)
+    document = DocumentResource(store, writer, limits)
     return (
-        Route("/", PageResource("dashboard", "index.html"), is_public=True, is_described=False),
-        Route(
-            f"{ASSETS}dashboard/{{name}}",
-            PageResource("dashboard"),
-            is_public=True,
-            is_described=False,
-        ),
-        Route("/docs", PageResource("docs", "index.html"), is_public=True, is_described=False),
-        Route(f"{ASSETS}docs/{{name}}", PageResource("docs"), is_public=True, is_described=False),
+        Route(f"{PREFIX}/documents", CollectionsResource(store)),
+        Route(f"{PREFIX}/documents/{{collection}}", collection),
+        Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", document),
+        Route(f"{PREFIX}/yjs/{{collection}}/{{doc_id}}", YjsResource(store, services.rooms)),
     )
 
 
-def yjs_routes(broker: BrokerServices) -> tuple[Route, ...]:
-    path = f"{PREFIX}/yjs/{{collection}}/{{doc_id}}"
-    return (Route(path, YjsResource(broker)),)
+def feed_routes(services: BrokerServices) -> tuple[Route, ...]:
+    return (
+        Route(f"{PREFIX}/events", EventsResource(services.feed)),
+        Route(f"{PREFIX}/ws", WebSocketResource(services.feed)),
+    )
 
 
-PARTS: tuple[Register, ...] = (api_routes, yjs_routes, page_routes)
-"""Every part of the broker that has routes: a function each, `register(broker) -> tuple[Route, ...]`."""
+def page_routes() -> tuple[Route, ...]:
+    """The dashboard at `/`, the API's reference at `/docs`, and the files of both."""
+    return (
+        _page("/", "dashboard", "index.html"),
+        _page(f"{ASSETS}dashboard/{{name}}", "dashboard"),
+        _page("/docs", "docs", "index.html"),
+        _page(f"{ASSETS}docs/{{name}}", "docs"),
+    )
 
 
-def routes(broker: BrokerServices) -> tuple[Route, ...]:
-    return tuple(route for register in PARTS for route in register(broker))
+def _page(path: str, folder: str, page: str = "") -> Route:
+    return Route(path, PageResource(folder, page), is_public=True, is_described=False)

@@ -1,48 +1,55 @@
-"""What the routes of one gunicorn worker share."""
+"""What the routes of one serving process share. Only `app`, `routes` and `server` import it.
+
+A resource receives in its constructor what it uses, and nothing else.
+"""
 
 from __future__ import annotations
 
 import asyncio
 
-from peatnode.ipc.messages import NodeReply
-from workers.broker.feed.fanout import ChangeFanout, TopologyFanout
+from peatnode.supervision.workers import WORKERS
+from workers.broker.documents.writes import DocumentWriter
+from workers.broker.feed.event_feed import EventFeed
+from workers.broker.http.authentication import TokenAuthenticator
 from workers.broker.http.counters import HttpCounters
+from workers.broker.node.survey import NodeSurvey
 from workers.broker.settings import BrokerSettings
 from workers.broker.worker_client import StoreClient, WorkerClient
 from workers.broker.yjs.rooms import Rooms
 
 
 class BrokerServices:
-    """Links, followers and counters. Made inside the loop that serves."""
+    """Links to the workers, and what is made from them. Made inside the loop that serves."""
 
     def __init__(self, settings: BrokerSettings) -> None:
-        self.settings = settings
-        self.limits = settings.limits
-        self.store = StoreClient(settings.run_dir, settings.limits.ask_seconds)
-        self.sync = WorkerClient(settings.run_dir, "sync", settings.limits.ask_seconds)
-        self.supervisor = WorkerClient(settings.run_dir, "supervisor", settings.limits.ask_seconds)
-        self.discovery = WorkerClient(settings.run_dir, "discovery", settings.limits.ask_seconds)
-        self.engine = WorkerClient(settings.run_dir, "engine", settings.limits.ask_seconds)
-        self.counters = HttpCounters()
-        self.changes = ChangeFanout(self.store, settings.limits, with_value=False)
-        self.values = ChangeFanout(self.store, settings.limits, with_value=True)
-        self.topology = TopologyFanout(self.sync, settings.limits)
-        self.rooms = Rooms(self.store, self.sync)
+        limits, run_dir = settings.limits, settings.run_dir
+        self.node_id = settings.node_id
+        self.limits = limits
+        self.store = StoreClient(run_dir, limits.ask_seconds)
+        self.supervisor = WorkerClient(run_dir, "supervisor", limits.ask_seconds)
+        links = {self.store.name: self.store} | {
+            worker.name: WorkerClient(run_dir, worker.name, limits.ask_seconds)
+            for worker in WORKERS
+            if worker.name in worker.listeners and worker.name != self.store.name
+        }
+        self.workers = tuple(links.values())
+        """Every worker with a socket of its own, which is every worker but the broker."""
+        self.sync = links["sync"]
         self.stopping = asyncio.Event()
-        """Set when the node stops: readiness fails, streams end, what is under way is finished."""
-        self.is_ready = False
-        """As last checked."""
-        self.node: NodeReply | None = None
-        """As last told by the supervisor."""
+        """Set when the node stops: readiness fails, streams end, requests under way are finished."""
+        self.counters = HttpCounters()
+        self.authenticator = TokenAuthenticator(settings.api_token, settings.read_token)
+        self.survey = NodeSurvey(self.supervisor, self.store, self.sync, links["discovery"])
+        self.writer = DocumentWriter(self.store, self.sync, limits)
+        self.feed = EventFeed(self.store, self.sync, limits, self.stopping)
+        self.rooms = Rooms(self.store, self.sync)
 
     def begin_stop(self) -> None:
         self.stopping.set()
-        for fanout in (self.changes, self.values, self.topology):
-            fanout.disconnect("the node is stopping")
+        self.feed.disconnect("the node is stopping")
         self.rooms.close()
 
     async def close(self) -> None:
-        for fanout in (self.changes, self.values, self.topology):
-            await fanout.close()
-        for upstream in (self.store, self.sync, self.supervisor, self.discovery, self.engine):
-            await upstream.close()
+        await self.feed.close()
+        for client in (*self.workers, self.supervisor):
+            await client.close()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 
 import orjson
 from falcon.asgi import Request, Response
@@ -18,71 +19,93 @@ from peatnode.api.encode_document import NDJSON
 from peatnode.api.failures import HttpProblem
 from workers.broker.documents.writes import (
     WRITE_PARAMETERS,
+    DocumentWriter,
     expiry,
     new_id,
     replicas_of,
-    wait_replicas,
 )
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.http.requests import check_coding, check_parameters, media_type
-from workers.broker.services import BrokerServices
 
 BULK_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 
-async def answer_bulk(
-    broker: BrokerServices, request: Request, response: Response, collection: str
-) -> None:
-    """Raises HttpProblem for the request as a whole; a bad line is only that line's error."""
-    check_parameters(request, WRITE_PARAMETERS | {"bulk"})
-    if media_type(request) not in BULK_TYPES:
-        raise HttpProblem(
-            415,
-            "unsupported-media-type",
-            f"A bulk request is {BULK_TYPES[0]}: say so in Content-Type.",
-            "Content-Type",
-        )
-    check_coding(request)
-    expires_at = expiry(request)
-    wanted, seconds = replicas_of(request, broker.limits)
-    response.content_type = NDJSON
-    response.stream = _answers(broker, request, collection, expires_at, wanted, seconds)
+@dataclass(frozen=True, slots=True)
+class LineWrites:
+    """What a bulk request says of all its lines."""
+
+    collection: str
+    expires_at: float
+    wanted: int
+    """Peers to wait for, for each line."""
+    seconds: float
+    """How long to wait for them."""
 
 
-async def _answers(
-    broker: BrokerServices,
-    request: Request,
-    collection: str,
-    expires_at: float,
-    wanted: int,
-    seconds: float,
-) -> AsyncIterator[bytes]:
-    pending: deque[asyncio.Task[bytes]] = deque()
-    lines = _lines(request, broker.limits)
-    number = 0
-    try:
-        while True:
-            try:
-                line = await anext(lines, None)
-            except HttpProblem as problem:
-                async for answer in _drain(pending):
-                    yield answer
-                yield _line_error(number + 1, problem)
-                return
-            if line is None:
-                break
-            number += 1
-            if len(line) <= broker.limits.body_bytes and not line.strip():
-                continue
-            write = _write_line(broker, collection, number, line, expires_at, wanted, seconds)
-            pending.append(asyncio.create_task(write))
-            if len(pending) >= broker.limits.bulk_writes or pending[0].done():
-                yield b"".join([await pending.popleft(), *_done(pending)])
-        async for answer in _drain(pending):
-            yield answer
-    finally:
-        for task in pending:
-            task.cancel()
+class BulkWrites:
+    """Answers bulk requests: writes the lines of each concurrently, within `limits.bulk_writes`."""
+
+    def __init__(self, writer: DocumentWriter, limits: BrokerLimits) -> None:
+        self._writer = writer
+        self._limits = limits
+
+    async def answer(self, request: Request, response: Response, collection: str) -> None:
+        """A bad line is an error of that line only. Raises HttpProblem for the request as a whole."""
+        check_parameters(request, WRITE_PARAMETERS | {"bulk"})
+        if media_type(request) not in BULK_TYPES:
+            raise HttpProblem(
+                415,
+                "unsupported-media-type",
+                f"The Content-Type of a bulk request must be {BULK_TYPES[0]}.",
+                "Content-Type",
+            )
+        check_coding(request)
+        expires_at = expiry(request)
+        wanted, seconds = replicas_of(request, self._limits)
+        writes = LineWrites(collection, expires_at, wanted, seconds)
+        response.content_type = NDJSON
+        response.stream = self._answers(request, writes)
+
+    async def _answers(self, request: Request, writes: LineWrites) -> AsyncIterator[bytes]:
+        pending: deque[asyncio.Task[bytes]] = deque()
+        lines = _lines(request, self._limits)
+        number = 0
+        try:
+            while True:
+                try:
+                    line = await anext(lines, None)
+                except HttpProblem as problem:
+                    async for answer in _drain(pending):
+                        yield answer
+                    yield _line_error(number + 1, problem)
+                    return
+                if line is None:
+                    break
+                number += 1
+                if len(line) <= self._limits.body_bytes and not line.strip():
+                    continue
+                pending.append(asyncio.create_task(self._write_line(writes, number, line)))
+                if len(pending) >= self._limits.bulk_writes or pending[0].done():
+                    yield b"".join([await pending.popleft(), *_done(pending)])
+            async for answer in _drain(pending):
+                yield answer
+        finally:
+            for task in pending:
+                task.cancel()
+
+    async def _write_line(self, writes: LineWrites, number: int, line: bytes) -> bytes:
+        try:
+            if len(line) > self._limits.body_bytes:
+                limit = self._limits.body_bytes
+                raise HttpProblem(413, "too-large", f"A line is longer than {limit} bytes.")
+            write = parse_line(writes.collection, line, writes.expires_at, new_id)
+            written = await self._writer.write(write)
+        except HttpProblem as problem:
+            return _line_error(number, problem)
+        replicas = None
+        if writes.wanted:
+            replicas = await self._writer.wait_replicas(written, writes.wanted, writes.seconds)
+        return orjson.dumps(line_answer(number, written, replicas)) + b"\n"
 
 
 def _done(pending: deque[asyncio.Task[bytes]]) -> list[bytes]:
@@ -116,29 +139,6 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
         rest = rest[: limits.body_bytes + 1]
     if rest:
         yield rest
-
-
-async def _write_line(
-    broker: BrokerServices,
-    collection: str,
-    number: int,
-    line: bytes,
-    expires_at: float,
-    wanted: int,
-    seconds: float,
-) -> bytes:
-    try:
-        if len(line) > broker.limits.body_bytes:
-            limit = broker.limits.body_bytes
-            raise HttpProblem(413, "too-large", f"A line is longer than {limit} bytes.")
-        write = parse_line(collection, line, expires_at, new_id)
-        written = await broker.store.write(write)
-    except HttpProblem as problem:
-        return _line_error(number, problem)
-    replicas = None
-    if wanted:
-        replicas = await wait_replicas(broker, written, wanted, seconds)
-    return orjson.dumps(line_answer(number, written, replicas)) + b"\n"
 
 
 def _line_error(number: int, problem: HttpProblem) -> bytes:

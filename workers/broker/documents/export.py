@@ -15,10 +15,11 @@ from falcon.asgi import Request, Response
 from peatnode.api.encode_document import NDJSON, listed_line, with_id
 from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
-from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, ListDocuments
+from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges
 from peatnode.model.states import ChangeAction
+from workers.broker.documents.pages import CollectionReader
 from workers.broker.http.requests import text_parameter
-from workers.broker.services import BrokerServices
+from workers.broker.worker_client import WorkerClient
 
 BATCH_BYTES = 64 * 1024
 
@@ -27,13 +28,53 @@ class ExportBroken(Exception):
     """The stream cannot be completed; the connection is cut so that the client sees it."""
 
 
-async def answer_export(
-    broker: BrokerServices, request: Request, response: Response, collection: str
-) -> None:
-    prefix = text_parameter(request, "prefix")
-    response.content_type = NDJSON
-    if request.method != "HEAD":
-        response.stream = _joined(export_lines(broker, collection, prefix))
+class CollectionExport:
+    """Answers exports. The stream is cut where it cannot be completed, so that the client notices."""
+
+    def __init__(self, store: WorkerClient, reader: CollectionReader) -> None:
+        self._store = store
+        self._reader = reader
+
+    async def answer(self, request: Request, response: Response, collection: str) -> None:
+        prefix = text_parameter(request, "prefix")
+        response.content_type = NDJSON
+        if request.method != "HEAD":
+            response.stream = _joined(self._lines(collection, prefix))
+
+    async def _lines(self, collection: str, prefix: str) -> AsyncIterator[bytes]:
+        first = -1
+        last = -1
+        async for page in self._reader.pages(collection, prefix):
+            first = page.sequence if first < 0 else first
+            last = page.sequence
+            for document in page.documents:
+                yield listed_line(document)
+        if last > first:
+            async for line in self._changed_lines(collection, prefix, first, last):
+                yield line
+
+    async def _changed_lines(
+        self, collection: str, prefix: str, since: int, upto: int
+    ) -> AsyncIterator[bytes]:
+        follow = FollowChanges(since=since, collection=collection, prefix=prefix, with_value=True)
+        stream = self._store.follow(follow)
+        try:
+            async for event in stream:
+                match event:
+                    case FeedGap():
+                        raise ExportBroken("the feed no longer holds what changed meanwhile")
+                    case ChangesSeen():
+                        for change in event.changes:
+                            if change.action is ChangeAction.DELETED:
+                                yield orjson.dumps({"_id": change.id, "_deleted": True}) + b"\n"
+                            else:
+                                yield with_id(change.id, change.value) + b"\n"
+                        if event.upto >= upto:
+                            return
+        except (LinkError, HttpProblem) as error:
+            raise ExportBroken(str(error)) from error
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
 
 
 async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -48,51 +89,3 @@ async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
             parts, size = [], 0
     if parts:
         yield b"".join(parts)
-
-
-async def export_lines(
-    broker: BrokerServices, collection: str, prefix: str
-) -> AsyncIterator[bytes]:
-    after = ""
-    first = -1
-    last = -1
-    while True:
-        page = await broker.store.ask_retrying(
-            ListDocuments(
-                collection, after, broker.limits.page_documents, broker.limits.page_bytes, prefix
-            )
-        )
-        first = page.sequence if first < 0 else first
-        last = page.sequence
-        for document in page.documents:
-            yield listed_line(document)
-        if not page.next_after:
-            break
-        after = page.next_after
-    if last > first:
-        async for line in _changed_lines(broker, collection, prefix, first, last):
-            yield line
-
-
-async def _changed_lines(
-    broker: BrokerServices, collection: str, prefix: str, since: int, upto: int
-) -> AsyncIterator[bytes]:
-    follow = FollowChanges(since=since, collection=collection, prefix=prefix, with_value=True)
-    stream = broker.store.follow(follow)
-    try:
-        async for event in stream:
-            match event:
-                case FeedGap():
-                    raise ExportBroken("the feed no longer holds what changed meanwhile")
-                case ChangesSeen():
-                    for change in event.changes:
-                        if change.action is ChangeAction.DELETED:
-                            yield orjson.dumps({"_id": change.id, "_deleted": True}) + b"\n"
-                        else:
-                            yield with_id(change.id, change.value) + b"\n"
-                    if event.upto >= upto:
-                        return
-    except (LinkError, HttpProblem) as error:
-        raise ExportBroken(str(error)) from error
-    finally:
-        await stream.aclose()  # type: ignore[attr-defined]

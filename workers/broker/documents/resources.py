@@ -19,9 +19,16 @@ from peatnode.ipc.messages import (
     ListCollections,
     WriteKind,
 )
-from workers.broker.documents.bulk import answer_bulk
-from workers.broker.documents.listing import answer_listing
-from workers.broker.documents.writes import WRITE_PARAMETERS, carry_out, conflict, new_id, write_of
+from workers.broker.documents.bulk import BulkWrites
+from workers.broker.documents.listing import CollectionListing
+from workers.broker.documents.writes import (
+    WRITE_PARAMETERS,
+    DocumentWriter,
+    conflict,
+    new_id,
+    write_of,
+)
+from workers.broker.http.limits import BrokerLimits
 from workers.broker.http.requests import (
     check_parameters,
     flag_parameter,
@@ -31,7 +38,7 @@ from workers.broker.http.requests import (
     media_type,
     read_body,
 )
-from workers.broker.services import BrokerServices
+from workers.broker.worker_client import WorkerClient
 
 NO_PARAMETERS: frozenset[str] = frozenset()
 MERGE_PATCH = "application/merge-patch+json"
@@ -41,12 +48,12 @@ JSON_PATCH = "application/json-patch+json"
 class CollectionsResource:
     """GET /documents"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, store: WorkerClient) -> None:
+        self._store = store
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
-        reply: CollectionsReply = await self._broker.store.ask_retrying(ListCollections())
+        reply: CollectionsReply = await self._store.ask_retrying(ListCollections())
         response.content_type = JSON
         response.data = collections_body(reply)
 
@@ -56,24 +63,32 @@ class CollectionsResource:
 class CollectionResource:
     """GET and POST /documents/{collection}"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(
+        self,
+        listing: CollectionListing,
+        bulk: BulkWrites,
+        writer: DocumentWriter,
+        limits: BrokerLimits,
+    ) -> None:
+        self._listing = listing
+        self._bulk = bulk
+        self._writer = writer
+        self._limits = limits
 
     async def on_get(self, request: Request, response: Response, collection: str) -> None:
         check_names(collection)
-        await answer_listing(self._broker, request, response, collection)
+        await self._listing.answer(request, response, collection)
 
     on_head = on_get
 
     async def on_post(self, request: Request, response: Response, collection: str) -> None:
-        limits = self._broker.limits
         check_names(collection)
         if flag_parameter(request, "bulk"):
-            await answer_bulk(self._broker, request, response, collection)
+            await self._bulk.answer(request, response, collection)
             return
         check_parameters(request, WRITE_PARAMETERS | {"bulk"})
         _check_type(request, is_required=True)
-        body = await read_body(request, limits)
+        body = await read_body(request, self._limits)
         value = parse_document(body)
         doc_id, content = take_id(value, body)
         if doc_id:
@@ -82,7 +97,7 @@ class CollectionResource:
         if doc_id:
             write = replace(write, if_none_match=(ANY,))
         try:
-            written = await carry_out(self._broker, request, response, write)
+            written = await self._writer.answer(request, response, write)
         except HttpProblem as problem:
             raise conflict(doc_id) if doc_id and problem.status == 412 else problem from None
         response.set_header("location", document_path(collection, written.id))
@@ -91,15 +106,17 @@ class CollectionResource:
 class DocumentResource:
     """GET, HEAD, PUT, PATCH and DELETE /documents/{collection}/{id}"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, store: WorkerClient, writer: DocumentWriter, limits: BrokerLimits) -> None:
+        self._store = store
+        self._writer = writer
+        self._limits = limits
 
     async def on_get(
         self, request: Request, response: Response, collection: str, doc_id: str
     ) -> None:
         check_names(collection, doc_id)
         check_parameters(request, NO_PARAMETERS)
-        reply = await self._broker.store.ask_retrying(GetDocument(collection, doc_id))
+        reply = await self._store.ask_retrying(GetDocument(collection, doc_id))
         wanted, unwanted = if_match(request), if_none_match(request)
         if wanted and not holds(wanted, reply.fingerprint):
             raise HttpProblem(
@@ -115,10 +132,10 @@ class DocumentResource:
         check_names(collection, doc_id)
         check_parameters(request, WRITE_PARAMETERS)
         _check_type(request, is_required=False)
-        body = await read_body(request, self._broker.limits)
+        body = await read_body(request, self._limits)
         content = content_of(WriteKind.PUT, body, doc_id)
         write = write_of(request, collection, doc_id, WriteKind.PUT, content)
-        await carry_out(self._broker, request, response, write)
+        await self._writer.answer(request, response, write)
 
     async def on_patch(
         self, request: Request, response: Response, collection: str, doc_id: str
@@ -134,11 +151,11 @@ class DocumentResource:
                 "Content-Type",
                 headers=(("accept-patch", f"{MERGE_PATCH}, {JSON_PATCH}"),),
             )
-        body = await read_body(request, self._broker.limits)
+        body = await read_body(request, self._limits)
         write_kind = WriteKind.JSON_PATCH if kind == JSON_PATCH else WriteKind.PATCH
         content = content_of(write_kind, body, doc_id)
         write = write_of(request, collection, doc_id, write_kind, content)
-        await carry_out(self._broker, request, response, write)
+        await self._writer.answer(request, response, write)
 
     async def on_delete(
         self, request: Request, response: Response, collection: str, doc_id: str
@@ -146,7 +163,7 @@ class DocumentResource:
         check_names(collection, doc_id)
         check_parameters(request, WRITE_PARAMETERS - {"ttl"})
         write = write_of(request, collection, doc_id, WriteKind.DELETE, b"")
-        await carry_out(self._broker, request, response, write)
+        await self._writer.answer(request, response, write)
 
 
 def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[bytes, ...]) -> None:

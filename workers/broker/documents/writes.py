@@ -30,7 +30,7 @@ from workers.broker.http.requests import (
     integer_parameter,
     seconds_parameter,
 )
-from workers.broker.services import BrokerServices
+from workers.broker.worker_client import StoreClient, WorkerClient
 
 WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
 
@@ -67,38 +67,49 @@ def write_of(
     )
 
 
-async def carry_out(
-    broker: BrokerServices, request: Request, response: Response, write: WriteDocument
-) -> WrittenReply:
-    """Writes, waits for peers if asked to, and fills the response. Raises HttpProblem."""
-    wanted, seconds = replicas_of(request, broker.limits)
-    written = await broker.store.write(write)
-    replicas = await wait_replicas(broker, written, wanted, seconds) if wanted else None
-    is_deleted = write.kind is WriteKind.DELETE
-    if replicas is not None and replicas.have < wanted:
-        response.status = 202
-    else:
-        response.status = 201 if written.was_created else 200
-    if replicas is not None:
-        response.set_header("peat-replicas", str(replicas.have))
-    if not is_deleted:
-        response.set_headers(document_headers(written.fingerprint, written.sequence))
-    response.content_type = JSON
-    response.data = written_body(written, is_deleted, replicas)
-    return written
+class DocumentWriter:
+    """Writes to the store, and asks sync for the peers that have the write."""
 
+    def __init__(self, store: StoreClient, sync: WorkerClient, limits: BrokerLimits) -> None:
+        self._store = store
+        self._sync = sync
+        self._limits = limits
 
-async def wait_replicas(
-    broker: BrokerServices, written: WrittenReply, wanted: int, seconds: float
-) -> ReplicaProgress:
-    """How many peers have the write on disk, once they are enough or the time is over."""
-    message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
-    reply: ReplicasReply | None
-    try:
-        reply = await broker.sync.ask_once(message, seconds + REPLICAS_GRACE_SECONDS)
-    except LinkError:
-        reply = None
-    return replica_progress(reply, wanted, seconds)
+    async def answer(
+        self, request: Request, response: Response, write: WriteDocument
+    ) -> WrittenReply:
+        """Writes, waits for peers if the request asks for them, and fills the response. Raises HttpProblem."""
+        wanted, seconds = replicas_of(request, self._limits)
+        written = await self.write(write)
+        replicas = await self.wait_replicas(written, wanted, seconds) if wanted else None
+        is_deleted = write.kind is WriteKind.DELETE
+        if replicas is not None and replicas.have < wanted:
+            response.status = 202
+        else:
+            response.status = 201 if written.was_created else 200
+        if replicas is not None:
+            response.set_header("peat-replicas", str(replicas.have))
+        if not is_deleted:
+            response.set_headers(document_headers(written.fingerprint, written.sequence))
+        response.content_type = JSON
+        response.data = written_body(written, is_deleted, replicas)
+        return written
+
+    async def write(self, write: WriteDocument) -> WrittenReply:
+        """Returns when the write is on disk. Raises HttpProblem."""
+        return await self._store.write(write)
+
+    async def wait_replicas(
+        self, written: WrittenReply, wanted: int, seconds: float
+    ) -> ReplicaProgress:
+        """How many peers have the write on disk: returns when they are enough, or the time is over."""
+        message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
+        reply: ReplicasReply | None
+        try:
+            reply = await self._sync.ask_once(message, seconds + REPLICAS_GRACE_SECONDS)
+        except LinkError:
+            reply = None
+        return replica_progress(reply, wanted, seconds)
 
 
 def conflict(doc_id: str) -> HttpProblem:

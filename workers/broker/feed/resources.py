@@ -11,11 +11,11 @@ from falcon.asgi import Request, Response, WebSocket
 
 from peatnode.api.failures import HttpProblem
 from peatnode.api.names import check_names
+from workers.broker.feed.event_feed import EventFeed
 from workers.broker.feed.events import TYPES, dropped_event
 from workers.broker.feed.stream import FeedStream, open_stream
 from workers.broker.feed.subscriber import ALL_TYPES, Disconnected, Selection
 from workers.broker.http.requests import check_parameters, flag_parameter, text_parameter
-from workers.broker.services import BrokerServices
 
 EVENT_STREAM = "text/event-stream"
 
@@ -27,7 +27,7 @@ TRY_AGAIN_LATER = 1013
 GOING_AWAY = 1001
 
 
-def selection_of(broker: BrokerServices, request: Request) -> Selection:
+def selection_of(request: Request) -> Selection:
     """Raises HttpProblem."""
     check_parameters(request, FEED_PARAMETERS)
     collection = text_parameter(request, "collection")
@@ -65,18 +65,18 @@ def since_of(request: Request) -> int:
 class EventsResource:
     """GET /events"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, feed: EventFeed) -> None:
+        self._feed = feed
 
     async def on_get(self, request: Request, response: Response) -> None:
-        selection = selection_of(self._broker, request)
+        selection = selection_of(request)
         since = since_of(request)
         response.content_type = EVENT_STREAM
         response.set_header("cache-control", "no-store")
         response.set_header("x-accel-buffering", "no")
         if request.method == "HEAD":
             return
-        stream = await open_stream(self._broker, selection, since)
+        stream = await open_stream(self._feed, selection, since)
         response.set_header("peat-sequence", str(stream.position))
         response.stream = _server_sent(stream)
 
@@ -99,8 +99,8 @@ async def _server_sent(stream: FeedStream) -> AsyncIterator[bytes]:
 class WebSocketResource:
     """WS /ws"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, feed: EventFeed) -> None:
+        self._feed = feed
 
     async def on_get(self, request: Request, response: Response) -> None:
         raise HttpProblem(
@@ -111,9 +111,7 @@ class WebSocketResource:
         )
 
     async def on_websocket(self, request: Request, ws: WebSocket) -> None:
-        stream = await open_stream(
-            self._broker, selection_of(self._broker, request), since_of(request)
-        )
+        stream = await open_stream(self._feed, selection_of(request), since_of(request))
         try:
             await ws.accept(
                 subprotocol=request.scope.get("peat.subprotocol"),

@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from peatnode.api.failures import RETRY_SOON, HttpProblem, from_failure
 from peatnode.errors import AskFailed, LinkError
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, GetStore
+from workers.broker.feed.event_feed import EventFeed
 from workers.broker.feed.events import Event, gap_event, sync_event
 from workers.broker.feed.fanout import PAUSE_SECONDS
 from workers.broker.feed.subscriber import Disconnected, Selection, Subscriber
-from workers.broker.services import BrokerServices
 
 BEAT_SECONDS = 15.0
 """Longest silence on a stream."""
@@ -20,11 +20,11 @@ BEAT_SECONDS = 15.0
 class FeedStream:
     """Made by `open_stream`; iterate `batches()`, which cleans up at its end."""
 
-    def __init__(self, broker: BrokerServices, selection: Selection, since: int) -> None:
-        self._broker = broker
+    def __init__(self, feed: EventFeed, selection: Selection, since: int) -> None:
+        self._feed = feed
         self._selection = selection
-        self._fanout = broker.values if selection.with_value else broker.changes
-        self._subscriber = Subscriber(selection, broker.limits)
+        self._fanout = feed.fanout_of(selection)
+        self._subscriber = Subscriber(selection, feed.limits)
         self._wants_changes = "SyncEvent" in selection.types
         self._is_live = not self._wants_changes
         self._gap: FeedGap | None = None
@@ -33,7 +33,7 @@ class FeedStream:
 
     async def open(self) -> None:
         """Raises HttpProblem."""
-        if self._broker.stopping.is_set():
+        if self._feed.stopping.is_set():
             raise HttpProblem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
         if self._wants_changes:
             await self._fanout.start()
@@ -42,11 +42,11 @@ class FeedStream:
             if self.position < 0:
                 self.position = self._fanout.position
                 self._join()
-        self._broker.topology.join(self._subscriber)
+        self._feed.topology.join(self._subscriber)
 
     async def _look_beyond(self) -> None:
         """A place that this node's feed has not reached: another node's, or of a store that lost its tail."""
-        newest = (await self._broker.store.ask_retrying(GetStore())).sequence
+        newest = (await self._feed.store.ask_retrying(GetStore())).sequence
         if self.position > newest:
             self._gap = FeedGap(since=self.position, upto=newest)
             self.position = newest
@@ -73,7 +73,7 @@ class FeedStream:
             self.close()
 
     def close(self) -> None:
-        self._broker.topology.leave(self._subscriber)
+        self._feed.topology.leave(self._subscriber)
         self._fanout.leave(self._subscriber)
 
     def _is_old(self, event: Event) -> bool:
@@ -103,7 +103,7 @@ class FeedStream:
             prefix=selection.prefix,
             with_value=selection.with_value,
         )
-        stream = self._broker.store.follow(follow)
+        stream = self._feed.store.follow(follow)
         try:
             async for event in stream:
                 match event:
@@ -123,15 +123,15 @@ class FeedStream:
             await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def open_stream(broker: BrokerServices, selection: Selection, since: int) -> FeedStream:
+async def open_stream(feed: EventFeed, selection: Selection, since: int) -> FeedStream:
     """Raises HttpProblem."""
-    if broker.topology.count >= broker.limits.subscribers:
+    if feed.count >= feed.limits.subscribers:
         raise HttpProblem(
             503,
             "too-many-followers",
             "This node serves no more followers of the feed; close one, or follow another node.",
             headers=RETRY_SOON,
         )
-    stream = FeedStream(broker, selection, since)
+    stream = FeedStream(feed, selection, since)
     await stream.open()
     return stream

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from falcon.asgi import Request, Response
@@ -12,10 +12,12 @@ from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
 from peatnode.ipc.messages import GetMetrics, Metric, MetricsReply, NodeReply
+from workers.broker.feed.event_feed import EventFeed
+from workers.broker.http.counters import HttpCounters
 from workers.broker.metrics.texts import HELP
 from workers.broker.node.readiness import checks
-from workers.broker.node.resources import Survey, probe, survey
-from workers.broker.services import BrokerServices
+from workers.broker.node.survey import NodeSurvey, WorkerReports, probe
+from workers.broker.worker_client import WorkerClient
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -26,23 +28,36 @@ SHARED = frozenset(
 
 
 class MetricsResource:
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    """Asks all workers for their samples, and adds those of the node and of this process."""
+
+    def __init__(
+        self,
+        workers: Sequence[WorkerClient],
+        survey: NodeSurvey,
+        feed: EventFeed,
+        counters: HttpCounters,
+        stopping: asyncio.Event,
+    ) -> None:
+        self._workers = workers
+        self._survey = survey
+        self._feed = feed
+        self._counters = counters
+        self._stopping = stopping
 
     async def on_get(self, request: Request, response: Response) -> None:
-        broker = self._broker
-        upstreams = (broker.store, broker.engine, broker.sync, broker.discovery)
-        asking = asyncio.gather(*(probe(upstream, GetMetrics()) for upstream in upstreams))
-        seen, replies = await survey(broker), await asking
-        names = [upstream.name for upstream in upstreams]
+        asking = asyncio.gather(*(probe(worker, GetMetrics()) for worker in self._workers))
+        reports, replies = await self._survey.take(), await asking
+        names = [worker.name for worker in self._workers]
         samples = [
-            *node_samples(seen, broker),
+            *node_samples(reports, self._stopping.is_set()),
+            *feed_samples(self._feed),
             *worker_samples(dict(zip(names, replies, strict=True))),
         ]
         registry = CollectorRegistry()
         registry.register(_Gathered(families(samples)))
         response.content_type = CONTENT_TYPE
-        response.data = generate_latest(broker.counters.collectable()) + generate_latest(registry)
+        counted = generate_latest(self._counters.collectable())
+        response.data = counted + generate_latest(registry)
 
     on_head = on_get
 
@@ -82,24 +97,25 @@ def _family(name: str) -> tuple[str, str]:
     return name, "gauge"
 
 
-def node_samples(seen: Survey, broker: BrokerServices) -> Iterator[Metric]:
-    found = checks(seen.node, seen.store, seen.peers, seen.discovery, broker.stopping.is_set())
+def node_samples(reports: WorkerReports, is_stopping: bool) -> Iterator[Metric]:
+    found = checks(reports.node, reports.store, reports.peers, reports.discovery, is_stopping)
     yield Metric("peatnode_ready", (), float(all(check.is_ready for check in found)))
     for check in found:
         labels = (("check", check.name),)
         yield Metric("peatnode_check_ready", labels, float(check.is_ready))
-    if seen.node is not None:
-        yield from _supervisor_samples(seen.node)
-    for source in () if seen.discovery is None else seen.discovery.sources:
+    if reports.node is not None:
+        yield from _supervisor_samples(reports.node)
+    for source in () if reports.discovery is None else reports.discovery.sources:
         if source.age_seconds >= 0:
             named = (("source", source.name),)
             yield Metric("peatnode_discovery_source_age_seconds", named, source.age_seconds)
-    fanouts = (broker.changes, broker.values)
-    yield Metric("peatnode_http_followers", (), broker.topology.count)
-    yield Metric("peatnode_http_followers_max", (), broker.limits.subscribers)
-    queued = float(sum(fanout.queued_bytes for fanout in fanouts))
-    yield Metric("peatnode_http_follower_queue_bytes", (), queued)
-    yield Metric("peatnode_http_follower_queue_max_bytes", (), broker.limits.fanout_bytes)
+
+
+def feed_samples(feed: EventFeed) -> Iterator[Metric]:
+    yield Metric("peatnode_http_followers", (), feed.count)
+    yield Metric("peatnode_http_followers_max", (), feed.limits.subscribers)
+    yield Metric("peatnode_http_follower_queue_bytes", (), float(feed.queued_bytes))
+    yield Metric("peatnode_http_follower_queue_max_bytes", (), feed.limits.fanout_bytes)
 
 
 def _supervisor_samples(node: NodeReply) -> Iterator[Metric]:

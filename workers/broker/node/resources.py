@@ -1,11 +1,10 @@
-"""Routes about the node and the mesh around it."""
+"""Routes of the node and of the mesh around it."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
@@ -14,66 +13,20 @@ from peatnode.api.encode_document import JSON
 from peatnode.api.encode_node import node_content
 from peatnode.api.encode_peer import peer_content, peers_content, topology_content
 from peatnode.api.failures import HttpProblem
-from peatnode.errors import LinkError
-from peatnode.ipc.messages import (
-    Ask,
-    DiscoveryReply,
-    GetDiscovery,
-    GetNode,
-    GetPeers,
-    GetStore,
-    Message,
-    NodeReply,
-    PeersReply,
-    StoreReply,
-)
+from peatnode.ipc.messages import GetNode, GetPeers
 from workers.broker.http.requests import check_parameters
 from workers.broker.node.readiness import checks
-from workers.broker.services import BrokerServices
+from workers.broker.node.survey import NodeSurvey
 from workers.broker.worker_client import WorkerClient
-
-ReplyT = TypeVar("ReplyT", bound=Message)
-
-PROBE_SECONDS = 1.0
-"""How long a check waits for a worker."""
 
 NO_PARAMETERS: frozenset[str] = frozenset()
 
 
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """What each worker said of itself; None: nothing in time."""
-
-    node: NodeReply | None
-    store: StoreReply | None
-    peers: PeersReply | None
-    discovery: DiscoveryReply | None
-
-
-async def survey(broker: BrokerServices) -> Survey:
-    node, store, peers, discovery = await asyncio.gather(
-        probe(broker.supervisor, GetNode()),
-        probe(broker.store, GetStore()),
-        probe(broker.sync, GetPeers()),
-        probe(broker.discovery, GetDiscovery()),
-    )
-    broker.node = node or broker.node
-    return Survey(node, store, peers, discovery)
-
-
-async def probe(upstream: WorkerClient, message: Ask[ReplyT]) -> ReplyT | None:
-    try:
-        return await upstream.ask_once(message, PROBE_SECONDS)
-    except LinkError:
-        return None
-
-
 class HealthResource:
-    """GET /health: this process answers, and that is all it says."""
+    """GET /health: this process answers; nothing else is checked."""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        content = {"status": "healthy", "node_id": broker.settings.node_id}
-        self._body = orjson.dumps(content)
+    def __init__(self, node_id: str) -> None:
+        self._body = orjson.dumps({"status": "healthy", "node_id": node_id})
 
     async def on_get(self, request: Request, response: Response) -> None:
         response.content_type = JSON
@@ -85,18 +38,20 @@ class HealthResource:
 class ReadyResource:
     """GET /ready: 200 or 503, and every check."""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, node_id: str, survey: NodeSurvey, stopping: asyncio.Event) -> None:
+        self._node_id = node_id
+        self._survey = survey
+        self._stopping = stopping
 
     async def on_get(self, request: Request, response: Response) -> None:
-        seen = await survey(self._broker)
-        is_stopping = self._broker.stopping.is_set()
-        found = checks(seen.node, seen.store, seen.peers, seen.discovery, is_stopping)
+        reports = await self._survey.take()
+        found = checks(
+            reports.node, reports.store, reports.peers, reports.discovery, self._stopping.is_set()
+        )
         is_ready = all(check.is_ready for check in found)
-        self._broker.is_ready = is_ready
         content = {
             "ready": is_ready,
-            "node_id": self._broker.settings.node_id,
+            "node_id": self._node_id,
             "checks": [
                 {"name": check.name, "ready": check.is_ready, "message": check.message}
                 for check in found
@@ -111,15 +66,14 @@ class ReadyResource:
 class NodeResource:
     """GET /node"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, supervisor: WorkerClient, survey: NodeSurvey) -> None:
+        self._supervisor = supervisor
+        self._survey = survey
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
         node, store, discovery = await asyncio.gather(
-            self._broker.supervisor.ask_retrying(GetNode()),
-            probe(self._broker.store, GetStore()),
-            probe(self._broker.discovery, GetDiscovery()),
+            self._supervisor.ask_retrying(GetNode()), self._survey.store(), self._survey.discovery()
         )
         _answer(response, node_content(node, store, discovery, time.time()))
 
@@ -129,12 +83,12 @@ class NodeResource:
 class PeersResource:
     """GET /peers"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, sync: WorkerClient) -> None:
+        self._sync = sync
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
-        _answer(response, peers_content(await self._broker.sync.ask_retrying(GetPeers())))
+        _answer(response, peers_content(await self._sync.ask_retrying(GetPeers())))
 
     on_head = on_get
 
@@ -142,12 +96,12 @@ class PeersResource:
 class PeerResource:
     """GET /peers/{id}"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, sync: WorkerClient) -> None:
+        self._sync = sync
 
     async def on_get(self, request: Request, response: Response, peer_id: str) -> None:
         check_parameters(request, NO_PARAMETERS)
-        reply = await self._broker.sync.ask_retrying(GetPeers())
+        reply = await self._sync.ask_retrying(GetPeers())
         for peer in reply.peers:
             if peer_id in (peer.id, peer.instance):
                 _answer(response, peer_content(peer))
@@ -160,14 +114,14 @@ class PeerResource:
 class TopologyResource:
     """GET /topology"""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, supervisor: WorkerClient, sync: WorkerClient) -> None:
+        self._supervisor = supervisor
+        self._sync = sync
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
         peers, node = await asyncio.gather(
-            self._broker.sync.ask_retrying(GetPeers()),
-            self._broker.supervisor.ask_retrying(GetNode()),
+            self._sync.ask_retrying(GetPeers()), self._supervisor.ask_retrying(GetNode())
         )
         _answer(response, topology_content(node, peers))
 

@@ -175,7 +175,9 @@ SCHEMAS: dict[str, Schema] = {
         fingerprint=FINGERPRINT,
         expires_at=EXPIRY,
     ),
-    "Replicas": record(("detail",), wanted=INTEGER, have=INTEGER, peers=array(TEXT), detail=TEXT),
+    "ReplicaProgress": record(
+        ("detail",), wanted=INTEGER, have=INTEGER, peers=array(TEXT), detail=TEXT
+    ),
     "Written": record(
         ("deleted", "replicas"),
         collection=TEXT,
@@ -188,7 +190,7 @@ SCHEMAS: dict[str, Schema] = {
         fingerprint=FINGERPRINT,
         sequence=INTEGER,
         expires_at=EXPIRY,
-        replicas=ref("Replicas"),
+        replicas=ref("ReplicaProgress"),
     ),
     "Listing": record(
         collection=TEXT,

@@ -1,16 +1,13 @@
-"""The description of the API, for programs and for people."""
+"""The files of the web pages: the dashboard and the API reference."""
 
 from __future__ import annotations
 
 import mimetypes
 from pathlib import Path
 
-import orjson
 from falcon.asgi import Request, Response
 
-from peatnode.api.encode_document import JSON
 from peatnode.api.failures import HttpProblem
-from workers.broker.openapi.description import build_description
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
@@ -25,23 +22,8 @@ PAGE_HEADERS = (
 )
 
 
-class OpenApiResource:
-    """GET /openapi.json"""
-
-    def __init__(self) -> None:
-        self._body: bytes | None = None
-
-    async def on_get(self, request: Request, response: Response) -> None:
-        if self._body is None:
-            self._body = orjson.dumps(build_description())
-        response.content_type = JSON
-        response.data = self._body
-
-    on_head = on_get
-
-
 class PageResource:
-    """Files of a page that lie in a folder beside this module, by name only."""
+    """Serves the files of one folder of this package by their name; `page` answers the folder's own path."""
 
     def __init__(self, folder: str, page: str = "") -> None:
         self._folder = Path(__file__).parent / folder

@@ -17,7 +17,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.server import ServerState
 
 from peatnode.api.failures import RETRY_SOON, HttpProblem
-from workers.broker.gate import problem_headers
+from workers.broker.http.asgi import problem_headers
 from workers.broker.http.counters import HttpCounters
 from workers.broker.http.limits import BrokerLimits
 

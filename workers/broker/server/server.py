@@ -68,10 +68,10 @@ class HttpServer:
     """Listens, and stops without cutting anybody short."""
 
     def __init__(self, settings: BrokerSettings) -> None:
-        self.broker = BrokerServices(settings)
+        self.services = BrokerServices(settings)
         loop = asyncio.get_running_loop()
-        self._state = ConnectionState(settings.limits, self.broker.counters, loop)
-        self._config = _uvicorn_config(build_app(self.broker), settings.limits)
+        self._state = ConnectionState(settings.limits, self.services.counters, loop)
+        self._config = _uvicorn_config(build_app(self.services), settings.limits)
         self._listeners: list[asyncio.AbstractServer] = []
 
     async def start(self, sockets: list[Any]) -> None:
@@ -87,7 +87,7 @@ class HttpServer:
         """Readiness fails, streams end with a word, requests under way are finished, then all is closed."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
-        self.broker.begin_stop()
+        self.services.begin_stop()
         await asyncio.sleep(SETTLE_SECONDS)
         await self._wait_tasks(deadline)
         for listener in self._listeners:
@@ -98,7 +98,7 @@ class HttpServer:
         for task in list(self._state.tasks):
             task.cancel()
         await asyncio.sleep(0)
-        await self.broker.close()
+        await self.services.close()
 
     async def _wait_tasks(self, deadline: float) -> None:
         tasks = list(self._state.tasks)

@@ -8,8 +8,9 @@ from falcon.asgi import Request, Response, WebSocket
 from peatnode.api.failures import HttpProblem
 from peatnode.api.names import check_names
 from peatnode.errors import MalformedUpdate
-from workers.broker.http.access import Access
-from workers.broker.services import BrokerServices
+from workers.broker.http.authentication import Access
+from workers.broker.worker_client import WorkerClient
+from workers.broker.yjs.rooms import Rooms
 from workers.broker.yjs.session import ClientGone, YjsSession
 
 
@@ -43,8 +44,9 @@ class FalconSocket:
 class YjsResource:
     """One document, opened by a Yjs client."""
 
-    def __init__(self, broker: BrokerServices) -> None:
-        self._broker = broker
+    def __init__(self, store: WorkerClient, rooms: Rooms) -> None:
+        self._store = store
+        self._rooms = rooms
 
     async def on_get(
         self, request: Request, response: Response, collection: str, doc_id: str
@@ -63,5 +65,5 @@ class YjsResource:
         check_names(collection, doc_id)
         await ws.accept(subprotocol=request.scope.get("peat.subprotocol"))
         may_write = request.scope.get("peat.access") is Access.WRITE
-        session = YjsSession(self._broker.store, self._broker.rooms, FalconSocket(ws), may_write)
+        session = YjsSession(self._store, self._rooms, FalconSocket(ws), may_write)
         await session.serve(collection, doc_id)

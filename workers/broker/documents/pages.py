@@ -1,0 +1,38 @@
+"""Reading a collection from the store page by page, in the order of ids."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+from peatnode.ipc.messages import DocumentsReply, ListDocuments
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.worker_client import WorkerClient
+
+
+class CollectionReader:
+    """The pages of a collection; each is within the broker's limits."""
+
+    def __init__(self, store: WorkerClient, limits: BrokerLimits) -> None:
+        self._store = store
+        self._limits = limits
+
+    async def pages(
+        self, collection: str, prefix: str = "", after: str = "", limit: int = 0
+    ) -> AsyncIterator[DocumentsReply]:
+        """Until the last page. `limit`: documents in a page; 0: as many as the broker allows. Raises HttpProblem."""
+        while True:
+            page = await self._store.ask_retrying(
+                ListDocuments(
+                    collection,
+                    after,
+                    limit or self._limits.page_documents,
+                    self._limits.page_bytes,
+                    prefix,
+                )
+            )
+            yield page
+            if not page.next_after:
+                return
+            after = page.next_after
+            await asyncio.sleep(0)  # other requests have their turn

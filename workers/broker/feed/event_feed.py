@@ -1,0 +1,45 @@
+"""What every stream of events of this process is made from."""
+
+from __future__ import annotations
+
+import asyncio
+
+from workers.broker.feed.fanout import ChangeFanout, TopologyFanout
+from workers.broker.feed.subscriber import Selection
+from workers.broker.http.limits import BrokerLimits
+from workers.broker.worker_client import WorkerClient
+
+
+class EventFeed:
+    """Owns the fanouts of changes (with and without values) and of the topology, and closes them."""
+
+    def __init__(
+        self, store: WorkerClient, sync: WorkerClient, limits: BrokerLimits, stopping: asyncio.Event
+    ) -> None:
+        self.store = store
+        self.limits = limits
+        self.stopping = stopping
+        self.topology = TopologyFanout(sync, limits)
+        self.changes = ChangeFanout(store, limits, with_value=False)
+        self.values = ChangeFanout(store, limits, with_value=True)
+
+    @property
+    def count(self) -> int:
+        """Open streams: each of them has joined the fanout of the topology."""
+        return self.topology.count
+
+    @property
+    def queued_bytes(self) -> int:
+        """Changes that wait for subscribers."""
+        return self.changes.queued_bytes + self.values.queued_bytes
+
+    def fanout_of(self, selection: Selection) -> ChangeFanout:
+        return self.values if selection.with_value else self.changes
+
+    def disconnect(self, reason: str) -> None:
+        for fanout in (self.changes, self.values, self.topology):
+            fanout.disconnect(reason)
+
+    async def close(self) -> None:
+        for fanout in (self.changes, self.values, self.topology):
+            await fanout.close()
