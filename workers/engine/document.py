@@ -8,8 +8,8 @@ from typing import Any
 
 import y_py
 
-from peatnode.documents.json import patch
 from peatnode.documents.json.diff import Edits, Splice, TextSplice, plan
+from peatnode.documents.json.target import target_of
 from peatnode.documents.json.value import (
     ARRAY,
     ROOT,
@@ -18,7 +18,6 @@ from peatnode.documents.json.value import (
     build,
     dump,
     flatten,
-    load_object,
     markers,
 )
 from peatnode.documents.yjs.any_value import Json, normal_number
@@ -88,7 +87,7 @@ class LiveDocument:
         """(update, value); an empty update says that nothing changes. Raises BadValue, EnginePanic."""
         try:
             shape = self._shape({})
-            target = _target(kind, build(shape), body)
+            target = target_of(kind, build(shape), body)
             edits = plan(self._shape(target), target)
             if edits.is_empty:
                 return b"", dump(build(shape))
@@ -133,18 +132,6 @@ class LiveDocument:
                 _splice_array(txn, arrays[name], splices)
             for name, splice in edits.texts.items():
                 _splice_text(txn, texts[name], splice)
-
-
-def _target(kind: EngineKind, present: dict[str, Json], body: bytes) -> dict[str, Json]:
-    match kind:
-        case EngineKind.PUT:
-            return load_object(body)
-        case EngineKind.PATCH:
-            return patch.merge(present, body)
-        case EngineKind.JSON_PATCH:
-            return patch.apply_patch(present, body)
-        case EngineKind.APPLY | EngineKind.VALUE:
-            raise BadValue(f"{kind} has no target")
 
 
 def _array_names(target: dict[str, Json]) -> Sequence[str]:

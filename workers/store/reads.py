@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peatnode.documents.names import check_collection, check_id, document_key, names_of
+from peatnode.documents.names import check_collection, names_of
 from peatnode.documents.replica.reads import (
     answer_to,
     bucket_entries,
@@ -40,6 +40,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.tree import BUCKETS
 from workers.store.engine.refusal import Refusal
+from workers.store.names import checked_key
 
 MAX_LIMIT = 10_000
 MAX_REPLY_BYTES = 16 * 1024 * 1024
@@ -49,18 +50,6 @@ NO_FINGERPRINT = bytes(16)
 class Answers:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
-
-    def key_of(self, collection: str, document: str) -> bytes:
-        """Raises Refusal."""
-        try:
-            check_collection(collection)
-        except BadName as error:
-            raise Refusal(Failure.INVALID, str(error), "collection") from None
-        try:
-            check_id(document)
-        except BadName as error:
-            raise Refusal(Failure.INVALID, str(error), "id") from None
-        return document_key(collection, document)
 
     def living(self, key: bytes) -> Record:
         """Raises Refusal."""
@@ -173,7 +162,7 @@ class Answers:
             if updates and room <= 0:
                 break
             answered += 1
-            key = self.key_of(wanted.collection, wanted.id)
+            key = checked_key(wanted.collection, wanted.id)
             try:
                 sent = answer_to(self._replica, key, wanted.incarnation, wanted.state_vector)
             except MalformedUpdate as error:
@@ -187,11 +176,11 @@ class Answers:
         return VectorsReply(tuple(self._wanted(*names) for names in asked.documents))
 
     def _wanted(self, collection: str, document: str) -> Wanted:
-        key = self.key_of(collection, document)
+        key = checked_key(collection, document)
         return Wanted(collection, document, *wanted_of(self._replica, key))
 
     def state(self, asked: ReadState) -> StateReply:
-        key = self.key_of(asked.collection, asked.id)
+        key = checked_key(asked.collection, asked.id)
         record = self._replica.record_on_disk(key)
         if record is None or record.is_deleted:
             incarnation = 1 if record is None else record.incarnation + 1

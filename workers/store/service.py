@@ -43,6 +43,7 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import Refusal
 from workers.store.feed import Feed
 from workers.store.maintenance import Upkeep
+from workers.store.names import checked_key
 from workers.store.reads import Answers
 from workers.store.write.batch import FillValue, Request, Stager
 from workers.store.write.committer import MAX_QUEUE, Committer
@@ -172,7 +173,7 @@ class Service:
                 raise Refusal(Failure.INVALID, f"the store does not answer {message.TAG}")
 
     def _document(self, connection: Connection, cause: int, asked: GetDocument) -> Message | None:
-        key = self._answers.key_of(asked.collection, asked.id)
+        key = checked_key(asked.collection, asked.id)
         record = self._answers.living(key)
         if not record.is_stale:
             return self._answers.document(asked.collection, asked.id, key, record)

@@ -33,6 +33,7 @@ from peatnode.ipc.messages import (
 from workers.store.engine.client import Engine, EngineAway, Question
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import Refusal
+from workers.store.names import checked_key
 from workers.store.write.request import Writer
 
 LAZY_BYTES = 64 * 1024
@@ -174,7 +175,7 @@ class Stager:
         return None
 
     def _begin_write(self, request: Request, message: WriteDocument) -> Question | None:
-        key = self._writer.key_of(message)
+        key = checked_key(message.collection, message.id)
         if self._replica.is_client_taken:
             self._renew_client()
         if key in self._arrived:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peatnode.documents.json import patch, root_maps
+from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import NO_EDITS, plan
+from peatnode.documents.json.target import target_of
 from peatnode.documents.json.value import Shape, build, dump, load_object
-from peatnode.documents.names import check_collection, check_id, document_key
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
-from peatnode.errors import BadName, BadValue
+from peatnode.errors import BadValue
 from peatnode.ipc.messages import (
     EngineKind,
     EngineOutcome,
@@ -40,18 +40,6 @@ class Writer:
     engine: Engine
     quarantine: Quarantine
     max_bytes: int
-
-    def key_of(self, message: WriteDocument) -> bytes:
-        """Raises Refusal."""
-        try:
-            check_collection(message.collection)
-        except BadName as error:
-            raise Refusal(Failure.INVALID, str(error), "collection") from None
-        try:
-            check_id(message.id)
-        except BadName as error:
-            raise Refusal(Failure.INVALID, str(error), "id") from None
-        return document_key(message.collection, message.id)
 
     def write(self, key: bytes, message: WriteDocument) -> WrittenReply | Question:
         """The answer, valid once the group is on disk, or what the engine has to be asked. Raises Refusal."""
@@ -116,7 +104,7 @@ class Writer:
         self, key: bytes, message: WriteDocument, record: Record, maps: root_maps.Maps
     ) -> WrittenReply | Question:
         shape = maps.shape()
-        target = _target(message, build(shape))
+        target = target_of(message.kind, build(shape), message.body)
         value = self._checked(target)
         edits = plan(shape, target)
         if edits.texts:
@@ -176,14 +164,6 @@ class Writer:
 def change_of(question: Question) -> bytes:
     """What is remembered of a change that broke the engine."""
     return question.kind.encode() + b"\0" + question.payload
-
-
-def _target(message: WriteDocument, present: dict[str, Json]) -> dict[str, Json]:
-    if message.kind is WriteKind.PUT:
-        return load_object(message.body)
-    if message.kind is WriteKind.PATCH:
-        return patch.merge(present, message.body)
-    return patch.apply_patch(present, message.body)
 
 
 def _check_preconditions(message: WriteDocument, record: Record | None) -> None:

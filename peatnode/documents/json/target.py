@@ -1,0 +1,24 @@
+"""The value that a change leads to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from peatnode.documents.json import patch
+from peatnode.documents.json.value import load_object
+from peatnode.documents.yjs.any_value import Json
+from peatnode.errors import BadValue
+
+_TARGETS: dict[str, Callable[[dict[str, Json], bytes], dict[str, Json]]] = {
+    "put": lambda _, body: load_object(body),
+    "patch": patch.merge,
+    "json_patch": patch.apply_patch,
+}
+
+
+def target_of(kind: str, present: dict[str, Json], body: bytes) -> dict[str, Json]:
+    """The value after `put` (a whole value), `patch` (RFC 7396) or `json_patch` (RFC 6902). Raises BadValue."""
+    make = _TARGETS.get(kind)
+    if make is None:
+        raise BadValue(f"a change of the kind {kind} leads to no value of its own")
+    return make(present, body)

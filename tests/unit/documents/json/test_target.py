@@ -1,0 +1,23 @@
+"""One rule for what a change leads to, in the store and in the engine."""
+
+import pytest
+
+from peatnode.documents.json.target import target_of
+from peatnode.errors import BadValue
+from peatnode.ipc.messages import EngineKind, WriteKind
+
+PRESENT = {"a": 1, "b": {"c": 2}}
+PATCH = b'[{"op": "replace", "path": "/b/c", "value": 3}]'
+
+
+@pytest.mark.parametrize("kinds", [WriteKind, EngineKind])
+def test_a_change_leads_to_the_same_value_wherever_it_is_made(kinds):
+    assert target_of(kinds.PUT, PRESENT, b'{"d": 4}') == {"d": 4}
+    assert target_of(kinds.PATCH, PRESENT, b'{"a": null}') == {"b": {"c": 2}}
+    assert target_of(kinds.JSON_PATCH, PRESENT, PATCH) == {"a": 1, "b": {"c": 3}}
+
+
+@pytest.mark.parametrize("kind", [WriteKind.DELETE, EngineKind.APPLY, EngineKind.VALUE])
+def test_other_kinds_lead_to_no_value(kind):
+    with pytest.raises(BadValue, match=f"kind {kind} leads"):
+        target_of(kind, PRESENT, b"{}")

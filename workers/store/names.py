@@ -1,0 +1,21 @@
+"""Names of documents as a question gives them."""
+
+from __future__ import annotations
+
+from peatnode.documents.names import check_collection, check_id, document_key
+from peatnode.errors import BadName
+from peatnode.ipc.messages import Failure
+from workers.store.engine.refusal import Refusal
+
+
+def checked_key(collection: str, document: str) -> bytes:
+    """The document's key. Raises Refusal for a name that cannot be."""
+    try:
+        check_collection(collection)
+    except BadName as error:
+        raise Refusal(Failure.INVALID, str(error), "collection") from None
+    try:
+        check_id(document)
+    except BadName as error:
+        raise Refusal(Failure.INVALID, str(error), "id") from None
+    return document_key(collection, document)
