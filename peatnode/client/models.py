@@ -132,7 +132,7 @@ class Source:
     name: str
     """kubernetes, mdns, static"""
     state: str
-    """starting, watching, failing, off"""
+    """A word of `SourceStatus`; a newer node may have others."""
     message: str
     """Why the source fails."""
     peers: int

@@ -32,6 +32,9 @@ from peatnode.model.message import Ask as Ask
 from peatnode.model.message import Follow as Follow
 from peatnode.model.message import Message as Message
 from peatnode.model.states import ChangeAction as ChangeAction
+from peatnode.model.states import PeerStatus as PeerStatus
+from peatnode.model.states import SourceStatus as SourceStatus
+from peatnode.model.states import WorkerStatus as WorkerStatus
 from peatnode.model.sync import AppliedReply as AppliedReply
 from peatnode.model.sync import ApplyUpdates as ApplyUpdates
 from peatnode.model.sync import BucketsReply as BucketsReply
@@ -166,8 +169,7 @@ class Problem:
 @dataclass(frozen=True, slots=True)
 class WorkerState:
     name: str
-    state: str
-    """starting | ready | waiting (to be restarted) | stopping | stopped"""
+    state: WorkerStatus
     pid: int
     restarts: int
     recycles: int
@@ -259,8 +261,7 @@ class FollowDiscovery(Follow[PeerFound | PeerLost]):
 @dataclass(frozen=True, slots=True)
 class SourceState:
     name: str
-    state: str
-    """starting | watching | failing | off"""
+    state: SourceStatus
     message: str
     peers: int
     age_seconds: float
@@ -568,8 +569,7 @@ class PeerState:
     instance: str
     endpoint_id: str
     is_connected: bool
-    state: str
-    """discovered | dialling | connected | waiting (to dial again) | refused | gone"""
+    state: PeerStatus
     rtt_ms: float
     """Negative: not measured."""
     is_in_sync: bool

@@ -42,4 +42,3 @@ class SourceStatus(StrEnum):
     """It has not looked to the end yet."""
     WATCHING = "watching"
     FAILING = "failing"
-    OFF = "off"

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from peatnode.errors import EXIT_CONFIGURATION
+from peatnode.model.states import WorkerStatus
 from peatnode.supervision.events import (
     Action,
     AnnounceDeath,
@@ -72,7 +73,7 @@ class Worker:
     name: str
     turn: int
     """Workers of a lower turn stop before those of a higher one."""
-    state: str = "waiting"
+    state: WorkerStatus = WorkerStatus.WAITING
     pid: int = 0
     restarts: int = 0
     recycles: int = 0
@@ -140,7 +141,7 @@ class Policy:
 
     def _start(self, worker: Worker) -> Iterator[Action]:
         worker.start_due = None
-        worker.state = "starting"
+        worker.state = WorkerStatus.STARTING
         yield StartWorker(worker.name)
 
     def _started(self, worker: Worker, pid: int, now: float) -> Iterator[Action]:
@@ -152,8 +153,8 @@ class Policy:
         yield from self._ping(worker, now)
 
     def _serves(self, worker: Worker, now: float) -> Iterator[Action]:
-        if worker.state == "starting":
-            worker.state = "ready"
+        if worker.state is WorkerStatus.STARTING:
+            worker.state = WorkerStatus.READY
             worker.pinged_at = now  # from now on it has to be quick, and not before
         worker.was_ready = True
         if not self._is_ready and all(one.was_ready for one in self.workers.values()):
@@ -164,7 +165,7 @@ class Policy:
         if self.is_stopping or worker.is_recycling or not worker.is_alive:
             return
         worker.is_recycling = True
-        worker.state = "stopping"
+        worker.state = WorkerStatus.STOPPING
         worker.kill_due = now + self._limits.recycle
         yield AnnounceRecycling(worker.name, reason)
         yield TellStop(worker.name, self._limits.recycle)
@@ -177,13 +178,13 @@ class Policy:
         worker.is_recycling = False
         worker.last_exit = describe_ending(status)
         if self.is_stopping:
-            worker.state = "stopped"
+            worker.state = WorkerStatus.STOPPED
             yield from self._next_turn(now)
         elif was_recycling:
             worker.recycles += 1
             yield from self._start(worker)
         elif status == EXIT_CONFIGURATION:
-            worker.state = "stopped"
+            worker.state = WorkerStatus.STOPPED
             reason = complaint or f"the worker {worker.name} ended by its configuration"
             yield from self._end_node(EXIT_CONFIGURATION, reason, now)
         else:
@@ -198,7 +199,7 @@ class Policy:
         while worker.deaths[0] <= now - limits.death_window:
             worker.deaths.popleft()
         if len(worker.deaths) > limits.max_deaths:
-            worker.state = "stopped"
+            worker.state = WorkerStatus.STOPPED
             reason = (
                 f"the worker {worker.name} ended {len(worker.deaths)} times within "
                 f"{limits.death_window:g} s; the last time: {worker.last_exit}"
@@ -206,7 +207,7 @@ class Policy:
             yield from self._end_node(EXIT_FAILED, reason, now)
             return
         delay = min(limits.longest_delay, limits.first_delay * 2.0 ** (worker.streak - 1))
-        worker.state = "waiting"
+        worker.state = WorkerStatus.WAITING
         worker.restarts += 1
         worker.start_due = now + delay
         yield AnnounceDeath(worker.name, worker.last_exit, delay)
@@ -223,7 +224,7 @@ class Policy:
         if not worker.ping or self.is_stopping or worker.kill_due is not None:
             return None
         limits = self._limits
-        is_starting = worker.state == "starting"
+        is_starting = worker.state is WorkerStatus.STARTING
         return worker.pinged_at + (limits.first_pong_within if is_starting else limits.pong_within)
 
     def _beat(self, now: float) -> Iterator[Action]:
@@ -295,7 +296,7 @@ class Policy:
             worker.start_due = None
             worker.kill_due = None
             if not worker.is_alive:
-                worker.state = "stopped"
+                worker.state = WorkerStatus.STOPPED
         yield from self._next_turn(now)
 
     def _next_turn(self, now: float) -> Iterator[Action]:
@@ -316,7 +317,7 @@ class Policy:
         seconds = self._seconds_for(turn, now)
         for worker in self.workers.values():
             if worker.is_alive and worker.turn == turn:
-                worker.state = "stopping"
+                worker.state = WorkerStatus.STOPPING
                 worker.kill_due = now + seconds
                 yield TellStop(worker.name, seconds)
 

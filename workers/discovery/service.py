@@ -22,6 +22,7 @@ from peatnode.ipc.messages import (
     PeerLost,
     SourceState,
 )
+from peatnode.model.states import SourceStatus
 from peatnode.worker.shell import WorkerShell
 from workers.discovery.factory import Place, make_source
 from workers.discovery.network import drain_changes, open_changes, read_adapters
@@ -107,7 +108,7 @@ class DiscoveryService:
         metrics = [Metric("peatnode_discovery_peers", (), float(len(self._table.peers)))]
         for state in self._states():
             labels = (("source", state.name),)
-            up = float(state.state == "watching")
+            up = float(state.state is SourceStatus.WATCHING)
             metrics.append(Metric("peatnode_discovery_source_up", labels, up))
             metrics.append(Metric("peatnode_discovery_source_peers", labels, float(state.peers)))
         for source in self.sources:

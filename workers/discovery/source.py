@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from peatnode.ipc.messages import Metric
+from peatnode.model.states import SourceStatus
 from workers.discovery.network import Adapter
 from workers.discovery.sighting import SightingsChanged
 
@@ -25,8 +26,7 @@ class Report(Protocol):
 class SourceCondition:
     """How a source is."""
 
-    state: str
-    """starting | watching | failing"""
+    state: SourceStatus
     message: str
     age_seconds: float
     """Since it was last known to be complete; negative: never yet."""

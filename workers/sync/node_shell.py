@@ -190,7 +190,7 @@ class NodeShell:
         if dial is None:
             return
         if code == CloseCode.OURSELVES:
-            self.dial_plan.is_ourselves(dial.key, dial.address, now)
+            self.dial_plan.reached_ourselves(dial.key, dial.address, now)
         else:
             is_refused = code == CloseCode.NOT_AUTHENTICATED
             self.dial_plan.failed(dial.key, reason, now, is_refused=is_refused)

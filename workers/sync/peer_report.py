@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from peatnode.ipc.messages import Metric, PeerState
+from peatnode.model.states import PeerStatus
 from peatnode.protocol.connect.dial_plan import Found, Target
 from peatnode.protocol.sync.peer_status import PeerSyncStatus
 from workers.sync.node_shell import NodeShell, PastTraffic
@@ -23,13 +24,13 @@ def peer_states(node: NodeShell) -> Iterator[PeerState]:
             shown.add(status.member.node_id)
             yield _connected(node, status, connection)
     for key, target in node.dial_plan.targets.items():
-        is_ours = target.state == "ourselves" or target.found.instance == node.instance
-        if not is_ours and not node.dial_plan.is_covered(target):
+        if target.state is None or target.found.instance == node.instance:
+            continue
+        if not node.dial_plan.is_covered(target):
             name = target.found.node_id or (target.node_id not in shown and target.node_id) or key
             shown.add(name)
-            yield _unconnected(
-                name, target, node.past_traffic_of(target.instance or target.found.instance)
-            )
+            past = node.past_traffic_of(target.instance or target.found.instance)
+            yield _unconnected(name, target, target.state, past)
 
 
 def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnection) -> PeerState:
@@ -42,7 +43,7 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
         instance=member.instance.hex(),
         endpoint_id=member.endpoint_key.hex(),
         is_connected=True,
-        state="connected",
+        state=PeerStatus.CONNECTED,
         rtt_ms=connection.rtt * 1000 if connection.rtt >= 0 else -1.0,
         is_in_sync=status.is_in_sync,
         behind_documents=status.behind,
@@ -61,14 +62,14 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
     )
 
 
-def _unconnected(name: str, target: Target, past: PastTraffic) -> PeerState:
+def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic) -> PeerState:
     found = target.found
     return PeerState(
         id=name,
         instance=found.instance,
         endpoint_id="",
         is_connected=False,
-        state=target.state,
+        state=state,
         rtt_ms=-1.0,
         is_in_sync=False,
         behind_documents=-1,
@@ -94,7 +95,7 @@ def _joined(host: str, port: int) -> str:
 def metrics(node: NodeShell) -> Iterator[Metric]:
     states = list(peer_states(node))
     counts = Counter(state.state for state in states)
-    for name in ("connected", "dialling", "discovered", "waiting", "refused"):
+    for name in PeerStatus:
         yield Metric("peatnode_sync_peers", (("state", name),), float(counts[name]))
     now = node.now() + node.wall_offset
     # of twins, and of a peer that is connected elsewhere than it is looked for, one line

@@ -20,6 +20,7 @@ from peatnode.config import default_run_dir
 from peatnode.errors import LinkError
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import GetNode
+from peatnode.model.states import WorkerStatus
 
 STOP_SECONDS = 12.0
 """For one node; its supervisor stops within 10."""
@@ -176,7 +177,7 @@ async def _is_ready(node: NodeProcess) -> bool:
     except LinkError:
         return False
     is_ours = reply.pid == node.process.pid  # not a node that ran in this directory before
-    return is_ours and all(worker.state == "ready" for worker in reply.workers)
+    return is_ours and all(worker.state is WorkerStatus.READY for worker in reply.workers)
 
 
 def _signal(node: NodeProcess, number: signal.Signals) -> None:

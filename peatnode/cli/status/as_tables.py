@@ -11,6 +11,7 @@ from rich.text import Text
 from peatnode.cli.status.diagnosis import PATIENCE_SECONDS, Health, Severity, Verdict
 from peatnode.cli.status.report import PeerFacts, Report
 from peatnode.cli.terminal.numbers import plural, printable, round_trip, size, some_of, span
+from peatnode.model.states import SourceStatus, WorkerStatus
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
 SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.NOTICE: "dim"}
@@ -117,7 +118,7 @@ def _workers(report: Report, is_narrow: bool) -> Table | None:
         rows.append(
             (
                 worker.name,
-                Text(worker.state, style="" if worker.state == "ready" else "red"),
+                Text(worker.state, style="" if worker.state == WorkerStatus.READY else "red"),
                 str(worker.pid) if worker.pid else "–",
                 Text(str(worker.restarts), style="yellow" if worker.restarts else ""),
                 size(worker.memory_bytes) if worker.memory_bytes else "–",
@@ -166,7 +167,7 @@ def _sources(report: Report) -> Table | None:
         rows.append(
             (
                 source.name,
-                Text(source.state, style="red" if source.state == "failing" else ""),
+                Text(source.state, style="red" if source.state == SourceStatus.FAILING else ""),
                 str(source.peers),
                 f"{span(source.age_secs)} ago" if source.age_secs is not None else "–",
                 source.message,

@@ -9,6 +9,7 @@ from enum import StrEnum
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.report import PeerFacts, Report
 from peatnode.cli.terminal.numbers import plural, some_of, span
+from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 
 PATIENCE_SECONDS = 10.0
 """For so long a peer may lag, or a start last, before that is called wrong: two periods of anti-entropy."""
@@ -95,7 +96,7 @@ def _advice_to_wake(name: str) -> str:
 
 def _workers(report: Report) -> Iterator[Finding]:
     for worker in report.workers or ():
-        if worker.state == "ready":
+        if worker.state == WorkerStatus.READY:
             continue
         last = f" (its predecessor: {worker.last_exit})" if worker.last_exit else ""
         yield Finding(
@@ -161,10 +162,10 @@ def _peers(report: Report) -> Iterator[Finding]:
 def _sync_finding(peer: PeerFacts, where: str, report: Report) -> Finding | None:
     since = peer.out_of_sync_since
     age = max(0.0, report.taken_at - since) if since else None
-    if peer.state == "gone":
-        return None  # no source has it any more: it left
     if not peer.is_connected:
-        if peer.state in ("discovered", "dialling") and (age is None or age < PATIENCE_SECONDS):
+        if peer.state in (PeerStatus.DISCOVERED, PeerStatus.DIALLING) and (
+            age is None or age < PATIENCE_SECONDS
+        ):
             return Finding(Severity.NOTICE, where, f"{peer.id} is being connected.", "")
         for_long = f" for {span(age)}" if age is not None else ""
         return Finding(
@@ -190,7 +191,7 @@ def _sync_finding(peer: PeerFacts, where: str, report: Report) -> Finding | None
 
 
 def _advice_to_connect(peer: PeerFacts) -> str:
-    if peer.state == "refused":
+    if peer.state == PeerStatus.REFUSED:
         return "Both nodes need the same formation secret, and each the name it was found by."
     at = f" at {peer.addresses[0]} (UDP)" if peer.addresses else ""
     return f"Is it up, and can it be reached{at}? It is tried again by itself."
@@ -198,14 +199,14 @@ def _advice_to_connect(peer: PeerFacts) -> str:
 
 def _sources(report: Report) -> Iterator[Finding]:
     for source in report.sources or ():
-        if source.state == "failing":
+        if source.state == SourceStatus.FAILING:
             yield Finding(
                 Severity.DEGRADED,
                 "discovery",
                 f"{source.name} finds {'not all' if source.peers else 'no'} peers: {source.message}",
                 "Known peers stay; new ones are found once it works again.",
             )
-        elif source.state == "starting":
+        elif source.state == SourceStatus.STARTING:
             yield Finding(
                 Severity.DEGRADED,
                 "discovery",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from peatnode.model.states import PeerStatus
+
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 30.0
 TIE_BREAK_DELAY = 0.5
@@ -45,7 +47,8 @@ class Dial:
 @dataclass(slots=True)
 class Target:
     found: Found
-    state: str = "discovered"
+    state: PeerStatus | None = PeerStatus.DISCOVERED
+    """None: every address leads back to this node, or there is none, so that there is no peer to show."""
     reason: str = ""
     instance: str = ""
     """Whom the last dial led to."""
@@ -86,7 +89,7 @@ class DialPlan:
             target.tries = 0
             target.own_addresses.clear()
             target.wrong_identity_addresses.clear()
-            if target.state != "dialling":
+            if target.state != PeerStatus.DIALLING:
                 self._plan(target, now, self._tie_break_delay(found))
 
     def lost(self, key: str) -> None:
@@ -98,14 +101,14 @@ class DialPlan:
 
     def _plan(self, target: Target, now: float, seconds: float) -> None:
         if self.is_covered(target):
-            target.state, target.due = "connected", None
+            target.state, target.due = PeerStatus.CONNECTED, None
         elif target.addresses() and target.found.instance != self._instance:
-            target.state = "waiting" if target.tries else "discovered"
+            target.state = PeerStatus.WAITING if target.tries else PeerStatus.DISCOVERED
             target.due = now + seconds
         elif target.wrong_identity_addresses:
-            target.state, target.due = "refused", None
+            target.state, target.due = PeerStatus.REFUSED, None
         else:
-            target.state, target.due = "ourselves", None
+            target.state, target.due = None, None
 
     def is_covered(self, target: Target) -> bool:
         """Whether a connection that there is already leads to it."""
@@ -133,7 +136,7 @@ class DialPlan:
                 continue
             addresses = target.addresses()
             target.due = None
-            target.state = "dialling"
+            target.state = PeerStatus.DIALLING
             self._dials += 1
             address = target.dialled = addresses[target.tries % len(addresses)]
             use_min_datagram = (target.tries // len(addresses)) % 2 == 1
@@ -143,7 +146,7 @@ class DialPlan:
     def failed(self, key: str, reason: str, now: float, *, is_refused: bool = False) -> None:
         """A dial came to nothing, or to a connection that was not kept."""
         target = self.targets.get(key)
-        if target is None or target.state != "dialling":
+        if target is None or target.state != PeerStatus.DIALLING:
             return
         target.tries += 1
         target.reason = reason
@@ -153,9 +156,9 @@ class DialPlan:
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(rounds, 20))
         self._plan(target, now, seconds * (0.5 + 0.5 * self._random.random()))
         if is_refused and target.due is not None:
-            target.state = "refused"
+            target.state = PeerStatus.REFUSED
 
-    def is_ourselves(self, key: str, address: Address, now: float) -> None:
+    def reached_ourselves(self, key: str, address: Address, now: float) -> None:
         target = self.targets.get(key)
         if target is not None:
             target.own_addresses.add(address)
@@ -172,17 +175,17 @@ class DialPlan:
             self.failed(key, f"{node_id} answers where it should be", now)
         for one in self.targets.values():
             if self.is_covered(one):
-                one.state, one.due, one.reason = "connected", None, ""
+                one.state, one.due, one.reason = PeerStatus.CONNECTED, None, ""
 
     def disconnected(self, instance: str, reason: str, now: float) -> None:
         """The last connection to an instance has ended."""
-        covered = [t for t in self.targets.values() if t.state == "connected"]
+        covered = [t for t in self.targets.values() if t.state == PeerStatus.CONNECTED]
         _, since = self._connected.pop(instance, ("", now))
         for target in self.targets.values():
             if instance in target.wrong_identity_addresses.values():
                 kept = {a: i for a, i in target.wrong_identity_addresses.items() if i != instance}
                 target.wrong_identity_addresses = kept
-                if target.state == "refused" and target.due is None:
+                if target.state == PeerStatus.REFUSED and target.due is None:
                     self._plan(target, now, FIRST_SECONDS * (0.5 + 0.5 * self._random.random()))
         for target in covered:
             if self.is_covered(target):

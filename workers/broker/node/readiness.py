@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from peatnode.ipc.messages import DiscoveryReply, NodeReply, PeersReply, StoreReply
+from peatnode.model.states import SourceStatus, WorkerStatus
 
 EXPECTED_WORKERS = ("store", "engine", "sync", "discovery", "broker")
 
@@ -55,7 +56,7 @@ def _workers(node: NodeReply | None) -> ReadinessCheck:
     wrong = [
         f"{name} is {states.get(name, 'missing')}"
         for name in EXPECTED_WORKERS
-        if states.get(name) != "ready"
+        if states.get(name) is not WorkerStatus.READY
     ]
     return ReadinessCheck("workers", not wrong, ", ".join(wrong) or "all workers are ready")
 
@@ -97,12 +98,13 @@ def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:
     waiting = [
         f"{source.name}: {source.message or source.state}"
         for source in discovery.sources
-        if source.state == "starting" or (source.state == "failing" and source.age_seconds < 0)
+        if source.state is SourceStatus.STARTING
+        or (source.state is SourceStatus.FAILING and source.age_seconds < 0)
     ]
     failing = [
         f"{source.name} fails since it was last complete {source.age_seconds:.0f} s ago: {source.message}"
         for source in discovery.sources
-        if source.state == "failing" and source.age_seconds >= 0
+        if source.state is SourceStatus.FAILING and source.age_seconds >= 0
     ]
     if waiting:
         return ReadinessCheck("discovery", False, "; ".join(waiting))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from peatnode.model.states import ChangeAction
+from peatnode.model.states import ChangeAction, PeerStatus, SourceStatus, WorkerStatus
 
 Schema = dict[str, Any]
 
@@ -52,7 +52,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Worker": record(
         name=TEXT,
-        state=TEXT,
+        state={"enum": list(WorkerStatus)},
         pid=INTEGER,
         restarts=INTEGER,
         recycles=INTEGER,
@@ -81,7 +81,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Source": record(
         name=TEXT,
-        state={"enum": ["starting", "watching", "failing", "off"]},
+        state={"enum": list(SourceStatus)},
         message=TEXT,
         peers=INTEGER,
         age_secs={
@@ -114,9 +114,7 @@ SCHEMAS: dict[str, Schema] = {
     "Peer": record(
         id=TEXT,
         connected=FLAG,
-        state={
-            "enum": ["discovered", "dialling", "connected", "waiting", "refused", "gone"],
-        },
+        state={"enum": list(PeerStatus)},
         rtt_ms=nullable("number"),
         in_sync=FLAG,
         behind_documents=nullable("integer"),
@@ -154,7 +152,7 @@ SCHEMAS: dict[str, Schema] = {
                 self=FLAG,
                 connected=FLAG,
                 in_sync=nullable("boolean"),
-                state=TEXT,
+                state={"enum": list(PeerStatus)},
                 twin=FLAG,
             )
         ),

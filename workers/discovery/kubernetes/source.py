@@ -7,6 +7,7 @@ import math
 import random
 
 from peatnode.ipc.messages import Metric
+from peatnode.model.states import SourceStatus
 from workers.discovery.kubernetes.api_client import ApiClient, CallFailed
 from workers.discovery.kubernetes.list_watch import SliceWatch, Timings
 from workers.discovery.kubernetes.slice_events import (
@@ -162,8 +163,10 @@ class KubernetesSource:
         listed_at = self._machine.counters.listed_at
         age = self._loop.time() - listed_at if listed_at > -math.inf else -1.0
         if self._trouble is not None:
-            return SourceCondition("failing", _describe(self._trouble), age)
-        return SourceCondition("watching" if age >= 0 else "starting", "", age)
+            return SourceCondition(SourceStatus.FAILING, _describe(self._trouble), age)
+        return SourceCondition(
+            SourceStatus.WATCHING if age >= 0 else SourceStatus.STARTING, "", age
+        )
 
     def metrics(self) -> list[Metric]:
         counters = self._machine.counters

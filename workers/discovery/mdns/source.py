@@ -18,6 +18,7 @@ from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZerocon
 
 from peatnode import logs
 from peatnode.ipc.messages import Metric
+from peatnode.model.states import SourceStatus
 from workers.discovery.mdns.records import SERVICE_TYPE, read_sighting
 from workers.discovery.network import Adapter, Reach
 from workers.discovery.sighting import Sighting, SightingsChanged
@@ -230,10 +231,10 @@ class MdnsSource:
 
     def condition(self) -> SourceCondition:
         if self._failure:
-            return SourceCondition("failing", self._failure, -1.0)
+            return SourceCondition(SourceStatus.FAILING, self._failure, -1.0)
         if self._started_at is None:
-            return SourceCondition("starting", "", -1.0)
-        return SourceCondition("watching", "on " + ", ".join(self._reach.hosts), 0.0)
+            return SourceCondition(SourceStatus.STARTING, "", -1.0)
+        return SourceCondition(SourceStatus.WATCHING, "on " + ", ".join(self._reach.hosts), 0.0)
 
     def metrics(self) -> list[Metric]:
         return [Metric("peatnode_discovery_mdns_services", (), float(len(self._misses)))]

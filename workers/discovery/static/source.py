@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from peatnode.ipc.messages import Metric
+from peatnode.model.states import SourceStatus
 from workers.discovery.network import Adapter
 from workers.discovery.source import Report, SourceCondition
 from workers.discovery.static.names import Entry, StaticPeers
@@ -77,9 +78,15 @@ class StaticSource:
     def condition(self) -> SourceCondition:
         failing = self._peers.failing
         if failing:
-            state, message = "failing", "cannot resolve " + ", ".join(sorted(failing)[:5])
+            state, message = (
+                SourceStatus.FAILING,
+                "cannot resolve " + ", ".join(sorted(failing)[:5]),
+            )
         else:
-            state, message = ("watching" if self._peers.is_complete else "starting"), ""
+            state, message = (
+                (SourceStatus.WATCHING if self._peers.is_complete else SourceStatus.STARTING),
+                "",
+            )
         complete_at = self._peers.complete_at
         age = 0.0 if self._peers.is_complete else -1.0
         if complete_at is not None:

@@ -68,7 +68,7 @@ def test_ourselves_are_never_dialled_again() -> None:
     dialling = DialPlan(OWN, Random(1))
     dialling.found(found(), 0.0)
     dial = take(dialling, 0.0)
-    dialling.is_ourselves(dial.key, dial.address, 0.1)
+    dialling.reached_ourselves(dial.key, dial.address, 0.1)
     assert dialling.next_due is None
     dialling.found(found("own", "node-a", OWN), 1.0)
     assert dialling.next_due is None

@@ -47,7 +47,7 @@ function peerProblems(peer) {
   if (peer.state === "refused") {
     return [{ kind: "bad", what: `${peer.id} was refused: ${peer.reason}`, advice: "Both sides need the same PEAT_FORMATION_SECRET." }];
   }
-  if (!peer.connected && peer.state !== "gone") {
+  if (!peer.connected) {
     return [{ kind: "warn", what: `${peer.id} is not connected${peer.reason ? `: ${peer.reason}` : ""}.`, advice: "It is dialled again and again. Is it running, and can UDP reach it?" }];
   }
   const late = peer.out_of_sync_since ? Date.now() / 1000 - peer.out_of_sync_since : 0;

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from peatnode.ipc.messages import DiscoveryReply, SourceState
+from peatnode.model.states import SourceStatus
 from workers.broker.node.readiness import checks
 
 
@@ -11,13 +12,19 @@ def discovery_check(*sources: SourceState) -> tuple[bool, str]:
 
 
 def test_discovery() -> None:
-    watching = SourceState("mdns", "watching", "", 2, 1.0)
+    watching = SourceState("mdns", SourceStatus.WATCHING, "", 2, 1.0)
     assert discovery_check(watching)[0]
-    assert discovery_check(watching, SourceState("static", "off", "", 0, -1.0))[0]
-    assert not discovery_check(watching, SourceState("kubernetes", "starting", "", 0, -1.0))[0]
-    is_ready, message = discovery_check(SourceState("kubernetes", "failing", "403", 0, -1.0))
+    assert discovery_check(watching, SourceState("static", SourceStatus.WATCHING, "", 0, 0.0))[0]
+    assert not discovery_check(
+        watching, SourceState("kubernetes", SourceStatus.STARTING, "", 0, -1.0)
+    )[0]
+    is_ready, message = discovery_check(
+        SourceState("kubernetes", SourceStatus.FAILING, "403", 0, -1.0)
+    )
     assert (is_ready, message) == (False, "kubernetes: 403")
-    is_ready, message = discovery_check(SourceState("kubernetes", "failing", "timeout", 3, 40.0))
+    is_ready, message = discovery_check(
+        SourceState("kubernetes", SourceStatus.FAILING, "timeout", 3, 40.0)
+    )
     assert is_ready
     assert "40 s ago" in message
 
