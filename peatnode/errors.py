@@ -44,11 +44,13 @@ class BadName(PeatnodeError):
 class BadValue(PeatnodeError):
     """JSON that a document cannot hold, or a patch that does not fit it. The text is one sentence."""
 
-    def __init__(self, message: str, where: str = "") -> None:
+    def __init__(self, message: str, where: str = "", code: str = "invalid") -> None:
         super().__init__(message)
         self.message = message
         self.where = where
         """JSON Pointer of what is wrong."""
+        self.code = code
+        """Stable, for programs: as the API answers it."""
 
 
 class MalformedFrame(PeatnodeError):

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 import orjson
 
-from peatnode.errors import AskFailed
+from peatnode.errors import AskFailed, BadValue
 from peatnode.ipc.messages import Failure
 
 MEDIA_TYPE = "application/problem+json"
@@ -47,6 +47,9 @@ class HttpProblem(Exception):
         return orjson.dumps(self.body())
 
 
+UNKNOWN_OUTCOME = "unknown-outcome"
+"""The code of a write whose answer was lost."""
+
 RETRY_SOON = (("retry-after", "1"),)
 
 
@@ -57,7 +60,7 @@ def unavailable(detail: str) -> HttpProblem:
 def unknown_outcome() -> HttpProblem:
     return HttpProblem(
         503,
-        "unknown-outcome",
+        UNKNOWN_OUTCOME,
         "The answer to this write was lost: it may or may not have been made. Read the document before writing again.",
     )
 
@@ -68,7 +71,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     Failure.PRECONDITION: (412, "precondition-failed"),
     Failure.TOO_LARGE: (413, "too-large"),
     Failure.UNAVAILABLE: (503, "unavailable"),
-    Failure.UNKNOWN_OUTCOME: (503, "unknown-outcome"),
+    Failure.UNKNOWN_OUTCOME: (503, UNKNOWN_OUTCOME),
     Failure.STORAGE: (507, "storage"),
     Failure.QUARANTINED: (409, "quarantined"),
     Failure.BUSY: (503, "busy"),
@@ -79,4 +82,13 @@ def from_failure(failure: AskFailed) -> HttpProblem:
     """What a worker's typed refusal is over HTTP."""
     status, code = _STATUS.get(failure.code, (500, "internal"))
     headers = RETRY_SOON if code in ("unavailable", "busy") else ()
-    return HttpProblem(status, code, failure.message, failure.where, headers)
+    return HttpProblem(status, code, sentence(failure.message), failure.where, headers)
+
+
+def from_bad_value(error: BadValue) -> HttpProblem:
+    """What a value that no document can hold is over HTTP."""
+    return HttpProblem(422, error.code, sentence(error.message), error.where)
+
+
+def sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from peatnode.api.failures import HttpProblem
+from peatnode.api.failures import HttpProblem, sentence
 from peatnode.documents.names import check_collection, check_id
 from peatnode.errors import BadName
+
+NEW_ID_BYTES = 15
+"""Random bytes of a new document's name, which is their hex digits: no other document has it."""
 
 
 def check_names(collection: str, doc_id: str | None = None) -> None:
@@ -21,8 +24,7 @@ def check_name(name: str, what: str) -> None:
     try:
         (check_collection if what == "collection" else check_id)(name)
     except BadName as error:
-        sentence = str(error)
-        raise HttpProblem(400, "bad-name", f"{sentence[0].upper()}{sentence[1:]}.", what) from None
+        raise HttpProblem(400, "bad-name", sentence(str(error)), what) from None
 
 
 def document_path(collection: str, doc_id: str) -> str:

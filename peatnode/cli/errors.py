@@ -113,7 +113,10 @@ def _client_error_of(error: PeatnodeError) -> CliError:
         case errors.PreconditionFailed():
             return CliError(str(error), Exit.PRECONDITION)
         case errors.ProblemAnswer():
-            at = f" ({error.problem.where})" if error.problem.where else ""
-            return CliError(str(error) + at)
+            return CliError(_with_place(str(error), error.problem.where))
         case _:
             return CliError(str(error))
+
+
+def _with_place(sentence: str, where: str) -> str:
+    return sentence if not where or f"({where})" in sentence else f"{sentence} ({where})"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from peatnode.cli.documents.socket_source import DocumentsBeside
+from peatnode.cli.documents.socket_source import SocketDocuments
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.errors import (
     Conflict,
@@ -69,7 +69,7 @@ async def test_a_read_is_asked_again_when_the_store_died_over_it(tmp_path: Path)
             connection.reply(cause, DOCUMENT)
 
     server = await start(tmp_path, "store", answer)
-    documents = DocumentsBeside(tmp_path)
+    documents = SocketDocuments(tmp_path)
     assert (await documents.get("c", "i")).value == {"a": 1}
     assert asked == 2
     await documents.close()
@@ -85,7 +85,7 @@ async def test_a_write_is_not(tmp_path: Path) -> None:
         connection.close()
 
     server = await start(tmp_path, "store", answer)
-    documents = DocumentsBeside(tmp_path)
+    documents = SocketDocuments(tmp_path)
     with pytest.raises(UnknownOutcome):
         await documents.write(WriteKind.PUT, "c", "i", b"{}", Conditions())
     assert asked == 1
@@ -95,7 +95,7 @@ async def test_a_write_is_not(tmp_path: Path) -> None:
 
 async def test_no_store_is_nobody_reached(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
-        await DocumentsBeside(tmp_path).write(WriteKind.PUT, "c", "i", b"{}", Conditions())
+        await SocketDocuments(tmp_path).write(WriteKind.PUT, "c", "i", b"{}", Conditions())
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ async def test_each_refusal_has_its_error(
     tmp_path: Path, code: Failure, kind: type[Exception]
 ) -> None:
     server = await start(tmp_path, "store", lambda one, cause, _: one.fail(cause, code, "No."))
-    documents = DocumentsBeside(tmp_path)
+    documents = SocketDocuments(tmp_path)
     with pytest.raises(kind, match=r"No\."):
         await documents.write(WriteKind.PATCH, "c", "i", b"{}", Conditions())
     await documents.close()
@@ -135,10 +135,15 @@ async def test_conditions_and_the_wait_for_peers(tmp_path: Path) -> None:
         connection.reply(cause, ReplicasReply(1, ("p",)))
 
     servers = [await start(tmp_path, "store", store), await start(tmp_path, "sync", sync)]
-    documents = DocumentsBeside(tmp_path)
+    documents = SocketDocuments(tmp_path)
     conditions = Conditions(if_match="ab" * 16, if_none_match="*", replicas=2, timeout=0.5)
     written = await documents.write(WriteKind.PUT, "c", "i", b"{}", conditions)
-    assert written.replicas == Replicas(2, 1, ("p",), "after 0.5 s")
+    assert written.replicas == Replicas(
+        2,
+        1,
+        ("p",),
+        "The write is on this node's disk and on 1 of 2 peers after 0.5 s. It goes on to the other peers.",
+    )
     assert seen == [
         WriteDocument("c", "i", WriteKind.PUT, b"{}", (b"\xab" * 16,), (b"*",), -1.0),
         WaitReplicas(4, 2, 0.5),
@@ -165,7 +170,7 @@ async def test_the_feed_goes_on_when_the_store_comes_back(tmp_path: Path) -> Non
             connection.reply(cause, ChangesSeen((change(10),), 10))
 
     server = await start(tmp_path, "store", answer)
-    documents = DocumentsBeside(tmp_path)
+    documents = SocketDocuments(tmp_path)
     found = []
     async with asyncio.timeout(20), aclosing(documents.events(EventFilter("c"), 3)) as events:
         async for event in events:
@@ -188,7 +193,7 @@ async def test_an_import_answers_each_line(tmp_path: Path) -> None:
             connection.reply(cause, WRITTEN)
 
     server = await start(tmp_path, "store", answer)
-    documents = DocumentsBeside(tmp_path)
+    documents = SocketDocuments(tmp_path)
     lines = [b'{"_id":"a"}', b"nonsense", b"", b'{"_id":"bad"}', b'{"_id":"a","_deleted":true}']
     answers = await documents.import_lines("c", 11, lines)
     assert [(one.line, one.is_written) for one in answers] == [

@@ -160,7 +160,7 @@ def test_that_there_is_more_is_said(things: Node, more: tuple[str, ...], said: s
         (("things", "--where", "n>true"), 1, "> compares numbers or text only. (where)"),
         (("things", "--sort", "a,,b"), 1, "'' is no dotted path. (sort)"),
         (("things", "--fields", "a..b"), 1, "'a..b' is no dotted path. (fields)"),
-        (("..", "--where", "n=1"), 1, "A collection is named by"),
+        (("..", "--where", "n=1"), 1, "A collection name has 1 to 64 letters"),
         (("--where", "n=1"), 2, "--where, --sort and --fields need a COLLECTION"),
         (("--prefix", "d"), 2, "--where, --sort and --fields need a COLLECTION"),
     ],

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from peatnode.cli.documents.body import checked, read_body
+from peatnode.cli.documents.body import check_body, read_body
 from peatnode.cli.documents.formatting import event_json, event_line, written_json, written_line
 from peatnode.cli.documents.list import list_
 from peatnode.cli.documents.source import Documents, carry_out
@@ -107,8 +107,8 @@ def put(
     ttl: float | None,
     **conditions: Any,
 ) -> int:
-    """Make a document be this JSON object."""
-    content = checked(read_body(body), dict)
+    """Replace a document by this JSON object, or create it."""
+    content = read_body(body)
     return _write(
         target, WriteKind.PUT, collection, id, content, Conditions(ttl=ttl, **conditions), output
     )
@@ -136,7 +136,7 @@ def patch(
     **conditions: Any,
 ) -> int:
     """Merge this JSON object into a document (RFC 7396): null removes a key."""
-    content = checked(read_body(body), list if json_patch else dict)
+    content = read_body(body)
     kind = WriteKind.JSON_PATCH if json_patch else WriteKind.PATCH
     return _write(target, kind, collection, id, content, Conditions(**conditions), output)
 
@@ -161,6 +161,7 @@ def _write(
     conditions: Conditions,
     output: str,
 ) -> int:
+    check_body(kind, id, body)
     written: Written = carry_out(
         target, lambda documents: documents.write(kind, collection, id, body, conditions)
     )

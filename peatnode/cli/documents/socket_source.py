@@ -1,29 +1,44 @@
-"""Documents over the store's own socket: works while the broker is down, and asks no token of who owns the files."""
+"""Documents over the workers' own sockets. They need no broker, and no token: the owner of the files may read them."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import random
+import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-import orjson
-
-from peatnode.client._wire.requests import Conditions, ListQuery
-from peatnode.client.errors import (
-    InvalidRequest,
-    Problem,
-    ProblemAnswer,
-    UnexpectedAnswer,
-    UnknownOutcome,
-    Unreachable,
-    error_of,
+from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
+from peatnode.api.encode_document import (
+    ReplicaProgress,
+    collections_body,
+    document_body,
+    listing_body,
+    with_id,
+    written_body,
 )
+from peatnode.api.failures import HttpProblem, from_failure
+from peatnode.api.names import NEW_ID_BYTES, check_names
+from peatnode.api.writes import (
+    REPLICAS_GRACE_SECONDS,
+    UNCHANGED_EXPIRY,
+    check_replicas,
+    content_of,
+    expires_at,
+    replica_progress,
+    write_message,
+)
+from peatnode.cli.documents.problem_errors import client_error, client_errors
+from peatnode.client._wire import responses
+from peatnode.client._wire.requests import Conditions, ListQuery
+from peatnode.client._wire.responses import NodeResponse
+from peatnode.client.errors import UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, Gap, SyncEvent
-from peatnode.client.models import Collection, Document, ImportedLine, Page, Replicas, Written
+from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
 from peatnode.client.resume import EventFilter, FeedCursor
 from peatnode.client.retry import RetryPolicy
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
@@ -32,7 +47,6 @@ from peatnode.ipc.messages import (
     Ask,
     Change,
     ChangesSeen,
-    Failure,
     FeedGap,
     FollowChanges,
     GetDocument,
@@ -42,7 +56,6 @@ from peatnode.ipc.messages import (
     Message,
     ReplicasReply,
     WaitReplicas,
-    WriteDocument,
     WriteKind,
     WrittenReply,
 )
@@ -52,91 +65,77 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 PAGE_BYTES = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
 
-STATUS = {
-    Failure.INVALID: 422,
-    Failure.NOT_FOUND: 404,
-    Failure.PRECONDITION: 412,
-    Failure.TOO_LARGE: 413,
-    Failure.UNAVAILABLE: 503,
-    Failure.STORAGE: 507,
-    Failure.QUARANTINED: 409,
-    Failure.BUSY: 503,
-}
-"""As the API answers them."""
 
+class SocketDocuments:
+    """Reads requests and encodes answers as the API does, so that both ways mean the same.
 
-class DocumentsBeside:
-    """Each worker is dialled when it is first asked, and again when it has come back."""
+    A worker is connected when it is first asked, and again after it was restarted.
+    """
 
     def __init__(self, run_dir: Path) -> None:
         self._run_dir = run_dir
         self._links: dict[str, Link] = {}
-        self._dialling = asyncio.Lock()
+        self._connecting = asyncio.Lock()
 
     async def close(self) -> None:
         for link in self._links.values():
             await link.close()
 
     async def get(self, collection: str, id: str) -> Document:
-        reply = await self._read("store", GetDocument(collection, id))
-        return Document(
-            reply.collection,
-            reply.id,
-            _decode(reply.value),
-            reply.fingerprint.hex(),
-            reply.expires_at or None,
-        )
+        with client_errors():
+            check_names(collection, id)
+            reply = await self._read("store", GetDocument(collection, id))
+        return responses.read_document(_answer(document_body(reply)))
 
     async def write(
         self, kind: WriteKind, collection: str, id: str, body: bytes, conditions: Conditions
     ) -> Written:
-        message = WriteDocument(
-            collection,
-            id,
-            kind,
-            body,
-            if_match=_tags(conditions.if_match),
-            if_none_match=_tags(conditions.if_none_match),
-            expires_at=_expiry(conditions.ttl),
-        )
-        reply = await self._ask("store", message, ANSWER_SECONDS)
-        replicas = await self._wait_replicas(reply, conditions) if conditions.replicas else None
-        return Written(
-            collection=reply.collection,
-            id=reply.id,
-            value=_decode(reply.value) if reply.value and kind is not WriteKind.DELETE else None,
-            etag=reply.fingerprint.hex(),
-            was_created=reply.was_created,
-            was_changed=reply.was_changed,
-            sequence=reply.sequence,
-            expires_at=reply.expires_at or None,
-            replicas=replicas,
-        )
-
-    async def _wait_replicas(self, written: WrittenReply, conditions: Conditions) -> Replicas:
-        wanted, seconds = conditions.replicas, conditions.timeout
-        try:
-            reply: ReplicasReply = await self._ask(
-                "sync", WaitReplicas(written.sequence, wanted, seconds), seconds + 2.0
+        headers = dict(conditions.headers())
+        with client_errors():
+            check_names(collection, id)
+            check_replicas(conditions.replicas, conditions.timeout)
+            message = write_message(
+                collection,
+                id,
+                kind,
+                content_of(kind, body, id),
+                headers.get("If-Match"),
+                headers.get("If-None-Match"),
+                expires_at(conditions.ttl, time.time()),
             )
-        except (Unreachable, UnknownOutcome) as error:
-            return Replicas(wanted, 0, (), f"how many peers have it could not be learned: {error}")
-        detail = "" if reply.count >= wanted else f"after {seconds:g} s"
-        return Replicas(wanted, reply.count, reply.peers, detail)
+            reply = await self._ask("store", message, ANSWER_SECONDS)
+        replicas = await self._wait_replicas(reply, conditions) if conditions.replicas else None
+        content = written_body(reply, kind is WriteKind.DELETE, replicas)
+        return responses.read_written(_answer(content))
+
+    async def _wait_replicas(
+        self, written: WrittenReply, conditions: Conditions
+    ) -> ReplicaProgress:
+        wanted, seconds = conditions.replicas, conditions.timeout
+        question = WaitReplicas(written.sequence, wanted, seconds)
+        reply: ReplicasReply | None
+        try:
+            reply = await self._ask("sync", question, seconds + REPLICAS_GRACE_SECONDS)
+        except (Unreachable, UnknownOutcome, HttpProblem):
+            reply = None
+        return replica_progress(reply, wanted, seconds)
 
     async def collections(self) -> tuple[Collection, ...]:
-        reply = await self._read("store", ListCollections())
-        return tuple(Collection(entry.name, entry.count) for entry in reply.collections)
+        with client_errors():
+            reply = await self._read("store", ListCollections())
+        return responses.read_collections(_answer(collections_body(reply)))
 
     async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
         assert query.has_prefix_only
         message = ListDocuments(collection, cursor, limit, PAGE_BYTES, query.prefix)
-        reply = await self._read("store", message)
-        documents = (
-            Document(collection, one.id, _decode(one.value), one.fingerprint.hex())
-            for one in reply.documents
+        with client_errors():
+            check_names(collection)
+            reply = await self._read("store", message)
+        found = [with_id(one.id, one.value) for one in reply.documents]
+        content = listing_body(
+            collection, found, len(found), reply.count, reply.sequence, reply.next_after
         )
-        return Page(collection, reply.count, reply.sequence, tuple(documents), reply.next_after)
+        return responses.read_page(_answer(content))
 
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
@@ -150,43 +149,38 @@ class DocumentsBeside:
         return list(await asyncio.gather(*writes))
 
     async def _import_line(self, collection: str, number: int, line: bytes) -> ImportedLine:
+        new_id = partial(secrets.token_hex, NEW_ID_BYTES)
         try:
-            value = checked_line(line)
-            id = value.pop("_id")
-            if value == {"_deleted": True}:
-                await self.write(WriteKind.DELETE, collection, id, b"", Conditions())
-                return ImportedLine(number, id, 200)
-            written = await self.write(
-                WriteKind.PUT, collection, id, orjson.dumps(value), Conditions()
-            )
-        except ProblemAnswer as error:
-            return ImportedLine(number, "", error.problem.status, str(error))
-        return ImportedLine(number, id, 201 if written.was_created else 200)
+            message = parse_line(collection, line, UNCHANGED_EXPIRY, new_id)
+            content = line_answer(number, await self._ask("store", message, ANSWER_SECONDS))
+        except HttpProblem as problem:
+            content = line_problem(number, problem)
+        return responses.imported_line(content, 1)
 
     async def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]:
         """Changes, resumed when the store comes back."""
-        following = FeedCursor(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
+        cursor = FeedCursor(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
         if since is None:
-            following.opened_at((await self._read("store", GetStore())).sequence)
+            cursor.opened_at((await self._read("store", GetStore())).sequence)
         while True:
-            stream = self._changes(following)
+            stream = self._changes(cursor)
             try:
                 async for event in stream:
-                    for news in following.take(event):
+                    for news in cursor.take(event):
                         yield news
             except LinkLost:
-                await asyncio.sleep(following.pause_after_loss())
+                await asyncio.sleep(cursor.pause_after_loss())
             except AskFailed as error:
-                raise _refusal(error) from error
+                raise client_error(from_failure(error)) from error
             finally:
                 await stream.aclose()  # type: ignore[attr-defined]
 
-    async def _changes(self, following: FeedCursor) -> AsyncIterator[Event]:
-        filter = following.filter
+    async def _changes(self, cursor: FeedCursor) -> AsyncIterator[Event]:
+        filter = cursor.filter
         link = await Link.connect(self._run_dir / "store.sock", "cli")
-        following.has_opened = True
+        cursor.has_opened = True
         message = FollowChanges(
-            since=-1 if following.since is None else following.since,
+            since=-1 if cursor.since is None else cursor.since,
             collection=filter.collection,
             id=filter.doc_id,
             prefix=filter.prefix,
@@ -204,13 +198,14 @@ class DocumentsBeside:
             await link.close()
 
     async def _read(self, worker: str, message: Ask[ReplyT]) -> ReplyT:
-        """Asked twice where the worker died in between: reading is safe to repeat."""
+        """Asks twice if the worker exited in between: a read is safe to repeat."""
         try:
             return await self._ask(worker, message, ANSWER_SECONDS)
         except UnknownOutcome:
             return await self._ask(worker, message, ANSWER_SECONDS)
 
     async def _ask(self, worker: str, message: Ask[ReplyT], seconds: float) -> ReplyT:
+        """Raises Unreachable, UnknownOutcome, HttpProblem."""
         try:
             link = await self._link(worker)
         except LinkError as error:
@@ -218,12 +213,12 @@ class DocumentsBeside:
         try:
             return await link.ask(message, seconds)
         except AskFailed as error:
-            raise _refusal(error) from error
+            raise from_failure(error) from error
         except (LinkLost, AskTimedOut) as error:
             raise UnknownOutcome(str(error)) from error
 
     async def _link(self, worker: str) -> Link:
-        async with self._dialling:
+        async with self._connecting:
             link = self._links.get(worker)
             if link is None or not link.is_open:
                 link = await Link.connect(self._run_dir / f"{worker}.sock", "cli")
@@ -231,17 +226,8 @@ class DocumentsBeside:
             return link
 
 
-def checked_line(line: bytes) -> dict[str, Any]:
-    """An object with an `_id`. Raises InvalidRequest."""
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise InvalidRequest(Problem(400, f"This is not JSON: {error}.")) from error
-    if not isinstance(value, dict):
-        raise InvalidRequest(Problem(422, "A document is a JSON object."))
-    if not isinstance(value.get("_id"), str) or not value["_id"]:
-        raise InvalidRequest(Problem(422, "_id is the document's name, a text."))
-    return value
+def _answer(content: bytes) -> NodeResponse:
+    return NodeResponse(200, {}, content)
 
 
 def sync_event(change: Change) -> SyncEvent:
@@ -256,34 +242,8 @@ def sync_event(change: Change) -> SyncEvent:
     )
 
 
-def _refusal(error: AskFailed) -> Exception:
-    if error.code == Failure.UNKNOWN_OUTCOME:
-        return UnknownOutcome(error.message)
-    status = STATUS.get(Failure(error.code), 500)
-    code = error.code.replace("_", "-")
-    return error_of(Problem(status, error.message, code=code, where=error.where))
-
-
 def _decode(value: bytes) -> dict[str, Any]:
     content = json.loads(value)
     if not isinstance(content, dict):
         raise UnexpectedAnswer("the store gave a value that is no JSON object")
     return content
-
-
-def _tags(etag: str) -> tuple[bytes, ...]:
-    """As the messages have it; what is no fingerprint matches none."""
-    if not etag:
-        return ()
-    if etag == "*":
-        return (b"*",)
-    try:
-        return (bytes.fromhex(etag.strip('"')),)
-    except ValueError:
-        return (b"?",)
-
-
-def _expiry(ttl: float | None) -> float:
-    if ttl is None:
-        return -1.0
-    return time.time() + ttl if ttl > 0 else 0.0

@@ -45,7 +45,7 @@ class Documents(Protocol):
     def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]: ...
 
 
-class DocumentsAfar:
+class ApiDocuments:
     """Over HTTP."""
 
     def __init__(self, client: AsyncClient) -> None:
@@ -87,9 +87,9 @@ class DocumentsAfar:
 @asynccontextmanager
 async def open_documents(target: Target) -> AsyncIterator[Documents]:
     if isinstance(target, LocalNode):
-        from peatnode.cli.documents.socket_source import DocumentsBeside
+        from peatnode.cli.documents.socket_source import SocketDocuments
 
-        beside = DocumentsBeside(target.run_dir)
+        beside = SocketDocuments(target.run_dir)
         try:
             yield beside
         finally:
@@ -98,7 +98,7 @@ async def open_documents(target: Target) -> AsyncIterator[Documents]:
     from peatnode.client._async.client import AsyncClient
 
     async with AsyncClient(target.url, target.token) as client:
-        yield DocumentsAfar(client)
+        yield ApiDocuments(client)
 
 
 def carry_out(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:

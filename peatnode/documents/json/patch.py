@@ -12,6 +12,8 @@ from peatnode.documents.limits import MAX_PATCH_COPIED_BYTES, MAX_PATCH_OPERATIO
 from peatnode.documents.yjs.any_value import Json
 from peatnode.errors import BadValue
 
+NOT_A_PATCH = "a JSON Patch must be an array of operations"
+
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 
@@ -38,7 +40,7 @@ def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
     """The target after a JSON Patch, or BadValue and no change; `where` is the operation's number and member."""
     operations = load(body)
     if not isinstance(operations, list):
-        raise BadValue("a JSON Patch is an array of operations")
+        raise BadValue(NOT_A_PATCH)
     if len(operations) > MAX_PATCH_OPERATIONS:
         raise BadValue(f"a JSON Patch has at most {MAX_PATCH_OPERATIONS} operations")
     value: Json = copy.deepcopy(target)
@@ -70,7 +72,7 @@ def _apply(value: Json, operation: Json, where: str) -> Json:
     path = _path(operation, "path", where)
     name = operation.get("op")
     if name in ("add", "replace", "test") and "value" not in operation:
-        raise BadValue(f"{name} needs a value", f"{where}/value")
+        raise BadValue(f"the operation {name} needs a value", f"{where}/value")
     if name == "add":
         return _add(value, path, operation["value"], where)
     if name == "remove":
@@ -83,15 +85,17 @@ def _apply(value: Json, operation: Json, where: str) -> Json:
         return value
     if name == "move":
         return _move(value, _path(operation, "from", where), path, where)
-    raise BadValue("op is none of add, remove, replace, move, copy and test", f"{where}/op")
+    raise BadValue("the member op must be add, remove, replace, move, copy or test", f"{where}/op")
 
 
 def _path(operation: dict[str, Json], member: str, where: str) -> list[str]:
     path = operation.get(member)
     if not isinstance(path, str) or (path and not path.startswith("/")):
-        raise BadValue(f"{member} must be a JSON Pointer", f"{where}/{member}")
+        raise BadValue(f"the member {member} must be a JSON Pointer", f"{where}/{member}")
     if re.search(r"~(?![01])", path):
-        raise BadValue(f"{member} has a ~ that begins no escape", f"{where}/{member}")
+        raise BadValue(
+            f"the member {member} has a ~ that is not followed by 0 or 1", f"{where}/{member}"
+        )
     return split(path)
 
 

@@ -26,6 +26,10 @@ ARRAY: dict[str, Json] = {"type": "array"}
 TEXT: dict[str, Json] = {"type": "text"}
 """The leaf that says: here is the root text of this name."""
 
+TOO_DEEP, KEY_TOO_LONG, OUT_OF_RANGE = "too-deep", "key-too-long", "number-out-of-range"
+
+NOT_AN_OBJECT = "a document must be a JSON object"
+
 _INT64 = 2**63
 _EMPTY: dict[str, Json] = {}
 
@@ -54,7 +58,7 @@ def load_object(body: bytes) -> dict[str, Json]:
     """A document from a request. Of a name that comes twice, the last counts. Raises BadValue."""
     value = load(body)
     if not isinstance(value, dict):
-        raise BadValue("a document must be a JSON object")
+        raise BadValue(NOT_AN_OBJECT, code="not-an-object")
     return value
 
 
@@ -64,10 +68,15 @@ def load(body: bytes) -> Json:
         value: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise BadValue(f"the body is not valid JSON: {error}") from None
+    return _normal(value) if check_parsed(value, body) else value
+
+
+def check_parsed(value: Json, body: bytes) -> bool:
+    """The limits of documents, for the value that `body` was parsed to. Raises BadValue; true if floats are in it."""
     found = _check(value, "", 0, MAX_KEY_BYTES)
     if found == _HUGE_FLOAT:
         _refuse_huge_integers(body)
-    return _normal(value) if found else value
+    return found != _NO_FLOAT
 
 
 def check(value: Json) -> None:
@@ -81,7 +90,7 @@ def check(value: Json) -> None:
 def check_key(name: str, where: str) -> None:
     """Of a key that a request names. Raises BadValue."""
     if len(name) > MAX_KEY_BYTES // 4 and len(name.encode()) > MAX_KEY_BYTES:
-        raise BadValue(f"a key is longer than {MAX_KEY_BYTES} bytes", where)
+        raise BadValue(f"a key is longer than {MAX_KEY_BYTES} bytes", where, KEY_TOO_LONG)
 
 
 _NO_FLOAT, _FLOAT, _HUGE_FLOAT = range(3)
@@ -113,13 +122,13 @@ def _check(value: Json, where: str, depth: int, key_bytes: int) -> int:
     if isinstance(value, float):
         return _HUGE_FLOAT if abs(value) >= _INT64 else _FLOAT
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
-        raise BadValue("an integer does not fit 64 bits", where)
+        raise BadValue("an integer does not fit 64 bits", where, OUT_OF_RANGE)
     return _NO_FLOAT
 
 
 def _check_member(name: str, member: Json, where: str, depth: int, key_bytes: int) -> int:
     if len(name) > key_bytes // 4 and len(name.encode()) > key_bytes:
-        raise BadValue(f"a key is longer than {key_bytes} bytes", where)
+        raise BadValue(f"a key is longer than {key_bytes} bytes", where, KEY_TOO_LONG)
     below = f"{where}/{escape(name)}"
     if len(below) > MAX_POINTER_BYTES // 4 and len(below.encode()) > MAX_POINTER_BYTES:
         raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)
@@ -128,7 +137,7 @@ def _check_member(name: str, member: Json, where: str, depth: int, key_bytes: in
 
 def _check_depth(depth: int, where: str) -> None:
     if depth >= MAX_DEPTH:
-        raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH}", where)
+        raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH} levels", where, TOO_DEEP)
 
 
 def _normal(value: Json) -> Json:
@@ -148,7 +157,7 @@ def _refuse_huge_integers(body: bytes) -> None:
     def parse(digits: str) -> int:
         value = int(digits) if len(digits) < 21 else _INT64
         if not -_INT64 <= value < _INT64:
-            raise BadValue(f"the integer {digits[:40]} does not fit 64 bits")
+            raise BadValue(f"the integer {digits[:40]} does not fit 64 bits", code=OUT_OF_RANGE)
         return value
 
     json.loads(body, parse_int=parse)

@@ -9,6 +9,7 @@ from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import JSON, ReplicaProgress, document_headers, written_body
 from peatnode.api.failures import HttpProblem
+from peatnode.api.names import NEW_ID_BYTES
 from peatnode.api.writes import (
     MAX_TTL_SECONDS,
     REPLICAS_GRACE_SECONDS,
@@ -37,7 +38,7 @@ WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
 
 def new_id() -> str:
     """A name that nobody has: 120 random bits."""
-    return secrets.token_hex(15)
+    return secrets.token_hex(NEW_ID_BYTES)
 
 
 def expiry(request: Request) -> float:

@@ -1,0 +1,346 @@
+"""One table of writes, with the same outcome through the API, the CLI on the sockets and the store itself."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from bench.nodes import Node, nodes
+from peatnode.api.failures import from_failure
+from peatnode.cli.commands import cli
+from peatnode.cli.documents.socket_source import SocketDocuments
+from peatnode.client._wire.requests import Conditions, write
+from peatnode.client.errors import ProblemAnswer
+from peatnode.config import default_run_dir
+from peatnode.errors import AskFailed
+from peatnode.ipc.link import Link
+from peatnode.ipc.messages import WriteDocument, WriteKind
+
+NO_CONDITIONS = Conditions()
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    body: bytes
+    status: int
+    """Of the API; 201: taken."""
+    code: str = ""
+    exit_status: int = 1
+    kind: WriteKind = WriteKind.PUT
+    conditions: Conditions = NO_CONDITIONS
+    doc_id: str = "new"
+    is_for_store: bool = False
+    """The store refuses it too, with the same sentence and place."""
+
+
+def nested(levels: int) -> bytes:
+    return b'{"a":' * (levels - 1) + b"{}" + b"}" * (levels - 1)
+
+
+def arrays(levels: int) -> bytes:
+    return b'{"a":' + b"[" * (levels - 1) + b"]" * (levels - 1) + b"}"
+
+
+def key_of(text: str, below: str = "1") -> bytes:
+    return f'{{"{text}":{below}}}'.encode()
+
+
+def path_of(keys: int, size: int) -> bytes:
+    """Objects in each other, under keys of that many bytes."""
+    return b"".join(b'{"%b":' % (b"k" * size) for _ in range(keys)) + b"1" + b"}" * keys
+
+
+ADD = '[{{"op":"add","path":"/{}","value":1}}]'
+
+TAKEN = [
+    Case("60 levels", nested(60), 201),
+    Case("60 levels of arrays", arrays(60), 201),
+    Case("key of 1,024 bytes", key_of("k" * 1024), 201),
+    Case("key of 256 wide characters", key_of("\U0001d11e" * 256), 201),
+    Case("path of 4,000 bytes", path_of(4, 999), 201),
+    Case("a key that comes twice", b'{"a":1,"a":2}', 201),
+    Case("its own _id", b'{"_id":"new","a":1}', 201),
+    Case("expires", b"{}", 201, conditions=Conditions(ttl=3600)),
+    Case("does not exist yet", b"{}", 201, conditions=Conditions(if_none_match="*")),
+]
+
+REFUSED = [
+    Case("61 levels", nested(61), 422, "too-deep", is_for_store=True),
+    Case("61 levels of arrays", arrays(61), 422, "too-deep", is_for_store=True),
+    Case("key of 1,025 bytes", key_of("k" * 1025), 422, "key-too-long", is_for_store=True),
+    Case(
+        "key of 257 wide characters",
+        key_of("\U0001d11e" * 257),
+        422,
+        "key-too-long",
+        is_for_store=True,
+    ),
+    Case(
+        "long key deeper down",
+        key_of("a", f'[{{"b":{{"{"k" * 1025}":1}}}}]'),
+        422,
+        "key-too-long",
+        is_for_store=True,
+    ),
+    Case("path of 5,000 bytes", path_of(5, 999), 422, "invalid", is_for_store=True),
+    Case("2**63", b'{"a":[9223372036854775808]}', 422, "number-out-of-range", is_for_store=True),
+    Case("30 digits", b'{"a":-' + b"9" * 30 + b"}", 422, "number-out-of-range", is_for_store=True),
+    Case("an array", b"[1]", 422, "not-an-object", is_for_store=True),
+    Case(
+        "long key in a patch",
+        key_of("k" * 1025),
+        422,
+        "key-too-long",
+        1,
+        WriteKind.PATCH,
+        doc_id="old",
+        is_for_store=True,
+    ),
+    Case(
+        "long key in a JSON Patch",
+        ADD.format("k" * 1025).encode(),
+        422,
+        "invalid",
+        1,
+        WriteKind.JSON_PATCH,
+        doc_id="old",
+        is_for_store=True,
+    ),
+    Case(
+        "a patch that nests deeper",
+        b'{"deep":' + nested(60) + b"}",
+        422,
+        "too-deep",
+        1,
+        WriteKind.PATCH,
+        doc_id="old",
+        is_for_store=True,
+    ),
+    Case("no JSON", b'{"a":', 400, "broken-json"),
+    Case("nothing", b"", 400, "broken-json"),
+    Case("NaN", b'{"a":NaN}', 400, "broken-json"),
+    Case("infinity", b'{"a":1e999}', 400, "broken-json"),
+    Case("no UTF-8", b'{"a":"\xff"}', 400, "broken-json"),
+    Case("half a surrogate", b'{"a":"\\ud800"}', 400, "broken-json"),
+    Case("another _id", b'{"_id":"other"}', 422, "invalid"),
+    Case("an _id that is a number", b'{"_id":7}', 422, "invalid"),
+    Case("a patch that is no array", b"{}", 422, "invalid", 1, WriteKind.JSON_PATCH, doc_id="old"),
+    Case("a name with a tab", b"{}", 400, "bad-name", doc_id="a\tb"),
+    Case("a long name", b"{}", 400, "bad-name", doc_id="d" * 257),
+    Case(
+        "no entity tag",
+        b"{}",
+        400,
+        "bad-condition",
+        conditions=Conditions(if_match='x"y"'),
+        doc_id="old",
+    ),
+    Case(
+        "another etag",
+        b"{}",
+        412,
+        "precondition-failed",
+        6,
+        doc_id="old",
+        conditions=Conditions(if_match="ab" * 16),
+    ),
+    Case(
+        "upper case is another etag",
+        b"{}",
+        412,
+        "precondition-failed",
+        6,
+        doc_id="old",
+        conditions=Conditions(if_match="AB" * 16),
+    ),
+    Case(
+        "exists already",
+        b"{}",
+        412,
+        "precondition-failed",
+        6,
+        doc_id="old",
+        conditions=Conditions(if_none_match="*"),
+    ),
+    Case("lives too long", b"{}", 400, "bad-parameter", conditions=Conditions(ttl=1e12)),
+    Case("too many peers", b"{}", 400, "bad-parameter", conditions=Conditions(replicas=1001)),
+    Case("patches nothing", b"{}", 404, "not-found", 5, WriteKind.PATCH, is_for_store=True),
+    Case("deletes nothing", b"", 404, "not-found", 5, WriteKind.DELETE, is_for_store=True),
+]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[Node]:
+    with nodes(1) as (one,):
+        answer = httpx.put(url_of(one, "/documents/c/old"), json={"a": 1})
+        assert answer.status_code == 201
+        yield one
+
+
+def url_of(node: Node, path: str) -> str:
+    return f"http://127.0.0.1:{node.api_port}/api/v1{path}"
+
+
+def through_api(node: Node, case: Case, collection: str) -> httpx.Response:
+    call = write(str(case.kind), collection, case.doc_id, case.body, case.conditions)
+    return httpx.request(
+        call.method,
+        f"http://127.0.0.1:{node.api_port}{call.path}",
+        params=dict(call.params),
+        headers=dict(call.headers),
+        content=call.content,
+    )
+
+
+def through_sockets(node: Node, case: Case, collection: str) -> ProblemAnswer | None:
+    async def carry_out() -> ProblemAnswer | None:
+        documents = SocketDocuments(run_dir(node))
+        try:
+            await documents.write(case.kind, collection, case.doc_id, case.body, case.conditions)
+        except ProblemAnswer as error:
+            return error
+        finally:
+            await documents.close()
+        return None
+
+    return asyncio.run(carry_out())
+
+
+def run_dir(node: Node) -> Path:
+    return default_run_dir(node.directory)
+
+
+def through_cli(node: Node, case: Case, collection: str, body: Path) -> tuple[int, str]:
+    """The exit status and what is said."""
+    command = "patch" if case.kind is WriteKind.JSON_PATCH else str(case.kind)
+    arguments = ["doc", command, collection, case.doc_id]
+    if case.kind is not WriteKind.DELETE:
+        body.write_bytes(case.body)
+        arguments.append(f"@{body}")
+    if case.kind is WriteKind.JSON_PATCH:
+        arguments.append("--json-patch")
+    for option, value in (
+        ("--if-match", case.conditions.if_match),
+        ("--if-none-match", case.conditions.if_none_match),
+        ("--ttl", case.conditions.ttl),
+        ("--replicas", case.conditions.replicas),
+    ):
+        if value:
+            arguments += [option, str(value)]
+    done = CliRunner().invoke(cli, [*arguments, "--data-dir", str(node.directory)])
+    return done.exit_code, done.output
+
+
+async def to_store(node: Node, case: Case, collection: str) -> AskFailed | None:
+    message = WriteDocument(collection, case.doc_id, case.kind, case.body)
+    async with await Link.connect(run_dir(node) / "store.sock", "cli") as link:
+        try:
+            await link.ask(message, 10.0)
+        except AskFailed as failure:
+            return failure
+    return None
+
+
+@pytest.mark.parametrize("case", TAKEN, ids=lambda case: case.name)
+def test_all_take(node: Node, case: Case, tmp_path: Path) -> None:
+    name = "taken-" + str(TAKEN.index(case))
+    answer = through_api(node, case, f"{name}-api")
+    assert answer.status_code == case.status, answer.text
+    assert through_sockets(node, case, f"{name}-sockets") is None
+    status, output = through_cli(node, case, f"{name}-cli", tmp_path / "body")
+    assert status == 0, output
+    stored = [
+        httpx.get(url_of(node, f"/documents/{name}-{way}/{case.doc_id}")).json()["document"]
+        for way in ("api", "sockets", "cli")
+    ]
+    assert stored[0] == stored[1] == stored[2]
+    if "_id" not in json.loads(case.body):
+        assert asyncio.run(to_store(node, case, f"{name}-store")) is None
+
+
+@pytest.mark.parametrize("case", REFUSED, ids=lambda case: case.name)
+def test_all_refuse_with_the_same_answer(node: Node, case: Case, tmp_path: Path) -> None:
+    answer = through_api(node, case, "c")
+    content = answer.json()
+    assert (answer.status_code, content["type"].rpartition(":")[2]) == (case.status, case.code)
+    refusal = through_sockets(node, case, "c")
+    assert refusal is not None
+    problem = refusal.problem
+    assert (problem.status, problem.code) == (case.status, case.code)
+    assert (problem.detail, problem.where) == (content["detail"], content.get("where", ""))
+    status, output = through_cli(node, case, "c", tmp_path / "body")
+    assert status == case.exit_status, output
+    assert content["detail"] in output
+    if case.is_for_store:
+        failure = asyncio.run(to_store(node, case, "c"))
+        assert failure is not None
+        same = from_failure(failure)
+        assert (same.status, same.detail) == (case.status, content["detail"])
+        assert same.where == content.get("where", "")
+    assert httpx.get(url_of(node, "/documents/c/new")).status_code == 404
+
+
+LINES = [
+    b'{"_id":"a","n":1}',
+    b'{"_id":"%b"}' % (b"d" * 257),
+    b'{"_id":7}',
+    b"[1]",
+    b"nonsense",
+    b"",
+    b'{"_id":"deep","a":' + nested(60) + b"}",
+    b'{"_id":"long","' + b"k" * 1025 + b'":1}',
+    b'{"_id":"a","_deleted":true}',
+    b'{"_id":"a","_deleted":true}',
+    b'{"_id":"b","_deleted":true,"n":1}',
+]
+
+
+def test_each_line_of_an_import_has_the_same_answer(node: Node) -> None:
+    async def on_sockets() -> list[tuple[int, str, int, str]]:
+        documents = SocketDocuments(run_dir(node))
+        # one by one: lines of one document are written in any order
+        answers = [
+            answer
+            for number, line in enumerate(LINES, 1)
+            for answer in await documents.import_lines("lines-sockets", number, [line])
+        ]
+        await documents.close()
+        return [(one.line, one.id, one.status, one.error) for one in answers]
+
+    def through_http() -> list[tuple[int, str, int, str]]:
+        found = []
+        for number, line in enumerate(LINES, 1):
+            answer = httpx.post(
+                url_of(node, "/documents/lines-api?bulk=true"),
+                content=line,
+                headers={"content-type": "application/x-ndjson"},
+            )
+            for text in answer.text.splitlines():
+                content = json.loads(text)
+                found.append(
+                    (number, content.get("id", ""), content["status"], content.get("detail", ""))
+                )
+        return found
+
+    answers = through_http()
+    assert asyncio.run(on_sockets()) == answers
+    assert [status for _, _, status, _ in answers] == [
+        201,
+        400,
+        422,
+        422,
+        400,
+        422,
+        422,
+        200,
+        404,
+        201,
+    ]
