@@ -1,4 +1,7 @@
-"""Entity tags and the conditions on them (RFC 9110, 8.8.3 and 13.1). A document's tag is its fingerprint in hex."""
+"""Entity tags and the conditions on them (RFC 9110, 8.8.3 and 13.1). A document's tag is its fingerprint in hex.
+
+No I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,15 +1,14 @@
-"""Following a feed over several connections: where to resume, and when. Pure."""
+"""Following a feed over several connections: where to resume, and when. No I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from random import Random
 from typing import TypedDict
 
 from peatnode.client.events import Current, Dropped, Event, Gap, SyncEvent
-from peatnode.client.retry import RetryPolicy
+from peatnode.client.retry import Jitter, RetryPolicy
 
 
 class Transport(StrEnum):
@@ -64,7 +63,7 @@ class FeedCursor:
     since: int | None
     """The last change received. None: the feed begins when the first connection opens."""
     retry: RetryPolicy
-    generator: Random
+    generator: Jitter
     has_opened: bool = field(default=False, init=False)
     """Whether a connection was ever open. Before that, a failure is an error and not an interruption."""
     losses: int = field(default=0, init=False)

@@ -1,14 +1,20 @@
-"""When to repeat a request, and after which pause. Pure."""
+"""When to repeat a request, and after which pause. No I/O."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
+from typing import Protocol
 
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 
 NOTHING_CHANGED = frozenset({"unavailable", "busy", "stopping"})
 """Values of `Problem.code` after which a write is safe to repeat."""
+
+
+class Jitter(Protocol):
+    """A `random.Random`, or what stands in for it in a test."""
+
+    def uniform(self, a: float, b: float, /) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +32,7 @@ class RetryPolicy:
         attempt: int,
         is_read: bool,
         retry_after: float | None,
-        generator: Random,
+        generator: Jitter,
     ) -> float | None:
         """Seconds to wait before attempt `attempt` + 1. None: raise the error."""
         if attempt >= self.attempts or not _is_safe(error, is_read):
@@ -35,7 +41,7 @@ class RetryPolicy:
             return min(retry_after, self.longest_seconds)
         return self.backoff(attempt, generator)
 
-    def backoff(self, attempt: int, generator: Random) -> float:
+    def backoff(self, attempt: int, generator: Jitter) -> float:
         """Doubles each time, with jitter so that many clients do not return at once."""
         ceiling = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 20))
         return ceiling * generator.uniform(0.5, 1.0)

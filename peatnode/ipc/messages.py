@@ -1,4 +1,4 @@
-"""Everything that the processes of a node say to each other.
+"""Everything that the processes of a node say to each other. No I/O.
 
 Read this file to know what a node does. Who speaks to whom:
 

@@ -1,4 +1,4 @@
-"""The classes of `messages` by their tags, and the text of the golden schema."""
+"""The classes of `messages` by their tags, and the text of the golden schema. No I/O."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What nodes say to each other, as machines without I/O. docs/protocol.md describes the wire."""
+"""What nodes say to each other. No I/O. docs/protocol.md describes the wire."""

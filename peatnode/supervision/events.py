@@ -1,4 +1,4 @@
-"""What the supervisor's policy is told, and what it orders. Times are monotonic seconds."""
+"""What the supervisor's policy is told, and what it orders. Times are monotonic seconds. No I/O."""
 
 from __future__ import annotations
 

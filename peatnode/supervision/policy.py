@@ -1,4 +1,4 @@
-"""When a worker is started again, killed or stopped: a machine without I/O.
+"""When a worker is started again, killed or stopped. No I/O.
 
     handle(event, now) -> actions        deadline() -> when to say TimePassed
 

@@ -1,4 +1,7 @@
-"""Several sources, one list of peers: united by node id, lost when no source has them, ourselves left out."""
+"""Several sources, one list of peers: united by node id, lost when no source has them, ourselves left out.
+
+No I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names, ports, directories and environments of the nodes on one machine. Pure."""
+"""Names, ports, directories and environments of the nodes on one machine. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a node, in words, and what to do about it. Pure."""
+"""What is wrong with a node, in words, and what to do about it. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers as text for people. Pure."""
+"""Numbers as text for people. No I/O."""
 
 from __future__ import annotations
 

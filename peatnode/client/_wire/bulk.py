@@ -1,4 +1,4 @@
-"""Documents as lines of NDJSON, in requests of bounded size. Pure."""
+"""Documents as lines of NDJSON, in requests of bounded size. No I/O."""
 
 from __future__ import annotations
 

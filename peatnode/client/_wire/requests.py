@@ -1,4 +1,4 @@
-"""Every request to a node as a value: what to send, and how to read the response. Without I/O.
+"""Every request to a node as a value: what to send, and how to read the response. No I/O.
 
 `Client` and `AsyncClient` carry the requests out, with one method for each.
 """

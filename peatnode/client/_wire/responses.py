@@ -1,4 +1,4 @@
-"""From the response of a node to values. Pure; a response that makes no sense raises UnexpectedAnswer."""
+"""From the response of a node to values. No I/O. A response that makes no sense raises UnexpectedAnswer."""
 
 from __future__ import annotations
 

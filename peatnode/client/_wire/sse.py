@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, 9.2.6), without I/O: bytes in, events out."""
+"""Server-sent events (WHATWG HTML, 9.2.6): bytes in, events out. No I/O."""
 
 from __future__ import annotations
 

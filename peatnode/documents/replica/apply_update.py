@@ -1,6 +1,6 @@
 """What a change makes of a document's record: its state, and its value where that can be read without an engine.
 
-Pure. Small documents whose value is a flat map are read here, exactly; all others are left to the engine.
+Small documents whose value is a flat map are read here, exactly; all others are left to the engine.
 """
 
 from __future__ import annotations

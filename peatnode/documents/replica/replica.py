@@ -1,6 +1,6 @@
 """The documents of one node: how states join, and what that changes on disk.
 
-Pure: over an abstract ordered key-value store, which it only reads. Changes go into an open group, on which later
+It works over an abstract ordered key-value store, which it only reads. Changes go into an open group, on which later
 operations build; `take_group` hands it out to be written as one, `committed` makes it visible, `forget` drops it
 and all that was built on it. Of two incarnations the higher wins whole; within one, structs and
 delete sets unite; a tombstone beats all of its incarnation.

@@ -1,4 +1,4 @@
-"""Queries on a listing: `where`, `sort`, `fields`, `cursor`. Nothing here waits or reads a clock.
+"""Queries on a listing: `where`, `sort`, `fields`, `cursor`. No I/O.
 
 A clause is PATH OP VALUE with OP one of = != < <= > >= and a dotted PATH (`address.city`, `tags.0`). VALUE is a
 JSON scalar where it reads as one (42, true, null, "42"), else text. Ranges compare numbers with numbers and

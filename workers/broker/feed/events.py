@@ -1,4 +1,7 @@
-"""Events as clients see them: JSON objects with a `type`, one encoding for server-sent events and WebSockets."""
+"""Events as clients see them: JSON objects with a `type`, one encoding for server-sent events and WebSockets.
+
+No I/O.
+"""
 
 from __future__ import annotations
 

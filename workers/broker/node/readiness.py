@@ -1,4 +1,4 @@
-"""Whether the node can do its work, from what its workers say of themselves. No I/O here."""
+"""Whether the node can do its work, from what its workers say of themselves. No I/O."""
 
 from __future__ import annotations
 

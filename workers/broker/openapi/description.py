@@ -1,4 +1,4 @@
-"""openapi.json: what each route takes and answers (OpenAPI 3.1). A test compares it with the router."""
+"""openapi.json: what each route takes and answers (OpenAPI 3.1). A test compares it with the router. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Shapes of the API's bodies, as JSON Schema (2020-12), for openapi.json. The tests check answers against them."""
+"""Shapes of the bodies of the API, as JSON Schema (2020-12), for openapi.json. No I/O.
+
+The tests check answers against them.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Who is in a document: a state for each Yjs client, the highest clock wins, the silent are forgotten.
 
-Source: https://github.com/yjs/y-protocols/blob/master/awareness.js. No I/O: time is handed in.
+Source: https://github.com/yjs/y-protocols/blob/master/awareness.js. No I/O. Time is handed in.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Who is where, in the whole mesh: the awareness of every document that somebody has open on some node."""
+"""Who is where, in the whole mesh: the awareness of every document that somebody has open on some node.
+
+No I/O.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The messages of a y-websocket connection.
+"""The messages of a y-websocket connection. No I/O.
 
 Source: https://github.com/yjs/y-protocols (PROTOCOL.md, sync.js, awareness.js) and y-websocket's client.
 """

@@ -1,6 +1,6 @@
 """List and watch: what to ask the API server next, and what its answers mean for what is known.
 
-A machine without I/O. A list gives the truth and a resourceVersion, a watch what changes from there. When a watch ends,
+No I/O. A list gives the truth and a resourceVersion, a watch what changes from there. When a watch ends,
 for whatever reason, the next one starts where it ended; where the server no longer knows that place (410), or twice in
 a row says nothing useful, everything is listed again. Now and then a list runs beside the watch and is compared with
 what is known: a watch that has silently gone stale is found out by that and replaced.

@@ -1,4 +1,7 @@
-"""What the list-and-watch machine is told, and what it answers. Each request has a number; its answers bear it."""
+"""What the list-and-watch machine is told, and what it answers. Each request has a number; its answers bear it.
+
+No I/O.
+"""
 
 from __future__ import annotations
 

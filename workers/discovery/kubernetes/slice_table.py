@@ -1,4 +1,4 @@
-"""The peers in a set of EndpointSlices.
+"""The peers in a set of EndpointSlices. No I/O.
 
 A peer's endpoints may be spread over several slices, move between them, and be in two at once while they move.
 """

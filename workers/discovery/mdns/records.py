@@ -1,4 +1,4 @@
-"""What a node says of itself over mDNS (RFC 6762, 6763), and what it believes of others.
+"""What a node says of itself over mDNS (RFC 6762, 6763), and what it believes of others. No I/O.
 
 Nothing here is proved: that is for the handshake. The tag only keeps formations that share a network from dialling each
 other; it tells nobody the key, and who knows it gains nothing.

@@ -1,6 +1,6 @@
 """Peers named in the configuration: which host names to resolve when, and what their answers mean.
 
-A machine without I/O. A name that fails keeps its last good answer.
+No I/O. A name that fails keeps its last good answer.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What broke the engine and is not given to it again, across restarts.
+"""What broke the engine and is not given to it again, across restarts. No I/O.
 
 Either a document as it is (its updates are kept and synced, its value is not read any more), or one change that
 somebody wanted to make to it (which is not made).

@@ -1,4 +1,4 @@
-"""A Prometheus histogram as the samples of `GetMetrics`."""
+"""A Prometheus histogram as the samples of `GetMetrics`. No I/O."""
 
 from __future__ import annotations
 
