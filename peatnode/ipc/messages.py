@@ -31,6 +31,8 @@ from peatnode.model.feed import FeedGap as FeedGap
 from peatnode.model.message import Ask as Ask
 from peatnode.model.message import Follow as Follow
 from peatnode.model.message import Message as Message
+from peatnode.model.peers import Address as Address
+from peatnode.model.peers import DiscoveredPeer as DiscoveredPeer
 from peatnode.model.states import ChangeAction as ChangeAction
 from peatnode.model.states import PeerStatus as PeerStatus
 from peatnode.model.states import SourceStatus as SourceStatus
@@ -211,28 +213,6 @@ class GetNode(Ask[NodeReply]):
 
 
 # --- discovery.sock -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    host: str
-    """An IP address."""
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class DiscoveredPeer:
-    key: str
-    """The node id where the source knows it, else `host:port` as configured."""
-    node_id: str
-    """Empty: any member of the formation will do (a static peer without id)."""
-    instance: str
-    """Empty where the source does not know it."""
-    addresses: tuple[Address, ...]
-    sources: tuple[str, ...]
-    is_ready: bool
-    is_terminating: bool
-    metadata: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)

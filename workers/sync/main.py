@@ -11,8 +11,7 @@ from peatnode.config import Config
 from peatnode.errors import LinkLost
 from peatnode.identity import derive_identity, endpoint_private_key, endpoint_public_key
 from peatnode.ipc.link import Dialer, serve
-from peatnode.ipc.messages import DiscoveredPeer, FollowDiscovery, PeerFound, PeerLost
-from peatnode.protocol.connect.dial_plan import Found
+from peatnode.ipc.messages import FollowDiscovery, PeerFound, PeerLost
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.worker.shell import WorkerShell
 from workers.sync.node_shell import NodeShell
@@ -94,7 +93,7 @@ async def follow_discovery(dialer: Dialer, node: NodeShell) -> None:
                 match event:
                     case PeerFound(peer):
                         missing.discard(peer.key)
-                        node.peer_found(_found(peer))
+                        node.peer_found(peer)
                     case PeerLost(key):
                         node.peer_lost(key)
         except LinkLost:
@@ -105,14 +104,3 @@ async def follow_discovery(dialer: Dialer, node: NodeShell) -> None:
 def _lose(node: NodeShell, missing: set[str]) -> None:
     for key in missing:
         node.peer_lost(key)
-
-
-def _found(peer: DiscoveredPeer) -> Found:
-    return Found(
-        peer.key,
-        peer.node_id,
-        peer.instance,
-        tuple([(address.host, address.port) for address in peer.addresses]),
-        peer.sources,
-        peer.metadata,
-    )

@@ -11,7 +11,8 @@ from random import Random
 from typing import Any, assert_never
 
 from peatnode.ipc import messages
-from peatnode.protocol.connect.dial_plan import Dial, DialPlan, Found
+from peatnode.model.peers import DiscoveredPeer
+from peatnode.protocol.connect.dial_plan import Dial, DialPlan
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.events import Action, Event
@@ -210,8 +211,8 @@ class NodeShell:
 
     # --- dialling ----------------------------------------------------------------------------------
 
-    def peer_found(self, found: Found) -> None:
-        self.dial_plan.found(found, self._loop.time())
+    def peer_found(self, peer: DiscoveredPeer) -> None:
+        self.dial_plan.found(peer, self._loop.time())
         self.plan_dials()
 
     def peer_lost(self, key: str) -> None:
@@ -228,7 +229,7 @@ class NodeShell:
 
     def _dial(self, dial: Dial) -> None:
         try:
-            address = socket_address(self.endpoint.family, *dial.address)
+            address = socket_address(self.endpoint.family, dial.address.host, dial.address.port)
         except (ValueError, OSError) as error:
             self.dial_plan.failed(dial.key, str(error), self._loop.time())
             return

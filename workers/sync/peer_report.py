@@ -1,4 +1,4 @@
-"""How peers stand, for GetPeers and GetMetrics."""
+"""The state of each peer, for GetPeers and GetMetrics."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 
 from peatnode.ipc.messages import Metric, PeerState
+from peatnode.model.peers import DiscoveredPeer
 from peatnode.model.states import PeerStatus
-from peatnode.protocol.connect.dial_plan import Found, Target
+from peatnode.protocol.connect.dial_plan import Target
 from peatnode.protocol.sync.peer_status import PeerSyncStatus
 from workers.sync.node_shell import NodeShell, PastTraffic
 from workers.sync.quic.connection import MAX_QUEUED_BYTES, PeerConnection
 
-_NOBODY = Found("", "", "", (), (), ())
+_UNDISCOVERED = DiscoveredPeer("", "", "", (), (), False, False, ())
 
 
 def peer_states(node: NodeShell) -> Iterator[PeerState]:
-    """Everybody who is connected, then everybody who should be."""
+    """Connected peers first, then discovered peers without a connection."""
     shown: set[str] = set()
     for status in node.machine.sync_statuses():
         connection = node.endpoint.connections.get(status.peer)
@@ -24,18 +25,20 @@ def peer_states(node: NodeShell) -> Iterator[PeerState]:
             shown.add(status.member.node_id)
             yield _connected(node, status, connection)
     for key, target in node.dial_plan.targets.items():
-        if target.state is None or target.found.instance == node.instance:
+        if target.state is None or target.peer.instance == node.instance:
             continue
         if not node.dial_plan.is_covered(target):
-            name = target.found.node_id or (target.node_id not in shown and target.node_id) or key
+            name = target.peer.node_id or (target.node_id not in shown and target.node_id) or key
             shown.add(name)
-            past = node.past_traffic_of(target.instance or target.found.instance)
+            past = node.past_traffic_of(target.instance or target.peer.instance)
             yield _unconnected(name, target, target.state, past)
 
 
 def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnection) -> PeerState:
     member = status.member
-    found = node.dial_plan.found_of(member.node_id, member.instance.hex()) or _NOBODY
+    discovered = (
+        node.dial_plan.discovered_peer_of(member.node_id, member.instance.hex()) or _UNDISCOVERED
+    )
     since = status.since
     past = node.past_traffic_of(member.instance.hex())
     return PeerState(
@@ -52,8 +55,8 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
         connected_since=status.connected_at + node.wall_offset,
         last_seen=connection.last_seen + node.wall_offset,
         addresses=(node.endpoint.address_of(connection),),
-        sources=found.sources,
-        metadata=found.metadata,
+        sources=discovered.sources,
+        metadata=discovered.metadata,
         neighbours=status.neighbours,
         bytes_sent=past.bytes_sent + connection.bytes_sent,
         bytes_received=past.bytes_received + connection.bytes_received,
@@ -63,10 +66,10 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
 
 
 def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic) -> PeerState:
-    found = target.found
+    discovered = target.peer
     return PeerState(
         id=name,
-        instance=found.instance,
+        instance=discovered.instance,
         endpoint_id="",
         is_connected=False,
         state=state,
@@ -77,9 +80,9 @@ def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic
         reason=target.reason,
         connected_since=0.0,
         last_seen=past.last_seen,
-        addresses=tuple([_joined(*address) for address in found.addresses]),
-        sources=found.sources,
-        metadata=found.metadata,
+        addresses=tuple([_joined(address.host, address.port) for address in discovered.addresses]),
+        sources=discovered.sources,
+        metadata=discovered.metadata,
         neighbours=(),
         bytes_sent=past.bytes_sent,
         bytes_received=past.bytes_received,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from random import Random
 
-from peatnode.protocol.connect.dial_plan import Dial, DialPlan, Found
+from peatnode.model.peers import Address, DiscoveredPeer
+from peatnode.protocol.connect.dial_plan import Dial, DialPlan
 
 OWN = "5" * 32
 SMALLER, LARGER = "1" * 32, "9" * 32
 
 
-def found(key: str = "p", node_id: str = "", instance: str = "", addresses: int = 1) -> Found:
-    many = tuple([(f"10.0.0.{i + 1}", 1) for i in range(addresses)])
-    return Found(key, node_id, instance, many, ("static",), ())
+def found(
+    key: str = "p", node_id: str = "", instance: str = "", addresses: int = 1
+) -> DiscoveredPeer:
+    many = tuple([Address(f"10.0.0.{i + 1}", 1) for i in range(addresses)])
+    return DiscoveredPeer(key, node_id, instance, many, ("static",), True, False, ())
 
 
 def take(dialling: DialPlan, now: float) -> Dial:
@@ -39,7 +42,7 @@ def test_addresses_in_turn_then_longer_pauses_then_careful_ones() -> None:
         assert dialling.next_due is not None
         pauses.append(dialling.next_due - now)
         now = dialling.next_due
-    assert [dial.address[0] for dial in dials[:3]] == ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
+    assert [dial.address.host for dial in dials[:3]] == ["10.0.0.1", "10.0.0.2", "10.0.0.1"]
     assert [dial.use_min_datagram for dial in dials[:4]] == [False, False, True, True]
     assert pauses[0] <= 0.1
     assert 15.0 <= pauses[-1] <= 30.0
@@ -111,12 +114,12 @@ def test_another_name_at_its_address_is_not_the_peer() -> None:
     assert not dialling.is_covered(target)
     assert target.reason == "node-b answers where it should be"
     assert dialling.next_due is not None  # at its other address
-    assert take(dialling, dialling.next_due).address == ("10.0.0.2", 1)
+    assert take(dialling, dialling.next_due).address == Address("10.0.0.2", 1)
     dialling.connected("c", "node-d", SMALLER, 1.0)
     assert (target.state, dialling.next_due) == ("refused", None)
     dialling.disconnected(LARGER, "idle", 9.0)  # its first address may be free for it now
     assert dialling.next_due is not None
-    assert take(dialling, dialling.next_due).address == ("10.0.0.1", 1)
+    assert take(dialling, dialling.next_due).address == Address("10.0.0.1", 1)
     dialling.connected("c", "node-c", "3" * 32, 10.0)
     assert (target.state, target.reason) == ("connected", "")
 
