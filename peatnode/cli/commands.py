@@ -11,7 +11,7 @@ import click
 
 from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
-from peatnode.cli.terminal.streams import discard_output, open_missing, what_failed
+from peatnode.cli.terminal.streams import describe_os_error, discard_output, open_closed_streams
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a node, configured by environment variables and flags."),
@@ -66,7 +66,7 @@ def cli() -> None:
 
 def run_cli(args: Sequence[str] | None = None) -> NoReturn:
     """Ends with SystemExit. `args`: by default those of the process."""
-    open_missing()
+    open_closed_streams()
     try:
         status = cli.main(args, prog_name="peatnode", standalone_mode=False)
     except click.exceptions.Abort:
@@ -80,7 +80,7 @@ def run_cli(args: Sequence[str] | None = None) -> NoReturn:
         discard_output()  # the reader of our output is gone (`| head`)
         sys.exit(Exit.OK)
     except OSError as error:
-        CliError(what_failed(error)).show()
+        CliError(describe_os_error(error)).show()
         discard_output()
         sys.exit(Exit.FAILED)
     sys.exit(status if isinstance(status, int) else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from click.shell_completion import get_completion_class
 
-HOW = {
+INSTALLATION = {
     "bash": 'eval "$(peatnode completion bash)"   # in ~/.bashrc',
     "zsh": 'eval "$(peatnode completion zsh)"    # in ~/.zshrc',
     "fish": "peatnode completion fish > ~/.config/fish/completions/peatnode.fish",
@@ -13,9 +13,9 @@ HOW = {
 
 
 @click.command(
-    epilog="\b\n" + "\n".join(HOW.values()),
+    epilog="\b\n" + "\n".join(INSTALLATION.values()),
 )
-@click.argument("shell", type=click.Choice(list(HOW)))
+@click.argument("shell", type=click.Choice(list(INSTALLATION)))
 def completion(shell: str) -> None:
     """Print the completion script of a shell."""
     from peatnode.cli.commands import cli

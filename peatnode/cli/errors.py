@@ -10,7 +10,7 @@ from typing import IO, Any
 import click
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.terminal.streams import what_failed
+from peatnode.cli.terminal.streams import describe_os_error
 from peatnode.errors import (
     AskFailed,
     AskTimedOut,
@@ -52,7 +52,7 @@ def cli_errors(where: str = "") -> Iterator[None]:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise CliError(what_failed(error)) from error
+        raise CliError(describe_os_error(error)) from error
 
 
 def cli_error_of(error: PeatnodeError, where: str = "") -> CliError:

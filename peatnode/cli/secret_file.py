@@ -30,7 +30,7 @@ def write_secret(path: Path, secret: str) -> None:
         partial.unlink(missing_ok=True)
 
 
-def keep_secret(path: Path) -> bool:
+def ensure_secret(path: Path) -> bool:
     """Creates the secret unless it exists, and returns whether it did.
 
     Two processes that do this at once end with the same secret.

@@ -108,7 +108,7 @@ def event_of(content: Mapping[str, Any]) -> Event:
                 collection=fields.text("collection"),
                 doc_id=fields.text("doc_id"),
                 action=fields.text("action"),
-                sequence=fields.whole("sequence"),
+                sequence=fields.integer("sequence"),
                 origin=fields.text("origin"),
                 fingerprint=fields.text("fingerprint"),
                 value=fields.mapping_or_none("value"),
@@ -118,11 +118,11 @@ def event_of(content: Mapping[str, Any]) -> Event:
         case "PeerDisconnected":
             return PeerDisconnected(fields.text("peer_id"), fields.text("reason"))
         case "TopologyChanged":
-            return TopologyChanged(fields.whole("peer_count"))
+            return TopologyChanged(fields.integer("peer_count"))
         case "Gap":
-            return Gap(fields.whole("since"), fields.whole("upto"))
+            return Gap(fields.integer("since"), fields.integer("upto"))
         case "Dropped":
-            return Dropped(fields.text("reason"), fields.whole("resume", -1))
+            return Dropped(fields.text("reason"), fields.integer("resume", -1))
         case "Document":
             return CurrentDocument(
                 fields.text("collection"),
@@ -131,6 +131,6 @@ def event_of(content: Mapping[str, Any]) -> Event:
                 fields.mapping("value"),
             )
         case "Current":
-            return Current(fields.whole("sequence"))
+            return Current(fields.integer("sequence"))
         case kind:
             return OtherEvent(kind, dict(content))

@@ -1,4 +1,4 @@
-"""`peatnode mesh` with real nodes, and the commands against them: beside through sockets, from afar over HTTP."""
+"""`peatnode mesh` with real nodes, and the commands against them: local through sockets, remote over HTTP."""
 
 import io
 import json
@@ -165,15 +165,15 @@ class Way:
     name: str
 
     def run(self, mesh: Mesh, *args: str, number: int = 0, input: str = "") -> Done:
-        if self.name == "beside":
+        if self.name == "local":
             return run(*args, "--data-dir", str(mesh.data_dir(number)), input=input)
         return run(*args, "--url", mesh.url(number), input=input)
 
 
-BESIDE, AFAR = Way("beside"), Way("afar")
+LOCAL, REMOTE = Way("local"), Way("remote")
 
 
-@pytest.fixture(params=[BESIDE, AFAR], ids=["beside", "afar"])
+@pytest.fixture(params=[LOCAL, REMOTE], ids=["local", "remote"])
 def way(request: pytest.FixtureRequest) -> Way:
     return request.param  # type: ignore[no-any-return]
 
@@ -213,14 +213,14 @@ def test_a_document_written_on_one_is_read_on_the_other(mesh: Mesh, way: Way) ->
     assert re.fullmatch(
         rf"created notes/{name}  change \d+  etag [0-9a-f]{{32}}  on 1 of 1 peers\n", done.stdout
     )
-    for other in (BESIDE, AFAR):
+    for other in (LOCAL, REMOTE):
         got = other.run(mesh, "doc", "get", "notes", name, number=1)
         assert (got.returncode, json.loads(got.stdout)) == (0, {"n": 1, "t": "ü"})
 
 
 def test_both_ways_say_the_same(mesh: Mesh) -> None:
-    BESIDE.run(mesh, "doc", "put", "same", "a", '{"x": [1, 2.5, null], "y": {"z": "ü"}}')
-    BESIDE.run(mesh, "doc", "put", "same", "b", "{}")
+    LOCAL.run(mesh, "doc", "put", "same", "a", '{"x": [1, 2.5, null], "y": {"z": "ü"}}')
+    LOCAL.run(mesh, "doc", "put", "same", "b", "{}")
     commands = [
         ("doc", "get", "same", "a"),
         ("doc", "get", "same", "a", "-o", "json"),
@@ -239,10 +239,10 @@ def test_both_ways_say_the_same(mesh: Mesh) -> None:
         ("export", "same", "-"),
     ]
     for command in commands:
-        beside, afar = (each.run(mesh, *command) for each in (BESIDE, AFAR))
-        assert beside.returncode == afar.returncode, (command, beside.stderr, afar.stderr)
-        assert beside.stdout == afar.stdout, command
-        assert bool(beside.stderr) == bool(afar.stderr), command
+        local, remote = (each.run(mesh, *command) for each in (LOCAL, REMOTE))
+        assert local.returncode == remote.returncode, (command, local.stderr, remote.stderr)
+        assert local.stdout == remote.stdout, command
+        assert bool(local.stderr) == bool(remote.stderr), command
 
 
 @pytest.mark.parametrize(
@@ -296,7 +296,7 @@ def test_patches(mesh: Mesh, way: Way) -> None:
 def test_watching(mesh: Mesh, way: Way) -> None:
     collection = f"watched-{way.name}"
     place = ["--data-dir", str(mesh.data_dir(0))]
-    if way is AFAR:
+    if way is REMOTE:
         place = ["--url", mesh.url(0)]
     command = [*COMMAND, "doc", "watch", collection, "-o", "json", "--count", "3", "--since", "0"]
     with (
@@ -312,7 +312,7 @@ def test_watching(mesh: Mesh, way: Way) -> None:
         events = []
         for change in (("put", '{"n": 1}'), ("put", '{"n": 2}'), ("delete",)):
             verb, *body = change
-            BESIDE.run(mesh, "doc", verb, collection, "x", *body, number=1)
+            LOCAL.run(mesh, "doc", verb, collection, "x", *body, number=1)
             events.append(json.loads(process.stdout.readline()))
         assert process.wait(10) == 0
     assert [(event["action"], event["value"]) for event in events] == [
@@ -361,8 +361,8 @@ def test_an_interrupted_import_goes_on_where_it_was(mesh: Mesh, way: Way, tmp_pa
     file = tmp_path / "in.ndjson"
     lines = [json.dumps({"_id": f"{number:05}", "n": number}) + "\n" for number in range(8000)]
     file.write_text("".join(lines))
-    target = mesh.url(0) if way is AFAR else str(mesh.data_dir(0))
-    option = "--url" if way is AFAR else "--data-dir"
+    target = mesh.url(0) if way is REMOTE else str(mesh.data_dir(0))
+    option = "--url" if way is REMOTE else "--data-dir"
     command = [*COMMAND, "import", collection, str(file), option, target]
     first = subprocess.Popen(
         command, env=environment(PEAT_API_TOKEN=TOKEN), stderr=subprocess.DEVNULL
@@ -384,7 +384,7 @@ def test_each_node_is_of_the_one_formation(mesh: Mesh) -> None:
     secret = mesh.directory / "formation-secret"
     assert secret.stat().st_mode & 0o777 == 0o600
     found = run("identity", "peat-mesh-1", "-o", "json", PEAT_FORMATION_SECRET_FILE=str(secret))
-    _, content = report(BESIDE, mesh, 1)
+    _, content = report(LOCAL, mesh, 1)
     node = content["node"]
     assert isinstance(node, dict)
     for name, value in json.loads(found.stdout).items():
@@ -412,13 +412,13 @@ def test_one_that_dies_is_told_and_comes_back_with_its_documents(tmp_path: Path)
     mesh = start_mesh(tmp_path / "mesh", 2)
     try:
         mesh.wait_said("All 2 nodes are ready.")
-        BESIDE.run(mesh, "doc", "put", "notes", "kept", '{"n": 1}', number=1)
-        pid = report(BESIDE, mesh, 1)[1]["node"]["pid"]  # type: ignore[index]
+        LOCAL.run(mesh, "doc", "put", "notes", "kept", '{"n": 1}', number=1)
+        pid = report(LOCAL, mesh, 1)[1]["node"]["pid"]  # type: ignore[index]
         os.kill(pid, signal.SIGKILL)
         mesh.wait_said("peat-mesh-1 exited (killed by SIGKILL); the other nodes keep running.")
         (line,) = [line for line in mesh.lines if "To restart it:" in line]
         again = line.partition(" mesh ")[2].split()
-        assert BESIDE.run(mesh, "doc", "list", "notes").returncode == 0
+        assert LOCAL.run(mesh, "doc", "list", "notes").returncode == 0
         second = subprocess.Popen(
             [*COMMAND, "mesh", *again],
             env=environment(PEAT_API_TOKEN=TOKEN),
@@ -427,7 +427,7 @@ def test_one_that_dies_is_told_and_comes_back_with_its_documents(tmp_path: Path)
         try:
             wait_until(
                 "it is back",
-                lambda: AFAR.run(mesh, "doc", "get", "notes", "kept", number=1).returncode == 0,
+                lambda: REMOTE.run(mesh, "doc", "get", "notes", "kept", number=1).returncode == 0,
             )
         finally:
             second.terminate()

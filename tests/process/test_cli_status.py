@@ -1,4 +1,4 @@
-"""`peatnode status` beside nodes that are not well: each part of one is a small server of the test's own."""
+"""`peatnode status` of local nodes that are not healthy: each part of a node is a small server of the test."""
 
 import asyncio
 import json

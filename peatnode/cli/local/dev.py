@@ -9,7 +9,7 @@ import click
 
 from peatnode.cli.errors import cli_errors
 from peatnode.cli.local.plan import MAX_NODES, NodePlan, plan_dev
-from peatnode.cli.secret_file import keep_secret
+from peatnode.cli.secret_file import ensure_secret
 from peatnode.cli.terminal.program import program
 
 DATA_DIR = ".data"
@@ -37,7 +37,7 @@ def dev(number: int, data_dir: Path) -> int:
     plan = plan_dev(data_dir, number)
     env = plan.environment(os.environ, is_one_of_many=number > 0)
     if env.get("PEAT_FORMATION_SECRET_FILE") == str(plan.secret_file):
-        keep_secret(plan.secret_file)
+        ensure_secret(plan.secret_file)
     with cli_errors():
         config = load_config(env, {})
     where = f"http://{config.broker_host}:{config.broker_port}"

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from peatnode.cli.local.plan import FIRST_API_PORT, FIRST_QUIC_PORT, MAX_NODES, NodePlan, plan_node
-from peatnode.cli.secret_file import keep_secret
+from peatnode.cli.secret_file import ensure_secret
 from peatnode.cli.terminal.program import program
 
 PORT = click.IntRange(min=1, max=65535 - MAX_NODES)
@@ -57,13 +57,13 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
         raise click.UsageError(f"--only names one of 0 to {count - 1}")
     plans = tuple(plan_node(data_dir, number, api_port, quic_port) for number in range(count))
     chosen = plans if only is None else (plans[only],)
-    keep_secret(plans[0].secret_file)
+    ensure_secret(plans[0].secret_file)
     _show(chosen)
-    restart = f"{program()} mesh {count}{_differing(data_dir, api_port, quic_port)} --only"
+    restart = f"{program()} mesh {count}{_changed_options(data_dir, api_port, quic_port)} --only"
     return asyncio.run(LocalMesh(chosen, os.environ, restart).run())
 
 
-def _differing(data_dir: Path, api_port: int, quic_port: int) -> str:
+def _changed_options(data_dir: Path, api_port: int, quic_port: int) -> str:
     """The options that differ from their defaults."""
     options = (
         ("data-dir", str(data_dir), ".data/mesh"),

@@ -25,7 +25,7 @@ from peatnode.model.states import WorkerStatus
 STOP_SECONDS = 12.0
 """For one node; its supervisor stops within 10."""
 
-LOOK_SECONDS = 0.2
+POLL_SECONDS = 0.2
 """Between two checks whether a node is ready."""
 
 MAX_LINE_BYTES = 64 * 1024
@@ -103,12 +103,12 @@ class LocalMesh:
         await self._print_lines(node, node.process.stdout)
         status = await node.process.wait()
         if self._signals:
-            self._say(f"{node.plan.name} has stopped{_how(status, '')}.")
+            self._say(f"{node.plan.name} has stopped{_exit_reason(status, '')}.")
             return
         number = node.plan.name.removeprefix(FIRST_NAME)
         others = "; the other nodes keep running" if self._running() else ""
         self._say(
-            f"{node.plan.name} exited{_how(status, ' with status 0')}{others}. "
+            f"{node.plan.name} exited{_exit_reason(status, ' with status 0')}{others}. "
             f"To restart it: {self._restart} {number}"
         )
 
@@ -166,7 +166,7 @@ class LocalMesh:
 async def _wait_ready(node: NodeProcess) -> None:
     """Returns when every worker of the node is ready."""
     while not await _is_ready(node):  # noqa: ASYNC110  # the state is in another process
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def _is_ready(node: NodeProcess) -> bool:
@@ -185,7 +185,7 @@ def _signal(node: NodeProcess, number: signal.Signals) -> None:
         os.kill(node.process.pid, number)
 
 
-def _how(status: int, well: str) -> str:
+def _exit_reason(status: int, well: str) -> str:
     if status == 0:
         return well
     if status < 0:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from peatnode.cli.status.diagnosis import PATIENCE_SECONDS, Health, Severity, Verdict
 from peatnode.cli.status.report import PeerFacts, Report
-from peatnode.cli.terminal.numbers import plural, printable, round_trip, size, some_of, span
+from peatnode.cli.terminal.numbers import first_names, plural, printable, round_trip, size, span
 from peatnode.model.states import SourceStatus, WorkerStatus
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
@@ -71,7 +71,7 @@ def _facts(report: Report) -> RenderableType:
             add("disk", f"{size(store.disk_bytes)} used, {size(store.disk_free_bytes)} free")
         add("root", store.root)
     if report.differing:
-        add("differing", some_of(report.differing))
+        add("differing", first_names(report.differing))
     return grid
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.report import PeerFacts, Report
-from peatnode.cli.terminal.numbers import plural, some_of, span
+from peatnode.cli.terminal.numbers import first_names, plural, span
 from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 
 PATIENCE_SECONDS = 10.0
@@ -140,7 +140,7 @@ def _store(report: Report) -> Iterator[Finding]:
         yield Finding(
             Severity.DEGRADED,
             "store",
-            f"{count} set aside because the engine broke on them: {some_of(store.quarantined)}",
+            f"{count} set aside because the engine broke on them: {first_names(store.quarantined)}",
             "They sync no further. Write them anew, or delete them.",
         )
 

@@ -87,14 +87,14 @@ def _node(node: Node, content: Fields) -> NodeFacts:
         device_id=node.device_id,
         endpoint_id=node.endpoint_id,
         version=node.version,
-        pid=content.whole("pid"),
+        pid=content.integer("pid"),
         uptime_secs=node.uptime_secs,
         data_dir=content.text("data_dir"),
         api=content.text("broker_address"),
-        quic_port=content.whole("quic_port"),
+        quic_port=content.integer("quic_port"),
         discovery=content.texts("discovery"),
-        is_stopping=content.truth("is_stopping"),
-        supervisor_memory_bytes=content.whole("supervisor_memory_bytes"),
+        is_stopping=content.boolean("is_stopping"),
+        supervisor_memory_bytes=content.integer("supervisor_memory_bytes"),
     )
 
 
@@ -120,13 +120,13 @@ def peer_facts(peer: Peer) -> PeerFacts:
 
 def _store(fields: Fields) -> StoreFacts:
     return StoreFacts(
-        documents=fields.whole("documents"),
-        tombstones=fields.whole("tombstones"),
-        sequence=fields.whole("sequence"),
+        documents=fields.integer("documents"),
+        tombstones=fields.integer("tombstones"),
+        sequence=fields.integer("sequence"),
         root=fields.text("root"),
-        disk_bytes=fields.whole("disk_bytes"),
-        disk_free_bytes=fields.whole("disk_free_bytes"),
-        is_writable=fields.truth("is_writable", True),
+        disk_bytes=fields.integer("disk_bytes"),
+        disk_free_bytes=fields.integer("disk_free_bytes"),
+        is_writable=fields.boolean("is_writable", True),
         problem=fields.text("problem"),
         quarantined=fields.texts("quarantined"),
     )

@@ -39,7 +39,7 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
-def some_of(names: Sequence[str]) -> str:
+def first_names(names: Sequence[str]) -> str:
     """The first three names."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 

@@ -9,7 +9,7 @@ import sys
 _OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
-def open_missing() -> None:
+def open_closed_streams() -> None:
     """Opens closed streams on /dev/null. Otherwise stray output would go to the next file or socket opened."""
     for number in range(3):
         try:
@@ -26,7 +26,7 @@ def discard_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def what_failed(error: OSError) -> str:
+def describe_os_error(error: OSError) -> str:
     """The error as a phrase, with the name of the file if the system gives one."""
     if error.filename:
         return f"{error.filename}: {error.strerror}"

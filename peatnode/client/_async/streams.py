@@ -7,7 +7,12 @@ from contextlib import asynccontextmanager
 
 import httpx
 
-from peatnode.client._wire.transport import ConnectionSettings, check, response_of, translated
+from peatnode.client._wire.transport import (
+    ConnectionSettings,
+    raise_problem,
+    response_of,
+    translated_errors,
+)
 from peatnode.client.errors import UnexpectedAnswer
 
 
@@ -21,7 +26,7 @@ async def open_stream(
     timeout: httpx.Timeout | None = None,
 ) -> AsyncIterator[httpx.Response]:
     """Sends a GET. Raises ClientError if the status is not 200. `timeout` is by default that of feeds."""
-    with translated(settings.base):
+    with translated_errors(settings.base):
         async with http.stream(
             "GET",
             path,
@@ -31,6 +36,6 @@ async def open_stream(
         ) as response:
             if response.status_code != 200:
                 await response.aread()
-                check(response_of(response))
+                raise_problem(response_of(response))
                 raise UnexpectedAnswer(f"{path} answered with status {response.status_code}")
             yield response

@@ -25,10 +25,10 @@ from peatnode.client._wire.requests import (
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.client._wire.transport import (
     ConnectionSettings,
-    check,
+    raise_problem,
     response_of,
     retry_after,
-    translated,
+    translated_errors,
 )
 from peatnode.client.errors import Unavailable, UnknownOutcome, Unreachable
 from peatnode.client.events import Event
@@ -239,13 +239,13 @@ class Client:
     def _run(self, call: NodeRequest[T]) -> T:
         attempt = 1
         while True:
-            answer: NodeResponse | None = None
+            response: NodeResponse | None = None
             try:
-                answer = self._send(call)
-                return call.read(check(answer, call.accepted))
+                response = self._send(call)
+                return call.read(raise_problem(response, call.accepted))
             except (Unreachable, UnknownOutcome, Unavailable) as error:
                 pause = self._settings.retry.pause(
-                    error, attempt, call.changes_nothing, retry_after(answer), self._random
+                    error, attempt, call.changes_nothing, retry_after(response), self._random
                 )
                 if pause is None:
                     raise
@@ -253,7 +253,7 @@ class Client:
             time.sleep(pause)
 
     def _send(self, call: NodeRequest[T]) -> NodeResponse:
-        with translated(self._settings.base):
+        with translated_errors(self._settings.base):
             response = self._http.request(
                 call.method,
                 call.path,

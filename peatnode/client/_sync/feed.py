@@ -16,8 +16,8 @@ from peatnode.client._wire.sse import SseDecoder
 from peatnode.client._wire.transport import (
     MAX_EVENT_BYTES,
     ConnectionSettings,
-    check,
     position_of,
+    raise_problem,
 )
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, event_of
@@ -99,7 +99,7 @@ def _websocket_events(settings: ConnectionSettings, cursor: FeedCursor) -> Itera
                 yield from cursor.take(event_of(decode_line(message)))
     except InvalidStatus as error:
         response = error.response
-        check(NodeResponse(response.status_code, {}, bytes(response.body or b"")))
+        raise_problem(NodeResponse(response.status_code, {}, bytes(response.body or b"")))
         raise UnexpectedAnswer(f"the feed answered with status {response.status_code}") from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise Unreachable(f"no node answers at {settings.base}: {error}") from error

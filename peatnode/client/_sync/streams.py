@@ -8,7 +8,12 @@ from contextlib import contextmanager
 
 import httpx
 
-from peatnode.client._wire.transport import ConnectionSettings, check, response_of, translated
+from peatnode.client._wire.transport import (
+    ConnectionSettings,
+    raise_problem,
+    response_of,
+    translated_errors,
+)
 from peatnode.client.errors import UnexpectedAnswer
 
 
@@ -22,7 +27,7 @@ def open_stream(
     timeout: httpx.Timeout | None = None,
 ) -> Iterator[httpx.Response]:
     """Sends a GET. Raises ClientError if the status is not 200. `timeout` is by default that of feeds."""
-    with translated(settings.base):
+    with translated_errors(settings.base):
         with http.stream(
             "GET",
             path,
@@ -32,6 +37,6 @@ def open_stream(
         ) as response:
             if response.status_code != 200:
                 response.read()
-                check(response_of(response))
+                raise_problem(response_of(response))
                 raise UnexpectedAnswer(f"{path} answered with status {response.status_code}")
             yield response

@@ -9,10 +9,10 @@ def checked_url(url: str) -> str:
     """The URL without a trailing slash. Raises ValueError, with a sentence, if no node can have it."""
     try:
         parts = urlsplit(url)
-        is_fit = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
+        is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query
         parts.port  # noqa: B018  # raises ValueError for an invalid port
     except ValueError:
-        is_fit = False
-    if not is_fit:
+        is_valid = False
+    if not is_valid:
         raise ValueError(f"{url!r} is not an address like http://127.0.0.1:8081")
     return url.rstrip("/")

@@ -41,10 +41,10 @@ def line_of(document: Mapping[str, Any] | bytes) -> bytes:
 
 
 def import_chunk(collection: str, chunk: ImportChunk) -> NodeRequest[tuple[ImportedLine, ...]]:
-    def read(answer: NodeResponse) -> tuple[ImportedLine, ...]:
+    def read(response: NodeResponse) -> tuple[ImportedLine, ...]:
         return tuple(
             imported_line(decode_line(line), chunk.first_line)
-            for line in answer.body.splitlines()
+            for line in response.body.splitlines()
             if line
         )
 

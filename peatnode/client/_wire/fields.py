@@ -28,7 +28,7 @@ class Fields:
         value = self._get(name, (str,), "a string")
         return default if value is None else str(value)
 
-    def whole(self, name: str, default: int = 0) -> int:
+    def integer(self, name: str, default: int = 0) -> int:
         value = self._get(name, (int, float), "a number")
         return default if value is None else int(value)
 
@@ -40,7 +40,7 @@ class Fields:
         value = self._get(name, (int, float), "a number")
         return None if value is None else float(value)
 
-    def truth(self, name: str, default: bool = False) -> bool:
+    def boolean(self, name: str, default: bool = False) -> bool:
         value = self._get(name, (bool,), "true or false")
         return default if value is None else bool(value)
 

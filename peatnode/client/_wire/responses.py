@@ -50,14 +50,14 @@ def decode_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def problem_of(answer: NodeResponse) -> ProblemAnswer:
+def problem_of(response: NodeResponse) -> ProblemAnswer:
     """The error in a response whose status is not 2xx."""
     try:
-        fields = Fields(decode_object(answer.body))
+        fields = Fields(decode_object(response.body))
         detail = fields.text("detail") or fields.text("error") or fields.text("title")
         problem = Problem(
-            answer.status,
-            detail or f"The response has status {answer.status}.",
+            response.status,
+            detail or f"The response has status {response.status}.",
             fields.text("title"),
             fields.text("type", "about:blank"),
             fields.text("type").rpartition(":")[2],
@@ -66,41 +66,41 @@ def problem_of(answer: NodeResponse) -> ProblemAnswer:
         )
     except UnexpectedAnswer:  # for example from a proxy
         problem = Problem(
-            answer.status, f"The response has status {answer.status} and gives no reason."
+            response.status, f"The response has status {response.status} and gives no reason."
         )
     return error_of(problem)
 
 
-def etag_of(answer: NodeResponse) -> str:
-    return answer.headers.get("etag", "").removeprefix("W/").strip('"')
+def etag_of(response: NodeResponse) -> str:
+    return response.headers.get("etag", "").removeprefix("W/").strip('"')
 
 
-def read_text(answer: NodeResponse) -> str:
-    return answer.body.decode()
+def read_text(response: NodeResponse) -> str:
+    return response.body.decode()
 
 
-def read_document(answer: NodeResponse) -> Document:
-    fields = Fields(decode_object(answer.body))
+def read_document(response: NodeResponse) -> Document:
+    fields = Fields(decode_object(response.body))
     return Document(
         fields.text("collection"),
         fields.text("id"),
         fields.mapping("document"),
-        fields.text("fingerprint") or etag_of(answer),
+        fields.text("fingerprint") or etag_of(response),
         fields.number_or_none("expires_at"),
     )
 
 
-def read_written(answer: NodeResponse) -> Written:
-    fields = Fields(decode_object(answer.body))
+def read_written(response: NodeResponse) -> Written:
+    fields = Fields(decode_object(response.body))
     replicas = fields.mapping_or_none("replicas")
     return Written(
         collection=fields.text("collection"),
         id=fields.text("id"),
         value=fields.mapping_or_none("document"),
         etag=fields.text("fingerprint"),
-        was_created=fields.truth("created"),
-        was_changed=fields.truth("changed"),
-        sequence=fields.whole("sequence"),
+        was_created=fields.boolean("created"),
+        was_changed=fields.boolean("changed"),
+        sequence=fields.integer("sequence"),
         expires_at=fields.number_or_none("expires_at"),
         replicas=None if replicas is None else _replicas(Fields(replicas)),
     )
@@ -108,17 +108,20 @@ def read_written(answer: NodeResponse) -> Written:
 
 def _replicas(fields: Fields) -> Replicas:
     return Replicas(
-        fields.whole("wanted"), fields.whole("have"), fields.texts("peers"), fields.text("detail")
+        fields.integer("wanted"),
+        fields.integer("have"),
+        fields.texts("peers"),
+        fields.text("detail"),
     )
 
 
-def read_page(answer: NodeResponse) -> Page:
-    fields = Fields(decode_object(answer.body))
+def read_page(response: NodeResponse) -> Page:
+    fields = Fields(decode_object(response.body))
     collection = fields.text("collection")
     return Page(
         collection,
-        fields.whole("total"),
-        fields.whole("sequence"),
+        fields.integer("total"),
+        fields.integer("sequence"),
         tuple(listed_document(collection, item.content) for item in fields.each("documents")),
         fields.text("next_cursor"),
     )
@@ -132,16 +135,16 @@ def listed_document(collection: str, content: dict[str, Any]) -> Document:
     return Document(collection, id, content)
 
 
-def read_collections(answer: NodeResponse) -> tuple[Collection, ...]:
-    fields = Fields(decode_object(answer.body))
+def read_collections(response: NodeResponse) -> tuple[Collection, ...]:
+    fields = Fields(decode_object(response.body))
     return tuple(
-        Collection(item.text("name") or item.text("collection"), item.whole("count"))
+        Collection(item.text("name") or item.text("collection"), item.integer("count"))
         for item in fields.each("collections")
     )
 
 
-def read_node(answer: NodeResponse) -> Node:
-    fields = Fields(decode_object(answer.body))
+def read_node(response: NodeResponse) -> Node:
+    fields = Fields(decode_object(response.body))
     return Node(
         node_id=fields.text("node_id"),
         uptime_secs=fields.number("uptime_secs"),
@@ -163,10 +166,10 @@ def _worker(fields: Fields) -> Worker:
     return Worker(
         name=fields.text("name"),
         state=fields.text("state"),
-        pid=fields.whole("pid"),
-        restarts=fields.whole("restarts"),
-        recycles=fields.whole("recycles"),
-        memory_bytes=fields.whole("memory_bytes"),
+        pid=fields.integer("pid"),
+        restarts=fields.integer("restarts"),
+        recycles=fields.integer("recycles"),
+        memory_bytes=fields.integer("memory_bytes"),
         uptime_secs=fields.number("uptime_secs"),
         stall_secs=fields.number("stall_secs"),
         last_exit=fields.text("last_exit"),
@@ -179,7 +182,7 @@ def _problem(fields: Fields) -> NodeProblem:
         name=fields.text("name"),
         message=fields.text("message"),
         advice=fields.text("advice"),
-        blocks_readiness=fields.truth("blocks_readiness"),
+        blocks_readiness=fields.boolean("blocks_readiness"),
         since=fields.number("since"),
     )
 
@@ -189,13 +192,13 @@ def _source(fields: Fields) -> Source:
         name=fields.text("name"),
         state=fields.text("state"),
         message=fields.text("message"),
-        peers=fields.whole("peers"),
+        peers=fields.integer("peers"),
         age_secs=fields.number_or_none("age_secs"),
     )
 
 
-def read_peers(answer: NodeResponse) -> Peers:
-    fields = Fields(decode_object(answer.body))
+def read_peers(response: NodeResponse) -> Peers:
+    fields = Fields(decode_object(response.body))
     return Peers(
         tuple(_peer(item) for item in fields.each("peers")),
         fields.text("root"),
@@ -203,53 +206,53 @@ def read_peers(answer: NodeResponse) -> Peers:
     )
 
 
-def read_peer(answer: NodeResponse) -> Peer:
-    return _peer(Fields(decode_object(answer.body)))
+def read_peer(response: NodeResponse) -> Peer:
+    return _peer(Fields(decode_object(response.body)))
 
 
 def _peer(fields: Fields) -> Peer:
     behind = fields.number_or_none("behind_documents")
     return Peer(
         id=fields.text("id"),
-        is_connected=fields.truth("connected"),
+        is_connected=fields.boolean("connected"),
         state=fields.text("state"),
         rtt_ms=fields.number_or_none("rtt_ms"),
-        is_in_sync=fields.truth("in_sync"),
+        is_in_sync=fields.boolean("in_sync"),
         behind_documents=None if behind is None or behind < 0 else int(behind),
         out_of_sync_since=fields.number_or_none("out_of_sync_since"),
         reason=fields.text("reason"),
-        is_twin=fields.truth("twin"),
+        is_twin=fields.boolean("twin"),
         content=fields.content,
     )
 
 
-def read_topology(answer: NodeResponse) -> Topology:
-    fields = Fields(decode_object(answer.body))
+def read_topology(response: NodeResponse) -> Topology:
+    fields = Fields(decode_object(response.body))
     return Topology(
-        fields.whole("peer_count"),
+        fields.integer("peer_count"),
         fields.text("role"),
-        fields.whole("hierarchy_level"),
+        fields.integer("hierarchy_level"),
         fields.content,
     )
 
 
-def read_readiness(answer: NodeResponse) -> Readiness:
-    fields = Fields(decode_object(answer.body))
+def read_readiness(response: NodeResponse) -> Readiness:
+    fields = Fields(decode_object(response.body))
     if "ready" not in fields.content:
-        raise problem_of(answer)
+        raise problem_of(response)
     checks = (
-        Check(item.text("name"), item.truth("ready"), item.text("message"))
+        Check(item.text("name"), item.boolean("ready"), item.text("message"))
         for item in fields.each("checks")
     )
-    return Readiness(fields.truth("ready"), fields.text("node_id"), tuple(checks))
+    return Readiness(fields.boolean("ready"), fields.text("node_id"), tuple(checks))
 
 
 def imported_line(content: dict[str, Any], first_line: int) -> ImportedLine:
     """One result of a request of a bulk import. Line 1 of the request is line `first_line` of the import."""
     fields = Fields(content)
     return ImportedLine(
-        fields.whole("line") + first_line - 1,
+        fields.integer("line") + first_line - 1,
         fields.text("id") or fields.text("_id"),
-        fields.whole("status"),
+        fields.integer("status"),
         fields.text("detail") or fields.text("error"),
     )

@@ -56,7 +56,7 @@ class ConnectionSettings:
 
 
 @contextmanager
-def translated(url: str) -> Iterator[None]:
+def translated_errors(url: str) -> Iterator[None]:
     """Translates the errors of httpx into ClientError."""
     try:
         yield
@@ -76,15 +76,15 @@ def response_of(response: httpx.Response) -> NodeResponse:
     return NodeResponse(response.status_code, headers, response.content)
 
 
-def check(answer: NodeResponse, accepted: tuple[int, ...] = ()) -> NodeResponse:
+def raise_problem(response: NodeResponse, accepted: tuple[int, ...] = ()) -> NodeResponse:
     """Raises the ProblemAnswer in the response, unless its status is 2xx or one of `accepted`."""
-    if 200 <= answer.status < 300 or answer.status in accepted:
-        return answer
-    if 300 <= answer.status < 400:
+    if 200 <= response.status < 300 or response.status in accepted:
+        return response
+    if 300 <= response.status < 400:
         raise UnexpectedAnswer(
-            f"the response is a redirect ({answer.status}): use the address that it leads to"
+            f"the response is a redirect ({response.status}): use the address that it leads to"
         )
-    error = problem_of(answer)
+    error = problem_of(response)
     if isinstance(error, Unavailable) and error.problem.code == "unknown-outcome":
         raise UnknownOutcome(error.problem.detail) from error
     raise error
@@ -96,7 +96,7 @@ def position_of(headers: Mapping[str, str]) -> int:
     return int(text) if text.isdigit() else -1
 
 
-def retry_after(answer: NodeResponse | None) -> float | None:
+def retry_after(response: NodeResponse | None) -> float | None:
     """Seconds that the node asks to wait (RFC 9110, 10.2.3). None: no header, or a date."""
-    text = answer.headers.get("retry-after", "") if answer is not None else ""
+    text = response.headers.get("retry-after", "") if response is not None else ""
     return float(text) if text.isdigit() else None

@@ -74,8 +74,8 @@ def test_closed_standard_streams_do_no_harm(closed: str) -> None:
 
 def test_no_file_takes_the_place_of_a_closed_stream() -> None:
     code = (
-        "from peatnode.cli.terminal.streams import open_missing; "
-        "open_missing(); assert open('/dev/null').fileno() > 2"
+        "from peatnode.cli.terminal.streams import open_closed_streams; "
+        "open_closed_streams(); assert open('/dev/null').fileno() > 2"
     )
     command = f'{sys.executable} -c "{code}" <&- >&- 2>&-'
     assert subprocess.run(command, shell=True, check=False).returncode == 0

@@ -8,7 +8,7 @@ import orjson
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.import_ import read_chunks, with_fixed_id
-from peatnode.cli.secret_file import keep_secret, write_secret
+from peatnode.cli.secret_file import ensure_secret, write_secret
 
 
 def test_progress_is_kept_for_the_same_job_only(tmp_path: Path) -> None:
@@ -61,10 +61,10 @@ def test_chunks_cover_the_file_byte_for_byte() -> None:
 
 def test_a_kept_secret_is_made_once(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "secret"
-    assert keep_secret(file)
+    assert ensure_secret(file)
     kept = file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert not keep_secret(file)
+    assert not ensure_secret(file)
     assert file.read_text() == kept
 
 

@@ -47,7 +47,7 @@ def test_what_the_user_set_goes_before_the_defaults_of_dev() -> None:
     assert (config.discovery, config.log_filter) == (("mdns",), "debug")
 
 
-def test_static_peers_are_looked_for_beside_mdns() -> None:
+def test_static_peers_are_searched_together_with_mdns() -> None:
     given = {**SECRET, "PEAT_STATIC_PEERS": "10.0.0.7:11204"}
     config = load_config(plan_dev(BASE, 0).environment(given, is_one_of_many=False))
     assert config.discovery == ("mdns", "static")
@@ -61,7 +61,7 @@ def test_the_kept_secret_is_used_unless_one_was_given() -> None:
     assert plan.environment(own, True)["PEAT_FORMATION_SECRET_FILE"] == "/mine"
 
 
-def test_dev_nodes_beside_the_first_are_in_its_directory() -> None:
+def test_further_dev_nodes_are_in_the_directory_of_the_first() -> None:
     assert plan_dev(BASE, 0).data_dir == BASE
     assert plan_dev(BASE, 1).data_dir == BASE / "peat-mesh-1"
     assert plan_dev(BASE, 1).secret_file == plan_dev(BASE, 0).secret_file

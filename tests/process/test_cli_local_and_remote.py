@@ -1,4 +1,4 @@
-"""`peatnode` beside a real node and from afar says the same. The API asks for a token."""
+"""`peatnode` says the same of a real node through its sockets and through its API. The API asks for a token."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ def peatnode(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def beside(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def local(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
     return peatnode(*args, "--data-dir", str(node.directory), **env)
 
 
-def afar(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
+def remote(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
     url = f"http://127.0.0.1:{node.api_port}"
     return peatnode(*args, "--url", url, **{"PEAT_API_TOKEN": TOKEN, **env})
 
@@ -54,7 +54,7 @@ def afar(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]
 def wait_for(node: Node, is_so: Any) -> None:
     end = time.monotonic() + 60
     while True:
-        done = beside(node, "status", "-o", "json")
+        done = local(node, "status", "-o", "json")
         try:
             if is_so(json.loads(done.stdout)):
                 return
@@ -79,7 +79,7 @@ def lasting(content: Any) -> Any:
 
 
 def test_the_same_status(node: Node) -> None:
-    here, there = beside(node, "status", "-o", "json"), afar(node, "status", "-o", "json")
+    here, there = local(node, "status", "-o", "json"), remote(node, "status", "-o", "json")
     assert here.returncode == there.returncode == 3  # a name cannot be resolved
     assert lasting(json.loads(here.stdout)) == lasting(json.loads(there.stdout))
     content = json.loads(there.stdout)
@@ -92,7 +92,7 @@ def test_the_same_status(node: Node) -> None:
 def test_the_same_page(node: Node, columns: str) -> None:
     pages = [
         [line.split()[:2] for line in way(node, "status", COLUMNS=columns).stdout.splitlines()]
-        for way in (beside, afar)
+        for way in (local, remote)
     ]
     assert pages[0] == pages[1]
     assert ["DISCOVERY", "state"] in pages[0]
@@ -104,7 +104,7 @@ def things(node: Node) -> Node:
     lines = [json.dumps({"_id": f"d{n:04}", "n": n, "a": {"b": n % 3}}) for n in range(1200)]
     file = node.directory.parent / "things.ndjson"
     file.write_text("\n".join(lines))
-    assert beside(node, "import", "things", str(file)).returncode == 0
+    assert local(node, "import", "things", str(file)).returncode == 0
     return node
 
 
@@ -123,14 +123,14 @@ FOUND = {
 
 @pytest.mark.parametrize("query", FOUND, ids=" ".join)
 def test_a_query_finds_the_same(things: Node, query: tuple[str, ...]) -> None:
-    for way in (beside, afar):
+    for way in (local, remote):
         done = way(things, "doc", "list", "things", "--ids", *query, PEAT_API_TOKEN=TOKEN)
         assert (done.returncode, done.stdout.split()) == (0, FOUND[query]), done.stderr
 
 
 def test_only_the_fields_asked_for(things: Node) -> None:
     asked = ("doc", "list", "things", "--where", "n=7", "--fields", "a.b")
-    for way in (beside, afar):
+    for way in (local, remote):
         done = way(things, *asked, "-o", "json", PEAT_API_TOKEN=TOKEN)
         assert json.loads(done.stdout) == {"_id": "d0007", "a": {"b": 1}}
         done = way(things, *asked, PEAT_API_TOKEN=TOKEN)
@@ -147,7 +147,7 @@ def test_only_the_fields_asked_for(things: Node) -> None:
     ],
 )
 def test_that_there_is_more_is_said(things: Node, more: tuple[str, ...], said: str) -> None:
-    for way in (beside, afar):
+    for way in (local, remote):
         done = way(things, "doc", "list", "things", "--limit", "1", *more, PEAT_API_TOKEN=TOKEN)
         assert (len(done.stdout.splitlines()), done.stderr) == (1, said)
 
@@ -168,16 +168,16 @@ def test_that_there_is_more_is_said(things: Node, more: tuple[str, ...], said: s
 def test_a_query_that_cannot_be_is_one_sentence(
     things: Node, wrong: tuple[str, ...], status: int, said: str
 ) -> None:
-    for way in (beside, afar):
+    for way in (local, remote):
         done = way(things, "doc", "list", *wrong, PEAT_API_TOKEN=TOKEN)
         assert (done.returncode, done.stdout) == (status, "")
         assert said in done.stderr
 
 
 def test_a_query_without_the_token_says_that_it_is_asked_for(things: Node) -> None:
-    for way in (beside, afar):
+    for way in (local, remote):
         done = way(things, "doc", "list", "things", "--sort", "n", PEAT_API_TOKEN="")
         assert (done.returncode, done.stdout) == (8, "")
         assert "token" in done.stderr.splitlines()[0]
         assert "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE" in done.stderr.splitlines()[1]
-    assert beside(things, "doc", "list", "things", "--prefix", "d").returncode == 0
+    assert local(things, "doc", "list", "things", "--prefix", "d").returncode == 0
