@@ -374,7 +374,7 @@ def test_an_interrupted_import_goes_on_where_it_was(mesh: Mesh, way: Way, tmp_pa
     assert kept.exists(), "it was over before it could be interrupted"
     done = way.run(mesh, "import", collection, str(file))
     assert done.returncode == 0, done.stderr
-    assert re.search(r"going on after line [\d,]+000", done.stderr)
+    assert re.search(r"resuming after line [\d,]+000", done.stderr)
     out = tmp_path / "out.ndjson"
     way.run(mesh, "export", collection, str(out))
     assert len(out.read_text().splitlines()) == 8000

@@ -1,4 +1,4 @@
-"""How far an import or export has come, kept beside its file so that it can go on after an interruption."""
+"""How far an import or export has come, kept next to its file so that it can resume after an interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`peatnode doc`: documents, beside the node or afar, with the same output."""
+"""`peatnode doc`: documents of a local or remote node, with the same output."""
 
 from __future__ import annotations
 
@@ -31,17 +31,20 @@ def with_conditions(command: F) -> F:
             "--if-match",
             metavar="ETAG",
             default="",
-            help="Only if this is its etag; *: only if it exists.",
+            help="Write only if the document has this etag; *: only if it exists.",
         ),
         click.option(
-            "--if-none-match", metavar="ETAG", default="", help="*: only if it does not exist."
+            "--if-none-match",
+            metavar="ETAG",
+            default="",
+            help="*: write only if the document does not exist.",
         ),
         click.option(
             "--replicas",
             type=click.IntRange(min=0),
             default=0,
             metavar="N",
-            help="Wait until N peers have it on disk too.",
+            help="Wait until N peers have the write on disk.",
         ),
         click.option(
             "--timeout",
@@ -49,7 +52,7 @@ def with_conditions(command: F) -> F:
             default=10.0,
             show_default=True,
             metavar="SECONDS",
-            help="For how long to wait for them.",
+            help="How long to wait for the peers of --replicas.",
         ),
     ):
         command = option(command)
@@ -94,7 +97,7 @@ def get(target: Target, collection: str, id: str, output: str) -> None:
     "--ttl",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
-    help="Delete it everywhere after that long; 0: never.",
+    help="Delete the document on every node after this time; 0: never.",
 )
 @with_target
 @with_output
@@ -177,15 +180,19 @@ def _write(
 @doc.command("watch")
 @click.argument("collection", required=False, default="")
 @click.argument("id", required=False, default="")
-@click.option("--prefix", default="", help="Only ids that begin with this.")
+@click.option("--prefix", default="", help="Only ids with this prefix.")
 @click.option(
     "--since",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Begin after this change of the node's feed, not now.",
+    help="Begin after this change of the feed, not now.",
 )
 @click.option(
-    "--count", type=click.IntRange(min=0), default=0, metavar="N", help="End after so many."
+    "--count",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="End after N changes; 0: never.",
 )
 @with_target
 @with_output
@@ -200,7 +207,7 @@ def watch(
 ) -> None:
     """Print every change as it is made, on any node, until Ctrl-C.
 
-    It goes on where it was when the node comes back. -o json prints one event a line, as the API's feed has them.
+    The command resumes when the node comes back. -o json prints one event per line, like the feed of the API.
     """
     filter = EventFilter(collection, id, prefix, with_value=True, types=("SyncEvent",))
 

@@ -24,14 +24,14 @@ PAGE_DOCUMENTS = 1000
 @click.command()
 @click.argument("collection")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
-@click.option("--prefix", default="", help="Only ids that begin with this.")
-@click.option("--force", is_flag=True, help="Replace FILE if there is one.")
+@click.option("--prefix", default="", help="Only ids with this prefix.")
+@click.option("--force", is_flag=True, help="Replace FILE if it exists.")
 @with_target
 def export(target: Target, collection: str, file: Path, prefix: str, force: bool) -> None:
-    """Write a collection to FILE (- for standard output), one JSON document a line with its id as _id.
+    """Write a collection to FILE (- for standard output), one JSON document per line with its id as _id.
 
-    Until it is whole it is in FILE.part; the same command again goes on where it was interrupted. Each page is of the
-    moment when it was read.
+    FILE.part holds the export until it is complete. If the export is interrupted, the same command resumes it. Each
+    page is as of the moment when it was read.
     """
     if str(file) == "-":
 
@@ -52,7 +52,9 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
         carry_out(target, to_stdout)
         return
     if file.exists() and not force:
-        raise CliError(f"{file} exists and is left as it is", advice="--force replaces it.")
+        raise CliError(
+            f"{file} already exists and was not changed", advice="Use --force to replace it."
+        )
     part = file.with_name(file.name + ".part")
     kept = ProgressFile(file.with_name(file.name + ".part.progress"))
     progress = kept.load(f"export {collection} {prefix} {target}")
@@ -60,7 +62,7 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
     async def to_file(documents: Documents) -> None:
         with _open_part(part, progress) as output, ProgressBar("export") as bar:
             if progress.documents:
-                click.echo(f"going on after {progress.documents:,} documents", err=True)
+                click.echo(f"resuming after {progress.documents:,} documents", err=True)
             before = progress.documents
             await _export(documents, collection, prefix, output, progress, kept, bar)
             os.fsync(output.fileno())
@@ -72,7 +74,7 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
 
 
 def _open_part(part: Path, progress: Progress) -> BinaryIO:
-    """At the end of what is known to be whole."""
+    """Opens the file at the end of its complete lines."""
     if progress.offset and part.exists() and part.stat().st_size >= progress.offset:
         output = part.open("r+b")
         output.truncate(progress.offset)

@@ -25,10 +25,10 @@ from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
 
 MAX_TOLD = 20
-"""Bad lines that are told one by one."""
+"""Invalid lines that are reported one by one."""
 
 ATTEMPTS = 6
-"""For a chunk whose answer was lost: the lines have fixed ids, so sending them again changes nothing."""
+"""For a chunk whose response was lost: the lines have fixed ids, so sending them again changes nothing."""
 
 
 @dataclass(slots=True)
@@ -41,13 +41,18 @@ class Chunk:
 @click.command("import")
 @click.argument("collection")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path, allow_dash=True))
-@click.option("--restart", is_flag=True, help="Begin at the first line, whatever was done before.")
+@click.option(
+    "--restart",
+    is_flag=True,
+    help="Begin at the first line, also if an earlier import was interrupted.",
+)
 @with_target
 def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
     """Write each line of FILE (- for standard input) as a document: a JSON object with its id in _id.
 
-    A line without _id gets an id made of its place and content, {"_id": …, "_deleted": true} deletes. A bad line is
-    told, and the others go on. The same command again goes on where it was interrupted.
+    A line without _id gets an id made from its line number and content. {"_id": …, "_deleted": true} deletes.
+    An invalid line is reported, and the other lines are written. If the import is interrupted, the same command
+    resumes it.
     """
     kept = ProgressFile(None if str(file) == "-" else file.with_name(file.name + ".progress"))
     with _opened(file) as source:
@@ -55,7 +60,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
         job = f"import {collection} {target} {size}"
         progress = Progress(job) if restart else kept.load(job)
         if progress.offset:
-            click.echo(f"going on after line {progress.documents:,}", err=True)
+            click.echo(f"resuming after line {progress.documents:,}", err=True)
             source.seek(progress.offset)
         written = 0
 
@@ -93,7 +98,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 
 def read_chunks(source: BinaryIO, first_line: int) -> Iterator[Chunk]:
-    """Lines until one chunk is full; blank ones count as lines."""
+    """Reads lines until a chunk is full. Blank lines count."""
     chunk = Chunk(first_line, [], 0)
     for line in source:
         if chunk.lines and (len(chunk.lines) >= CHUNK_LINES or chunk.size >= CHUNK_BYTES):
@@ -107,7 +112,7 @@ def read_chunks(source: BinaryIO, first_line: int) -> Iterator[Chunk]:
 
 
 def with_fixed_id(line: bytes, number: int) -> bytes:
-    """The line with an `_id` that is the same each time; what is no object is left for the node to refuse."""
+    """The line with an `_id` that is the same each time. The node refuses a line that is not an object."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:

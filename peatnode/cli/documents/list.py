@@ -20,27 +20,30 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PAGE_DOCUMENTS = 500
 SORTED_PAGE_DOCUMENTS = 1000
-"""The most that the API gives: for each page of a sorted listing it looks at all documents."""
+"""The maximum of the API, which reads all documents for each page of a sorted list."""
 
 
 def with_query(command: F) -> F:
     options = (
-        click.option("--prefix", default="", help="Only ids that begin with this."),
+        click.option("--prefix", default="", help="Only ids with this prefix."),
         click.option(
             "--where",
             multiple=True,
             metavar="'PATH OP VALUE'",
-            help="Only documents that are so: a dotted path, one of = != < <= > >=, and a value, as in "
-            "'address.city=Oslo' or 'age>=30'. More than once: all must hold.",
+            help="Filter documents: a dotted path, one of = != < <= > >=, and a value, as in "
+            "'address.city=Oslo' or 'age>=30'. If given more than once, all must hold.",
         ),
         click.option(
             "--sort",
             multiple=True,
             metavar="PATH,…",
-            help="In the order of these fields, - before one turns it round; else of the ids.",
+            help="Sort by these fields, by default by id. Prefix a field with - to sort descending.",
         ),
         click.option(
-            "--fields", multiple=True, metavar="PATH,…", help="Only these fields of each document."
+            "--fields",
+            multiple=True,
+            metavar="PATH,…",
+            help="Return only these fields of each document.",
         ),
     )
     for option in reversed(options):  # as decorators do it: the last one first
@@ -57,9 +60,9 @@ def with_query(command: F) -> F:
     default=100,
     show_default=True,
     metavar="N",
-    help="How many at most; 0: all.",
+    help="Maximum number of documents; 0: all.",
 )
-@click.option("--ids", is_flag=True, help="Only the ids.")
+@click.option("--ids", is_flag=True, help="Print only the ids.")
 @with_target
 @with_output
 def list_(
@@ -75,8 +78,8 @@ def list_(
 ) -> None:
     """List the documents of a collection; without one, the collections.
 
-    -o json prints one document a line, with its id as _id. --where, --sort and --fields are answered by the node's API,
-    also beside the node; if it asks for a token, set PEAT_API_TOKEN or PEAT_API_TOKEN_FILE.
+    -o json prints one document per line, with its id as _id. The API of the node answers --where, --sort and
+    --fields, also of a local node. If the API requires a token, set PEAT_API_TOKEN or PEAT_API_TOKEN_FILE.
     """
     query = ListQuery(where, tuple(_paths(sort)), tuple(_paths(fields)), prefix)
     if collection is None:
@@ -95,7 +98,7 @@ def list_(
 
 
 def _paths(texts: tuple[str, ...]) -> Iterator[str]:
-    """Each of a list with commas between; an empty one within it is for the API to refuse."""
+    """The paths of a list separated by commas. The API refuses an empty path between two commas."""
     for text in filter(str.strip, texts):
         yield from (path.strip() for path in text.split(","))
 

@@ -1,4 +1,4 @@
-"""Documents of a node, beside or afar, by one interface. Its errors are those of `peatnode.client` in both cases."""
+"""Documents of a local or remote node behind one interface, with the errors of `peatnode.client`."""
 
 from __future__ import annotations
 
@@ -89,11 +89,11 @@ async def open_documents(target: Target) -> AsyncIterator[Documents]:
     if isinstance(target, LocalNode):
         from peatnode.cli.documents.socket_source import SocketDocuments
 
-        beside = SocketDocuments(target.run_dir)
+        local = SocketDocuments(target.run_dir)
         try:
-            yield beside
+            yield local
         finally:
-            await beside.close()
+            await local.close()
         return
     from peatnode.client._async.client import AsyncClient
 
