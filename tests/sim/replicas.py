@@ -9,7 +9,12 @@ from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.names import document_key, names_of
-from peatnode.documents.replica.reads import answer_to, bucket_entries, departure, wanted_of
+from peatnode.documents.replica.reads import (
+    bucket_entries,
+    document_update,
+    missing_update,
+    wanted_of,
+)
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.update import decode_update
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
@@ -83,7 +88,7 @@ class ReplicaStore:
     def stage_and_lose(self, key: Key) -> None:
         """A write that never reaches the disk, as when the power fails."""
         self._stage(key)
-        self._replica.take_group()
+        self._replica.take_batch()
 
     def write(self, key: Key, client: int) -> DocumentUpdate:
         if self._replica.client != client:
@@ -95,10 +100,10 @@ class ReplicaStore:
         replica, name = self._replica, document_key(*key)
         self._writes += 1
         record = replica.live(name)
-        maps = root_maps.NO_MAPS
+        maps = root_maps.NO_ROOT_MAPS
         if record is not None:
             # Where only an engine could tell what there is, a key is set as by one who has seen nothing of it.
-            maps = root_maps.read(replica.merged(name, record)) or root_maps.NO_MAPS
+            maps = root_maps.read(replica.merged(name, record)) or root_maps.NO_ROOT_MAPS
         target = dict(build(maps.shape()))
         target[f"field-{self._writes % 3}"] = f"{replica.client}:{self._writes}"
         if self._writes % 5 == 0 and len(target) > 1:
@@ -116,11 +121,11 @@ class ReplicaStore:
         return self._commit()
 
     def _commit(self) -> DocumentUpdate:
-        group = self._replica.take_group()
-        for key, value in group.writes():
+        batch = self._replica.take_batch()
+        for key, value in batch.writes():
             self._disk.write(key, value)
-        self._replica.committed(group)
-        for change in group.changes:
+        self._replica.committed(batch)
+        for change in batch.changes:
             entry = change.entry
             update = DocumentUpdate(
                 entry.collection,
@@ -184,12 +189,12 @@ class ReplicaStore:
     def _join(self, update: DocumentUpdate, origin: str) -> Outcome:
         joined = self._replica.join(update, origin)
         assert joined.outcome is not Outcome.REFUSED, joined.reason
-        assert not self._replica.is_client_taken
+        assert not self._replica.is_client_id_taken
         return joined.outcome
 
     def _difference(self, wanted: Wanted) -> DocumentUpdate | None:
         name = document_key(wanted.collection, wanted.id)
-        return answer_to(self._replica, name, wanted.incarnation, wanted.state_vector)
+        return missing_update(self._replica, name, wanted.incarnation, wanted.state_vector)
 
     def _read_range(self, question: ReadRange) -> UpdatesReply:
         placed = list(bucket_entries(self._replica, question.first, question.last, question.place))
@@ -197,5 +202,5 @@ class ReplicaStore:
         for one in placed[:5]:
             record = self._replica.record_on_disk(one.key)
             assert record is not None
-            updates.append(departure(self._replica, one.key, record))
+            updates.append(document_update(self._replica, one.key, record))
         return UpdatesReply(tuple(updates), 0, placed[5].place if len(placed) > 5 else b"")

@@ -78,7 +78,7 @@ class Node:
         self.is_up = False
         self.is_store_up = True
         self.epoch = 0
-        """Counts deaths of the sync process: what is scheduled for an earlier one is dropped."""
+        """CollectionCounts deaths of the sync process: what is scheduled for an earlier one is dropped."""
         self.store_epoch = 0
         self.wires: dict[int, Wire] = {}
         self.last_peer = 0

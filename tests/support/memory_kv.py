@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.write_batch import Group
+from peatnode.documents.replica.write_batch import WriteBatch
 
 
 class MemoryKeyValue:
@@ -19,17 +19,17 @@ class MemoryKeyValue:
         for key in sorted((k for k in self.entries if start <= k < end), reverse=reverse):
             yield key, self.entries[key]
 
-    def write(self, group: Group) -> None:
-        for key, value in group.writes():
+    def write(self, batch: WriteBatch) -> None:
+        for key, value in batch.writes():
             if value is None:
                 self.entries.pop(key, None)
             else:
                 self.entries[key] = value
 
 
-def commit(replica: Replica) -> Group:
-    group = replica.take_group()
+def commit(replica: Replica) -> WriteBatch:
+    batch = replica.take_batch()
     assert isinstance(replica.kv, MemoryKeyValue)
-    replica.kv.write(group)
-    replica.committed(group)
-    return group
+    replica.kv.write(batch)
+    replica.committed(batch)
+    return batch

@@ -15,6 +15,6 @@ from peatnode.worker.run import run_worker
 def run(context: WorkerContext) -> NoReturn:
     """The worker's process, from its fork on."""
     os.environ["RUST_BACKTRACE"] = "0"  # else the first panic costs 55 MB
-    from workers.engine.service import main
+    from workers.engine.main import main
 
     run_worker(context, main)

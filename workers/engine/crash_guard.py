@@ -14,16 +14,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from peatnode.ipc.messages import Operation
-from workers.engine.pool import Pool
+from workers.engine.pool import DocumentPool
 
-CAUTIOUS_SECONDS = 60.0
+GUARD_SECONDS = 60.0
 TRIAL_SECONDS = 10
 """After that a trial has failed too."""
 
 _BUSY = struct.Struct("<B7xd")
 
 
-class BlackBox:
+class CrashMarker:
     """A page of a file that outlives the engine: whether it is in an operation, and when one last killed it."""
 
     def __init__(self, path: Path) -> None:
@@ -43,11 +43,11 @@ class BlackBox:
         self._page[:] = _BUSY.pack(0, self._last_death)
 
     @property
-    def is_cautious(self) -> bool:
-        return 0 < self._last_death > time.monotonic() - CAUTIOUS_SECONDS
+    def is_guarding(self) -> bool:
+        return 0 < self._last_death > time.monotonic() - GUARD_SECONDS
 
 
-def deadly(pool: Pool, operations: Sequence[Operation]) -> set[int]:
+def find_fatal(pool: DocumentPool, operations: Sequence[Operation]) -> set[int]:
     """Indexes of the operations that would kill the engine."""
     if _survives(pool, operations):
         return set()
@@ -59,7 +59,7 @@ def deadly(pool: Pool, operations: Sequence[Operation]) -> set[int]:
     return found
 
 
-def _survives(pool: Pool, operations: Sequence[Operation]) -> bool:
+def _survives(pool: DocumentPool, operations: Sequence[Operation]) -> bool:
     child = os.fork()
     if child == 0:
         try:

@@ -12,7 +12,7 @@ LIVE_BYTES = 6 * 1024 * 1024
 """What the live documents may take together."""
 
 
-class Pool:
+class DocumentPool:
     def __init__(self, live_bytes: int = LIVE_BYTES) -> None:
         self._limit = live_bytes
         self._documents: OrderedDict[bytes, LiveDocument] = OrderedDict()

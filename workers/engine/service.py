@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from peatnode.ipc.link import Connection, serve
+from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     EngineOutcome,
     Failure,
@@ -20,8 +20,8 @@ from peatnode.ipc.messages import (
     RunOperations,
 )
 from peatnode.worker.shell import WorkerShell
-from workers.engine.crash_guard import BlackBox, deadly
-from workers.engine.pool import Pool
+from workers.engine.crash_guard import CrashMarker, find_fatal
+from workers.engine.pool import DocumentPool
 
 GROWTH_BYTES = 40 * 1024 * 1024
 """Over what it took at first: then it is replaced between two requests."""
@@ -30,7 +30,7 @@ IDLE_GROWTH_BYTES = 8 * 1024 * 1024
 IDLE_SECONDS = 5.0
 CHECK_SECONDS = 1.0
 
-DEADLY = OperationResult(EngineOutcome.PANICKED, b"", b"", "an engine died of it", "")
+ENGINE_DIED = OperationResult(EngineOutcome.PANICKED, b"", b"", "an engine died of it", "")
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -39,11 +39,11 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
-class Service:
+class EngineService:
     def __init__(self, shell: WorkerShell) -> None:
         self._shell = shell
-        self._pool = Pool()
-        self._box = BlackBox(shell.config.run_dir / "engine.box")
+        self._pool = DocumentPool()
+        self._marker = CrashMarker(shell.config.run_dir / "engine.box")
         self._base = resident_bytes()
         self._operations: Counter[tuple[str, str]] = Counter()
         self._last_request = 0.0
@@ -63,14 +63,14 @@ class Service:
 
     def _run(self, message: RunOperations) -> OperationsReply:
         operations = message.operations
-        refused = deadly(self._pool, operations) if self._box.is_cautious else ()
+        refused = find_fatal(self._pool, operations) if self._marker.is_guarding else ()
         results = []
-        self._box.enter()
+        self._marker.enter()
         for at, operation in enumerate(operations):
-            result = DEADLY if at in refused else self._pool.run(operation)
+            result = ENGINE_DIED if at in refused else self._pool.run(operation)
             self._operations[operation.kind, result.outcome] += 1
             results.append(result)
-        self._box.leave()
+        self._marker.leave()
         return OperationsReply(tuple(results))
 
     async def watch(self) -> None:
@@ -104,13 +104,3 @@ class Service:
             Metric("peatnode_engine_leaked_bytes", (), self._pool.leaked_bytes),
             Metric("peatnode_engine_resident_bytes", (), resident_bytes()),
         )
-
-
-async def main(shell: WorkerShell) -> None:
-    service = Service(shell)
-    server = await serve(shell.context.listeners["engine"], "engine", service.on_message)
-    watch = asyncio.create_task(service.watch())
-    shell.ready()
-    await shell.wait_stop()
-    watch.cancel()
-    await server.close()

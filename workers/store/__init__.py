@@ -1,6 +1,6 @@
 """The store: the only process that opens RocksDB. Documents, the order of changes, and the feed.
 
-Start with `service.py`; `staging.py` decides what a group of requests changes, `committing.py` brings it to the disk.
+Start with `service.py`; `staging.py` decides what a batch of requests changes, `committing.py` brings it to the disk.
 """
 
 from __future__ import annotations

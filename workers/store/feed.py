@@ -9,11 +9,10 @@ from dataclasses import replace
 
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.fingerprint import FINGERPRINT_BYTES
-from peatnode.documents.replica.reads import difference, feed_after
+from peatnode.documents.replica.reads import feed_after, state_difference
 from peatnode.documents.replica.record import FeedEntry, Record, tombstone
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.write_batch import Change as Staged
-from peatnode.documents.replica.write_batch import Group
+from peatnode.documents.replica.write_batch import StagedChange, WriteBatch
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
@@ -36,20 +35,20 @@ class Feed:
     def __init__(self, replica: Replica, on_unreadable: Callable[[StorageFailed], None]) -> None:
         self._replica = replica
         self._on_unreadable = on_unreadable
-        self._ring: deque[Staged] = deque()
+        self._ring: deque[StagedChange] = deque()
         self._ring_bytes = 0
         self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.followers = 0
         self.told = 0
 
-    def committed(self, group: Group) -> None:
+    def committed(self, batch: WriteBatch) -> None:
         """Its changes can be shown now."""
-        for change in group.changes:
+        for change in batch.changes:
             self._ring.append(change)
             self._ring_bytes += _weight(change)
         while len(self._ring) > RING_CHANGES or self._ring_bytes > RING_BYTES:
             self._ring_bytes -= _weight(self._ring.popleft())
-        if group.changes and self.followers:
+        if batch.changes and self.followers:
             moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
             moved.set_result(None)
 
@@ -101,14 +100,14 @@ class Feed:
         size = 0
         start = cursor + 1 - self._ring[0].sequence
         for at in range(start, min(start + BATCH_CHANGES, len(self._ring))):
-            staged = self._ring[at]
-            cursor = staged.sequence
-            if not _concerns(follow, staged.entry):
+            built = self._ring[at]
+            cursor = built.sequence
+            if not _concerns(follow, built.entry):
                 continue
             value = b""
             if follow.with_value:
-                value = self._value(staged.key) if staged.value is None else staged.value
-            change = _change(staged.sequence, staged.entry, follow, staged.update, value)
+                value = self._value(built.key) if built.value is None else built.value
+            change = _change(built.sequence, built.entry, follow, built.update, value)
             changes.append(change)
             size += len(change.update) + len(change.value)
             if size > BATCH_BYTES:
@@ -156,7 +155,7 @@ class Feed:
             if told.get(key, 0) >= sequence:
                 return None
             told[key] = record.sequence
-            update = difference(self._replica, key, record, b"")
+            update = state_difference(self._replica, key, record, b"")
         value = self._replica.value(key, record) if follow.with_value else b""
         present = replace(entry, fingerprint=record.fingerprint)
         return _change(sequence, present, follow, update, value)
@@ -166,7 +165,7 @@ class Feed:
         return b"" if record is None or record.is_deleted else self._replica.value(key, record)
 
 
-def _weight(change: Staged) -> int:
+def _weight(change: StagedChange) -> int:
     return 300 + len(change.update) + len(change.value or b"")
 
 

@@ -11,14 +11,14 @@ from peatnode.worker.shell import WorkerShell
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import note_files, note_stop
 from workers.store.disk.health import ADVICE_DISK, ADVICE_FULL
-from workers.store.disk.open import Opened, mark_damaged, open_store, open_to_read
-from workers.store.service import Service
+from workers.store.disk.open import OpenedStore, mark_damaged, open_store, open_to_read
+from workers.store.service import StoreService
 
 REOPEN_SECONDS = 1.0
 """Until a disk that did not let it is tried again."""
 
 
-async def _open(shell: WorkerShell) -> tuple[Service, Opened] | None:
+async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
     """Waits for a disk that does not let it; None: it is to stop."""
     is_waiting = False
     while not shell.stopping.is_set():
@@ -46,14 +46,16 @@ async def _open(shell: WorkerShell) -> tuple[Service, Opened] | None:
     return None
 
 
-async def _read_only(shell: WorkerShell, why: StorageFailed) -> tuple[Service, Opened] | None:
-    """Answers reads until the disk takes writes: then the worker is replaced by one that opens it whole."""
+async def _read_only(
+    shell: WorkerShell, why: StorageFailed
+) -> tuple[StoreService, OpenedStore] | None:
+    """Reads reads until the disk takes writes: then the worker is replaced by one that opens it whole."""
     try:
         opened = await asyncio.to_thread(open_to_read, shell.config.data_dir)
     except StorageFailed:
         return None
     try:
-        service = Service(shell, opened)
+        service = StoreService(shell, opened)
     except StorageFailed:
         opened.database.close()
         return None
@@ -61,10 +63,10 @@ async def _read_only(shell: WorkerShell, why: StorageFailed) -> tuple[Service, O
     return service, opened
 
 
-def _service(shell: WorkerShell, opened: Opened) -> Service | None:
+def _service(shell: WorkerShell, opened: OpenedStore) -> StoreService | None:
     """None: it was found damaged, and is to be opened again. Raises StorageFailed."""
     try:
-        return Service(shell, opened)
+        return StoreService(shell, opened)
     except StorageFailed as error:
         opened.database.close()
         if not error.is_corruption or opened.damage:
@@ -90,7 +92,7 @@ async def main(shell: WorkerShell) -> None:
     )
     tasks: list[asyncio.Future[Any]] = [
         asyncio.create_task(service.committer.run()),
-        asyncio.create_task(service.upkeep.run()),
+        asyncio.create_task(service.maintenance.run()),
         asyncio.create_task(shell.wait_stop()),
     ]
     shell.ready()

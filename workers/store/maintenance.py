@@ -10,12 +10,19 @@ from itertools import islice
 from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.keyspace import EXPIRY, FEED, number
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.write_batch import Group
+from peatnode.documents.replica.write_batch import WriteBatch
 from workers.store.disk.database import Database, StorageFailed
-from workers.store.disk.health import Disk
-from workers.store.engine.client import Engine
-from workers.store.write.batch import Compact, Expire, FillValue, Request, SetBase, Stager
-from workers.store.write.committer import Committer
+from workers.store.disk.health import DiskHealth
+from workers.store.engine.client import EngineClient
+from workers.store.write.batch import (
+    BatchBuilder,
+    Compact,
+    Expire,
+    FillValue,
+    QueuedWork,
+    SetSnapshot,
+)
+from workers.store.write.committer import GroupCommitter
 
 TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000
@@ -29,20 +36,20 @@ QUIET_SECONDS = 5.0
 QUIET_BYTES = 256 * 1024
 
 
-class Upkeep:
+class Maintenance:
     def __init__(
         self,
         database: Database,
         replica: Replica,
-        committer: Committer,
-        stager: Stager,
-        engine: Engine,
-        disk: Disk,
+        committer: GroupCommitter,
+        builder: BatchBuilder,
+        engine: EngineClient,
+        disk: DiskHealth,
     ) -> None:
         self._database = database
         self._replica = replica
         self._committer = committer
-        self._stager = stager
+        self._builder = builder
         self._engine = engine
         self._disk = disk
         self._due: set[bytes] = set()
@@ -51,11 +58,11 @@ class Upkeep:
         self._unflushed = 0
         self.compactions = 0
 
-    def committed(self, group: Group) -> None:
+    def committed(self, batch: WriteBatch) -> None:
         self._last_write = time.monotonic()
-        for key, record in group.records.items():
-            self._unflushed += 500 + len(record.value or b"") + sum(map(len, record.tail))
-            if self._replica.is_compactable(record):
+        for key, record in batch.records.items():
+            self._unflushed += 500 + len(record.value or b"") + sum(map(len, record.delta_log))
+            if self._replica.is_compaction_due(record):
                 self._due.add(key)
             else:
                 self._due.discard(key)
@@ -68,10 +75,10 @@ class Upkeep:
                 self._committer.engine_returned()
             else:
                 self._committer.give_up_waiting()
-            if has_engine and self._stager.stale:
-                self._ask(FillValue(key) for key in islice(self._stager.stale.copy(), SLICE))
+            if has_engine and self._builder.outdated:
+                self._ask(FillValue(key) for key in islice(self._builder.outdated.copy(), SLICE))
             if not self._disk.is_writable:
-                if self._replica.open_group.is_empty:
+                if self._replica.open_batch.is_empty:
                     self._disk.probe()
                 continue
             self._disk.pass_time()
@@ -83,10 +90,10 @@ class Upkeep:
             self._trim()
             await self._settle()
 
-    def _ask(self, works: Iterator[FillValue | Expire | Compact | SetBase]) -> None:
+    def _ask(self, works: Iterator[FillValue | Expire | Compact | SetSnapshot]) -> None:
         if self._committer.queue_length < SLICE:
             for work in works:
-                self._committer.add(Request(work))
+                self._committer.add(QueuedWork(work))
 
     def _expire(self) -> None:
         now = number(int(time.time() * 1000))
@@ -97,22 +104,22 @@ class Upkeep:
             if record is None or record.is_deleted:
                 self._replica.put(entry, None)
             else:
-                self._committer.add(Request(Expire(key, record.expires_at)))
+                self._committer.add(QueuedWork(Expire(key, record.expires_at)))
 
     async def _compact(self) -> None:
         keys = [self._due.pop() for _ in range(min(SLICE, len(self._due)))]
         self.compactions += len(keys)
         for key in keys:
             record = self._replica.record_on_disk(key)
-            if record is None or not record.tail:
+            if record is None or not record.delta_log:
                 continue
-            if record.base_bytes <= INLINE_BYTES:
+            if record.snapshot_bytes <= INLINE_BYTES:
                 self._ask(iter([Compact(key)]))
                 continue
             states = self._replica.state(key, record)
             loop = asyncio.get_running_loop()
             base = await loop.run_in_executor(None, compacted, states)
-            self._ask(iter([SetBase(key, record, base)]))
+            self._ask(iter([SetSnapshot(key, record, base)]))
 
     def _trim(self) -> None:
         oldest = self._replica.oldest_sequence

@@ -5,17 +5,17 @@ from __future__ import annotations
 from peatnode.documents.names import check_collection, check_id, document_key
 from peatnode.errors import BadName
 from peatnode.ipc.messages import Failure
-from workers.store.engine.refusal import Refusal
+from workers.store.engine.refusal import RequestRefused
 
 
 def checked_key(collection: str, document: str) -> bytes:
-    """The document's key. Raises Refusal for a name that cannot be."""
+    """The document's key. Raises RequestRefused for a name that cannot be."""
     try:
         check_collection(collection)
     except BadName as error:
-        raise Refusal(Failure.INVALID, str(error), "collection") from None
+        raise RequestRefused(Failure.INVALID, str(error), "collection") from None
     try:
         check_id(document)
     except BadName as error:
-        raise Refusal(Failure.INVALID, str(error), "id") from None
+        raise RequestRefused(Failure.INVALID, str(error), "id") from None
     return document_key(collection, document)

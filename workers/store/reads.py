@@ -1,14 +1,14 @@
-"""Answers to questions that change nothing, from what is in the database."""
+"""Reads to questions that change nothing, from what is in the database."""
 
 from __future__ import annotations
 
 from peatnode.documents.names import check_collection, names_of
 from peatnode.documents.replica.reads import (
-    answer_to,
     bucket_entries,
-    departure,
-    difference,
+    document_update,
     documents_of,
+    missing_update,
+    state_difference,
     wanted_of,
 )
 from peatnode.documents.replica.record import EMPTY_STATE, Record
@@ -39,7 +39,7 @@ from peatnode.ipc.messages import (
     Wanted,
 )
 from peatnode.model.tree import BUCKETS
-from workers.store.engine.refusal import Refusal
+from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 
 MAX_LIMIT = 10_000
@@ -47,15 +47,15 @@ MAX_REPLY_BYTES = 16 * 1024 * 1024
 NO_FINGERPRINT = bytes(16)
 
 
-class Answers:
+class Reads:
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
     def living(self, key: bytes) -> Record:
-        """Raises Refusal."""
+        """Raises RequestRefused."""
         record = self._replica.record_on_disk(key)
         if record is None or record.is_deleted:
-            raise Refusal(Failure.NOT_FOUND, "there is no such document")
+            raise RequestRefused(Failure.NOT_FOUND, "there is no such document")
         return record
 
     def document(self, collection: str, document: str, key: bytes, record: Record) -> DocumentReply:
@@ -70,12 +70,12 @@ class Answers:
         )
 
     def documents(self, asked: ListDocuments) -> tuple[DocumentsReply, list[bytes]]:
-        """And the keys of those whose value is stale."""
+        """And the keys of those whose value is outdated."""
         self._check_listing(asked)
         limit = min(max(asked.limit, 1), MAX_LIMIT)
         room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
         listed: list[ListedDocument] = []
-        stale: list[bytes] = []
+        outdated: list[bytes] = []
         next_after = ""
         for key, record in documents_of(self._replica, asked.collection, asked.after, asked.prefix):
             if len(listed) >= limit or (listed and room <= 0):
@@ -83,8 +83,8 @@ class Answers:
                 break
             value = self._replica.value(key, record)
             room -= len(value) + 100
-            if record.is_stale:
-                stale.append(key)
+            if record.is_value_outdated:
+                outdated.append(key)
             listed.append(
                 ListedDocument(
                     names_of(key)[1],
@@ -99,13 +99,13 @@ class Answers:
         reply = DocumentsReply(
             asked.collection, tuple(listed), next_after, count, self._replica.sequence
         )
-        return reply, stale
+        return reply, outdated
 
     def _check_listing(self, asked: ListDocuments) -> None:
         try:
             check_collection(asked.collection)
         except BadName as error:
-            raise Refusal(Failure.INVALID, str(error), "collection") from None
+            raise RequestRefused(Failure.INVALID, str(error), "collection") from None
 
     def collections(self) -> CollectionsReply:
         return CollectionsReply(
@@ -122,19 +122,19 @@ class Answers:
         try:
             hashes = tuple(self._replica.tree.hash(asked.level, at) for at in asked.indexes)
         except IndexError as error:
-            raise Refusal(Failure.INVALID, str(error), "indexes") from None
+            raise RequestRefused(Failure.INVALID, str(error), "indexes") from None
         return TreeReply(hashes, self._replica.sequence)
 
     def buckets(self, asked: ReadBuckets) -> BucketsReply:
         _check_range(asked.first, asked.last)
         limit = min(max(asked.limit, 1), MAX_LIMIT)
         entries: list[BucketEntry] = []
-        for placed in bucket_entries(self._replica, asked.first, asked.last, asked.place):
+        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.place):
             if len(entries) == limit:
-                return BucketsReply(tuple(entries), placed.place)
+                return BucketsReply(tuple(entries), entry.tree_key)
             entries.append(
                 BucketEntry(
-                    *names_of(placed.key), placed.incarnation, placed.is_deleted, placed.fingerprint
+                    *names_of(entry.key), entry.incarnation, entry.is_deleted, entry.fingerprint
                 )
             )
         return BucketsReply(tuple(entries), b"")
@@ -143,15 +143,15 @@ class Answers:
         _check_range(asked.first, asked.last)
         updates: list[DocumentUpdate] = []
         room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
-        for placed in bucket_entries(self._replica, asked.first, asked.last, asked.place):
+        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.place):
             if updates and room <= 0:
-                return UpdatesReply(tuple(updates), len(updates), placed.place)
-            record = self._replica.record_on_disk(placed.key)
+                return UpdatesReply(tuple(updates), len(updates), entry.tree_key)
+            record = self._replica.record_on_disk(entry.key)
             if record is None:
                 continue
-            sent = departure(self._replica, placed.key, record)
+            sent = document_update(self._replica, entry.key, record)
             updates.append(sent)
-            room -= len(sent.update) + 60 + len(placed.key)
+            room -= len(sent.update) + 60 + len(entry.key)
         return UpdatesReply(tuple(updates), len(updates), b"")
 
     def differences(self, asked: ReadDifferences) -> UpdatesReply:
@@ -164,9 +164,9 @@ class Answers:
             answered += 1
             key = checked_key(wanted.collection, wanted.id)
             try:
-                sent = answer_to(self._replica, key, wanted.incarnation, wanted.state_vector)
+                sent = missing_update(self._replica, key, wanted.incarnation, wanted.state_vector)
             except MalformedUpdate as error:
-                raise Refusal(Failure.INVALID, str(error), "state_vector") from None
+                raise RequestRefused(Failure.INVALID, str(error), "state_vector") from None
             if sent is not None:
                 updates.append(sent)
                 room -= len(sent.update) + 60 + len(key)
@@ -194,9 +194,9 @@ class Answers:
                 b"" if record is None else _ended(record),
             )
         try:
-            update = difference(self._replica, key, record, asked.state_vector)
+            update = state_difference(self._replica, key, record, asked.state_vector)
         except MalformedUpdate as error:
-            raise Refusal(Failure.INVALID, str(error), "state_vector") from None
+            raise RequestRefused(Failure.INVALID, str(error), "state_vector") from None
         return StateReply(
             record.incarnation,
             True,
@@ -209,9 +209,9 @@ class Answers:
 
 
 def _ended(record: Record) -> bytes:
-    return encode_state_vector(dict(record.ended)) if record.ended else b""
+    return encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
 
 
 def _check_range(first: int, last: int) -> None:
     if not 0 <= first <= last < BUCKETS:
-        raise Refusal(Failure.INVALID, f"buckets are numbered 0 to {BUCKETS - 1}", "first")
+        raise RequestRefused(Failure.INVALID, f"buckets are numbered 0 to {BUCKETS - 1}", "first")

@@ -8,7 +8,7 @@ from typing import Any
 
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.write_batch import Group
+from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     ApplyUpdates,
@@ -35,65 +35,67 @@ from peatnode.ipc.messages import (
 from peatnode.worker.shell import WorkerShell
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import client_id, new_generation
-from workers.store.disk.health import Disk
-from workers.store.disk.open import Opened
+from workers.store.disk.health import DiskHealth
+from workers.store.disk.open import OpenedStore
 from workers.store.disk.space import free_bytes, used_bytes
-from workers.store.engine.client import Engine
+from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
-from workers.store.engine.refusal import Refusal
+from workers.store.engine.refusal import RequestRefused
 from workers.store.feed import Feed
-from workers.store.maintenance import Upkeep
+from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
-from workers.store.reads import Answers
-from workers.store.write.batch import FillValue, Request, Stager
-from workers.store.write.committer import MAX_QUEUE, Committer
-from workers.store.write.request import Writer
+from workers.store.reads import Reads
+from workers.store.write.batch import BatchBuilder, FillValue, QueuedWork
+from workers.store.write.committer import MAX_QUEUE, GroupCommitter
+from workers.store.write.request import WriteResolver
 
 MAX_FILLED = 64
 """Stale values that one listing waits for."""
 
 
-class Service:
-    def __init__(self, shell: WorkerShell, opened: Opened) -> None:
+class StoreService:
+    def __init__(self, shell: WorkerShell, opened: OpenedStore) -> None:
         """Raises StorageFailed."""
         self._shell = shell
         self._database = database = opened.database
         self.generation = generation = opened.generation
-        self.disk = Disk(shell, database, bool(opened.damage))
+        self.disk = DiskHealth(shell, database, bool(opened.damage))
         node_id = shell.config.node_id
         self._replica = Replica(database, client_id(node_id, generation))
-        self.engine = Engine(shell.config.run_dir / "engine.sock", self._replica)
+        self.engine = EngineClient(shell.config.run_dir / "engine.sock", self._replica)
         self._quarantine = Quarantine(self._replica)
-        writer = Writer(self._replica, self.engine, self._quarantine, shell.config.max_body_bytes)
-        self._stager = Stager(
-            self._replica, self.engine, self._quarantine, writer, self._renew_client
+        resolver = WriteResolver(
+            self._replica, self.engine, self._quarantine, shell.config.max_body_bytes
+        )
+        self._builder = BatchBuilder(
+            self._replica, self.engine, self._quarantine, resolver, self._renew_client
         )
         self._feed = Feed(self._replica, self.disk.cannot_read)
-        self.committer = Committer(
+        self.committer = GroupCommitter(
             database,
             self._replica,
-            self._stager,
+            self._builder,
             self._committed,
             self._storage,
             self.disk.cannot_read,
         )
-        self.upkeep = Upkeep(
-            database, self._replica, self.committer, self._stager, self.engine, self.disk
+        self.maintenance = Maintenance(
+            database, self._replica, self.committer, self._builder, self.engine, self.disk
         )
-        self._answers = Answers(self._replica)
+        self._reads = Reads(self._replica)
         self._tasks: set[asyncio.Task[None]] = set()
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
 
     def _renew_client(self) -> None:
         self.generation = new_generation(self._database)
         self._replica.client = client_id(self._shell.config.node_id, self.generation)
-        self._replica.is_client_taken = False
+        self._replica.is_client_id_taken = False
         self.engine.forget()
         self._shell.log.warning("Somebody else wrote under our client id: a new generation begins")
 
-    def _committed(self, group: Group) -> None:
-        self._feed.committed(group)
-        self.upkeep.committed(group)
+    def _committed(self, batch: WriteBatch) -> None:
+        self._feed.committed(batch)
+        self.maintenance.committed(batch)
 
     def _storage(self, error: StorageFailed | None) -> None:
         if error is None:
@@ -106,7 +108,7 @@ class Service:
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
             case WriteDocument() | ApplyUpdates():
-                if not self.committer.add(Request(message, connection, cause)):
+                if not self.committer.add(QueuedWork(message, connection, cause)):
                     connection.fail(cause, Failure.BUSY, "too many writes wait; try again")
             case FollowChanges():
                 self._follow(connection, cause, message)
@@ -124,7 +126,7 @@ class Service:
     def _answer(self, connection: Connection, cause: int, message: Message) -> None:
         try:
             reply = self._reply(connection, cause, message)
-        except Refusal as refusal:
+        except RequestRefused as refusal:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
             reply = self._unreadable(error)
@@ -152,38 +154,38 @@ class Service:
             case ListDocuments():
                 return self._documents(connection, cause, message)
             case ListCollections():
-                return self._answers.collections()
+                return self._reads.collections()
             case ReadTree():
-                return self._answers.tree(message)
+                return self._reads.tree(message)
             case ReadBuckets():
-                return self._answers.buckets(message)
+                return self._reads.buckets(message)
             case ReadRange():
-                return self._answers.range(message)
+                return self._reads.range(message)
             case ReadDifferences():
-                return self._answers.differences(message)
+                return self._reads.differences(message)
             case ReadVectors():
-                return self._answers.vectors(message)
+                return self._reads.vectors(message)
             case ReadState():
-                return self._answers.state(message)
+                return self._reads.state(message)
             case GetStore():
                 return self._store()
             case GetMetrics():
                 return MetricsReply(tuple(self._metrics()))
             case _:  # a message of another socket: the contract's other side is wrong
-                raise Refusal(Failure.INVALID, f"the store does not answer {message.TAG}")
+                raise RequestRefused(Failure.INVALID, f"the store does not answer {message.TAG}")
 
     def _document(self, connection: Connection, cause: int, asked: GetDocument) -> Message | None:
         key = checked_key(asked.collection, asked.id)
-        record = self._answers.living(key)
-        if not record.is_stale:
-            return self._answers.document(asked.collection, asked.id, key, record)
+        record = self._reads.living(key)
+        if not record.is_value_outdated:
+            return self._reads.document(asked.collection, asked.id, key, record)
         self._refuse_quarantined(key, record)
         self._run(self._document_when_filled(connection, cause, asked, key))
         return None
 
     def _refuse_quarantined(self, key: bytes, record: Record) -> None:
         if self._quarantine.holds(key, record.incarnation):
-            raise Refusal(
+            raise RequestRefused(
                 Failure.QUARANTINED,
                 "the document broke the engine and was set aside: its changes are kept and synced, "
                 "but its value cannot be read",
@@ -194,14 +196,14 @@ class Service:
     ) -> None:
         failed = await self._fill([key])
         try:
-            record = self._answers.living(key)
-            if record.is_stale:
+            record = self._reads.living(key)
+            if record.is_value_outdated:
                 self._refuse_quarantined(key, record)
-                raise Refusal(
+                raise RequestRefused(
                     Failure.UNAVAILABLE, failed or "the document changes too quickly; try again"
                 )
-            reply: Message = self._answers.document(asked.collection, asked.id, key, record)
-        except Refusal as refusal:
+            reply: Message = self._reads.document(asked.collection, asked.id, key, record)
+        except RequestRefused as refusal:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
             reply = self._unreadable(error)
@@ -210,8 +212,8 @@ class Service:
     def _documents(
         self, connection: Connection, cause: int, asked: ListDocuments
     ) -> Message | None:
-        reply, stale = self._answers.documents(asked)
-        wanted = [key for key in stale if not self._is_set_aside(key)][:MAX_FILLED]
+        reply, outdated = self._reads.documents(asked)
+        wanted = [key for key in outdated if not self._is_set_aside(key)][:MAX_FILLED]
         if not wanted:
             return reply
         self._run(self._documents_when_filled(connection, cause, asked, wanted))
@@ -228,18 +230,18 @@ class Service:
         await self._fill(keys)
         reply: Message
         try:
-            reply = self._answers.documents(asked)[0]
+            reply = self._reads.documents(asked)[0]
         except StorageFailed as error:
             reply = self._unreadable(error)
         self._after_sync(lambda: connection.reply(cause, reply))
 
     async def _fill(self, keys: Iterable[bytes]) -> str:
-        """Waits for the engine to tell stale values; returns why it did not."""
+        """Waits for the engine to tell outdated values; returns why it did not."""
         loop = asyncio.get_running_loop()
         waits: list[asyncio.Future[Message | None]] = []
         for key in keys:
             wait: asyncio.Future[Message | None] = loop.create_future()
-            request = Request(FillValue(key), on_done=_setter(wait))
+            request = QueuedWork(FillValue(key), on_done=_setter(wait))
             if self.committer.add(request):
                 waits.append(wait)
         replies = await asyncio.gather(*waits)
@@ -280,8 +282,8 @@ class Service:
         yield Metric("peatnode_store_disk_bytes", (), used_bytes(self._database.path))
         yield Metric("peatnode_store_disk_free_bytes", (), free_bytes(self._database.path))
         yield Metric("peatnode_store_writable", (), float(self.disk.is_writable))
-        yield Metric("peatnode_store_compactions_total", (), self.upkeep.compactions)
-        yield Metric("peatnode_store_stale_values", (), len(self._stager.stale))
+        yield Metric("peatnode_store_compactions_total", (), self.maintenance.compactions)
+        yield Metric("peatnode_store_stale_values", (), len(self._builder.outdated))
         yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
         yield Metric("peatnode_store_followers", (), self._feed.followers)
         yield Metric("peatnode_store_engine_deaths_total", (), self.engine.deaths)
@@ -291,7 +293,7 @@ class Service:
             ("pending_compaction_bytes", "estimate-pending-compaction-bytes"),
         ):
             yield Metric(f"peatnode_store_{name}", (), self._database.property(source))
-        for reason, count in sorted(self._stager.rejected.items()):
+        for reason, count in sorted(self._builder.rejected.items()):
             yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
         queue = (("queue", "store"),)
         yield Metric("peatnode_queue_length", queue, self.committer.queue_length)

@@ -25,11 +25,11 @@ CONTROL = "peat"
 EXPIRES = "expires"
 """Key in it: when the document ends, in Unix seconds."""
 
-MAPS = frozenset((ROOT, CONTROL))
+ROOT_MAP_NAMES = frozenset((ROOT, CONTROL))
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RootMapEntry:
     """The last item of a key."""
 
     at: Id
@@ -42,11 +42,11 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Maps:
+class RootMaps:
     """The entries of the root maps of a document."""
 
-    root: Mapping[str, Entry] = field(default_factory=dict)
-    control: Mapping[str, Entry] = field(default_factory=dict)
+    root: Mapping[str, RootMapEntry] = field(default_factory=dict)
+    control: Mapping[str, RootMapEntry] = field(default_factory=dict)
 
     def shape(self) -> Shape:
         """What the document holds; its arrays, if any, are empty."""
@@ -60,10 +60,10 @@ class Maps:
         return max(0.0, float(value)) if is_number else 0.0  # type: ignore[arg-type]
 
 
-NO_MAPS = Maps()
+NO_ROOT_MAPS = RootMaps()
 
 
-def read(state: Update, roots: frozenset[str] = MAPS) -> Maps | None:
+def read(state: Update, roots: frozenset[str] = ROOT_MAP_NAMES) -> RootMaps | None:
     """The entries of a whole document, or None where only an engine can tell.
 
     With fewer `roots` everything outside them is passed over instead.
@@ -71,7 +71,7 @@ def read(state: Update, roots: frozenset[str] = MAPS) -> Maps | None:
     tops: dict[tuple[str, str], list[tuple[int, Struct]]] = {}
     children: dict[Id, list[tuple[int, Struct]]] = {}
     tails: set[Id] = set()
-    is_strict = roots is MAPS
+    is_strict = roots is ROOT_MAP_NAMES
     for client, structs in state.structs.items():
         for struct in structs:
             if struct.kind not in (ANY, DELETED) or struct.right_origin is not None:
@@ -88,13 +88,13 @@ def read(state: Update, roots: frozenset[str] = MAPS) -> Maps | None:
             tails.add((client, struct.clock + struct.length - 1))
     if is_strict and not tails.issuperset(children):
         return None
-    found: dict[str, dict[str, Entry]] = {ROOT: {}, CONTROL: {}}
+    found: dict[str, dict[str, RootMapEntry]] = {ROOT: {}, CONTROL: {}}
     for (root, key), brothers in tops.items():
         found[root][key] = _last(brothers, children, state.delete_set)
-    return Maps(found[ROOT], found[CONTROL])
+    return RootMaps(found[ROOT], found[CONTROL])
 
 
-def advance(maps: Maps, update: Update) -> Maps | None:
+def advance(maps: RootMaps, update: Update) -> RootMaps | None:
     """The entries after an update that comes next to what they were read from, or None where it takes `read`.
 
     An item whose origin is the last of its key has no brothers, so it is the last now.
@@ -111,16 +111,16 @@ def advance(maps: Maps, update: Update) -> Maps | None:
                 return None
             at = (client, struct.clock + struct.length - 1)
             places[at] = place
-            entries[place[0]][place[1]] = Entry(at, struct.kind == DELETED, struct)
+            entries[place[0]][place[1]] = RootMapEntry(at, struct.kind == DELETED, struct)
     for client, start, end in update.delete_set:
         for at, (root, key) in places.items():
             if at[0] == client and start <= at[1] < end:
-                entries[root][key] = Entry(at, True, entries[root][key].struct)
-    return Maps(entries[ROOT], entries[CONTROL])
+                entries[root][key] = RootMapEntry(at, True, entries[root][key].struct)
+    return RootMaps(entries[ROOT], entries[CONTROL])
 
 
 def _new_place(
-    struct: Struct, entries: Mapping[str, Mapping[str, Entry]]
+    struct: Struct, entries: Mapping[str, Mapping[str, RootMapEntry]]
 ) -> tuple[str, str] | None:
     """Of a first item of a key: where there is none yet."""
     root, key = struct.parent, struct.key
@@ -133,13 +133,13 @@ def _last(
     brothers: list[tuple[int, Struct]],
     children: Mapping[Id, list[tuple[int, Struct]]],
     deleted: DeleteSet,
-) -> Entry:
+) -> RootMapEntry:
     while True:
         client, struct = brothers[0] if len(brothers) == 1 else max(brothers, key=_client)
         at = (client, struct.clock + struct.length - 1)
         below = children.get(at)
         if below is None:
-            return Entry(at, struct.kind == DELETED or deleted.contains(*at), struct)
+            return RootMapEntry(at, struct.kind == DELETED or deleted.contains(*at), struct)
         brothers = below
 
 
@@ -148,13 +148,13 @@ def _client(brother: tuple[int, Struct]) -> int:
 
 
 def change(
-    maps: Maps, edits: Edits, client: int, clock: int, expires_at: float | None = None
+    maps: RootMaps, edits: Edits, client: int, clock: int, expires_at: float | None = None
 ) -> Update:
     """The update that makes `edits` (and sets the expiry) as the writer `client`, whose next clock is `clock`.
 
     The arrays it begins must not have had any item: so it is in a document that `read` could read.
     """
-    writer = _Writer(client, clock)
+    writer = _UpdateBuilder(client, clock)
     for key, leaf in edits.set_leaves.items():
         writer.set_key(ROOT, key, leaf, maps.root.get(key))
     for key in edits.drop_leaves:
@@ -168,18 +168,18 @@ def change(
 
 _IN_ROOT = bytes((ANY, 1))
 _AFTER_ORIGIN = bytes((ANY | HAS_ORIGIN,))
-_NEW_KEY = {root: bytes((ANY | HAS_KEY, 1)) + var_string(root) for root in MAPS}
+_NEW_KEY = {root: bytes((ANY | HAS_KEY, 1)) + var_string(root) for root in ROOT_MAP_NAMES}
 """How the structs begin that are written here."""
 
 
-class _Writer:
+class _UpdateBuilder:
     def __init__(self, client: int, clock: int) -> None:
         self._client = client
         self._clock = clock
         self._structs: list[Struct] = []
         self._deleted: list[tuple[int, int, int]] = []
 
-    def set_key(self, root: str, key: str, value: Json, former: Entry | None) -> None:
+    def set_key(self, root: str, key: str, value: Json, former: RootMapEntry | None) -> None:
         content = b"\1" + encode_any(value)
         if former is None:
             self._add(_NEW_KEY[root] + var_string(key), content, 1, None, root, key)
@@ -188,7 +188,7 @@ class _Writer:
             self._add(_AFTER_ORIGIN + origin, content, 1, former.at, None, None)
             self.drop(former)
 
-    def drop(self, former: Entry) -> None:
+    def drop(self, former: RootMapEntry) -> None:
         if not former.is_deleted:
             client, clock = former.at
             self._deleted.append((client, clock, clock + 1))

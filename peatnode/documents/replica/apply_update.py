@@ -10,31 +10,31 @@ from collections.abc import Callable, Sequence
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.limits import STATE_LIMITS
-from peatnode.documents.replica.flags import traits_of
-from peatnode.documents.replica.record import EMPTY_STATE, Record, Trait, ended_by
-from peatnode.documents.replica.root_maps_cache import MapsCache
+from peatnode.documents.replica.flags import DocumentFlag, flags_of
+from peatnode.documents.replica.record import EMPTY_STATE, Record, ended_vector_after
+from peatnode.documents.replica.root_maps_cache import RootMapsCache
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
 
-FLAT_BYTES = 16 * 1024
+ROOT_MAPS_BYTES = 16 * 1024
 """States up to it are read without the engine where that is exact."""
-MAX_TAIL = 200
+MAX_DELTAS = 200
 """Updates since the last compaction beyond which the next is due, however small they are."""
-TAIL_BYTES = 2048
+MIN_DELTA_BYTES = 2048
 """Updates since the last compaction up to which it is not worth while."""
 
 
-class Growth:
+class RecordUpdater:
     """Grows records by changes. Keeps the entries of flat documents that were lately seen."""
 
     def __init__(self, state: Callable[[bytes, Record], tuple[bytes, ...]]) -> None:
         """`state(key, record)` gives the updates, in causal order, that make the record's state."""
         self._state = state
-        self._maps = MapsCache()
+        self._maps = RootMapsCache()
 
-    def grow(
+    def apply(
         self,
         sequence: int,
         key: bytes,
@@ -50,53 +50,72 @@ class Growth:
         known = former if is_same else None
         is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
         if known is None:
-            ended = ended_by(former)
+            ended_vector = ended_vector_after(former)
             known = Record(
-                incarnation, 0, 0.0, {}, EMPTY_DELETE_SET, 0, EMPTY_STATE, 2, (), b"{}", ended
+                incarnation,
+                0,
+                0.0,
+                {},
+                EMPTY_DELETE_SET,
+                0,
+                EMPTY_STATE,
+                2,
+                (),
+                b"{}",
+                ended_vector,
             )
         vector = dict(known.state_vector)
         for client, structs in update.structs.items():
             vector[client] = structs[-1].end
-        traits = known.traits | traits_of(update)
-        base, tail = (encoded, ()) if is_first else (known.base, (*known.tail, encoded))
-        base_bytes = len(encoded) if is_first else known.base_bytes
+        flags = known.flags | flags_of(update)
+        snapshot, delta_log = (
+            (encoded, ()) if is_first else (known.snapshot, (*known.delta_log, encoded))
+        )
+        snapshot_bytes = len(encoded) if is_first else known.snapshot_bytes
         maps = None
-        if not traits & (Trait.LISTS | Trait.FOREIGN) and base_bytes <= FLAT_BYTES:
+        if (
+            not flags & (DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS)
+            and snapshot_bytes <= ROOT_MAPS_BYTES
+        ):
             if value is None or not is_first:
                 maps = self._maps_after(key, known, update, is_first, value is None)
             if maps is None and value is None:
-                traits |= Trait.LISTS
+                flags |= DocumentFlag.NEEDS_ENGINE
             elif value is None and maps is not None:
                 value = dump(build(maps.shape()))
-            if is_long(tail, base_bytes):
-                base = compacted((*self._state(key, known), encoded))
-                base_bytes, tail = len(base), ()
+            if is_log_long(delta_log, snapshot_bytes):
+                snapshot = compacted((*self._state(key, known), encoded))
+                snapshot_bytes, delta_log = len(snapshot), ()
         expires_at = known.expires_at
-        if traits & Trait.EXPIRING:
+        if flags & DocumentFlag.HAS_EXPIRY:
             controls = maps or self._controls(key, known, encoded)
             expires_at = controls.expires_at()
-        if value is None and not traits & Trait.VALUED:
+        if value is None and not flags & DocumentFlag.HAS_VALUE:
             value = b"{}"
-        traits = traits | Trait.STALE if value is None else traits & ~Trait.STALE
-        grown = Record(
+        flags = (
+            flags | DocumentFlag.VALUE_OUTDATED
+            if value is None
+            else flags & ~DocumentFlag.VALUE_OUTDATED
+        )
+        updated = Record(
             incarnation,
-            traits,
+            flags,
             expires_at,
             vector,
             known.delete_set.union(update.delete_set),
             sequence,
-            base,
-            base_bytes,
-            tail,
+            snapshot,
+            snapshot_bytes,
+            delta_log,
             known.value if value is None else value,
-            known.ended,
+            known.ended_vector,
         )
-        self._maps.put(key, grown, maps)
-        return grown
+        self._maps.put(key, updated, maps)
+        return updated
 
     def _maps_after(
         self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
-    ) -> root_maps.Maps | None:
+    ) -> root_maps.RootMaps | None:
         """The entries after `update`; where they are not needed, only if that is quick."""
         if is_first:
             return root_maps.read(update)
@@ -106,7 +125,7 @@ class Growth:
             maps = root_maps.read(merge_updates((*self._state(key, known), update), STATE_LIMITS))
         return maps
 
-    def _controls(self, key: bytes, known: Record, encoded: bytes) -> root_maps.Maps:
+    def _controls(self, key: bytes, known: Record, encoded: bytes) -> root_maps.RootMaps:
         states = (*self._state(key, known), encoded)
         controls = root_maps.read(
             merge_updates(states, STATE_LIMITS), frozenset((root_maps.CONTROL,))
@@ -114,9 +133,12 @@ class Growth:
         assert controls is not None
         return controls
 
-    def maps(self, key: bytes, record: Record) -> root_maps.Maps | None:
+    def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
         """The document, where it is small and its entries can be read without an engine."""
-        if record.traits & (Trait.LISTS | Trait.FOREIGN) or record.base_bytes > FLAT_BYTES:
+        if (
+            record.flags & (DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS)
+            or record.snapshot_bytes > ROOT_MAPS_BYTES
+        ):
             return None
         maps = self._maps.get(key, record)
         if maps is None:
@@ -125,7 +147,7 @@ class Growth:
         return maps
 
     def forget(self) -> None:
-        """What was grown is not to be."""
+        """What was updated is not to be."""
         self._maps.clear()
 
 
@@ -136,9 +158,11 @@ def compacted(states: Sequence[bytes]) -> bytes:
 
 def state_bytes(record: Record) -> int:
     """Of its updates, compacted or not."""
-    return record.base_bytes + sum(map(len, record.tail))
+    return record.snapshot_bytes + sum(map(len, record.delta_log))
 
 
-def is_long(tail: tuple[bytes, ...], base_bytes: int) -> bool:
+def is_log_long(delta_log: tuple[bytes, ...], snapshot_bytes: int) -> bool:
     """Whether so much came since the last compaction that the next is worth while."""
-    return len(tail) > MAX_TAIL or sum(map(len, tail)) > max(TAIL_BYTES, base_bytes // 2)
+    return len(delta_log) > MAX_DELTAS or sum(map(len, delta_log)) > max(
+        MIN_DELTA_BYTES, snapshot_bytes // 2
+    )

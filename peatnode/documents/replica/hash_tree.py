@@ -9,28 +9,28 @@ from hashlib import sha256
 
 from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES, LEVELS
 
-PLACE_BYTES = 8
+TREE_KEY_BYTES = 8
 
 NO_DIGEST = 0
 """Digest of a document that does not exist: it leaves every hash as it is."""
 
-_PLACE_DOMAIN = b"peatnode place 1\0"
+_TREE_KEY_DOMAIN = b"peatnode place 1\0"
 _DIGEST_DOMAIN = b"peatnode tree 1\0"
 _LOW = (1 << 64) - 1
 
 
-def place_of(key: bytes) -> bytes:
+def tree_key_of(key: bytes) -> bytes:
     """Where a document is in the tree: its first 16 bits are the bucket."""
-    return sha256(_PLACE_DOMAIN + key).digest()[:PLACE_BYTES]
+    return sha256(_TREE_KEY_DOMAIN + key).digest()[:TREE_KEY_BYTES]
 
 
-def bucket_of(place: bytes) -> int:
-    return place[0] << 8 | place[1]
+def bucket_of(tree_key: bytes) -> int:
+    return tree_key[0] << 8 | tree_key[1]
 
 
 def bucket_start(bucket: int) -> bytes:
-    """The lowest place in a bucket."""
-    return bucket.to_bytes(2, "big") + bytes(PLACE_BYTES - 2)
+    """The lowest tree key in a bucket."""
+    return bucket.to_bytes(2, "big") + bytes(TREE_KEY_BYTES - 2)
 
 
 def digest_of(key: bytes, fingerprint: bytes) -> int:
@@ -38,7 +38,7 @@ def digest_of(key: bytes, fingerprint: bytes) -> int:
     return int.from_bytes(sha256(_DIGEST_DOMAIN + fingerprint + key).digest()[:HASH_BYTES], "big")
 
 
-class Tree:
+class HashTree:
     """All levels in two flat arrays, about 1.1 MB whatever the number of documents."""
 
     __slots__ = ("_high", "_low", "_starts")

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key, names_of
-from peatnode.documents.replica.hash_tree import PLACE_BYTES, bucket_start
-from peatnode.documents.replica.keyspace import FEED, PLACE, RECORD, after, number
+from peatnode.documents.replica.hash_tree import TREE_KEY_BYTES, bucket_start
+from peatnode.documents.replica.keyspace import FEED, RECORD, TREE, after, number
 from peatnode.documents.replica.record import (
     FeedEntry,
     Record,
     decode_feed_entry,
-    decode_place,
     decode_record,
+    decode_tree_entry,
 )
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import diff_update, merge_updates
@@ -26,8 +26,8 @@ SUCCESSOR = b"\0"
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
-    place: bytes
+class TreeEntry:
+    tree_key: bytes
     """Place and key: continue from here."""
     key: bytes
     incarnation: int
@@ -35,27 +35,31 @@ class Placed:
     fingerprint: bytes
 
 
-def bucket_entries(replica: Replica, first: int, last: int, place: bytes) -> Iterator[Placed]:
-    """Documents and tombstones of the buckets first..last, in order, from `place` on."""
-    start = max(place, bucket_start(first))
-    for entry, data in replica.kv.scan(PLACE + start, _end_of_bucket(last)):
-        yield Placed(entry[1:], entry[1 + PLACE_BYTES :], *decode_place(data))
+def bucket_entries(replica: Replica, first: int, last: int, tree_key: bytes) -> Iterator[TreeEntry]:
+    """Documents and tombstones of the buckets first..last, in order, from `tree_key` on."""
+    start = max(tree_key, bucket_start(first))
+    for entry, data in replica.kv.scan(TREE + start, _end_of_bucket(last)):
+        yield TreeEntry(entry[1:], entry[1 + TREE_KEY_BYTES :], *decode_tree_entry(data))
 
 
 def _end_of_bucket(last: int) -> bytes:
-    return after(PLACE) if last >= 0xFFFF else PLACE + bucket_start(last + 1)
+    return after(TREE) if last >= 0xFFFF else TREE + bucket_start(last + 1)
 
 
-def departure(replica: Replica, key: bytes, record: Record, vector: bytes = b"") -> DocumentUpdate:
+def document_update(
+    replica: Replica, key: bytes, record: Record, vector: bytes = b""
+) -> DocumentUpdate:
     """The whole document, or what a state vector lacks."""
     if record.is_deleted:
-        ended = encode_state_vector(dict(record.ended)) if record.ended else b""
-        return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended)
-    update = difference(replica, key, record, vector)
+        ended_vector = (
+            encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
+        )
+        return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended_vector)
+    update = state_difference(replica, key, record, vector)
     return DocumentUpdate(*names_of(key), record.incarnation, False, record.expires_at, update)
 
 
-def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:
+def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:
     """Raises MalformedUpdate for a state vector that is none."""
     states = replica.state(key, record)
     known = decode_state_vector(vector) if vector else {}
@@ -65,7 +69,7 @@ def difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> b
     return encode_update(diff_update(merged, known) if known else merged)
 
 
-def answer_to(
+def missing_update(
     replica: Replica, key: bytes, incarnation: int, vector: bytes
 ) -> DocumentUpdate | None:
     """What one lacks who has that much of a document; None: nothing, or we know no more."""
@@ -73,14 +77,14 @@ def answer_to(
     if record is None or record.incarnation < incarnation:
         return None
     if record.incarnation > incarnation or record.is_deleted:
-        return departure(replica, key, record)
+        return document_update(replica, key, record)
     theirs = decode_state_vector(vector) if vector else {}
     ours = replica.client_of(record.incarnation)
     if theirs.get(ours, 0) > record.state_vector.get(ours, 0):
-        replica.is_client_taken = True
+        replica.is_client_id_taken = True
     if covers(theirs, record) and record.delete_set.is_empty:
         return None
-    return departure(replica, key, record, vector)
+    return document_update(replica, key, record, vector)
 
 
 def covers(theirs: dict[int, int], record: Record) -> bool:

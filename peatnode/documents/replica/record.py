@@ -10,35 +10,17 @@ import msgpack
 
 from peatnode.documents.limits import MAX_ENDED_CLIENTS
 from peatnode.documents.replica.fingerprint import fingerprint
+from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.model.states import ChangeAction
-
-
-class Trait:
-    """What is known of a document without reading its state: bits of `Record.traits`."""
-
-    DELETED = 1
-    STALE = 2
-    """The value is older than the state: the engine has still to be asked."""
-    LISTS = 4
-    """It has had arrays, texts or garbage under the value's own roots: only an engine can read it."""
-    FOREIGN = 8
-    """It has root types or nested types that are no part of the value: an engine sees a projection."""
-    VALUED = 16
-    """Something in it belongs to the value."""
-    EXPIRING = 32
-    """It has, or had, an expiry."""
-    BASE_APART = 64
-    VALUE_APART = 128
-
 
 _BUFFER_BYTES = 2048
 """What msgpack begins with. Its own 256 KiB are mapped and unmapped anew for each record."""
 
 EMPTY_VECTOR: StateVector = MappingProxyType({})
 
-Ended: TypeAlias = tuple[tuple[int, int], ...]
+EndedVector: TypeAlias = tuple[tuple[int, int], ...]
 """The state vectors of incarnations that have ended, as one: whoever holds any of it holds what was deleted. It is no
 part of the fingerprint; nodes may know more or less of it."""
 
@@ -48,32 +30,32 @@ class Record:
     """One document, or the tombstone of its last incarnation."""
 
     incarnation: int
-    traits: int
+    flags: int
     expires_at: float
     """Unix seconds; 0: never."""
     state_vector: StateVector
     delete_set: DeleteSet
     sequence: int
     """Of its last change."""
-    base: bytes | None
+    snapshot: bytes | None
     """The compacted state; None: kept apart."""
-    base_bytes: int
-    tail: tuple[bytes, ...]
+    snapshot_bytes: int
+    delta_log: tuple[bytes, ...]
     """Updates since, in causal order."""
     value: bytes | None
     """JSON; None: kept apart, or not there."""
-    ended: Ended = ()
-    """What incarnations before this one, or ended by this tombstone, held: see `ended_by`."""
+    ended_vector: EndedVector = ()
+    """What incarnations before this one, or ended by this tombstone, held: see `ended_vector_after`."""
     _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
     """Computed once, when it is asked for."""
 
     @property
     def is_deleted(self) -> bool:
-        return bool(self.traits & Trait.DELETED)
+        return bool(self.flags & DocumentFlag.DELETED)
 
     @property
-    def is_stale(self) -> bool:
-        return bool(self.traits & Trait.STALE)
+    def is_value_outdated(self) -> bool:
+        return bool(self.flags & DocumentFlag.VALUE_OUTDATED)
 
     @property
     def fingerprint(self) -> bytes:
@@ -87,42 +69,52 @@ class Record:
 EMPTY_STATE = b"\0\0"
 
 
-def tombstone(incarnation: int, sequence: int, ended: Ended = ()) -> Record:
+def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = ()) -> Record:
     return Record(
-        incarnation, Trait.DELETED, 0.0, {}, EMPTY_DELETE_SET, sequence, b"", 0, (), None, ended
+        incarnation,
+        DocumentFlag.DELETED,
+        0.0,
+        {},
+        EMPTY_DELETE_SET,
+        sequence,
+        b"",
+        0,
+        (),
+        None,
+        ended_vector,
     )
 
 
-def ended_by(former: Record | None, more: StateVector = EMPTY_VECTOR) -> Ended:
+def ended_vector_after(former: Record | None, more: StateVector = EMPTY_VECTOR) -> EndedVector:
     """What is over when what follows `former` is its end or another incarnation."""
     if former is None:
         return tuple(more.items())
-    vector = dict(former.ended)
+    vector = dict(former.ended_vector)
     for part in (former.state_vector, more):
         for client, clock in part.items():
             vector[client] = max(clock, vector.get(client, 0))
     return tuple(vector.items())[-MAX_ENDED_CLIENTS:]
 
 
-def encode_record(record: Record, traits: int, base: bytes | None, value: bytes | None) -> bytes:
+def encode_record(record: Record, flags: int, snapshot: bytes | None, value: bytes | None) -> bytes:
     """As it goes to disk: with what is kept apart taken out."""
     deleted = [
         [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
     ]
     fields: tuple[object, ...] = (
         record.incarnation,
-        traits,
+        flags,
         record.expires_at or 0,
         [n for pair in record.state_vector.items() for n in pair],
         deleted,
         record.sequence,
-        base,
-        record.base_bytes,
-        record.tail,
+        snapshot,
+        record.snapshot_bytes,
+        record.delta_log,
         value,
     )
-    if record.ended:
-        fields = (*fields, [n for pair in record.ended for n in pair])
+    if record.ended_vector:
+        fields = (*fields, [n for pair in record.ended_vector for n in pair])
     packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
@@ -139,13 +131,13 @@ def decode_record(data: bytes) -> Record:
             dict(zip(vector[::2], vector[1::2], strict=True)),
             _delete_set(deleted) if deleted else EMPTY_DELETE_SET,
             *fields[5:10],
-            *(_ended(ended) for ended in fields[10:11]),
+            *(_ended(ended_vector) for ended_vector in fields[10:11]),
         )
     except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"not a record: {error}") from error
 
 
-def _ended(fields: tuple[int, ...]) -> Ended:
+def _ended(fields: tuple[int, ...]) -> EndedVector:
     return tuple(zip(fields[::2], fields[1::2], strict=True))
 
 
@@ -189,12 +181,12 @@ def decode_feed_entry(data: bytes) -> FeedEntry:
     return FeedEntry(collection, document, _ACTIONS[action], incarnation, b"", origin)
 
 
-def encode_place(incarnation: int, is_deleted: bool, digest: bytes) -> bytes:
-    """What the index by place says of a document."""
+def encode_tree_entry(incarnation: int, is_deleted: bool, digest: bytes) -> bytes:
+    """What the index by tree key says of a document."""
     return digest + (incarnation << 1 | is_deleted).to_bytes(8, "big").lstrip(b"\0")
 
 
-def decode_place(data: bytes) -> tuple[int, bool, bytes]:
+def decode_tree_entry(data: bytes) -> tuple[int, bool, bytes]:
     """(incarnation, is_deleted, fingerprint)"""
     number = int.from_bytes(data[16:], "big")
     return number >> 1, bool(number & 1), data[:16]

@@ -1,7 +1,7 @@
 """The documents of one node: how states join, and what that changes on disk.
 
-It works over an abstract ordered key-value store, which it only reads. Changes go into an open group, on which later
-operations build; `take_group` hands it out to be written as one, `committed` makes it visible, `forget` drops it
+It works over an abstract ordered key-value store, which it only reads. Changes go into an open batch, on which later
+operations build; `take_batch` hands it out to be written as one, `committed` makes it visible, `forget` drops it
 and all that was built on it. Of two incarnations the higher wins whole; within one, structs and
 delete sets unite; a tombstone beats all of its incarnation.
 """
@@ -20,16 +20,22 @@ from peatnode.documents.limits import (
     STATE_LIMITS,
 )
 from peatnode.documents.names import check_collection, check_id, document_key, names_of
-from peatnode.documents.replica.apply_update import Growth, compacted, is_long, state_bytes
-from peatnode.documents.replica.hash_tree import PLACE_BYTES, Tree, bucket_of, digest_of
+from peatnode.documents.replica.apply_update import (
+    RecordUpdater,
+    compacted,
+    is_log_long,
+    state_bytes,
+)
+from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.hash_tree import TREE_KEY_BYTES, HashTree, bucket_of, digest_of
 from peatnode.documents.replica.keyspace import (
-    BASE,
     FEED,
     META,
-    PLACE,
     RECORD,
     SEQUENCE,
+    SNAPSHOT,
     TOMBSTONE,
+    TREE,
     VALUE,
     KeyValue,
     after,
@@ -38,14 +44,13 @@ from peatnode.documents.replica.record import (
     EMPTY_VECTOR,
     FeedEntry,
     Record,
-    Trait,
-    decode_place,
     decode_record,
-    ended_by,
+    decode_tree_entry,
+    ended_vector_after,
     tombstone,
 )
-from peatnode.documents.replica.state_packing import unsqueeze
-from peatnode.documents.replica.write_batch import Change, Group
+from peatnode.documents.replica.state_packing import unpack_state
+from peatnode.documents.replica.write_batch import StagedChange, WriteBatch
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.merge import merge_updates, subtract_known
 from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
@@ -69,7 +74,7 @@ class JoinResult:
 
 
 @dataclass(slots=True)
-class Counts:
+class CollectionCounts:
     documents: int = 0
     tombstones: int = 0
 
@@ -79,26 +84,26 @@ class Replica:
         """`client` is the Yjs client id of this node's own writes; see also `client_of`."""
         self.kv = kv
         self.client = client
-        self.is_client_taken = False
+        self.is_client_id_taken = False
         """Structs of our own client id came that we do not have: somebody else writes under it."""
-        self.tree = Tree()
-        self.counts: dict[str, Counts] = {}
+        self.tree = HashTree()
+        self.counts: dict[str, CollectionCounts] = {}
         self.sequence = 0
         """Of the newest change on disk."""
         self.oldest_sequence = 1
         self._staged_sequence = 0
-        self._open = Group()
-        self._unsynced: list[Group] = []
+        self._open = WriteBatch()
+        self._unsynced: list[WriteBatch] = []
         self._found: dict[bytes, Record | None] = {}
-        """What the operations of the open group have read from disk."""
-        self._growth = Growth(self.state)
+        """What the operations of the open batch have read from disk."""
+        self._updater = RecordUpdater(self.state)
         self._load()
 
     def _load(self) -> None:
-        for entry, data in self.kv.scan(PLACE, after(PLACE)):
-            _, is_deleted, digest = decode_place(data)
-            place, key = entry[1 : 1 + PLACE_BYTES], entry[1 + PLACE_BYTES :]
-            self.tree.change(bucket_of(place), digest_of(key, digest))
+        for entry, data in self.kv.scan(TREE, after(TREE)):
+            _, is_deleted, digest = decode_tree_entry(data)
+            tree_key, key = entry[1 : 1 + TREE_KEY_BYTES], entry[1 + TREE_KEY_BYTES :]
+            self.tree.change(bucket_of(tree_key), digest_of(key, digest))
             self._count(key.partition(b"\0")[0].decode(), not is_deleted, is_deleted)
         kept = self.kv.get(SEQUENCE)
         self.sequence = self._staged_sequence = int.from_bytes(kept, "big") if kept else 0
@@ -106,7 +111,7 @@ class Replica:
         self.oldest_sequence = int.from_bytes(first[0][1:], "big") if first else self.sequence + 1
 
     def _count(self, collection: str, documents: int, tombstones: int) -> None:
-        counts = self.counts.setdefault(collection, Counts())
+        counts = self.counts.setdefault(collection, CollectionCounts())
         counts.documents += documents
         counts.tombstones += tombstones
 
@@ -121,8 +126,8 @@ class Replica:
     # --- looking, what is not yet on disk included
 
     def record(self, key: bytes) -> Record | None:
-        for group in (self._open, *reversed(self._unsynced)):
-            found = group.records.get(key)
+        for batch in (self._open, *reversed(self._unsynced)):
+            found = batch.records.get(key)
             if found is not None:
                 return found
         if key not in self._found:
@@ -144,18 +149,20 @@ class Replica:
 
     def state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
         """Updates in causal order that make its state."""
-        base = record.base
-        if base is None:
-            base = unsqueeze(self._apart(BASE, key))
-        return (base, *record.tail) if base else record.tail
+        snapshot = record.snapshot
+        if snapshot is None:
+            snapshot = unpack_state(self._read_separate(SNAPSHOT, key))
+        return (snapshot, *record.delta_log) if snapshot else record.delta_log
 
     def value(self, key: bytes, record: Record) -> bytes:
         """Its JSON; what it was last known to be where it is stale."""
         if record.value is not None:
             return record.value
-        return self._apart(VALUE, key) if record.traits & Trait.VALUE_APART else b"{}"
+        return (
+            self._read_separate(VALUE, key) if record.flags & DocumentFlag.VALUE_SEPARATE else b"{}"
+        )
 
-    def _apart(self, prefix: bytes, key: bytes) -> bytes:
+    def _read_separate(self, prefix: bytes, key: bytes) -> bytes:
         """Only a record that was read from disk has anything apart."""
         return self.kv.get(prefix + key) or b""
 
@@ -164,50 +171,52 @@ class Replica:
 
     @property
     def staged_sequence(self) -> int:
-        """Of the newest change in any group."""
+        """Of the newest change in any batch."""
         return self._staged_sequence
 
     # --- joining
 
-    def join(self, arrival: DocumentUpdate, origin: str) -> JoinResult:
+    def join(self, update: DocumentUpdate, origin: str) -> JoinResult:
         """Takes what is new in a change from elsewhere."""
         try:
-            check_collection(arrival.collection)
-            check_id(arrival.id)
+            check_collection(update.collection)
+            check_id(update.id)
         except BadName as error:
             return JoinResult(Outcome.REFUSED, str(error))
-        if not 0 < arrival.incarnation < MAX_INCARNATION:
+        if not 0 < update.incarnation < MAX_INCARNATION:
             return JoinResult(Outcome.REFUSED, "the incarnation is not a number that can be")
-        key = document_key(arrival.collection, arrival.id)
+        key = document_key(update.collection, update.id)
         record = self.record(key)
-        if arrival.is_deleted:
-            return self._join_tombstone(key, record, arrival, origin)
+        if update.is_deleted:
+            return self._join_tombstone(key, record, update, origin)
         if record is not None and (
-            arrival.incarnation < record.incarnation
-            or (arrival.incarnation == record.incarnation and record.is_deleted)
+            update.incarnation < record.incarnation
+            or (update.incarnation == record.incarnation and record.is_deleted)
         ):
             return JoinResult(Outcome.STALE)
         try:
             limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
-            update = decode_update(arrival.update, limits)
+            decoded = decode_update(update.update, limits)
         except MalformedUpdate as error:
             return JoinResult(Outcome.REFUSED, str(error))
-        return self._join_update(key, record, arrival.incarnation, update, origin)
+        return self._join_update(key, record, update.incarnation, decoded, origin)
 
     def _join_tombstone(
-        self, key: bytes, record: Record | None, arrival: DocumentUpdate, origin: str
+        self, key: bytes, record: Record | None, update: DocumentUpdate, origin: str
     ) -> JoinResult:
-        incarnation = arrival.incarnation
+        incarnation = update.incarnation
         if record is not None:
             if incarnation < record.incarnation:
                 return JoinResult(Outcome.STALE)
             if incarnation == record.incarnation and record.is_deleted:
                 return JoinResult(Outcome.KNOWN)
         try:
-            ended = decode_state_vector(arrival.update, STATE_LIMITS) if arrival.update else {}
+            ended_vector = decode_state_vector(update.update, STATE_LIMITS) if update.update else {}
         except MalformedUpdate as error:
             return JoinResult(Outcome.REFUSED, str(error))
-        return JoinResult(Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended))
+        return JoinResult(
+            Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended_vector)
+        )
 
     def _join_update(
         self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
@@ -223,14 +232,14 @@ class Replica:
             if update.is_empty:
                 return JoinResult(Outcome.KNOWN)
         if self.client_of(incarnation) in update.structs:
-            self.is_client_taken = True
+            self.is_client_id_taken = True
         encoded = encode_update(update)
         if known is not None and state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
             return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
-        grown = self._growth.grow(
+        updated = self._updater.apply(
             self._staged_sequence + 1, key, record, incarnation, update, encoded, None
         )
-        staged = self._stage(key, record, grown, encoded, origin)
+        staged = self._stage(key, record, updated, encoded, origin)
         return JoinResult(Outcome.APPLIED, "", staged)
 
     # --- writing here
@@ -240,7 +249,7 @@ class Replica:
         new, and `value` be what the document shows after it. Creates the document where there is none."""
         record = self.record(key)
         encoded = encode_update(update)
-        grown = self._growth.grow(
+        updated = self._updater.apply(
             self._staged_sequence + 1,
             key,
             record,
@@ -249,7 +258,7 @@ class Replica:
             encoded,
             value,
         )
-        return self._stage(key, record, grown, encoded, "")
+        return self._stage(key, record, updated, encoded, "")
 
     def delete(self, key: bytes) -> Record:
         """Ends the incarnation that lives."""
@@ -262,7 +271,7 @@ class Replica:
         """What a stale document shows, as the engine says; no change of the document."""
         record = self.record(key)
         assert record is not None
-        fresh = replace(record, value=value, traits=record.traits & ~Trait.STALE)
+        fresh = replace(record, value=value, flags=record.flags & ~DocumentFlag.VALUE_OUTDATED)
         self._open.put(key, record, fresh)
         for change in reversed(self._open.changes):
             if change.key == key:
@@ -270,7 +279,7 @@ class Replica:
                 break
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Another entry, to be written with the open group; None deletes it."""
+        """Another entry, to be written with the open batch; None deletes it."""
         self._open.extra[key] = value
 
     def put_meta(self, name: str, value: bytes | None) -> None:
@@ -283,29 +292,33 @@ class Replica:
         """Whether its history leaves no room for another change."""
         return state_bytes(record) > MAX_STATE_BYTES - MAX_STATE_BYTES // 4
 
-    def is_compactable(self, record: Record) -> bool:
+    def is_compaction_due(self, record: Record) -> bool:
         """Whether so much came since the last time that it is worth while."""
-        return is_long(record.tail, record.base_bytes)
+        return is_log_long(record.delta_log, record.snapshot_bytes)
 
     def compact(self, key: bytes) -> None:
         """Makes one state of a document's updates; changes nothing that can be seen."""
         record = self.record(key)
-        if record is not None and record.tail:
-            self.set_base(key, record, compacted(self.state(key, record)))
+        if record is not None and record.delta_log:
+            self.set_snapshot(key, record, compacted(self.state(key, record)))
 
-    def set_base(self, key: bytes, compacted_from: Record, base: bytes) -> None:
-        """`base` is one state of all that `compacted_from` had; what came since stays a tail."""
+    def set_snapshot(self, key: bytes, compacted_from: Record, snapshot: bytes) -> None:
+        """`snapshot` is one state of all that `compacted_from` had; what came since stays in the delta log."""
         record = self.record(key)
-        covered = compacted_from.tail
+        covered = compacted_from.delta_log
         if (
             record is None
             or record.incarnation != compacted_from.incarnation
-            or record.base_bytes != compacted_from.base_bytes
-            or record.tail[: len(covered)] != covered
+            or record.snapshot_bytes != compacted_from.snapshot_bytes
+            or record.delta_log[: len(covered)] != covered
         ):
             return
-        rest = record.tail[len(covered) :]
-        self._open.put(key, record, replace(record, base=base, base_bytes=len(base), tail=rest))
+        rest = record.delta_log[len(covered) :]
+        self._open.put(
+            key,
+            record,
+            replace(record, snapshot=snapshot, snapshot_bytes=len(snapshot), delta_log=rest),
+        )
 
     # --- what a change makes of a record
 
@@ -317,13 +330,13 @@ class Replica:
         origin: str,
         more: StateVector = EMPTY_VECTOR,
     ) -> Record:
-        ended = ended_by(record, more)
-        end = tombstone(incarnation, self._staged_sequence + 1, ended)
+        ended_vector = ended_vector_after(record, more)
+        end = tombstone(incarnation, self._staged_sequence + 1, ended_vector)
         return self._stage(key, record, end, b"", origin)
 
-    def maps(self, key: bytes, record: Record) -> root_maps.Maps | None:
+    def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
         """The document, where it is small and its entries can be read without an engine."""
-        return self._growth.maps(key, record)
+        return self._updater.maps(key, record)
 
     def _stage(
         self, key: bytes, former: Record | None, record: Record, update: bytes, origin: str
@@ -335,42 +348,42 @@ class Replica:
         entry = FeedEntry(
             collection, document, action, record.incarnation, record.fingerprint, origin
         )
-        value = b"" if record.is_deleted else None if record.is_stale else record.value
-        self._open.changes.append(Change(record.sequence, key, entry, update, value))
+        value = b"" if record.is_deleted else None if record.is_value_outdated else record.value
+        self._open.changes.append(StagedChange(record.sequence, key, entry, update, value))
         return record
 
-    # --- groups
+    # --- batches
 
     @property
-    def open_group(self) -> Group:
+    def open_batch(self) -> WriteBatch:
         return self._open
 
-    def take_group(self) -> Group:
-        """Closes the open group. It is to be written and then `committed`, or forgotten."""
+    def take_batch(self) -> WriteBatch:
+        """Closes the open batch. It is to be written and then `committed`, or forgotten."""
         self._found.clear()
-        group, self._open = self._open, Group()
-        self._unsynced.append(group)
-        return group
+        batch, self._open = self._open, WriteBatch()
+        self._unsynced.append(batch)
+        return batch
 
-    def committed(self, group: Group) -> None:
-        """The oldest group taken is on disk: what it changed can be shown."""
-        assert self._unsynced[0] is group
+    def committed(self, batch: WriteBatch) -> None:
+        """The oldest batch taken is on disk: what it changed can be shown."""
+        assert self._unsynced[0] is batch
         self._unsynced.pop(0)
-        for delta in group.deltas():
-            if delta.difference:
-                self.tree.change(bucket_of(delta.place), delta.difference)
-            if delta.documents or delta.tombstones:
-                self._count(delta.collection, delta.documents, delta.tombstones)
-        if group.changes:
-            self.sequence = group.changes[-1].sequence
+        for tree_change in batch.tree_changes():
+            if tree_change.difference:
+                self.tree.change(bucket_of(tree_change.tree_key), tree_change.difference)
+            if tree_change.documents or tree_change.tombstones:
+                self._count(tree_change.collection, tree_change.documents, tree_change.tombstones)
+        if batch.changes:
+            self.sequence = batch.changes[-1].sequence
 
     def forget(self) -> None:
         """Everything that is not on disk never was."""
         self._unsynced.clear()
         self._found.clear()
-        self._open = Group()
+        self._open = WriteBatch()
         self._staged_sequence = self.sequence
-        self._growth.forget()
+        self._updater.forget()
 
     def trimmed(self, oldest: int) -> None:
         """The feed begins at `oldest` now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from peatnode.documents.json.root_maps import Maps
+from peatnode.documents.json.root_maps import RootMaps
 from peatnode.documents.replica.record import Record
 
 MAX_BYTES = 3 * 1024 * 1024
@@ -13,25 +13,25 @@ MAX_BYTES = 3 * 1024 * 1024
 _ENTRY_BYTES = 400
 
 
-class MapsCache:
+class RootMapsCache:
     def __init__(self) -> None:
-        self._maps: OrderedDict[bytes, tuple[int, int, Maps]] = OrderedDict()
+        self._maps: OrderedDict[bytes, tuple[int, int, RootMaps]] = OrderedDict()
         self._bytes = 0
 
-    def get(self, key: bytes, record: Record) -> Maps | None:
+    def get(self, key: bytes, record: Record) -> RootMaps | None:
         """If they are of just that state."""
         found = self._maps.get(key)
         if found is None or found[0] != record.sequence:
             return None
         return found[2]
 
-    def put(self, key: bytes, record: Record, maps: Maps | None) -> None:
+    def put(self, key: bytes, record: Record, maps: RootMaps | None) -> None:
         former = self._maps.pop(key, None)
         if former is not None:
             self._bytes -= former[1]
         if maps is None:
             return
-        weight = record.base_bytes + _ENTRY_BYTES * (1 + len(maps.root))
+        weight = record.snapshot_bytes + _ENTRY_BYTES * (1 + len(maps.root))
         self._maps[key] = (record.sequence, weight, maps)
         self._bytes += weight
         while self._bytes > MAX_BYTES:

@@ -11,32 +11,32 @@ from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, var_uint
 from peatnode.documents.yjs.structs import DELETED, HAS_ORIGIN, Struct
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
-PLAIN, SQUEEZED = b"\0", b"\1"
+PLAIN, PACKED = b"\0", b"\1"
 
 
-def squeeze(state: bytes) -> bytes:
+def pack_state(state: bytes) -> bytes:
     """What to keep instead of a whole, compacted state."""
     update = decode_update(state, STATE_LIMITS)
-    parts = [SQUEEZED, var_uint(len(update.structs))]
+    parts = [PACKED, var_uint(len(update.structs))]
     for client, structs in update.structs.items():
         if structs[0].clock or structs[-1].end != sum(s.length for s in structs):
             return PLAIN + state  # not a whole document
         parts += (var_uint(client), var_uint(len(structs)))
-        parts += (_squeezed(client, struct) for struct in structs)
+        parts += (_packed_struct(client, struct) for struct in structs)
     parts.append(encode_delete_set(update.delete_set))
-    squeezed = b"".join(parts)
-    return squeezed if len(squeezed) < len(state) // 2 else PLAIN + state
+    packed = b"".join(parts)
+    return packed if len(packed) < len(state) // 2 else PLAIN + state
 
 
-def _squeezed(client: int, struct: Struct) -> bytes:
+def _packed_struct(client: int, struct: Struct) -> bytes:
     origin = struct.origin
     if struct.kind == DELETED and struct.right_origin is None and origin and origin[0] == client:
         return var_uint(struct.clock - origin[1]) + var_uint(struct.length)
     return b"\0" + var_uint(len(struct.raw)) + struct.raw
 
 
-def unsqueeze(kept: bytes) -> bytes:
-    """The state that was squeezed."""
+def unpack_state(kept: bytes) -> bytes:
+    """The state that was packed."""
     if kept[:1] == PLAIN:
         return kept[1:]
     structs: dict[int, list[Struct]] = {}

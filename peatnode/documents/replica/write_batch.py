@@ -1,38 +1,38 @@
-"""A group of changes that reaches the disk as one: what was decided, and the writes that it comes to."""
+"""A batch of changes that reaches the disk as one: what was decided, and the writes that it comes to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from peatnode.documents.replica.hash_tree import NO_DIGEST, digest_of, place_of
+from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.hash_tree import NO_DIGEST, digest_of, tree_key_of
 from peatnode.documents.replica.keyspace import (
-    BASE,
     EXPIRY,
     FEED,
-    PLACE,
     RECORD,
     SEQUENCE,
+    SNAPSHOT,
     TOMBSTONE,
+    TREE,
     VALUE,
     number,
 )
 from peatnode.documents.replica.record import (
     FeedEntry,
     Record,
-    Trait,
     encode_feed_entry,
-    encode_place,
     encode_record,
+    encode_tree_entry,
 )
-from peatnode.documents.replica.state_packing import squeeze
+from peatnode.documents.replica.state_packing import pack_state
 
-APART_BYTES = 4096
+MAX_INLINE_BYTES = 4096
 """Beyond it a state or a value has an entry of its own, so that a small change does not rewrite it."""
 
 
 @dataclass(slots=True)
-class Change:
+class StagedChange:
     """One change to one document, with its place in the feed."""
 
     sequence: int
@@ -45,10 +45,10 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Delta:
+class TreeChange:
     """What a document's change means for the tree and the counts."""
 
-    place: bytes
+    tree_key: bytes
     difference: int
     """XOR of its digests before and after."""
     collection: str
@@ -57,13 +57,13 @@ class Delta:
 
 
 @dataclass(slots=True)
-class Group:
-    """Not yet on disk. Later groups build on it."""
+class WriteBatch:
+    """Not yet on disk. Later batches build on it."""
 
     records: dict[bytes, Record] = field(default_factory=dict)
     former: dict[bytes, Record | None] = field(default_factory=dict)
-    """What this group found."""
-    changes: list[Change] = field(default_factory=list)
+    """What this batch found."""
+    changes: list[StagedChange] = field(default_factory=list)
     extra: dict[bytes, bytes | None] = field(default_factory=dict)
     """Other writes; None deletes."""
 
@@ -86,38 +86,41 @@ class Group:
             yield SEQUENCE, number(self.changes[-1].sequence)
         yield from self.extra.items()
 
-    def deltas(self) -> Iterator[Delta]:
+    def tree_changes(self) -> Iterator[TreeChange]:
         for key, record in self.records.items():
-            yield _delta(key, self.former[key], record)
+            yield _tree_change(key, self.former[key], record)
 
 
 def _record_writes(
     key: bytes, former: Record | None, record: Record
 ) -> Iterator[tuple[bytes, bytes | None]]:
-    traits, base, value = record.traits, record.base, record.value
-    if base is not None:
-        traits &= ~Trait.BASE_APART
-        if len(base) > APART_BYTES:
-            traits |= Trait.BASE_APART
-            yield BASE + key, squeeze(base)
-            base = None
+    flags, snapshot, value = record.flags, record.snapshot, record.value
+    if snapshot is not None:
+        flags &= ~DocumentFlag.SNAPSHOT_SEPARATE
+        if len(snapshot) > MAX_INLINE_BYTES:
+            flags |= DocumentFlag.SNAPSHOT_SEPARATE
+            yield SNAPSHOT + key, pack_state(snapshot)
+            snapshot = None
     if value is not None:
-        traits &= ~Trait.VALUE_APART
-        if len(value) > APART_BYTES:
-            traits |= Trait.VALUE_APART
+        flags &= ~DocumentFlag.VALUE_SEPARATE
+        if len(value) > MAX_INLINE_BYTES:
+            flags |= DocumentFlag.VALUE_SEPARATE
             yield VALUE + key, value
             value = None
-    gone = former.traits & ~traits if former is not None else 0
-    if gone & Trait.BASE_APART:
-        yield BASE + key, None
-    if gone & Trait.VALUE_APART:
+    gone = former.flags & ~flags if former is not None else 0
+    if gone & DocumentFlag.SNAPSHOT_SEPARATE:
+        yield SNAPSHOT + key, None
+    if gone & DocumentFlag.VALUE_SEPARATE:
         yield VALUE + key, None
     home, other = (TOMBSTONE, RECORD) if record.is_deleted else (RECORD, TOMBSTONE)
-    yield home + key, encode_record(record, traits, base, value)
+    yield home + key, encode_record(record, flags, snapshot, value)
     if former is not None and former.is_deleted != record.is_deleted:
         yield other + key, None
     digest = record.fingerprint
-    yield PLACE + place_of(key) + key, encode_place(record.incarnation, record.is_deleted, digest)
+    yield (
+        TREE + tree_key_of(key) + key,
+        encode_tree_entry(record.incarnation, record.is_deleted, digest),
+    )
     yield from _expiry_writes(key, former.expires_at if former else 0.0, record.expires_at)
 
 
@@ -138,12 +141,12 @@ def expiry_key(key: bytes, expires_at: float) -> bytes:
     return EXPIRY + number(int(min(expires_at, LAST_EXPIRY) * 1000)) + key
 
 
-def _delta(key: bytes, former: Record | None, record: Record) -> Delta:
+def _tree_change(key: bytes, former: Record | None, record: Record) -> TreeChange:
     before = NO_DIGEST if former is None else digest_of(key, former.fingerprint)
     was_live = former is not None and not former.is_deleted
     was_dead = former is not None and former.is_deleted
-    return Delta(
-        place_of(key),
+    return TreeChange(
+        tree_key_of(key),
         before ^ digest_of(key, record.fingerprint),
         key.partition(b"\0")[0].decode(),
         (not record.is_deleted) - was_live,

@@ -95,7 +95,7 @@ def _options(recovery: DBRecoveryMode) -> Options:
 
 
 class Database:
-    """One process, one writer. Is a `KeyValue` of the documents."""
+    """One process, one writer. Implements `KeyValue` of the documents."""
 
     def __init__(
         self, path: Path, recovery: Recovery = Recovery.NOTHING, is_read_only: bool = False
@@ -111,7 +111,7 @@ class Database:
         self._get = self._db.get
         self._options = WriteOptions()
         self.is_read_only = is_read_only
-        self._wal = _Wal(path)
+        self._log = _WriteAheadLog(path)
 
     @staticmethod
     def repair(path: Path) -> None:
@@ -172,7 +172,7 @@ class Database:
         """Until everything written is on disk. May run in a thread: unlike RocksDB's own, it does not hold the
         interpreter's lock while the disk works. Raises StorageFailed."""
         try:
-            self._wal.sync()
+            self._log.sync()
         except OSError as error:
             raise StorageFailed(f"the log could not be synced: {error}") from error
 
@@ -195,13 +195,13 @@ class Database:
 
     def close(self) -> None:
         """What was synced is in the log and needs no more; a database that RocksDB has given up says so here again."""
-        self._wal.close()
+        self._log.close()
         with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
             self._db.close()
         del self._get, self._db  # with them go the files and the lock
 
 
-class _Wal:
+class _WriteAheadLog:
     """The log that RocksDB appends to. RocksDB begins a new one only before it writes a batch or when it flushes, so
     the newest holds the last batch; what older ones hold is synced once more when a new one has begun."""
 

@@ -28,13 +28,13 @@ _STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
-class Lineage:
+class FileIdentity:
     """What tells files that go on from where they were from a copy, or an image, of what they once were."""
 
     current: tuple[int, int]
     """Inode and change time (ns) of the file that RocksDB replaces at each opening: whoever copies it back, by whatever
     tool, gives it others."""
-    is_of_late: bool
+    is_recent: bool
     """A volume that was put back from an image has the inodes and times of then: what was left long ago may be that."""
 
 
@@ -50,10 +50,10 @@ def kept_generation(database: Database) -> int | None:
     return None if kept is None else int(msgpack.unpackb(kept)[0])
 
 
-def go_on_or_begin(database: Database, before: Lineage | None) -> int:
+def continue_or_begin(database: Database, before: FileIdentity | None) -> int:
     """`before` is None where its files were mended. To be synced. Raises StorageFailed."""
     kept = database.get(_GENERATION_KEY)
-    if kept is not None and before is not None and before.is_of_late:
+    if kept is not None and before is not None and before.is_recent:
         generation, *named = msgpack.unpackb(kept)
         if tuple(named) == before.current:
             note_files(database, int(generation))
@@ -81,13 +81,13 @@ def note_stop(path: Path) -> None:
         (path / _STOPPED).touch(mode=0o600)
 
 
-def lineage_of(path: Path) -> Lineage:
+def file_identity(path: Path) -> FileIdentity:
     """To be asked before RocksDB opens them."""
     left_at = 0.0
     for file in path.iterdir():
         if file.suffix in (".log", ".sst") or file.name in ("CURRENT", _STOPPED):
             left_at = max(left_at, file.stat().st_mtime)
-    return Lineage(_current(path), abs(time.time() - left_at) < AWAY_SECONDS)
+    return FileIdentity(_current(path), abs(time.time() - left_at) < AWAY_SECONDS)
 
 
 def _current(path: Path) -> tuple[int, int]:

@@ -15,7 +15,7 @@ MAX_PROBES = 3
 """Refused by RocksDB alone, while the disk takes writes: it has to be opened anew."""
 UNREADABLE_SECONDS = 3.0
 """Without a read that failed: then the disk is well again."""
-MENDED_SECONDS = 600.0
+REPAIRED_SECONDS = 600.0
 """Damage so soon after mending is not mended again: it would come back."""
 SPARE_BYTES = 32 * 1024 * 1024
 
@@ -33,12 +33,12 @@ _ADVICE_DAMAGED = (
 _PROBE = META + b"probe"
 
 
-class Disk:
-    def __init__(self, shell: WorkerShell, database: Database, was_mended: bool) -> None:
-        """`was_mended`: when it was opened just now."""
+class DiskHealth:
+    def __init__(self, shell: WorkerShell, database: Database, was_repaired: bool) -> None:
+        """`was_repaired`: when it was opened just now."""
         self._shell = shell
         self._database = database
-        self._mended_at = time.monotonic() if was_mended else None
+        self._repaired_at = time.monotonic() if was_repaired else None
         self._last_probe = 0.0
         self._probes = 0
         self._unreadable_at: float | None = None
@@ -75,7 +75,7 @@ class Disk:
             self.cannot_read(error)
 
     def probe(self) -> None:
-        """Whether the disk takes writes again. Not while a group is open."""
+        """Whether the disk takes writes again. Not while a batch is open."""
         now = time.monotonic()
         if now - self._last_probe < PROBE_SECONDS:
             return
@@ -107,7 +107,7 @@ class Disk:
         self._unreadable_at = time.monotonic()
         advice = ADVICE_DISK
         if error.is_corruption:
-            advice = self._mend(str(error))
+            advice = self._schedule_repair(str(error))
         self._shell.raise_problem(
             "damage",
             f"part of the database cannot be read: {error}",
@@ -115,9 +115,12 @@ class Disk:
             blocks_readiness=True,
         )
 
-    def _mend(self, damage: str) -> str:
+    def _schedule_repair(self, damage: str) -> str:
         """Returns the advice."""
-        if self._mended_at is not None and time.monotonic() - self._mended_at < MENDED_SECONDS:
+        if (
+            self._repaired_at is not None
+            and time.monotonic() - self._repaired_at < REPAIRED_SECONDS
+        ):
             return f"It was mended a moment ago: do not trust this disk. {_ADVICE_DAMAGED}"
         path = self._database.path
         if free_bytes(path) < used_bytes(path) + SPARE_BYTES:

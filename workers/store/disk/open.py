@@ -13,7 +13,7 @@ import msgpack
 from peatnode.documents.replica.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
-from workers.store.disk.generation import go_on_or_begin, kept_generation, lineage_of
+from workers.store.disk.generation import continue_or_begin, file_identity, kept_generation
 from workers.store.disk.repair import reconcile, save_readable
 from workers.store.disk.space import free_bytes, used_bytes
 
@@ -28,14 +28,14 @@ _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
 
 @dataclass(slots=True)
-class Opened:
+class OpenedStore:
     database: Database
     generation: int
     damage: str
     """What was wrong and has been mended; empty: nothing."""
 
 
-def open_store(data_dir: Path) -> Opened:
+def open_store(data_dir: Path) -> OpenedStore:
     """Raises BadConfiguration where the user has to do something, StorageFailed where trying again may help."""
     path = data_dir / "store"
     try:
@@ -52,7 +52,7 @@ def open_store(data_dir: Path) -> Opened:
         raise StorageFailed(f"the database cannot be opened: {error}") from error
 
 
-def open_to_read(data_dir: Path) -> Opened:
+def open_to_read(data_dir: Path) -> OpenedStore:
     """Where the disk takes no writes: what is there, if it is on disk for sure. Raises StorageFailed."""
     path = data_dir / "store"
     if damage_of(path):
@@ -67,7 +67,7 @@ def open_to_read(data_dir: Path) -> Opened:
         generation = kept_generation(database)
         if generation is None:
             raise StorageFailed("there is nothing in it yet")
-        return Opened(database, generation, "")
+        return OpenedStore(database, generation, "")
     except StorageFailed:
         database.close()
         raise
@@ -82,17 +82,17 @@ def sync_file(path: Path) -> None:
         os.close(file)
 
 
-def _open(path: Path) -> Opened:
-    before = lineage_of(path)
-    database, damage = _open_mended(path)
+def _open(path: Path) -> OpenedStore:
+    before = file_identity(path)
+    database, damage = _open_repaired(path)
     try:
         _check_format(database, path)
-        generation = go_on_or_begin(database, None if damage else before)
+        generation = continue_or_begin(database, None if damage else before)
         database.sync()
     except BaseException:
         database.close()
         raise
-    return Opened(database, generation, damage)
+    return OpenedStore(database, generation, damage)
 
 
 def _check_directory(path: Path) -> None:
@@ -119,7 +119,7 @@ def write_probe(path: Path) -> None:
         (path / "probe").unlink()
 
 
-def _open_mended(path: Path) -> tuple[Database, str]:
+def _open_repaired(path: Path) -> tuple[Database, str]:
     """The database, and what was wrong with it."""
     damage = damage_of(path)
     if damage:

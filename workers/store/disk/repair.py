@@ -12,17 +12,18 @@ from dataclasses import replace
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import names_of
-from peatnode.documents.replica.hash_tree import place_of
+from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
-    BASE,
     EXPIRY,
     FEED,
     META,
-    PLACE,
     QUARANTINE,
     RECORD,
     SEQUENCE,
+    SNAPSHOT,
     TOMBSTONE,
+    TREE,
     VALUE,
     KeyValue,
     after,
@@ -30,13 +31,12 @@ from peatnode.documents.replica.keyspace import (
 )
 from peatnode.documents.replica.record import (
     Record,
-    Trait,
     decode_record,
-    encode_place,
     encode_record,
+    encode_tree_entry,
 )
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.state_packing import unsqueeze
+from peatnode.documents.replica.state_packing import unpack_state
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.errors import MalformedUpdate
@@ -47,7 +47,7 @@ FEED_JUMP = 1_000_000
 """Beyond every number that the feed may have told before and that was lost."""
 BATCH_BYTES = 1024 * 1024
 
-_SAVED = (RECORD, TOMBSTONE, BASE, VALUE, QUARANTINE, META)
+_SAVED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, QUARANTINE, META)
 
 Writes = list[tuple[bytes, bytes | None]]
 
@@ -130,7 +130,7 @@ def _refuse_other(error: StorageFailed) -> None:
 def reconcile(database: Database) -> None:
     """Indexes and feed as the records have them. Raises StorageFailed where not all records can be read."""
     newest = _newest_sequence(database)
-    for index in (PLACE, EXPIRY, FEED):
+    for index in (TREE, EXPIRY, FEED):
         database.delete_range(index, after(index))
     broken: list[bytes] = []
     batch: Writes = []
@@ -173,11 +173,11 @@ def _reconciled(
     if not record.is_deleted and not _is_whole(database, key, record):
         broken.append(key)
         return [], record.sequence
-    place = encode_place(record.incarnation, record.is_deleted, record.fingerprint)
-    writes: Writes = [(PLACE + place_of(key) + key, place)]
+    place = encode_tree_entry(record.incarnation, record.is_deleted, record.fingerprint)
+    writes: Writes = [(TREE + tree_key_of(key) + key, place)]
     if record.expires_at:
         writes.append((expiry_key(key, record.expires_at), b""))
-    if record.traits & Trait.VALUE_APART:
+    if record.flags & DocumentFlag.VALUE_SEPARATE:
         writes.append((entry, _with_value_asked(database, key, record)))
     return writes, record.sequence
 
@@ -198,11 +198,11 @@ def _rank(record: Record) -> tuple[int, bool]:
 
 def _is_whole(database: Database, key: bytes, record: Record) -> bool:
     """Whether its state is the one that it says. What a record has in itself was written with it."""
-    if record.base is not None:
+    if record.snapshot is not None:
         return True
     try:
-        base = unsqueeze(database.get(BASE + key) or b"")
-        whole = merge_updates((base, *record.tail), STATE_LIMITS)
+        base = unpack_state(database.get(SNAPSHOT + key) or b"")
+        whole = merge_updates((base, *record.delta_log), STATE_LIMITS)
     except MalformedUpdate:
         return False
     vector = {client: structs[-1].end for client, structs in whole.structs.items()}
@@ -211,12 +211,12 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
 
 def _with_value_asked(database: Database, key: bytes, record: Record) -> bytes:
     """The value apart may be another time's, or gone: the engine is to be asked for it."""
-    traits = record.traits | Trait.STALE
+    flags = record.flags | DocumentFlag.VALUE_OUTDATED
     value = None
     if database.get(VALUE + key) is None:
-        traits &= ~Trait.VALUE_APART
+        flags &= ~DocumentFlag.VALUE_SEPARATE
         value = b"{}"
-    return encode_record(replace(record, traits=traits), traits, record.base, value)
+    return encode_record(replace(record, flags=flags), flags, record.snapshot, value)
 
 
 def _join_remains(database: Database, keys: list[bytes]) -> None:
@@ -227,19 +227,19 @@ def _join_remains(database: Database, keys: list[bytes]) -> None:
         database.write([(RECORD + key, None), (VALUE + key, None)])
     replica = Replica(database, 1)
     for key, record in remains.items():
-        base = database.get(BASE + key)
-        database.write([(BASE + key, None)])
-        for update in (_unsqueezed(base), *record.tail):
+        base = database.get(SNAPSHOT + key)
+        database.write([(SNAPSHOT + key, None)])
+        for update in (_unpacked(base), *record.delta_log):
             # what has a gap before it, or is no update, is refused
             change = DocumentUpdate(*names_of(key), record.incarnation, False, 0.0, update)
             replica.join(change, "mended")
-        group = replica.take_group()
-        database.write(group.writes())
-        replica.committed(group)
+        batch = replica.take_batch()
+        database.write(batch.writes())
+        replica.committed(batch)
 
 
-def _unsqueezed(base: bytes | None) -> bytes:
+def _unpacked(base: bytes | None) -> bytes:
     try:
-        return unsqueeze(base or b"")
+        return unpack_state(base or b"")
     except MalformedUpdate:
         return b""

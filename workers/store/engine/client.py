@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from peatnode.documents.limits import STATE_LIMITS
-from peatnode.documents.replica.flags import is_value_root
-from peatnode.documents.replica.record import Record, Trait
+from peatnode.documents.replica.flags import DocumentFlag, is_value_root
+from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import subtract_known
 from peatnode.documents.yjs.projection import gc_clocks, project
@@ -36,15 +36,15 @@ BATCH_BYTES = 4 * 1024 * 1024
 DEATHS = 2
 """An operation during which, alone, the engine died this often, is set aside."""
 
-LOST = OperationResult(EngineOutcome.PANICKED, b"", b"", "the engine died of it", "")
+ENGINE_DIED = OperationResult(EngineOutcome.PANICKED, b"", b"", "the engine died of it", "")
 
 
-class EngineAway(Exception):
+class EngineUnavailable(Exception):
     """The engine does not answer; nothing was decided."""
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class EngineRequest:
     """Something about one document. For APPLY the record may hold the update already."""
 
     key: bytes
@@ -53,7 +53,7 @@ class Question:
     payload: bytes
 
 
-class Engine:
+class EngineClient:
     def __init__(self, path: Path, replica: Replica) -> None:
         self._dialer = Dialer(path, "store")
         self._replica = replica
@@ -95,9 +95,9 @@ class Engine:
         incarnation, version = self._versions.get(key, (0, 0))
         return version if incarnation == record.incarnation else 0
 
-    async def ask(self, questions: Sequence[Question]) -> list[OperationResult]:
+    async def ask(self, questions: Sequence[EngineRequest]) -> list[OperationResult]:
         """One result for each, in order; PANICKED where the engine failed twice on its whole state, or died.
-        Raises EngineAway where it cannot be reached."""
+        Raises EngineUnavailable where it cannot be reached."""
         results: list[OperationResult] = []
         for batch in self._batches(questions):
             try:
@@ -106,11 +106,11 @@ class Engine:
                 results += await self._ask_each(batch)
         return results
 
-    def _batches(self, questions: Sequence[Question]) -> list[list[Question]]:
-        batches: list[list[Question]] = [[]]
+    def _batches(self, questions: Sequence[EngineRequest]) -> list[list[EngineRequest]]:
+        batches: list[list[EngineRequest]] = [[]]
         size = 0
         for question in questions:
-            weight = len(question.payload) + question.record.base_bytes
+            weight = len(question.payload) + question.record.snapshot_bytes
             if batches[-1] and size + weight > BATCH_BYTES:
                 batches.append([])
                 size = 0
@@ -118,11 +118,11 @@ class Engine:
             size += weight
         return batches
 
-    async def _ask_each(self, questions: Sequence[Question]) -> list[OperationResult]:
+    async def _ask_each(self, questions: Sequence[EngineRequest]) -> list[OperationResult]:
         """One after the other, to find the one that kills it."""
         results = []
         for question in questions:
-            result = LOST
+            result = ENGINE_DIED
             for _ in range(DEATHS):
                 try:
                     result = (await self._ask_batch([question]))[0]
@@ -132,7 +132,7 @@ class Engine:
             results.append(result)
         return results
 
-    async def _ask_batch(self, questions: Sequence[Question]) -> list[OperationResult]:
+    async def _ask_batch(self, questions: Sequence[EngineRequest]) -> list[OperationResult]:
         operations = [self._operation(question, False) for question in questions]
         results = await self._run(operations)
         again = [
@@ -156,14 +156,14 @@ class Engine:
             reply = await self._dialer.ask(RunOperations(tuple(operations)), ASK_SECONDS)
         except AskTimedOut:
             self._versions.clear()
-            raise EngineAway from None
+            raise EngineUnavailable from None
         except LinkLost:
             self.deaths += 1
             self._versions.clear()
             raise
         return list(reply.results)
 
-    def _operation(self, question: Question, with_state: bool) -> Operation:
+    def _operation(self, question: EngineRequest, with_state: bool) -> Operation:
         record = question.record
         version = self._version(question.key, record)
         state: tuple[bytes, ...] = ()
@@ -183,7 +183,7 @@ class Engine:
         )
 
     def _state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
-        if not record.traits & Trait.FOREIGN:
+        if not record.flags & DocumentFlag.HAS_OTHER_ROOTS:
             return self._replica.state(key, record)
         return (encode_update(self._projected(key, record)),)
 
@@ -191,7 +191,9 @@ class Engine:
         whole = self._replica.merged(key, record)
         return project(whole, is_value_root, flatten=True)
 
-    def _remember(self, question: Question, operation: Operation, result: OperationResult) -> None:
+    def _remember(
+        self, question: EngineRequest, operation: Operation, result: OperationResult
+    ) -> None:
         if result.outcome is EngineOutcome.PANICKED:
             self._versions.pop(question.key, None)
             return
@@ -206,7 +208,7 @@ class Engine:
         """Of what the engine made, only what is new: it tells all deletions it knows, and for a projected
         document all garbage too."""
         decoded = decode_update(update, STATE_LIMITS)
-        if record.traits & Trait.FOREIGN:
+        if record.flags & DocumentFlag.HAS_OTHER_ROOTS:
             garbage = gc_clocks(self._projected(key, record))
             decoded = replace(decoded, delete_set=decoded.delete_set.subtract(garbage))
         return subtract_known(decoded, record.state_vector, record.delete_set)

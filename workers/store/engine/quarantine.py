@@ -45,7 +45,7 @@ class Quarantine:
         return self._entries.get((key, _digest(change))) == incarnation
 
     def add(self, key: bytes, incarnation: int, change: bytes = DOCUMENT) -> None:
-        """Goes with the open group; the change is kept for whoever wants to find out why."""
+        """Goes with the open batch; the change is kept for whoever wants to find out why."""
         digest = _digest(change)
         self._entries[key, digest] = incarnation
         kept = msgpack.packb((key, digest, incarnation, change))

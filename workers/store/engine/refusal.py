@@ -4,7 +4,7 @@ from peatnode.errors import PeatnodeError
 from peatnode.ipc.messages import Failure
 
 
-class Refusal(PeatnodeError):
+class RequestRefused(PeatnodeError):
     """Becomes a `Failed`."""
 
     def __init__(self, code: Failure, message: str, where: str = "") -> None:

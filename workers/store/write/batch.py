@@ -13,7 +13,8 @@ from typing import TypeAlias
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
-from peatnode.documents.replica.record import Record, Trait
+from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import encode_update
@@ -30,11 +31,11 @@ from peatnode.ipc.messages import (
     Outcome,
     WriteDocument,
 )
-from workers.store.engine.client import Engine, EngineAway, Question
+from workers.store.engine.client import EngineClient, EngineRequest, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
-from workers.store.engine.refusal import Refusal
+from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
-from workers.store.write.request import Writer
+from workers.store.write.request import WriteResolver
 
 LAZY_BYTES = 64 * 1024
 """A larger document's value is read when somebody asks for it, not with each change from elsewhere."""
@@ -42,7 +43,7 @@ LAZY_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FillValue:
-    """Somebody asks for a value that is stale."""
+    """Somebody asks for a value that is outdated."""
 
     key: bytes
 
@@ -59,7 +60,7 @@ class Compact:
 
 
 @dataclass(frozen=True, slots=True)
-class SetBase:
+class SetSnapshot:
     """The same, of a large document, after a thread has done the work."""
 
     key: bytes
@@ -67,11 +68,11 @@ class SetBase:
     base: bytes
 
 
-Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | SetBase
+Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | SetSnapshot
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class QueuedWork:
     """Work, and who waits for it."""
 
     work: Work
@@ -91,21 +92,21 @@ class Request:
 
 
 @dataclass(slots=True)
-class Staged:
+class BuiltBatch:
     """The outcome of a batch."""
 
-    done: list[Request] = field(default_factory=list)
-    waiting: list[Request] = field(default_factory=list)
+    done: list[QueuedWork] = field(default_factory=list)
+    waiting: list[QueuedWork] = field(default_factory=list)
     """For the engine, which is away."""
 
 
-class Stager:
+class BatchBuilder:
     def __init__(
         self,
         replica: Replica,
-        engine: Engine,
+        engine: EngineClient,
         quarantine: Quarantine,
-        writer: Writer,
+        resolver: WriteResolver,
         renew_client: Callable[[], None],
     ) -> None:
         """`renew_client` is called when somebody else writes under our client id."""
@@ -113,31 +114,31 @@ class Stager:
         self._replica = replica
         self._engine = engine
         self._quarantine = quarantine
-        self._writer = writer
+        self._resolver = resolver
         self._arrived: dict[bytes, list[bytes]] = {}
-        """Updates of the open group that the engine has not seen, of documents whose value only it can tell."""
+        """Updates of the open batch that the engine has not seen, of documents whose value only it can tell."""
         self.rejected: Counter[str] = Counter()
-        self.stale: set[bytes] = set()
+        self.outdated: set[bytes] = set()
         """Documents whose value is behind for want of an engine."""
 
     def forget(self) -> None:
-        """The open group is not to be."""
+        """The open batch is not to be."""
         self._arrived.clear()
         self._engine.forget()
 
-    async def stage(self, requests: Iterable[Request]) -> Staged:
-        staged = Staged()
+    async def build(self, requests: Iterable[QueuedWork]) -> BuiltBatch:
+        built = BuiltBatch()
         left = list(requests)
         while left:
-            left = await self._round(left, staged)
+            left = await self._round(left, built)
         await self._fill_arrived()
-        return staged
+        return built
 
-    async def _round(self, requests: Sequence[Request], staged: Staged) -> list[Request]:
+    async def _round(self, requests: Sequence[QueuedWork], built: BuiltBatch) -> list[QueuedWork]:
         """Returns those that have to wait for the next one."""
         busy: set[bytes] = set()
-        deferred: list[Request] = []
-        asking: list[tuple[Request, Question]] = []
+        deferred: list[QueuedWork] = []
+        asking: list[tuple[QueuedWork, EngineRequest]] = []
         for request in requests:
             keys = _keys(request.work)
             if not busy.isdisjoint(keys):
@@ -146,14 +147,14 @@ class Stager:
                 continue
             question = self._begin(request)
             if question is None:
-                staged.done.append(request)
+                built.done.append(request)
             else:
                 busy.update(keys)
                 asking.append((request, question))
-        await self._ask(asking, staged)
+        await self._ask(asking, built)
         return deferred
 
-    def _begin(self, request: Request) -> Question | None:
+    def _begin(self, request: QueuedWork) -> EngineRequest | None:
         """Carries it out as far as is possible without the engine."""
         work = request.work
         try:
@@ -168,53 +169,55 @@ class Stager:
                     self._expire(key, expires_at)
                 case Compact(key):
                     self._replica.compact(key)
-                case SetBase(key, record, base):
-                    self._replica.set_base(key, record, base)
-        except Refusal as refusal:
+                case SetSnapshot(key, record, base):
+                    self._replica.set_snapshot(key, record, base)
+        except RequestRefused as refusal:
             self._refuse(request, refusal)
         return None
 
-    def _begin_write(self, request: Request, message: WriteDocument) -> Question | None:
+    def _begin_write(self, request: QueuedWork, message: WriteDocument) -> EngineRequest | None:
         key = checked_key(message.collection, message.id)
-        if self._replica.is_client_taken:
+        if self._replica.is_client_id_taken:
             self._renew_client()
         if key in self._arrived:
             # The engine's copy lacks what has just come: it has to take the whole state.
             self._engine.forget(key)
-        begun = self._writer.write(key, message)
-        if isinstance(begun, Question):
+        begun = self._resolver.write(key, message)
+        if isinstance(begun, EngineRequest):
             return begun
         self._engine.forget(key)
         request.reply = begun
         return None
 
-    def _refuse(self, request: Request, refusal: Refusal) -> None:
+    def _refuse(self, request: QueuedWork, refusal: RequestRefused) -> None:
         if refusal.code in (Failure.INVALID, Failure.TOO_LARGE, Failure.QUARANTINED):
             self.rejected[str(refusal.code)] += 1
         request.reply = Failed(refusal.code, refusal.message, refusal.where)
 
-    async def _ask(self, asking: list[tuple[Request, Question]], staged: Staged) -> None:
+    async def _ask(self, asking: list[tuple[QueuedWork, EngineRequest]], built: BuiltBatch) -> None:
         if not asking:
             return
         try:
             if not self._engine.is_ready:
-                raise EngineAway
+                raise EngineUnavailable
             results = await self._engine.ask([question for _, question in asking])
-        except EngineAway:
-            staged.waiting += [request for request, _ in asking]
+        except EngineUnavailable:
+            built.waiting += [request for request, _ in asking]
             return
         for (request, question), result in zip(asking, results, strict=True):
             self._finish(request, question, result)
-            staged.done.append(request)
+            built.done.append(request)
 
-    def _finish(self, request: Request, question: Question, result: OperationResult) -> None:
+    def _finish(
+        self, request: QueuedWork, question: EngineRequest, result: OperationResult
+    ) -> None:
         if not isinstance(request.work, WriteDocument):
             self._take_value(question, result)
             return
         self._arrived.pop(question.key, None)
         try:
-            request.reply = self._writer.finish(request.work, question, result)
-        except Refusal as refusal:
+            request.reply = self._resolver.finish(request.work, question, result)
+        except RequestRefused as refusal:
             self._refuse(request, refusal)
 
     # --- from elsewhere
@@ -228,49 +231,49 @@ class Stager:
                 self.rejected["update"] += 1
             if joined.record is not None:
                 key = document_key(update.collection, update.id)
-                self._joined(key, joined.record, update.update)
+                self._note_joined(key, joined.record, update.update)
             outcomes.append(joined.outcome)
             reasons.append(joined.reason)
         return AppliedReply(tuple(outcomes), tuple(reasons), self._replica.staged_sequence)
 
-    def _joined(self, key: bytes, record: Record, update: bytes) -> None:
+    def _note_joined(self, key: bytes, record: Record, update: bytes) -> None:
         if len(self._quarantine):
             self._quarantine.release(key, record.incarnation + record.is_deleted)
-        if record.is_stale:
+        if record.is_value_outdated:
             self._arrived.setdefault(key, []).append(update)
         else:
             self._arrived.pop(key, None)
             self._engine.forget(key)
 
     async def _fill_arrived(self) -> None:
-        """The values of what came in with this group, before it is shown to anyone."""
+        """The values of what came in with this batch, before it is shown to anyone."""
         if not self._arrived:
             return
         arrived, self._arrived = self._arrived, {}
         questions = []
         for key, updates in arrived.items():
             record = self._replica.live(key)
-            if record is None or not record.is_stale:
+            if record is None or not record.is_value_outdated:
                 continue
-            if record.base_bytes > LAZY_BYTES or not self._engine.is_ready:
+            if record.snapshot_bytes > LAZY_BYTES or not self._engine.is_ready:
                 self._engine.forget(key)
-                self.stale.add(key)
+                self.outdated.add(key)
                 continue
             question = self._question_of_arrival(key, record, updates)
             if question is not None:
                 questions.append(question)
         try:
             results = await self._engine.ask(questions) if questions else []
-        except EngineAway:
-            self.stale.update(question.key for question in questions)
+        except EngineUnavailable:
+            self.outdated.update(question.key for question in questions)
             return
         for question, result in zip(questions, results, strict=True):
             self._take_value(question, result)
 
     def _question_of_arrival(
         self, key: bytes, record: Record, updates: Sequence[bytes]
-    ) -> Question | None:
-        if record.traits & Trait.FOREIGN or not self._engine.is_alive(key, record):
+    ) -> EngineRequest | None:
+        if record.flags & DocumentFlag.HAS_OTHER_ROOTS or not self._engine.is_alive(key, record):
             self._engine.forget(key)
             return self._question_of_value(key)
         if self._quarantine.holds(key, record.incarnation):
@@ -278,19 +281,19 @@ class Stager:
         update = (
             updates[0] if len(updates) == 1 else encode_update(merge_updates(updates, STATE_LIMITS))
         )
-        return Question(key, record, EngineKind.APPLY, update)
+        return EngineRequest(key, record, EngineKind.APPLY, update)
 
-    def _question_of_value(self, key: bytes) -> Question | None:
+    def _question_of_value(self, key: bytes) -> EngineRequest | None:
         record = self._replica.live(key)
-        if record is None or not record.is_stale:
+        if record is None or not record.is_value_outdated:
             return None
         if self._quarantine.holds(key, record.incarnation):
             return None
-        return Question(key, record, EngineKind.VALUE, b"")
+        return EngineRequest(key, record, EngineKind.VALUE, b"")
 
-    def _take_value(self, question: Question, result: OperationResult) -> None:
+    def _take_value(self, question: EngineRequest, result: OperationResult) -> None:
         key = question.key
-        self.stale.discard(key)
+        self.outdated.discard(key)
         if result.outcome is EngineOutcome.DONE:
             self._replica.set_value(key, result.value)
             return
@@ -311,5 +314,5 @@ def _keys(work: Work) -> tuple[bytes, ...]:
             return (f"{collection}\0{document}".encode(errors="replace"),)
         case ApplyUpdates(updates):
             return tuple(f"{u.collection}\0{u.id}".encode(errors="replace") for u in updates)
-        case FillValue(key) | Expire(key) | Compact(key) | SetBase(key):
+        case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key):
             return (key,)

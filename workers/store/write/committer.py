@@ -1,4 +1,4 @@
-"""The loop that brings groups to the disk: what arrived while the last one was synced goes into the next."""
+"""The loop that brings batches to the disk: what arrived while the last one was synced goes into the next."""
 
 from __future__ import annotations
 
@@ -8,40 +8,40 @@ from collections import deque
 from collections.abc import Callable
 
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.write_batch import Group
+from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.disk.database import Database, StorageFailed
-from workers.store.write.batch import Request, Stager
+from workers.store.write.batch import BatchBuilder, QueuedWork
 from workers.store.write.histogram import Histogram
 
 MAX_QUEUE = 8192
 """Requests that wait; beyond, they are answered BUSY."""
-MAX_GROUP = 512
-"""Requests of one group, so that a turn of the loop stays short."""
+MAX_BATCH = 512
+"""Requests of one batch, so that a turn of the loop stays short."""
 ENGINE_WAIT_SECONDS = 8.0
 QUICK_SYNC_SECONDS = 0.001
 """Where a sync is quicker than this a thread for it would cost more than it saves."""
 
 
-class Committer:
+class GroupCommitter:
     def __init__(
         self,
         database: Database,
         replica: Replica,
-        stager: Stager,
-        on_committed: Callable[[Group], None],
+        builder: BatchBuilder,
+        on_committed: Callable[[WriteBatch], None],
         on_storage: Callable[[StorageFailed | None], None],
         on_unreadable: Callable[[StorageFailed], None],
     ) -> None:
         """`on_storage` is told what ails the disk, and None when a write went through again."""
         self._database = database
         self._replica = replica
-        self._stager = stager
+        self._builder = builder
         self._on_committed = on_committed
         self._on_storage = on_storage
         self._on_unreadable = on_unreadable
-        self._queue: deque[Request] = deque()
-        self._waiting: list[Request] = []
+        self._queue: deque[QueuedWork] = deque()
+        self._waiting: list[QueuedWork] = []
         self._arrived = asyncio.Event()
         self._syncing: asyncio.Task[None] | None = None
         self._sync_seconds = 0.0
@@ -60,7 +60,7 @@ class Committer:
         """While this is not done, what can be read may not be on disk yet."""
         return self._syncing
 
-    def add(self, request: Request) -> bool:
+    def add(self, request: QueuedWork) -> bool:
         """False: the queue is full."""
         if len(self._queue) >= MAX_QUEUE:
             return False
@@ -77,7 +77,7 @@ class Committer:
             self._arrived.set()
 
     def give_up_waiting(self) -> None:
-        """Answers those for whom the engine has been away too long."""
+        """Reads those for whom the engine has been away too long."""
         now = self._loop.time()
         late = [request for request in self._waiting if request.deadline <= now]
         for request in late:
@@ -92,31 +92,31 @@ class Committer:
             await self._arrived.wait()
             self._arrived.clear()
             while self._queue:
-                await self._next_group()
+                await self._next_batch()
 
     async def drain(self) -> None:
         """Everything that has been asked for is on disk, or refused."""
         while self._queue or (self._syncing is not None and not self._syncing.done()):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
-    async def _next_group(self) -> None:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_GROUP))]
-        await self._bring(batch)
+    async def _next_batch(self) -> None:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
+        await self._commit_batch(batch)
         # lets the loop read what has arrived meanwhile
         await asyncio.sleep(0)
 
-    async def _bring(self, batch: list[Request]) -> None:
+    async def _commit_batch(self, batch: list[QueuedWork]) -> None:
         try:
-            staged = await self._stager.stage(batch)
+            built = await self._builder.build(batch)
         except StorageFailed as error:
-            await self._take_apart(batch, error)
+            await self._commit_one_by_one(batch, error)
             return
-        self._waiting += staged.waiting
+        self._waiting += built.waiting
         if self._syncing is not None:
             await self._syncing
-        self._commit(staged.done)
+        self._commit(built.done)
 
-    async def _take_apart(self, batch: list[Request], error: StorageFailed) -> None:
+    async def _commit_one_by_one(self, batch: list[QueuedWork], error: StorageFailed) -> None:
         """Something that it builds on cannot be read: only who needs just that is refused."""
         if self._syncing is not None:
             await self._syncing
@@ -127,36 +127,36 @@ class Committer:
             return
         for request in batch:
             request.reply = None
-            await self._bring([request])
+            await self._commit_batch([request])
 
-    def _commit(self, requests: list[Request]) -> None:
-        if self._replica.open_group.is_empty:
+    def _commit(self, requests: list[QueuedWork]) -> None:
+        if self._replica.open_batch.is_empty:
             _answer(requests)
             return
         started = time.perf_counter()
-        group = self._replica.take_group()
+        batch = self._replica.take_batch()
         try:
-            self._database.write(group.writes())
+            self._database.write(batch.writes())
         except StorageFailed as error:
             self._fail(requests, error)
             return
-        self._syncing = self._loop.create_task(self._sync(group, requests, started))
+        self._syncing = self._loop.create_task(self._sync(batch, requests, started))
         self._syncing.add_done_callback(self._note_failure)
 
     def _note_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) and not self.failed.done():
             self.failed.set_exception(error)
 
-    def _fail(self, requests: list[Request], error: StorageFailed) -> None:
+    def _fail(self, requests: list[QueuedWork], error: StorageFailed) -> None:
         self._forget_open()
         self._on_storage(error)
         _refuse(requests, f"the disk refused: {error}")
 
     def _forget_open(self) -> None:
         self._replica.forget()
-        self._stager.forget()
+        self._builder.forget()
 
-    async def _sync(self, group: Group, requests: list[Request], started: float) -> None:
+    async def _sync(self, batch: WriteBatch, requests: list[QueuedWork], started: float) -> None:
         """A log that cannot be synced ends the worker: what is in it cannot be known any more, so nobody is answered.
         The next one writes it to other files when it opens, and does not serve before that is done."""
         before = time.perf_counter()
@@ -166,21 +166,21 @@ class Committer:
             await self._loop.run_in_executor(None, self._database.sync)
         now = time.perf_counter()
         self._sync_seconds += (now - before - self._sync_seconds) / 16
-        self._replica.committed(group)
+        self._replica.committed(batch)
         self.durations.add(now - started)
         self.sizes.add(len(requests))
         self._on_storage(None)
         _answer(requests)
-        self._on_committed(group)
+        self._on_committed(batch)
 
 
-def _refuse(requests: list[Request], reason: str) -> None:
+def _refuse(requests: list[QueuedWork], reason: str) -> None:
     for request in requests:
         if not isinstance(request.reply, Failed):
             request.reply = Failed(Failure.STORAGE, reason)
     _answer(requests)
 
 
-def _answer(requests: list[Request]) -> None:
+def _answer(requests: list[QueuedWork]) -> None:
     for request in requests:
         request.answer()

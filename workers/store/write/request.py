@@ -21,9 +21,9 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from workers.store.engine.client import Engine, Question
+from workers.store.engine.client import EngineClient, EngineRequest
 from workers.store.engine.quarantine import Quarantine
-from workers.store.engine.refusal import Refusal
+from workers.store.engine.refusal import RequestRefused
 
 ANY_FINGERPRINT = b"*"
 
@@ -35,24 +35,24 @@ _ENGINE_KINDS = {
 
 
 @dataclass(slots=True)
-class Writer:
+class WriteResolver:
     replica: Replica
-    engine: Engine
+    engine: EngineClient
     quarantine: Quarantine
     max_bytes: int
 
-    def write(self, key: bytes, message: WriteDocument) -> WrittenReply | Question:
-        """The answer, valid once the group is on disk, or what the engine has to be asked. Raises Refusal."""
+    def write(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineRequest:
+        """The answer, valid once the batch is on disk, or what the engine has to be asked. Raises RequestRefused."""
         record = self.replica.live(key)
         _check_preconditions(message, record)
         if message.kind is WriteKind.DELETE:
             return self._delete(key, message, record)
         if len(message.body) > self.max_bytes:
-            raise Refusal(
+            raise RequestRefused(
                 Failure.TOO_LARGE, f"a document has at most {self.max_bytes} bytes of JSON"
             )
         if record is not None and self.replica.is_full(record):
-            raise Refusal(
+            raise RequestRefused(
                 Failure.TOO_LARGE, "the document's history is full: delete it and write it anew"
             )
         try:
@@ -62,47 +62,51 @@ class Writer:
             if maps is not None:
                 return self._change(key, message, record, maps)
         except BadValue as error:
-            raise Refusal(Failure.INVALID, error.message, error.where) from None
+            raise RequestRefused(Failure.INVALID, error.message, error.where) from None
         return self._question(key, message, record)
 
-    def _question(self, key: bytes, message: WriteDocument, record: Record) -> Question:
+    def _question(self, key: bytes, message: WriteDocument, record: Record) -> EngineRequest:
         if self.quarantine.holds(key, record.incarnation):
-            raise Refusal(Failure.QUARANTINED, "the document broke the engine and was set aside")
-        question = Question(key, record, _ENGINE_KINDS[message.kind], message.body)
+            raise RequestRefused(
+                Failure.QUARANTINED, "the document broke the engine and was set aside"
+            )
+        question = EngineRequest(key, record, _ENGINE_KINDS[message.kind], message.body)
         if self.quarantine.holds(key, record.incarnation, change_of(question)):
-            raise Refusal(Failure.QUARANTINED, "this change broke the engine and was set aside")
+            raise RequestRefused(
+                Failure.QUARANTINED, "this change broke the engine and was set aside"
+            )
         return question
 
     def _delete(self, key: bytes, message: WriteDocument, record: Record | None) -> WrittenReply:
         if record is None:
-            raise Refusal(Failure.NOT_FOUND, "there is no such document")
+            raise RequestRefused(Failure.NOT_FOUND, "there is no such document")
         self.engine.forget(key)
         ended = self.replica.delete(key)
         return _reply(message, ended, False, True, b"")
 
     def _create(self, key: bytes, message: WriteDocument) -> WrittenReply:
         if message.kind is not WriteKind.PUT:
-            raise Refusal(Failure.NOT_FOUND, "there is no such document to patch")
+            raise RequestRefused(Failure.NOT_FOUND, "there is no such document to patch")
         target = load_object(message.body)
         value = self._checked(target)
         expires = message.expires_at if message.expires_at > 0 else None
         client = self.replica.client_of(self.replica.next_incarnation(key))
-        update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), target), client, 0, expires)
+        update = root_maps.change(root_maps.NO_ROOT_MAPS, plan(Shape(), target), client, 0, expires)
         record = self.replica.write(key, update, value)
         return _reply(message, record, True, True, value)
 
     def _checked(self, target: Json) -> bytes:
         value = dump(target)
         if len(value) > self.max_bytes:
-            raise Refusal(
+            raise RequestRefused(
                 Failure.TOO_LARGE,
                 f"the document would take {len(value)} bytes of JSON, and {self.max_bytes} is the most",
             )
         return value
 
     def _change(
-        self, key: bytes, message: WriteDocument, record: Record, maps: root_maps.Maps
-    ) -> WrittenReply | Question:
+        self, key: bytes, message: WriteDocument, record: Record, maps: root_maps.RootMaps
+    ) -> WrittenReply | EngineRequest:
         shape = maps.shape()
         target = target_of(message.kind, build(shape), message.body)
         value = self._checked(target)
@@ -120,21 +124,23 @@ class Writer:
         return _reply(message, grown, False, True, value)
 
     def finish(
-        self, message: WriteDocument, question: Question, result: OperationResult
+        self, message: WriteDocument, question: EngineRequest, result: OperationResult
     ) -> WrittenReply:
-        """What the engine's answer comes to. Raises Refusal."""
+        """What the engine's answer comes to. Raises RequestRefused."""
         key, record = question.key, question.record
         match result.outcome:
             case EngineOutcome.INVALID:
-                raise Refusal(Failure.INVALID, result.message, result.where)
+                raise RequestRefused(Failure.INVALID, result.message, result.where)
             case EngineOutcome.PANICKED | EngineOutcome.NEEDS_STATE:
                 self.quarantine.add(key, record.incarnation, change_of(question))
-                raise Refusal(Failure.QUARANTINED, "this change broke the engine and was set aside")
+                raise RequestRefused(
+                    Failure.QUARANTINED, "this change broke the engine and was set aside"
+                )
             case EngineOutcome.DONE:
                 pass
         if len(result.value) > self.max_bytes:
             self.engine.forget(key)
-            raise Refusal(
+            raise RequestRefused(
                 Failure.TOO_LARGE,
                 f"the document would take {len(result.value)} bytes of JSON, and {self.max_bytes} is the most",
             )
@@ -161,16 +167,20 @@ class Writer:
         return self.replica.write(key, update, value)
 
 
-def change_of(question: Question) -> bytes:
+def change_of(question: EngineRequest) -> bytes:
     """What is remembered of a change that broke the engine."""
     return question.kind.encode() + b"\0" + question.payload
 
 
 def _check_preconditions(message: WriteDocument, record: Record | None) -> None:
     if message.if_match and not _matches(message.if_match, record):
-        raise Refusal(Failure.PRECONDITION, "the document is not the one that If-Match names")
+        raise RequestRefused(
+            Failure.PRECONDITION, "the document is not the one that If-Match names"
+        )
     if message.if_none_match and _matches(message.if_none_match, record):
-        raise Refusal(Failure.PRECONDITION, "the document is one that If-None-Match rules out")
+        raise RequestRefused(
+            Failure.PRECONDITION, "the document is one that If-None-Match rules out"
+        )
 
 
 def _matches(fingerprints: tuple[bytes, ...], record: Record | None) -> bool:

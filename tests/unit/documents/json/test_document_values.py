@@ -12,7 +12,7 @@ from peatnode.documents.json import patch, root_maps
 from peatnode.documents.json.diff import diff, plan
 from peatnode.documents.json.value import ARRAY, Shape, build, dump, flatten, load, load_object
 from peatnode.documents.names import check_collection, check_id
-from peatnode.documents.replica.state_packing import squeeze, unsqueeze
+from peatnode.documents.replica.state_packing import pack_state, unpack_state
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import decode_update, encode_update
@@ -222,7 +222,7 @@ def test_flat_documents_are_read_as_yjs_reads_them_and_written_as_it_writes_them
 @pytest.mark.parametrize("seed", range(60))
 def test_entries_carried_forward_are_those_of_a_whole_reading(seed):
     rng = random.Random(seed)
-    maps, updates, clock = root_maps.NO_MAPS, [], 0
+    maps, updates, clock = root_maps.NO_ROOT_MAPS, [], 0
     for _ in range(20):
         target = {key: rng.choice([1, 2, {"x": 1}]) for key in rng.sample("abcd", rng.randrange(4))}
         update = root_maps.change(maps, plan(maps.shape(), target), 5, clock)
@@ -240,15 +240,15 @@ def test_entries_carried_forward_are_those_of_a_whole_reading(seed):
 def test_squeezed_states_come_back_and_overwrites_take_next_to_nothing(history):
     for seed in range(40):
         state = encode_update(compact(merge_updates(history(seed).deltas)))
-        assert unsqueeze(squeeze(state)) == state
-    maps, updates, clock = root_maps.NO_MAPS, [], 0
+        assert unpack_state(pack_state(state)) == state
+    maps, updates, clock = root_maps.NO_ROOT_MAPS, [], 0
     for n in range(500):
         target = {key: f"{key}{n}" for key in "abcdefgh"}
         update = root_maps.change(maps, plan(maps.shape(), target), 2**31 + 5, clock)
         updates.append(encode_update(update))
         clock = update.state_vector()[2**31 + 5]
-        maps = root_maps.advance(maps, update) or root_maps.NO_MAPS
+        maps = root_maps.advance(maps, update) or root_maps.NO_ROOT_MAPS
     state = encode_update(compact(merge_updates(updates)))
-    squeezed = squeeze(state)
-    assert unsqueeze(squeezed) == state
-    assert len(zlib.compress(squeezed)) < 1000 < len(state) // 20
+    packed = pack_state(state)
+    assert unpack_state(packed) == state
+    assert len(zlib.compress(packed)) < 1000 < len(state) // 20

@@ -8,11 +8,11 @@ from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.keyspace import FEED, after
 from peatnode.documents.replica.reads import (
-    answer_to,
     bucket_entries,
-    departure,
+    document_update,
     documents_of,
     feed_after,
+    missing_update,
     wanted_of,
 )
 from peatnode.documents.replica.replica import Replica
@@ -31,7 +31,7 @@ def new_replica(client: int = 1) -> Replica:
 def put(replica: Replica, key: bytes, target: dict) -> None:
     """As the store does for documents that need no engine."""
     record = replica.live(key)
-    maps = root_maps.NO_MAPS if record is None else replica.maps(key, record)
+    maps = root_maps.NO_ROOT_MAPS if record is None else replica.maps(key, record)
     assert maps is not None
     client = replica.client_of(replica.next_incarnation(key))
     clock = 0 if record is None else record.state_vector.get(client, 0)
@@ -43,7 +43,7 @@ def put(replica: Replica, key: bytes, target: dict) -> None:
 def arrival(replica: Replica, key: bytes) -> DocumentUpdate:
     record = replica.record_on_disk(key)
     assert record is not None
-    return departure(replica, key, record)
+    return document_update(replica, key, record)
 
 
 def value(replica: Replica, key: bytes = KEY) -> bytes:
@@ -81,7 +81,7 @@ def test_a_forgotten_group_never_was():
     commit(replica)
     root = replica.tree.root
     put(replica, KEY, {"a": 2})
-    replica.take_group()
+    replica.take_batch()
     put(replica, KEY, {"a": 3})
     replica.forget()
     assert value(replica) == b'{"a":1}'
@@ -95,12 +95,12 @@ def test_a_forgotten_group_never_was():
 def test_a_later_group_builds_on_one_that_is_being_written():
     replica = new_replica()
     put(replica, KEY, {"a": "x" * 10_000})
-    first = replica.take_group()
+    first = replica.take_batch()
     put(replica, KEY, {"a": "x" * 10_000, "b": 1})
-    second = replica.take_group()
-    for group in (first, second):
-        replica.kv.write(group)
-        replica.committed(group)
+    second = replica.take_batch()
+    for batch in (first, second):
+        replica.kv.write(batch)
+        replica.committed(batch)
     assert b'"b":1' in value(replica)
     check_index(replica)
 
@@ -169,16 +169,16 @@ def test_what_cannot_be_is_refused_and_changes_nothing(bad):
     joined = replica.join(bad, "p")
     assert joined.outcome is Outcome.REFUSED
     assert joined.reason
-    assert replica.open_group.is_empty
+    assert replica.open_batch.is_empty
 
 
 def test_structs_of_our_own_client_that_we_never_wrote_are_noticed():
     here, copy = new_replica(1), new_replica(1)
     put(copy, KEY, {"a": 1})
     commit(copy)
-    assert not here.is_client_taken
+    assert not here.is_client_id_taken
     here.join(arrival(copy, KEY), "p")
-    assert here.is_client_taken
+    assert here.is_client_id_taken
 
 
 def test_a_state_vector_beyond_our_own_clock_is_noticed():
@@ -188,8 +188,8 @@ def test_a_state_vector_beyond_our_own_clock_is_noticed():
         commit(replica)
     put(copy, KEY, {"a": 2})
     commit(copy)
-    answer_to(here, KEY, *wanted_of(copy, KEY))
-    assert here.is_client_taken
+    missing_update(here, KEY, *wanted_of(copy, KEY))
+    assert here.is_client_id_taken
 
 
 def test_large_states_and_values_lie_apart_and_come_back():
@@ -219,7 +219,7 @@ def test_compaction_changes_no_fingerprint():
     replica.compact(KEY)
     commit(replica)
     after_it = replica.live(KEY)
-    assert after_it.tail == ()
+    assert after_it.delta_log == ()
     assert after_it.fingerprint == before.fingerprint
     assert replica.tree.root == root
     assert value(Replica(replica.kv, 1)) == b'{"a":299,"b":"5"}'
@@ -227,7 +227,9 @@ def test_compaction_changes_no_fingerprint():
 
 def test_an_expiry_travels_with_the_document():
     here, there = new_replica(1), new_replica(2)
-    update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), {"a": 1}), 1, 0, expires_at=1234.5)
+    update = root_maps.change(
+        root_maps.NO_ROOT_MAPS, plan(Shape(), {"a": 1}), 1, 0, expires_at=1234.5
+    )
     here.write(KEY, update, b'{"a":1}')
     commit(here)
     there.join(arrival(here, KEY), "p")
@@ -252,7 +254,7 @@ def test_a_foreign_root_makes_no_value_and_needs_no_engine(history):
     kept = {c: structs for c, structs in update.structs.items() if structs and not structs[0].clock}
     replica.join(DocumentUpdate("c", "one", 1, False, 0.0, encode_update(Update(kept))), "client")
     assert value(replica) == b"{}"
-    assert not replica.live(KEY).is_stale
+    assert not replica.live(KEY).is_value_outdated
 
 
 def _step(rng: random.Random, replica: Replica, keys: list[bytes]) -> None:
@@ -316,13 +318,13 @@ def test_differences_bring_exactly_what_lacks():
         put(here, KEY, {"a": n, "z": "x" * 100})
         commit(here)
         incarnation, vector = wanted_of(there, KEY)
-        sent = answer_to(here, KEY, incarnation, vector)
+        sent = missing_update(here, KEY, incarnation, vector)
         assert sent is not None
         if n:
             assert len(sent.update) < 60
         there.join(DocumentUpdate("c", "one", sent.incarnation, False, 0.0, sent.update), "p")
         commit(there)
-    assert answer_to(here, KEY, 2, b"") is None
+    assert missing_update(here, KEY, 2, b"") is None
     assert here.tree.root == there.tree.root
 
 
@@ -331,12 +333,12 @@ def test_buckets_are_walked_in_order_and_from_any_place():
     for n in range(50):
         put(replica, document_key("c", f"d{n}"), {"n": n})
     commit(replica)
-    whole = [entry.place for entry in bucket_entries(replica, 0, 0xFFFF, b"")]
+    whole = [entry.tree_key for entry in bucket_entries(replica, 0, 0xFFFF, b"")]
     assert len(whole) == 50
     assert whole == sorted(whole)
-    assert [e.place for e in bucket_entries(replica, 0, 0xFFFF, whole[20])] == whole[20:]
-    half = [e.place for e in bucket_entries(replica, 0, 0x7FFF, b"")]
-    assert whole == half + [e.place for e in bucket_entries(replica, 0x8000, 0xFFFF, b"")]
+    assert [e.tree_key for e in bucket_entries(replica, 0, 0xFFFF, whole[20])] == whole[20:]
+    half = [e.tree_key for e in bucket_entries(replica, 0, 0x7FFF, b"")]
+    assert whole == half + [e.tree_key for e in bucket_entries(replica, 0x8000, 0xFFFF, b"")]
 
 
 def test_listing_by_prefix_and_cursor():
@@ -364,17 +366,17 @@ def test_a_document_remembers_what_has_ended():
     put(here, KEY, {"b": 1})
     commit(here)
     followed = here.record_on_disk(KEY)
-    assert dict(followed.ended) == {1: 1}
+    assert dict(followed.ended_vector) == {1: 1}
     assert here.client_of(1) == 1
     assert here.client_of(2) in followed.state_vector
     assert here.client_of(2) != 1
     here.delete(KEY)
     commit(here)
     tombstone = here.record_on_disk(KEY)
-    assert dict(tombstone.ended) == {1: 1, here.client_of(2): 1}
+    assert dict(tombstone.ended_vector) == {1: 1, here.client_of(2): 1}
     assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
     commit(there)
-    assert dict(there.record_on_disk(KEY).ended) == dict(tombstone.ended)
+    assert dict(there.record_on_disk(KEY).ended_vector) == dict(tombstone.ended_vector)
     assert there.tree.root == here.tree.root
     malformed = DocumentUpdate("c", "two", 1, True, 0.0, b"\xff")
     assert there.join(malformed, "p").outcome is Outcome.REFUSED
@@ -390,7 +392,7 @@ def test_a_higher_incarnation_ends_the_one_before_it():
     commit(here)
     assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
     commit(there)
-    assert dict(there.record_on_disk(KEY).ended) == {2: 1}
+    assert dict(there.record_on_disk(KEY).ended_vector) == {2: 1}
 
 
 def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> None:
@@ -398,7 +400,7 @@ def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> No
     replica, key = new_replica(), document_key("c", "i")
     for clock in range(2):
         update = root_maps.change(
-            root_maps.NO_MAPS, plan(root_maps.NO_MAPS.shape(), {"k": clock}), 7, clock
+            root_maps.NO_ROOT_MAPS, plan(root_maps.NO_ROOT_MAPS.shape(), {"k": clock}), 7, clock
         )
         assert update is not None
         sent = DocumentUpdate("c", "i", 1, False, 0.0, encode_update(update))

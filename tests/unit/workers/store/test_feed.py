@@ -13,7 +13,7 @@ KEY = document_key("c", "one")
 
 def set_field(replica: Replica, clock: int) -> None:
     target = {f"field-{clock}": clock}
-    update = root_maps.change(root_maps.NO_MAPS, plan(Shape(), target), 1, clock)
+    update = root_maps.change(root_maps.NO_ROOT_MAPS, plan(Shape(), target), 1, clock)
     replica.write(KEY, update, dump(target))
 
 
@@ -24,7 +24,7 @@ async def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
         set_field(replica, clock)
         commit(replica)
     set_field(replica, 3)
-    replica.kv.write(replica.take_group())  # type: ignore[attr-defined]
+    replica.kv.write(replica.take_batch())  # type: ignore[attr-defined]
     feed = Feed(replica, lambda error: None)
     changes, cursor = feed._read(0, FollowChanges(0, with_update=True))
     assert cursor == 3
