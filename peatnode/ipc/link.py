@@ -155,11 +155,14 @@ class Link:
     async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
         """The events of a stream, over a connection of its own so that a slow reader holds up nobody else.
 
-        Ends by LinkLost or AskFailed; leaving the loop (`aclose`) closes the stream.
+        Ends by LinkLost or AskFailed; leaving the loop (`aclose`) closes the stream. Raises LinkLost also if this link
+        is lost until the stream is open: the stream could come from another process than the link's answers.
         """
         follower = _Follower(self._endpoint.worker)
         try:
             await _connect(follower, self._path)
+            if self._endpoint.is_closed:
+                raise LinkLost(f"the link to {self._path.name} was lost while a stream was opened")
             follower.send(message, 1)
             while True:
                 yield await follower.next_event()  # type: ignore[misc]

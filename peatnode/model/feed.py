@@ -44,3 +44,18 @@ class FeedGap(Message):
     TAG = "feed_gap"
     since: int
     upto: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedRestarted:
+    """The store is another one, or was restored, repaired or emptied: its sequences are not those of before.
+
+    `since` is the follower's position in the old feed. The follower goes on after `upto` in the new one.
+    """
+
+    since: int
+    upto: int
+
+
+FeedEvent = ChangesSeen | FeedGap | FeedRestarted
+"""What a follower of the feed receives."""

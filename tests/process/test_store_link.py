@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 
+import pytest
 import structlog
 
-from peatnode.model.feed import ChangesSeen, FeedGap
+from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import ReadTree
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
+from tests.support.store_node import StoreNode
 from tests.support.sync_mesh import FakeStore, until
 from workers.sync.store_link import StoreLink
 
@@ -42,3 +45,55 @@ async def test_a_feed_that_stays_mute_is_passed_over(tmp_path: Path) -> None:
     following.cancel()
     await link.close()
     await store.close()
+
+
+@pytest.mark.parametrize("rewritten", [0, 2, 3, 5], ids=["empty", "behind", "equal", "passed"])
+async def test_a_store_that_came_back_without_its_files(tmp_path: Path, rewritten: int) -> None:
+    """Its sequences begin anew: the position in the old feed means nothing, whatever the new one has reached."""
+    heard: list[events.Event] = []
+
+    async with StoreNode(tmp_path, restarts=False) as node:
+        link = StoreLink(node.run_dir / "store.sock", heard.append, structlog.get_logger())
+        following = asyncio.create_task(link.follow())
+        await until(lambda: link.upto == 0)
+        for number in range(3):
+            await node.put("c", f"old{number}", b"{}")
+        await until(lambda: link.upto == 3)
+        following.cancel()
+        node.store.kill()
+        await node.store.wait_ended()
+        shutil.rmtree(tmp_path)
+        tmp_path.mkdir()
+        node.store.start()
+        await node.store.wait_ready()
+        for number in range(rewritten):
+            await node.put("c", f"new{number}", b"{}")
+        heard.clear()
+        following = asyncio.create_task(link.follow())
+        await until(lambda: FeedRestarted(3, rewritten) in heard)
+        await node.put("c", "after", b"{}")
+        await until(lambda: link.upto == rewritten + 1)
+        following.cancel()
+        await link.close()
+    seen = [event for event in heard if isinstance(event, ChangesSeen)]
+    assert [change.id for event in seen for change in event.changes] == ["after"]
+
+
+async def test_a_store_that_only_restarted_goes_on(tmp_path: Path) -> None:
+    heard: list[events.Event] = []
+    async with StoreNode(tmp_path) as node:
+        link = StoreLink(node.run_dir / "store.sock", heard.append, structlog.get_logger())
+        following = asyncio.create_task(link.follow())
+        await until(lambda: link.upto == 0)
+        await node.put("c", "before", b"{}")
+        await until(lambda: link.upto == 1)
+        node.store.kill()
+        await node.store.wait_ready()
+        await node.put("c", "after", b"{}")
+        await until(lambda: link.upto == 2)
+        following.cancel()
+        await link.close()
+    assert events.StoreLost() in heard
+    seen = [event for event in heard if isinstance(event, ChangesSeen)]
+    assert [change.id for event in seen for change in event.changes] == ["before", "after"]
+    assert not any(isinstance(event, FeedGap | FeedRestarted) for event in heard)

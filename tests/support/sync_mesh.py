@@ -114,6 +114,9 @@ class FakeStore:
         self.feed()
 
     def _answer(self, message: Message) -> Message:
+        if isinstance(message, messages.GetStore):
+            sequence = self.standin.sequence
+            return messages.StoreReply(0, 0, sequence, 1, b"", 1, 0, 0, True, "", (), True)
         assert isinstance(message, StoreQuestion)
         return self.standin.answer(message)
 

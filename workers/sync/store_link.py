@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from peatnode.errors import AskTimedOut, LinkError, LinkLost
+from peatnode.errors import LinkError
+from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.link import Dialer
-from peatnode.ipc.messages import Ask, ChangesSeen, FeedGap, FollowChanges, ReadTree
+from peatnode.ipc.messages import Ask, FeedGap, FollowChanges
 from peatnode.model.sync import StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
@@ -32,16 +34,19 @@ class StoreLink:
         self._tasks: set[asyncio.Task[None]] = set()
         self._log = log
         self._watch = watch or FeedWatchdog()
-        self._opening = asyncio.timeout(None)
-        """Of the feed that is open now; let run out to open it anew."""
+        self._follower = ChangeFollower(self._dialer, FollowChanges(since=-1, with_update=True))
         self._reopened_at = -1
-        self.upto = -1
         self.last_failure = ""
 
     def start_question(self, number: int, question: StoreQuestion) -> None:
         task = asyncio.get_running_loop().create_task(self._carry(number, question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    @property
+    def upto(self) -> int:
+        """The last sequence of the feed that was received; negative: none."""
+        return self._follower.position.sequence
 
     @property
     def pending(self) -> int:
@@ -64,36 +69,25 @@ class StoreLink:
             return
         self._log.warning("Feed went quiet, opened anew", upto=self.upto, sequence=sequence)
         if self.upto == self._reopened_at:
-            # A feed that has nothing to tell from there: what it may have held is left to anti-entropy.
-            self._tell(FeedGap(self.upto, sequence))
+            # A feed that has no change after this position: what it may have held is left to anti-entropy.
+            gap = FeedGap(self.upto, sequence)
+            self._follower.pass_over(gap)
+            self._handle(gap)
         self._reopened_at = self.upto
-        self._opening.reschedule(now)
+        self._follower.reopen()
 
     async def follow(self) -> None:
-        """Tells the changes of the feed, for ever; resumes where it was when the store comes back."""
-        while True:
-            try:
-                async with asyncio.timeout(None) as self._opening:
-                    await self._follow_once()
-            except TimeoutError:
-                continue
-            except (LinkLost, AskTimedOut):
-                self._handle(events.StoreLost())
+        """Hands the feed to the machine, without end; resumes from its position when the store comes back.
 
-    async def _follow_once(self) -> None:
-        if self.upto < 0:
-            await self._begin_now()
-        async for event in self._dialer.follow(FollowChanges(since=self.upto, with_update=True)):
-            self._tell(event)
+        What was before the first event is left to anti-entropy; the machine has to know where that ends.
+        """
+        events_of_feed = self._follower.events(self._feed_lost)
+        async with contextlib.aclosing(events_of_feed):
+            async for event in events_of_feed:
+                self._handle(event)
 
-    async def _begin_now(self) -> None:
-        """What was before is left to anti-entropy; the machine has to know where that ends."""
-        reply = await self._dialer.ask(ReadTree(0, (0,)), ASK_SECONDS)
-        self._tell(ChangesSeen((), reply.sequence))
-
-    def _tell(self, event: ChangesSeen | FeedGap) -> None:
-        self.upto = event.upto
-        self._handle(event)
+    def _feed_lost(self, _: LinkError) -> None:
+        self._handle(events.StoreLost())
 
     async def close(self) -> None:
         for task in self._tasks:

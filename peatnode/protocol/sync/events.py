@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from peatnode.model.feed import ChangesSeen, FeedGap
+from peatnode.model.feed import FeedEvent
 from peatnode.model.sync import StoreAnswer, StoreQuestion
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.wire.errors import CloseCode
@@ -74,8 +74,7 @@ Event = (
     | MessageReceived
     | StoreAnswered
     | StoreLost
-    | ChangesSeen
-    | FeedGap
+    | FeedEvent
     | AwarenessPublished
     | ReplicasWanted
     | WakeUp

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from peatnode.model.documents import DocumentUpdate
-from peatnode.model.feed import Change, ChangesSeen, FeedGap
+from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import ReadTree, StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
@@ -127,6 +127,8 @@ class SyncMachine:
                 self.log.upto = event.upto
                 for session in self._sessions.values():
                     session.push.lose_feed()
+            case FeedRestarted():
+                self._feed_restarted(event.upto)
             case AwarenessPublished():
                 self._publish_awareness(event)
             case ReplicasWanted():
@@ -307,6 +309,15 @@ class SyncMachine:
         for session in self._sessions.values():
             session.pump()
         self._trim_log()
+
+    def _feed_restarted(self, upto: int) -> None:
+        for waiter in list(self._waiters):  # by sequences that no longer are
+            self._answer_waiter(waiter)
+        self._root = None
+        self.log.restart(upto)
+        for session in self._sessions.values():
+            session.push.restart_feed()
+            session.pump()
 
     def _trim_log(self) -> None:
         cursors = [session.push.cursor for session in self._sessions.values()]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from peatnode.model.feed import Change
 from peatnode.protocol.wire.batches import pack_changes
 
@@ -33,6 +35,11 @@ class PushLog:
     @property
     def end(self) -> int:
         return self._first + len(self._changes)
+
+    def restart(self, upto: int) -> None:
+        """The feed has restarted: changes of the old one can still be pushed, but their sequences mean nothing."""
+        self._changes = [replace(change, sequence=-1) for change in self._changes]
+        self.upto = upto
 
     def append(self, change: Change) -> None:
         self._changes.append(change)

@@ -112,6 +112,12 @@ class PushWindow:
         """Our own feed had a hole."""
         self._lose()
 
+    def restart_feed(self) -> None:
+        """Our own feed has restarted: nothing that the peer acknowledged has a sequence of the new one."""
+        self._in_flight.clear()
+        self.pushed_from = self.acked = self._log.upto
+        self.equal_at = -1
+
     def _lose(self, upto: int = -1) -> None:
         self.pushed_from = max(self.pushed_from, self.acked, upto, self._sequence_before_cursor())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from peatnode.model.documents import DocumentUpdate, Outcome
-from peatnode.model.feed import ChangesSeen, FeedGap
+from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import AppliedReply, ApplyUpdates, ReadTree, ReadVectors, TreeReply
 from peatnode.model.tree import EMPTY_HASH
 from peatnode.protocol.connect.handshake import Member
@@ -172,6 +172,40 @@ def test_a_hole_in_the_feed_is_no_acknowledgement_of_what_was_in_it() -> None:
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
     bench.tell(ReplicasWanted(8, 10, 1, 1.0))
     assert ReplicasKnown(8, ("node-9",)) in bench.done
+
+
+def test_nothing_of_a_feed_that_restarted_acknowledges_the_new_one() -> None:
+    bench = Bench()
+    bench.tell(ChangesSeen((), 40))
+    bench.up(1)
+    bench.answer_root(b"r" * 16, 41)
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
+    bench.tell(changes(42))
+    bench.tell(ReplicasWanted(7, 43, 1, 5.0))
+    bench.tell(FeedRestarted(42, 5))
+    assert ReplicasKnown(7, ()) in bench.done, "a sequence that no longer is cannot be waited for"
+    bench.tell(MessageReceived(1, wire.Ack(1, True)))
+    bench.tell(ReplicasWanted(8, 5, 1, 1.0))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    bench.tell(changes(6))
+    bench.tell(MessageReceived(1, wire.Ack(2, True)))
+    bench.tell(ReplicasWanted(9, 6, 1, 1.0))
+    assert ReplicasKnown(9, ("node-9",)) in bench.done
+
+
+def test_changes_of_a_feed_that_restarted_are_still_pushed() -> None:
+    """They were acknowledged to their writers; here may be all that is left of them."""
+    bench = Bench()
+    bench.up(1)
+    for number in (1, 2, 3):
+        bench.tell(changes(number))
+    bench.tell(FeedRestarted(3, 0))
+    (push,) = bench.sent(wire.Push)
+    assert isinstance(push, wire.Push)
+    assert [one.id for one in unpack_updates(push.batch)] == ["n3"]
+    bench.tell(MessageReceived(1, wire.Ack(push.number, True)))
+    bench.tell(ReplicasWanted(7, 1, 1, 1.0))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
 
 
 def test_what_was_before_the_feed_began_is_not_acknowledged_by_what_comes_after() -> None:
