@@ -190,8 +190,8 @@ def test_a_peer_that_dies_is_a_problem_with_advice(browser: Browser) -> None:
         two[1].kill()
         page.see("#problems", "is not connected")
         page.see("#problems .advice", "dialled again")
-        page.see("#health", "needs a look")
-        page.see("#graph-text", "cut off")
+        page.see("#health", "has problems")
+        page.see("#graph-text", "not connected")
         page.see("#events", "disconnected")
 
 

@@ -18,7 +18,7 @@ function headers(extra = {}) {
   return token() ? { ...extra, Authorization: `Bearer ${token()}` } : extra;
 }
 
-/** The JSON of an answer. Throws ApiError with the node's own sentence. */
+/** The JSON of a response. Throws ApiError with the detail of the node's problem. */
 export async function ask(path, options = {}) {
   const answer = await fetch(PREFIX + path, { ...options, headers: headers(options.headers), cache: "no-store" });
   const body = await answer.text().then(parse).catch(() => ({}));
@@ -28,8 +28,8 @@ export async function ask(path, options = {}) {
   return body;
 }
 
-/** Calls `opened()`, then `tell(event)` for each event until the stream ends. */
-export async function follow(path, signal, opened, tell) {
+/** Calls `opened()`, then `onEvent(event)` for each event until the stream ends. */
+export async function follow(path, signal, opened, onEvent) {
   const answer = await fetch(PREFIX + path, { headers: headers({ Accept: "text/event-stream" }), signal, cache: "no-store" });
   if (!answer.ok) throw new ApiError(answer.status, answer.statusText);
   opened();
@@ -43,12 +43,12 @@ export async function follow(path, signal, opened, tell) {
     text = blocks.pop();
     for (const block of blocks) {
       const data = block.split("\n").filter((line) => line.startsWith("data:")).map((line) => line.slice(5).trim()).join("\n");
-      if (data) tell(JSON.parse(data));
+      if (data) onEvent(JSON.parse(data));
     }
   }
 }
 
-/** Where Yjs clients connect, and with what. */
+/** The address that Yjs clients connect to. */
 export function yjsAddress() {
   return (location.protocol === "https:" ? "wss://" : "ws://") + location.host + PREFIX + "/yjs";
 }

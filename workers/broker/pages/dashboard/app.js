@@ -1,4 +1,4 @@
-// The dashboard: asks the node every two seconds, follows its events, and lets documents be edited.
+// The dashboard: polls the node every two seconds, follows its events, and edits documents.
 import { ApiError, ask, setToken, token } from "./api.js";
 import { connectBrowser, drawCollections, redrawLists } from "./browser.js";
 import { byId, bytes, duration, element } from "./dom.js";
@@ -29,7 +29,7 @@ async function refresh() {
   const problems = problemsOf(node, ready, peers);
   drawProblems(problems);
   if (!ready.ready) pill("bad", "not ready");
-  else if (problems.length) pill("warn", "needs a look");
+  else if (problems.length) pill("warn", "has problems");
   else pill("ok", "healthy");
 }
 
@@ -52,7 +52,7 @@ function drawWorkers(workers) {
     ...workers.map((worker) =>
       element("tr", {},
         element("th", { scope: "row", text: worker.name }),
-        element("td", { text: worker.last_exit ? `${worker.state} (before: ${worker.last_exit})` : worker.state, class: worker.state === "ready" ? "ok" : "warn" }),
+        element("td", { text: worker.last_exit ? `${worker.state} (last exit: ${worker.last_exit})` : worker.state, class: worker.state === "ready" ? "ok" : "warn" }),
         element("td", { text: duration(worker.uptime_secs), class: "num" }),
         element("td", { text: bytes(worker.memory_bytes), class: "num" }),
         element("td", { text: worker.restarts, class: worker.restarts ? "num warn" : "num" }),
@@ -65,13 +65,13 @@ function complain(error) {
   if (error.name === "AbortError") return;
   if (error instanceof ApiError && error.status === 401) askToken();
   else if (error instanceof ApiError) pill("bad", error.message);
-  else pill("bad", "no answer from the node");
+  else pill("bad", "the node does not answer");
 }
 
 function askToken() {
   running?.abort();
   if (byId("token-dialog").open) return;
-  byId("token-error").textContent = token() ? "The node does not take that token." : "";
+  byId("token-error").textContent = token() ? "The node refused this token." : "";
   setToken("");
   byId("token-dialog").showModal();
 }

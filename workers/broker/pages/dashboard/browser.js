@@ -1,4 +1,4 @@
-// Collections and documents, and the one that is open.
+// The lists of collections and documents, and the open document.
 import { ask, documentPath } from "./api.js";
 import { byId, element, seldom } from "./dom.js";
 import { Editor } from "./editor.js";
@@ -18,7 +18,7 @@ export async function drawCollections() {
   list.replaceChildren(
     ...collections.map(({ name, count }) => listed(name, name === collection, () => showCollection(name), String(count))),
   );
-  itemOf(list, focused)?.firstChild.focus({ preventScroll: true }); // who is there with the keyboard stays there
+  itemOf(list, focused)?.firstChild.focus({ preventScroll: true }); // the keyboard focus stays on its collection
 }
 
 function itemOf(list, name) {
@@ -36,7 +36,7 @@ async function showCollection(name) {
   await redrawLists();
 }
 
-/** Both lists from the start. */
+/** Reads both lists again, from their first page. */
 export async function redrawLists() {
   cursor = null;
   if (collection === "") return;
@@ -98,7 +98,7 @@ async function showFacts() {
     byId("delete").disabled = false;
   } catch (error) {
     if (error.status !== 404) throw error;
-    byId("document-facts").textContent = "It does not exist yet: the first field that you add makes it.";
+    byId("document-facts").textContent = "This document does not exist yet: the first field that you add creates it.";
     byId("json").textContent = "";
     byId("delete").disabled = true;
   }
@@ -107,7 +107,7 @@ async function showFacts() {
 const drawSoon = seldom(1000, () => drawCollections().catch(complain));
 const factsSoon = seldom(300, () => showFacts().catch(complain));
 
-/** A change somewhere in the mesh has reached this node. */
+/** Called for each change that reaches this node. */
 export async function changeSeen(event) {
   if (event.action !== "updated") drawSoon();
   if (event.collection === collection && event.action !== "updated") {

@@ -1,4 +1,4 @@
-// Small pieces of page. Text is always set as text, never as markup.
+// Elements of the page. Text is always set as text, never as markup.
 export const byId = (id) => document.getElementById(id);
 
 export function element(tag, { text, ...attributes } = {}, ...children) {
@@ -22,7 +22,7 @@ function fill(made, text, attributes, children) {
   return made;
 }
 
-/** Calls `work` at most once in so many milliseconds, and once more for what came meanwhile. */
+/** Throttles `work` to one call in `milliseconds`; calls in between are combined into one at the end. */
 export function seldom(milliseconds, work) {
   let timer = null;
   let isAsked = false;

@@ -1,4 +1,4 @@
-// One document, edited as a Yjs client: every field is a key of the root map, named by its JSON Pointer.
+// Edits one document as a Yjs client: each field is a key of the root map, named by its JSON Pointer.
 import { WebsocketProvider, Y } from "./yjs.js";
 import { ask, documentPath, protocols, yjsAddress } from "./api.js";
 import { byId, element } from "./dom.js";
@@ -11,7 +11,7 @@ const kindOf = (leaf) => (leaf !== null && typeof leaf === "object" && Object.ke
 const pointer = (name) => `/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
 const fieldName = (key) => key.slice(1).replaceAll("/", " › ").replaceAll("~1", "/").replaceAll("~0", "~");
 
-/** Changes `shared` into `text` by the one stretch that differs, so that others' edits around it stay. */
+/** Changes only the part of `shared` that differs from `text`, so that concurrent edits around it survive. */
 function replaceText(shared, text) {
   const old = shared.toString();
   let start = 0;
@@ -24,9 +24,9 @@ function replaceText(shared, text) {
   });
 }
 
-const WRITABLE = "Live: what you change is written as you type.";
-const READ_ONLY = "Live, to look at only: this token may not write.";
-const AWAY = "Not connected: what you change is kept here and sent when the node is back.";
+const WRITABLE = "Live: changes are saved as you type.";
+const READ_ONLY = "Live, read-only: this token does not allow writes.";
+const AWAY = "Not connected: changes are kept in this tab and sent after reconnecting.";
 const MESSAGE_AUTH = 2;
 
 export class Editor {
@@ -65,7 +65,7 @@ export class Editor {
     say("");
   }
 
-  /** The document is not, or no longer, to be changed here. */
+  /** Makes the document read-only. */
   forbid() {
     this.isReadOnly = true;
     byId("add-set").disabled = true;
@@ -75,12 +75,12 @@ export class Editor {
 
   showOthers() {
     const others = this.provider.awareness.getStates().size - 1;
-    byId("others").textContent = others < 1 ? "" : others === 1 ? "One other has it open." : `${others} others have it open.`;
+    byId("others").textContent = others < 1 ? "" : others === 1 ? "One other client has this document open." : `${others} other clients have this document open.`;
   }
 
   add(name, kind) {
     const key = pointer(name);
-    if (this.root.has(key)) say(`There is a field ${name} already.`);
+    if (this.root.has(key)) say(`The field ${name} already exists.`);
     else this.root.set(key, kind === "value" ? "" : { type: kind });
     this.fields.get(key)?.input.focus();
   }
@@ -106,7 +106,7 @@ export class Editor {
     });
     byId("no-fields").hidden = keys.length > 0;
     const foreign = [...this.doc.share.keys()].filter((key) => key !== "root" && !key.startsWith("/"));
-    byId("foreign").textContent = foreign.length ? `Other editors keep more in this document, which is not shown: ${foreign.join(", ")}.` : "";
+    byId("foreign").textContent = foreign.length ? `This document has other Yjs types, which are not shown: ${foreign.join(", ")}.` : "";
   }
 
   field(key) {
@@ -157,7 +157,7 @@ export class Editor {
         if (!Array.isArray(items)) throw new Error();
       } catch {
         input.classList.add("invalid");
-        say(`${fieldName(key)} has to be a JSON list; it is not written until it is one.`);
+        say(`${fieldName(key)} must be a JSON array; it is saved when it is one.`);
         return;
       }
       input.classList.remove("invalid");
@@ -184,7 +184,7 @@ function replaceItems(shared, items) {
   });
 }
 
-/** What was typed: JSON where it is a number, true, false, null or an object, else text. */
+/** The value of an input: JSON for a number, true, false, null, a quoted string or {}; otherwise text. */
 function asValue(text) {
   if (/^(-?\d|true$|false$|null$|")/.test(text) || text === "{}") {
     try {
@@ -197,7 +197,7 @@ function asValue(text) {
 }
 
 function asText(value) {
-  // an input field holds one line: a text of several is shown as JSON, so that its ends of lines are kept
+  // an input holds one line: text of several lines is shown as JSON, which keeps its line breaks
   return typeof value === "string" && asValue(value) === value && !/[\r\n]/.test(value) ? value : stringify(value);
 }
 

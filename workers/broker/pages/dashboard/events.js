@@ -1,4 +1,4 @@
-// The event stream, newest first.
+// The list of events, newest first.
 import { ApiError, follow } from "./api.js";
 import { changeSeen, openDocument } from "./browser.js";
 import { byId, element } from "./dom.js";
@@ -16,7 +16,7 @@ function words(event) {
     case "TopologyChanged":
       return `${event.peer_count} ${event.peer_count === 1 ? "peer" : "peers"} connected`;
     case "Gap":
-      return `changes ${event.since} to ${event.upto} are no longer kept`;
+      return `changes ${event.since} to ${event.upto} are no longer available`;
     default:
       return event.reason ?? event.detail ?? "";
   }
@@ -31,7 +31,7 @@ function row(event) {
   return element("li", { class: "new" }, time, element("b", { text: event.action }), " ", open, element("span", { class: "note", text: `${from}, change ${event.sequence}` }));
 }
 
-/** Many events at once are one change of the page. */
+/** Events that arrive together change the page once. */
 function show(event) {
   if (byId("pause").checked) return;
   waiting.unshift(event);
@@ -58,7 +58,7 @@ export async function followEvents(signal, complain) {
       if (signal.aborted) return;
       if (error instanceof ApiError) complain(error);
     }
-    byId("events-state").textContent = "interrupted; trying again";
+    byId("events-state").textContent = "disconnected; reconnecting";
     await new Promise((resolve) => setTimeout(resolve, 1000));
   }
 }

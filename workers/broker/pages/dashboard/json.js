@@ -1,6 +1,6 @@
-// JSON with whole numbers of 64 bits: beyond 2^53 they are BigInt here, which the language's own JSON does not take.
+// JSON with 64-bit integers. Integers beyond 2^53 are BigInt, which JSON.stringify and JSON.parse do not support.
 
-/** `spaces`: a new line for each part, set in by so many. */
+/** `spaces`: the indentation; 0 writes one line. */
 export function stringify(value, spaces = 0, margin = "") {
   if (typeof value === "bigint") return String(value);
   if (value === null || typeof value !== "object") return JSON.stringify(value) ?? "null";
@@ -13,7 +13,7 @@ export function stringify(value, spaces = 0, margin = "") {
   return `${open}\n${parts.map((part) => inner + part).join(",\n")}\n${margin}${close}`;
 }
 
-/** Throws SyntaxError. A browser that does not tell a number's source (before 2025, some) rounds as it always did. */
+/** Throws SyntaxError. A browser without the source of a number (some before 2025) rounds it to a double. */
 export function parse(text) {
   return JSON.parse(text, (_, value, context) => (typeof value === "number" && !Number.isSafeInteger(value) ? whole(context?.source) ?? value : value));
 }

@@ -1,4 +1,4 @@
-// The mesh as a picture and as a table: this node, its peers, the links between them.
+// The mesh as a graph and as a table: this node, its peers, and their connections.
 import { byId, bytes, duration, element, shape } from "./dom.js";
 
 const RADIUS = 12;
@@ -27,11 +27,11 @@ export function drawPeers(peers) {
       element("td", { text: peer.connected ? `${bytes(peer.bytes_sent)} / ${bytes(peer.bytes_received)}` : "–", class: "num" }),
     ),
   );
-  if (peers.length === 0) rows.push(element("tr", {}, element("td", { colspan: 5, class: "note", text: "No peer is known yet. Peers appear here as discovery finds them." })));
+  if (peers.length === 0) rows.push(element("tr", {}, element("td", { colspan: 5, class: "note", text: "No peers yet. Peers appear here when discovery finds them." })));
   byId("peers").replaceChildren(...rows);
 }
 
-/** What is to be drawn: this node, its peers, and whom only they know. */
+/** The peers of this node, and the nodes that only its peers know. */
 function membersOf(self, peers, topology) {
   const known = new Set([self, ...peers.map((peer) => peer.id)]);
   const far = topology.nodes.filter((node) => !known.has(node.id)).map((node) => ({ id: node.id, kind: "far" }));
@@ -39,7 +39,7 @@ function membersOf(self, peers, topology) {
   return [...near, ...far];
 }
 
-/** On an ellipse around this node: one or two beside it, more from the top on. */
+/** Places the members on an ellipse around this node: one or two at its sides, more from the top on. */
 function place(members, width, height) {
   const wide = Math.max(60, width / 2 - Math.min(110, width / 6));
   const high = height / 2 - 44;
@@ -51,7 +51,7 @@ function place(members, width, height) {
   });
 }
 
-/** Text that overlaps nothing drawn before it; where there is no room it is left out (tables and titles have it too). */
+/** Labels that do not overlap. A label without room is left out: the table and the tooltips have it too. */
 class Labels {
   constructor(width, height, points) {
     this.width = width;
@@ -76,15 +76,15 @@ const box = (x, y, wide, high) => ({ left: x - wide / 2, right: x + wide / 2, to
 const overlap = (a, b) => a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom;
 const along = (from, to, share) => ({ x: from.x + (to.x - from.x) * share, y: from.y + (to.y - from.y) * share });
 
-/** Beside the line, so that the line does not run through the text. */
-function beside(from, to, share) {
+/** A point next to the line, so that the line does not cross the text. */
+function nextTo(from, to, share) {
   const length = Math.hypot(to.x - from.x, to.y - from.y) || 1;
   const { x, y } = along(from, to, share);
   const away = Math.sign(to.x - from.x || 1);
   return { x: x + (away * 26 * (to.y - from.y)) / length, y: y - (away * 11 * (to.x - from.x)) / length };
 }
 
-/** Around this node, which may lie between them. */
+/** A curve between two peers that avoids this node in the centre. */
 function curve(from, to, centre) {
   const middle = along(from, to, 0.5);
   const off = { x: middle.x - centre.x, y: middle.y - centre.y };
@@ -120,7 +120,7 @@ export function drawGraph(self, peers, topology) {
   }
   for (const member of members.filter((one) => one.peer)) {
     lines.push(line(centre, member, linkClass(member.peer)));
-    if (member.peer.connected && member.peer.rtt_ms !== null) labels.add(rtt(member.peer), [0.5, 0.62, 0.38].map((share) => beside(centre, member, share)), "small");
+    if (member.peer.connected && member.peer.rtt_ms !== null) labels.add(rtt(member.peer), [0.5, 0.62, 0.38].map((share) => nextTo(centre, member, share)), "small");
   }
   const dots = nodes.map(({ id, x, y, kind, peer }) => shape("circle", { cx: x, cy: y, r: RADIUS, class: kind }, shape("title", { text: peer ? `${id}: ${peer.state}, ${syncWords(peer)}` : id })));
   graph.setAttribute("viewBox", `0 0 ${width} ${height}`);
@@ -132,13 +132,13 @@ export function drawGraph(self, peers, topology) {
 const names = (items) => items.map((item) => item.id).join(", ");
 
 function describe(self, peers, far) {
-  if (peers.length === 0) return `${self} is alone: it knows of no peer.`;
+  if (peers.length === 0) return `${self} knows no peers.`;
   const connected = peers.filter((peer) => peer.connected);
   const behind = connected.filter((peer) => !peer.in_sync);
   const words = [`${self} is connected to ${connected.length} of ${peers.length} ${peers.length === 1 ? "peer" : "peers"}`];
   if (behind.length) words.push(`catching up: ${names(behind)}`);
   else if (connected.length) words.push(connected.length === 1 ? "in sync" : "all of them in sync");
-  if (connected.length < peers.length) words.push(`cut off: ${names(peers.filter((peer) => !peer.connected))}`);
+  if (connected.length < peers.length) words.push(`not connected: ${names(peers.filter((peer) => !peer.connected))}`);
   if (far.length) words.push(`known through peers only: ${names(far)}`);
   return `${words.join("; ")}.`;
 }

@@ -1,4 +1,4 @@
-// The API's reference, drawn from /openapi.json, with a form to try each route.
+// The reference of the API, rendered from /openapi.json, with a form to try each route.
 "use strict";
 
 let token = "";
@@ -89,7 +89,7 @@ async function send(path, method, fields, body, type) {
   return `${answer.status} ${answer.statusText}\n${[...answer.headers].map(([k, v]) => `${k}: ${v}`).join("\n")}\n\n${text}`;
 }
 
-// Streams do not end: their first two seconds, at most 20,000 characters.
+// A stream does not end: shows its first two seconds, at most 20,000 characters.
 async function firstPart(answer) {
   const reader = answer.body.getReader();
   const decoder = new TextDecoder();
