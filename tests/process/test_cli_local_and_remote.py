@@ -155,12 +155,20 @@ def test_that_there_is_more_is_said(things: Node, more: tuple[str, ...], said: s
 @pytest.mark.parametrize(
     ("wrong", "status", "said"),
     [
-        (("things", "--where", "n"), 1, "'n' is no condition: expected PATH OP VALUE"),
-        (("things", "--where", ""), 1, "'' is no condition"),
-        (("things", "--where", "n>true"), 1, "> compares numbers or text only. (where)"),
-        (("things", "--sort", "a,,b"), 1, "'' is no dotted path. (sort)"),
-        (("things", "--fields", "a..b"), 1, "'a..b' is no dotted path. (fields)"),
-        (("..", "--where", "n=1"), 1, "A collection name has 1 to 64 letters"),
+        (("things", "--where", "n"), 1, "'n' is not a condition. Expected PATH OP VALUE"),
+        (("things", "--where", ""), 1, "'' is not a condition"),
+        (
+            ("things", "--where", "n>true"),
+            1,
+            "> compares numbers or text, not booleans and null. (where)",
+        ),
+        (("things", "--sort", "a,,b"), 1, "'' is not a dotted path, such as address.city. (sort)"),
+        (
+            ("things", "--fields", "a..b"),
+            1,
+            "'a..b' is not a dotted path, such as address.city. (fields)",
+        ),
+        (("..", "--where", "n=1"), 1, "A collection name has 1 to 64"),
         (("--where", "n=1"), 2, "--where, --sort and --fields need a COLLECTION"),
         (("--prefix", "d"), 2, "--where, --sort and --fields need a COLLECTION"),
     ],

@@ -1,6 +1,6 @@
-"""The worker that serves HTTP, WebSocket, metrics and pages, with gunicorn and Falcon; DESIGN.md describes it.
+"""The worker that serves HTTP, WebSocket, metrics and pages; DESIGN.md describes it.
 
-Nothing outside imports more than `run`; what clients may send or receive enters here, what is stored does not.
+Code between clients and the other workers enters; others import nothing but `run`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from peatnode.worker.context import WorkerContext
 
 
 def run(context: WorkerContext) -> NoReturn:
-    """The supervisor calls it in the forked child; the heavy imports happen here and not in the supervisor."""
+    """The supervisor calls it in the forked child; heavy imports happen here, not in the supervisor."""
     from workers.broker.main import main
 
     main(context)

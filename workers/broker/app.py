@@ -1,4 +1,4 @@
-"""The ASGI application of one broker: Falcon's router behind the gate."""
+"""The ASGI application of a serving process: Falcon's router behind the gate."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def build_app(services: BrokerServices) -> RequestGate:
 
 
 class _RouteName:
-    """Tells the gate which route it was, for the counters."""
+    """Puts the template of the route into the scope, for the counters of the gate."""
 
     async def process_resource(
         self, request: Request, response: Response, resource: object, params: dict[str, Any]
@@ -60,11 +60,11 @@ async def _answer_http_error(
     params: dict[str, Any],
     ws: WebSocket | None = None,
 ) -> None:
-    """What Falcon itself refuses: no such route, no such method, a header it cannot read."""
+    """Turns errors of Falcon into problems: no such route, no such method, an invalid header."""
     status = error.status_code
     detail = {
         404: f"There is nothing at {request.path}.",
-        405: f"{request.method} is not possible here.",
+        405: f"{request.path} does not support {request.method}.",
     }.get(status, error.description or error.title or "This request cannot be answered.")
     headers = tuple(dict(error.headers or {}).items())
     problem = HttpProblem(status, _CODES.get(status, "bad-request"), detail, headers=headers)
@@ -83,7 +83,7 @@ async def _answer_problem(
         response.set_headers(problem.headers)
         _fill(response, problem)
     elif ws is not None and ws.unaccepted:
-        raise problem  # the gate says it in the handshake's answer
+        raise problem  # the gate answers the handshake with it
     elif ws is not None:
         await ws.close(1011, problem.detail[:120])
 
@@ -95,16 +95,16 @@ async def _answer_bug(
     params: dict[str, Any],
     ws: WebSocket | None = None,
 ) -> None:
-    """A mistake of ours ends one request, not the process."""
+    """A bug ends one request, not the process."""
     log.error("Request failed", route=request.uri_template, method=request.method, exc_info=error)
     if response is not None:
         response.status = 500
         _fill(
             response,
-            HttpProblem(500, "internal", "This is a mistake of the node; its log has more."),
+            HttpProblem(500, "internal", "The node failed to answer; its log has the reason."),
         )
     elif ws is not None and not ws.closed:
-        await ws.close(1011, "a mistake of the node")
+        await ws.close(1011, "internal error")
 
 
 def _fill(response: Response, problem: HttpProblem) -> None:

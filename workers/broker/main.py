@@ -8,7 +8,7 @@ from peatnode.worker.context import WorkerContext
 
 
 def main(context: WorkerContext) -> NoReturn:
-    """Several serving processes add their counters up in files, which prometheus_client reads of at its import."""
+    """Prepares shared counters before prometheus_client is imported, then runs the master."""
     if context.config.broker_workers > 1:
         from workers.broker.http.counters import share_counters
 

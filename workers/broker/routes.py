@@ -1,4 +1,4 @@
-"""Which path is answered by what. A new part of the broker adds its routes to `routes`, in one line."""
+"""The routes: which resource answers which path."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from workers.broker.yjs.resource import YjsResource
 PREFIX = "/api/v1"
 
 ASSETS = "/assets/"
-"""The files of the pages are below it. They are public: they hold nothing of the mesh."""
+"""The path of the pages' files. They are public: they contain no data of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +41,9 @@ class Route:
     resource: object
     """A Falcon resource."""
     is_public: bool = False
-    """Whether it is answered without a token."""
+    """Whether it needs no token."""
     is_described: bool = True
-    """Whether openapi.json has it; pages and their files are left out."""
+    """Whether openapi.json describes it; pages and their files are not described."""
 
 
 def routes(services: BrokerServices) -> tuple[Route, ...]:

@@ -1,6 +1,6 @@
 """What the routes of one serving process share. Only `app`, `routes` and `server` import it.
 
-A resource receives in its constructor what it uses, and nothing else.
+Each resource receives in its constructor only what it uses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workers.broker.yjs.rooms import Rooms
 
 
 class BrokerServices:
-    """Links to the workers, and what is made from them. Made inside the loop that serves."""
+    """The links to the workers and the objects made from them. Made inside the serving loop."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         limits, run_dir = settings.limits, settings.run_dir
@@ -33,7 +33,7 @@ class BrokerServices:
             if worker.name in worker.listeners and worker.name != self.store.name
         }
         self.workers = tuple(links.values())
-        """Every worker with a socket of its own, which is every worker but the broker."""
+        """Links to all workers with a socket of their own: all except the broker."""
         self.sync = links["sync"]
         self.stopping = asyncio.Event()
         """Set when the node stops: readiness fails, streams end, requests under way are finished."""

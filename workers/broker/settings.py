@@ -1,4 +1,4 @@
-"""What the broker takes from the node's configuration."""
+"""The broker's part of the node's configuration."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from workers.broker.http.limits import DEFAULT_LIMITS, BrokerLimits
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """What the broker takes from the node's configuration."""
+    """Made in the master, before it forks."""
 
     node_id: str
     run_dir: Path
     started_at: float
     """Of the node, in Unix seconds."""
     api_token: str = ""
-    """Empty: nobody is asked for one."""
+    """Empty: requests need no token."""
     read_token: str = ""
     limits: BrokerLimits = field(default=DEFAULT_LIMITS)
     workers: int = 1
+    """Serving processes."""

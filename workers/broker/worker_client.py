@@ -1,4 +1,4 @@
-"""The broker's links to the other workers, and what happens to a request when one of them dies under it."""
+"""The broker's links to the other workers, and what a request does when such a worker dies."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ from peatnode.ipc.messages import (
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 PAUSE_SECONDS = 0.05
-"""Before a worker that said `unavailable` is asked again."""
+"""Before a worker that answered `unavailable` is asked again."""
 
 
 class WorkerClient:
-    """Another worker, as requests see it."""
+    """The link to another worker. It connects on demand, and again after the worker has restarted."""
 
     def __init__(self, run_dir: Path, name: str, ask_seconds: float) -> None:
         self.name = name
@@ -39,9 +39,9 @@ class WorkerClient:
         return self._dialer.is_open
 
     async def ask_retrying(self, message: Ask[ReplyT]) -> ReplyT:
-        """The answer to what may be asked as often as one likes: across a restart of the worker, within bounds.
+        """Asks until there is an answer, also across a restart of the worker, for at most `ask_seconds`.
 
-        Raises HttpProblem.
+        Use it for questions that change nothing. Raises HttpProblem.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._ask_seconds
@@ -55,11 +55,11 @@ class WorkerClient:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def ask_once(self, message: Ask[ReplyT], seconds: float) -> ReplyT:
-        """Raises LinkError, untranslated."""
+        """Asks one time. Raises LinkError."""
         return await self._dialer.ask(message, seconds)
 
     async def tell(self, message: Message) -> None:
-        """Sends what has no answer, once the worker can be reached."""
+        """Sends a message that has no answer, as soon as the worker is connected."""
         await self._dialer.tell(message)
 
     def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
@@ -71,18 +71,18 @@ class WorkerClient:
     def _refusal(self, error: LinkLost | AskTimedOut | AskFailed) -> HttpProblem:
         if isinstance(error, AskFailed):
             return from_failure(error)
-        return unavailable(f"The {self.name} worker does not answer just now; try again.")
+        return unavailable(f"The {self.name} worker does not answer; try again.")
 
 
 class StoreClient(WorkerClient):
-    """The store, which is also written to."""
+    """The link to the store, with writes."""
 
     def __init__(self, run_dir: Path, ask_seconds: float, write_seconds: float = 30.0) -> None:
         super().__init__(run_dir, "store", ask_seconds)
         self._write_seconds = write_seconds
 
     async def write(self, message: WriteDocument) -> WrittenReply:
-        """Returns when it is on disk. What was lost with its link is made again where that changes nothing.
+        """Returns when the write is on disk. A write lost with its link is repeated if that is idempotent.
 
         Raises HttpProblem.
         """
@@ -107,7 +107,7 @@ class StoreClient(WorkerClient):
                 await asyncio.sleep(PAUSE_SECONDS)
 
     async def _wait_open(self, deadline: float, was_sent: bool) -> None:
-        """Until the store can be reached; what was not sent yet has changed nothing."""
+        """Waits for the link. `was_sent`: whether an earlier attempt may have written."""
         if self._dialer.is_open:
             return
         try:
@@ -116,11 +116,13 @@ class StoreClient(WorkerClient):
         except TimeoutError:
             if was_sent:
                 raise unknown_outcome() from None
-            raise unavailable("The store does not answer just now; nothing was changed.") from None
+            raise unavailable(
+                "The store does not answer; nothing was changed. Try again."
+            ) from None
 
 
 def is_repeatable(message: WriteDocument) -> bool:
-    """Whether making the write twice leaves what making it once does."""
+    """Whether the write is idempotent."""
     if message.if_match or message.if_none_match:
         return False
     match message.kind:

@@ -1,7 +1,8 @@
-"""POST /documents/{collection}?bulk: NDJSON of any size as a stream, an answer for each line.
+"""POST /documents/{collection}?bulk: a stream of NDJSON of any size, with one answer per line.
 
-A line is a document with its name in `_id` (without one it gets a new name) or `{"_id":…,"_deleted":true}`.
-Each is a PUT, or a deletion, by itself. Answers come in the order of lines, after the line is on disk.
+A line is a document with its id in `_id`, or `{"_id":…,"_deleted":true}`. A document without `_id` gets a new id.
+Each line is an independent PUT or DELETE. The answers are in the order of the lines, and each is sent when its
+line is on disk.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BULK_TYPES = ("application/x-ndjson", "application/ndjson", "application/jsonl")
 
 @dataclass(frozen=True, slots=True)
 class LineWrites:
-    """What a bulk request says of all its lines."""
+    """The part of a write that all lines of a request share."""
 
     collection: str
     expires_at: float
@@ -121,8 +122,10 @@ async def _drain(pending: deque[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
 
 
 async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]:
-    """What is beyond a line's limit is let go, but for the one byte that shows it. Raises HttpProblem where the client
-    stops sending."""
+    """Drops the rest of a line that is too long, except for one byte that shows it.
+
+    Raises HttpProblem when the client stops sending.
+    """
     rest = b""
     parts = aiter(request.stream)
     while True:
@@ -130,7 +133,9 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
             async with asyncio.timeout(limits.body_seconds):
                 part = await anext(parts, None)
         except TimeoutError:
-            raise HttpProblem(408, "body-timeout", "Nothing more was sent.") from None
+            raise HttpProblem(
+                408, "body-timeout", f"The client sent nothing for {limits.body_seconds:g} s."
+            ) from None
         if part is None:
             break
         *lines, rest = (rest + part).split(b"\n")

@@ -1,8 +1,8 @@
-"""GET /documents/{collection}?format=ndjson: a whole collection, one line a document, consistent at its end.
+"""GET /documents/{collection}?format=ndjson: a whole collection, one document per line.
 
-Pages are read one after another while writes go on. What changed meanwhile is told again after them (the last
-line for a name counts, `{"_id":…,"_deleted":true}` says that it went), so that the stream, read to its end, is
-the collection at one moment.
+Writes continue while the pages are read. So the documents that changed meanwhile follow after the pages. The last
+line of an id counts, and `{"_id":…,"_deleted":true}` is a deletion. The complete stream is the collection at one
+moment.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BATCH_BYTES = 64 * 1024
 
 
 class ExportBroken(Exception):
-    """The stream cannot be completed; the connection is cut so that the client sees it."""
+    """The stream cannot be completed. The connection is closed, so that the client notices."""
 
 
 class CollectionExport:
@@ -62,7 +62,9 @@ class CollectionExport:
             async for event in stream:
                 match event:
                     case FeedGap():
-                        raise ExportBroken("the feed no longer holds what changed meanwhile")
+                        raise ExportBroken(
+                            "the feed no longer has the changes made during the export"
+                        )
                     case ChangesSeen():
                         for change in event.changes:
                             if change.action is ChangeAction.DELETED:
@@ -78,7 +80,7 @@ class CollectionExport:
 
 
 async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The same bytes in fewer pieces."""
+    """Joins lines to parts of `BATCH_BYTES`."""
     parts: list[bytes] = []
     size = 0
     async for line in lines:

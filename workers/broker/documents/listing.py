@@ -1,4 +1,4 @@
-"""GET /documents/{collection}: pages, queries, the whole of it as NDJSON, or followed live."""
+"""GET /documents/{collection}: a page of it, a query, an export or a watch."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class CollectionListing:
         kind = text_parameter(request, "format", "json")
         if kind not in ("json", "ndjson"):
             raise HttpProblem(
-                400, "bad-parameter", f"format is json or ndjson, not {kind!r}.", "format"
+                400, "bad-parameter", f"format must be json or ndjson, not {kind!r}.", "format"
             )
         if flag_parameter(request, "watch"):
             check_parameters(request, frozenset({"watch", "prefix", "format"}))
@@ -83,7 +83,7 @@ class CollectionListing:
         limit: int,
         position: tuple[Any, ...] | None,
     ) -> bytes:
-        """In order of names. A query that finds little stops at a bound and gives a cursor to go on from."""
+        """In the order of ids. A query that finds little ends after `scan_documents`, with a cursor."""
         after = position[-1] if position else ""
         size = limit if query.is_plain else self._limits.page_documents
         found: list[bytes] = []
@@ -115,7 +115,7 @@ class CollectionListing:
         limit: int,
         position: tuple[Any, ...] | None,
     ) -> bytes:
-        """Looks at the whole collection and keeps only the page."""
+        """Reads the whole collection and keeps the page."""
         best: list[tuple[tuple[Any, ...], Any]] = []
         is_more = False
         scanned = 0
@@ -125,7 +125,7 @@ class CollectionListing:
                 raise HttpProblem(
                     422,
                     "too-many-documents",
-                    f"More than {self._limits.scan_documents} documents cannot be sorted; narrow it by prefix.",
+                    f"More than {self._limits.scan_documents} documents cannot be sorted; use prefix.",
                     "sort",
                 )
             for document in page.documents:
@@ -143,7 +143,7 @@ class CollectionListing:
 
 
 def _select(query: ListingQuery, document: ListedDocument) -> bytes | None:
-    """The document as it is listed, or None where the query does not want it."""
+    """The document as it is listed, or None if it does not match the query."""
     if query.is_plain:
         return with_id(document.id, document.value)
     content = orjson.loads(document.value)

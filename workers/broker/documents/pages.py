@@ -20,7 +20,7 @@ class CollectionReader:
     async def pages(
         self, collection: str, prefix: str = "", after: str = "", limit: int = 0
     ) -> AsyncIterator[DocumentsReply]:
-        """Until the last page. `limit`: documents in a page; 0: as many as the broker allows. Raises HttpProblem."""
+        """Until the last page. `limit`: documents in a page; 0: the broker's limit. Raises HttpProblem."""
         while True:
             page = await self._store.ask_retrying(
                 ListDocuments(

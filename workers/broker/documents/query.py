@@ -1,8 +1,8 @@
-"""Queries on a listing: `where`, `sort`, `fields`, `cursor`. No I/O.
+"""Queries of a listing: `where`, `sort`, `fields`, `cursor`. No I/O.
 
-A clause is PATH OP VALUE with OP one of = != < <= > >= and a dotted PATH (`address.city`, `tags.0`). VALUE is a
-JSON scalar where it reads as one (42, true, null, "42"), else text. Ranges compare numbers with numbers and
-text with text; all else does not match.
+A clause is PATH OP VALUE. PATH is dotted (`address.city`, `tags.0`), and OP is one of = != < <= > >=. VALUE is a
+JSON scalar (42, true, null, "42"), or else text. < <= > >= compare numbers with numbers and text with text; other
+pairs do not match.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from peatnode.api.failures import HttpProblem
 from workers.broker.http.limits import BrokerLimits
 
 MISSING = object()
-"""The value of a path that leads nowhere."""
+"""The value of a path that the document does not have."""
 
 _CLAUSE = re.compile(r"([^=!<>]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
 
@@ -65,18 +65,18 @@ class ListingQuery:
     fields: tuple[tuple[str, ...], ...]
     prefix: str
     digest: str
-    """Of all that a cursor must not outlive."""
+    """Of the parameters that must stay the same while a cursor is used."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether documents pass through unread."""
+        """Whether documents are listed without being decoded."""
         return not (self.where or self.sort or self.fields)
 
     def matches(self, document: Any) -> bool:
         return all(clause.matches(document) for clause in self.where)
 
     def project(self, document: dict[str, Any]) -> dict[str, Any]:
-        """Only the fields asked for, at the places where they were."""
+        """The requested fields, at their places in the document."""
         if not self.fields:
             return document
         result: dict[str, Any] = {}
@@ -95,7 +95,7 @@ class ListingQuery:
         return result
 
     def key(self, document: Any, doc_id: str) -> tuple[Any, ...]:
-        """What the document is sorted by, as plain JSON values; the name last, so that no two are equal."""
+        """The sort key as JSON values. The id is last, so that no two keys are equal."""
         return (*(_sortable(lookup(document, key.path)) for key in self.sort), doc_id)
 
     def compare(self, one: Sequence[Any], other: Sequence[Any]) -> int:
@@ -116,9 +116,11 @@ class ListingQuery:
 def parse_query(
     where: Sequence[str], sort: str, fields: str, prefix: str, limits: BrokerLimits
 ) -> ListingQuery:
-    """Raises HttpProblem (400) that says which part cannot be."""
+    """Raises HttpProblem (400) that names the invalid part."""
     if len(where) > limits.where_clauses:
-        raise HttpProblem(400, "bad-query", f"More than {limits.where_clauses} clauses.", "where")
+        raise HttpProblem(
+            400, "bad-query", f"More than {limits.where_clauses} clauses in where.", "where"
+        )
     text = orjson.dumps([list(where), sort, prefix])
     return ListingQuery(
         where=tuple(_parse_clause(clause) for clause in where),
@@ -132,7 +134,7 @@ def parse_query(
 def _parts(text: str, where: str) -> list[str]:
     parts = text.split(",") if text else []
     if len(parts) > 16:
-        raise HttpProblem(400, "bad-query", "More than 16 paths.", where)
+        raise HttpProblem(400, "bad-query", f"More than 16 paths in {where}.", where)
     return parts
 
 
@@ -142,7 +144,7 @@ def _parse_clause(text: str) -> Clause:
         raise HttpProblem(
             400,
             "bad-query",
-            f"{text!r} is no condition: expected PATH OP VALUE with one of = != < <= > >=, such as age>=30.",
+            f"{text!r} is not a condition. Expected PATH OP VALUE with OP one of = != < <= > >=, such as age>=30.",
             "where",
         )
     text = match[3].strip()
@@ -150,13 +152,18 @@ def _parse_clause(text: str) -> Clause:
         raise HttpProblem(
             400,
             "bad-query",
-            f"{match[2] + text[0]!r} is no operator: expected one of = != < <= > >=;"
-            " a text that begins so stands in double quotes.",
+            f"{match[2] + text[0]!r} is not an operator. Expected one of = != < <= > >=;"
+            " put text that begins with = < or > in double quotes.",
             "where",
         )
     value = _parse_value(text)
     if match[2] not in ("=", "!=") and _rank(value) not in (_NUMBER, _TEXT):
-        raise HttpProblem(400, "bad-query", f"{match[2]} compares numbers or text only.", "where")
+        raise HttpProblem(
+            400,
+            "bad-query",
+            f"{match[2]} compares numbers or text, not booleans and null.",
+            "where",
+        )
     return Clause(_parse_path(match[1].strip(), "where"), match[2], value)
 
 
@@ -166,7 +173,12 @@ def _parse_value(text: str) -> Any:
     except orjson.JSONDecodeError:
         return text
     if isinstance(value, (dict, list)):
-        raise HttpProblem(400, "bad-query", "A condition compares with a scalar only.", "where")
+        raise HttpProblem(
+            400,
+            "bad-query",
+            "A condition compares with a scalar, not with an object or array.",
+            "where",
+        )
     return value
 
 
@@ -177,7 +189,9 @@ def _parse_sort(text: str) -> SortKey:
 def _parse_path(text: str, where: str) -> tuple[str, ...]:
     path = tuple(text.split("."))
     if not all(path) or len(path) > 32:
-        raise HttpProblem(400, "bad-query", f"{text!r} is no dotted path.", where)
+        raise HttpProblem(
+            400, "bad-query", f"{text!r} is not a dotted path, such as address.city.", where
+        )
     return path
 
 
@@ -211,12 +225,12 @@ def _equal(found: Any, wanted: Any) -> bool:
 
 
 def _sortable(value: Any) -> Any:
-    """Null for what is missing or no scalar; those come last in both directions."""
+    """The scalar, or null for other values and missing ones, which are last in both directions."""
     return None if value is MISSING or isinstance(value, (dict, list)) else value
 
 
 def compare_scalars(left: Any, right: Any) -> int:
-    """Null last; then booleans, numbers, text."""
+    """Orders booleans, numbers, text, null."""
     if left is None or right is None:
         return (left is None) - (right is None)
     ranks = _rank(left), _rank(right)
@@ -226,22 +240,24 @@ def compare_scalars(left: Any, right: Any) -> int:
 
 
 def encode_cursor(query: ListingQuery, position: Sequence[Any]) -> str:
-    """Opaque to clients: where to go on, and for which query."""
+    """The position to continue at, and the query; opaque to clients."""
     content = orjson.dumps([query.digest, *position])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def decode_cursor(query: ListingQuery, text: str) -> tuple[Any, ...] | None:
-    """The position; None at the beginning. Raises HttpProblem."""
+    """The position; None for an empty cursor. Raises HttpProblem."""
     if not text:
         return None
     try:
         content = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
     except (ValueError, binascii.Error):
-        raise HttpProblem(400, "bad-cursor", "This cursor was not made here.", "cursor") from None
+        raise HttpProblem(
+            400, "bad-cursor", "This is not a cursor of a listing.", "cursor"
+        ) from None
     length = len(query.sort) + 2
     if not isinstance(content, list) or len(content) != length or not isinstance(content[-1], str):
-        raise HttpProblem(400, "bad-cursor", "This cursor was not made for this query.", "cursor")
+        raise HttpProblem(400, "bad-cursor", "This cursor belongs to another query.", "cursor")
     if content[0] != query.digest or any(isinstance(part, (dict, list)) for part in content):
-        raise HttpProblem(400, "bad-cursor", "This cursor was made for another query.", "cursor")
+        raise HttpProblem(400, "bad-cursor", "This cursor belongs to another query.", "cursor")
     return tuple(content[1:])

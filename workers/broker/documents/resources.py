@@ -1,4 +1,4 @@
-"""Routes of single documents, and creation in a collection."""
+"""The routes of documents and collections."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class DocumentResource:
             raise HttpProblem(
                 415,
                 "unsupported-media-type",
-                f"A patch is {MERGE_PATCH} or {JSON_PATCH}, not {kind!r}.",
+                f"The Content-Type of a patch must be {MERGE_PATCH} or {JSON_PATCH}, not {kind!r}.",
                 "Content-Type",
                 headers=(("accept-patch", f"{MERGE_PATCH}, {JSON_PATCH}"),),
             )
@@ -182,6 +182,6 @@ def _check_type(request: Request, is_required: bool) -> None:
     raise HttpProblem(
         415,
         "unsupported-media-type",
-        f"A document is application/json, not {kind or 'without a type'}: say so in Content-Type.",
+        f"The Content-Type of a document must be application/json, not {kind or 'empty'}.",
         "Content-Type",
     )

@@ -1,6 +1,7 @@
-"""GET /documents/{collection}?watch=true: the documents that there are, then what changes.
+"""GET /documents/{collection}?watch=true: the documents of the collection, then their changes.
 
-NDJSON, or server-sent events for whoever accepts those: `Document` lines, one `Current`, then `SyncEvent` with values.
+The response is NDJSON, or server-sent events for a client that accepts them. It has `Document` events, one
+`Current`, then `SyncEvent` with values.
 """
 
 from __future__ import annotations

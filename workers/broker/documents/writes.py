@@ -1,4 +1,4 @@
-"""The way of one write from a route to the disk, and to as many peers as the client asked to wait for."""
+"""One write, from a route to the disk, and to the peers that the client waits for."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
 
 
 def new_id() -> str:
-    """A name that nobody has: 120 random bits."""
+    """A unique id: 120 random bits."""
     return secrets.token_hex(NEW_ID_BYTES)
 
 
@@ -79,7 +79,7 @@ class DocumentWriter:
     async def answer(
         self, request: Request, response: Response, write: WriteDocument
     ) -> WrittenReply:
-        """Writes, waits for peers if the request asks for them, and fills the response. Raises HttpProblem."""
+        """Writes, waits for the peers that the request asks for, fills the response. Raises HttpProblem."""
         wanted, seconds = replicas_of(request, self._limits)
         written = await self.write(write)
         replicas = await self.wait_replicas(written, wanted, seconds) if wanted else None

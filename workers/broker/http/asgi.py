@@ -1,4 +1,4 @@
-"""ASGI's callables and messages, as far as the broker makes them itself: problems as answers."""
+"""The types of ASGI, and problems as ASGI messages."""
 
 from __future__ import annotations
 

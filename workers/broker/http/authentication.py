@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens, and where a WebSocket may come from. Tokens are compared in constant time."""
+"""Bearer tokens and what they allow, and the origin of WebSockets. Tokens are compared in constant time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from peatnode.api.failures import HttpProblem
 
 SUBPROTOCOL = "peat"
-TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - the prefix of what carries a token
+TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - the prefix of a subprotocol that carries a token
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -30,7 +30,7 @@ def _digest(token: str) -> bytes:
 
 
 class TokenAuthenticator:
-    """Knows the tokens; without an API token everybody may do everything."""
+    """Knows the tokens of this node. Without an API token every request is allowed."""
 
     def __init__(self, api_token: str, read_token: str) -> None:
         self.is_open = not api_token
@@ -57,23 +57,25 @@ class TokenAuthenticator:
             case Access.NONE:
                 raise unauthorized(authorization is not None)
             case Access.READ if method not in SAFE_METHODS:
-                raise HttpProblem(403, "read-only", "This token may read only.", "Authorization")
+                raise HttpProblem(
+                    403, "read-only", "This token allows reads only.", "Authorization"
+                )
             case Access.READ | Access.WRITE:
                 pass
 
 
 def unauthorized(was_given: bool) -> HttpProblem:
     detail = (
-        "This token is not one of this node's."
+        "This node does not know this token."
         if was_given
-        else "A token is asked for: send Authorization: Bearer <PEAT_API_TOKEN>."
+        else "This node requires a token: send Authorization: Bearer <PEAT_API_TOKEN>."
     )
     headers = (("www-authenticate", 'Bearer realm="peatnode"'),)
     return HttpProblem(401, "unauthorized", detail, "Authorization", headers)
 
 
 def bearer(authorization: bytes | None) -> str | None:
-    """The token of an Authorization header; None where there is no header, empty where it is no bearer's."""
+    """The token of an Authorization header; None without a header, empty for another scheme than Bearer."""
     if authorization is None:
         return None
     scheme, _, token = authorization.decode("latin-1").partition(" ")
@@ -81,7 +83,7 @@ def bearer(authorization: bytes | None) -> str | None:
 
 
 def websocket_token(authorization: bytes | None, subprotocols: Iterable[str]) -> str | None:
-    """From the header, or from a subprotocol `bearer.<base64url of the token>`, which browsers can send."""
+    """The token of the header, or of a subprotocol `bearer.<base64url of the token>` (for browsers)."""
     if authorization is not None:
         return bearer(authorization)
     for name in subprotocols:
@@ -95,7 +97,7 @@ def websocket_token(authorization: bytes | None, subprotocols: Iterable[str]) ->
 
 
 def chosen_subprotocol(subprotocols: Iterable[str]) -> str | None:
-    """What we agree to: browsers hang up where none of theirs is taken."""
+    """The subprotocol to accept: a browser disconnects when the server accepts none that it offers."""
     offered = list(subprotocols)
     if SUBPROTOCOL in offered:
         return SUBPROTOCOL
@@ -103,7 +105,7 @@ def chosen_subprotocol(subprotocols: Iterable[str]) -> str | None:
 
 
 def check_origin(origin: bytes | None, host: bytes | None) -> None:
-    """A page of another site may not open a WebSocket here. Raises HttpProblem."""
+    """Refuses WebSockets that a page of another site opens. Raises HttpProblem."""
     if origin is None:
         return
     try:
@@ -112,5 +114,8 @@ def check_origin(origin: bytes | None, host: bytes | None) -> None:
         netloc = ""
     if not netloc or netloc != (host or b"").decode("latin-1").lower():
         raise HttpProblem(
-            403, "cross-origin", "WebSockets are taken from this node's own pages only.", "Origin"
+            403,
+            "cross-origin",
+            "A browser can open WebSockets from the pages of this node only.",
+            "Origin",
         )

@@ -1,4 +1,4 @@
-"""What this process counts of HTTP. The figures of several gunicorn workers are added up through files."""
+"""Counters of HTTP requests. Several serving processes share them through files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHARED_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share_counters(directory: Path) -> None:
-    """Before prometheus_client is imported: counters live in files that all workers of this process read."""
+    """Keeps counters in files that all serving processes read. Must precede the import of prometheus_client."""
     directory.mkdir(mode=0o700, exist_ok=True)
     for left_over in directory.glob("*.db"):
         left_over.unlink()
@@ -25,7 +25,7 @@ def share_counters(directory: Path) -> None:
 
 
 class HttpCounters:
-    """Counters of requests, by method, route and status."""
+    """Counts requests by method, route and status."""
 
     def __init__(self) -> None:
         from prometheus_client import (
@@ -39,20 +39,20 @@ class HttpCounters:
         self.registry: CollectorRegistry = CollectorRegistry()
         self._requests: Counter = Counter(
             "peatnode_http_requests",
-            "Requests answered.",
+            "Requests that were answered.",
             ("method", "route", "status"),
             registry=self.registry,
         )
         self._seconds: Histogram = Histogram(
             "peatnode_http_request_duration_seconds",
-            "From a request's headers to the end of its answer, streams left out.",
+            "Time from the headers of a request to the end of its response, without streams.",
             ("method", "route"),
             buckets=BUCKETS,
             registry=self.registry,
         )
         self._rejected: Counter = Counter(
             "peatnode_http_rejected",
-            "Requests refused before they reached a route, by reason.",
+            "Requests that were refused before they reached a route, by reason.",
             ("reason",),
             registry=self.registry,
         )
@@ -78,7 +78,7 @@ class HttpCounters:
         self._rejected.labels(reason).inc()
 
     def collectable(self) -> CollectorRegistry:
-        """The registry to expose: this process's own, or that of all workers."""
+        """The registry to expose: of this process, or of all serving processes."""
         if SHARED_VARIABLE not in os.environ:
             return self.registry
         from prometheus_client import CollectorRegistry

@@ -1,4 +1,4 @@
-"""What one client may cost, in one place."""
+"""The limits of what one client can cost."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class BrokerLimits:
     header_seconds: float = 10.0
     """From a connection's or a request's first byte to the end of its headers."""
     body_seconds: float = 30.0
-    """For a whole body; in a bulk request between two pieces of it."""
+    """For a whole body; in a bulk request between two parts of the body."""
     keepalive_seconds: float = 75.0
     write_seconds: float = 30.0
-    """How long a client may leave unread what was sent to it."""
+    """How long a client may leave a response unread."""
     ask_seconds: float = 5.0
     """How long a request waits for a worker that is being restarted."""
     subscribers: int = 2048
     """Event streams and WebSockets at once."""
     subscriber_events: int = 1024
-    """Events that wait for one follower; with one more it is told and dropped."""
+    """Events that wait for one subscriber; one more disconnects it."""
     subscriber_bytes: int = 2 * 1024 * 1024
     fanout_bytes: int = 64 * 1024 * 1024
-    """Events that wait for all followers together."""
+    """Of events that wait for all subscribers together."""
     page_documents: int = 1000
     page_bytes: int = 4 * 1024 * 1024
     scan_documents: int = 100_000
-    """Documents that one query looks at; a sorted one refuses, another goes on by cursor."""
+    """Documents that one query reads; beyond it a sorted query is refused, another returns a cursor."""
     where_clauses: int = 16
     replicas: int = MAX_REPLICAS
     replicas_seconds: float = MAX_REPLICAS_SECONDS
     bulk_writes: int = 256
-    """Lines of one bulk request on their way to the disk at once."""
+    """Lines of one bulk request that are written concurrently."""
 
 
 DEFAULT_LIMITS = BrokerLimits()

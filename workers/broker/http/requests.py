@@ -1,4 +1,4 @@
-"""What routes read from a request: bodies, conditions, numbers. Everything raises HttpProblem."""
+"""Reads bodies, conditions and parameters from a request. Every function raises HttpProblem."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from workers.broker.http.limits import BrokerLimits
 
 
 def media_type(request: Request) -> str:
-    """Lower case, without parameters; empty when the client named none."""
+    """In lower case and without parameters; empty when the request has no Content-Type."""
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
@@ -28,7 +28,9 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
     check_coding(request)
     length = request.content_length
     if length is None and request.get_header("transfer-encoding") is None:
-        raise HttpProblem(411, "length-required", "A body with Content-Length is expected.")
+        raise HttpProblem(
+            411, "length-required", "A body needs a Content-Length, or Transfer-Encoding: chunked."
+        )
     if length is not None and length > limits.body_bytes:
         raise too_large(limits)
     try:
@@ -38,19 +40,19 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
         raise HttpProblem(
             408,
             "body-timeout",
-            f"The body was not complete after {limits.body_seconds:g} s.",
+            f"The body did not arrive within {limits.body_seconds:g} s.",
             headers=(("connection", "close"),),
         ) from None
 
 
 def check_coding(request: Request) -> None:
-    """What is compressed would be taken for what it is not. Raises HttpProblem."""
+    """Refuses compressed bodies. Raises HttpProblem."""
     coding = request.get_header("content-encoding") or "identity"
     if coding.strip().lower() != "identity":
         raise HttpProblem(
             415,
             "unsupported-media-type",
-            f"A body is sent as it is, not in the content coding {coding!r}.",
+            f"Send the body without a content coding, not with {coding!r}.",
             "Content-Encoding",
             headers=(("accept-encoding", "identity"),),
         )
@@ -67,7 +69,7 @@ async def _read_within(request: Request, limits: BrokerLimits) -> bytes:
         parts.append(part)
     body = parts[0] if len(parts) == 1 else b"".join(parts)
     if request.content_length is not None and size < request.content_length:
-        raise HttpProblem(400, "body-incomplete", "The body ended before its Content-Length.")
+        raise HttpProblem(400, "body-incomplete", "The body is shorter than its Content-Length.")
     return body
 
 
@@ -84,14 +86,14 @@ def if_none_match(request: Request) -> tuple[bytes, ...]:
 
 
 def check_parameters(request: Request, known: frozenset[str]) -> None:
-    """A parameter that nobody reads is a mistake, and said to be one."""
+    """Refuses parameters that the route does not have."""
     for name in request.params:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
             raise HttpProblem(
                 400,
                 "bad-parameter",
-                f"There is no parameter {name!r} here; there are: {names}.",
+                f"This route has no parameter {name!r}. Its parameters are: {names}.",
                 name,
             )
 
@@ -99,7 +101,9 @@ def check_parameters(request: Request, known: frozenset[str]) -> None:
 def text_parameter(request: Request, name: str, default: str = "") -> str:
     value = request.params.get(name, default)
     if isinstance(value, list):
-        raise HttpProblem(400, "bad-parameter", f"{name} is given more than once.", name)
+        raise HttpProblem(
+            400, "bad-parameter", f"The parameter {name} is given more than once.", name
+        )
     return value
 
 
@@ -135,7 +139,7 @@ def seconds_parameter(request: Request, name: str, default: float, high: float) 
 
 
 def flag_parameter(request: Request, name: str) -> bool:
-    """`?name` or `?name=true`; absent is false."""
+    """True for `?name` and `?name=true`; false when it is absent."""
     if name not in request.params:
         return False
     text = text_parameter(request, name)
@@ -143,4 +147,4 @@ def flag_parameter(request: Request, name: str) -> bool:
         return True
     if text == "false":
         return False
-    raise HttpProblem(400, "bad-parameter", f"{name} is true or false, not {text!r}.", name)
+    raise HttpProblem(400, "bad-parameter", f"{name} must be true or false, not {text!r}.", name)

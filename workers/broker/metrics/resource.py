@@ -1,4 +1,4 @@
-"""GET /metrics: the figures of all workers in Prometheus' text format."""
+"""GET /metrics: the metrics of all workers in Prometheus' text format."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED = frozenset(
     {"peatnode_rejected_input_total", "peatnode_queue_length", "peatnode_queue_capacity"}
 )
-"""Families that several workers have samples of; a label tells whose."""
+"""Families with samples of several workers; the label `worker` names the worker."""
 
 
 class MetricsResource:
@@ -71,7 +71,7 @@ class _Gathered(Collector):
 
 
 def families(samples: Iterable[Metric]) -> list[Family]:
-    """Samples of one name together, with the type that the name's ending tells."""
+    """Groups samples by name. The suffix of a name gives its type."""
     found: dict[str, Family] = {}
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     for sample in samples:

@@ -1,4 +1,4 @@
-"""Whether the node can do its work, from what its workers say of themselves. No I/O."""
+"""The checks of readiness, from the reports of the workers. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def checks(
     discovery: DiscoveryReply | None,
     is_stopping: bool,
 ) -> tuple[ReadinessCheck, ...]:
-    """Each check of readiness, in a fixed order; None is a worker that did not answer."""
+    """In a fixed order. None: the worker did not answer."""
     stops = is_stopping or (node is not None and node.is_stopping)
     found = [
         ReadinessCheck(
@@ -65,8 +65,8 @@ def _store(store: StoreReply | None) -> ReadinessCheck:
     if store is None:
         return ReadinessCheck("store", False, "the store does not answer")
     if not store.is_writable:
-        return ReadinessCheck("store", False, store.problem or "the store takes no writes")
-    return ReadinessCheck("store", True, "the store takes writes")
+        return ReadinessCheck("store", False, store.problem or "the store refuses writes")
+    return ReadinessCheck("store", True, "the store accepts writes")
 
 
 def _engine(store: StoreReply | None) -> ReadinessCheck:
@@ -77,7 +77,7 @@ def _engine(store: StoreReply | None) -> ReadinessCheck:
 
 
 def _sync(peers: PeersReply | None) -> ReadinessCheck:
-    """An identity used twice is told, and is no reason to take no requests: both nodes do their work."""
+    """A duplicate identity is reported, but the node stays ready: both nodes work."""
     if peers is None:
         return ReadinessCheck("sync", False, "the sync worker does not answer")
     twins = sorted({peer.id for peer in peers.peers if peer.is_twin})
@@ -92,7 +92,7 @@ def _sync(peers: PeersReply | None) -> ReadinessCheck:
 
 
 def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:
-    """A source that fails after it once was complete keeps the node ready: what it found is still there."""
+    """A source that fails after it was complete keeps the node ready: the peers that it found remain."""
     if discovery is None:
         return ReadinessCheck("discovery", False, "the discovery worker does not answer")
     waiting = [
@@ -102,10 +102,10 @@ def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:
         or (source.state is SourceStatus.FAILING and source.age_seconds < 0)
     ]
     failing = [
-        f"{source.name} fails since it was last complete {source.age_seconds:.0f} s ago: {source.message}"
+        f"{source.name} fails, and was last complete {source.age_seconds:.0f} s ago: {source.message}"
         for source in discovery.sources
         if source.state is SourceStatus.FAILING and source.age_seconds >= 0
     ]
     if waiting:
         return ReadinessCheck("discovery", False, "; ".join(waiting))
-    return ReadinessCheck("discovery", True, "; ".join(failing) or "peers are looked for")
+    return ReadinessCheck("discovery", True, "; ".join(failing) or "all sources of peers work")

@@ -1,1 +1,4 @@
-"""The description of the HTTP interface, built from the messages that the broker answers with."""
+"""openapi.json: the description of the API.
+
+Every route and every body of the API enters, and nothing that a client does not see.
+"""

@@ -1,4 +1,4 @@
-"""openapi.json: what each route takes and answers (OpenAPI 3.1). A test compares it with the router. No I/O."""
+"""The description of each route (OpenAPI 3.1). A test compares it with the router."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def build_description() -> dict[str, Any]:
         "info": {
             "title": "peatnode",
             "version": peatnode.__version__,
-            "description": "One node of a mesh that keeps the same documents, writable, on every node.",
+            "description": "A node of a mesh. Every node has the same documents and accepts writes.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "security": [{"bearer": []}, {}],
         "tags": [
             {"name": "documents", "description": "JSON documents in collections."},
-            {"name": "feed", "description": "What happens, as it happens."},
-            {"name": "node", "description": "The node and the mesh around it."},
+            {"name": "feed", "description": "Changes of documents and peers as they happen."},
+            {"name": "node", "description": "The node, its peers and the mesh."},
         ],
         "paths": _paths(),
         "components": {
@@ -49,7 +49,7 @@ def build_description() -> dict[str, Any]:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "PEAT_API_TOKEN, or PEAT_READ_TOKEN for reading. Asked for only where one is set.",
+                    "description": "PEAT_API_TOKEN, or PEAT_READ_TOKEN for reads. Required if the node has a token.",
                 }
             },
         },
@@ -59,20 +59,33 @@ def build_description() -> dict[str, Any]:
 def _paths() -> dict[str, Any]:
     return {
         "/api/v1/health": {
-            "get": _read("health", "Is this process alive?", "node", ref("Health"), is_public=True)
+            "get": _read(
+                "health", "Whether the process answers", "node", ref("Health"), is_public=True
+            )
         },
         "/api/v1/ready": {"get": _ready()},
-        "/api/v1/node": {"get": _read("node", "About this node", "node", ref("Node"))},
-        "/api/v1/peers": {"get": _read("peers", "Its peers", "node", ref("Peers"))},
+        "/api/v1/node": {
+            "get": _read(
+                "node", "The node, its workers, its store and its problems", "node", ref("Node")
+            )
+        },
+        "/api/v1/peers": {"get": _read("peers", "The peers of the node", "node", ref("Peers"))},
         "/api/v1/peers/{peer_id}": {
-            "parameters": [_path("peer_id", "Node id or instance.", "^[A-Za-z0-9._-]{1,253}$")],
+            "parameters": [
+                _path("peer_id", "Id or instance of the peer.", "^[A-Za-z0-9._-]{1,253}$")
+            ],
             "get": _read("peer", "One peer", "node", ref("Peer"), (404,)),
         },
         "/api/v1/topology": {
-            "get": _read("topology", "The mesh as this node knows it", "node", ref("Topology"))
+            "get": _read(
+                "topology",
+                "The nodes and connections of the mesh that this node knows",
+                "node",
+                ref("Topology"),
+            )
         },
         "/api/v1/documents": {
-            "get": _read("collections", "The collections", "documents", ref("Collections"))
+            "get": _read("collections", "List the collections", "documents", ref("Collections"))
         },
         "/api/v1/documents/{collection}": {
             "parameters": [COLLECTION],
@@ -90,7 +103,9 @@ def _paths() -> dict[str, Any]:
         "/api/v1/ws": {"get": _websocket()},
         "/api/v1/yjs/{collection}/{doc_id}": {"parameters": [COLLECTION, DOC_ID], "get": _yjs()},
         "/metrics": {"get": _metrics()},
-        "/openapi.json": {"get": _read("openapi", "This description", "node", {"type": "object"})},
+        "/openapi.json": {
+            "get": _read("openapi", "This description of the API", "node", {"type": "object"})
+        },
     }
 
 
@@ -107,7 +122,7 @@ def _read(
         "summary": summary,
         "tags": [tag],
         "responses": {
-            "200": {"description": "As asked.", "content": _json(schema)},
+            "200": {"description": "Success.", "content": _json(schema)},
             **_problems((400, 401, 503, *problems)),
         },
     }
@@ -118,8 +133,11 @@ def _read(
 
 
 def _ready() -> Operation:
-    operation = _read("ready", "Can this node do its work?", "node", ref("Ready"), is_public=True)
-    operation["responses"]["503"] = {"description": "Not now.", "content": _json(ref("Ready"))}
+    operation = _read("ready", "Whether the node is ready", "node", ref("Ready"), is_public=True)
+    operation["responses"]["503"] = {
+        "description": "A check fails.",
+        "content": _json(ref("Ready")),
+    }
     return operation
 
 
@@ -129,7 +147,10 @@ def _get_document() -> Operation:
     )
     operation["parameters"] = [_header("If-None-Match", _TAGS), _header("If-Match", _TAGS)]
     operation["responses"]["200"]["headers"] = _HEADERS
-    operation["responses"]["304"] = {"description": "It is as you know it.", "headers": _HEADERS}
+    operation["responses"]["304"] = {
+        "description": "The document has the fingerprint of If-None-Match.",
+        "headers": _HEADERS,
+    }
     return operation
 
 
@@ -141,17 +162,23 @@ def _listing() -> Operation:
         _query(
             "where",
             {**array(_CLAUSE), "maxItems": 16},
-            "PATH OP VALUE with = != < <= > >= and a scalar; all must hold.",
+            "PATH OP VALUE, with OP one of = != < <= > >= and VALUE a scalar. All conditions must hold.",
         ),
-        _query("sort", _SORT, "Dotted paths, commas between; - before one turns it round."),
-        _query("fields", _FIELDS, "Dotted paths to answer, commas between."),
-        _query("prefix", _TEXT, "Of the name."),
-        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "Documents in a page."),
-        _query("cursor", _TEXT, "next_cursor of the page before."),
         _query(
-            "format", {"enum": ["json", "ndjson"]}, "ndjson: the whole collection, a line each."
+            "sort",
+            _SORT,
+            "Dotted paths, separated by commas. Prefix a field with - to sort descending.",
         ),
-        _query("watch", _FLAG, "The documents there are, then what changes."),
+        _query("fields", _FIELDS, "Dotted paths of the fields to return, separated by commas."),
+        _query("prefix", _TEXT, "Beginning of the id."),
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "Documents per page."),
+        _query("cursor", _TEXT, "next_cursor of the previous page."),
+        _query(
+            "format",
+            {"enum": ["json", "ndjson"]},
+            "ndjson: the whole collection, one document per line.",
+        ),
+        _query("watch", _FLAG, "Stream the documents, then their changes."),
     ]
     content = operation["responses"]["200"]["content"]
     content["application/x-ndjson"] = {"schema": {"type": "object"}}
@@ -166,7 +193,12 @@ def _create() -> Operation:
         {**_json(DOCUMENT), "application/x-ndjson": {"schema": DOCUMENT}},
         (409,),
     )
-    flag = _query("bulk", _FLAG, "The body is NDJSON of any size; a line is answered for each.")
+    flag = _query(
+        "bulk",
+        _FLAG,
+        "The body is NDJSON of any size, and each line has one line in the response."
+        " Read the response while uploading, or the connection is closed.",
+    )
     operation["parameters"].append(flag)
     answer = operation["responses"]["200"]["content"]
     answer["application/x-ndjson"] = {"schema": {"anyOf": [ref("BulkAnswer"), ref("Problem")]}}
@@ -186,9 +218,15 @@ def _write(
     name: str, summary: str, content: dict[str, Any] | None, problems: tuple[int, ...] = ()
 ) -> Operation:
     parameters = [
-        _query("replicas", _REPLICAS, "Answer when so many peers have it on disk, too."),
         _query(
-            "timeout", {"type": "number", "minimum": 0, "maximum": 60}, "Seconds to wait for them."
+            "replicas",
+            _REPLICAS,
+            "Number of peers that must have the write on disk before the response.",
+        ),
+        _query(
+            "timeout",
+            {"type": "number", "minimum": 0, "maximum": 60},
+            "Seconds to wait for the peers.",
         ),
         _header("If-Match", _TAGS),
         _header("If-None-Match", _TAGS),
@@ -196,7 +234,7 @@ def _write(
     expected = {400, 401, 403, 409, 412, 413, 503, 507, *problems}
     if content is not None:
         ttl = {"type": "number", "minimum": 0, "maximum": 3_162_240_000}
-        parameters.insert(0, _query("ttl", ttl, "Seconds until it deletes itself; 0: never."))
+        parameters.insert(0, _query("ttl", ttl, "Seconds until the document expires; 0: never."))
         expected |= {408, 411, 415, 422}
     written = {"content": _json(ref("Written")), "headers": _HEADERS}
     operation: Operation = {
@@ -205,10 +243,13 @@ def _write(
         "tags": ["documents"],
         "parameters": parameters,
         "responses": {
-            "200": {"description": "It is on this node's disk.", **written},
-            "201": {"description": "Created, on this node's disk.", **written},
+            "200": {"description": "The write is on this node's disk.", **written},
+            "201": {
+                "description": "The document was created and is on this node's disk.",
+                **written,
+            },
             "202": {
-                "description": "On this node's disk; fewer peers have it than asked.",
+                "description": "The write is on this node's disk; fewer peers than requested have it.",
                 **written,
             },
             **_problems(tuple(sorted(expected))),
@@ -220,7 +261,7 @@ def _write(
 
 
 def _events() -> Operation:
-    operation = _read("events", "Server-sent events", "feed", EVENTS)
+    operation = _read("events", "Follow changes and peers as server-sent events", "feed", EVENTS)
     operation["parameters"] = [*_feed_parameters(), _header("Last-Event-ID", _COUNT)]
     operation["responses"]["200"]["content"] = {"text/event-stream": {"schema": EVENTS}}
     return operation
@@ -229,11 +270,11 @@ def _events() -> Operation:
 def _websocket() -> Operation:
     return {
         "operationId": "websocket",
-        "summary": "The same events over a WebSocket, a JSON text each",
+        "summary": "Follow changes and peers over a WebSocket, one JSON text per event",
         "tags": ["feed"],
         "parameters": _feed_parameters(),
         "responses": {
-            "101": {"description": "Switching to WebSocket."},
+            "101": {"description": "Switching to the WebSocket protocol."},
             **_problems((400, 401, 403, 426, 503)),
         },
     }
@@ -242,29 +283,33 @@ def _websocket() -> Operation:
 def _yjs() -> Operation:
     return {
         "operationId": "yjs",
-        "summary": "The document for a Yjs client, over the WebSocket protocol of y-websocket",
+        "summary": "Open the document with a Yjs client (protocol of y-websocket)",
         "tags": ["documents"],
         "responses": {
-            "101": {"description": "Switching to WebSocket."},
+            "101": {"description": "Switching to the WebSocket protocol."},
             **_problems((400, 401, 403, 426, 503)),
         },
     }
 
 
 def _metrics() -> Operation:
-    operation = _read("metrics", "Figures for Prometheus", "node", _TEXT)
+    operation = _read("metrics", "Metrics for Prometheus", "node", _TEXT)
     operation["responses"]["200"]["content"] = {"text/plain": {"schema": _TEXT}}
     return operation
 
 
 def _feed_parameters() -> list[dict[str, Any]]:
     return [
-        _query("since", _COUNT, "Resume after this sequence; without it: from now on."),
-        _query("collection", _TEXT, "Only of this collection."),
-        _query("doc_id", _TEXT, "Only of this document; needs collection."),
-        _query("prefix", _TEXT, "Only of documents whose name begins so."),
-        _query("types", _TEXT, "Types of events, commas between."),
-        _query("value", _FLAG, "Tell the document's value, too."),
+        _query(
+            "since",
+            _COUNT,
+            "Resume after this sequence. Without it, the stream starts with the next change.",
+        ),
+        _query("collection", _TEXT, "Only changes of this collection."),
+        _query("doc_id", _TEXT, "Only changes of this document; requires collection."),
+        _query("prefix", _TEXT, "Only changes of documents whose id begins with this prefix."),
+        _query("types", _TEXT, "Types of events, separated by commas."),
+        _query("value", _FLAG, "Include the value of the document."),
     ]
 
 
@@ -289,8 +334,11 @@ _CLAUSE: Schema = {
 _COUNT: Schema = {"type": "integer", "minimum": 0}
 _REPLICAS: Schema = {"type": "integer", "minimum": 0, "maximum": 1000}
 _HEADERS = {
-    "ETag": {"schema": _TEXT, "description": "The document's fingerprint, quoted."},
-    "Peat-Sequence": {"schema": _TEXT, "description": "Where the change is in this node's feed."},
+    "ETag": {"schema": _TEXT, "description": "The fingerprint of the document, in quotes."},
+    "Peat-Sequence": {
+        "schema": _TEXT,
+        "description": "Sequence of the change in this node's feed.",
+    },
 }
 
 
@@ -318,7 +366,7 @@ def _header(name: str, schema: Schema) -> dict[str, Any]:
 
 def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
     return {
-        str(status): {"description": "A problem, in words.", "content": PROBLEM}
+        str(status): {"description": "A problem; detail describes it.", "content": PROBLEM}
         for status in sorted(set(statuses))
     }
 

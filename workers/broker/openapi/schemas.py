@@ -1,7 +1,4 @@
-"""Shapes of the bodies of the API, as JSON Schema (2020-12), for openapi.json. No I/O.
-
-The tests check answers against them.
-"""
+"""The bodies of the API as JSON Schema (2020-12), for openapi.json. Tests validate responses with them."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 FINGERPRINT: Schema = {"type": "string", "pattern": "^[0-9a-f]*$"}
 DOCUMENT: Schema = {"type": "object", "description": "Any JSON object."}
-EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix seconds; null: never."}
+EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix time in seconds; null: never."}
 
 
 def ref(name: str) -> Schema:
@@ -33,7 +30,7 @@ def nullable(kind: str) -> Schema:
 
 
 def record(optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
-    """An object whose properties are all there but for the optional ones."""
+    """An object with required properties, except for the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}
 
@@ -44,7 +41,7 @@ SCHEMAS: dict[str, Schema] = {
         type=TEXT,
         title=TEXT,
         status=INTEGER,
-        detail={"type": "string", "description": "One sentence: what is wrong, and where."},
+        detail={"type": "string", "description": "What is wrong, where, and what to change."},
         error={"type": "string", "description": "The same as detail."},
         where={"type": "string", "description": "The part of the request that is wrong."},
         line=INTEGER,
@@ -89,7 +86,7 @@ SCHEMAS: dict[str, Schema] = {
         peers=INTEGER,
         age_secs={
             "type": ["number", "null"],
-            "description": "Since it was last complete; null: never yet.",
+            "description": "Seconds since the source was last complete; null: never.",
         },
     ),
     "Node": record(
@@ -195,7 +192,7 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Listing": record(
         collection=TEXT,
-        count={"type": "integer", "description": "Documents in this answer."},
+        count={"type": "integer", "description": "Documents in this response."},
         total={"type": "integer", "description": "Documents in the collection."},
         sequence=INTEGER,
         next_cursor=nullable("string"),
@@ -205,8 +202,8 @@ SCHEMAS: dict[str, Schema] = {
         ("value", "from"),
         op={"enum": ["add", "remove", "replace", "move", "copy", "test"]},
         path=TEXT,
-        value={"description": "Of add, replace and test."},
-        **{"from": {"type": "string", "description": "Of move and copy."}},
+        value={"description": "For add, replace and test."},
+        **{"from": {"type": "string", "description": "For move and copy."}},
     ),
     "SyncEvent": record(
         ("value",),

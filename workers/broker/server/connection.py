@@ -1,7 +1,7 @@
-"""A client's connection: uvicorn's HTTP/1.1 and WebSocket protocols with the bounds that they lack.
+"""The connection of a client: uvicorn's HTTP/1.1 and WebSocket protocols, with limits that they lack.
 
-Headers have a deadline and a size, connections a number, what is written a time within which it must be
-read, and a request whose client has gone is cancelled.
+These are: a deadline and a size for headers, a number of connections, and a deadline for the client to read a
+response. A request whose client has disconnected is cancelled.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from workers.broker.http.counters import HttpCounters
 from workers.broker.http.limits import BrokerLimits
 
 JOINED_BYTES = 64 * 1024
-"""More is not held back, so that a client that reads slowly is noticed."""
+"""More is written at once, so that the transport notices a client that reads slowly."""
 
 LINGER_SECONDS = 5.0
-"""How long the rest of a body is read and thrown away after its request was answered."""
+"""How long the rest of a body is read and discarded after its request was answered."""
 
 
 class ConnectionState(ServerState):
-    """What all connections of a process share."""
+    """The state that all connections of a process share."""
 
     def __init__(
         self, limits: BrokerLimits, counters: HttpCounters, loop: asyncio.AbstractEventLoop
@@ -42,7 +42,7 @@ class ConnectionState(ServerState):
 
     @property
     def default_headers(self) -> list[tuple[bytes, bytes]]:
-        """The date, made anew once a second, when somebody asks."""
+        """The Date header, formatted at most once a second."""
         now = int(self.loop.time())
         if now != self._dated_at:
             self._dated_at = now
@@ -51,13 +51,13 @@ class ConnectionState(ServerState):
 
     @default_headers.setter
     def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Uvicorn sets it empty at first."""
+        """Ignores what uvicorn sets."""
 
 
 class JoinedWrites:
-    """Sends what is written within one turn of the loop at once: head and body of an answer in one packet.
+    """A transport that joins the writes of one iteration of the loop: head and body become one packet.
 
-    Uvicorn writes them apart, which costs a system call and wakes the client twice.
+    Uvicorn writes them separately, which costs a system call and wakes the client twice.
     """
 
     __slots__ = ("_loop", "_parts", "_size", "is_closing", "transport")
@@ -96,7 +96,7 @@ class JoinedWrites:
 
 
 class _WriteDeadline:
-    """Ends a connection whose client leaves unread what was sent to it."""
+    """Aborts a connection whose client does not read."""
 
     _write_timer: TimerHandle | None = None
 
@@ -111,7 +111,7 @@ class _WriteDeadline:
 
 
 class HttpConnection(HttpToolsProtocol, _WriteDeadline):
-    """HTTP/1.1 within limits."""
+    """An HTTP/1.1 connection within the limits."""
 
     server_state: ConnectionState
 
@@ -239,11 +239,13 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
     def _head_is_late(self) -> None:
         self._head_timer = None
         if self._head_bytes == 0:
-            self.transport.close()  # it never said a word
+            self.transport.close()  # the client sent nothing
         else:
             seconds = self._limits.header_seconds
             self._refuse(
-                HttpProblem(408, "header-timeout", f"No complete request within {seconds:g} s.")
+                HttpProblem(
+                    408, "header-timeout", f"The headers did not arrive within {seconds:g} s."
+                )
             )
 
     def _refuse_headers(self) -> None:
@@ -252,15 +254,15 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
             HttpProblem(
                 431,
                 "headers-too-large",
-                f"The headers are more than {limits.headers} or longer than {limits.header_bytes} bytes.",
+                f"More than {limits.headers} headers, or more than {limits.header_bytes} bytes of headers.",
             )
         )
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse(HttpProblem(400, "bad-request", "This is no HTTP/1.1 request."))
+        self._refuse(HttpProblem(400, "bad-request", "This is not an HTTP/1.1 request."))
 
     def _refuse(self, problem: HttpProblem) -> None:
-        """Answers at once and closes; nothing more is read."""
+        """Answers and closes the connection; ignores the rest of the request."""
         if self._is_refused:
             return
         self._is_refused = True
@@ -275,12 +277,12 @@ class HttpConnection(HttpToolsProtocol, _WriteDeadline):
 
 
 class WebSocketConnection(WebSocketsSansIOProtocol, _WriteDeadline):
-    """A WebSocket whose reader must keep up, and whose task ends with it."""
+    """A WebSocket connection with a deadline for the client to read."""
 
     async def send(self, message: Any) -> None:
         await super().send(message)
         if self.initial_response is not None and self.close_sent:
-            # else a refusal with a body, unlike one without, is logged as a mistake of the application
+            # otherwise uvicorn logs a refusal with a body as an error of the application
             self.handshake_complete = True
 
     def pause_writing(self) -> None:

@@ -1,7 +1,7 @@
-"""The broker's process: gunicorn's master, embedded, on the socket that the supervisor bound.
+"""The broker's main process: gunicorn's arbiter, embedded, on the socket that the supervisor bound.
 
-gunicorn forks and watches the processes that serve (`server.BrokerWorker`); a thread here speaks with
-the supervisor. All that serving needs is imported before that fork, so that the processes share it.
+gunicorn forks and watches the serving processes (`server.BrokerWorker`). A thread of the master answers the
+supervisor. Everything that serving needs is imported before the fork, so that the processes share its memory.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from workers.broker.server.server import BrokerWorker
 from workers.broker.settings import BrokerSettings
 
 GRACE_SECONDS = 4
-"""For the serving processes to finish; then gunicorn kills them."""
+"""For the serving processes to stop; then gunicorn kills them."""
 
 HANG_SECONDS = 30
-"""A serving process whose loop does not turn for so long is killed by gunicorn."""
+"""gunicorn kills a serving process whose loop is blocked for this long."""
 
 _TIME = struct.Struct("d")
 
@@ -55,7 +55,7 @@ def settings_of(context: WorkerContext) -> BrokerSettings:
 
 
 class LoopHeartbeat:
-    """How late the loop of a serving process is: the master writes the time into a pipe, the loop reads it."""
+    """Measures the delay of a serving loop: the master writes the time into a pipe, the loop reads it."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -71,7 +71,9 @@ class LoopHeartbeat:
         """Sends one more; returns the longest lateness since the last call."""
         (stall,) = _TIME.unpack(self._stall[:])
         self._stall[:] = _TIME.pack(0.0)
-        with contextlib.suppress(BlockingIOError):  # so many unread: gunicorn is about to end it
+        with contextlib.suppress(
+            BlockingIOError
+        ):  # the pipe is full of unread heartbeats: gunicorn is about to kill the process
             os.write(self._writer, _TIME.pack(time.monotonic()))
         return float(stall)
 
@@ -87,7 +89,7 @@ class LoopHeartbeat:
 
 
 class _Forward(logging.Handler):
-    """gunicorn's and uvicorn's lines, into the node's log."""
+    """Forwards records of gunicorn and uvicorn to the node's log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = logs.get_logger("http")
@@ -106,7 +108,7 @@ class ServerLog(Logger):  # type: ignore[misc]
 
 
 class BrokerApplication(BaseApplication):  # type: ignore[misc]
-    """gunicorn's view of the broker; also what its workers find as `self.app`."""
+    """The broker as an application of gunicorn; its workers find it as `self.app`."""
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
@@ -118,7 +120,7 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         listener = self._context.listeners["http"]
         options = {
-            "bind": [f"fd://{os.dup(listener.fileno())}"],  # gunicorn takes it for its own
+            "bind": [f"fd://{os.dup(listener.fileno())}"],  # gunicorn closes its descriptor
             "workers": self.settings.workers,
             "worker_class": BrokerWorker,
             "worker_tmp_dir": _memory_folder(self.settings.run_dir),
@@ -132,7 +134,7 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
             self.cfg.set(name, value)
 
     def load(self) -> object:
-        return self  # the worker builds the application in its own loop
+        return self  # each worker builds the application in its own loop
 
     def tell_ready(self) -> None:
         os.write(self._ready_writer, b"!")
@@ -141,7 +143,7 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
         os.read(self._ready_reader, 1)
 
     def _settle(self, arbiter: Arbiter, worker: BrokerWorker) -> None:
-        """First in a serving process."""
+        """Called first in a serving process."""
         die_with_parent(worker.ppid)
         self._context.control.close()
 
@@ -149,16 +151,16 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
 class _Master(Arbiter):  # type: ignore[misc]
     def init_signals(self) -> None:
         super().init_signals()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the supervisor's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C
 
 
 def _memory_folder(run_dir: Path) -> str:
-    """Where gunicorn's heartbeat files cost no disk."""
+    """A folder in memory for the files that gunicorn's workers touch."""
     return "/dev/shm" if os.access("/dev/shm", os.W_OK) else str(run_dir)  # noqa: S108
 
 
 def run_master(context: WorkerContext) -> NoReturn:
-    """Never returns; neither do the processes that it forks."""
+    """Never returns, nor do the processes that it forks."""
     config = context.config
     logs.configure(config.log_filter, config.log_format, context.name)
     application = BrokerApplication(context)

@@ -1,4 +1,4 @@
-"""A gunicorn worker: one loop, one broker, its connections. It wakes up for clients and for little else."""
+"""A serving process: a gunicorn worker with one loop, its services and its connections."""
 
 from __future__ import annotations
 
@@ -20,26 +20,29 @@ from workers.broker.services import BrokerServices
 from workers.broker.settings import BrokerSettings
 
 NOTIFY_SECONDS = 10.0
-"""How often gunicorn hears that the loop turns; it kills a worker after three times as long."""
+"""How often gunicorn is notified that the loop runs; it kills a worker after `master.HANG_SECONDS`."""
 
 WEBSOCKET_BYTES = 8 * 1024 * 1024
-"""Of one message of a client."""
+"""Size of one message of a client."""
 
 PING_SECONDS = 20.0
 
 DRAIN_SECONDS = 3.0
-"""For requests under way when the node stops; then they are cut."""
+"""For requests to finish when the node stops; then they are cancelled."""
 
 SETTLE_SECONDS = 0.05
+"""For requests that have arrived but have no task yet."""
 
 
 class BrokerWorker(Worker):  # type: ignore[misc]
-    """What gunicorn forks."""
+    """The process that gunicorn forks."""
 
     def init_signals(self) -> None:
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the supervisor decides
+        signal.signal(
+            signal.SIGINT, signal.SIG_IGN
+        )  # Ctrl-C reaches every process; the supervisor decides
 
     def run(self) -> None:
         uvloop.run(self._serve())
@@ -65,7 +68,7 @@ class BrokerWorker(Worker):  # type: ignore[misc]
 
 
 class HttpServer:
-    """Listens, and stops without cutting anybody short."""
+    """Accepts connections, and finishes their requests before it stops."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self.services = BrokerServices(settings)
@@ -84,7 +87,7 @@ class HttpServer:
         return HttpConnection(self._config, self._state)
 
     async def stop(self, seconds: float) -> None:
-        """Readiness fails, streams end with a word, requests under way are finished, then all is closed."""
+        """Readiness fails, streams end, requests finish within `seconds`, then connections close."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         self.services.begin_stop()
