@@ -1,4 +1,4 @@
-"""The description of each route (OpenAPI 3.1). A test compares it with the router."""
+"""The description of each route (OpenAPI 3.1). A test compares it with the router. No I/O."""
 
 from __future__ import annotations
 

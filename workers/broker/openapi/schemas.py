@@ -1,4 +1,7 @@
-"""The bodies of the API as JSON Schema (2020-12), for openapi.json. Tests validate responses with them."""
+"""The bodies of the API as JSON Schema (2020-12), for openapi.json. No I/O.
+
+Tests validate responses with them.
+"""
 
 from __future__ import annotations
 
