@@ -23,7 +23,7 @@ def _option(variable: Variable) -> click.Option:
 
 def _run(**given: str | None) -> int:
     """Run a node, configured by environment variables and flags. A flag overrides its variable."""
-    from peatnode.supervision import run_node
+    from peatnode.supervision.supervisor import run_node
 
     flags = {name.upper(): value for name, value in given.items() if value is not None}
     with cli_errors():

@@ -1,20 +1,23 @@
-"""What a node is told: variables of the environment, or flags of `peatnode run` of the same names.
+"""The configuration of a node: variables of the environment, or flags of `peatnode run` with the same names.
 
-`variables.py` has the one table, `reading.py` says what each text means, `loading.py` puts them together.
+A new setting enters as a row of `variables.py`; whoever needs one imports Config and the loaders from here.
 """
 
 from peatnode.config.loading import Setting, default_run_dir, load_config, read_settings
-from peatnode.config.reading import MIN_SECRET_BYTES, SOURCES
+from peatnode.config.reading import MIN_SECRET_BYTES
+from peatnode.config.sources import SOURCE_NAMES, SOURCES, SourceSpec
 from peatnode.config.values import Config, Secret, StaticPeer
 from peatnode.config.variables import VARIABLES, Variable, flag_of
 
 __all__ = [
     "MIN_SECRET_BYTES",
     "SOURCES",
+    "SOURCE_NAMES",
     "VARIABLES",
     "Config",
     "Secret",
     "Setting",
+    "SourceSpec",
     "StaticPeer",
     "Variable",
     "default_run_dir",

@@ -8,12 +8,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from peatnode.config.sources import CANONICAL, list_sources
 from peatnode.config.values import Secret, StaticPeer
 from peatnode.errors import BadConfiguration
 from peatnode.logs import parse_filter
-
-SOURCES = ("kubernetes", "mdns", "static")
-"""Where peers can be found."""
 
 MIN_SECRET_BYTES = 16
 
@@ -81,16 +79,16 @@ def read_token(name: str, text: str) -> Secret | None:
 
 
 def read_discovery(name: str, text: str) -> tuple[str, ...]:
-    named = ["kubernetes" if part == "k8s" else part for part in read_list(name, text.lower())]
+    named = read_list(name, text.lower())
     if text and not named:
         raise BadConfiguration(f"{name}={text!r} names no source of peers.")
     for part in named:
-        if part not in SOURCES:
+        if part not in CANONICAL:
             raise BadConfiguration(
-                f"{name}={text!r}: {part!r} is not a source of peers; "
-                f"those are {', '.join(SOURCES)} (k8s is kubernetes)."
+                f"{name}={text!r}: {part!r} is not a source of peers. Use {list_sources()}, "
+                "or several joined by commas."
             )
-    return tuple(dict.fromkeys(named))
+    return tuple(dict.fromkeys([CANONICAL[part] for part in named]))
 
 
 def read_list(_: str, text: str) -> tuple[str, ...]:

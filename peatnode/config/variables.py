@@ -23,6 +23,7 @@ from peatnode.config.reading import (
     read_text,
     read_token,
 )
+from peatnode.config.sources import list_sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_DISCOVERY",
         "kubernetes",
-        "where peers are found: kubernetes (k8s), mdns, static, or several joined by commas",
+        f"where peers are found: {list_sources()}, or several joined by commas",
         read_discovery,
         "discovery",
     ),

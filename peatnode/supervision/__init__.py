@@ -1,5 +1,4 @@
-"""Starting, watching and stopping the processes of a node."""
+"""The supervisor: starts the processes of a node, watches them, restarts them, and stops them in order.
 
-from peatnode.supervision.supervisor import run_node
-
-__all__ = ["run_node"]
+The CLI calls `supervisor.run_node`; a worker enters as a row of `workers.WORKERS`, and no worker is imported here.
+"""

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from peatnode.config import Config
 from peatnode.errors import BadConfiguration
+from peatnode.supervision.workers import WORKERS
 
-UNIX_SOCKETS = ("supervisor", "store", "engine", "sync", "discovery")
+UNIX_SOCKETS = ("supervisor", *[spec.name for spec in WORKERS if spec.has_socket])
+"""Names of the Unix sockets in the run directory: NAME.sock."""
 
 _BACKLOG = 1024
 _UDP_BUFFER = 4 * 1024 * 1024

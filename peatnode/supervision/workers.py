@@ -1,4 +1,4 @@
-"""The workers of a node: the one table that knows them."""
+"""The workers of a node: the one table that lists them."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpec:
-    """A kind of worker. Its module has `run(context)`, which never returns."""
+    """A worker. Its module has `run(context)`, which never returns."""
 
     name: str
     module: str
     listeners: tuple[str, ...]
-    """Names of the sockets that it gets: its own Unix socket is named as it is."""
+    """Names of the sockets that it receives; its own Unix socket has its name."""
     turn: int
     """To stop: one turn after the other, from 0; workers of one turn stop together."""
 
+    @property
+    def has_socket(self) -> bool:
+        """Whether it answers others on a Unix socket of its own."""
+        return self.name in self.listeners
 
-WORKERS = (
+
+WORKERS: tuple[WorkerSpec, ...] = (
     WorkerSpec("store", "workers.store", ("store",), 2),
     WorkerSpec("engine", "workers.engine", ("engine",), 3),
     WorkerSpec("sync", "workers.sync", ("sync", "quic"), 1),

@@ -50,7 +50,7 @@ class Account:
 
 @dataclass
 class Seen:
-    """A Report that keeps what it is told."""
+    """A SourceReport that keeps what it receives."""
 
     peers: dict[str, Sighting] = field(default_factory=dict)
     problem: str = ""

@@ -12,8 +12,8 @@ if os.environ.get("COVERAGE_PROCESS_START"):
 
 
 from peatnode.config import load_config
-from peatnode.supervision import run_node
 from peatnode.supervision.policy import Limits
+from peatnode.supervision.supervisor import run_node
 from peatnode.supervision.workers import WORKERS
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ class BrokerServices:
         links = {self.store.name: self.store} | {
             worker.name: WorkerClient(run_dir, worker.name, limits.ask_seconds)
             for worker in WORKERS
-            if worker.name in worker.listeners and worker.name != self.store.name
+            if worker.has_socket and worker.name != self.store.name
         }
         self.workers = tuple(links.values())
         """Links to all workers with a socket of their own: all except the broker."""

@@ -1,6 +1,6 @@
-"""Discovery: watches the sources of peers (Kubernetes, mDNS, a static list) and says who is found, changed or lost.
+"""The discovery worker: watches the sources of peers and reports which are found, changed or lost.
 
-Start with `service.py`; `merge.py` puts the sources together, `endpointslices.py` is the machine behind Kubernetes.
+A source enters as a package with one row in `peatnode.config.sources`; only `run` is called from outside.
 """
 
 from __future__ import annotations
@@ -13,6 +13,6 @@ from peatnode.worker.run import run_worker
 
 def run(context: WorkerContext) -> NoReturn:
     """The worker's process, from its fork on."""
-    from workers.discovery.service import main
+    from workers.discovery.main import main
 
     run_worker(context, main)

@@ -11,9 +11,6 @@ from dataclasses import dataclass, field
 from peatnode.ipc.messages import Address, DiscoveredPeer, PeerFound, PeerLost
 from workers.discovery.sighting import Sighting, SightingsChanged
 
-SOURCES = ("kubernetes", "mdns", "static")
-"""In order of trust: addresses of the first come first."""
-
 MAX_PEERS = 16_384
 """Sightings beyond this are not taken; a list this long is no mesh of full copies."""
 
@@ -42,7 +39,11 @@ class _Group:
 class PeerTable:
     """Takes what each source says and tells what changed for who follows."""
 
-    def __init__(self, instance: str, own_addresses: Iterable[Address]) -> None:
+    def __init__(
+        self, instance: str, own_addresses: Iterable[Address], sources: Iterable[str]
+    ) -> None:
+        """`sources` are in order of trust: the addresses of an earlier one come first."""
+        self._trust = {name: rank for rank, name in enumerate(sources)}
         self._instance = instance
         self._own_addresses = frozenset(own_addresses)
         self._group_of: dict[tuple[str, str], str] = {}
@@ -122,8 +123,13 @@ class PeerTable:
             bool(sighting.addresses) and self._own_addresses.issuperset(sighting.addresses)
         )
 
+    def _rank(self, member: _Member) -> tuple[bool, int]:
+        condition = member.sighting.condition
+        is_terminating = condition is not None and condition.is_terminating
+        return is_terminating, self._trust[member.source]
+
     def _unite(self, key: str, members: list[_Member]) -> DiscoveredPeer:
-        ordered = sorted(members, key=_trust)
+        ordered = sorted(members, key=self._rank)
         sightings = [member.sighting for member in ordered]
         addresses = dict.fromkeys(
             address
@@ -147,11 +153,6 @@ class PeerTable:
             and all(condition.is_terminating for condition in conditions),
             metadata=tuple(sorted(metadata.items())),
         )
-
-
-def _trust(member: _Member) -> tuple[bool, int]:
-    condition = member.sighting.condition
-    return condition is not None and condition.is_terminating, SOURCES.index(member.source)
 
 
 def _divide(members: list[_Member]) -> list[list[_Member]]:

@@ -1,20 +1,14 @@
-"""The discovery worker: starts the sources, puts together what they see, and tells who asks."""
+"""Serves `discovery.sock`: the peers that the sources see, to subscribers and in answer to questions."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import random
-
-from peatnode.config import Config
-from peatnode.ipc.link import Connection, Link, serve
+from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     DiscoveryReply,
     Failure,
     FollowDiscovery,
     GetDiscovery,
     GetMetrics,
-    GetNode,
     Message,
     Metric,
     MetricsReply,
@@ -24,47 +18,36 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.states import SourceStatus
 from peatnode.worker.shell import WorkerShell
-from workers.discovery.factory import Place, make_source
-from workers.discovery.network import drain_changes, open_changes, read_adapters
 from workers.discovery.peer_table import PeerTable
 from workers.discovery.sighting import SightingsChanged
-from workers.discovery.source import Source
-from workers.discovery.subscriber import Follower
-
-NETWORK_SECONDS = 60.0
-"""Between two looks at this machine's interfaces where the kernel tells of no change, more or less a fifth."""
-
-SETTLE_SECONDS = 0.5
-"""Changes come in bursts."""
-
-GOODBYE_SECONDS = 2.0
-"""At most, at the stop."""
+from workers.discovery.source import PeerSource
+from workers.discovery.subscriber import DiscoverySubscriber
 
 
 class DiscoveryService:
-    """Is the sources' Report, and answers `discovery.sock`."""
+    """Receives the reports of all sources, keeps the peer table, and answers `discovery.sock`."""
 
     def __init__(self, shell: WorkerShell, table: PeerTable) -> None:
         self._shell = shell
         self._table = table
-        self.sources: list[Source] = []
-        self._followers: set[Follower] = set()
+        self.sources: list[PeerSource] = []
+        self._subscribers: set[DiscoverySubscriber] = set()
         self._problems: dict[str, str] = {}
 
     # --- what sources say
 
     def change(self, source: str, changed: SightingsChanged) -> None:
-        self.tell(self._table.update(source, changed))
+        self.publish(self._table.update(source, changed))
 
-    def tell(self, events: list[PeerFound | PeerLost]) -> None:
+    def publish(self, events: list[PeerFound | PeerLost]) -> None:
         for event in events:
             if isinstance(event, PeerLost):
                 self._shell.log.debug("Peer lost", peer=event.key)
             else:
                 addresses = [f"{a.host}:{a.port}" for a in event.peer.addresses]
                 self._shell.log.debug("Peer found", peer=event.peer.key, addresses=addresses)
-        for follower in self._followers:
-            follower.tell(events)
+        for subscriber in self._subscribers:
+            subscriber.enqueue(events)
 
     def raise_problem(self, source: str, message: str, advice: str) -> None:
         if self._problems.get(source) == message:
@@ -83,7 +66,7 @@ class DiscoveryService:
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
             case FollowDiscovery():
-                self._followers.add(Follower(connection, cause, self._table.peers))
+                self._subscribers.add(DiscoverySubscriber(connection, cause, self._table.peers))
             case GetDiscovery():
                 connection.reply(cause, DiscoveryReply(self._states(), self._table.peers))
             case GetMetrics():
@@ -92,9 +75,9 @@ class DiscoveryService:
                 connection.fail(cause, Failure.INVALID, f"discovery does not answer {message.TAG}.")
 
     def on_close(self, connection: Connection) -> None:
-        for follower in [f for f in self._followers if f.connection is connection]:
-            follower.close()
-            self._followers.discard(follower)
+        for subscriber in [one for one in self._subscribers if one.connection is connection]:
+            subscriber.close()
+            self._subscribers.discard(subscriber)
 
     def _states(self) -> tuple[SourceState, ...]:
         states = []
@@ -114,64 +97,3 @@ class DiscoveryService:
         for source in self.sources:
             metrics += source.metrics()
         return metrics
-
-
-async def main(shell: WorkerShell) -> None:
-    config = shell.config
-    place = Place(
-        instance=shell.context.instance,
-        port=config.quic_port or await _ask_port(config),
-        adapters=read_adapters(),
-    )
-    table = PeerTable(place.instance, place.own_addresses(config.quic_host))
-    service = DiscoveryService(shell, table)
-    sources = [make_source(name, config, place, service) for name in config.discovery]
-    service.sources = sources
-    server = await serve(
-        shell.context.listeners["discovery"], "discovery", service.on_message, service.on_close
-    )
-    shell.ready()
-    left = 0.0
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(source.run()) for source in sources]
-        tasks.append(group.create_task(_watch_network(config, place, service, table)))
-        left = await shell.wait_stop()
-        for task in tasks:
-            task.cancel()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(min(left, GOODBYE_SECONDS)):
-            for source in sources:
-                await source.close()
-    await server.close()
-
-
-async def _ask_port(config: Config) -> int:
-    """The port that the supervisor was given where any would do."""
-    async with await Link.connect(config.run_dir / "supervisor.sock", "discovery") as link:
-        return (await link.ask(GetNode())).quic_port
-
-
-async def _watch_network(
-    config: Config, place: Place, service: DiscoveryService, table: PeerTable
-) -> None:
-    loop = asyncio.get_running_loop()
-    changed = asyncio.Event()
-    changes = open_changes()
-    if changes is not None:
-        loop.add_reader(changes, changed.set)
-    while True:
-        pause = NETWORK_SECONDS * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await changed.wait()
-        if changes is not None:
-            await asyncio.sleep(SETTLE_SECONDS)
-            drain_changes(changes)
-        changed.clear()
-        try:
-            place.adapters = read_adapters()
-        except OSError:
-            continue  # it is just changing; the next look will do
-        service.tell(table.replace_own_addresses(place.own_addresses(config.quic_host)))
-        for source in service.sources:
-            source.move(place.adapters)

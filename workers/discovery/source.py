@@ -1,30 +1,43 @@
-"""What every source of peers is to the worker, and the worker to it."""
+"""The interface between the worker and each source of peers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Protocol
 
-from peatnode.ipc.messages import Metric
+from peatnode.ipc.messages import Address, Metric
 from peatnode.model.states import SourceStatus
-from workers.discovery.network import Adapter
+from workers.discovery.network import Adapter, own_addresses
 from workers.discovery.sighting import SightingsChanged
 
 
-class Report(Protocol):
-    """Where a source says what it sees."""
+@dataclass(slots=True)
+class Place:
+    """Where this node is in the network."""
+
+    instance: str
+    port: int
+    """UDP, of sync."""
+    adapters: tuple[Adapter, ...]
+
+    def own_addresses(self, quic_host: str) -> frozenset[Address]:
+        return own_addresses(self.adapters, quic_host, self.port)
+
+
+class SourceReport(Protocol):
+    """Receives what a source sees."""
 
     def change(self, source: str, changed: SightingsChanged) -> None: ...
 
     def raise_problem(self, source: str, message: str, advice: str) -> None:
-        """In words, for an operator; again to say something else."""
+        """For an operator, in words; another message replaces it."""
 
     def clear_problem(self, source: str) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class SourceCondition:
-    """How a source is."""
+    """The state of a source, for status, readiness and metrics."""
 
     state: SourceStatus
     message: str
@@ -32,17 +45,19 @@ class SourceCondition:
     """Since it was last known to be complete; negative: never yet."""
 
 
-class Source(Protocol):
+class PeerSource(Protocol):
+    """A source of peers, as the worker drives it."""
+
     name: str
 
     async def run(self) -> None:
-        """Until cancelled; survives whatever the world outside does."""
+        """Runs until it is cancelled; no failure outside this process ends it."""
 
     async def close(self) -> None:
         """After `run`, at the stop of the node."""
 
     def move(self, adapters: tuple[Adapter, ...]) -> None:
-        """What interfaces this machine has now; said again and again."""
+        """Receives the interfaces that this machine has now, after each change."""
 
     def condition(self) -> SourceCondition: ...
 

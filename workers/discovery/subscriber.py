@@ -1,4 +1,4 @@
-"""Those who follow what is discovered: each gets all peers first, then every change, at its own pace."""
+"""A subscriber of FollowDiscovery receives all peers first, then every change, at its own pace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ BATCH = 100
 """Events between two looks at whether the reader keeps up."""
 
 
-class Follower:
+class DiscoverySubscriber:
     """One stream. Of each peer at most one event waits for a slow reader: the newest."""
 
     def __init__(self, connection: Connection, cause: int, peers: Iterable[DiscoveredPeer]) -> None:
@@ -24,7 +24,7 @@ class Follower:
         self._is_news.set()
         self._task = asyncio.create_task(self._run())
 
-    def tell(self, events: Iterable[PeerFound | PeerLost]) -> None:
+    def enqueue(self, events: Iterable[PeerFound | PeerLost]) -> None:
         for event in events:
             key = event.peer.key if isinstance(event, PeerFound) else event.key
             self._waiting.pop(key, None)

@@ -32,7 +32,7 @@ def dev(number: int, data_dir: Path) -> int:
     override these defaults.
     """
     from peatnode.config import load_config
-    from peatnode.supervision import run_node
+    from peatnode.supervision.supervisor import run_node
 
     plan = plan_dev(data_dir, number)
     env = plan.environment(os.environ, is_one_of_many=number > 0)

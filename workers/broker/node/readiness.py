@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from peatnode.ipc.messages import DiscoveryReply, NodeReply, PeersReply, StoreReply
 from peatnode.model.states import SourceStatus, WorkerStatus
-
-EXPECTED_WORKERS = ("store", "engine", "sync", "discovery", "broker")
+from peatnode.supervision.workers import WORKERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ def _workers(node: NodeReply | None) -> ReadinessCheck:
         return ReadinessCheck("workers", False, "the supervisor does not answer")
     states = {worker.name: worker.state for worker in node.workers}
     wrong = [
-        f"{name} is {states.get(name, 'missing')}"
-        for name in EXPECTED_WORKERS
-        if states.get(name) is not WorkerStatus.READY
+        f"{spec.name} is {states.get(spec.name, 'missing')}"
+        for spec in WORKERS
+        if states.get(spec.name) is not WorkerStatus.READY
     ]
     return ReadinessCheck("workers", not wrong, ", ".join(wrong) or "all workers are ready")
 

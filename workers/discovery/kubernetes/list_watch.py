@@ -31,7 +31,7 @@ from workers.discovery.kubernetes.slice_events import (
     WatchSlices,
 )
 from workers.discovery.kubernetes.slice_table import SliceTable
-from workers.discovery.kubernetes.slices import LineKind, Page, Slice, WatchLine
+from workers.discovery.kubernetes.slices import LineKind, Slice, SlicePage, WatchLine
 
 GONE = 410
 
@@ -191,7 +191,7 @@ class SliceWatch:
 
     # --- lists
 
-    def _take_page(self, listing: _Listing, page: Page, now: float) -> list[Action]:
+    def _take_page(self, listing: _Listing, page: SlicePage, now: float) -> list[Action]:
         listing.slices.update((new.name, new) for new in page.slices)
         # Of the first page: what came since is said again by the watch that starts there.
         listing.resource_version = listing.resource_version or page.resource_version

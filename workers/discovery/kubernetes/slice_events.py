@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from workers.discovery.kubernetes.slices import Page, WatchLine
+from workers.discovery.kubernetes.slices import SlicePage, WatchLine
 from workers.discovery.sighting import SightingsChanged
 
 
@@ -28,7 +28,7 @@ class CallFailure:
 @dataclass(frozen=True, slots=True)
 class PageListed:
     request: int
-    page: Page
+    page: SlicePage
 
 
 @dataclass(frozen=True, slots=True)

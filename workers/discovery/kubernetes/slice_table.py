@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from peatnode.ipc.messages import Address
-from workers.discovery.kubernetes.slices import Endpoint, Slice
+from workers.discovery.kubernetes.slices import Slice, SliceEndpoint
 from workers.discovery.sighting import Condition, Sighting, SightingsChanged
 
 
@@ -24,7 +24,7 @@ class Naming:
     def node_id(self, name: str) -> str:
         return f"{name}.{self.cluster}" if self.cluster else name
 
-    def key(self, endpoint: Endpoint) -> str:
+    def key(self, endpoint: SliceEndpoint) -> str:
         """Of the peer that this is an endpoint of; empty: it is ourselves, or it has no address."""
         if not endpoint.addresses:
             return ""
@@ -42,7 +42,7 @@ class SliceTable:
     naming: Naming
     slices: dict[str, Slice] = field(default_factory=dict)
     sightings: dict[str, Sighting] = field(default_factory=dict)
-    _places: dict[str, dict[str, list[Endpoint]]] = field(default_factory=dict)
+    _places: dict[str, dict[str, list[SliceEndpoint]]] = field(default_factory=dict)
     """A peer's endpoints, by the peer's key and the slice's name."""
 
     def put(self, new: Slice) -> SightingsChanged:

@@ -30,7 +30,7 @@ class MalformedAnswer(PeatnodeError):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class SliceEndpoint:
     """One entry of a slice: a pod and its addresses of the slice's kind."""
 
     name: str
@@ -45,12 +45,12 @@ class Endpoint:
 class Slice:
     name: str
     resource_version: str
-    endpoints: tuple[Endpoint, ...]
+    endpoints: tuple[SliceEndpoint, ...]
     metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SlicePage:
     """One answer to a list request."""
 
     slices: tuple[Slice, ...]
@@ -88,7 +88,7 @@ _KINDS = {
 }
 
 
-def read_page(body: bytes) -> Page:
+def read_page(body: bytes) -> SlicePage:
     """Raises MalformedAnswer."""
     content = _read_object(body)
     metadata = _object(content, "metadata")
@@ -98,7 +98,7 @@ def read_page(body: bytes) -> Page:
     version = _text(metadata, "resourceVersion")
     if not version:
         raise MalformedAnswer("the list has no resourceVersion")
-    return Page(tuple(_read_slices(items)), version, _text(metadata, "continue"))
+    return SlicePage(tuple(_read_slices(items)), version, _text(metadata, "continue"))
 
 
 def _read_slices(items: list[Any]) -> Iterator[Slice]:
@@ -189,13 +189,13 @@ def _find_port(ports: Any) -> int:
     return 0
 
 
-def _read_endpoint(content: Any, port: int, namespace: str) -> Endpoint:
+def _read_endpoint(content: Any, port: int, namespace: str) -> SliceEndpoint:
     if not isinstance(content, dict):
         raise MalformedAnswer("an endpoint that is no object")
     conditions = _object(content, "conditions")
     target = _object(content, "targetRef")
     name = _text(target, "name") if target.get("kind", "Pod") == "Pod" else ""
-    return Endpoint(
+    return SliceEndpoint(
         name=name or _text(content, "hostname"),
         namespace=_text(target, "namespace") or namespace,
         addresses=_read_addresses(content.get("addresses"), port),

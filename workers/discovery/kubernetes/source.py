@@ -1,15 +1,18 @@
-"""Asks the API server what the list-and-watch machine wants to know, and tells it what came of that."""
+"""Carries out the calls of the list-and-watch machine at the API server, and feeds it the answers."""
 
 from __future__ import annotations
 
 import asyncio
 import math
+import os
 import random
 
+from peatnode.config import Config
 from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
 from workers.discovery.kubernetes.api_client import ApiClient, CallFailed
 from workers.discovery.kubernetes.list_watch import SliceWatch, Timings
+from workers.discovery.kubernetes.service_account import ServiceAccount
 from workers.discovery.kubernetes.slice_events import (
     Action,
     CallFailure,
@@ -29,7 +32,7 @@ from workers.discovery.kubernetes.slice_table import Naming, SliceTable
 from workers.discovery.kubernetes.slices import MalformedAnswer, read_page, read_watch_line
 from workers.discovery.network import Adapter
 from workers.discovery.sighting import SightingsChanged
-from workers.discovery.source import Report, SourceCondition
+from workers.discovery.source import Place, SourceCondition, SourceReport
 
 PAGE_SLICES = 50
 """Of a list: a slice has up to 1,000 endpoints, mostly 100."""
@@ -47,7 +50,17 @@ _ADVICE_ELSE = (
 )
 
 
+def open_source(config: Config, _: Place, report: SourceReport) -> KubernetesSource:
+    """Raises BadConfiguration outside a pod."""
+    account = ServiceAccount(config.service_account_dir, os.environ)
+    naming = Naming(config.cluster, own_name=config.hostname, own_namespace=account.namespace)
+    namespace = config.kubernetes_namespace or account.namespace
+    return KubernetesSource(ApiClient(account), naming, namespace, config.kubernetes_label, report)
+
+
 class KubernetesSource:
+    """Lists and watches the EndpointSlices of one namespace."""
+
     name = "kubernetes"
 
     def __init__(
@@ -56,7 +69,7 @@ class KubernetesSource:
         naming: Naming,
         namespace: str,
         label: str,
-        report: Report,
+        report: SourceReport,
         timings: Timings | None = None,
     ) -> None:
         self._client = client

@@ -16,13 +16,23 @@ from dataclasses import dataclass
 from zeroconf import Error, ServiceStateChange, Zeroconf
 from zeroconf.asyncio import AsyncServiceBrowser, AsyncServiceInfo, AsyncZeroconf
 
-from peatnode import logs
+from peatnode import __version__, logs
+from peatnode.config import Config
+from peatnode.errors import BadConfiguration
+from peatnode.identity import formation_key
 from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
-from workers.discovery.mdns.records import SERVICE_TYPE, read_sighting
-from workers.discovery.network import Adapter, Reach
+from workers.discovery.mdns.records import (
+    SERVICE_TYPE,
+    formation_tag,
+    is_announceable,
+    read_sighting,
+    service_label,
+    write_text,
+)
+from workers.discovery.network import Adapter, Reach, choose_reach
 from workers.discovery.sighting import Sighting, SightingsChanged
-from workers.discovery.source import Report, SourceCondition
+from workers.discovery.source import Place, SourceCondition, SourceReport
 
 RECORD_SECONDS = 120
 """For how long others may believe our records without asking again."""
@@ -73,7 +83,31 @@ class _LibraryLog(logging.Handler):
         logs.get_logger("discovery.mdns").warning("mDNS complains", reason=record.getMessage())
 
 
+def open_source(config: Config, place: Place, report: SourceReport) -> MdnsSource:
+    """Raises BadConfiguration for a node id that no record can hold."""
+    node_id = config.node_id
+    if not is_announceable(node_id):
+        raise BadConfiguration(
+            f"the node id {node_id!r} is too long for mDNS: shorten HOSTNAME or PEAT_CLUSTER"
+        )
+    tag = formation_tag(formation_key(config.secret.reveal()))
+    announcement = Announcement(
+        label=service_label(node_id, place.instance),
+        port=place.port,
+        text=write_text(node_id, config.cluster, place.instance, __version__, tag),
+        tag=tag,
+    )
+    return MdnsSource(
+        announcement,
+        place.adapters,
+        lambda adapters: choose_reach(adapters, config.mdns_interfaces, config.quic_host),
+        report,
+    )
+
+
 class MdnsSource:
+    """Announces this node, and looks at the announcements of the same formation."""
+
     name = "mdns"
 
     def __init__(
@@ -81,7 +115,7 @@ class MdnsSource:
         announcement: Announcement,
         adapters: tuple[Adapter, ...],
         choose: Callable[[tuple[Adapter, ...]], Reach],
-        report: Report,
+        report: SourceReport,
     ) -> None:
         self._announcement = announcement
         self._choose = choose

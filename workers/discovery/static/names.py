@@ -20,7 +20,7 @@ FIRST_RETRY_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StaticEntry:
     """One of PEAT_STATIC_PEERS."""
 
     node_id: str
@@ -51,7 +51,7 @@ class _Name:
 class StaticPeers:
     """`due` says what to resolve now, `deadline` when to ask again."""
 
-    def __init__(self, entries: Iterable[Entry], draw: Callable[[], float]) -> None:
+    def __init__(self, entries: Iterable[StaticEntry], draw: Callable[[], float]) -> None:
         """`draw` gives numbers from 0 to 1."""
         self._entries = tuple(dict.fromkeys(entries))
         self._draw = draw
@@ -123,7 +123,7 @@ class StaticPeers:
         found = tuple(new for key, new in self._shown.items() if before.get(key) != new)
         return SightingsChanged(found, tuple(key for key in before if key not in self._shown))
 
-    def _sighting(self, entry: Entry) -> Sighting | None:
+    def _sighting(self, entry: StaticEntry) -> Sighting | None:
         name = self._names.get(entry.host)
         hosts = name.hosts if name else (str(ipaddress.ip_address(entry.host)),)
         if not hosts:

@@ -1,4 +1,4 @@
-"""Resolves the names of static peers, again and again, in a few threads that may hang as long as the resolver does."""
+"""Resolves the names of static peers periodically, in a few threads that may hang as long as the resolver does."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
+from peatnode.config import Config
 from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
 from workers.discovery.network import Adapter
-from workers.discovery.source import Report, SourceCondition
-from workers.discovery.static.names import Entry, StaticPeers
+from workers.discovery.source import Place, SourceCondition, SourceReport
+from workers.discovery.static.names import StaticEntry, StaticPeers
 
 RESOLVERS = 4
 """Threads; made when first needed."""
@@ -22,10 +23,17 @@ PATIENCE_SECONDS = 10.0
 """For one name."""
 
 
+def open_source(config: Config, _: Place, report: SourceReport) -> StaticSource:
+    entries = [StaticEntry(peer.node_id, peer.host, peer.port) for peer in config.static_peers]
+    return StaticSource(entries, report)
+
+
 class StaticSource:
+    """The peers of PEAT_STATIC_PEERS, whose host names are resolved periodically."""
+
     name = "static"
 
-    def __init__(self, entries: Iterable[Entry], report: Report) -> None:
+    def __init__(self, entries: Iterable[StaticEntry], report: SourceReport) -> None:
         self._peers = StaticPeers(entries, random.random)
         self._report = report
         self._executor = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")

@@ -5,8 +5,9 @@ import random
 
 import pytest
 
+from peatnode.config import SOURCE_NAMES
 from peatnode.ipc.messages import Address, DiscoveredPeer, PeerFound, PeerLost
-from workers.discovery.peer_table import SOURCES, PeerTable
+from workers.discovery.peer_table import PeerTable
 from workers.discovery.sighting import Condition, Sighting, SightingsChanged
 
 OWN = "0" * 32
@@ -36,7 +37,7 @@ def lost(*keys: str) -> SightingsChanged:
 
 
 def table() -> PeerTable:
-    return PeerTable(OWN, at("10.0.0.9:1", "127.0.0.1:1"))
+    return PeerTable(OWN, at("10.0.0.9:1", "127.0.0.1:1"), SOURCE_NAMES)
 
 
 def only(events: list[PeerFound | PeerLost]) -> DiscoveredPeer:
@@ -144,7 +145,7 @@ def test_who_follows_the_events_knows_what_the_table_knows(number: int) -> None:
     peers, followed = table(), dict[str, DiscoveredPeer]()
     truth: dict[tuple[str, str], Sighting] = {}
     for _ in range(300):
-        source = rng.choice(SOURCES)
+        source = rng.choice(SOURCE_NAMES)
         key = f"k{rng.randrange(8)}"
         if rng.random() < 0.4:
             truth.pop((source, key), None)

@@ -27,7 +27,7 @@ from workers.discovery.kubernetes.slice_events import (
     WatchSlices,
 )
 from workers.discovery.kubernetes.slice_table import Naming, SliceTable
-from workers.discovery.kubernetes.slices import Endpoint, LineKind, Page, Slice, WatchLine
+from workers.discovery.kubernetes.slices import LineKind, Slice, SliceEndpoint, SlicePage, WatchLine
 from workers.discovery.sighting import Sighting, SightingsChanged
 
 
@@ -35,7 +35,7 @@ def make_slice(name: str, version: int, *pods: str) -> Slice:
     return Slice(
         name,
         str(version),
-        tuple(Endpoint(p, "mesh", (Address("10.0.0.1", 1),), True, False) for p in pods),
+        tuple(SliceEndpoint(p, "mesh", (Address("10.0.0.1", 1),), True, False) for p in pods),
     )
 
 
@@ -74,7 +74,7 @@ class Bench:
     def list(self, *slices: Slice, version: int = 10) -> list[Action]:
         """Starts, and answers the first list."""
         (request,) = of(ListSlices, self.tick())
-        return self.handle(PageListed(request.request, Page(slices, str(version), "")))
+        return self.handle(PageListed(request.request, SlicePage(slices, str(version), "")))
 
     def watch(self, *slices: Slice, version: int = 10) -> int:
         (action,) = of(WatchSlices, self.list(*slices, version=version))
@@ -94,9 +94,9 @@ def test_first_a_list_then_a_watch_from_there() -> None:
     bench = Bench()
     (request,) = bench.tick()
     assert request == ListSlices(1, "", is_paged=True)
-    (more,) = bench.handle(PageListed(1, Page((make_slice("a", 5, "p"),), "10", "token")))
+    (more,) = bench.handle(PageListed(1, SlicePage((make_slice("a", 5, "p"),), "10", "token")))
     assert more == ListSlices(1, "token", is_paged=True)
-    actions = bench.handle(PageListed(1, Page((make_slice("b", 6, "q"),), "12", "")))
+    actions = bench.handle(PageListed(1, SlicePage((make_slice("b", 6, "q"),), "12", "")))
     assert of(WatchSlices, actions) == [WatchSlices(2, "10", 300)]
     (changed,) = of(SightingsChanged, actions)
     assert {s.node_id for s in changed.found} == bench.pods == {"p", "q"}
@@ -153,7 +153,7 @@ def test_410_again_and_again_is_not_answered_in_a_loop() -> None:
             ]  # type: ignore[union-attr]
             times.append(bench.now)
             watches = of(
-                WatchSlices, bench.handle(PageListed(lists[0].request, Page((), "10", "")))
+                WatchSlices, bench.handle(PageListed(lists[0].request, SlicePage((), "10", "")))
             ) or of(WatchSlices, bench.tick())
             if watches:
                 action = watches[0]
@@ -205,11 +205,11 @@ def test_trouble_is_said_once_and_is_over_when_a_watch_has_lived_a_while() -> No
 def test_a_forgotten_place_in_a_list_starts_it_again_in_one_piece() -> None:
     bench = Bench()
     bench.tick()
-    bench.handle(PageListed(1, Page((), "10", "token")))
+    bench.handle(PageListed(1, SlicePage((), "10", "token")))
     (again,) = of(ListSlices, bench.handle(ListFailed(1, CallFailure(410, "too old"))))
     assert again == ListSlices(2, "", is_paged=False)
-    assert bench.handle(PageListed(1, Page((make_slice("late", 1, "x"),), "10", ""))) == []
-    bench.handle(PageListed(2, Page((make_slice("a", 5, "p"),), "10", "")))
+    assert bench.handle(PageListed(1, SlicePage((make_slice("late", 1, "x"),), "10", ""))) == []
+    bench.handle(PageListed(2, SlicePage((make_slice("a", 5, "p"),), "10", "")))
     assert bench.pods == {"p"}
 
 
@@ -217,7 +217,7 @@ def test_a_list_without_an_end_is_given_up() -> None:
     bench = Bench()
     bench.tick()
     for _ in range(2000):
-        actions = bench.handle(PageListed(1, Page((), "10", "more")))
+        actions = bench.handle(PageListed(1, SlicePage((), "10", "more")))
         if not actions:
             break
     assert bench.machine.counters.list_failures == 1
@@ -245,7 +245,7 @@ def test_a_relist_that_agrees_leaves_the_watch_alone() -> None:
     bench.handle(LineReceived(watch, put("b", 30, "q")))
     # The list was made before the event came: of that name the watch knows better.
     same = (make_slice("a", 5, "p"),)
-    assert bench.handle(PageListed(request.request, Page(same, "20", ""))) == []
+    assert bench.handle(PageListed(request.request, SlicePage(same, "20", ""))) == []
     assert bench.pods == {"p", "q"}
     assert bench.machine.counters.stale_found == 0
     assert bench.machine.counters.listed_at == bench.now
@@ -256,7 +256,7 @@ def test_a_relist_that_contradicts_replaces_all_and_watches_from_there() -> None
     watch = bench.watch(make_slice("a", 5, "p"))
     (request,) = of(ListSlices, bench.tick())
     new = (make_slice("b", 40, "q"),)
-    actions = bench.handle(PageListed(request.request, Page(new, "50", "")))
+    actions = bench.handle(PageListed(request.request, SlicePage(new, "50", "")))
     assert CloseWatch(watch) in actions
     assert of(WatchSlices, actions)[0].resource_version == "50"
     assert bench.pods == {"q"}
@@ -273,7 +273,7 @@ def test_a_server_restored_from_a_backup_counts_from_lower_again() -> None:
     bench.handle(WatchEnded(second.request, CallFailure(504, "Too large resource version")))
     (request,) = of(ListSlices, bench.tick())
     old = (make_slice("a", 90, "p", "q"),)
-    actions = bench.handle(PageListed(request.request, Page(old, "100", "")))
+    actions = bench.handle(PageListed(request.request, SlicePage(old, "100", "")))
     (third,) = of(WatchSlices, actions) or of(WatchSlices, bench.tick())
     assert third.resource_version == "100"
     bench.handle(WatchOpened(third.request))
@@ -346,12 +346,12 @@ class Storm:
                 elif not token and len(self.slices) > 2:
                     first = tuple(self.slices.values())[:2]
                     self.pages = tuple(self.slices.values())[2:], str(self.version)
-                    self.later(PageListed(request, Page(first, str(self.version), "t")))
+                    self.later(PageListed(request, SlicePage(first, str(self.version), "t")))
                 elif token:
-                    self.later(PageListed(request, Page(*self.pages, "")))
+                    self.later(PageListed(request, SlicePage(*self.pages, "")))
                 else:
                     whole = tuple(self.slices.values())
-                    self.later(PageListed(request, Page(whole, str(self.version), "")))
+                    self.later(PageListed(request, SlicePage(whole, str(self.version), "")))
             case WatchSlices(request, version, _):
                 bad = self.is_bad and self.rng.random()
                 if bad and bad < 0.3:

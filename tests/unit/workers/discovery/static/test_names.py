@@ -3,7 +3,7 @@
 import math
 
 from peatnode.ipc.messages import Address
-from workers.discovery.static.names import RESOLVE_SECONDS, Entry, StaticPeers
+from workers.discovery.static.names import RESOLVE_SECONDS, StaticEntry, StaticPeers
 
 
 def half() -> float:
@@ -11,7 +11,11 @@ def half() -> float:
 
 
 def test_addresses_are_shown_at_once_and_names_when_resolved() -> None:
-    entries = [Entry("a", "10.0.0.1", 1), Entry("", "fd00::1", 2), Entry("", "peer.example", 3)]
+    entries = [
+        StaticEntry("a", "10.0.0.1", 1),
+        StaticEntry("", "fd00::1", 2),
+        StaticEntry("", "peer.example", 3),
+    ]
     peers = StaticPeers(entries, half)
     shown = peers.start().found
     assert [(s.key, s.node_id) for s in shown] == [("a@10.0.0.1:1", "a"), ("[fd00::1]:2", "")]
@@ -28,7 +32,7 @@ def test_addresses_are_shown_at_once_and_names_when_resolved() -> None:
 
 
 def test_a_name_is_resolved_again_and_keeps_its_last_good_answer() -> None:
-    peers = StaticPeers([Entry("a", "h", 1), Entry("b", "h", 2)], half)
+    peers = StaticPeers([StaticEntry("a", "h", 1), StaticEntry("b", "h", 2)], half)
     peers.start()
     assert peers.due(0) == ["h"]
     assert len(peers.resolved("h", ["10.0.0.1"], 0).found) == 2
@@ -47,7 +51,7 @@ def test_a_name_is_resolved_again_and_keeps_its_last_good_answer() -> None:
 
 
 def test_failures_are_tried_again_ever_later() -> None:
-    peers = StaticPeers([Entry("", "h", 1)], half)
+    peers = StaticPeers([StaticEntry("", "h", 1)], half)
     now, pauses = 0.0, []
     for _ in range(8):
         assert peers.due(now) == ["h"]
@@ -59,7 +63,7 @@ def test_failures_are_tried_again_ever_later() -> None:
 
 
 def test_without_names_there_is_nothing_to_do() -> None:
-    peers = StaticPeers([Entry("", "10.0.0.1", 1)] * 3, half)
+    peers = StaticPeers([StaticEntry("", "10.0.0.1", 1)] * 3, half)
     assert len(peers.start().found) == 1
     assert peers.deadline == math.inf
     assert peers.is_complete
