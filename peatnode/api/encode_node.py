@@ -13,7 +13,7 @@ from peatnode.ipc.messages import (
 )
 
 
-def node_content(
+def encode_node(
     node: NodeReply, store: StoreReply | None, discovery: DiscoveryReply | None, now: float
 ) -> dict[str, Any]:
     """None: a worker that did not answer."""
@@ -46,10 +46,8 @@ def node_content(
             }
             for problem in node.problems
         ],
-        "store": None if store is None else _store(store),
-        "discovery_sources": None
-        if discovery is None
-        else [_source(source) for source in discovery.sources],
+        "store": None if store is None else encode_store(store),
+        "discovery_sources": None if discovery is None else encode_sources(discovery),
     }
 
 
@@ -68,7 +66,7 @@ def _worker(worker: WorkerState, now: float) -> dict[str, Any]:
     }
 
 
-def _store(store: StoreReply) -> dict[str, Any]:
+def encode_store(store: StoreReply) -> dict[str, Any]:
     return {
         "documents": store.documents,
         "tombstones": store.tombstones,
@@ -83,6 +81,10 @@ def _store(store: StoreReply) -> dict[str, Any]:
         "quarantined": store.quarantined,
         "engine_is_ready": store.engine_is_ready,
     }
+
+
+def encode_sources(discovery: DiscoveryReply) -> list[dict[str, Any]]:
+    return [_source(source) for source in discovery.sources]
 
 
 def _source(source: SourceState) -> dict[str, Any]:

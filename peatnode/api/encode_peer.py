@@ -7,7 +7,7 @@ from typing import Any
 from peatnode.ipc.messages import NodeReply, PeersReply, PeerState
 
 
-def peer_content(peer: PeerState) -> dict[str, Any]:
+def encode_peer(peer: PeerState) -> dict[str, Any]:
     return {
         "id": peer.id,
         "connected": peer.is_connected,
@@ -32,17 +32,17 @@ def peer_content(peer: PeerState) -> dict[str, Any]:
     }
 
 
-def peers_content(reply: PeersReply) -> dict[str, Any]:
+def encode_peers(reply: PeersReply) -> dict[str, Any]:
     return {
         "count": len(reply.peers),
         "connected": sum(peer.is_connected for peer in reply.peers),
         "root": reply.root.hex(),
         "differing": reply.differing,
-        "peers": [peer_content(peer) for peer in reply.peers],
+        "peers": [encode_peer(peer) for peer in reply.peers],
     }
 
 
-def topology_content(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
+def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
     """The graph as this node knows it: its own links, and what its peers told of theirs."""
     connected = [peer for peer in reply.peers if peer.is_connected]
     nodes: dict[str, dict[str, Any]] = {

@@ -10,6 +10,11 @@ Json = dict[str, Any]
 """A JSON object."""
 
 
+def named(name: str, default: Any) -> Any:
+    """A field that has another name in the node's answers."""
+    return field(default=default, metadata={"name": name})
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     collection: str
@@ -141,6 +146,25 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeStore:
+    """What the node keeps, and whether it can write."""
+
+    documents: int
+    tombstones: int
+    sequence: int
+    """Of the newest change."""
+    root: str
+    """Fingerprint of all documents, in hex."""
+    disk_bytes: int
+    disk_free_bytes: int
+    is_writable: bool = True
+    problem: str = ""
+    """Why it is not writable."""
+    quarantined: tuple[str, ...] = ()
+    """Documents that are set aside, `collection/id`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Node:
     node_id: str
     uptime_secs: float
@@ -149,9 +173,19 @@ class Node:
     endpoint_id: str = ""
     cluster: str = ""
     instance: str = ""
+    pid: int = 0
+    data_dir: str = ""
+    broker_address: str = ""
+    """host:port"""
+    quic_port: int = 0
+    discovery: tuple[str, ...] = ()
+    is_stopping: bool = False
+    supervisor_memory_bytes: int = 0
     workers: tuple[Worker, ...] = ()
     problems: tuple[NodeProblem, ...] = ()
-    sources: tuple[Source, ...] | None = None
+    store: NodeStore | None = None
+    """None: the store did not answer the node in time."""
+    sources: tuple[Source, ...] | None = named("discovery_sources", None)
     """None: discovery did not answer in time, or the version of the node does not report sources."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """The whole response, with the fields that this version does not know."""
@@ -160,16 +194,23 @@ class Node:
 @dataclass(frozen=True, slots=True)
 class Peer:
     id: str
-    is_connected: bool
-    state: str
-    rtt_ms: float | None
-    is_in_sync: bool
-    behind_documents: int | None
+    state: str = ""
+    is_connected: bool = named("connected", False)
+    is_in_sync: bool = named("in_sync", False)
+    behind_documents: int | None = None
     """Number of documents that are known to differ. None: not known."""
-    out_of_sync_since: float | None
+    out_of_sync_since: float | None = None
     """Unix seconds. None: in sync, or never connected."""
+    rtt_ms: float | None = None
     reason: str = ""
-    is_twin: bool = False
+    is_twin: bool = named("twin", False)
+    version: str = ""
+    addresses: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    """Where it was discovered."""
+    neighbours: tuple[str, ...] = ()
+    connected_since: float | None = None
+    """Unix seconds."""
     content: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -2,12 +2,12 @@
 
 from dataclasses import replace
 
-from peatnode.cli.status.report import NodeFacts, PeerFacts, Report, StoreFacts
-from peatnode.client.models import Source, Worker
+from peatnode.cli.status.report import StatusReport
+from peatnode.client.models import Node, NodeStore, Peer, Source, Worker
 
 NOW = 1_800_000_000.0
 
-NODE = NodeFacts(
+NODE = Node(
     node_id="peat-mesh-0",
     cluster="",
     instance="ab" * 16,
@@ -17,14 +17,14 @@ NODE = NodeFacts(
     pid=100,
     uptime_secs=3725.4,
     data_dir="/data",
-    api="127.0.0.1:8081",
+    broker_address="127.0.0.1:8081",
     quic_port=11204,
     discovery=("mdns",),
     is_stopping=False,
     supervisor_memory_bytes=14_000_000,
 )
 
-PEER = PeerFacts(
+PEER = Peer(
     id="peat-mesh-1",
     state="connected",
     is_connected=True,
@@ -41,7 +41,7 @@ PEER = PeerFacts(
     connected_since=NOW - 60,
 )
 
-STORE = StoreFacts(
+STORE = NodeStore(
     documents=1234,
     tombstones=1,
     sequence=1300,
@@ -58,7 +58,7 @@ def worker(name: str, state: str = "ready", restarts: int = 0) -> Worker:
     return Worker(name, state, 101, restarts, 0, 22_000_000, 3725.0, 0.01, "")
 
 
-HEALTHY = Report(
+HEALTHY = StatusReport(
     taken_at=NOW,
     node=NODE,
     workers=tuple(map(worker, ("store", "engine", "sync", "discovery", "broker"))),

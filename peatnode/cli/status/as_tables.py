@@ -9,8 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from peatnode.cli.status.diagnosis import PATIENCE_SECONDS, Health, Severity, Verdict
-from peatnode.cli.status.report import PeerFacts, Report
+from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.numbers import first_names, plural, printable, round_trip, size, span
+from peatnode.client.models import Peer
 from peatnode.model.states import SourceStatus, WorkerStatus
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
@@ -21,7 +22,7 @@ NARROW_COLUMNS = 72
 """Below this tables show the most important columns only."""
 
 
-def status_page(report: Report, verdict: Verdict, columns: int) -> RenderableType:
+def status_page(report: StatusReport, verdict: Verdict, columns: int) -> RenderableType:
     """`columns`: of the terminal."""
     is_narrow = columns < NARROW_COLUMNS
     parts: list[RenderableType] = [_headline(report, verdict), _facts(report)]
@@ -33,7 +34,7 @@ def status_page(report: Report, verdict: Verdict, columns: int) -> RenderableTyp
     return Group(*parts)
 
 
-def _headline(report: Report, verdict: Verdict) -> Text:
+def _headline(report: StatusReport, verdict: Verdict) -> Text:
     line = Text()
     line.append(report.node.node_id if report.node else "node", style="bold")
     line.append("  ")
@@ -43,7 +44,7 @@ def _headline(report: Report, verdict: Verdict) -> Text:
     return line
 
 
-def _facts(report: Report) -> RenderableType:
+def _facts(report: StatusReport) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim", no_wrap=True)
     grid.add_column(overflow="fold")
@@ -55,8 +56,8 @@ def _facts(report: Report) -> RenderableType:
         cluster = f", cluster {node.cluster}" if node.cluster else ""
         pid = f", pid {node.pid}" if node.pid else ""
         add("version", f"{node.version}{pid}{cluster}")
-        if node.api:
-            add("listens", f"API {node.api}, QUIC {node.quic_port}/udp")
+        if node.broker_address:
+            add("listens", f"API {node.broker_address}, QUIC {node.quic_port}/udp")
         add("device", node.device_id)
         if node.endpoint_id:
             add("endpoint", node.endpoint_id)
@@ -99,7 +100,7 @@ def _table(rows: Sequence[Sequence[Cell]], is_narrow: bool, kept: Sequence[int])
     return table
 
 
-def _workers(report: Report, is_narrow: bool) -> Table | None:
+def _workers(report: StatusReport, is_narrow: bool) -> Table | None:
     if report.workers is None:
         return None
     rows: list[Sequence[Cell]] = [("WORKER", "state", "pid", "restarts", "memory", "up")]
@@ -128,7 +129,7 @@ def _workers(report: Report, is_narrow: bool) -> Table | None:
     return _table(rows, is_narrow, kept=(0, 1, 3, 4))
 
 
-def peers_table(report: Report, columns: int) -> RenderableType | None:
+def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
     if report.peers is None:
         return None
     if not report.peers:
@@ -147,7 +148,7 @@ def peers_table(report: Report, columns: int) -> RenderableType | None:
     return _table(rows, columns < NARROW_COLUMNS, kept=(0, 2))
 
 
-def sync_text(peer: PeerFacts, now: float) -> Text:
+def sync_text(peer: Peer, now: float) -> Text:
     if peer.is_connected and peer.is_in_sync:
         return Text("in sync", style="green")
     age = max(0.0, now - peer.out_of_sync_since) if peer.out_of_sync_since else None
@@ -159,7 +160,7 @@ def sync_text(peer: PeerFacts, now: float) -> Text:
     return Text(behind + since, style="yellow" if is_late else "")
 
 
-def _sources(report: Report) -> Table | None:
+def _sources(report: StatusReport) -> Table | None:
     if not report.sources:
         return None
     rows: list[Sequence[Cell]] = [("DISCOVERY", "state", "peers", "complete", "")]

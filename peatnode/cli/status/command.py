@@ -12,19 +12,19 @@ import click
 from peatnode.cli.errors import cli_errors
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.status.diagnosis import Verdict, judge
-from peatnode.cli.status.report import Report
+from peatnode.cli.status.report import StatusReport
 from peatnode.cli.target import LocalNode, Target
 
 
-def inspect(target: Target) -> Report:
+def inspect(target: Target) -> StatusReport:
     if isinstance(target, LocalNode):
-        from peatnode.cli.status.from_sockets import inspect_beside
+        from peatnode.cli.status.from_sockets import inspect_sockets
 
-        return asyncio.run(inspect_beside(target.run_dir))
-    from peatnode.cli.status.from_api import inspect_afar
+        return asyncio.run(inspect_sockets(target.run_dir))
+    from peatnode.cli.status.from_api import inspect_api
 
     with cli_errors(str(target)):
-        return inspect_afar(target)
+        return inspect_api(target)
 
 
 @click.command(
@@ -50,7 +50,7 @@ def status(target: Target, output: str, watch: bool, interval: float) -> int:
     return verdict.exit_status
 
 
-def _show(report: Report, verdict: Verdict, output: str) -> None:
+def _show(report: StatusReport, verdict: Verdict, output: str) -> None:
     if output == "json":
         from peatnode.cli.status.as_json import status_json
 

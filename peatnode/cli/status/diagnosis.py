@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.status.report import PeerFacts, Report
+from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.numbers import first_names, plural, span
+from peatnode.client.models import Peer
 from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 
 PATIENCE_SECONDS = 10.0
@@ -57,7 +58,7 @@ class Verdict:
                 return Exit.UNREACHABLE
 
 
-def judge(report: Report) -> Verdict:
+def judge(report: StatusReport) -> Verdict:
     found = [
         *_node(report),
         *_workers(report),
@@ -74,7 +75,7 @@ def judge(report: Report) -> Verdict:
     return Verdict(Health.HEALTHY if is_well else Health.DEGRADED, findings)
 
 
-def _node(report: Report) -> Iterator[Finding]:
+def _node(report: StatusReport) -> Iterator[Finding]:
     for silent in report.silent:
         yield Finding(
             Severity.ERROR,
@@ -94,7 +95,7 @@ def _advice_to_wake(name: str) -> str:
     return "Its supervisor restarts it; its log says why it ended."
 
 
-def _workers(report: Report) -> Iterator[Finding]:
+def _workers(report: StatusReport) -> Iterator[Finding]:
     for worker in report.workers or ():
         if worker.state == WorkerStatus.READY:
             continue
@@ -107,7 +108,7 @@ def _workers(report: Report) -> Iterator[Finding]:
         )
 
 
-def _raised(report: Report) -> Iterator[Finding]:
+def _raised(report: StatusReport) -> Iterator[Finding]:
     for problem in report.problems:
         yield Finding(
             Severity.ERROR if problem.blocks_readiness else Severity.NOTICE,
@@ -117,7 +118,7 @@ def _raised(report: Report) -> Iterator[Finding]:
         )
 
 
-def _store(report: Report) -> Iterator[Finding]:
+def _store(report: StatusReport) -> Iterator[Finding]:
     store = report.store
     if store is None:
         return
@@ -145,7 +146,7 @@ def _store(report: Report) -> Iterator[Finding]:
         )
 
 
-def _peers(report: Report) -> Iterator[Finding]:
+def _peers(report: StatusReport) -> Iterator[Finding]:
     for peer in report.peers or ():
         where = f"peer {peer.id}"
         if peer.is_twin:
@@ -159,7 +160,7 @@ def _peers(report: Report) -> Iterator[Finding]:
             yield finding
 
 
-def _sync_finding(peer: PeerFacts, where: str, report: Report) -> Finding | None:
+def _sync_finding(peer: Peer, where: str, report: StatusReport) -> Finding | None:
     since = peer.out_of_sync_since
     age = max(0.0, report.taken_at - since) if since else None
     if not peer.is_connected:
@@ -190,14 +191,14 @@ def _sync_finding(peer: PeerFacts, where: str, report: Report) -> Finding | None
     )
 
 
-def _advice_to_connect(peer: PeerFacts) -> str:
+def _advice_to_connect(peer: Peer) -> str:
     if peer.state == PeerStatus.REFUSED:
         return "Both nodes need the same formation secret, and each the name it was found by."
     at = f" at {peer.addresses[0]} (UDP)" if peer.addresses else ""
     return f"Is it up, and can it be reached{at}? It is tried again by itself."
 
 
-def _sources(report: Report) -> Iterator[Finding]:
+def _sources(report: StatusReport) -> Iterator[Finding]:
     for source in report.sources or ():
         if source.state == SourceStatus.FAILING:
             yield Finding(

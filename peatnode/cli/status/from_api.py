@@ -1,4 +1,4 @@
-"""A report on a node elsewhere, asked of its API."""
+"""A report on a remote node, from its API."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from peatnode.cli.status.report import NodeFacts, PeerFacts, Report, Silent, StoreFacts
+from peatnode.cli.status.report import Silent, StatusReport
 from peatnode.cli.target import RemoteNode
-from peatnode.client._wire.fields import Fields
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
-from peatnode.client.models import Node, NodeProblem, Peer, Peers, Readiness
+from peatnode.client.models import Node, NodeProblem, Peers, Readiness
 from peatnode.client.retry import RetryPolicy
 
 T = TypeVar("T")
@@ -18,8 +17,8 @@ T = TypeVar("T")
 ANSWER_SECONDS = 5.0
 
 
-def inspect_afar(target: RemoteNode) -> Report:
-    """Raises ClientError where the node refuses us (a wrong token); one that is not there makes an empty report."""
+def inspect_api(target: RemoteNode) -> StatusReport:
+    """Raises ClientError if the node refuses the token. A node that cannot be reached gives an empty report."""
     from peatnode.client._sync.client import Client
 
     now = time.time()
@@ -29,7 +28,7 @@ def inspect_afar(target: RemoteNode) -> Report:
             readiness = _asked("broker", client.readiness)
             peers = _asked("sync", client.peers)
         except Unreachable as error:
-            return Report(now, silent=(Silent(target.url, str(error)),))
+            return StatusReport(now, silent=(Silent(target.url, str(error)),))
     return report_of(node, readiness, peers, now)
 
 
@@ -45,30 +44,28 @@ def report_of(
     readiness: Readiness | Silent,
     peers: Peers | Silent,
     now: float,
-) -> Report:
-    content = Fields({} if isinstance(node, Silent) else node.content)
-    store = content.mapping_or_none("store")
-    problems = () if isinstance(node, Silent) else node.problems
+) -> StatusReport:
+    known = None if isinstance(node, Silent) else node
     failed = () if isinstance(readiness, Silent) else _failed_checks(readiness, node)
-    return Report(
+    return StatusReport(
         taken_at=now,
-        node=None if isinstance(node, Silent) else _node(node, content),
-        workers=None if isinstance(node, Silent) else node.workers,
-        peers=None if isinstance(peers, Silent) else tuple(peer_facts(peer) for peer in peers),
+        node=known,
+        workers=None if known is None else known.workers,
+        peers=None if isinstance(peers, Silent) else peers.peers,
         differing=() if isinstance(peers, Silent) else peers.differing,
-        store=None if store is None else _store(Fields(store)),
-        sources=None if isinstance(node, Silent) else node.sources,
-        problems=problems + failed,
+        store=None if known is None else known.store,
+        sources=None if known is None else known.sources,
+        problems=(() if known is None else known.problems) + failed,
         silent=tuple(part for part in (node, readiness, peers) if isinstance(part, Silent)),
     )
 
 
 def _failed_checks(readiness: Readiness, node: Node | Silent) -> tuple[NodeProblem, ...]:
-    """Those that say what is not known from elsewhere."""
+    """Those that no other part of the report gives."""
     known = set[str]()
     if not isinstance(node, Silent):
         known = {"running", "workers"} | {f"{p.worker}.{p.name}" for p in node.problems}
-        if node.content.get("store"):
+        if node.store is not None:
             known.add("store")
         if node.sources is not None:
             known.add("discovery")
@@ -76,57 +73,4 @@ def _failed_checks(readiness: Readiness, node: Node | Silent) -> tuple[NodeProbl
         NodeProblem(check.name, "check", f"Not ready: {check.message or check.name}.", "", True, 0)
         for check in readiness.checks
         if not check.is_ready and check.name not in known
-    )
-
-
-def _node(node: Node, content: Fields) -> NodeFacts:
-    return NodeFacts(
-        node_id=node.node_id,
-        cluster=node.cluster,
-        instance=node.instance,
-        device_id=node.device_id,
-        endpoint_id=node.endpoint_id,
-        version=node.version,
-        pid=content.integer("pid"),
-        uptime_secs=node.uptime_secs,
-        data_dir=content.text("data_dir"),
-        api=content.text("broker_address"),
-        quic_port=content.integer("quic_port"),
-        discovery=content.texts("discovery"),
-        is_stopping=content.boolean("is_stopping"),
-        supervisor_memory_bytes=content.integer("supervisor_memory_bytes"),
-    )
-
-
-def peer_facts(peer: Peer) -> PeerFacts:
-    content = Fields(peer.content)
-    return PeerFacts(
-        id=peer.id,
-        state=peer.state,
-        is_connected=peer.is_connected,
-        is_in_sync=peer.is_in_sync,
-        behind_documents=peer.behind_documents,
-        out_of_sync_since=peer.out_of_sync_since or None,
-        rtt_ms=None if peer.rtt_ms is None or peer.rtt_ms < 0 else peer.rtt_ms,
-        reason=peer.reason,
-        is_twin=peer.is_twin,
-        version=content.text("version"),
-        addresses=content.texts("addresses"),
-        sources=content.texts("sources"),
-        neighbours=content.texts("neighbours"),
-        connected_since=content.number_or_none("connected_since") or None,
-    )
-
-
-def _store(fields: Fields) -> StoreFacts:
-    return StoreFacts(
-        documents=fields.integer("documents"),
-        tombstones=fields.integer("tombstones"),
-        sequence=fields.integer("sequence"),
-        root=fields.text("root"),
-        disk_bytes=fields.integer("disk_bytes"),
-        disk_free_bytes=fields.integer("disk_free_bytes"),
-        is_writable=fields.boolean("is_writable", True),
-        problem=fields.text("problem"),
-        quarantined=fields.texts("quarantined"),
     )

@@ -16,6 +16,13 @@ class Fields:
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._content = content
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._content
+
+    def holds(self, name: str) -> bool:
+        """Whether the field is there and not null."""
+        return self._content.get(name) is not None
+
     def _get(self, name: str, kinds: tuple[type, ...], kind: str) -> Any:
         value = self._content.get(name)
         if value is None or (
@@ -37,8 +44,13 @@ class Fields:
         return default if value is None else float(value)
 
     def number_or_none(self, name: str) -> float | None:
+        """None: not known; so is a negative number of an older node."""
         value = self._get(name, (int, float), "a number")
-        return None if value is None else float(value)
+        return None if value is None or value < 0 else float(value)
+
+    def integer_or_none(self, name: str) -> int | None:
+        value = self.number_or_none(name)
+        return None if value is None else int(value)
 
     def boolean(self, name: str, default: bool = False) -> bool:
         value = self._get(name, (bool,), "true or false")
@@ -52,11 +64,11 @@ class Fields:
         return None if value is None else dict(value)
 
     def texts(self, name: str) -> tuple[str, ...]:
-        return tuple(str(item) for item in self._get(name, (list,), "a list") or ())
+        return tuple(str(item) for item in self._get(name, (list, tuple), "a list") or ())
 
     def each(self, name: str) -> Iterator[Fields]:
         """The items of a list of objects."""
-        for item in self._get(name, (list,), "a list") or ():
+        for item in self._get(name, (list, tuple), "a list") or ():
             if not isinstance(item, dict):
                 raise UnexpectedAnswer(
                     f"an item of the field {name!r} of the response is not an object"

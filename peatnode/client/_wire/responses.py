@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peatnode.client._wire.fields import Fields
+from peatnode.client._wire.records import decode_record
 from peatnode.client.errors import Problem, ProblemAnswer, UnexpectedAnswer, error_of
 from peatnode.client.models import (
     Check,
@@ -15,15 +16,12 @@ from peatnode.client.models import (
     Document,
     ImportedLine,
     Node,
-    NodeProblem,
     Page,
     Peer,
     Peers,
     Readiness,
     Replicas,
-    Source,
     Topology,
-    Worker,
     Written,
 )
 
@@ -144,86 +142,19 @@ def read_collections(response: NodeResponse) -> tuple[Collection, ...]:
 
 
 def read_node(response: NodeResponse) -> Node:
-    fields = Fields(decode_object(response.body))
-    return Node(
-        node_id=fields.text("node_id"),
-        uptime_secs=fields.number("uptime_secs"),
-        version=fields.text("version"),
-        device_id=fields.text("device_id"),
-        endpoint_id=fields.text("endpoint_id"),
-        cluster=fields.text("cluster"),
-        instance=fields.text("instance"),
-        workers=tuple(_worker(item) for item in fields.each("workers")),
-        problems=tuple(_problem(item) for item in fields.each("problems")),
-        sources=None
-        if fields.content.get("discovery_sources") is None
-        else tuple(_source(item) for item in fields.each("discovery_sources")),
-        content=fields.content,
-    )
-
-
-def _worker(fields: Fields) -> Worker:
-    return Worker(
-        name=fields.text("name"),
-        state=fields.text("state"),
-        pid=fields.integer("pid"),
-        restarts=fields.integer("restarts"),
-        recycles=fields.integer("recycles"),
-        memory_bytes=fields.integer("memory_bytes"),
-        uptime_secs=fields.number("uptime_secs"),
-        stall_secs=fields.number("stall_secs"),
-        last_exit=fields.text("last_exit"),
-    )
-
-
-def _problem(fields: Fields) -> NodeProblem:
-    return NodeProblem(
-        worker=fields.text("worker"),
-        name=fields.text("name"),
-        message=fields.text("message"),
-        advice=fields.text("advice"),
-        blocks_readiness=fields.boolean("blocks_readiness"),
-        since=fields.number("since"),
-    )
-
-
-def _source(fields: Fields) -> Source:
-    return Source(
-        name=fields.text("name"),
-        state=fields.text("state"),
-        message=fields.text("message"),
-        peers=fields.integer("peers"),
-        age_secs=fields.number_or_none("age_secs"),
-    )
+    return decode_record(Node, Fields(decode_object(response.body)))
 
 
 def read_peers(response: NodeResponse) -> Peers:
-    fields = Fields(decode_object(response.body))
-    return Peers(
-        tuple(_peer(item) for item in fields.each("peers")),
-        fields.text("root"),
-        fields.texts("differing"),
-    )
+    return peers_of(decode_object(response.body))
+
+
+def peers_of(content: Mapping[str, Any]) -> Peers:
+    return decode_record(Peers, Fields(content))
 
 
 def read_peer(response: NodeResponse) -> Peer:
-    return _peer(Fields(decode_object(response.body)))
-
-
-def _peer(fields: Fields) -> Peer:
-    behind = fields.number_or_none("behind_documents")
-    return Peer(
-        id=fields.text("id"),
-        is_connected=fields.boolean("connected"),
-        state=fields.text("state"),
-        rtt_ms=fields.number_or_none("rtt_ms"),
-        is_in_sync=fields.boolean("in_sync"),
-        behind_documents=None if behind is None or behind < 0 else int(behind),
-        out_of_sync_since=fields.number_or_none("out_of_sync_since"),
-        reason=fields.text("reason"),
-        is_twin=fields.boolean("twin"),
-        content=fields.content,
-    )
+    return decode_record(Peer, Fields(decode_object(response.body)))
 
 
 def read_topology(response: NodeResponse) -> Topology:

@@ -10,8 +10,8 @@ import orjson
 from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import JSON
-from peatnode.api.encode_node import node_content
-from peatnode.api.encode_peer import peer_content, peers_content, topology_content
+from peatnode.api.encode_node import encode_node
+from peatnode.api.encode_peer import encode_peer, encode_peers, encode_topology
 from peatnode.api.failures import HttpProblem
 from peatnode.ipc.messages import GetNode, GetPeers
 from workers.broker.http.requests import check_parameters
@@ -75,7 +75,7 @@ class NodeResource:
         node, store, discovery = await asyncio.gather(
             self._supervisor.ask_retrying(GetNode()), self._survey.store(), self._survey.discovery()
         )
-        _answer(response, node_content(node, store, discovery, time.time()))
+        _answer(response, encode_node(node, store, discovery, time.time()))
 
     on_head = on_get
 
@@ -88,7 +88,7 @@ class PeersResource:
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
-        _answer(response, peers_content(await self._sync.ask_retrying(GetPeers())))
+        _answer(response, encode_peers(await self._sync.ask_retrying(GetPeers())))
 
     on_head = on_get
 
@@ -104,7 +104,7 @@ class PeerResource:
         reply = await self._sync.ask_retrying(GetPeers())
         for peer in reply.peers:
             if peer_id in (peer.id, peer.instance):
-                _answer(response, peer_content(peer))
+                _answer(response, encode_peer(peer))
                 return
         raise HttpProblem(404, "not-found", f"No peer {peer_id!r} is known here.", "id")
 
@@ -123,7 +123,7 @@ class TopologyResource:
         peers, node = await asyncio.gather(
             self._sync.ask_retrying(GetPeers()), self._supervisor.ask_retrying(GetNode())
         )
-        _answer(response, topology_content(node, peers))
+        _answer(response, encode_topology(node, peers))
 
     on_head = on_get
 

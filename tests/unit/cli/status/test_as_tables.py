@@ -8,13 +8,13 @@ from rich.console import Console
 from peatnode.cli.status.as_json import status_json
 from peatnode.cli.status.as_tables import status_page
 from peatnode.cli.status.diagnosis import judge
-from peatnode.cli.status.report import Report, Silent
+from peatnode.cli.status.report import Silent, StatusReport
 from tests.support.reports import HEALTHY, LATE, LOST, NOW, PEER
 
 FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))
 
 
-def page(report: Report, width: int) -> str:
+def page(report: StatusReport, width: int) -> str:
     out = io.StringIO()
     screen = Console(file=out, width=width, highlight=False)
     screen.print(status_page(report, judge(report), width))
@@ -86,7 +86,7 @@ def test_a_terminal_obeys_nothing_that_came_from_elsewhere() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    text = page(Report(NOW, silent=(Silent("supervisor", "refused"),)), 80)
+    text = page(StatusReport(NOW, silent=(Silent("supervisor", "refused"),)), 80)
     assert "unreachable" in text
     assert "supervisor does not answer: refused" in text
 
@@ -128,7 +128,7 @@ def test_json_is_as_documented() -> None:
 
 
 def test_json_of_a_node_that_is_not_there() -> None:
-    report = Report(NOW, silent=(Silent("supervisor", "refused"),))
+    report = StatusReport(NOW, silent=(Silent("supervisor", "refused"),))
     content = status_json(report, judge(report))
     assert content["status"] == "unreachable"
     assert content["node"] is content["workers"] is content["peers"] is content["documents"] is None

@@ -4,7 +4,7 @@ import pytest
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.diagnosis import Health, Severity, judge
-from peatnode.cli.status.report import Report, Silent
+from peatnode.cli.status.report import Silent, StatusReport
 from peatnode.client.models import NodeProblem, Source
 from tests.support.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 
@@ -21,13 +21,13 @@ def test_a_node_alone_is_healthy() -> None:
 
 def test_nobody_answers() -> None:
     silent = tuple(Silent(name, "refused") for name in ("supervisor", "store", "sync"))
-    verdict = judge(Report(NOW, silent=silent))
+    verdict = judge(StatusReport(NOW, silent=silent))
     assert verdict.health is Health.UNREACHABLE
     assert verdict.exit_status == Exit.UNREACHABLE
 
 
 def test_an_address_at_which_nobody_answers_has_advice_of_its_own() -> None:
-    (finding,) = judge(Report(NOW, silent=(Silent("http://h:1", "refused"),))).findings
+    (finding,) = judge(StatusReport(NOW, silent=(Silent("http://h:1", "refused"),))).findings
     assert finding.advice == "Is the node up, and --url (or PEAT_URL) right?"
 
 
@@ -51,7 +51,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("report", WRONG.values(), ids=WRONG.keys())
-def test_what_is_wrong_is_said_and_degrades(report: Report) -> None:
+def test_what_is_wrong_is_said_and_degrades(report: StatusReport) -> None:
     verdict = judge(report)
     assert verdict.health is Health.DEGRADED
     assert verdict.exit_status == Exit.DEGRADED
@@ -78,7 +78,7 @@ NOTICED = {
 
 
 @pytest.mark.parametrize("report", NOTICED.values(), ids=NOTICED.keys())
-def test_notices_do_not_make_it_unhealthy(report: Report) -> None:
+def test_notices_do_not_make_it_unhealthy(report: StatusReport) -> None:
     verdict = judge(report)
     assert verdict.health is Health.HEALTHY
     assert [finding.severity for finding in verdict.findings] == [Severity.NOTICE]

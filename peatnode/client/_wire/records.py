@@ -1,0 +1,85 @@
+"""JSON objects to records and back, by the fields that a record declares: a new field is declared once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import MISSING, Field, fields, is_dataclass
+from functools import cache
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_type_hints
+
+from peatnode.client._wire.fields import Fields
+
+RecordT = TypeVar("RecordT")
+
+Read = Callable[[Fields, str], Any]
+
+_SCALARS: dict[Any, Read] = {
+    str: Fields.text,
+    int: Fields.integer,
+    float: Fields.number,
+    bool: Fields.boolean,
+    int | None: Fields.integer_or_none,
+    float | None: Fields.number_or_none,
+    tuple[str, ...]: Fields.texts,
+    Mapping[str, Any]: lambda content, _: content.content,
+}
+"""How a field of each type is read. A mapping takes the whole object."""
+
+
+def decode_record(kind: type[RecordT], content: Fields) -> RecordT:
+    """What the object lacks has the record's default. Raises UnexpectedAnswer."""
+    return kind(
+        **{
+            field.name: read(content, json_name(field))
+            for field, read in _readers(kind)  # type: ignore[arg-type]  # a class can be hashed
+            if json_name(field) in content or field.default is MISSING
+        }
+    )
+
+
+def record_content(record: Any) -> dict[str, Any]:
+    """The JSON object of a record, without the mapping of what this version does not know."""
+    return {
+        json_name(field): _plain(value)
+        for field in fields(record)
+        if not isinstance(value := getattr(record, field.name), Mapping)
+    }
+
+
+def json_name(field: Field[Any]) -> str:
+    name: str = field.metadata.get("name", field.name)
+    return name
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    return record_content(value) if is_dataclass(value) else value
+
+
+@cache
+def _readers(kind: type[Any]) -> tuple[tuple[Field[Any], Read], ...]:
+    hints = get_type_hints(kind)
+    return tuple((field, _reader(hints[field.name])) for field in fields(kind))
+
+
+def _reader(hint: Any) -> Read:
+    if hint in _SCALARS:
+        return _SCALARS[hint]
+    options = [one for one in get_args(hint) if one is not NoneType]
+    if NoneType in get_args(hint):  # a record or records, or null
+        read = _reader(options[0])
+        return lambda content, name: read(content, name) if content.holds(name) else None
+    if is_dataclass(hint):
+        return lambda content, name: _record_of(hint, content, name)
+    item = options[0]  # tuple[record, ...]
+    return lambda content, name: decode_records(item, content.each(name))
+
+
+def _record_of(kind: Any, content: Fields, name: str) -> Any:
+    return decode_record(kind, Fields(content.mapping(name)))
+
+
+def decode_records(kind: type[RecordT], items: Iterable[Fields]) -> tuple[RecordT, ...]:
+    return tuple(decode_record(kind, item) for item in items)
