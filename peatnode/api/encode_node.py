@@ -4,12 +4,89 @@ from __future__ import annotations
 
 from typing import Any
 
+from peatnode.api.json_schema import (
+    FINGERPRINT,
+    FLAG,
+    INTEGER,
+    NUMBER,
+    TEXT,
+    array,
+    record,
+    ref,
+)
 from peatnode.ipc.messages import (
     DiscoveryReply,
     NodeReply,
     SourceState,
     StoreReply,
     WorkerState,
+)
+from peatnode.model.states import SourceStatus, WorkerStatus
+
+WORKER_SCHEMA = record(
+    name=TEXT,
+    state={"enum": list(WorkerStatus)},
+    pid=INTEGER,
+    restarts=INTEGER,
+    recycles=INTEGER,
+    memory_bytes=INTEGER,
+    stall_secs=NUMBER,
+    started_at=NUMBER,
+    uptime_secs=INTEGER,
+    last_exit=TEXT,
+)
+
+PROBLEM_SCHEMA = record(
+    worker=TEXT, name=TEXT, message=TEXT, advice=TEXT, blocks_readiness=FLAG, since=NUMBER
+)
+
+STORE_SCHEMA = record(
+    documents=INTEGER,
+    tombstones=INTEGER,
+    sequence=INTEGER,
+    oldest_sequence=INTEGER,
+    root=FINGERPRINT,
+    generation=INTEGER,
+    disk_bytes=INTEGER,
+    disk_free_bytes=INTEGER,
+    is_writable=FLAG,
+    problem=TEXT,
+    quarantined=array(TEXT),
+    engine_is_ready=FLAG,
+)
+
+SOURCE_SCHEMA = record(
+    name=TEXT,
+    state={"enum": list(SourceStatus)},
+    message=TEXT,
+    peers=INTEGER,
+    age_secs={
+        "type": ["number", "null"],
+        "description": "Seconds since the source was last complete; null: never.",
+    },
+)
+
+NODE_SCHEMA = record(
+    node_id=TEXT,
+    uptime_secs=INTEGER,
+    version=TEXT,
+    device_id=TEXT,
+    endpoint_id=TEXT,
+    cluster=TEXT,
+    instance=TEXT,
+    pid=INTEGER,
+    started_at=NUMBER,
+    data_dir=TEXT,
+    broker_address=TEXT,
+    quic_port=INTEGER,
+    discovery=array(TEXT),
+    has_token=FLAG,
+    is_stopping=FLAG,
+    supervisor_memory_bytes=INTEGER,
+    workers=array(ref("Worker")),
+    problems=array(ref("NodeProblem")),
+    store={"anyOf": [ref("Store"), {"type": "null"}]},
+    discovery_sources={"anyOf": [array(ref("Source")), {"type": "null"}]},
 )
 
 

@@ -4,7 +4,74 @@ from __future__ import annotations
 
 from typing import Any
 
+from peatnode.api.json_schema import (
+    FINGERPRINT,
+    FLAG,
+    INTEGER,
+    TEXT,
+    array,
+    nullable,
+    record,
+    ref,
+)
 from peatnode.ipc.messages import NodeReply, PeersReply, PeerState
+from peatnode.model.states import PeerStatus
+
+PEER_SCHEMA = record(
+    id=TEXT,
+    connected=FLAG,
+    state={"enum": list(PeerStatus)},
+    rtt_ms=nullable("number"),
+    in_sync=FLAG,
+    behind_documents=nullable("integer"),
+    out_of_sync_since=nullable("number"),
+    reason=TEXT,
+    instance=TEXT,
+    endpoint_id=TEXT,
+    connected_since=nullable("number"),
+    last_seen=nullable("number"),
+    addresses=array(TEXT),
+    sources=array(TEXT),
+    metadata={"type": "object", "additionalProperties": TEXT},
+    neighbours=array(TEXT),
+    bytes_sent=INTEGER,
+    bytes_received=INTEGER,
+    twin=FLAG,
+    version=TEXT,
+)
+
+PEERS_SCHEMA = record(
+    count=INTEGER,
+    connected=INTEGER,
+    root=FINGERPRINT,
+    differing=array(TEXT),
+    peers=array(ref("Peer")),
+)
+
+TOPOLOGY_SCHEMA = record(
+    peer_count=INTEGER,
+    role={"enum": ["member", "standalone"]},
+    hierarchy_level=INTEGER,
+    node_id=TEXT,
+    nodes=array(
+        record(
+            ("state", "twin"),
+            id=TEXT,
+            self=FLAG,
+            connected=FLAG,
+            in_sync=nullable("boolean"),
+            state={"enum": list(PeerStatus)},
+            twin=FLAG,
+        )
+    ),
+    edges=array(
+        record(
+            **{"from": TEXT, "to": TEXT},
+            rtt_ms=nullable("number"),
+            in_sync=nullable("boolean"),
+        )
+    ),
+)
 
 
 def encode_peer(peer: PeerState) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import peatnode
-from workers.broker.openapi.schemas import DOCUMENT, SCHEMAS, Schema, array, ref
+from peatnode.api.json_schema import DOCUMENT, Schema, array, ref
+from workers.broker.openapi.schemas import SCHEMAS
 
 Operation = dict[str, Any]
 

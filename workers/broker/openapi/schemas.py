@@ -5,38 +5,28 @@ Tests validate responses with them.
 
 from __future__ import annotations
 
-from typing import Any
-
-from peatnode.model.states import ChangeAction, PeerStatus, SourceStatus, WorkerStatus
-
-Schema = dict[str, Any]
-
-TEXT: Schema = {"type": "string"}
-INTEGER: Schema = {"type": "integer"}
-NUMBER: Schema = {"type": "number"}
-FLAG: Schema = {"type": "boolean"}
-FINGERPRINT: Schema = {"type": "string", "pattern": "^[0-9a-f]*$"}
-DOCUMENT: Schema = {"type": "object", "description": "Any JSON object."}
-EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix time in seconds; null: never."}
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def array(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def nullable(kind: str) -> Schema:
-    return {"type": [kind, "null"]}
-
-
-def record(optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
-    """An object with required properties, except for the optional ones."""
-    required = [name for name in properties if name not in optional]
-    return {"type": "object", "properties": properties, "required": required}
-
+from peatnode.api.encode_node import (
+    NODE_SCHEMA,
+    PROBLEM_SCHEMA,
+    SOURCE_SCHEMA,
+    STORE_SCHEMA,
+    WORKER_SCHEMA,
+)
+from peatnode.api.encode_peer import PEER_SCHEMA, PEERS_SCHEMA, TOPOLOGY_SCHEMA
+from peatnode.api.json_schema import (
+    DOCUMENT,
+    EXPIRY,
+    FINGERPRINT,
+    FLAG,
+    INTEGER,
+    TEXT,
+    Schema,
+    array,
+    nullable,
+    record,
+    ref,
+)
+from peatnode.model.states import ChangeAction
 
 SCHEMAS: dict[str, Schema] = {
     "Problem": record(
@@ -53,120 +43,14 @@ SCHEMAS: dict[str, Schema] = {
     "Ready": record(
         ready=FLAG, node_id=TEXT, checks=array(record(name=TEXT, ready=FLAG, message=TEXT))
     ),
-    "Worker": record(
-        name=TEXT,
-        state={"enum": list(WorkerStatus)},
-        pid=INTEGER,
-        restarts=INTEGER,
-        recycles=INTEGER,
-        memory_bytes=INTEGER,
-        stall_secs=NUMBER,
-        started_at=NUMBER,
-        uptime_secs=INTEGER,
-        last_exit=TEXT,
-    ),
-    "NodeProblem": record(
-        worker=TEXT, name=TEXT, message=TEXT, advice=TEXT, blocks_readiness=FLAG, since=NUMBER
-    ),
-    "Store": record(
-        documents=INTEGER,
-        tombstones=INTEGER,
-        sequence=INTEGER,
-        oldest_sequence=INTEGER,
-        root=FINGERPRINT,
-        generation=INTEGER,
-        disk_bytes=INTEGER,
-        disk_free_bytes=INTEGER,
-        is_writable=FLAG,
-        problem=TEXT,
-        quarantined=array(TEXT),
-        engine_is_ready=FLAG,
-    ),
-    "Source": record(
-        name=TEXT,
-        state={"enum": list(SourceStatus)},
-        message=TEXT,
-        peers=INTEGER,
-        age_secs={
-            "type": ["number", "null"],
-            "description": "Seconds since the source was last complete; null: never.",
-        },
-    ),
-    "Node": record(
-        node_id=TEXT,
-        uptime_secs=INTEGER,
-        version=TEXT,
-        device_id=TEXT,
-        endpoint_id=TEXT,
-        cluster=TEXT,
-        instance=TEXT,
-        pid=INTEGER,
-        started_at=NUMBER,
-        data_dir=TEXT,
-        broker_address=TEXT,
-        quic_port=INTEGER,
-        discovery=array(TEXT),
-        has_token=FLAG,
-        is_stopping=FLAG,
-        supervisor_memory_bytes=INTEGER,
-        workers=array(ref("Worker")),
-        problems=array(ref("NodeProblem")),
-        store={"anyOf": [ref("Store"), {"type": "null"}]},
-        discovery_sources={"anyOf": [array(ref("Source")), {"type": "null"}]},
-    ),
-    "Peer": record(
-        id=TEXT,
-        connected=FLAG,
-        state={"enum": list(PeerStatus)},
-        rtt_ms=nullable("number"),
-        in_sync=FLAG,
-        behind_documents=nullable("integer"),
-        out_of_sync_since=nullable("number"),
-        reason=TEXT,
-        instance=TEXT,
-        endpoint_id=TEXT,
-        connected_since=nullable("number"),
-        last_seen=nullable("number"),
-        addresses=array(TEXT),
-        sources=array(TEXT),
-        metadata={"type": "object", "additionalProperties": TEXT},
-        neighbours=array(TEXT),
-        bytes_sent=INTEGER,
-        bytes_received=INTEGER,
-        twin=FLAG,
-        version=TEXT,
-    ),
-    "Peers": record(
-        count=INTEGER,
-        connected=INTEGER,
-        root=FINGERPRINT,
-        differing=array(TEXT),
-        peers=array(ref("Peer")),
-    ),
-    "Topology": record(
-        peer_count=INTEGER,
-        role={"enum": ["member", "standalone"]},
-        hierarchy_level=INTEGER,
-        node_id=TEXT,
-        nodes=array(
-            record(
-                ("state", "twin"),
-                id=TEXT,
-                self=FLAG,
-                connected=FLAG,
-                in_sync=nullable("boolean"),
-                state={"enum": list(PeerStatus)},
-                twin=FLAG,
-            )
-        ),
-        edges=array(
-            record(
-                **{"from": TEXT, "to": TEXT},
-                rtt_ms=nullable("number"),
-                in_sync=nullable("boolean"),
-            )
-        ),
-    ),
+    "Worker": WORKER_SCHEMA,
+    "NodeProblem": PROBLEM_SCHEMA,
+    "Store": STORE_SCHEMA,
+    "Source": SOURCE_SCHEMA,
+    "Node": NODE_SCHEMA,
+    "Peer": PEER_SCHEMA,
+    "Peers": PEERS_SCHEMA,
+    "Topology": TOPOLOGY_SCHEMA,
     "Collections": record(count=INTEGER, collections=array(record(name=TEXT, count=INTEGER))),
     "Document": record(
         collection=TEXT,
@@ -176,9 +60,7 @@ SCHEMAS: dict[str, Schema] = {
         fingerprint=FINGERPRINT,
         expires_at=EXPIRY,
     ),
-    "ReplicaProgress": record(
-        ("detail",), wanted=INTEGER, have=INTEGER, peers=array(TEXT), detail=TEXT
-    ),
+    "Replicas": record(("detail",), wanted=INTEGER, have=INTEGER, peers=array(TEXT), detail=TEXT),
     "Written": record(
         ("deleted", "replicas"),
         collection=TEXT,
@@ -191,7 +73,7 @@ SCHEMAS: dict[str, Schema] = {
         fingerprint=FINGERPRINT,
         sequence=INTEGER,
         expires_at=EXPIRY,
-        replicas=ref("ReplicaProgress"),
+        replicas=ref("Replicas"),
     ),
     "Listing": record(
         collection=TEXT,

@@ -1,0 +1,33 @@
+"""The words of JSON Schema (2020-12) in which the API describes the bodies of its answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+INTEGER: Schema = {"type": "integer"}
+NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+FINGERPRINT: Schema = {"type": "string", "pattern": "^[0-9a-f]*$"}
+DOCUMENT: Schema = {"type": "object", "description": "Any JSON object."}
+EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix time in seconds; null: never."}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def array(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def nullable(kind: str) -> Schema:
+    return {"type": [kind, "null"]}
+
+
+def record(optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
+    """An object with required properties, except for the optional ones."""
+    required = [name for name in properties if name not in optional]
+    return {"type": "object", "properties": properties, "required": required}

@@ -1,0 +1,66 @@
+"""A field of a node's status is in its message, its body, its schema and its model, or in none of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+import pytest
+
+from peatnode.api import encode_node as node_bodies
+from peatnode.api import encode_peer as peer_bodies
+from peatnode.cli.status.as_json import status_json
+from peatnode.cli.status.diagnosis import judge
+from peatnode.cli.status.from_sockets import report_of
+from peatnode.cli.status.report import Silent
+from peatnode.client import models
+from peatnode.client._wire.fields import Fields
+from peatnode.client._wire.records import decode_record, json_name, record_content
+from peatnode.ipc.messages import Problem
+from tests.support.replies import DISCOVERY, NODE, NOW, PEERS, STORE
+
+PROBLEM = Problem("store", "disk", "It is full.", "Make room.", True, NOW)
+NODE_BODY = node_bodies.encode_node(replace(NODE, problems=(PROBLEM,)), STORE, DISCOVERY, NOW)
+PEERS_BODY = peer_bodies.encode_peers(PEERS)
+
+BODIES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], type[Any]]] = {
+    "node": (NODE_BODY, node_bodies.NODE_SCHEMA, models.Node),
+    "worker": (NODE_BODY["workers"][0], node_bodies.WORKER_SCHEMA, models.Worker),
+    "problem": (NODE_BODY["problems"][0], node_bodies.PROBLEM_SCHEMA, models.NodeProblem),
+    "store": (NODE_BODY["store"], node_bodies.STORE_SCHEMA, models.NodeStore),
+    "source": (NODE_BODY["discovery_sources"][0], node_bodies.SOURCE_SCHEMA, models.Source),
+    "peers": (PEERS_BODY, peer_bodies.PEERS_SCHEMA, models.Peers),
+    "peer": (PEERS_BODY["peers"][0], peer_bodies.PEER_SCHEMA, models.Peer),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_the_schema_lists_what_the_body_has_and_the_model_reads_only_that(name: str) -> None:
+    body, schema, model = BODIES[name]
+    assert body.keys() == schema["properties"].keys()
+    read = {json_name(field) for field in fields(model)} - {"content"}
+    assert read <= body.keys()
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_body_means_the_same_before_and_after_its_way_over_http(name: str) -> None:
+    body, _, model = BODIES[name]
+    sent = json.loads(json.dumps(body))
+    here, there = (decode_record(model, Fields(content)) for content in (body, sent))
+    assert record_content(here) == record_content(there)
+
+
+def test_a_worker_that_does_not_answer_hides_nothing_of_the_others() -> None:
+    silent = Silent("x", "refused")
+    replies = (NODE, STORE, PEERS, DISCOVERY)
+    parts = ("node", "store", "peers", "sources")
+    for number, part in enumerate(parts):
+        some: list[Any] = [*replies]
+        some[number] = silent
+        report = report_of(some[0], some[1], some[2], some[3], NOW)
+        known = {name for name in parts if getattr(report, name) is not None}
+        assert known == set(parts) - {part}
+        assert report.silent == (silent,)
+        assert json.loads(json.dumps(status_json(report, judge(report))))["schema"] == 1
