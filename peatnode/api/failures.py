@@ -91,4 +91,7 @@ def from_bad_value(error: BadValue) -> HttpProblem:
 
 
 def sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:].removesuffix('.')}."
+    """With a capital and a full stop; a name at the beginning stays as it is."""
+    first = text.partition(" ")[0]
+    start = text[:1].upper() if first.isalpha() else text[:1]
+    return f"{start}{text[1:].removesuffix('.')}."

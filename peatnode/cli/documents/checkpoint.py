@@ -11,23 +11,23 @@ from pathlib import Path
 @dataclass(slots=True)
 class Progress:
     job: str
-    """What must be the same to go on: direction, collection, node, and what the file was."""
+    """What must be equal to continue: direction, collection, node, and the size of the file."""
     offset: int = 0
-    """Bytes of the file that are done."""
+    """Bytes of the file that are processed."""
     documents: int = 0
-    """Lines that are done."""
+    """Lines that are processed."""
     failed: int = 0
     cursor: str = ""
-    """Of an export: where the next page begins."""
+    """Of an export: the start of the next page."""
 
 
 class ProgressFile:
     def __init__(self, path: Path | None) -> None:
-        """Without a path nothing is kept."""
+        """Without a path, nothing is saved."""
         self._path = path
 
     def load(self, job: str) -> Progress:
-        """What was kept of the same job, or a beginning."""
+        """The saved progress of the same job, or a new start."""
         if self._path is None:
             return Progress(job)
         try:

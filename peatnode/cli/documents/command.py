@@ -110,7 +110,7 @@ def put(
     ttl: float | None,
     **conditions: Any,
 ) -> int:
-    """Replace a document by this JSON object, or create it."""
+    """Replace or create a document."""
     content = read_body(body)
     return _write(
         target, WriteKind.PUT, collection, id, content, Conditions(ttl=ttl, **conditions), output
@@ -138,7 +138,7 @@ def patch(
     output: str,
     **conditions: Any,
 ) -> int:
-    """Merge this JSON object into a document (RFC 7396): null removes a key."""
+    """Merge a JSON object into a document (RFC 7396). A null removes its key."""
     content = read_body(body)
     kind = WriteKind.JSON_PATCH if json_patch else WriteKind.PATCH
     return _write(target, kind, collection, id, content, Conditions(**conditions), output)
@@ -151,7 +151,7 @@ def patch(
 @with_target
 @with_output
 def delete(target: Target, collection: str, id: str, output: str, **conditions: Any) -> int:
-    """Delete a document, on every node."""
+    """Delete a document on every node."""
     return _write(target, WriteKind.DELETE, collection, id, b"", Conditions(**conditions), output)
 
 
@@ -205,14 +205,14 @@ def watch(
     count: int,
     output: str,
 ) -> None:
-    """Print every change as it is made, on any node, until Ctrl-C.
+    """Print each change, made on any node, until Ctrl-C.
 
     The command resumes when the node comes back. -o json prints one event per line, like the feed of the API.
     """
     filter = EventFilter(collection, id, prefix, with_value=True, types=("SyncEvent",))
 
     async def print_events(documents: Documents) -> None:
-        told = 0
+        printed = 0
         events = documents.events(filter, since)
         try:
             async for event in events:
@@ -220,8 +220,8 @@ def watch(
                     click.echo(json.dumps(event_json(event), ensure_ascii=False))
                 else:
                     click.echo(event_line(event))
-                told += 1
-                if told == count:
+                printed += 1
+                if printed == count:
                     return
         finally:
             await events.aclose()  # type: ignore[attr-defined]

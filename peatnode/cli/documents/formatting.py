@@ -63,8 +63,8 @@ def event_line(event: Event) -> str:
             return f"{event.sequence}  {event.action} {event.collection}/{event.doc_id}{value}"
         case Gap():
             return (
-                f"gap: the changes {event.since + 1} to {event.upto} are not kept any more: "
-                "read again what you follow"
+                f"gap: the changes {event.since + 1} to {event.upto} are no longer kept. "
+                "Read the documents again."
             )
         case _:
             return str(event)

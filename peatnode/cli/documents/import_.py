@@ -24,7 +24,7 @@ from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
 
-MAX_TOLD = 20
+MAX_PRINTED = 20
 """Invalid lines that are reported one by one."""
 
 ATTEMPTS = 6
@@ -32,7 +32,7 @@ ATTEMPTS = 6
 
 
 @dataclass(slots=True)
-class Chunk:
+class FileChunk:
     first_line: int
     lines: list[bytes]
     size: int
@@ -71,7 +71,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
                     answers = await _send(documents, collection, chunk)
                     for answer in answers:
                         written += answer.is_written
-                        _tell(answer, progress)
+                        _print_failure(answer, progress)
                     progress.offset += chunk.size
                     progress.documents += len(chunk.lines)
                     kept.save(progress)
@@ -97,13 +97,13 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         yield source
 
 
-def read_chunks(source: BinaryIO, first_line: int) -> Iterator[Chunk]:
+def read_chunks(source: BinaryIO, first_line: int) -> Iterator[FileChunk]:
     """Reads lines until a chunk is full. Blank lines count."""
-    chunk = Chunk(first_line, [], 0)
+    chunk = FileChunk(first_line, [], 0)
     for line in source:
         if chunk.lines and (len(chunk.lines) >= CHUNK_LINES or chunk.size >= CHUNK_BYTES):
             yield chunk
-            chunk = Chunk(chunk.first_line + len(chunk.lines), [], 0)
+            chunk = FileChunk(chunk.first_line + len(chunk.lines), [], 0)
         chunk.size += len(line)
         number = chunk.first_line + len(chunk.lines)
         chunk.lines.append(with_fixed_id(line.rstrip(b"\r\n"), number))
@@ -120,12 +120,12 @@ def with_fixed_id(line: bytes, number: int) -> bytes:
     if not isinstance(value, dict) or "_id" in value:
         return line
     digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest().encode()
-    # what it holds stays as it is: a number that does not fit is for the node to refuse
+    # the rest stays as it is: the node refuses a number that does not fit
     rest = line.lstrip()[1:].lstrip()
     return b'{"_id":"%b"%b%b' % (digest, b"," if value else b"", rest)
 
 
-async def _send(documents: Documents, collection: str, chunk: Chunk) -> list[ImportedLine]:
+async def _send(documents: Documents, collection: str, chunk: FileChunk) -> list[ImportedLine]:
     attempt = 1
     while True:
         try:
@@ -137,11 +137,11 @@ async def _send(documents: Documents, collection: str, chunk: Chunk) -> list[Imp
         attempt += 1
 
 
-def _tell(answer: ImportedLine, progress: Progress) -> None:
+def _print_failure(answer: ImportedLine, progress: Progress) -> None:
     if answer.is_written:
         return
     progress.failed += 1
-    if progress.failed <= MAX_TOLD:
+    if progress.failed <= MAX_PRINTED:
         click.echo(f"line {answer.line:,}: {answer.error}", err=True)
-    elif progress.failed == MAX_TOLD + 1:
-        click.echo("More lines failed; they are only counted.", err=True)
+    elif progress.failed == MAX_PRINTED + 1:
+        click.echo("More lines failed; they are counted but not printed.", err=True)

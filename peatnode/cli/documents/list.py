@@ -76,7 +76,7 @@ def list_(
     ids: bool,
     output: str,
 ) -> None:
-    """List the documents of a collection; without one, the collections.
+    """List the documents of a collection, or all collections.
 
     -o json prints one document per line, with its id as _id. The API of the node answers --where, --sort and
     --fields, also of a local node. If the API requires a token, set PEAT_API_TOKEN or PEAT_API_TOKEN_FILE.
@@ -106,25 +106,25 @@ def _paths(texts: tuple[str, ...]) -> Iterator[str]:
 async def _list_documents(
     documents: Documents, collection: str, query: ListQuery, limit: int, ids: bool, output: str
 ) -> None:
-    told, cursor = 0, ""
+    printed, cursor = 0, ""
     most = SORTED_PAGE_DOCUMENTS if query.sort else PAGE_DOCUMENTS
     while True:
         page = await documents.page(
-            collection, query, min(most, limit - told) if limit else most, cursor
+            collection, query, min(most, limit - printed) if limit else most, cursor
         )
         for document in page.documents:
             click.echo(document.id if ids else listed_line(document, output == "json"))
-        told += len(page.documents)
+        printed += len(page.documents)
         cursor = page.next_cursor
         if not cursor:
             return
-        if limit and told >= limit:
+        if limit and printed >= limit:
             click.echo(_more(query, page), err=True)
             return
 
 
 def _more(query: ListQuery, page: Page) -> str:
-    if query.where:  # what is left may all not match
+    if query.where:  # the rest may not match
         return "There may be more: --limit 0 lists all."
     of = "" if query.prefix else f" (of {page.total:,})"
     return f"There are more: --limit 0 lists all{of}."

@@ -18,13 +18,13 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # nothing is
 
 
 def find_api(node: LocalNode, env: Mapping[str, str]) -> RemoteNode:
-    """Raises CliError where it cannot be asked."""
+    """Raises CliError if the API is not available."""
     reply = asyncio.run(ask_worker(node.run_dir, "supervisor", GetNode()))
     if isinstance(reply, Silent):
         raise CliError(
-            f"{WHY}, and the supervisor does not tell its address: {reply.reason}",
+            f"{WHY}, but the supervisor does not answer: {reply.reason}",
             Exit.UNREACHABLE,
-            "`peatnode status` says what runs.",
+            "`peatnode status` shows which workers run.",
         )
     return api_of(reply, read_token(env))
 
@@ -33,13 +33,13 @@ def api_of(node: NodeReply, token: str) -> RemoteNode:
     state = next((worker.state for worker in node.workers if worker.name == "broker"), "missing")
     if state != "ready":
         raise CliError(
-            f"{WHY}, and the broker is {state}",
+            f"{WHY}, but the broker is {state}",
             Exit.UNREACHABLE,
-            "Ask again when `peatnode status` says that it is ready; without them documents are listed all the same.",
+            "Try again when `peatnode status` shows it as ready, or list without these options.",
         )
     if node.has_token and not token:
         raise CliError(
-            f"{WHY}, which asks for a token",
+            f"{WHY}, which requires a token",
             Exit.UNAUTHORIZED,
             "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE to the file that holds the token.",
         )
@@ -47,6 +47,6 @@ def api_of(node: NodeReply, token: str) -> RemoteNode:
 
 
 def url_of(listening: str) -> str:
-    """Where to reach what listens at this host:port; all addresses of the machine include its loopback."""
+    """The URL of a listening host:port. A server on all addresses is reached on the loopback."""
     host, _, port = listening.rpartition(":")
     return f"http://{LOOPBACK.get(host, host)}:{port}"

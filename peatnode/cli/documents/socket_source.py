@@ -161,7 +161,8 @@ class SocketDocuments:
         """Changes, resumed when the store comes back."""
         cursor = FeedCursor(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
         if since is None:
-            cursor.opened_at((await self._read("store", GetStore())).sequence)
+            with client_errors():
+                cursor.opened_at((await self._read("store", GetStore())).sequence)
         while True:
             stream = self._changes(cursor)
             try:

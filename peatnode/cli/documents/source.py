@@ -33,13 +33,13 @@ class Documents(Protocol):
     async def collections(self) -> tuple[Collection, ...]: ...
 
     async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
-        """On the sockets only prefixes are answered: see `local_api`."""
+        """The sockets answer only a prefix; for other queries see `local_api`."""
         ...
 
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
     ) -> list[ImportedLine]:
-        """Writes each line, a document with its `_id`. Blank ones are not answered."""
+        """Writes each line, a document with its `_id`. A blank line has no answer."""
         ...
 
     def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]: ...

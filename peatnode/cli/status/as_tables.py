@@ -133,7 +133,7 @@ def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
     if report.peers is None:
         return None
     if not report.peers:
-        return Text("No peers: none was discovered yet.", style="dim")
+        return Text("No peers discovered yet.", style="dim")
     rows: list[Sequence[Cell]] = [("PEER", "state", "sync", "RTT", "address")]
     for peer in report.peers:
         rows.append(
@@ -153,7 +153,7 @@ def sync_text(peer: Peer, now: float) -> Text:
         return Text("in sync", style="green")
     age = max(0.0, now - peer.out_of_sync_since) if peer.out_of_sync_since else None
     if not peer.is_connected:
-        return Text(f"not for {span(age)}" if age is not None else "–", style="yellow")
+        return Text(f"out of sync for {span(age)}" if age is not None else "–", style="yellow")
     behind = f"{peer.behind_documents:,} differ" if peer.behind_documents else "comparing"
     is_late = age is not None and age >= PATIENCE_SECONDS
     since = f" for {span(age)}" if age is not None and age >= 1 else ""

@@ -28,20 +28,20 @@ def inspect(target: Target) -> StatusReport:
 
 
 @click.command(
-    epilog="Exit status: 0 healthy, 3 something is wrong, 4 nobody answers, 8 the token is not right."
+    epilog="Exit status: 0 healthy, 3 degraded, 4 unreachable, 8 the token is missing or wrong."
 )
 @with_target
 @with_output
-@click.option("--watch", "-w", is_flag=True, help="Show it again and again until Ctrl-C.")
+@click.option("--watch", "-w", is_flag=True, help="Refresh until Ctrl-C.")
 @click.option(
     "--interval",
     type=click.FloatRange(min=0.2, max=3600),
     default=1.0,
     show_default=True,
-    help="Seconds between two looks of --watch.",
+    help="Seconds between refreshes of --watch.",
 )
 def status(target: Target, output: str, watch: bool, interval: float) -> int:
-    """Say how the node is, its workers and its peers, and what to do about what is wrong."""
+    """Show the health of the node, its workers and its peers, and advice for each problem."""
     if watch:
         return _watch(target, output, interval)
     report = inspect(target)
@@ -65,7 +65,7 @@ def _show(report: StatusReport, verdict: Verdict, output: str) -> None:
 
 
 def _watch(target: Target, output: str, interval: float) -> int:
-    """Redraws on a terminal; elsewhere each look follows the last, JSON as one line each."""
+    """Redraws on a terminal. Elsewhere each report follows the last one; JSON takes one line each."""
     if output == "json" or not sys.stdout.isatty():
         while True:
             report = inspect(target)
@@ -95,7 +95,7 @@ def _redraw(target: Target, interval: float) -> int:
         try:
             while True:
                 at = time.strftime("%H:%M:%S", time.localtime(report.taken_at))
-                foot = Text(f"\n{at}, every {interval:g} s, Ctrl-C ends it", style="dim")
+                foot = Text(f"\n{at}, every {interval:g} s, Ctrl-C to stop", style="dim")
                 live.update(Group(status_page(report, verdict, screen.width), foot), refresh=True)
                 time.sleep(interval)
                 report = inspect(target)
@@ -108,7 +108,7 @@ def _redraw(target: Target, interval: float) -> int:
 @with_target
 @with_output
 def peers(target: Target, output: str) -> int:
-    """List the node's peers, with their state and how far they are in sync."""
+    """List the node's peers with their state and sync progress."""
     report = inspect(target)
     if report.peers is None:
         from peatnode.cli.errors import CliError
@@ -116,9 +116,9 @@ def peers(target: Target, output: str) -> int:
 
         reasons = "; ".join(f"{silent.name}: {silent.reason}" for silent in report.silent)
         raise CliError(
-            f"the peers of {target} could not be learned: {reasons}",
+            f"the peers of {target} are not known: {reasons}",
             Exit.UNREACHABLE,
-            "`peatnode status` says what is wrong.",
+            "`peatnode status` shows the cause.",
         )
     if output == "json":
         from peatnode.cli.status.as_json import peers_json

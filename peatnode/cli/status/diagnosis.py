@@ -13,18 +13,18 @@ from peatnode.client.models import Peer
 from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 
 PATIENCE_SECONDS = 10.0
-"""For so long a peer may lag, or a start last, before that is called wrong: two periods of anti-entropy."""
+"""A peer may lag, and a start may last, this long before it is a finding: two periods of anti-entropy."""
 
 LOW_DISK_BYTES = 512 * 1024 * 1024
 
 
 class Severity(StrEnum):
     ERROR = "error"
-    """The node does not do its work."""
+    """The node does not work."""
     DEGRADED = "degraded"
-    """It works, but not all is as it should be."""
+    """The node works with restrictions."""
     NOTICE = "notice"
-    """Worth knowing; nothing is broken."""
+    """Information; the node works."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,20 +91,20 @@ def _advice_to_wake(name: str) -> str:
     if "://" in name:
         return "Is the node up, and --url (or PEAT_URL) right?"
     if name == "supervisor":
-        return "If the node was just started, wait; else look at its log and start it again."
-    return "Its supervisor restarts it; its log says why it ended."
+        return "If the node was just started, wait. Otherwise check its log and start it again."
+    return "The supervisor restarts it; the log of the node shows the reason."
 
 
 def _workers(report: StatusReport) -> Iterator[Finding]:
     for worker in report.workers or ():
         if worker.state == WorkerStatus.READY:
             continue
-        last = f" (its predecessor: {worker.last_exit})" if worker.last_exit else ""
+        last = f" (previous exit: {worker.last_exit})" if worker.last_exit else ""
         yield Finding(
             Severity.ERROR,
             worker.name,
             f"{worker.name} is {worker.state}{last}.",
-            "It comes back by itself; if it does not, the node's log says why.",
+            "The supervisor restarts it; if it stays down, the log of the node shows the reason.",
         )
 
 
@@ -126,15 +126,15 @@ def _store(report: StatusReport) -> Iterator[Finding]:
         yield Finding(
             Severity.ERROR,
             "store",
-            f"Nothing can be written: {store.problem or 'the store is read-only'}",
-            "Reads go on. Make room on the disk, or mend it; writing resumes by itself.",
+            f"The store refuses writes: {store.problem or 'the store is read-only'}",
+            "Reads still work. Free disk space or repair the disk; then writes resume.",
         )
     elif 0 < store.disk_free_bytes < LOW_DISK_BYTES:
         yield Finding(
             Severity.NOTICE,
             "store",
-            f"The disk has {store.disk_free_bytes // 2**20} MiB left.",
-            "Make room before writes are refused.",
+            f"The disk has {store.disk_free_bytes // 2**20} MiB free.",
+            "Free disk space before the store refuses writes.",
         )
     if store.quarantined:
         count = plural(len(store.quarantined), "document")
@@ -153,7 +153,7 @@ def _peers(report: StatusReport) -> Iterator[Finding]:
             yield Finding(
                 Severity.DEGRADED,
                 where,
-                f"{peer.id}: this identity is used twice.",
+                f"{peer.id}: two nodes use this identity.",
                 "Give each node its own HOSTNAME, or each cluster its own PEAT_CLUSTER.",
             )
         if finding := _sync_finding(peer, where, report):
@@ -167,7 +167,7 @@ def _sync_finding(peer: Peer, where: str, report: StatusReport) -> Finding | Non
         if peer.state in (PeerStatus.DISCOVERED, PeerStatus.DIALLING) and (
             age is None or age < PATIENCE_SECONDS
         ):
-            return Finding(Severity.NOTICE, where, f"{peer.id} is being connected.", "")
+            return Finding(Severity.NOTICE, where, f"{peer.id} is connecting.", "")
         for_long = f" for {span(age)}" if age is not None else ""
         return Finding(
             Severity.DEGRADED,
@@ -187,15 +187,15 @@ def _sync_finding(peer: Peer, where: str, report: StatusReport) -> Finding | Non
         Severity.DEGRADED,
         where,
         f"{peer.id} is not in sync: {behind}{for_long}. {peer.reason}".rstrip(),
-        "It catches up by itself while connected; if the number does not fall, its log says why.",
+        "It catches up while it is connected; if the number does not fall, check its log.",
     )
 
 
 def _advice_to_connect(peer: Peer) -> str:
     if peer.state == PeerStatus.REFUSED:
-        return "Both nodes need the same formation secret, and each the name it was found by."
+        return "Both nodes need the same formation secret, and the node id must match the discovered one."
     at = f" at {peer.addresses[0]} (UDP)" if peer.addresses else ""
-    return f"Is it up, and can it be reached{at}? It is tried again by itself."
+    return f"Check that it runs and is reachable{at}. The node keeps trying to connect."
 
 
 def _sources(report: StatusReport) -> Iterator[Finding]:
@@ -204,13 +204,13 @@ def _sources(report: StatusReport) -> Iterator[Finding]:
             yield Finding(
                 Severity.DEGRADED,
                 "discovery",
-                f"{source.name} finds {'not all' if source.peers else 'no'} peers: {source.message}",
-                "Known peers stay; new ones are found once it works again.",
+                f"{source.name} finds {'only some' if source.peers else 'no'} peers: {source.message}",
+                "Known peers stay; new peers are found when it works again.",
             )
         elif source.state == SourceStatus.STARTING:
             yield Finding(
                 Severity.DEGRADED,
                 "discovery",
-                f"{source.name} has not looked for peers to the end yet: {source.message or source.state}",
-                "The node is ready once it has.",
+                f"{source.name} has not completed its first search for peers: {source.message or source.state}",
+                "The node is ready after the first search.",
             )

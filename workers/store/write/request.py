@@ -174,13 +174,21 @@ def change_of(question: EngineRequest) -> bytes:
 
 def _check_preconditions(message: WriteDocument, record: Record | None) -> None:
     if message.if_match and not _matches(message.if_match, record):
-        raise RequestRefused(
-            Failure.PRECONDITION, "the document is not the one that If-Match names"
-        )
+        raise RequestRefused(Failure.PRECONDITION, _mismatch(message, record))
     if message.if_none_match and _matches(message.if_none_match, record):
-        raise RequestRefused(
-            Failure.PRECONDITION, "the document is one that If-None-Match rules out"
-        )
+        raise RequestRefused(Failure.PRECONDITION, _exclusion(message))
+
+
+def _mismatch(message: WriteDocument, record: Record | None) -> str:
+    name = f"{message.collection}/{message.id}"
+    return f"{name} does not exist" if record is None else f"{name} has another etag than If-Match"
+
+
+def _exclusion(message: WriteDocument) -> str:
+    name = f"{message.collection}/{message.id}"
+    if ANY_FINGERPRINT in message.if_none_match:
+        return f"{name} already exists"
+    return f"{name} has an etag of If-None-Match"
 
 
 def _matches(fingerprints: tuple[bytes, ...], record: Record | None) -> bool:

@@ -53,13 +53,13 @@ def test_the_token_goes_along() -> None:
 @pytest.mark.parametrize(
     ("node", "status", "said"),
     [
-        (replace(NODE, has_token=True), Exit.UNAUTHORIZED, "which asks for a token"),
+        (replace(NODE, has_token=True), Exit.UNAUTHORIZED, "which requires a token"),
         (
             replace(NODE, workers=(replace(BROKER, state="waiting"),)),
             Exit.UNREACHABLE,
-            "and the broker is waiting",
+            "but the broker is waiting",
         ),
-        (replace(NODE, workers=()), Exit.UNREACHABLE, "and the broker is missing"),
+        (replace(NODE, workers=()), Exit.UNREACHABLE, "but the broker is missing"),
     ],
 )
 def test_where_it_cannot_be_asked_a_sentence_says_why(

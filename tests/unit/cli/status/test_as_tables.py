@@ -35,12 +35,12 @@ def test_everything_worth_knowing_is_there() -> None:
         "broker",
         "in sync",
         "17 differ for 1 min 30 s",
-        "not for 6 min 40 s",
+        "out of sync for 6 min 40 s",
         "0.4 ms",
         "127.0.0.1:11205",
         "mdns",
         "no answer to the handshake within 10 s",
-        "Is it up, and can it be reached at 127.0.0.1:11205 (UDP)?",
+        "Check that it runs and is reachable at 127.0.0.1:11205 (UDP).",
     ):
         assert fact in text
 

@@ -59,7 +59,9 @@ def test_what_is_wrong_is_said_and_degrades(report: StatusReport) -> None:
     assert all(finding.message for finding in verdict.findings)
 
 
-@pytest.mark.parametrize(("peers", "said"), [(0, "k finds no peers"), (1, "k finds not all peers")])
+@pytest.mark.parametrize(
+    ("peers", "said"), [(0, "k finds no peers"), (1, "k finds only some peers")]
+)
 def test_a_source_that_fails_may_have_found_some(peers: int, said: str) -> None:
     source = Source("k", "failing", "403", peers, 9.0)
     (finding,) = judge(replace(HEALTHY, sources=(source,))).findings
