@@ -1,1 +1,5 @@
-"""Documents and their changes: Yjs updates, JSON values, and the replica that joins them. No I/O."""
+"""Documents and their changes: names, limits, Yjs updates, JSON values, and the replica of a node. No I/O.
+
+Only the standard library, msgpack, orjson, `peatnode.model` and `peatnode.errors` may be imported here; any layer
+above may import from here. DESIGN.md describes the records and their states.
+"""

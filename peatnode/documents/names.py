@@ -27,13 +27,13 @@ def check_id(name: str) -> None:
     if name.isalnum() and name.isascii():
         return
     if name in (".", ".."):
-        raise BadName("a document id is neither . nor ..")
+        raise BadName("a document id must not be . or ..")
     if "/" in name or _CONTROL.search(name):
-        raise BadName("a document id has no slash and no control characters")
+        raise BadName("a document id must not contain a slash or a control character")
     try:
         size = len(name.encode())
     except UnicodeEncodeError:
-        raise BadName("a document id is valid Unicode") from None
+        raise BadName("a document id must be valid Unicode") from None
     if size > MAX_ID_BYTES:
         raise BadName(f"a document id has 1 to {MAX_ID_BYTES} bytes")
 

@@ -1,6 +1,6 @@
-"""What a change makes of a document's record: its state, and its value where that can be read without an engine.
+"""How an update changes a document's record: its state, and its value where no engine is needed to read it.
 
-Small documents whose value is a flat map are read here, exactly; all others are left to the engine.
+Small documents that consist of root maps are read here, exactly. The engine reads all others.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
 
 ROOT_MAPS_BYTES = 16 * 1024
-"""States up to it are read without the engine where that is exact."""
+"""The largest snapshot that is read without the engine."""
 MAX_DELTAS = 200
-"""Updates since the last compaction beyond which the next is due, however small they are."""
+"""A longer delta log is compacted, however small its updates are."""
 MIN_DELTA_BYTES = 2048
-"""Updates since the last compaction up to which it is not worth while."""
+"""A smaller delta log is not worth a compaction."""
 
 
 class RecordUpdater:
-    """Grows records by changes. Keeps the entries of flat documents that were lately seen."""
+    """Applies updates to records. Caches the root maps of the documents it handled last."""
 
     def __init__(self, state: Callable[[bytes, Record], tuple[bytes, ...]]) -> None:
-        """`state(key, record)` gives the updates, in causal order, that make the record's state."""
+        """`state(key, record)` returns the updates, in causal order, that make up the record's state."""
         self._state = state
         self._maps = RootMapsCache()
 
@@ -44,8 +44,11 @@ class RecordUpdater:
         encoded: bytes,
         value: bytes | None,
     ) -> Record:
-        """`former` with `update`, or what follows it; where `value` is None it is read without an engine, or left
-        stale."""
+        """The record after `update`, in the same incarnation as `former` or in a later one.
+
+        `encoded` is `update` as bytes. Where `value` is None, it is read without an engine, or the record is
+        flagged VALUE_OUTDATED.
+        """
         is_same = former is not None and former.incarnation == incarnation
         known = former if is_same else None
         is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
@@ -116,7 +119,7 @@ class RecordUpdater:
     def _maps_after(
         self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
     ) -> root_maps.RootMaps | None:
-        """The entries after `update`; where they are not needed, only if that is quick."""
+        """The root maps after `update`. Unless `is_needed`, only if they are cheap to get."""
         if is_first:
             return root_maps.read(update)
         before = self._maps.get(key, known)
@@ -134,7 +137,7 @@ class RecordUpdater:
         return controls
 
     def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
-        """The document, where it is small and its entries can be read without an engine."""
+        """The document's root maps, if it is small and no engine is needed to read it."""
         if (
             record.flags & (DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS)
             or record.snapshot_bytes > ROOT_MAPS_BYTES
@@ -147,22 +150,22 @@ class RecordUpdater:
         return maps
 
     def forget(self) -> None:
-        """What was updated is not to be."""
+        """Drops what was cached of records that were discarded."""
         self._maps.clear()
 
 
 def compacted(states: Sequence[bytes]) -> bytes:
-    """One state of several updates. May run in a thread."""
+    """One state made of several updates. May run in a thread."""
     return encode_update(compact(merge_updates(states, STATE_LIMITS)))
 
 
 def state_bytes(record: Record) -> int:
-    """Of its updates, compacted or not."""
+    """Size of the snapshot and the delta log together."""
     return record.snapshot_bytes + sum(map(len, record.delta_log))
 
 
 def is_log_long(delta_log: tuple[bytes, ...], snapshot_bytes: int) -> bool:
-    """Whether so much came since the last compaction that the next is worth while."""
+    """Whether the delta log is long enough, in updates or bytes, to be compacted."""
     return len(delta_log) > MAX_DELTAS or sum(map(len, delta_log)) > max(
         MIN_DELTA_BYTES, snapshot_bytes // 2
     )

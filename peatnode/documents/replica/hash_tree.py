@@ -12,7 +12,7 @@ from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES, LEVELS
 TREE_KEY_BYTES = 8
 
 NO_DIGEST = 0
-"""Digest of a document that does not exist: it leaves every hash as it is."""
+"""Digest of a document that does not exist. XOR with it changes no hash."""
 
 _TREE_KEY_DOMAIN = b"peatnode place 1\0"
 _DIGEST_DOMAIN = b"peatnode tree 1\0"
@@ -20,7 +20,7 @@ _LOW = (1 << 64) - 1
 
 
 def tree_key_of(key: bytes) -> bytes:
-    """Where a document is in the tree: its first 16 bits are the bucket."""
+    """Position of a document in the tree. The first 16 bits are the bucket."""
     return sha256(_TREE_KEY_DOMAIN + key).digest()[:TREE_KEY_BYTES]
 
 
@@ -34,12 +34,12 @@ def bucket_start(bucket: int) -> bytes:
 
 
 def digest_of(key: bytes, fingerprint: bytes) -> int:
-    """What a document adds to the hashes above it."""
+    """A document's share of the hashes above it."""
     return int.from_bytes(sha256(_DIGEST_DOMAIN + fingerprint + key).digest()[:HASH_BYTES], "big")
 
 
 class HashTree:
-    """All levels in two flat arrays, about 1.1 MB whatever the number of documents."""
+    """All levels in two flat arrays, about 1.1 MB for any number of documents."""
 
     __slots__ = ("_high", "_low", "_starts")
 
@@ -62,7 +62,7 @@ class HashTree:
             at //= FAN_OUT
 
     def hash(self, level: int, index: int) -> bytes:
-        """16 bytes; sixteen zeros where nothing is below. Raises IndexError for a node that is not there."""
+        """16 bytes, all zero for an empty subtree. Raises IndexError for a node that does not exist."""
         if not (0 <= level <= LEVELS and 0 <= index < FAN_OUT**level):
             raise IndexError(f"the tree has no node {index} on level {level}")
         at = self._starts[level] + index

@@ -1,4 +1,4 @@
-"""How the documents lie in an ordered key-value store: one prefix byte for each kind of entry."""
+"""The key space of the store: one prefix byte for each kind of entry."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -6,11 +6,11 @@ from typing import Protocol
 RECORD = b"d"
 """document key → record"""
 TOMBSTONE = b"t"
-"""document key → record of what was deleted"""
+"""document key → record of a deleted document"""
 SNAPSHOT = b"s"
-"""document key → its compacted state, where that is too large for the record"""
+"""document key → its snapshot, if that is too large for the record"""
 VALUE = b"v"
-"""document key → its JSON value, where that is too large for the record"""
+"""document key → its JSON value, if that is too large for the record"""
 TREE = b"i"
 """tree key, document key → incarnation, deleted or not, fingerprint"""
 FEED = b"f"
@@ -18,9 +18,9 @@ FEED = b"f"
 EXPIRY = b"x"
 """milliseconds (8 bytes), document key → nothing"""
 QUARANTINE = b"q"
-"""document key, zero byte, digest → what was set aside"""
+"""document key, zero byte, digest → the quarantined document or change"""
 META = b"m"
-"""name → whatever"""
+"""name → a value of the store itself: format, generation, sequence"""
 
 SEQUENCE = META + b"sequence"
 """Of the newest change, 8 bytes."""
@@ -34,7 +34,7 @@ class KeyValue(Protocol):
     def scan(
         self, start: bytes, end: bytes, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Entries with start <= key < end, in order. Raises rather than end early."""
+        """Entries with start <= key < end, in order. An error raises; it never ends the scan early."""
         ...
 
 

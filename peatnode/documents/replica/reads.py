@@ -1,4 +1,4 @@
-"""What others may read of a replica: only what is on disk."""
+"""Reads of a replica for feeds, listings and peers. They see only what is on disk."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SUCCESSOR = b"\0"
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
     tree_key: bytes
-    """Place and key: continue from here."""
+    """With the document key appended: the position to continue from."""
     key: bytes
     incarnation: int
     is_deleted: bool
@@ -49,7 +49,7 @@ def _end_of_bucket(last: int) -> bytes:
 def document_update(
     replica: Replica, key: bytes, record: Record, vector: bytes = b""
 ) -> DocumentUpdate:
-    """The whole document, or what a state vector lacks."""
+    """The whole document, or the part that a state vector lacks."""
     if record.is_deleted:
         ended_vector = (
             encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
@@ -60,7 +60,7 @@ def document_update(
 
 
 def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:
-    """Raises MalformedUpdate for a state vector that is none."""
+    """The part of a document that a state vector lacks. Raises MalformedUpdate for a malformed vector."""
     states = replica.state(key, record)
     known = decode_state_vector(vector) if vector else {}
     if not known and len(states) == 1:
@@ -72,7 +72,7 @@ def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes
 def missing_update(
     replica: Replica, key: bytes, incarnation: int, vector: bytes
 ) -> DocumentUpdate | None:
-    """What one lacks who has that much of a document; None: nothing, or we know no more."""
+    """What a peer lacks that has this much of a document. None: nothing, or this node knows no more."""
     record = replica.record_on_disk(key)
     if record is None or record.incarnation < incarnation:
         return None

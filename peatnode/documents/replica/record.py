@@ -1,4 +1,4 @@
-"""What is kept of a document, and of a change, as bytes."""
+"""Records of documents and entries of the feed, and their bytes on disk."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.model.states import ChangeAction
 
 _BUFFER_BYTES = 2048
-"""What msgpack begins with. Its own 256 KiB are mapped and unmapped anew for each record."""
+"""Initial buffer of msgpack. Its default of 256 KiB is mapped and unmapped for each record."""
 
 EMPTY_VECTOR: StateVector = MappingProxyType({})
 
 EndedVector: TypeAlias = tuple[tuple[int, int], ...]
-"""The state vectors of incarnations that have ended, as one: whoever holds any of it holds what was deleted. It is no
-part of the fingerprint; nodes may know more or less of it."""
+"""The joined state vectors of a document's ended incarnations. A client that holds any of these clocks holds deleted
+content. It is no part of the fingerprint, because nodes may know more or less of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +38,16 @@ class Record:
     sequence: int
     """Of its last change."""
     snapshot: bytes | None
-    """The compacted state; None: kept apart."""
+    """The compacted state; None: in an entry of its own."""
     snapshot_bytes: int
     delta_log: tuple[bytes, ...]
-    """Updates since, in causal order."""
+    """Updates since the snapshot, in causal order."""
     value: bytes | None
-    """JSON; None: kept apart, or not there."""
+    """JSON; None: in an entry of its own, or absent."""
     ended_vector: EndedVector = ()
-    """What incarnations before this one, or ended by this tombstone, held: see `ended_vector_after`."""
+    """Of all earlier incarnations, and of the one that this tombstone ended. See `ended_vector_after`."""
     _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
-    """Computed once, when it is asked for."""
+    """Computed once, on first use."""
 
     @property
     def is_deleted(self) -> bool:
@@ -86,7 +86,7 @@ def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = ()) -
 
 
 def ended_vector_after(former: Record | None, more: StateVector = EMPTY_VECTOR) -> EndedVector:
-    """What is over when what follows `former` is its end or another incarnation."""
+    """The ended vector of the tombstone or incarnation that follows `former`."""
     if former is None:
         return tuple(more.items())
     vector = dict(former.ended_vector)
@@ -97,7 +97,7 @@ def ended_vector_after(former: Record | None, more: StateVector = EMPTY_VECTOR) 
 
 
 def encode_record(record: Record, flags: int, snapshot: bytes | None, value: bytes | None) -> bytes:
-    """As it goes to disk: with what is kept apart taken out."""
+    """Bytes for the disk. `snapshot` and `value` are None where they have entries of their own."""
     deleted = [
         [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
     ]
@@ -120,7 +120,7 @@ def encode_record(record: Record, flags: int, snapshot: bytes | None, value: byt
 
 
 def decode_record(data: bytes) -> Record:
-    """Raises ValueError for what is no record."""
+    """Raises ValueError for bytes that are not a record."""
     try:
         fields = msgpack.unpackb(data, use_list=False)
         vector, deleted = fields[3], fields[4]
@@ -147,14 +147,15 @@ def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """A change as the feed keeps it: what it did can be read from the document."""
+    """A change as the feed stores it. Its content is read from the document."""
 
     collection: str
     id: str
     action: ChangeAction
     incarnation: int
     fingerprint: bytes
-    """After it. Not kept: 16 bytes that nothing compresses; from disk it is empty, and the document has its own."""
+    """Of the document after the change. Not stored, because 16 random bytes do not compress: it is empty when read from
+    disk, and the record has the present one."""
     origin: str
 
 
@@ -182,7 +183,7 @@ def decode_feed_entry(data: bytes) -> FeedEntry:
 
 
 def encode_tree_entry(incarnation: int, is_deleted: bool, digest: bytes) -> bytes:
-    """What the index by tree key says of a document."""
+    """The value of a document's entry in the tree index."""
     return digest + (incarnation << 1 | is_deleted).to_bytes(8, "big").lstrip(b"\0")
 
 

@@ -1,9 +1,7 @@
-"""The documents of one node: how states join, and what that changes on disk.
+"""The documents of one node: how states join, and what changes on disk.
 
-It works over an abstract ordered key-value store, which it only reads. Changes go into an open batch, on which later
-operations build; `take_batch` hands it out to be written as one, `committed` makes it visible, `forget` drops it
-and all that was built on it. Of two incarnations the higher wins whole; within one, structs and
-delete sets unite; a tombstone beats all of its incarnation.
+Of two incarnations the higher wins whole. Within one incarnation, structs and delete sets unite. A tombstone beats
+every update of its incarnation.
 """
 
 from __future__ import annotations
@@ -80,12 +78,19 @@ class CollectionCounts:
 
 
 class Replica:
+    """All documents of one node, over an ordered key-value store that it only reads.
+
+    Changes go into an open batch, and later operations see them. `take_batch` closes the batch for the caller to
+    write, `committed` makes it visible to readers, and `forget` drops every batch that is not on disk. The
+    replica also holds the hash tree, the counts of each collection, and the sequence of changes.
+    """
+
     def __init__(self, kv: KeyValue, client: int) -> None:
-        """`client` is the Yjs client id of this node's own writes; see also `client_of`."""
+        """`client` is the Yjs client id of this node's own writes to first incarnations; see `client_of`."""
         self.kv = kv
         self.client = client
         self.is_client_id_taken = False
-        """Structs of our own client id came that we do not have: somebody else writes under it."""
+        """An update held unknown structs of this node's own client id: another writer uses the same id."""
         self.tree = HashTree()
         self.counts: dict[str, CollectionCounts] = {}
         self.sequence = 0
@@ -95,7 +100,7 @@ class Replica:
         self._open = WriteBatch()
         self._unsynced: list[WriteBatch] = []
         self._found: dict[bytes, Record | None] = {}
-        """What the operations of the open batch have read from disk."""
+        """Records that the open batch has read from disk."""
         self._updater = RecordUpdater(self.state)
         self._load()
 
@@ -116,14 +121,16 @@ class Replica:
         counts.tombstones += tombstones
 
     def client_of(self, incarnation: int) -> int:
-        """The Yjs client id of this node's own writes to an incarnation. Each has its own, so that a Yjs client that
-        still holds a deleted one is told from those that hold what follows it."""
+        """The Yjs client id of this node's own writes to an incarnation.
+
+        Each incarnation has its own, so that the state vector of a Yjs client shows which incarnation it holds.
+        """
         if incarnation == 1:
             return self.client
         digest = sha256(f"{self.client} {incarnation}".encode()).digest()
         return int.from_bytes(digest[:4], "big") or 1
 
-    # --- looking, what is not yet on disk included
+    # --- reading, uncommitted changes included
 
     def record(self, key: bytes) -> Record | None:
         for batch in (self._open, *reversed(self._unsynced)):
@@ -143,19 +150,19 @@ class Replica:
         return None if record is None or record.is_deleted else record
 
     def next_incarnation(self, key: bytes) -> int:
-        """The one that lives, or the one that a first write would make."""
+        """The living incarnation, or the one that the next write begins."""
         record = self.record(key)
         return 1 if record is None else record.incarnation + record.is_deleted
 
     def state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
-        """Updates in causal order that make its state."""
+        """The updates, in causal order, that make up the record's state."""
         snapshot = record.snapshot
         if snapshot is None:
             snapshot = unpack_state(self._read_separate(SNAPSHOT, key))
         return (snapshot, *record.delta_log) if snapshot else record.delta_log
 
     def value(self, key: bytes, record: Record) -> bytes:
-        """Its JSON; what it was last known to be where it is stale."""
+        """The document's JSON, or the last known one if the value is outdated."""
         if record.value is not None:
             return record.value
         return (
@@ -163,7 +170,7 @@ class Replica:
         )
 
     def _read_separate(self, prefix: bytes, key: bytes) -> bytes:
-        """Only a record that was read from disk has anything apart."""
+        """Only a record that was read from disk has separate entries."""
         return self.kv.get(prefix + key) or b""
 
     def merged(self, key: bytes, record: Record) -> Update:
@@ -177,14 +184,16 @@ class Replica:
     # --- joining
 
     def join(self, update: DocumentUpdate, origin: str) -> JoinResult:
-        """Takes what is new in a change from elsewhere."""
+        """Applies what is new in a change from a peer or a Yjs client."""
         try:
             check_collection(update.collection)
             check_id(update.id)
         except BadName as error:
             return JoinResult(Outcome.REFUSED, str(error))
         if not 0 < update.incarnation < MAX_INCARNATION:
-            return JoinResult(Outcome.REFUSED, "the incarnation is not a number that can be")
+            return JoinResult(
+                Outcome.REFUSED, f"the incarnation must be between 1 and {MAX_INCARNATION - 1}"
+            )
         key = document_key(update.collection, update.id)
         record = self.record(key)
         if update.is_deleted:
@@ -226,7 +235,9 @@ class Replica:
         missing = missing_for(update, vector)
         if missing is not None:
             client, clock = next(iter(missing.items()))
-            return JoinResult(Outcome.GAP, f"client {client} is known only below {clock}")
+            return JoinResult(
+                Outcome.GAP, f"updates of client {client} below clock {clock} are missing"
+            )
         if known is not None:
             update = subtract_known(update, vector, known.delete_set)
             if update.is_empty:
@@ -242,11 +253,14 @@ class Replica:
         staged = self._stage(key, record, updated, encoded, origin)
         return JoinResult(Outcome.APPLIED, "", staged)
 
-    # --- writing here
+    # --- own writes
 
     def write(self, key: bytes, update: Update, value: bytes) -> Record:
-        """A change made here, by our own client id or, in deletions, none: `update` must hold nothing but what is
-        new, and `value` be what the document shows after it. Creates the document where there is none."""
+        """Stages a change of this node. Creates the document if it does not exist.
+
+        `update` must hold only what is new, under this node's own client id, and `value` must be the document's
+        JSON after it.
+        """
         record = self.record(key)
         encoded = encode_update(update)
         updated = self._updater.apply(
@@ -261,14 +275,14 @@ class Replica:
         return self._stage(key, record, updated, encoded, "")
 
     def delete(self, key: bytes) -> Record:
-        """Ends the incarnation that lives."""
+        """Ends the living incarnation."""
         record = self.record(key)
         assert record is not None
         assert not record.is_deleted
         return self._end(key, record, record.incarnation, "")
 
     def set_value(self, key: bytes, value: bytes) -> None:
-        """What a stale document shows, as the engine says; no change of the document."""
+        """Stores the value that the engine computed for an outdated record. The document does not change."""
         record = self.record(key)
         assert record is not None
         fresh = replace(record, value=value, flags=record.flags & ~DocumentFlag.VALUE_OUTDATED)
@@ -279,7 +293,7 @@ class Replica:
                 break
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Another entry, to be written with the open batch; None deletes it."""
+        """Adds another entry to the open batch; None deletes the key."""
         self._open.extra[key] = value
 
     def put_meta(self, name: str, value: bytes | None) -> None:
@@ -289,21 +303,21 @@ class Replica:
         return self.kv.get(META + name.encode())
 
     def is_full(self, record: Record) -> bool:
-        """Whether its history leaves no room for another change."""
+        """Whether the document's history leaves no room for another change."""
         return state_bytes(record) > MAX_STATE_BYTES - MAX_STATE_BYTES // 4
 
     def is_compaction_due(self, record: Record) -> bool:
-        """Whether so much came since the last time that it is worth while."""
+        """Whether the delta log is long enough to be compacted."""
         return is_log_long(record.delta_log, record.snapshot_bytes)
 
     def compact(self, key: bytes) -> None:
-        """Makes one state of a document's updates; changes nothing that can be seen."""
+        """Merges the delta log into the snapshot. Nothing visible changes."""
         record = self.record(key)
         if record is not None and record.delta_log:
             self.set_snapshot(key, record, compacted(self.state(key, record)))
 
     def set_snapshot(self, key: bytes, compacted_from: Record, snapshot: bytes) -> None:
-        """`snapshot` is one state of all that `compacted_from` had; what came since stays in the delta log."""
+        """`snapshot` covers the whole state of `compacted_from`; later updates stay in the delta log."""
         record = self.record(key)
         covered = compacted_from.delta_log
         if (
@@ -320,7 +334,7 @@ class Replica:
             replace(record, snapshot=snapshot, snapshot_bytes=len(snapshot), delta_log=rest),
         )
 
-    # --- what a change makes of a record
+    # --- staging
 
     def _end(
         self,
@@ -335,7 +349,7 @@ class Replica:
         return self._stage(key, record, end, b"", origin)
 
     def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
-        """The document, where it is small and its entries can be read without an engine."""
+        """The document's root maps, if it is small and no engine is needed to read it."""
         return self._updater.maps(key, record)
 
     def _stage(
@@ -359,14 +373,14 @@ class Replica:
         return self._open
 
     def take_batch(self) -> WriteBatch:
-        """Closes the open batch. It is to be written and then `committed`, or forgotten."""
+        """Closes the open batch. The caller writes it, then calls `committed` or `forget`."""
         self._found.clear()
         batch, self._open = self._open, WriteBatch()
         self._unsynced.append(batch)
         return batch
 
     def committed(self, batch: WriteBatch) -> None:
-        """The oldest batch taken is on disk: what it changed can be shown."""
+        """The oldest taken batch is on disk: readers see its changes from now on."""
         assert self._unsynced[0] is batch
         self._unsynced.pop(0)
         for tree_change in batch.tree_changes():
@@ -378,7 +392,7 @@ class Replica:
             self.sequence = batch.changes[-1].sequence
 
     def forget(self) -> None:
-        """Everything that is not on disk never was."""
+        """Drops every batch that is not on disk."""
         self._unsynced.clear()
         self._found.clear()
         self._open = WriteBatch()
@@ -386,7 +400,7 @@ class Replica:
         self._updater.forget()
 
     def trimmed(self, oldest: int) -> None:
-        """The feed begins at `oldest` now."""
+        """The feed now begins at `oldest`."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
 
 

@@ -1,4 +1,4 @@
-"""Entries of documents that were lately read or written, so that the next change need not read them again."""
+"""The root maps of recently used documents, so that the next change does not decode them again."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from peatnode.documents.json.root_maps import RootMaps
 from peatnode.documents.replica.record import Record
 
 MAX_BYTES = 3 * 1024 * 1024
-"""About what they take together."""
+"""Estimated size of all cached root maps."""
 
 _ENTRY_BYTES = 400
 
@@ -19,7 +19,7 @@ class RootMapsCache:
         self._bytes = 0
 
     def get(self, key: bytes, record: Record) -> RootMaps | None:
-        """If they are of just that state."""
+        """The cached root maps, if they belong to exactly this state."""
         found = self._maps.get(key)
         if found is None or found[0] != record.sequence:
             return None

@@ -1,4 +1,4 @@
-"""Large states as they are kept on disk: what overwriting leaves behind, in columns that compress to nearly nothing.
+"""Large states as they are stored: the remains of overwritten values become small numbers that compress well.
 
 A document that was overwritten many times consists of deleted items whose origin lies a constant distance back.
 Yjs's encoding repeats client and clock for each; here such an item is two small numbers. RocksDB compresses the rest.
@@ -15,7 +15,7 @@ PLAIN, PACKED = b"\0", b"\1"
 
 
 def pack_state(state: bytes) -> bytes:
-    """What to keep instead of a whole, compacted state."""
+    """The bytes to store for a whole, compacted state."""
     update = decode_update(state, STATE_LIMITS)
     parts = [PACKED, var_uint(len(update.structs))]
     for client, structs in update.structs.items():
@@ -36,7 +36,7 @@ def _packed_struct(client: int, struct: Struct) -> bytes:
 
 
 def unpack_state(kept: bytes) -> bytes:
-    """The state that was packed."""
+    """The state that `pack_state` packed."""
     if kept[:1] == PLAIN:
         return kept[1:]
     structs: dict[int, list[Struct]] = {}

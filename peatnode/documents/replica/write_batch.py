@@ -1,4 +1,4 @@
-"""A batch of changes that reaches the disk as one: what was decided, and the writes that it comes to."""
+"""Changes that reach the disk together, and the writes that they make."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from peatnode.documents.replica.record import (
 from peatnode.documents.replica.state_packing import pack_state
 
 MAX_INLINE_BYTES = 4096
-"""Beyond it a state or a value has an entry of its own, so that a small change does not rewrite it."""
+"""A larger snapshot or value has an entry of its own, so that a small change does not rewrite it."""
 
 
 @dataclass(slots=True)
@@ -39,14 +39,14 @@ class StagedChange:
     key: bytes
     entry: FeedEntry
     update: bytes
-    """Just what is new; empty for a deletion."""
+    """Only what is new; empty for a deletion."""
     value: bytes | None
-    """After it; None: not known yet."""
+    """After the change; None: not computed yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class TreeChange:
-    """What a document's change means for the tree and the counts."""
+    """The effect of a document's change on the hash tree and the counts."""
 
     tree_key: bytes
     difference: int
@@ -58,11 +58,11 @@ class TreeChange:
 
 @dataclass(slots=True)
 class WriteBatch:
-    """Not yet on disk. Later batches build on it."""
+    """Changes that are not on disk yet. Later batches build on them."""
 
     records: dict[bytes, Record] = field(default_factory=dict)
     former: dict[bytes, Record | None] = field(default_factory=dict)
-    """What this batch found."""
+    """The records before this batch."""
     changes: list[StagedChange] = field(default_factory=list)
     extra: dict[bytes, bytes | None] = field(default_factory=dict)
     """Other writes; None deletes."""
@@ -134,7 +134,7 @@ def _expiry_writes(key: bytes, before: float, now: float) -> Iterator[tuple[byte
 
 
 LAST_EXPIRY = 2.0**50
-"""Seconds; whatever ends later ends never."""
+"""Unix seconds. A later expiry is stored as this one, which never comes."""
 
 
 def expiry_key(key: bytes, expires_at: float) -> bytes:
