@@ -1,6 +1,7 @@
-"""The engine: y-py and the live documents. It may crash, and is replaced as it grows.
+"""The engine: y-py and the live documents. It may crash, and it is replaced when it grows.
 
-`document.py` is the only module that imports y-py; `pool.py` keeps documents alive; `service.py` serves them.
+The supervisor imports `run`; no other worker imports anything from here, the store asks over engine.sock.
+`document.py` is the only module that imports y-py.
 """
 
 from __future__ import annotations

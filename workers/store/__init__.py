@@ -1,6 +1,7 @@
-"""The store: the only process that opens RocksDB. Documents, the order of changes, and the feed.
+"""The store: the only process that opens RocksDB. It owns the documents, the order of changes and the feed.
 
-Start with `service.py`; `staging.py` decides what a batch of requests changes, `committing.py` brings it to the disk.
+The supervisor imports `run`; no other worker imports anything from here, they ask over store.sock. Begin to read with
+DESIGN.md, then `service.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 
 
 def _keep_memory_together() -> None:
-    """RocksDB's threads would each have an arena of the allocator, that never shrinks."""
+    """Gives all threads one arena of the allocator. Each thread of RocksDB would have its own, which never shrinks."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # glibc
         libc.mallopt(_M_ARENA_MAX, 1)
