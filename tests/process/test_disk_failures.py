@@ -476,6 +476,6 @@ def test_a_node_says_what_its_disk_does_and_gets_back_what_it_lost(faults: Fault
             flip(file, 0.2, file.stat().st_size // 10)
         failing.start()
         wait(lambda: failing.root() == peer.root(), "what was lost to come back", 15)
-        assert "come back from the peers" in advice(failing, "has been mended")
+        assert "come back from the peers" in advice(failing, "has been repaired")
         for n in range(60):
             assert failing.get(f"/documents/c/d{n}")["document"] == {"id": f"d{n}"}

@@ -1,4 +1,4 @@
-"""The feed: each follower has a position, and reads on from there, from memory or from disk."""
+"""The feed of changes: each follower has a position and reads on from there, from memory or from disk."""
 
 from __future__ import annotations
 
@@ -24,14 +24,21 @@ RING_BYTES = 1024 * 1024
 BATCH_CHANGES = 500
 BATCH_BYTES = 1024 * 1024
 NO_FINGERPRINT = bytes(FINGERPRINT_BYTES)
-"""Of a change whose incarnation has ended since."""
+"""Of a change whose incarnation has ended."""
 UNREADABLE_SECONDS = 1.0
-"""Until it is tried again."""
+"""Pause before a failed read is tried again."""
 QUIET_CHANGES = 1000
-"""How many changes that do not concern a follower pass before it is told how far the feed has come."""
+"""After so many changes that do not concern a follower, it receives the position of the feed."""
 
 
 class Feed:
+    """Serves the changes of the store to its followers, from any sequence that is still kept.
+
+    The newest changes are in memory; older ones are read from disk, where a document's present content stands for all
+    of its changes. A follower whose position is no longer kept receives a gap. A slow follower waits for its link and
+    falls back to reading from disk, so the feed buffers nothing per follower.
+    """
+
     def __init__(self, replica: Replica, on_unreadable: Callable[[StorageFailed], None]) -> None:
         self._replica = replica
         self._on_unreadable = on_unreadable
@@ -42,7 +49,7 @@ class Feed:
         self.told = 0
 
     def committed(self, batch: WriteBatch) -> None:
-        """Its changes can be shown now."""
+        """The changes of the batch are on disk: followers receive them."""
         for change in batch.changes:
             self._ring.append(change)
             self._ring_bytes += _weight(change)
@@ -53,7 +60,7 @@ class Feed:
             moved.set_result(None)
 
     async def serve(self, connection: Connection, cause: int, follow: FollowChanges) -> None:
-        """Until the connection is closed."""
+        """Runs until the connection is closed."""
         cursor = told = self._replica.sequence if follow.since < 0 else follow.since
         self.followers += 1
         try:
@@ -63,7 +70,7 @@ class Feed:
                     if cursor - told >= QUIET_CHANGES:
                         connection.reply(cause, ChangesSeen((), cursor))
                         told = cursor
-                    # shared by all followers: one that leaves must not cancel it for the others
+                    # all followers share it: one that leaves must not cancel it for the others
                     await asyncio.shield(moved)
                     continue
                 await connection.wait_writable()
@@ -90,7 +97,7 @@ class Feed:
             self.followers -= 1
 
     def _read(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
-        """What comes after `cursor`, and how far that reaches."""
+        """The changes after `cursor`, and the position after them."""
         if self._ring and self._ring[0].sequence <= cursor + 1:
             return self._read_ring(cursor, follow)
         return self._read_disk(cursor, follow)
@@ -115,10 +122,10 @@ class Feed:
         return changes, cursor
 
     def _read_disk(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
-        """What is older than memory. The document's present value and fingerprint stand for those of then.
+        """Changes that are no longer in memory, with the document's present value and fingerprint.
 
-        An update is the whole document, told with the first of its changes: the later ones that it holds would say
-        nothing more. (Told with the last of them it would be lost where that one is not read from disk too.)
+        The update is the whole document. It comes with the first of the document's changes, and the later ones that it
+        contains are left out. (With the last of them, it would be lost if that one is read from memory.)
         """
         changes: list[Change] = []
         told: dict[bytes, int] = {}
@@ -134,14 +141,14 @@ class Feed:
                 changes.append(change)
                 size += len(change.update) + len(change.value)
         else:
-            # nothing is left on disk up to here, though numbers may have been passed over
+            # nothing is left on disk up to here, though some sequences may be missing
             cursor = max(cursor, min(self._replica.sequence, cursor + BATCH_CHANGES))
         return changes, cursor
 
     def _reread(
         self, sequence: int, entry: FeedEntry, follow: FollowChanges, told: dict[bytes, int]
     ) -> Change | None:
-        """`told` has for each document up to which change its update has been told."""
+        """`told` has for each document the sequence up to which its update has been sent."""
         key = document_key(entry.collection, entry.id)
         record = self._replica.record_on_disk(key)
         if entry.action is ChangeAction.DELETED:

@@ -1,4 +1,4 @@
-"""The store's life: its database opened as well as the disk lets it, then served until it is to stop."""
+"""Starts the store: opens its database as well as the disk allows, and serves it until the worker has to stop."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from workers.store.disk.open import OpenedStore, mark_damaged, open_store, open_
 from workers.store.service import StoreService
 
 REOPEN_SECONDS = 1.0
-"""Until a disk that did not let it is tried again."""
+"""Pause before a database that could not be opened is tried again."""
 
 
 async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
-    """Waits for a disk that does not let it; None: it is to stop."""
+    """Opens the database, again and again if the disk fails. None: the worker has to stop."""
     is_waiting = False
     while not shell.stopping.is_set():
         try:
@@ -49,7 +49,7 @@ async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
 async def _read_only(
     shell: WorkerShell, why: StorageFailed
 ) -> tuple[StoreService, OpenedStore] | None:
-    """Reads reads until the disk takes writes: then the worker is replaced by one that opens it whole."""
+    """A service that only answers reads. When the disk takes writes, a new worker replaces this one."""
     try:
         opened = await asyncio.to_thread(open_to_read, shell.config.data_dir)
     except StorageFailed:
@@ -64,7 +64,7 @@ async def _read_only(
 
 
 def _service(shell: WorkerShell, opened: OpenedStore) -> StoreService | None:
-    """None: it was found damaged, and is to be opened again. Raises StorageFailed."""
+    """None: damage was found, and opening again repairs it. Raises StorageFailed."""
     try:
         return StoreService(shell, opened)
     except StorageFailed as error:
@@ -81,11 +81,11 @@ async def main(shell: WorkerShell) -> None:
         return
     service, opened = found
     if opened.damage:
-        shell.log.error("Database was damaged and has been mended", damage=opened.damage)
+        shell.log.error("Database was damaged and has been repaired", damage=opened.damage)
         shell.raise_problem(
-            "mended",
-            f"the database was damaged and has been mended: {opened.damage}",
-            "Documents that were lost come back from the peers. Look at the disk; this note ends with a restart.",
+            "mended",  # part of the machine-readable status
+            f"the database was damaged and has been repaired: {opened.damage}",
+            "Documents that were lost come back from the peers. Check the disk. A restart ends this notice.",
         )
     server = await serve(
         shell.context.listeners["store"], "store", service.on_message, service.on_close
@@ -112,6 +112,6 @@ async def main(shell: WorkerShell) -> None:
             note_files(opened.database, service.generation)
             opened.database.sync()
             note_stop(opened.database.path)
-    except StorageFailed as error:  # what is in the log is on disk all the same
+    except StorageFailed as error:  # the log is on disk anyway
         shell.log.warning("Cannot flush", reason=str(error))
     opened.database.close()

@@ -1,4 +1,4 @@
-"""What the store does when nobody asks: expiry, compaction, the feed's length, values that are behind, the disk."""
+"""What the store does unasked: expiry, compaction, trimming of the feed, outdated values, probes of the disk."""
 
 from __future__ import annotations
 
@@ -19,24 +19,29 @@ from workers.store.write.batch import (
     Compact,
     Expire,
     FillValue,
-    QueuedWork,
+    QueuedRequest,
     SetSnapshot,
 )
 from workers.store.write.committer import GroupCommitter
 
 TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000
-"""Changes that the feed keeps, and a tenth of it more before it is trimmed."""
+"""Changes that the feed keeps. It is trimmed when it has a tenth more."""
 SLICE = 32
-"""Documents that one turn compacts, fills or ends."""
+"""Documents that one turn compacts, fills or expires."""
 INLINE_BYTES = 32 * 1024
-"""States up to it are compacted at once; larger ones in a thread, so that nobody waits."""
+"""A larger snapshot is compacted in a thread, so that no request waits for it."""
 QUIET_SECONDS = 5.0
-"""Without a write: then what is in the log goes into sorted files."""
+"""Pause in writing after which the log is flushed into sorted files."""
 QUIET_BYTES = 256 * 1024
 
 
 class Maintenance:
+    """Runs twice a second: puts due work into the queue of the committer, and lets the disk be probed.
+
+    It changes documents only through the queue, so that its work keeps its order with the writes.
+    """
+
     def __init__(
         self,
         database: Database,
@@ -53,7 +58,7 @@ class Maintenance:
         self._engine = engine
         self._disk = disk
         self._due: set[bytes] = set()
-        """Documents whose updates are to be made one state."""
+        """Documents whose delta log is due for compaction."""
         self._last_write = time.monotonic()
         self._unflushed = 0
         self.compactions = 0
@@ -93,7 +98,7 @@ class Maintenance:
     def _ask(self, works: Iterator[FillValue | Expire | Compact | SetSnapshot]) -> None:
         if self._committer.queue_length < SLICE:
             for work in works:
-                self._committer.add(QueuedWork(work))
+                self._committer.add(QueuedRequest(work))
 
     def _expire(self) -> None:
         now = number(int(time.time() * 1000))
@@ -104,7 +109,7 @@ class Maintenance:
             if record is None or record.is_deleted:
                 self._replica.put(entry, None)
             else:
-                self._committer.add(QueuedWork(Expire(key, record.expires_at)))
+                self._committer.add(QueuedRequest(Expire(key, record.expires_at)))
 
     async def _compact(self) -> None:
         keys = [self._due.pop() for _ in range(min(SLICE, len(self._due)))]
@@ -134,7 +139,7 @@ class Maintenance:
         self._replica.trimmed(keep)
 
     async def _settle(self) -> None:
-        """Sorted files hold each key once; the log holds all that was ever written."""
+        """Flushes the log while nobody writes: sorted files hold each key once, the log holds every write."""
         quiet = time.monotonic() - self._last_write
         if quiet < QUIET_SECONDS or self._unflushed < QUIET_BYTES:
             return

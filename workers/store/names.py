@@ -1,4 +1,4 @@
-"""Names of documents as a question gives them."""
+"""The key of a document, from the names in a request."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from workers.store.engine.refusal import RequestRefused
 
 
 def checked_key(collection: str, document: str) -> bytes:
-    """The document's key. Raises RequestRefused for a name that cannot be."""
+    """The document's key. Raises RequestRefused for an invalid name."""
     try:
         check_collection(collection)
     except BadName as error:

@@ -1,4 +1,4 @@
-"""Reads to questions that change nothing, from what is in the database."""
+"""Answers to questions that change nothing, from the database."""
 
 from __future__ import annotations
 
@@ -48,6 +48,12 @@ NO_FINGERPRINT = bytes(16)
 
 
 class Reads:
+    """Answers questions about documents, the hash tree and collections from what the database holds.
+
+    It never waits: a value that is outdated is returned as it is, and the service decides whether to wait for the
+    engine.
+    """
+
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
@@ -70,7 +76,7 @@ class Reads:
         )
 
     def documents(self, asked: ListDocuments) -> tuple[DocumentsReply, list[bytes]]:
-        """And the keys of those whose value is outdated."""
+        """The listing, and the keys of the documents in it whose value is outdated."""
         self._check_listing(asked)
         limit = min(max(asked.limit, 1), MAX_LIMIT)
         room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)

@@ -1,4 +1,4 @@
-"""Serves store.sock: puts the parts together and gives each question to the one that answers it."""
+"""Dispatches the messages of store.sock to the parts of the store."""
 
 from __future__ import annotations
 
@@ -45,15 +45,21 @@ from workers.store.feed import Feed
 from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
 from workers.store.reads import Reads
-from workers.store.write.batch import BatchBuilder, FillValue, QueuedWork
+from workers.store.write.batch import BatchBuilder, FillValue, QueuedRequest
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter
 from workers.store.write.request import WriteResolver
 
 MAX_FILLED = 64
-"""Stale values that one listing waits for."""
+"""Outdated values that one listing waits for."""
 
 
 class StoreService:
+    """Puts the parts of the store together, and gives each message to the part that answers it.
+
+    Reads are answered at once, or after the running sync if one is under way; writes go into the committer's queue; a
+    follower of the feed gets a task of its own.
+    """
+
     def __init__(self, shell: WorkerShell, opened: OpenedStore) -> None:
         """Raises StorageFailed."""
         self._shell = shell
@@ -108,7 +114,7 @@ class StoreService:
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
             case WriteDocument() | ApplyUpdates():
-                if not self.committer.add(QueuedWork(message, connection, cause)):
+                if not self.committer.add(QueuedRequest(message, connection, cause)):
                     connection.fail(cause, Failure.BUSY, "too many writes wait; try again")
             case FollowChanges():
                 self._follow(connection, cause, message)
@@ -138,8 +144,8 @@ class StoreService:
         return Failed(Failure.STORAGE, f"the database cannot be read: {error}")
 
     def _after_sync(self, say: Callable[[], None]) -> None:
-        """Reads see what is being synced: nobody hears of it before that is done, or at all if it fails: the worker
-        ends of it, and they are asked again."""
+        """Answers after the running sync, because a read sees what is being synced. If the sync fails, there is no
+        answer: the worker ends, and the requester asks the next one."""
         syncing = self.committer.syncing
         if syncing is None or syncing.done():
             say()
@@ -147,7 +153,7 @@ class StoreService:
             syncing.add_done_callback(lambda done: say() if _has_succeeded(done) else None)
 
     def _reply(self, connection: Connection, cause: int, message: Message) -> Message | None:
-        """None: it is answered later."""
+        """None: the reply comes later."""
         match message:
             case GetDocument():
                 return self._document(connection, cause, message)
@@ -226,7 +232,7 @@ class StoreService:
     async def _documents_when_filled(
         self, connection: Connection, cause: int, asked: ListDocuments, keys: list[bytes]
     ) -> None:
-        """Where the engine is away, the values as they were last known."""
+        """While the engine is away, the listing has the values that were last known."""
         await self._fill(keys)
         reply: Message
         try:
@@ -236,12 +242,12 @@ class StoreService:
         self._after_sync(lambda: connection.reply(cause, reply))
 
     async def _fill(self, keys: Iterable[bytes]) -> str:
-        """Waits for the engine to tell outdated values; returns why it did not."""
+        """Waits until the engine has computed outdated values. Returns why it did not, or nothing."""
         loop = asyncio.get_running_loop()
         waits: list[asyncio.Future[Message | None]] = []
         for key in keys:
             wait: asyncio.Future[Message | None] = loop.create_future()
-            request = QueuedWork(FillValue(key), on_done=_setter(wait))
+            request = QueuedRequest(FillValue(key), on_done=_setter(wait))
             if self.committer.add(request):
                 waits.append(wait)
         replies = await asyncio.gather(*waits)

@@ -1,4 +1,4 @@
-"""RocksDB: the only module that imports rocksdict, and where its errors become ours."""
+"""RocksDB. The only module that imports rocksdict, and it translates the errors of that library."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DEFAULT_WINDOW_BITS = -14
 
 
 class StorageFailed(PeatnodeError):
-    """The disk or the database refused. The text is RocksDB's."""
+    """The disk or the database failed. The text is RocksDB's."""
 
     @property
     def is_corruption(self) -> bool:
@@ -48,17 +48,17 @@ class StorageFailed(PeatnodeError):
 
 
 class Recovery(Enum):
-    """What may be wrong with the log that is read at opening."""
+    """Which damage of the log is tolerated when the database is opened."""
 
     NOTHING = DBRecoveryMode.absolute_consistency()
     TORN_END = DBRecoveryMode.tolerate_corrupted_tail_records()
-    """A last batch that was not written to its end is left out."""
+    """An incomplete last batch is left out."""
     ANYTHING = DBRecoveryMode.skip_any_corrupted_record()
-    """What is damaged is left out, and what follows it is taken: batches may be missing between others."""
+    """Damaged batches are left out, and the batches after them are read."""
 
 
 def _options(recovery: DBRecoveryMode) -> Options:
-    """Small: the whole database works in about 25 MB."""
+    """Sized so that the whole database works in about 25 MB."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_wal_recovery_mode(recovery)
@@ -100,8 +100,8 @@ class Database:
     def __init__(
         self, path: Path, recovery: Recovery = Recovery.NOTHING, is_read_only: bool = False
     ) -> None:
-        """Raises StorageFailed, also where the log is damaged in other ways than `recovery` allows. One that is only
-        read refuses all writes."""
+        """Raises StorageFailed, also if the log has damage that `recovery` does not tolerate. A read-only database
+        refuses all writes."""
         self.path = path
         access = AccessType.read_only() if is_read_only else AccessType.read_write()
         try:
@@ -115,7 +115,7 @@ class Database:
 
     @staticmethod
     def repair(path: Path) -> None:
-        """Saves what can be saved of a damaged database. Raises StorageFailed."""
+        """Runs RocksDB's own repair on a closed database. Raises StorageFailed."""
         try:
             Rdict.repair(str(path), _options(Recovery.ANYTHING.value))
         except Exception as error:
@@ -132,7 +132,7 @@ class Database:
     def scan(
         self, start: bytes, end: bytes, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Entries with start <= key < end. Raises StorageFailed, where rocksdict would just end."""
+        """Entries with start <= key < end. Raises StorageFailed where rocksdict would end early."""
         entries = self._db.iter()
         try:
             if reverse:
@@ -156,7 +156,7 @@ class Database:
     def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
         """All or nothing; visible at once, on disk after `sync`. Raises StorageFailed."""
         if self.is_read_only:
-            raise StorageFailed("the database is only read until the disk takes writes again")
+            raise StorageFailed("the database is read-only until the disk takes writes again")
         batch = WriteBatch(raw_mode=True)
         for key, value in writes:
             if value is None:
@@ -169,8 +169,10 @@ class Database:
             raise StorageFailed(str(error)) from error
 
     def sync(self) -> None:
-        """Until everything written is on disk. May run in a thread: unlike RocksDB's own, it does not hold the
-        interpreter's lock while the disk works. Raises StorageFailed."""
+        """Returns when everything written is on disk. Raises StorageFailed.
+
+        It may run in a thread: unlike RocksDB's own sync it releases the interpreter's lock while the disk works.
+        """
         try:
             self._log.sync()
         except OSError as error:
@@ -183,7 +185,7 @@ class Database:
             raise StorageFailed(str(error)) from error
 
     def flush(self) -> None:
-        """Sorted files of what is in the log. Raises StorageFailed."""
+        """Writes the content of the log to sorted files. Raises StorageFailed."""
         try:
             self._db.flush(True)
         except Exception as error:
@@ -194,7 +196,7 @@ class Database:
         return self._db.property_int_value(f"rocksdb.{name}") or 0
 
     def close(self) -> None:
-        """What was synced is in the log and needs no more; a database that RocksDB has given up says so here again."""
+        """Needs no flush, because what was synced is in the log. An error that RocksDB repeats here is ignored."""
         self._log.close()
         with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
             self._db.close()
@@ -202,8 +204,11 @@ class Database:
 
 
 class _WriteAheadLog:
-    """The log that RocksDB appends to. RocksDB begins a new one only before it writes a batch or when it flushes, so
-    the newest holds the last batch; what older ones hold is synced once more when a new one has begun."""
+    """The log that RocksDB appends to.
+
+    RocksDB begins a new log only before it writes a batch or when it flushes, so the newest holds the last batch. The
+    older ones are synced once more when a new log has begun.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -220,7 +225,7 @@ class _WriteAheadLog:
         os.fdatasync(self._file)
 
     def _sync_older(self, name: str) -> None:
-        """It may be gone by now: then its content is in sorted files, which RocksDB has synced."""
+        """A log that no longer exists is in sorted files, which RocksDB has synced."""
         with contextlib.suppress(FileNotFoundError):
             file = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
             try:

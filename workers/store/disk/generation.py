@@ -1,8 +1,8 @@
-"""When a store goes on as the one that it was, and when a new generation of it begins.
+"""Whether a store keeps its generation when it is opened, or begins a new one.
 
-A generation is a random number; with the node id it makes the Yjs client id of this node's own writes. A store that was
-restored from a copy, repaired, or lost the tail of its log gets a new one: under the old, others may know clocks that
-this store does not.
+A generation is a random number. With the node id it makes the Yjs client id of this node's own writes. A store that was
+restored from a copy, repaired, or lost the end of its log begins a new generation, because peers may know clocks of the
+old client id that this store has lost.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from peatnode.documents.replica.keyspace import META
 from workers.store.disk.database import Database
 
 AWAY_SECONDS = 900.0
-"""Files that were left longer ago begin a new generation: it costs a few bytes in each document that is written after,
-and the old one under a volume restored from a snapshot would cost what is written."""
+"""Files that were closed longer ago begin a new generation. That costs a few bytes in each document written afterwards;
+the old generation on a volume restored from an image would cost the writes themselves."""
 
 _GENERATION_KEY = META + b"generation"
 _STOPPED = "stopped"
@@ -29,13 +29,13 @@ _STOPPED = "stopped"
 
 @dataclass(frozen=True, slots=True)
 class FileIdentity:
-    """What tells files that go on from where they were from a copy, or an image, of what they once were."""
+    """What distinguishes the files that this node closed last from a copy or an image of them."""
 
     current: tuple[int, int]
-    """Inode and change time (ns) of the file that RocksDB replaces at each opening: whoever copies it back, by whatever
-    tool, gives it others."""
+    """Inode and change time (ns) of the file that RocksDB replaces at each opening. A copy of it has others, whatever
+    tool made it."""
     is_recent: bool
-    """A volume that was put back from an image has the inodes and times of then: what was left long ago may be that."""
+    """Whether the files were closed a short time ago. A volume restored from an image has the old inodes and times."""
 
 
 def client_id(node_id: str, generation: int) -> int:
@@ -45,13 +45,13 @@ def client_id(node_id: str, generation: int) -> int:
 
 
 def kept_generation(database: Database) -> int | None:
-    """None: it has none yet. Raises StorageFailed."""
+    """The stored generation, or None. Raises StorageFailed."""
     kept = database.get(_GENERATION_KEY)
     return None if kept is None else int(msgpack.unpackb(kept)[0])
 
 
 def continue_or_begin(database: Database, before: FileIdentity | None) -> int:
-    """`before` is None where its files were mended. To be synced. Raises StorageFailed."""
+    """The generation to use. `before` is None if the files were repaired. The caller syncs. Raises StorageFailed."""
     kept = database.get(_GENERATION_KEY)
     if kept is not None and before is not None and before.is_recent:
         generation, *named = msgpack.unpackb(kept)
@@ -62,27 +62,27 @@ def continue_or_begin(database: Database, before: FileIdentity | None) -> int:
 
 
 def new_generation(database: Database) -> int:
-    """Written, and to be synced before it is used."""
+    """Writes a new generation. The caller syncs it before it uses it."""
     generation = int.from_bytes(os.urandom(6), "big")
     note_files(database, generation)
     return generation
 
 
 def note_files(database: Database, generation: int) -> None:
-    """By what the next opening knows them again. To be synced. Raises StorageFailed."""
+    """Stores what identifies the files at the next opening. The caller syncs. Raises StorageFailed."""
     noted = msgpack.packb((generation, *_current(database.path)))
     if database.get(_GENERATION_KEY) != noted:
         database.write([(_GENERATION_KEY, noted)])
 
 
 def note_stop(path: Path) -> None:
-    """That these files were in use until now, however long ago the last write was."""
+    """Notes that the files were in use until now, even if the last write was long ago."""
     with contextlib.suppress(OSError):
         (path / _STOPPED).touch(mode=0o600)
 
 
 def file_identity(path: Path) -> FileIdentity:
-    """To be asked before RocksDB opens them."""
+    """The identity of the files. Call it before RocksDB opens them."""
     left_at = 0.0
     for file in path.iterdir():
         if file.suffix in (".log", ".sst") or file.name in ("CURRENT", _STOPPED):

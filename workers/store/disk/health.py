@@ -1,4 +1,4 @@
-"""What ails the disk, as operators see it, and what is done about it: writes are tried again, damage is mended."""
+"""Disk health: the problems that operators see, and the response: writes are tried again, damage is repaired."""
 
 from __future__ import annotations
 
@@ -12,30 +12,35 @@ from workers.store.disk.space import free_bytes, used_bytes
 
 PROBE_SECONDS = 1.0
 MAX_PROBES = 3
-"""Refused by RocksDB alone, while the disk takes writes: it has to be opened anew."""
+"""After so many writes that only RocksDB refuses, the database is opened again."""
 UNREADABLE_SECONDS = 3.0
-"""Without a read that failed: then the disk is well again."""
+"""Without a failed read, after which the disk counts as healthy."""
 REPAIRED_SECONDS = 600.0
-"""Damage so soon after mending is not mended again: it would come back."""
+"""Damage so soon after a repair is not repaired again: it would come back."""
 SPARE_BYTES = 32 * 1024 * 1024
 
 ADVICE_FULL = (
-    "Free some space in PEAT_DATA_DIR, or enlarge its volume; writes go on by themselves then."
+    "Free some space in PEAT_DATA_DIR, or enlarge its volume. Writes resume without a restart."
 )
 ADVICE_DISK = (
-    "Look at the disk below PEAT_DATA_DIR and at the kernel's log; the node goes on by itself when the disk is well. "
-    "If it is lost: stop the node, give it another one and start it, and the peers send the documents."
+    "Check the disk of PEAT_DATA_DIR and the kernel's log. The node resumes when the disk is healthy. "
+    "If the disk is lost: stop the node, give it another disk and start it, and the peers send the documents."
 )
 _ADVICE_DAMAGED = (
-    "Stop the node, move its store directory away and start it: the peers send the documents again."
+    "Stop the node, move its store directory away and start it. The peers send the documents again."
 )
 
 _PROBE = META + b"probe"
 
 
 class DiskHealth:
+    """Knows whether the disk can be written and read, raises the problems that say so, and probes a disk that failed.
+
+    Damage is marked, and the worker restarts: opening the database repairs it.
+    """
+
     def __init__(self, shell: WorkerShell, database: Database, was_repaired: bool) -> None:
-        """`was_repaired`: when it was opened just now."""
+        """`was_repaired`: whether opening the database has just repaired it."""
         self._shell = shell
         self._database = database
         self._repaired_at = time.monotonic() if was_repaired else None
@@ -44,7 +49,7 @@ class DiskHealth:
         self._unreadable_at: float | None = None
         self._is_leaving = False
         self.problem = ""
-        """Why the disk takes no writes; empty: it does."""
+        """Why the disk takes no writes; empty if it does."""
 
     @property
     def is_writable(self) -> bool:
@@ -59,7 +64,7 @@ class DiskHealth:
         self._shell.clear_problem("storage")
 
     def refused(self, error: StorageFailed) -> None:
-        """A write. One that is only read keeps the reason for that."""
+        """A write failed. A read-only database keeps its first reason."""
         if self._database.is_read_only and self.problem:
             return
         if not self.problem:
@@ -75,7 +80,7 @@ class DiskHealth:
             self.cannot_read(error)
 
     def probe(self) -> None:
-        """Whether the disk takes writes again. Not while a batch is open."""
+        """Tests whether the disk takes writes again. Not while a batch is open."""
         now = time.monotonic()
         if now - self._last_probe < PROBE_SECONDS:
             return
@@ -90,7 +95,7 @@ class DiskHealth:
         self.wrote()
 
     def _doubt_database(self) -> None:
-        """After an error of the disk RocksDB may take no writes any more, however well the disk is."""
+        """After a disk error, RocksDB may refuse writes even when the disk is healthy again."""
         try:
             write_probe(self._database.path)
         except OSError:
@@ -98,10 +103,10 @@ class DiskHealth:
             return
         self._probes += 1
         if self._probes >= MAX_PROBES:
-            self._leave("the disk is well, and the database has to be opened anew")
+            self._leave("the disk is healthy, and the database has to be opened again")
 
     def cannot_read(self, error: StorageFailed) -> None:
-        """What is damaged is mended at the next opening; whatever else it is may pass."""
+        """A read failed. The next opening repairs damage; other failures may pass."""
         if self._unreadable_at is None:
             self._shell.log.error("Cannot read", reason=str(error))
         self._unreadable_at = time.monotonic()
@@ -121,16 +126,16 @@ class DiskHealth:
             self._repaired_at is not None
             and time.monotonic() - self._repaired_at < REPAIRED_SECONDS
         ):
-            return f"It was mended a moment ago: do not trust this disk. {_ADVICE_DAMAGED}"
+            return f"It was repaired a moment ago: do not trust this disk. {_ADVICE_DAMAGED}"
         path = self._database.path
         if free_bytes(path) < used_bytes(path) + SPARE_BYTES:
-            return f"There is no room to mend it: free as much space as it takes. Or: {_ADVICE_DAMAGED}"
+            return f"There is no room to repair it: free as much space as the store uses. Or: {_ADVICE_DAMAGED}"
         try:
             mark_damaged(path, damage)
         except OSError:
             return _ADVICE_DAMAGED
-        self._leave("part of the database is damaged, and mended at the next start")
-        return "It is being mended; what was lost comes back from the peers."
+        self._leave("part of the database is damaged, and the next start repairs it")
+        return "It is being repaired. Documents that were lost come back from the peers."
 
     def _leave(self, reason: str) -> None:
         if not self._is_leaving:
@@ -138,7 +143,7 @@ class DiskHealth:
             self._shell.recycle(reason)
 
     def pass_time(self) -> None:
-        """A disk that could not be read for a while is believed to be well again."""
+        """Clears the problem of a failed read when none has failed for a while."""
         since = self._unreadable_at
         if since is None or self._is_leaving or time.monotonic() - since < UNREADABLE_SECONDS:
             return

@@ -1,4 +1,4 @@
-"""Opens the database, and mends what can be mended."""
+"""Opens the database, and repairs it if it is damaged."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from workers.store.disk.repair import reconcile, save_readable
 from workers.store.disk.space import free_bytes, used_bytes
 
 FORMAT = 1
-"""Of everything in the database; raised when an older program could not read it."""
+"""Of everything in the database. It is raised when an older program could not read the new content."""
 
 _FORMAT_KEY = META + b"format"
 _MARK = "damaged"
 _FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
 _PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-"""Of a disk that held a database before: it may be well again by itself."""
+"""Errors of a disk that held a database before. They may pass."""
 
 
 @dataclass(slots=True)
@@ -32,11 +32,11 @@ class OpenedStore:
     database: Database
     generation: int
     damage: str
-    """What was wrong and has been mended; empty: nothing."""
+    """The damage that was repaired; empty: none."""
 
 
 def open_store(data_dir: Path) -> OpenedStore:
-    """Raises BadConfiguration where the user has to do something, StorageFailed where trying again may help."""
+    """Raises BadConfiguration if the user has to act, StorageFailed if trying again may help."""
     path = data_dir / "store"
     try:
         finish_exchange(path)
@@ -53,10 +53,10 @@ def open_store(data_dir: Path) -> OpenedStore:
 
 
 def open_to_read(data_dir: Path) -> OpenedStore:
-    """Where the disk takes no writes: what is there, if it is on disk for sure. Raises StorageFailed."""
+    """Opens a database whose disk takes no writes, if its log is on disk for sure. Raises StorageFailed."""
     path = data_dir / "store"
     if damage_of(path):
-        raise StorageFailed("it is damaged, and there is no way to mend it now")
+        raise StorageFailed("it is damaged, and it cannot be repaired now")
     try:
         for log in path.glob("*.log"):
             sync_file(log)
@@ -109,7 +109,7 @@ def _check_directory(path: Path) -> None:
 
 
 def write_probe(path: Path) -> None:
-    """Raises OSError where the disk takes no writes."""
+    """Raises OSError if the disk takes no writes."""
     probe = os.open(path / "probe", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(probe, b"x" * 4096)
@@ -120,7 +120,7 @@ def write_probe(path: Path) -> None:
 
 
 def _open_repaired(path: Path) -> tuple[Database, str]:
-    """The database, and what was wrong with it."""
+    """The database, and the damage that was found."""
     damage = damage_of(path)
     if damage:
         return _open_saved(path), f"the database was damaged: {damage}"
@@ -137,7 +137,7 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
             return database, f"the end of the log was torn off: {damage}"
     else:
         damage = "its file CURRENT is missing"
-    # From here on files are changed: whoever is interrupted has to know that it was not finished.
+    # From here on files are changed. The mark says that an interrupted repair was not finished.
     mark_damaged(path, damage)
     return _open_reconciled(path, damage)
 
@@ -170,7 +170,7 @@ def _open_anyhow(path: Path) -> Database:
 
 
 def _damage(path: Path, error: StorageFailed) -> str:
-    """What is wrong with the files; raises where it is something else."""
+    """The damage of the files. Raises for any other cause."""
     text = str(error)
     if "lock" in text.lower() and "LOCK" in text:
         raise BadConfiguration(
@@ -188,7 +188,7 @@ def _damage(path: Path, error: StorageFailed) -> str:
 
 
 def _is_headless(path: Path) -> bool:
-    """Whether RocksDB would take what is there for nothing, and begin anew on top of it."""
+    """Whether files are there, but RocksDB would create a new database over them."""
     if (path / "CURRENT").exists():
         return False
     return any(path.glob("*.sst")) or any(path.glob("*.log")) or any(path.glob("MANIFEST-*"))
@@ -198,12 +198,12 @@ def _is_headless(path: Path) -> bool:
 
 
 def _open_saved(path: Path) -> Database:
-    """Of a database that cannot be read everywhere: what can be, in a new one at its place."""
+    """Copies what can be read of a damaged database into a new one, which takes its place."""
     fresh = path.with_name(_FRESH)
     shutil.rmtree(fresh, ignore_errors=True)
     if free_bytes(path) < used_bytes(path):
         raise StorageFailed(
-            f"No space left on device to mend the database ({used_bytes(path)} bytes)"
+            f"No space left on device to repair the database ({used_bytes(path)} bytes)"
         )
     fresh.mkdir(mode=0o700)
     try:
@@ -224,8 +224,11 @@ def _open_saved(path: Path) -> Database:
 
 
 def _save_all(path: Path, into: Database) -> None:
-    """Reads it as it is, and then once more as RocksDB repairs it: that loses files with any damage, but needs no list
-    of what the others hold, and a file that cannot be read at all is in no other's way."""
+    """Reads the database as it is, and then once more after RocksDB's own repair.
+
+    That repair loses every file with any damage. But it needs no list of what the other files hold, and an unreadable
+    file does not stop it.
+    """
     damaged = None if _is_headless(path) else _open_unrepaired(path)
     if damaged is not None:
         try:
@@ -243,8 +246,10 @@ def _save_all(path: Path, into: Database) -> None:
 
 
 def _linked(path: Path) -> Path:
-    """The same files once more, so that the repair takes none away before all is saved. RocksDB writes to no file that
-    was there when it began."""
+    """Hard links to the same files, so that the repair removes none before everything is saved.
+
+    RocksDB writes to no file that existed when it began.
+    """
     links = path.with_name(_LINKS)
     shutil.rmtree(links, ignore_errors=True)
     links.mkdir(mode=0o700)
@@ -263,7 +268,7 @@ def _open_unrepaired(path: Path) -> Database | None:
 
 
 def finish_exchange(path: Path) -> None:
-    """The new files take the place of the damaged ones, wherever that was interrupted."""
+    """Puts the new files in the place of the damaged ones, also after an interruption at any point."""
     fresh, damaged = path.with_name(_FRESH), path.with_name(_DAMAGED)
     if damaged.exists():
         if fresh.exists() and not path.exists():
@@ -275,15 +280,15 @@ def finish_exchange(path: Path) -> None:
 
 
 def damage_of(path: Path) -> str:
-    """What was found damaged and has not been mended yet."""
+    """The damage that was found and is not repaired yet; empty: none."""
     try:
-        return (path / _MARK).read_text() or "it is unknown what was found"
+        return (path / _MARK).read_text() or "the damage is not recorded"
     except FileNotFoundError:
         return ""
 
 
 def mark_damaged(path: Path, damage: str) -> None:
-    """The next opening mends it."""
+    """Marks the database for repair at the next opening."""
     with (path / _MARK).open("w") as mark:
         mark.write(damage)
         mark.flush()
@@ -312,6 +317,6 @@ def _check_format(database: Database, path: Path) -> None:
     found = msgpack.unpackb(kept)
     if found > FORMAT:
         raise BadConfiguration(
-            f"The database in {str(path)!r} was written by a newer peatnode (format {found}, this one reads "
-            f"{FORMAT}): run that one, or give this node another PEAT_DATA_DIR."
+            f"A newer peatnode wrote the database in {str(path)!r} (format {found}, this one reads {FORMAT}): "
+            "run that peatnode, or give this node another PEAT_DATA_DIR."
         )

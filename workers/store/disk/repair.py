@@ -1,8 +1,8 @@
-"""What is saved of a damaged database, and how it is made whole: everything that can be read is kept, what hangs
-together no more is left out or asked for again, so that the peers see what is missing and send it.
+"""Repair of a damaged database: everything that can be read is kept, and what no longer fits together is left out.
 
-A record says itself which state it has. The indexes (places, expiries) are made anew from the records, and the feed
-begins anew far beyond where it was: whoever followed it is told of the gap.
+The fingerprints then show the peers what is missing, and they send it. A record says itself which state it has. The
+indexes (tree, expiries) are rebuilt from the records. The feed begins again far beyond its old end, so its followers
+receive a gap.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from peatnode.model.documents import DocumentUpdate
 from workers.store.disk.database import Database, StorageFailed
 
 FEED_JUMP = 1_000_000
-"""Beyond every number that the feed may have told before and that was lost."""
+"""More than the sequences that the feed may have shown before they were lost."""
 BATCH_BYTES = 1024 * 1024
 
 _SAVED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, QUARANTINE, META)
@@ -53,8 +53,10 @@ Writes = list[tuple[bytes, bytes | None]]
 
 
 def save_readable(damaged: Database, into: Database, keeps: bool) -> None:
-    """Copies what can be read; what is there already stays if `keeps`. Raises StorageFailed for whatever is no
-    corruption: a disk that cannot be read at the moment has lost nothing yet."""
+    """Copies what can be read. Existing entries stay if `keeps`.
+
+    Raises StorageFailed for any error but corruption: a disk that cannot be read now has lost nothing yet.
+    """
     batch: Writes = []
     size = 0
     for prefix in _SAVED:
@@ -71,7 +73,7 @@ def save_readable(damaged: Database, into: Database, keeps: bool) -> None:
 
 
 def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Entries with start <= key < end, in no order, those of blocks that are damaged left out."""
+    """Entries with start <= key < end, in no order, without those in damaged blocks."""
     last = start
     while True:
         try:
@@ -89,8 +91,10 @@ def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[byt
 
 
 def _first_beyond(database: KeyValue, bad: bytes, end: bytes) -> bytes | None:
-    """A key after `bad` from which one can read on: tried near it first, then further and further away. What is passed
-    over is read from behind."""
+    """A key after `bad` that can be read, searched near `bad` first, then further away.
+
+    What the search skips is read backwards.
+    """
     for target in _further_and_further(bad):
         if target >= end:
             continue
@@ -104,7 +108,7 @@ def _first_beyond(database: KeyValue, bad: bytes, end: bytes) -> bytes | None:
 
 
 def _further_and_further(key: bytes) -> Iterator[bytes]:
-    """Keys beyond `key`: those that share most of it come first."""
+    """Keys beyond `key`, those with the longest common prefix first."""
     for depth in range(len(key) - 1, -1, -1):
         for step in (1, 2, 4, 8, 16, 32, 64, 128):
             if key[depth] + step < 256:
@@ -112,7 +116,7 @@ def _further_and_further(key: bytes) -> Iterator[bytes]:
 
 
 def _backwards(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """What lies between the damage and where one could read on."""
+    """Entries between the damage and the next readable key."""
     try:
         yield from database.scan(start, end, reverse=True)
     except StorageFailed as error:
@@ -124,11 +128,11 @@ def _refuse_other(error: StorageFailed) -> None:
         raise error
 
 
-# --- what hangs together
+# --- reconciliation
 
 
 def reconcile(database: Database) -> None:
-    """Indexes and feed as the records have them. Raises StorageFailed where not all records can be read."""
+    """Rebuilds indexes and feed from the records. Raises StorageFailed if a record cannot be read."""
     newest = _newest_sequence(database)
     for index in (TREE, EXPIRY, FEED):
         database.delete_range(index, after(index))
@@ -154,7 +158,7 @@ def _newest_sequence(database: Database) -> int:
     newest = int.from_bytes(kept, "big") if kept else 0
     try:
         last = next(database.scan(FEED, after(FEED), reverse=True), None)
-    except StorageFailed:  # it is thrown away
+    except StorageFailed:  # the feed is deleted anyway
         return newest
     return max(newest, int.from_bytes(last[0][1:], "big") if last else 0)
 
@@ -162,7 +166,7 @@ def _newest_sequence(database: Database) -> int:
 def _reconciled(
     database: Database, entry: bytes, data: bytes, broken: list[bytes]
 ) -> tuple[Writes, int]:
-    """What is to be written for one record, and its sequence."""
+    """The writes for one record, and its sequence."""
     key = entry[1:]
     try:
         record = decode_record(data)
@@ -183,7 +187,7 @@ def _reconciled(
 
 
 def _is_beaten(database: Database, key: bytes, record: Record) -> bool:
-    """Where the deletion of one was lost there are a record and a tombstone: the later of them holds."""
+    """Where a deletion was lost, there are a record and a tombstone. The later one wins."""
     data = database.get((RECORD if record.is_deleted else TOMBSTONE) + key)
     try:
         other = None if data is None else decode_record(data)
@@ -197,7 +201,7 @@ def _rank(record: Record) -> tuple[int, bool]:
 
 
 def _is_whole(database: Database, key: bytes, record: Record) -> bool:
-    """Whether its state is the one that it says. What a record has in itself was written with it."""
+    """Whether the stored state is the one that the record names. An inline snapshot was written with its record."""
     if record.snapshot is not None:
         return True
     try:
@@ -210,7 +214,7 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
 
 
 def _with_value_asked(database: Database, key: bytes, record: Record) -> bytes:
-    """The value apart may be another time's, or gone: the engine is to be asked for it."""
+    """A separate value may be older or lost, so the engine has to compute it."""
     flags = record.flags | DocumentFlag.VALUE_OUTDATED
     value = None
     if database.get(VALUE + key) is None:
@@ -220,7 +224,7 @@ def _with_value_asked(database: Database, key: bytes, record: Record) -> bytes:
 
 
 def _join_remains(database: Database, keys: list[bytes]) -> None:
-    """Of documents whose parts do not fit together: what there is comes in anew, as from a peer."""
+    """Joins the parts of documents whose parts do not fit, as if they came from a peer."""
     remains: dict[bytes, Record] = {}
     for key in keys:
         remains[key] = decode_record(database.get(RECORD + key) or b"")
@@ -230,9 +234,9 @@ def _join_remains(database: Database, keys: list[bytes]) -> None:
         base = database.get(SNAPSHOT + key)
         database.write([(SNAPSHOT + key, None)])
         for update in (_unpacked(base), *record.delta_log):
-            # what has a gap before it, or is no update, is refused
+            # a part with a gap before it, or one that is no update, is refused
             change = DocumentUpdate(*names_of(key), record.incarnation, False, 0.0, update)
-            replica.join(change, "mended")
+            replica.join(change, "repair")
         batch = replica.take_batch()
         database.write(batch.writes())
         replica.committed(batch)

@@ -1,4 +1,4 @@
-"""How much there is on the disk."""
+"""Free and used space of the disk."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def free_bytes(path: Path) -> int:
 
 
 def used_bytes(path: Path) -> int:
-    """On disk, logs of RocksDB included."""
+    """On disk, including RocksDB's logs."""
     total = 0
     with os.scandir(path) as entries:
         for entry in entries:

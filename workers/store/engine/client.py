@@ -1,4 +1,4 @@
-"""The store's side of the engine: what it has alive, what it is asked, and what happens when it dies of it."""
+"""The client of the engine: what the engine has alive, what to ask it, and what to do when it dies."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ from peatnode.ipc.messages import (
 )
 
 ASK_SECONDS = 20.0
-"""For a whole batch: the supervisor kills an engine that hangs before this is over."""
+"""For a whole batch. The supervisor kills a hanging engine sooner."""
 
 MAX_KNOWN_ALIVE = 4096
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""Of states in one question."""
+"""Of states and payloads in one message."""
 
 DEATHS = 2
-"""An operation during which, alone, the engine died this often, is set aside."""
+"""An operation is quarantined if the engine died so often while it ran alone."""
 
 ENGINE_DIED = OperationResult(EngineOutcome.PANICKED, b"", b"", "the engine died of it", "")
 
 
 class EngineUnavailable(Exception):
-    """The engine does not answer; nothing was decided."""
+    """The engine does not answer; nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
-class EngineRequest:
-    """Something about one document. For APPLY the record may hold the update already."""
+class EngineQuestion:
+    """One operation on one document. For APPLY the record may already contain the update."""
 
     key: bytes
     record: Record
@@ -54,11 +54,17 @@ class EngineRequest:
 
 
 class EngineClient:
+    """Asks the engine to compute values and changes, in batches.
+
+    It remembers which version of a document the engine has alive, so that a state is sent only once. When the engine
+    dies during a batch, it asks each operation alone to find the one that kills it.
+    """
+
     def __init__(self, path: Path, replica: Replica) -> None:
         self._dialer = Dialer(path, "store")
         self._replica = replica
         self._versions: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
-        """Document to its incarnation and the version that the engine may have alive."""
+        """For each document its incarnation, and the version that the engine may have alive."""
         self._last_version = 0
         self._opening: asyncio.Task[object] | None = None
         self.deaths = 0
@@ -82,7 +88,7 @@ class EngineClient:
         await self._dialer.close()
 
     def forget(self, key: bytes | None = None) -> None:
-        """What the engine has alive of a document (of all) is not its state any more."""
+        """The engine's copy of a document (of all documents) is no longer its state."""
         if key is None:
             self._versions.clear()
         else:
@@ -95,9 +101,11 @@ class EngineClient:
         incarnation, version = self._versions.get(key, (0, 0))
         return version if incarnation == record.incarnation else 0
 
-    async def ask(self, questions: Sequence[EngineRequest]) -> list[OperationResult]:
-        """One result for each, in order; PANICKED where the engine failed twice on its whole state, or died.
-        Raises EngineUnavailable where it cannot be reached."""
+    async def ask(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
+        """One result for each question, in order; PANICKED if the engine failed on the whole state, or died.
+
+        Raises EngineUnavailable if the engine cannot be reached.
+        """
         results: list[OperationResult] = []
         for batch in self._batches(questions):
             try:
@@ -106,8 +114,8 @@ class EngineClient:
                 results += await self._ask_each(batch)
         return results
 
-    def _batches(self, questions: Sequence[EngineRequest]) -> list[list[EngineRequest]]:
-        batches: list[list[EngineRequest]] = [[]]
+    def _batches(self, questions: Sequence[EngineQuestion]) -> list[list[EngineQuestion]]:
+        batches: list[list[EngineQuestion]] = [[]]
         size = 0
         for question in questions:
             weight = len(question.payload) + question.record.snapshot_bytes
@@ -118,8 +126,8 @@ class EngineClient:
             size += weight
         return batches
 
-    async def _ask_each(self, questions: Sequence[EngineRequest]) -> list[OperationResult]:
-        """One after the other, to find the one that kills it."""
+    async def _ask_each(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
+        """Asks one question after the other, to find the one that kills the engine."""
         results = []
         for question in questions:
             result = ENGINE_DIED
@@ -132,7 +140,7 @@ class EngineClient:
             results.append(result)
         return results
 
-    async def _ask_batch(self, questions: Sequence[EngineRequest]) -> list[OperationResult]:
+    async def _ask_batch(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
         operations = [self._operation(question, False) for question in questions]
         results = await self._run(operations)
         again = [
@@ -163,7 +171,7 @@ class EngineClient:
             raise
         return list(reply.results)
 
-    def _operation(self, question: EngineRequest, with_state: bool) -> Operation:
+    def _operation(self, question: EngineQuestion, with_state: bool) -> Operation:
         record = question.record
         version = self._version(question.key, record)
         state: tuple[bytes, ...] = ()
@@ -192,7 +200,7 @@ class EngineClient:
         return project(whole, is_value_root, flatten=True)
 
     def _remember(
-        self, question: EngineRequest, operation: Operation, result: OperationResult
+        self, question: EngineQuestion, operation: Operation, result: OperationResult
     ) -> None:
         if result.outcome is EngineOutcome.PANICKED:
             self._versions.pop(question.key, None)
@@ -205,8 +213,8 @@ class EngineClient:
             self._versions.popitem(last=False)
 
     def new_part(self, key: bytes, record: Record, update: bytes) -> Update:
-        """Of what the engine made, only what is new: it tells all deletions it knows, and for a projected
-        document all garbage too."""
+        """The new part of an update from the engine, which also names all known deletions, and in a projected document
+        all garbage."""
         decoded = decode_update(update, STATE_LIMITS)
         if record.flags & DocumentFlag.HAS_OTHER_ROOTS:
             garbage = gc_clocks(self._projected(key, record))

@@ -1,7 +1,7 @@
-"""What broke the engine and is not given to it again, across restarts. No I/O.
+"""What broke the engine and is not given to it again, also after a restart. No I/O.
 
-Either a document as it is (its updates are kept and synced, its value is not read any more), or one change that
-somebody wanted to make to it (which is not made).
+An entry is a whole document (its updates are kept and synced, its value is not read), or one change to a document
+(which is refused).
 """
 
 from __future__ import annotations
@@ -39,20 +39,20 @@ class Quarantine:
         return len(self._entries)
 
     def holds(self, key: bytes, incarnation: int, change: bytes = DOCUMENT) -> bool:
-        """Whether the document in that incarnation, or just that change to it, was set aside."""
+        """Whether the document in that incarnation, or only that change to it, is quarantined."""
         if not self._entries:
             return False
         return self._entries.get((key, _digest(change))) == incarnation
 
     def add(self, key: bytes, incarnation: int, change: bytes = DOCUMENT) -> None:
-        """Goes with the open batch; the change is kept for whoever wants to find out why."""
+        """Adds an entry to the open batch, with the change itself for an investigation."""
         digest = _digest(change)
         self._entries[key, digest] = incarnation
         kept = msgpack.packb((key, digest, incarnation, change))
         self._replica.put(_entry(key, digest), kept)
 
     def release(self, key: bytes, incarnation: int) -> None:
-        """What was set aside of incarnations before this one is over."""
+        """Removes the entries of incarnations before this one."""
         for held in [h for h, of in self._entries.items() if h[0] == key and of < incarnation]:
             del self._entries[held]
             self._replica.put(_entry(*held), None)

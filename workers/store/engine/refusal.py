@@ -1,11 +1,11 @@
-"""Why a question is not answered."""
+"""The error with which a request is refused."""
 
 from peatnode.errors import PeatnodeError
 from peatnode.ipc.messages import Failure
 
 
 class RequestRefused(PeatnodeError):
-    """Becomes a `Failed`."""
+    """A request is refused. It becomes a `Failed` reply."""
 
     def __init__(self, code: Failure, message: str, where: str = "") -> None:
         super().__init__(message)

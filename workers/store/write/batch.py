@@ -1,7 +1,7 @@
-"""What a batch of requests changes: decided in order, document by document, in rounds with the engine.
+"""Builds a batch: what its requests change, in order, in rounds with the engine.
 
-Two requests for one document never share a round: the second starts from what the first has made. Nothing in here is
-on disk; `committing.py` brings it there, and only then is anybody answered.
+Two requests for one document never share a round: the second starts from the result of the first. Nothing here is on
+disk. `committer.py` writes and syncs the batch, and answers only then.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from peatnode.ipc.messages import (
     Outcome,
     WriteDocument,
 )
-from workers.store.engine.client import EngineClient, EngineRequest, EngineUnavailable
+from workers.store.engine.client import EngineClient, EngineQuestion, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.write.request import WriteResolver
 
 LAZY_BYTES = 64 * 1024
-"""A larger document's value is read when somebody asks for it, not with each change from elsewhere."""
+"""The value of a larger document is computed on demand, not after each change from a peer or a Yjs client."""
 
 
 @dataclass(frozen=True, slots=True)
 class FillValue:
-    """Somebody asks for a value that is outdated."""
+    """Computes an outdated value, which a reader waits for."""
 
     key: bytes
 
@@ -61,7 +61,7 @@ class Compact:
 
 @dataclass(frozen=True, slots=True)
 class SetSnapshot:
-    """The same, of a large document, after a thread has done the work."""
+    """Compacts a large document, whose snapshot a thread has made."""
 
     key: bytes
     compacted_from: Record
@@ -72,17 +72,17 @@ Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | 
 
 
 @dataclass(slots=True, eq=False)
-class QueuedWork:
-    """Work, and who waits for it."""
+class QueuedRequest:
+    """Work in the queue, and how to answer it."""
 
     work: Work
     connection: Connection | None = None
     cause: int = 0
     deadline: float = 0.0
-    """By when the engine must be there, if it is needed."""
+    """When to stop waiting for the engine."""
     reply: Message | None = None
     on_done: Callable[[Message | None], None] | None = None
-    """For those who wait in this process."""
+    """Receives the reply when the requester is in this process."""
 
     def answer(self) -> None:
         if self.on_done is not None:
@@ -93,14 +93,20 @@ class QueuedWork:
 
 @dataclass(slots=True)
 class BuiltBatch:
-    """The outcome of a batch."""
+    """The requests of a batch, by what became of them."""
 
-    done: list[QueuedWork] = field(default_factory=list)
-    waiting: list[QueuedWork] = field(default_factory=list)
-    """For the engine, which is away."""
+    done: list[QueuedRequest] = field(default_factory=list)
+    waiting: list[QueuedRequest] = field(default_factory=list)
+    """Requests that wait for the engine, which is away."""
 
 
 class BatchBuilder:
+    """Carries requests out on the replica's open batch, and asks the engine where only it can tell the result.
+
+    It keeps the updates that the engine has not seen, so that the values of all changed documents are computed, or
+    known to be outdated, before the batch is committed.
+    """
+
     def __init__(
         self,
         replica: Replica,
@@ -109,24 +115,24 @@ class BatchBuilder:
         resolver: WriteResolver,
         renew_client: Callable[[], None],
     ) -> None:
-        """`renew_client` is called when somebody else writes under our client id."""
+        """`renew_client` is called when another writer uses this node's Yjs client id."""
         self._renew_client = renew_client
         self._replica = replica
         self._engine = engine
         self._quarantine = quarantine
         self._resolver = resolver
         self._arrived: dict[bytes, list[bytes]] = {}
-        """Updates of the open batch that the engine has not seen, of documents whose value only it can tell."""
+        """Updates of the open batch that the engine has not seen, for documents whose value only it can compute."""
         self.rejected: Counter[str] = Counter()
         self.outdated: set[bytes] = set()
-        """Documents whose value is behind for want of an engine."""
+        """Documents whose value waits for the engine."""
 
     def forget(self) -> None:
-        """The open batch is not to be."""
+        """Drops the state of the open batch."""
         self._arrived.clear()
         self._engine.forget()
 
-    async def build(self, requests: Iterable[QueuedWork]) -> BuiltBatch:
+    async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
         built = BuiltBatch()
         left = list(requests)
         while left:
@@ -134,11 +140,13 @@ class BatchBuilder:
         await self._fill_arrived()
         return built
 
-    async def _round(self, requests: Sequence[QueuedWork], built: BuiltBatch) -> list[QueuedWork]:
-        """Returns those that have to wait for the next one."""
+    async def _round(
+        self, requests: Sequence[QueuedRequest], built: BuiltBatch
+    ) -> list[QueuedRequest]:
+        """Returns the requests for the next round."""
         busy: set[bytes] = set()
-        deferred: list[QueuedWork] = []
-        asking: list[tuple[QueuedWork, EngineRequest]] = []
+        deferred: list[QueuedRequest] = []
+        asking: list[tuple[QueuedRequest, EngineQuestion]] = []
         for request in requests:
             keys = _keys(request.work)
             if not busy.isdisjoint(keys):
@@ -154,8 +162,8 @@ class BatchBuilder:
         await self._ask(asking, built)
         return deferred
 
-    def _begin(self, request: QueuedWork) -> EngineRequest | None:
-        """Carries it out as far as is possible without the engine."""
+    def _begin(self, request: QueuedRequest) -> EngineQuestion | None:
+        """Carries a request out as far as possible without the engine."""
         work = request.work
         try:
             match work:
@@ -175,26 +183,28 @@ class BatchBuilder:
             self._refuse(request, refusal)
         return None
 
-    def _begin_write(self, request: QueuedWork, message: WriteDocument) -> EngineRequest | None:
+    def _begin_write(self, request: QueuedRequest, message: WriteDocument) -> EngineQuestion | None:
         key = checked_key(message.collection, message.id)
         if self._replica.is_client_id_taken:
             self._renew_client()
         if key in self._arrived:
-            # The engine's copy lacks what has just come: it has to take the whole state.
+            # The engine's copy lacks the update that has just come: it needs the whole state.
             self._engine.forget(key)
         begun = self._resolver.write(key, message)
-        if isinstance(begun, EngineRequest):
+        if isinstance(begun, EngineQuestion):
             return begun
         self._engine.forget(key)
         request.reply = begun
         return None
 
-    def _refuse(self, request: QueuedWork, refusal: RequestRefused) -> None:
+    def _refuse(self, request: QueuedRequest, refusal: RequestRefused) -> None:
         if refusal.code in (Failure.INVALID, Failure.TOO_LARGE, Failure.QUARANTINED):
             self.rejected[str(refusal.code)] += 1
         request.reply = Failed(refusal.code, refusal.message, refusal.where)
 
-    async def _ask(self, asking: list[tuple[QueuedWork, EngineRequest]], built: BuiltBatch) -> None:
+    async def _ask(
+        self, asking: list[tuple[QueuedRequest, EngineQuestion]], built: BuiltBatch
+    ) -> None:
         if not asking:
             return
         try:
@@ -209,7 +219,7 @@ class BatchBuilder:
             built.done.append(request)
 
     def _finish(
-        self, request: QueuedWork, question: EngineRequest, result: OperationResult
+        self, request: QueuedRequest, question: EngineQuestion, result: OperationResult
     ) -> None:
         if not isinstance(request.work, WriteDocument):
             self._take_value(question, result)
@@ -220,7 +230,7 @@ class BatchBuilder:
         except RequestRefused as refusal:
             self._refuse(request, refusal)
 
-    # --- from elsewhere
+    # --- updates from peers and Yjs clients
 
     def _apply(self, message: ApplyUpdates) -> AppliedReply:
         outcomes: list[Outcome] = []
@@ -246,7 +256,7 @@ class BatchBuilder:
             self._engine.forget(key)
 
     async def _fill_arrived(self) -> None:
-        """The values of what came in with this batch, before it is shown to anyone."""
+        """Computes the values of the documents that this batch updated, before the batch is shown."""
         if not self._arrived:
             return
         arrived, self._arrived = self._arrived, {}
@@ -272,7 +282,7 @@ class BatchBuilder:
 
     def _question_of_arrival(
         self, key: bytes, record: Record, updates: Sequence[bytes]
-    ) -> EngineRequest | None:
+    ) -> EngineQuestion | None:
         if record.flags & DocumentFlag.HAS_OTHER_ROOTS or not self._engine.is_alive(key, record):
             self._engine.forget(key)
             return self._question_of_value(key)
@@ -281,17 +291,17 @@ class BatchBuilder:
         update = (
             updates[0] if len(updates) == 1 else encode_update(merge_updates(updates, STATE_LIMITS))
         )
-        return EngineRequest(key, record, EngineKind.APPLY, update)
+        return EngineQuestion(key, record, EngineKind.APPLY, update)
 
-    def _question_of_value(self, key: bytes) -> EngineRequest | None:
+    def _question_of_value(self, key: bytes) -> EngineQuestion | None:
         record = self._replica.live(key)
         if record is None or not record.is_value_outdated:
             return None
         if self._quarantine.holds(key, record.incarnation):
             return None
-        return EngineRequest(key, record, EngineKind.VALUE, b"")
+        return EngineQuestion(key, record, EngineKind.VALUE, b"")
 
-    def _take_value(self, question: EngineRequest, result: OperationResult) -> None:
+    def _take_value(self, question: EngineQuestion, result: OperationResult) -> None:
         key = question.key
         self.outdated.discard(key)
         if result.outcome is EngineOutcome.DONE:

@@ -1,4 +1,4 @@
-"""The loop that brings batches to the disk: what arrived while the last one was synced goes into the next."""
+"""Group commit: requests that arrive during one sync go into the next batch."""
 
 from __future__ import annotations
 
@@ -11,19 +11,25 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.disk.database import Database, StorageFailed
-from workers.store.write.batch import BatchBuilder, QueuedWork
+from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.histogram import Histogram
 
 MAX_QUEUE = 8192
-"""Requests that wait; beyond, they are answered BUSY."""
+"""Requests in the queue. Beyond it, a request is answered BUSY."""
 MAX_BATCH = 512
-"""Requests of one batch, so that a turn of the loop stays short."""
+"""Requests in one batch, so that a turn of the event loop stays short."""
 ENGINE_WAIT_SECONDS = 8.0
 QUICK_SYNC_SECONDS = 0.001
-"""Where a sync is quicker than this a thread for it would cost more than it saves."""
+"""A sync that is usually faster runs on the event loop: a thread would cost more than it saves."""
 
 
 class GroupCommitter:
+    """Owns the queue of requests and commits them in batches.
+
+    One batch is built while the one before is synced. A request is answered, and its changes are shown, only when
+    they are on disk. A failed write refuses the batch; a failed sync ends the worker.
+    """
+
     def __init__(
         self,
         database: Database,
@@ -33,21 +39,21 @@ class GroupCommitter:
         on_storage: Callable[[StorageFailed | None], None],
         on_unreadable: Callable[[StorageFailed], None],
     ) -> None:
-        """`on_storage` is told what ails the disk, and None when a write went through again."""
+        """`on_storage` receives the error of a failed write, and None after a write that succeeded."""
         self._database = database
         self._replica = replica
         self._builder = builder
         self._on_committed = on_committed
         self._on_storage = on_storage
         self._on_unreadable = on_unreadable
-        self._queue: deque[QueuedWork] = deque()
-        self._waiting: list[QueuedWork] = []
+        self._queue: deque[QueuedRequest] = deque()
+        self._waiting: list[QueuedRequest] = []
         self._arrived = asyncio.Event()
         self._syncing: asyncio.Task[None] | None = None
         self._sync_seconds = 0.0
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
-        """Gets the error that ends the worker."""
+        """Receives the error that ends the worker."""
         self.durations = Histogram((0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.05, 0.25, 1.0))
         self.sizes = Histogram((1, 2, 4, 8, 16, 32, 64, 128, 256, 512))
 
@@ -57,10 +63,10 @@ class GroupCommitter:
 
     @property
     def syncing(self) -> asyncio.Task[None] | None:
-        """While this is not done, what can be read may not be on disk yet."""
+        """Until it is done, what can be read may not be on disk."""
         return self._syncing
 
-    def add(self, request: QueuedWork) -> bool:
+    def add(self, request: QueuedRequest) -> bool:
         """False: the queue is full."""
         if len(self._queue) >= MAX_QUEUE:
             return False
@@ -70,14 +76,14 @@ class GroupCommitter:
         return True
 
     def engine_returned(self) -> None:
-        """Those who wait for it go first."""
+        """Puts the requests that waited for the engine at the front of the queue."""
         if self._waiting:
             self._queue.extendleft(reversed(self._waiting))
             self._waiting.clear()
             self._arrived.set()
 
     def give_up_waiting(self) -> None:
-        """Reads those for whom the engine has been away too long."""
+        """Answers the requests that have waited too long for the engine."""
         now = self._loop.time()
         late = [request for request in self._waiting if request.deadline <= now]
         for request in late:
@@ -95,17 +101,17 @@ class GroupCommitter:
                 await self._next_batch()
 
     async def drain(self) -> None:
-        """Everything that has been asked for is on disk, or refused."""
+        """Waits until every request is on disk or refused."""
         while self._queue or (self._syncing is not None and not self._syncing.done()):  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
     async def _next_batch(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]
         await self._commit_batch(batch)
-        # lets the loop read what has arrived meanwhile
+        # lets the event loop read what has arrived meanwhile
         await asyncio.sleep(0)
 
-    async def _commit_batch(self, batch: list[QueuedWork]) -> None:
+    async def _commit_batch(self, batch: list[QueuedRequest]) -> None:
         try:
             built = await self._builder.build(batch)
         except StorageFailed as error:
@@ -116,8 +122,8 @@ class GroupCommitter:
             await self._syncing
         self._commit(built.done)
 
-    async def _commit_one_by_one(self, batch: list[QueuedWork], error: StorageFailed) -> None:
-        """Something that it builds on cannot be read: only who needs just that is refused."""
+    async def _commit_one_by_one(self, batch: list[QueuedRequest], error: StorageFailed) -> None:
+        """Something that the batch builds on cannot be read: refuses only the requests that need it."""
         if self._syncing is not None:
             await self._syncing
         self._forget_open()
@@ -129,7 +135,7 @@ class GroupCommitter:
             request.reply = None
             await self._commit_batch([request])
 
-    def _commit(self, requests: list[QueuedWork]) -> None:
+    def _commit(self, requests: list[QueuedRequest]) -> None:
         if self._replica.open_batch.is_empty:
             _answer(requests)
             return
@@ -147,7 +153,7 @@ class GroupCommitter:
         if not task.cancelled() and (error := task.exception()) and not self.failed.done():
             self.failed.set_exception(error)
 
-    def _fail(self, requests: list[QueuedWork], error: StorageFailed) -> None:
+    def _fail(self, requests: list[QueuedRequest], error: StorageFailed) -> None:
         self._forget_open()
         self._on_storage(error)
         _refuse(requests, f"the disk refused: {error}")
@@ -156,9 +162,11 @@ class GroupCommitter:
         self._replica.forget()
         self._builder.forget()
 
-    async def _sync(self, batch: WriteBatch, requests: list[QueuedWork], started: float) -> None:
-        """A log that cannot be synced ends the worker: what is in it cannot be known any more, so nobody is answered.
-        The next one writes it to other files when it opens, and does not serve before that is done."""
+    async def _sync(self, batch: WriteBatch, requests: list[QueuedRequest], started: float) -> None:
+        """A failed sync raises and ends the worker, without an answer: the content of the log is unknown then.
+
+        The next worker writes the log to other files when it opens the database, before it serves.
+        """
         before = time.perf_counter()
         if self._sync_seconds < QUICK_SYNC_SECONDS:
             self._database.sync()
@@ -174,13 +182,13 @@ class GroupCommitter:
         self._on_committed(batch)
 
 
-def _refuse(requests: list[QueuedWork], reason: str) -> None:
+def _refuse(requests: list[QueuedRequest], reason: str) -> None:
     for request in requests:
         if not isinstance(request.reply, Failed):
             request.reply = Failed(Failure.STORAGE, reason)
     _answer(requests)
 
 
-def _answer(requests: list[QueuedWork]) -> None:
+def _answer(requests: list[QueuedRequest]) -> None:
     for request in requests:
         request.answer()

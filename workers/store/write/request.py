@@ -1,4 +1,4 @@
-"""One write over HTTP or from the CLI: what it comes to, with the engine where only that can tell."""
+"""One write over HTTP or from the CLI: its preconditions, and the change that it makes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from workers.store.engine.client import EngineClient, EngineRequest
+from workers.store.engine.client import EngineClient, EngineQuestion
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import RequestRefused
 
@@ -36,13 +36,15 @@ _ENGINE_KINDS = {
 
 @dataclass(slots=True)
 class WriteResolver:
+    """Turns a write into a staged change, or into a question to the engine where only that can compute the change."""
+
     replica: Replica
     engine: EngineClient
     quarantine: Quarantine
     max_bytes: int
 
-    def write(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineRequest:
-        """The answer, valid once the batch is on disk, or what the engine has to be asked. Raises RequestRefused."""
+    def write(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineQuestion:
+        """The reply, valid once the batch is on disk, or the question to the engine. Raises RequestRefused."""
         record = self.replica.live(key)
         _check_preconditions(message, record)
         if message.kind is WriteKind.DELETE:
@@ -53,7 +55,8 @@ class WriteResolver:
             )
         if record is not None and self.replica.is_full(record):
             raise RequestRefused(
-                Failure.TOO_LARGE, "the document's history is full: delete it and write it anew"
+                Failure.TOO_LARGE,
+                "the document's history is full: delete the document and write it again",
             )
         try:
             if record is None:
@@ -65,12 +68,12 @@ class WriteResolver:
             raise RequestRefused(Failure.INVALID, error.message, error.where) from None
         return self._question(key, message, record)
 
-    def _question(self, key: bytes, message: WriteDocument, record: Record) -> EngineRequest:
+    def _question(self, key: bytes, message: WriteDocument, record: Record) -> EngineQuestion:
         if self.quarantine.holds(key, record.incarnation):
             raise RequestRefused(
                 Failure.QUARANTINED, "the document broke the engine and was set aside"
             )
-        question = EngineRequest(key, record, _ENGINE_KINDS[message.kind], message.body)
+        question = EngineQuestion(key, record, _ENGINE_KINDS[message.kind], message.body)
         if self.quarantine.holds(key, record.incarnation, change_of(question)):
             raise RequestRefused(
                 Failure.QUARANTINED, "this change broke the engine and was set aside"
@@ -106,7 +109,7 @@ class WriteResolver:
 
     def _change(
         self, key: bytes, message: WriteDocument, record: Record, maps: root_maps.RootMaps
-    ) -> WrittenReply | EngineRequest:
+    ) -> WrittenReply | EngineQuestion:
         shape = maps.shape()
         target = target_of(message.kind, build(shape), message.body)
         value = self._checked(target)
@@ -124,9 +127,9 @@ class WriteResolver:
         return _reply(message, grown, False, True, value)
 
     def finish(
-        self, message: WriteDocument, question: EngineRequest, result: OperationResult
+        self, message: WriteDocument, question: EngineQuestion, result: OperationResult
     ) -> WrittenReply:
-        """What the engine's answer comes to. Raises RequestRefused."""
+        """The reply to a write that the engine has answered. Raises RequestRefused."""
         key, record = question.key, question.record
         match result.outcome:
             case EngineOutcome.INVALID:
@@ -167,8 +170,8 @@ class WriteResolver:
         return self.replica.write(key, update, value)
 
 
-def change_of(question: EngineRequest) -> bytes:
-    """What is remembered of a change that broke the engine."""
+def change_of(question: EngineQuestion) -> bytes:
+    """What the quarantine keeps of a change that broke the engine."""
     return question.kind.encode() + b"\0" + question.payload
 
 
