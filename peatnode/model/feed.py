@@ -34,7 +34,7 @@ class ChangesSeen(Message):
     TAG = "changes_seen"
     changes: tuple[Change, ...]
     upto: int
-    """Everything up to this sequence has been told (filters may have left the batch empty)."""
+    """The batch covers everything up to this sequence; filters may have left it empty."""
 
 
 @dataclass(frozen=True, slots=True)

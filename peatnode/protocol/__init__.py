@@ -1,1 +1,4 @@
-"""What nodes say to each other. No I/O. docs/protocol.md describes the wire."""
+"""What nodes say to each other: frames and messages, the handshake, and sync, as machines. No I/O.
+
+Events and the time enter, actions leave; sockets, clocks and the store stay in `workers.sync`.
+"""

@@ -1,4 +1,7 @@
-"""The sync worker: the UDP socket, the QUIC connections, and what is known of each peer."""
+"""The sync worker: owns the UDP socket, the QUIC connections and the state of each peer.
+
+Only `run` may be imported from outside; QUIC enters through `quic`, logic belongs in `peatnode.protocol`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The sync worker's main: opens its links and its endpoint, serves sync.sock, says goodbye."""
+"""Starts the sync worker: opens its links and its endpoint, serves sync.sock, and closes the connections at the end."""
 
 from __future__ import annotations
 
@@ -79,11 +79,11 @@ async def _wait_stop_or_failure(shell: WorkerShell, tasks: list[asyncio.Task[Non
 
 
 SECONDS_TO_FIND_AGAIN = 15.0
-"""A discovery that was started anew has so long to find whom its predecessor knew."""
+"""Time for a restarted discovery to find the peers that its predecessor knew."""
 
 
 async def follow_discovery(dialer: Dialer, node: NodeShell) -> None:
-    """Keeps the targets as discovery tells them, also beyond its death."""
+    """Passes the peers that discovery finds to the node; survives a restart of discovery."""
     loop = asyncio.get_running_loop()
     missing: set[str] = set()
     while True:

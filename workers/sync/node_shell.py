@@ -1,4 +1,4 @@
-"""Carries out what the machines say: sends, asks the store, dials, tells who follows."""
+"""Carries out the actions of the machines: sends, asks the store, dials, and informs subscribers."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ from workers.sync.quic.timer import Alarm
 from workers.sync.store_link import StoreLink
 
 MAX_REMEMBERED = 1000
-"""Instances that are known after their connections have ended."""
+"""Instances whose traffic is remembered after their connections have ended."""
 
 ANNOUNCE_GAP_SECONDS = 60.0
-"""The same fault of the same peer is logged no more often."""
+"""Interval between two log lines about the same fault of the same peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastTraffic:
+    """What the ended connections to an instance add up to."""
+
     bytes_sent: int = 0
     bytes_received: int = 0
     last_seen: float = 0.0
@@ -44,7 +46,10 @@ _NO_TRAFFIC = PastTraffic()
 
 
 class NodeShell:
-    """Owns the machine; `open` gives it its endpoint."""
+    """The shell around SyncMachine and DialPlan: owns their clock, timers and sockets.
+
+    `open` sets the endpoint, which needs the shell first.
+    """
 
     def __init__(
         self,
@@ -103,7 +108,7 @@ class NodeShell:
             case events.AskStore():
                 self.store.start_question(action.number, action.question)
             case events.Close():
-                # Not from within the machine's own turn: closing tells it, too.
+                # After the turn of the machine: closing passes it an event.
                 self._loop.call_soon(self._close, action)
             case events.PeerAppeared():
                 self._peer_appeared(action)
@@ -131,7 +136,7 @@ class NodeShell:
         if connection is not None:
             self.endpoint.close(connection, action.code, action.reason)
 
-    # --- what the endpoint tells -------------------------------------------------------------------
+    # --- events of the endpoint --------------------------------------------------------------------
 
     def peer_authenticated(self, connection: PeerConnection) -> None:
         member = connection.member
@@ -180,7 +185,7 @@ class NodeShell:
             del self._past_traffic[next(iter(self._past_traffic))]
 
     def past_traffic_of(self, instance: str) -> PastTraffic:
-        """What connections to it have come to that are over."""
+        """The traffic of the ended connections to an instance."""
         return self._past_traffic.get(instance, _NO_TRAFFIC)
 
     def _dial_failed(self, connection: PeerConnection, now: float) -> None:

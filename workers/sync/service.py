@@ -1,4 +1,4 @@
-"""What is asked on sync.sock."""
+"""Dispatches the messages that arrive on sync.sock."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ MAX_WAITING = 10_000
 
 
 class SyncService:
+    """Answers the broker and the CLI from the state of the node."""
+
     def __init__(self, node: NodeShell) -> None:
         self._node = node
 
@@ -53,7 +55,7 @@ class SyncService:
                 connection.fail(cause, Failure.INVALID, f"sync does not answer {message.TAG}")
 
     def _tell_other_brokers(self, published: PublishAwareness) -> None:
-        """Several processes may serve the API: what one hears from its clients is for those of the others too."""
+        """Several processes may serve the API: awareness from the clients of one goes to those of the others too."""
         followers = self._node.awareness_followers
         if len(followers) > 1:
             seen = AwarenessSeen(

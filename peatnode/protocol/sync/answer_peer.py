@@ -1,4 +1,4 @@
-"""Answers a peer's questions out of our store, a few at a time."""
+"""Answers the questions of a peer from the local store, a few at a time."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from peatnode.protocol.wire.messages import (
 
 MAX_AT_ONCE = 4
 MAX_WAITING = 64
-"""Questions beyond those: nobody who keeps to the protocol asks as many."""
+"""Further questions; a peer that keeps to the protocol never asks as many."""
 
 BATCH_BYTES = 256 * 1024
-"""Of documents in one answer, before compression."""
+"""Documents in one answer, before compression."""
 
 MAX_INDEXES = 256
 MAX_WANTED = 1000
@@ -44,7 +44,7 @@ Asked = AskTree | AskBuckets | AskUpdates | AskRange
 
 
 class PeerQuestions:
-    """The questions of one peer."""
+    """The questions of one peer: at most MAX_AT_ONCE are with the store, the next MAX_WAITING wait."""
 
     def __init__(self, ask_store: StoreAsker, send: Callable[[Message], None]) -> None:
         self._ask_store = ask_store
@@ -53,7 +53,7 @@ class PeerQuestions:
         self._waiting: deque[Asked] = deque()
 
     def receive(self, question: Asked) -> None:
-        """Raises PeerFault for a question that nobody may ask."""
+        """Queues a question. Raises PeerFault for one that is malformed or one too many."""
         _check(question)
         if len(self._waiting) >= MAX_WAITING:
             raise PeerFault("too many questions")

@@ -1,4 +1,4 @@
-"""How the parts of a peer's machine ask: the store, and the other node. An answer of None means: not now."""
+"""How a session asks the local store and its peer. An answer of None means that there is none now."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ class PeerAsker(Protocol):
     def __call__(
         self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
     ) -> None:
-        """`make` gets the question's number."""
+        """`make` builds the question from its number."""
 
 
 ENTRIES_PER_READ = 2000
 
 
 class BucketListing:
-    """Reads every entry of some buckets, run by run of adjacent ones, and then calls `then` once."""
+    """Reads every entry of some buckets, one run of adjacent buckets at a time, then calls `then` once."""
 
     def __init__(
         self,

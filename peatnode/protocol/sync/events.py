@@ -1,4 +1,4 @@
-"""What the sync machine is told, and what it tells to do."""
+"""The events that the sync machine takes, and the actions that it returns."""
 
 from __future__ import annotations
 
@@ -18,37 +18,43 @@ class ConnectionUp:
     """A connection is authenticated."""
 
     peer: int
-    """Of the connection; never used for another."""
+    """Number of the connection; never used for another."""
     member: Member
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionDown:
+    """An authenticated connection has ended."""
+
     peer: int
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class MessageReceived:
+    """A peer sent a message."""
+
     peer: int
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class StoreAnswered:
+    """The store answered an AskStore."""
+
     number: int
     answer: StoreAnswer | None
-    """None: it could not be asked, or failed."""
+    """None: the store could not be asked, or failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
-    """The link to it broke: what was read of it may not hold any more."""
+    """The link to the store broke: its root, as last read, may be out of date."""
 
 
 @dataclass(frozen=True, slots=True)
 class AwarenessPublished:
-    """By a Yjs client of ours."""
+    """A Yjs client of this node published awareness."""
 
     collection: str
     id: str
@@ -57,6 +63,8 @@ class AwarenessPublished:
 
 @dataclass(frozen=True, slots=True)
 class ReplicasWanted:
+    """A writer waits until `count` peers have everything up to `sequence` on disk, at most `seconds`."""
+
     waiter: int
     sequence: int
     count: int
@@ -65,7 +73,7 @@ class ReplicasWanted:
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """`next_wake` has come."""
+    """The time `next_wake` has come."""
 
 
 Event = (
@@ -85,19 +93,23 @@ Event = (
 
 @dataclass(frozen=True, slots=True)
 class Send:
+    """Send a message to a peer."""
+
     peer: int
     message: Message
 
 
 @dataclass(frozen=True, slots=True)
 class AskStore:
+    """Ask the store; its answer returns as StoreAnswered with this number."""
+
     number: int
     question: StoreQuestion
 
 
 @dataclass(frozen=True, slots=True)
 class Close:
-    """The machine has forgotten this connection already."""
+    """Close a connection; the machine has removed it already."""
 
     peer: int
     code: CloseCode
@@ -106,7 +118,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class PeerAppeared:
-    """Said once for a peer, however many connections to it follow each other without a break."""
+    """A peer is connected. Emitted once, also when a further connection replaces the first without a break."""
 
     peer: int
     node_id: str
@@ -115,6 +127,8 @@ class PeerAppeared:
 
 @dataclass(frozen=True, slots=True)
 class PeerVanished:
+    """The last connection to a peer has ended."""
+
     node_id: str
     instance: str
     reason: str
@@ -122,13 +136,15 @@ class PeerVanished:
 
 @dataclass(frozen=True, slots=True)
 class NeighboursChanged:
-    """Our neighbours have changed, or a neighbour's."""
+    """The neighbours of this node, or of a peer, have changed."""
 
     peer_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class AwarenessReceived:
+    """A peer sent awareness that this node had not seen."""
+
     collection: str
     id: str
     payload: bytes
@@ -145,7 +161,7 @@ class ReplicasKnown:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRefused:
-    """For the log."""
+    """The local store refused an update of a peer; for the log."""
 
     peer: str
     collection: str

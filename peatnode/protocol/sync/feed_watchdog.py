@@ -1,15 +1,15 @@
-"""Notices a feed that tells nothing more although its store goes on."""
+"""Detects a feed that delivers no changes although its store makes some."""
 
 from __future__ import annotations
 
 from peatnode.protocol.sync.session import ROOT_SECONDS
 
 PATIENCE_SECONDS = 2 * ROOT_SECONDS
-"""A feed that is behind and does not move for so long, about two rounds of anti-entropy, is opened anew."""
+"""About two rounds of anti-entropy. A feed that is behind and does not advance for longer is reopened."""
 
 
 class FeedWatchdog:
-    """Told the store's sequence whenever it is heard of otherwise than from the feed."""
+    """Compares the sequence of the feed with that of the store, whenever the store states it elsewhere."""
 
     __slots__ = ("_patience", "_since", "_upto")
 
@@ -17,10 +17,10 @@ class FeedWatchdog:
         self._patience = patience
         self._upto = -1
         self._since: float | None = None
-        """Since when the feed has been seen behind at `_upto`."""
+        """When the feed was first seen behind at `_upto`."""
 
     def is_stuck(self, upto: int, sequence: int, now: float) -> bool:
-        """Whether a feed told as far as `upto` should be opened anew. Having said so it begins to wait again."""
+        """Whether a feed that delivered changes up to `upto` must be reopened. True restarts the wait."""
         if upto < 0 or sequence <= upto:
             self._since = None
         elif self._since is None or upto != self._upto:

@@ -1,4 +1,4 @@
-"""The sync machine of a node: events and the time in, actions out. It knows no socket and no clock."""
+"""The sync machine of a node: events and the time in, actions out, without a socket or a clock."""
 
 from __future__ import annotations
 
@@ -63,23 +63,26 @@ from peatnode.protocol.wire.messages import (
 )
 
 NEIGHBOURS_SECONDS = 0.1
-"""Changes of our neighbours gather for so long before they are told."""
+"""Delay before new neighbours are sent to the peers, so that several changes make one message."""
 
 MAX_AWARENESS_SEEN = 4096
 MAX_AWARENESS_BYTES = 64 * 1024
 PULLING_SECONDS = 2.0
-"""A pull that got an answer within so long keeps others from starting: what it brings they need not."""
+"""A pull that received an answer within this time defers the others: they would fetch the same documents."""
 
 
 class Randomness(Protocol):
-    """Of `random.Random`, handed in."""
+    """What the machine needs of `random.Random`."""
 
     def random(self) -> float: ...
     def randbytes(self, n: int, /) -> bytes: ...
 
 
 class SyncMachine:
-    """`handle` an event, carry out the actions, call again at `next_wake`."""
+    """All sessions of a node, its log of pushes and its refusals.
+
+    The shell passes each event to `handle`, carries out the actions that it returns, and passes WakeUp at `next_wake`.
+    """
 
     def __init__(self, node_id: str, instance: bytes, randomness: Randomness, now: float) -> None:
         self.now = now
@@ -87,7 +90,7 @@ class SyncMachine:
         self.refusals = Refusals()
         self.last_change_at = now - ROOT_SECONDS
         self.faults: dict[str, int] = {}
-        """How often peers were at fault, by reason."""
+        """Number of faults of peers, by reason."""
         self._node_id = node_id
         self._instance = instance
         self._random = randomness
@@ -250,8 +253,8 @@ class SyncMachine:
         )
         for session in self._sessions.values():
             instance = session.member.instance
-            is_told = instance in sender.neighbours or instance == message.origin
-            if session is not sender and not is_told:
+            has_it = instance in sender.neighbours or instance == message.origin
+            if session is not sender and not has_it:
                 self.send(session, message)
 
     # --- the store ---------------------------------------------------------------------------------
@@ -274,7 +277,7 @@ class SyncMachine:
             self._blaming(owner, lambda: then(answer))
 
     def with_root(self, owner: PeerSession, then: Callable[[bytes, int], None]) -> None:
-        """Calls `then` with our root and the sequence it is of; never, if the store does not answer."""
+        """Calls `then` with the local root and its sequence; never, if the store does not answer."""
         root, sequence, read_at = self._root or (b"", -1, 0.0)
         if root and sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
             then(root, sequence)
@@ -326,7 +329,7 @@ class SyncMachine:
     # --- what sessions ask -------------------------------------------------------------------------
 
     def is_needed(self, change: Change, session: PeerSession) -> bool:
-        """Whether a change is to be pushed to this peer: not if it, or a neighbour of it, brought it."""
+        """Whether to push a change to this peer: not if the peer or one of its neighbours sent it."""
         if change.origin == session.instance:
             return False
         origin = self._by_instance.get(change.origin)
@@ -341,7 +344,7 @@ class SyncMachine:
         )
 
     def pull_ended(self, session: PeerSession) -> None:
-        """Whoever waited for it looks again now."""
+        """Sessions that deferred their pull compare roots again now."""
         for other in self._sessions.values():
             if other is not session and other.is_deferred:
                 other.is_deferred = False
@@ -355,7 +358,7 @@ class SyncMachine:
             self._actions.append(UpdateRefused(node_id, update.collection, update.id, reason))
 
     def acknowledged(self) -> None:
-        """Answer those who wait for replicas and whose wait is over."""
+        """Answers the writers whose wait for replicas is over."""
         for waiter, (sequence, count) in list(self._waiters.items()):
             if len(self._holders(sequence)) >= count:
                 self._answer_waiter(waiter)
@@ -395,7 +398,9 @@ class SyncMachine:
         elif kind == "pull":
             session.pull_stalled()
         else:
-            if self._root_waiters:  # our store is away: this is then all that keeps the connection
+            if (
+                self._root_waiters
+            ):  # the store is away: only this message keeps the connection alive
                 self.send(session, Unanswered(0))
             session.send_root()
             self._set_root_timer(session)
@@ -415,5 +420,5 @@ class SyncMachine:
 
     @property
     def root(self) -> bytes:
-        """Ours, as last read; empty before."""
+        """The local root, as last read; empty before that."""
         return self._root[0] if self._root else b""

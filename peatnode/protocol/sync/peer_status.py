@@ -1,4 +1,4 @@
-"""How each peer stands with us, in the words that `peatnode status` shows."""
+"""How far each peer is in sync, in the words that `peatnode status` shows."""
 
 from __future__ import annotations
 
@@ -14,13 +14,15 @@ MAX_DIFFERING = 100
 
 @dataclass(frozen=True, slots=True)
 class PeerSyncStatus:
+    """A connected peer: whether it is in sync, and what differs."""
+
     peer: int
     member: Member
     is_in_sync: bool
     behind: int
-    """Documents known to differ or unacknowledged; -1: not compared yet."""
+    """Documents known to differ, or unacknowledged; -1: not compared yet."""
     since: float | None
-    """When it fell out of sync, in the machine's time."""
+    """Start of the difference, in the machine's time; None: in sync."""
     reason: str
     connected_at: float
     neighbours: tuple[str, ...]
@@ -72,5 +74,5 @@ def differing_documents(sessions: list[PeerSession], refusals: Refusals) -> tupl
 
 
 def is_twin(node_id: str, own: str, connected: Iterable[str]) -> bool:
-    """Whether a connected node id is borne by somebody else, too."""
+    """Whether another instance has the same node id."""
     return node_id == own or sum(name == node_id for name in connected) > 1

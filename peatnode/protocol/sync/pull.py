@@ -1,10 +1,10 @@
-"""Anti-entropy from the side that lacks: finds what a peer has and we have not, and takes it.
+"""Anti-entropy from the side that lacks documents: finds what a peer has and the local store has not, and fetches it.
 
-Work waits in queues, one for each step, and is taken up as long as there is room:
+Work waits in queues, one for each step, and each step starts as soon as there is room:
 
-    compare   children of tree nodes, theirs with ours      -> compare, list, or range where ours is empty
-    list      entries of buckets, theirs with ours          -> vectors, wanted
-    vectors   our state vectors of documents that differ    -> wanted
+    compare   children of tree nodes, remote with local     -> compare, list, or range where the local is empty
+    list      entries of buckets, remote with local         -> vectors, wanted
+    vectors   local state vectors of differing documents    -> wanted
     wanted    ask for documents                             -> apply
     range     ask for whole subtrees                        -> range, apply
 """
@@ -41,10 +41,10 @@ from peatnode.protocol.wire.messages import (
 )
 
 MAX_STEPS = 4
-"""Steps at work at once: enough that nobody waits, few enough to bound what is held."""
+"""Steps in progress at once: enough to hide latency, few enough to bound memory."""
 
 MAX_UNAPPLIED = 2
-"""Batches that wait for our store; while there are as many no more documents are asked for."""
+"""Batches that wait for the store; at this number the pull asks for no more documents."""
 
 PARENTS_PER_ASK = 64
 BUCKETS_PER_ASK = 64
@@ -59,7 +59,7 @@ Refuse = Callable[[DocumentUpdate, bytes, str], None]
 
 
 class Pull:
-    """One round of pulling from one peer. `is_done` when there is nothing left to do."""
+    """One round of pulling from one peer; `is_done` when no step is in progress and no queue holds work."""
 
     def __init__(
         self,
@@ -83,12 +83,12 @@ class Pull:
         self._steps = 0
         self._unapplied = 0
         self.differing: dict[DocumentKey, None] = {}
-        """Documents known to be newer there, until they are applied; in order of discovery."""
+        """Documents that are newer at the peer, until they are applied; in order of discovery."""
         self.applied = 0
         self.has_failed = False
 
     def start(self, own_root: bytes) -> None:
-        """Compare everything."""
+        """Compares the whole tree, or fetches everything if the local store is empty."""
         if own_root == EMPTY_HASH and not len(self._refusals):
             self._ranges.append((0, FAN_OUT**LEVELS - 1, b""))
         else:
@@ -96,7 +96,7 @@ class Pull:
         self.advance()
 
     def repair(self, documents: list[DocumentKey]) -> None:
-        """Fetch what is missing of these, found by a gap in what was pushed."""
+        """Fetches what these documents lack, after a push had a gap."""
         self._vectors.extend(documents)
         self.differing.update(dict.fromkeys(documents))
         self.advance()
@@ -136,7 +136,7 @@ class Pull:
         self.advance()
 
     def _fail(self) -> None:
-        """Something could not be answered: end this round with what it has; the next begins anew."""
+        """A question was not answered: ends this round with what it has; the next round starts over."""
         self.has_failed = True
         for queue in (self._compares, self._buckets, self._vectors, self._wanted, self._ranges):
             queue.clear()
@@ -301,7 +301,7 @@ def _is_wanted(theirs: BucketEntry, ours: BucketEntry | None) -> bool:
 
 
 class _Join(Generic[OwnT]):
-    """Calls `then` when both of two answers have come, the peer's and our store's, in whatever order."""
+    """Calls `then` when both answers have arrived, that of the peer and that of the store, in any order."""
 
     __slots__ = ("_first", "_has", "_second", "_then")
 

@@ -1,4 +1,4 @@
-"""The changes of our own feed that some peer may still need pushed, bounded in bytes."""
+"""The changes of the local feed that some peer may still need, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from peatnode.model.feed import Change
 from peatnode.protocol.wire.batches import pack_changes
 
 MAX_LOG_BYTES = 8 * 1024 * 1024
-"""A peer that is farther behind than this is left to anti-entropy."""
+"""A peer that is farther behind catches up by anti-entropy."""
 
 MAX_BATCH_CHANGES = 1000
 MAX_BATCH_BYTES = 128 * 1024
@@ -18,7 +18,10 @@ _KEPT_PACKED = 4
 
 
 class PushLog:
-    """Positions count changes from the start of the process; a peer's cursor is a position."""
+    """The changes between the slowest peer and the newest change.
+
+    Positions count changes from the start of the process; the cursor of a peer is a position.
+    """
 
     def __init__(self) -> None:
         self._changes: list[Change] = []
@@ -26,7 +29,7 @@ class PushLog:
         self._bytes = 0
         self._packed: dict[tuple[int, ...], bytes] = {}
         self.upto = -1
-        """Sequence up to which the feed has been seen."""
+        """Sequence up to which the feed has delivered changes."""
 
     @property
     def first(self) -> int:
@@ -49,7 +52,7 @@ class PushLog:
         return self._changes[position - self._first]
 
     def trim(self, needed_from: int) -> None:
-        """Forget what is before `needed_from`, and the oldest of what is beyond the bound."""
+        """Drops changes before `needed_from`, and the oldest while the log exceeds its bound."""
         count = max(0, min(needed_from, self.end) - self._first)
         size = self._bytes - sum(size_of(change) for change in self._changes[:count])
         while size > MAX_LOG_BYTES:
@@ -61,7 +64,7 @@ class PushLog:
             self._bytes = size
 
     def pack(self, positions: list[int]) -> bytes:
-        """The batch of these changes; peers mostly ask for the same ones, so the last few are kept."""
+        """The batch of these changes; the last few are kept, since most peers need the same ones."""
         key = tuple(positions)
         packed = self._packed.get(key)
         if packed is None:
@@ -73,5 +76,5 @@ class PushLog:
 
 
 def size_of(change: Change) -> int:
-    """Bytes that a change counts for."""
+    """Bytes that a change adds to the log."""
     return len(change.update) + _ENTRY_OVERHEAD

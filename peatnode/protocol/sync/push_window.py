@@ -1,4 +1,4 @@
-"""Pushing our feed to one peer: a window of batches, the next forming while they are unacknowledged."""
+"""Pushes the local feed to one peer: a window of batches; the next batch grows while they are unacknowledged."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from peatnode.protocol.sync.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, 
 from peatnode.protocol.wire.messages import Push
 
 WINDOW = 2
-"""Unacknowledged pushes: one on its way while the other is being committed."""
+"""Unacknowledged pushes: one travels while the peer commits the other."""
 
 ACK_SECONDS = 20.0
-"""A push that is unacknowledged for longer is given up; anti-entropy finds what it held."""
+"""A push without acknowledgement for longer is abandoned; anti-entropy finds what it held."""
 
 
 @dataclass(slots=True)
@@ -26,7 +26,10 @@ class _InFlight:
 
 
 class PushWindow:
-    """What one peer has been sent and has acknowledged."""
+    """What one peer was sent and has acknowledged.
+
+    The peer has a change that lies after `pushed_from` and up to `acked`, or at or before `equal_at`.
+    """
 
     def __init__(self, log: PushLog, now: float) -> None:
         self._log = log
@@ -34,10 +37,10 @@ class PushWindow:
         self._in_flight: dict[int, _InFlight] = {}
         self._last_number = 0
         self.pushed_from = log.upto
-        """Changes after this sequence were pushed without a hole, as far as `acked`."""
+        """Changes after this sequence and up to `acked` were all pushed and acknowledged."""
         self.acked = log.upto
         self.equal_at = -1
-        """Sequence at which the peer is known to have had all that we had."""
+        """Sequence at which the peer had every document of this node."""
         self.last_sent_at = now - ACK_SECONDS
 
     @property
@@ -46,9 +49,9 @@ class PushWindow:
 
     @property
     def waiting(self) -> int:
-        """Changes that are not acknowledged yet."""
-        flying = sum(flight.changes for flight in self._in_flight.values())
-        return flying + self._log.end - self._cursor
+        """Number of changes that are not acknowledged yet."""
+        in_flight = sum(flight.changes for flight in self._in_flight.values())
+        return in_flight + self._log.end - self._cursor
 
     @property
     def oldest_sent_at(self) -> float | None:
@@ -59,11 +62,11 @@ class PushWindow:
         return self.equal_at >= sequence or self.pushed_from < sequence <= self.acked
 
     def mark_equal(self, sequence: int) -> None:
-        """Its content was equal to ours as of `sequence`."""
+        """The roots were equal as of `sequence`."""
         self.equal_at = max(self.equal_at, sequence)
 
     def next_push(self, is_needed: Callable[[Change], bool], now: float) -> Push | None:
-        """The next batch, if the window has room and there is something to send."""
+        """The next batch, if the window has room and a change waits."""
         if len(self._in_flight) >= WINDOW:
             return None
         log = self._log
@@ -104,12 +107,12 @@ class PushWindow:
             self.acked = max(self.acked, self._in_flight.pop(oldest).upto)
 
     def give_up(self) -> None:
-        """Nothing is acknowledged any more: what flew is lost, what follows may go."""
+        """No acknowledgement came: what is in flight counts as lost, and the next changes may be pushed."""
         self._in_flight.clear()
         self._lose()
 
     def lose_feed(self) -> None:
-        """Our own feed had a hole."""
+        """The local feed had a gap."""
         self._lose()
 
     def restart_feed(self) -> None:

@@ -1,4 +1,4 @@
-"""Updates that our store refused, so that they are reported and not asked for again."""
+"""Updates that the local store refused: reported, and not fetched again."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ MAX_REFUSALS = 1024
 
 @dataclass(frozen=True, slots=True)
 class RefusedDocument:
+    """A document of which the store refused an update."""
+
     collection: str
     id: str
     peer: str
-    """Node id of whom it came from."""
+    """Node id of the sender."""
     since: float
     reason: str
 
 
 class Refusals:
-    """The newest refusals, by document and the fingerprint that the peer had for it."""
+    """The newest MAX_REFUSALS refusals, by document and the fingerprint that the peer had for it."""
 
     def __init__(self) -> None:
         self._by_key: OrderedDict[tuple[str, str, bytes], RefusedDocument] = OrderedDict()
@@ -28,7 +30,7 @@ class Refusals:
         return len(self._by_key)
 
     def add(self, refusal: RefusedDocument, fingerprint: bytes) -> None:
-        """`fingerprint` is empty where it is not known: then it is only reported."""
+        """An empty `fingerprint` is unknown: the refusal is reported, and does not prevent the next fetch."""
         key = (refusal.collection, refusal.id, fingerprint)
         if key not in self._by_key:
             self._by_key[key] = refusal
@@ -39,13 +41,13 @@ class Refusals:
         return (collection, id, fingerprint) in self._by_key
 
     def forget(self, collection: str, id: str) -> None:
-        """The document was applied in another state."""
+        """Another state of the document was applied."""
         if self._by_key:
             for key in [key for key in self._by_key if key[:2] == (collection, id)]:
                 del self._by_key[key]
 
     def forget_all(self) -> None:
-        """Everything is equal: there is nothing left that is refused."""
+        """All documents are equal, so that no refusal is left."""
         self._by_key.clear()
 
     def all(self) -> tuple[RefusedDocument, ...]:

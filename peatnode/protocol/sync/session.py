@@ -1,4 +1,4 @@
-"""One authenticated peer: pushing to it, pulling from it, answering it, and how it stands with us.
+"""One authenticated peer: pushes to it, pulls from it, answers to it, and whether it is in sync.
 
 The node's machine (`machine.py`) owns the sessions; `LocalNode` is what a session needs of it.
 """
@@ -33,22 +33,22 @@ from peatnode.protocol.wire.messages import (
 )
 
 MAX_APPLYING = 32
-"""Pushes of one peer that our store has not answered; one that keeps to its window sends 2."""
+"""Pushes of one peer that the store has not answered; a peer that keeps to its window sends 2."""
 
 PULL_STALLED_SECONDS = 20.0
-"""A pull without any answer for so long is ended."""
+"""A pull without any answer for longer is ended."""
 
 QUIET_SECONDS = 0.3
-"""Roots that differ while changes are this fresh say nothing yet."""
+"""Roots that differ this soon after a change may still become equal by pushes."""
 
 ROOT_SECONDS = 5.0
 
 FRESH_ROOT_SECONDS = 0.5
-"""Within one round the store is asked once for the root, and in each round anew, whatever the feed tells."""
+"""Age up to which a root is reused: one read of the store in each round of comparisons."""
 
 
 class LocalNode(Protocol):
-    """What a session asks of its node."""
+    """What a session needs of the node it belongs to; SyncMachine implements it."""
 
     now: float
     log: PushLog
@@ -75,7 +75,10 @@ class LocalNode(Protocol):
 
 
 class PeerSession:
-    """Its methods raise PeerFault when the peer is at fault."""
+    """The state of sync with one peer: a push window, at most one pull, and the questions of the peer.
+
+    The methods that take a message raise PeerFault if the peer broke the protocol.
+    """
 
     def __init__(self, node: LocalNode, peer: int, member: Member, is_root_sender: bool) -> None:
         self._node = node
@@ -88,12 +91,12 @@ class PeerSession:
         self.pull: Pull | None = None
         self.pull_progress_at = node.now
         self.neighbours: dict[bytes, str] = {}
-        """Instance to node id, as it told."""
+        """By instance: the node id, as the peer reported it."""
         self.differs_since: float | None = node.now
-        """None: its root was equal to ours when last compared."""
+        """None: the roots were equal when last compared."""
         self.is_compared = False
         self.is_deferred = False
-        """It differs, and waits for another's pull to end."""
+        """The roots differ, and the pull waits for that of another session to end."""
         self._peer_questions = PeerQuestions(self._ask_store, self._send)
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
@@ -112,7 +115,7 @@ class PeerSession:
     # --- push --------------------------------------------------------------------------------------
 
     def pump(self) -> None:
-        """Send what the window has room for."""
+        """Sends the pushes that the window has room for."""
         node = self._node
         while True:
             push = self.push.next_push(lambda change: node.is_needed(change, self), node.now)
@@ -171,7 +174,7 @@ class PeerSession:
     # --- roots -------------------------------------------------------------------------------------
 
     def send_root(self) -> None:
-        """Begin a comparison."""
+        """Starts a comparison of roots."""
         self._node.with_root(self, lambda root, _: self._send(Root(root, False)))
 
     def receive_root(self, message: Root) -> None:
@@ -256,7 +259,7 @@ class PeerSession:
         self._settle_pull()
 
     def pull_stalled(self) -> None:
-        """Look whether the pull still gets on; end it if not."""
+        """Ends a pull that received no answer for PULL_STALLED_SECONDS."""
         if self.pull is None:
             return
         left = self.pull_progress_at + PULL_STALLED_SECONDS - self._node.now

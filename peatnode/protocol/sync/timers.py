@@ -1,4 +1,4 @@
-"""Deadlines by key, with one next time to wake at."""
+"""Deadlines by key, and the earliest of them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Timers(Generic[KeyT]):
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now: float) -> KeyT | None:
-        """One key whose time has come, which is then no longer set."""
+        """Removes and returns one key whose time has come."""
         self._drop_outdated()
         if not self._heap or self._heap[0][0] > now:
             return None
