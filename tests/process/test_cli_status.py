@@ -186,7 +186,7 @@ def test_what_the_workers_say_is_wrong_is_shown_with_advice(start_node: StartNod
     for text in (
         "peat-mesh-0 is used twice.",
         "Set PEAT_CLUSTER.",
-        "engine is waiting (its predecessor: killed by SIGKILL).",
+        "engine is waiting (previous exit: killed by SIGKILL).",
         "The disk is full.",
         "12 documents differ, for 8 min",
         "It refuses document c/i.",
