@@ -24,6 +24,12 @@ REPLICAS_GRACE_SECONDS = 2.0
 
 UNCHANGED_EXPIRY = -1.0
 
+PATCH_TYPES = {
+    "application/merge-patch+json": WriteKind.PATCH,
+    "application/json-patch+json": WriteKind.JSON_PATCH,
+}
+"""The media types of a PATCH."""
+
 
 def write_message(
     collection: str,
@@ -46,6 +52,33 @@ def write_message(
         if_none_match=none_match_of(if_none_match),
         expires_at=UNCHANGED_EXPIRY if kind is WriteKind.DELETE else expires_at,
     )
+
+
+def patch_kind(media_type: str) -> WriteKind:
+    """A PATCH without a type, or of plain JSON, is a merge patch. Raises HttpProblem."""
+    if media_type in ("", "application/json"):
+        return WriteKind.PATCH
+    if media_type in PATCH_TYPES:
+        return PATCH_TYPES[media_type]
+    types = list(PATCH_TYPES)
+    raise HttpProblem(
+        415,
+        "unsupported-media-type",
+        f"The Content-Type of a patch must be {' or '.join(types)}, not {media_type!r}.",
+        "Content-Type",
+        headers=(("accept-patch", ", ".join(types)),),
+    )
+
+
+def is_repeatable(message: WriteDocument) -> bool:
+    """Whether the write is idempotent."""
+    if message.if_match or message.if_none_match:
+        return False
+    match message.kind:
+        case WriteKind.PUT | WriteKind.PATCH | WriteKind.DELETE:
+            return True
+        case WriteKind.JSON_PATCH:
+            return False
 
 
 def match_of(field: str | None) -> tuple[bytes, ...]:

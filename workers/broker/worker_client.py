@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from peatnode.api.failures import HttpProblem, from_failure, unavailable, unknown_outcome
+from peatnode.api.writes import is_repeatable
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import (
@@ -119,17 +120,6 @@ class StoreClient(WorkerClient):
             raise unavailable(
                 "The store does not answer; nothing was changed. Try again."
             ) from None
-
-
-def is_repeatable(message: WriteDocument) -> bool:
-    """Whether the write is idempotent."""
-    if message.if_match or message.if_none_match:
-        return False
-    match message.kind:
-        case WriteKind.PUT | WriteKind.PATCH | WriteKind.DELETE:
-            return True
-        case WriteKind.JSON_PATCH:
-            return False
 
 
 def _is_missing(error: AskFailed) -> bool:

@@ -11,7 +11,7 @@ from peatnode.api.etags import ANY, holds
 from peatnode.api.failures import HttpProblem
 from peatnode.api.json_rules import parse_document
 from peatnode.api.names import check_names, document_path
-from peatnode.api.writes import content_of, take_id
+from peatnode.api.writes import content_of, patch_kind, take_id
 from peatnode.ipc.messages import (
     CollectionsReply,
     DocumentReply,
@@ -41,8 +41,6 @@ from workers.broker.http.requests import (
 from workers.broker.worker_client import WorkerClient
 
 NO_PARAMETERS: frozenset[str] = frozenset()
-MERGE_PATCH = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
 
 
 class CollectionsResource:
@@ -142,19 +140,9 @@ class DocumentResource:
     ) -> None:
         check_names(collection, doc_id)
         check_parameters(request, WRITE_PARAMETERS)
-        kind = media_type(request)
-        if kind not in ("", "application/json", MERGE_PATCH, JSON_PATCH):
-            raise HttpProblem(
-                415,
-                "unsupported-media-type",
-                f"The Content-Type of a patch must be {MERGE_PATCH} or {JSON_PATCH}, not {kind!r}.",
-                "Content-Type",
-                headers=(("accept-patch", f"{MERGE_PATCH}, {JSON_PATCH}"),),
-            )
+        kind = patch_kind(media_type(request))
         body = await read_body(request, self._limits)
-        write_kind = WriteKind.JSON_PATCH if kind == JSON_PATCH else WriteKind.PATCH
-        content = content_of(write_kind, body, doc_id)
-        write = write_of(request, collection, doc_id, write_kind, content)
+        write = write_of(request, collection, doc_id, kind, content_of(kind, body, doc_id))
         await self._writer.answer(request, response, write)
 
     async def on_delete(
