@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES
+
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
@@ -11,7 +13,11 @@ INTEGER: Schema = {"type": "integer"}
 NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 FINGERPRINT: Schema = {"type": "string", "pattern": "^[0-9a-f]*$"}
-DOCUMENT: Schema = {"type": "object", "description": "Any JSON object."}
+DOCUMENT: Schema = {
+    "type": "object",
+    "description": f"A JSON object. It nests at most {MAX_DEPTH} deep. A key has at most {MAX_KEY_BYTES:,} bytes, the "
+    f"keys along a path at most {MAX_POINTER_BYTES:,} bytes together.",
+}
 EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix time in seconds; null: never."}
 
 

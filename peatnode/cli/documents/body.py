@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from peatnode.api.writes import content_of
-from peatnode.cli.documents.problem_errors import client_errors
 from peatnode.cli.errors import CliError, cli_errors
 from peatnode.ipc.messages import WriteKind
 
@@ -27,5 +25,8 @@ def read_body(text: str) -> bytes:
 
 def check_body(kind: WriteKind, id: str, body: bytes) -> None:
     """Refuses, before any node is asked, what the API refuses. Raises CliError."""
+    from peatnode.api.writes import content_of
+    from peatnode.cli.documents.problem_errors import client_errors
+
     with cli_errors(), client_errors():
         content_of(kind, body, id)
