@@ -333,6 +333,15 @@ async def test_the_feed_tells_everything_in_order_from_anywhere(node: StoreNode)
     assert {(c.collection, c.id) for c in whole} == {(c.collection, c.id) for c in told}
 
 
+async def test_a_follower_of_nothing_is_told_when_it_has_caught_up(node: StoreNode):
+    for n in range(3):
+        await node.put("c", f"x{n}", b"{}")
+    stream = node.dialer.follow(FollowChanges(0, "nobody"))
+    event = await asyncio.wait_for(anext(stream), 10)
+    assert (event.changes, event.upto) == ((), 3)
+    await stream.aclose()  # type: ignore[attr-defined]
+
+
 async def test_a_follower_hears_of_writes_as_they_happen(node: StoreNode):
     stream = node.dialer.follow(FollowChanges(-1, "c", "one"))
     first = asyncio.create_task(anext(stream))

@@ -28,7 +28,8 @@ NO_FINGERPRINT = bytes(FINGERPRINT_BYTES)
 UNREADABLE_SECONDS = 1.0
 """Pause before a failed read is tried again."""
 QUIET_CHANGES = 1000
-"""After so many changes that do not concern a follower, it receives the position of the feed."""
+"""After so many changes that do not concern a follower, it receives the position of the feed. Before, it receives the
+position once it has caught up."""
 
 
 class Feed:
@@ -62,14 +63,16 @@ class Feed:
     async def serve(self, connection: Connection, cause: int, follow: FollowChanges) -> None:
         """Runs until the connection is closed."""
         cursor = told = self._replica.sequence if follow.since < 0 else follow.since
+        has_caught_up = False
         self.followers += 1
         try:
             while True:
                 moved = self._moved
                 if cursor >= self._replica.sequence:
-                    if cursor - told >= QUIET_CHANGES:
+                    if cursor - told >= (QUIET_CHANGES if has_caught_up else 1):
                         connection.reply(cause, ChangesSeen((), cursor))
                         told = cursor
+                    has_caught_up = True
                     # all followers share it: one that leaves must not cancel it for the others
                     await asyncio.shield(moved)
                     continue
