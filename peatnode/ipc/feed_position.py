@@ -33,7 +33,7 @@ class FeedPosition:
         return is_same and other.is_known and self.sequence >= other.sequence
 
 
-class FeedCursor:
+class FollowerState:
     """The position of one follower, across streams that break.
 
     A store keeps its generation exactly as long as it goes on from its own files. So under another generation, or with

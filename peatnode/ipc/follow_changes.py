@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
-from peatnode.ipc.feed_position import FeedCursor, FeedPosition
+from peatnode.ipc.feed_position import FeedPosition, FollowerState
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import (
     ChangesSeen,
@@ -43,22 +43,22 @@ class ChangeFollower:
     ) -> None:
         self._store = store
         self._request = request
-        self._cursor = FeedCursor(FeedPosition(request.since, generation))
+        self._state = FollowerState(FeedPosition(request.since, generation))
         self._waiting: asyncio.Timeout | None = None
         """While the next event is awaited."""
 
     @property
     def position(self) -> FeedPosition:
         """Includes the event that was handed out last."""
-        return self._cursor.position
+        return self._state.position
 
     def begin(self, store: StoreReply) -> None:
         """Makes the position known before the first stream is open."""
-        self._cursor.open(store.sequence, store.generation)
+        self._state.open(store.sequence, store.generation)
 
     def pass_over(self, gap: FeedGap) -> None:
         """Goes on after a gap that the store did not name."""
-        self._cursor.receive(gap)
+        self._state.receive(gap)
 
     def reopen(self) -> None:
         """Opens the stream anew from the position, if it awaits an event."""
@@ -82,7 +82,7 @@ class ChangeFollower:
                     raise
                 if on_loss is not None:
                     on_loss(error)
-                await asyncio.sleep(self._cursor.pause_after_loss())
+                await asyncio.sleep(self._state.pause_after_loss())
             finally:
                 await stream.aclose()
 
@@ -91,13 +91,13 @@ class ChangeFollower:
         link = await self._store.wait_open()
         # Of this link: `Link.follow` fails if the store has been replaced since.
         store = await link.ask(GetStore(), ASK_SECONDS)
-        beginning = self._cursor.open(store.sequence, store.generation)
+        beginning = self._state.open(store.sequence, store.generation)
         if beginning is not None:
             yield beginning
         stream = link.follow(replace(self._request, since=self.position.sequence))
         try:
             while (event := await self._next(stream)) is not None:
-                self._cursor.receive(event)
+                self._state.receive(event)
                 yield event
         finally:
             await stream.aclose()  # type: ignore[attr-defined]

@@ -171,6 +171,25 @@ async def test_followers_outlive_the_store(served: Served) -> None:
         assert [(await reader.next()).data["sequence"] for _ in range(2)] == [2, 3]
 
 
+@pytest.mark.parametrize("rewritten", [0, 3, 5], ids=["empty", "equal", "passed"])
+async def test_a_store_that_lost_its_files_is_a_gap(served: Served, rewritten: int) -> None:
+    """For who follows live and for who is away meanwhile: sequences that begin again are no old ones."""
+    async with events(served) as reader:
+        await until(lambda: followed(served) == 1)
+        for number in range(3):
+            served.node.put("c", "a", {"n": number})
+        assert [(await reader.next()).data["sequence"] for _ in range(3)] == [1, 2, 3]
+        await served.node.stop_worker("store")
+        served.node.lose_files()
+        for number in range(rewritten):
+            served.node.put("c", "b", {"n": number})
+        await served.node.start_worker("store")
+        gap = (await reader.next()).data
+        assert (gap["type"], gap["since"], gap["upto"]) == ("Gap", 3, rewritten)
+        served.node.put("c", "after", {})
+        assert (await reader.next()).data["sequence"] == rewritten + 1
+
+
 async def websocket(served: Served, query: str = "", **options: Any) -> ClientConnection:
     return await connect(served.websocket_url(f"/api/v1/ws{query}"), proxy=None, **options)
 

@@ -32,6 +32,7 @@ class MemoryNode:
     changes: list[m.Change] = field(default_factory=list)
     oldest: int = 0
     sequence: int = 0
+    generation: int = 1
     is_writable: bool = True
     replicas: int = 0
     peers: tuple[m.PeerState, ...] = ()
@@ -105,6 +106,13 @@ class MemoryNode:
                 connection.reply(cause, m.MetricsReply((sample,)))
             case _:
                 connection.fail(cause, m.Failure.INVALID, f"nobody knows {message.TAG}")
+
+    def lose_files(self) -> None:
+        """What a store is like whose disk was replaced."""
+        self.records.clear()
+        self.changes.clear()
+        self.sequence = self.oldest = 0
+        self.generation += 1
 
     def announce(self, event: m.Message) -> None:
         for connection, cause in self.topology:
@@ -228,7 +236,7 @@ class MemoryNode:
             sequence=self.sequence,
             oldest_sequence=self.oldest,
             root=bytes(16),
-            generation=1,
+            generation=self.generation,
             disk_bytes=1,
             disk_free_bytes=1,
             is_writable=self.is_writable,

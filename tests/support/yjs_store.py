@@ -40,6 +40,7 @@ class Behind:
 
     incarnation: int = 1
     sequence: int = 0
+    generation: int = 1
     ended: bytes = b""
     outcome: Outcome = Outcome.APPLIED
     applied: list[bytes] = field(default_factory=list)
@@ -57,7 +58,7 @@ class Behind:
                 )
                 connection.reply(cause, reply)
             case GetStore():
-                connection.reply(cause, _store(self.sequence))
+                connection.reply(cause, _store(self.sequence, self.generation))
             case ApplyUpdates():
                 self._apply(connection, cause, message)
             case FollowChanges():
@@ -91,13 +92,20 @@ class Behind:
         for connection, cause in self.followers:
             connection.reply(cause, message)
 
+    def disconnect(self) -> None:
+        """Ends the streams of changes, as a restart does."""
+        streams = [connection for connection, _ in self.followers]
+        self.followers.clear()
+        for connection in streams:
+            connection.close()
+
     def hear(self, payload: bytes) -> None:
         for connection, cause in self.listeners:
             connection.reply(cause, AwarenessSeen("n", "d", payload, "peer"))
 
 
-def _store(sequence: int) -> StoreReply:
-    return StoreReply(0, 0, sequence, 1, b"", 1, 0, 0, True, "", (), True)
+def _store(sequence: int, generation: int) -> StoreReply:
+    return StoreReply(0, 0, sequence, 1, b"", generation, 0, 0, True, "", (), True)
 
 
 class FakeClient:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from peatnode.api.failures import HttpProblem, from_failure, unavailable, unknown_outcome
 from peatnode.api.writes import is_repeatable
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
-from peatnode.ipc.link import Dialer
+from peatnode.ipc.link import Dialer, Link
 from peatnode.ipc.messages import (
     Ask,
     Failure,
@@ -62,6 +62,10 @@ class WorkerClient:
     async def tell(self, message: Message) -> None:
         """Sends a message that has no answer, as soon as the worker is connected."""
         await self._dialer.tell(message)
+
+    async def wait_open(self) -> Link:
+        """The link of now, or the next one."""
+        return await self._dialer.wait_open()
 
     def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
         return self._dialer.follow(message)

@@ -7,15 +7,18 @@ moment.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
+from typing import NoReturn
 
 import orjson
 from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import NDJSON, listed_line, with_id
-from peatnode.api.failures import HttpProblem
 from peatnode.errors import LinkError
-from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges
+from peatnode.ipc.follow_changes import ChangeFollower
+from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
+from peatnode.model.feed import FeedRestarted
 from peatnode.model.states import ChangeAction
 from workers.broker.documents.pages import CollectionReader
 from workers.broker.http.requests import text_parameter
@@ -49,6 +52,8 @@ class CollectionExport:
             last = page.sequence
             for document in page.documents:
                 yield listed_line(document)
+        if last < first:
+            raise ExportBroken("the store was replaced while its documents were read")
         if last > first:
             async for line in self._changed_lines(collection, prefix, first, last):
                 yield line
@@ -57,26 +62,30 @@ class CollectionExport:
         self, collection: str, prefix: str, since: int, upto: int
     ) -> AsyncIterator[bytes]:
         follow = FollowChanges(since=since, collection=collection, prefix=prefix, with_value=True)
-        stream = self._store.follow(follow)
+        follower = ChangeFollower(self._store, follow)
         try:
-            async for event in stream:
-                match event:
-                    case FeedGap():
-                        raise ExportBroken(
-                            "the feed no longer has the changes made during the export"
-                        )
-                    case ChangesSeen():
-                        for change in event.changes:
-                            if change.action is ChangeAction.DELETED:
-                                yield orjson.dumps({"_id": change.id, "_deleted": True}) + b"\n"
-                            else:
-                                yield with_id(change.id, change.value) + b"\n"
-                        if event.upto >= upto:
-                            return
-        except (LinkError, HttpProblem) as error:
+            async with contextlib.aclosing(follower.events(_break)) as events:
+                async for event in events:
+                    match event:
+                        case FeedGap() | FeedRestarted():
+                            raise ExportBroken("the feed no longer holds what changed meanwhile")
+                        case ChangesSeen():
+                            for change in event.changes:
+                                yield _changed_line(change)
+                            if event.upto >= upto:
+                                return
+        except LinkError as error:
             raise ExportBroken(str(error)) from error
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]
+
+
+def _break(error: LinkError) -> NoReturn:
+    raise ExportBroken(str(error)) from error
+
+
+def _changed_line(change: Change) -> bytes:
+    if change.action is ChangeAction.DELETED:
+        return orjson.dumps({"_id": change.id, "_deleted": True}) + b"\n"
+    return with_id(change.id, change.value) + b"\n"
 
 
 async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

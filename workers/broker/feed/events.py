@@ -17,6 +17,7 @@ from peatnode.ipc.messages import (
     PeerDisconnected,
     TopologyChanged,
 )
+from peatnode.model.feed import FeedRestarted
 
 TYPES = ("SyncEvent", "PeerConnected", "PeerDisconnected", "TopologyChanged")
 
@@ -58,7 +59,7 @@ def sync_event(change: Change, with_value: bool) -> Event:
     return Event("SyncEvent", change.sequence, change.collection, change.id, body)
 
 
-def gap_event(gap: FeedGap, collection: str) -> Event:
+def gap_event(gap: FeedGap | FeedRestarted, collection: str) -> Event:
     """What a subscriber must read again, because the changes in between are no longer kept."""
     from_where = f"/api/v1/documents/{collection}" if collection else "/api/v1/documents"
     content = {

@@ -7,11 +7,14 @@ them, but only for `PATIENCE_SECONDS`: a subscriber that still lags is disconnec
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterable
 
-from peatnode.api.failures import HttpProblem
-from peatnode.errors import LinkError
+from peatnode.errors import AskFailed, LinkError
+from peatnode.ipc.feed_position import FeedPosition
+from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, FollowTopology, GetStore
+from peatnode.model.feed import FeedRestarted
 from workers.broker.feed.events import Event, gap_event, sync_event, topology_event
 from workers.broker.feed.subscriber import Subscriber
 from workers.broker.http.limits import BrokerLimits
@@ -79,54 +82,55 @@ class ChangeFanout(Fanout):
         self._store = store
         self._with_value = with_value
         self._starting: asyncio.Lock = asyncio.Lock()
-        self.position = -1
-        """All subscribers have been offered everything up to here; negative while nobody follows."""
+        self._reset()
+
+    def _reset(self) -> None:
+        request = FollowChanges(since=-1, with_value=self._with_value)
+        self._follower = ChangeFollower(self._store, request)
+        self._sequence = -1
+
+    @property
+    def position(self) -> FeedPosition:
+        """Everything up to here has been offered to all subscribers; not known before `start`."""
+        return FeedPosition(self._sequence, self._follower.position.generation)
 
     async def start(self) -> None:
-        """Makes `position` known. Raises HttpProblem."""
+        """Makes `position` known; renews it while there are no subscribers. Raises HttpProblem."""
         async with self._starting:
-            if self.position < 0:
-                self.position = (await self._store.ask_retrying(GetStore())).sequence
+            if self._subscribers:
+                return
+            store = await self._store.ask_retrying(GetStore())
+            if not self._subscribers:
+                self._reset()
+                self._follower.begin(store)
+                self._sequence = store.sequence
 
     def leave(self, subscriber: Subscriber) -> None:
         super().leave(subscriber)
         if not self._subscribers:
-            self.position = -1
+            self._reset()
 
     async def _run(self) -> None:
-        while True:
-            try:
-                await self._pump()
-            except (LinkError, HttpProblem):
-                await asyncio.sleep(PAUSE_SECONDS)
-
-    async def _pump(self) -> None:
-        newest = (await self._store.ask_retrying(GetStore())).sequence
-        if newest < self.position:
-            self._skip(FeedGap(since=self.position, upto=newest))
-        follow = FollowChanges(since=self.position, with_value=self._with_value)
-        stream = self._store.follow(follow)
+        events = self._follower.events()
         try:
-            async for event in stream:
-                match event:
-                    case FeedGap():
-                        self._skip(event)
-                    case ChangesSeen():
-                        await self._hand_out(event)
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]
-
-    def _skip(self, gap: FeedGap) -> None:
-        self.position = gap.upto
-        self._enqueue(gap_event(gap, ""))
+            async with contextlib.aclosing(events):
+                async for event in events:
+                    match event:
+                        case FeedGap() | FeedRestarted():
+                            self._sequence = event.upto
+                            self._enqueue(gap_event(event, ""))
+                        case ChangesSeen():
+                            await self._hand_out(event)
+        except AskFailed as error:
+            self.disconnect(f"the store refuses to be followed: {error}")
 
     async def _hand_out(self, seen: ChangesSeen) -> None:
         for start in range(0, len(seen.changes), SLICE):
             for change in seen.changes[start : start + SLICE]:
                 self._enqueue(sync_event(change, self._with_value))
-                self.position = change.sequence
+                self._sequence = change.sequence
             await self._wait_for_lagging()
-        self.position = max(self.position, seen.upto)
+        self._sequence = max(self._sequence, seen.upto)
 
     async def _wait_for_lagging(self) -> None:
         loop = asyncio.get_running_loop()

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 
 from peatnode.api.failures import RETRY_SOON, HttpProblem, from_failure
-from peatnode.errors import AskFailed, LinkError
+from peatnode.errors import AskFailed
+from peatnode.ipc.feed_position import FeedPosition, FollowerState
+from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, GetStore
+from peatnode.model.feed import FeedRestarted
 from workers.broker.feed.event_feed import EventFeed
 from workers.broker.feed.events import Event, gap_event, sync_event
 from workers.broker.feed.fanout import PAUSE_SECONDS
@@ -15,6 +19,9 @@ from workers.broker.feed.subscriber import Disconnected, Selection, Subscriber
 
 BEAT_SECONDS = 15.0
 """Longest silence on a stream."""
+
+CATCH_UP_PAUSE_SECONDS = 0.01
+"""Before a stream that has reached the end of the feed, but not the fanout, asks the store again."""
 
 
 class FeedStream:
@@ -27,9 +34,13 @@ class FeedStream:
         self._subscriber = Subscriber(selection, feed.limits)
         self._wants_changes = "SyncEvent" in selection.types
         self._is_live = not self._wants_changes
-        self._gap: FeedGap | None = None
-        self.position = since
-        """Everything up to here has been given."""
+        self._gap: FeedGap | FeedRestarted | None = None
+        self._position = FeedPosition(since)
+
+    @property
+    def position(self) -> int:
+        """The client has received everything up to this sequence; negative: it follows no changes."""
+        return self._position.sequence
 
     async def open(self) -> None:
         """Raises HttpProblem."""
@@ -37,19 +48,26 @@ class FeedStream:
             raise HttpProblem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
         if self._wants_changes:
             await self._fanout.start()
-            if self.position > self._fanout.position:
-                await self._look_beyond()
-            if self.position < 0:
-                self.position = self._fanout.position
+            if self._position.is_known:
+                await self._resume()
+            else:
+                self._position = self._fanout.position
                 self._join()
         self._feed.topology.join(self._subscriber)
 
-    async def _look_beyond(self) -> None:
-        """A place that this node's feed has not reached: another node's, or of a store that lost its tail."""
-        newest = (await self._feed.store.ask_retrying(GetStore())).sequence
-        if self.position > newest:
-            self._gap = FeedGap(since=self.position, upto=newest)
-            self.position = newest
+    async def _resume(self) -> None:
+        """From a sequence that the client names, which this node's feed may not have reached: it is another node's, or
+        the store was replaced."""
+        newest = self._fanout.position
+        if self.position <= newest.sequence:
+            self._position = FeedPosition(self.position, newest.generation)
+            return
+        store = await self._feed.store.ask_retrying(GetStore())
+        state = FollowerState(self._position)
+        beginning = state.open(store.sequence, store.generation)
+        if isinstance(beginning, FeedRestarted):
+            self._gap = beginning
+        self._position = state.position
 
     def _join(self) -> None:
         self._is_live = True
@@ -64,11 +82,7 @@ class FeedStream:
                 async for batch in self._missed():
                     yield batch
             while True:
-                batch = await self._subscriber.next_batch(BEAT_SECONDS)
-                batch = [event for event in batch if not self._is_old(event)]
-                if batch:
-                    self.position = max(self.position, max(event.sequence for event in batch))
-                yield batch
+                yield list(self._news(await self._subscriber.next_batch(BEAT_SECONDS)))
         finally:
             self.close()
 
@@ -76,51 +90,61 @@ class FeedStream:
         self._feed.topology.leave(self._subscriber)
         self._fanout.leave(self._subscriber)
 
-    def _is_old(self, event: Event) -> bool:
-        return event.kind == "SyncEvent" and event.sequence <= self.position
+    def _news(self, batch: list[Event]) -> Iterator[Event]:
+        """Without the changes that came from the store before. After a gap sequences may begin again."""
+        for event in batch:
+            if event.kind == "SyncEvent" and event.sequence <= self.position:
+                continue
+            if event.sequence >= 0:
+                self._position = FeedPosition(event.sequence, self._position.generation)
+            yield event
 
-    async def _missed(self) -> AsyncIterator[list[Event]]:
+    async def _missed(self) -> AsyncGenerator[list[Event], None]:
         """What the store still has after `position`, until the fanout is reached and joined."""
         while True:
             try:
                 await self._fanout.start()
-                if self.position >= self._fanout.position:
+                if self._position.has_reached(self._fanout.position):
                     self._join()
                     return
-                async for batch in self._stored():
-                    yield batch
+                async with contextlib.aclosing(self._stored()) as batches:
+                    async for batch in batches:
+                        yield batch
             except AskFailed as error:
                 raise Disconnected(str(from_failure(error))) from None
-            except (LinkError, HttpProblem):
+            except HttpProblem:
                 await asyncio.sleep(PAUSE_SECONDS)
+            if self._subscriber.is_disconnected:
+                raise Disconnected("the node is stopping")
 
-    async def _stored(self) -> AsyncIterator[list[Event]]:
+    async def _stored(self) -> AsyncGenerator[list[Event], None]:
+        """Until the fanout is reached, or the end of what the selection leaves of the feed."""
         selection = self._selection
-        follow = FollowChanges(
+        request = FollowChanges(
             since=self.position,
             collection=selection.collection,
             id=selection.doc_id,
             prefix=selection.prefix,
             with_value=selection.with_value,
         )
-        stream = self._feed.store.follow(follow)
-        try:
-            async for event in stream:
+        follower = ChangeFollower(self._feed.store, request, self._position.generation)
+        async with contextlib.aclosing(follower.events()) as events:
+            async for event in events:
+                self._position = follower.position
                 match event:
-                    case FeedGap():
-                        self.position = event.upto
-                        yield [gap_event(event, selection.collection)]
+                    case FeedGap() | FeedRestarted():
+                        batch = [gap_event(event, selection.collection)]
                     case ChangesSeen():
                         batch = [sync_event(one, selection.with_value) for one in event.changes]
-                        self.position = event.upto
-                        if batch:
-                            yield batch
-                if self._subscriber.is_disconnected:
-                    raise Disconnected("the node is stopping")
-                if self.position >= self._fanout.position >= 0:
+                if batch:
+                    yield batch
+                if self._position.has_reached(self._fanout.position):
                     return
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]
+                if self._subscriber.is_disconnected:
+                    return
+                if not batch:
+                    await asyncio.sleep(CATCH_UP_PAUSE_SECONDS)
+                    return
 
 
 async def open_stream(feed: EventFeed, selection: Selection, since: int) -> FeedStream:

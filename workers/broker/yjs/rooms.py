@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from peatnode.api.failures import HttpProblem
-from peatnode.errors import LinkError, MalformedUpdate
+from peatnode.errors import AskFailed, LinkError, MalformedUpdate
+from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.messages import (
     AwarenessSeen,
     ChangesSeen,
@@ -17,7 +17,8 @@ from peatnode.ipc.messages import (
     PublishAwareness,
     ReadState,
 )
-from workers.broker.worker_client import PAUSE_SECONDS, WorkerClient
+from peatnode.model.feed import FeedRestarted
+from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import (
     EMPTY_AWARENESS,
     NOBODY,
@@ -74,9 +75,7 @@ class Rooms:
         self._plan_sweep()
         room = self._rooms.get((collection, doc_id))
         if room is None:
-            state = await self._store.ask_retrying(ReadState(collection, doc_id, b""))
-            self._follow(state.sequence)
-            fresh = Room(collection, doc_id, state.incarnation)
+            fresh = Room(collection, doc_id, await self._followed_incarnation(collection, doc_id))
             room = self._rooms.setdefault((collection, doc_id), fresh)
         room.members.add(member)
         if self.is_closed:
@@ -107,26 +106,35 @@ class Rooms:
 
     # --- changes
 
-    def _follow(self, sequence: int) -> None:
-        if self._following is None:
-            self._position = sequence
-            self._following = asyncio.create_task(self._follow_changes())
-
-    async def _follow_changes(self) -> None:
-        """Tells the rooms of every change; across restarts of the store, from where it was."""
+    async def _followed_incarnation(self, collection: str, doc_id: str) -> int:
+        """The document's incarnation, read while the feed is followed: no later change of it is missed."""
         while True:
-            with contextlib.suppress(LinkError, HttpProblem):
-                newest = (await self._store.ask_retrying(GetStore())).sequence
-                if newest < self._position:  # the store has lost its end: sequences begin again
-                    self._resync(newest)
-                request = FollowChanges(self._position, with_update=True)
-                async for event in self._store.follow(request):
+            following = self._following or await self._follow()
+            state = await self._store.ask_retrying(ReadState(collection, doc_id, b""))
+            if self._following is following:
+                return state.incarnation
+
+    async def _follow(self) -> asyncio.Task[None]:
+        store = await self._store.ask_retrying(GetStore())
+        if self._following is None:
+            follower = ChangeFollower(self._store, FollowChanges(-1, with_update=True))
+            follower.begin(store)
+            self._position = store.sequence
+            self._following = asyncio.create_task(self._follow_changes(follower))
+        return self._following
+
+    async def _follow_changes(self, follower: ChangeFollower) -> None:
+        try:
+            async with contextlib.aclosing(follower.events()) as events:
+                async for event in events:
                     match event:
                         case ChangesSeen():
                             self._changes_seen(event)
-                        case FeedGap():
+                        case FeedGap() | FeedRestarted():
                             self._resync(event.upto)
-            await asyncio.sleep(PAUSE_SECONDS)
+        except AskFailed:
+            self._following = None
+            self._resync(-1)
 
     def _resync(self, upto: int) -> None:
         for room in self._rooms.values():

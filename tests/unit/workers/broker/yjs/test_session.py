@@ -159,6 +159,28 @@ async def test_lost_history_makes_all_resync(stage: Stage) -> None:
     assert client.closed[0] == 1012
 
 
+@pytest.mark.parametrize("sequence", [1, 2, 7], ids=["behind", "equal", "passed"])
+async def test_a_store_that_lost_its_files_makes_all_resync(stage: Stage, sequence: int) -> None:
+    stage.behind.sequence = 2
+    client = await stage.join()
+    stage.behind.generation, stage.behind.sequence = 2, sequence
+    stage.behind.disconnect()
+    await until(lambda: client.closed is not None)
+    assert client.closed is not None
+    assert client.closed[0] == 1012
+
+
+async def test_a_store_that_only_restarted_keeps_the_room(stage: Stage) -> None:
+    client = await stage.join()
+    stage.behind.change(b"before")
+    await until(lambda: len(client.received) == 3)
+    stage.behind.disconnect()
+    await until(lambda: stage.behind.follows == [0, 1])
+    stage.behind.change(b"after")
+    await until(lambda: len(client.received) == 4)
+    assert client.closed is None
+
+
 async def test_a_slow_client_is_closed_and_holds_up_nobody(stage: Stage) -> None:
     slow, quick = await stage.join(), await stage.join()
     slow.may_read.clear()
