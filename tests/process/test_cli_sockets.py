@@ -32,8 +32,10 @@ from peatnode.ipc.messages import (
     FeedGap,
     FollowChanges,
     GetDocument,
+    GetStore,
     Message,
     ReplicasReply,
+    StoreReply,
     WaitReplicas,
     WriteDocument,
     WriteKind,
@@ -153,6 +155,9 @@ async def test_conditions_and_the_wait_for_peers(tmp_path: Path) -> None:
         await server.close()
 
 
+STORE = StoreReply(0, 0, 10, 1, b"", 1, 0, 0, True, "", (), True)
+
+
 async def test_the_feed_goes_on_when_the_store_comes_back(tmp_path: Path) -> None:
     asked: list[int] = []
 
@@ -160,6 +165,9 @@ async def test_the_feed_goes_on_when_the_store_comes_back(tmp_path: Path) -> Non
         return Change(sequence, "c", "i", "updated", 1, bytes(16), "", b"", b'{"a":1}')
 
     def answer(connection: Connection, cause: int, message: Message) -> None:
+        if isinstance(message, GetStore):
+            connection.reply(cause, STORE)
+            return
         assert isinstance(message, FollowChanges)
         asked.append(message.since)
         if len(asked) == 1:
@@ -202,5 +210,20 @@ async def test_an_import_answers_each_line(tmp_path: Path) -> None:
         (14, False),
         (15, True),
     ]
+    await documents.close()
+    await server.close()
+
+
+async def test_a_position_that_the_feed_has_not_reached_is_a_gap(tmp_path: Path) -> None:
+    """It is another node's, or the store has lost its files."""
+
+    def answer(connection: Connection, cause: int, message: Message) -> None:
+        if isinstance(message, GetStore):
+            connection.reply(cause, STORE)
+
+    server = await start(tmp_path, "store", answer)
+    documents = SocketDocuments(tmp_path)
+    async with asyncio.timeout(20), aclosing(documents.events(EventFilter("c"), 99)) as events:
+        assert await anext(events) == Gap(99, 10)
     await documents.close()
     await server.close()

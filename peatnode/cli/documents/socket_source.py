@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-import random
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -39,10 +39,10 @@ from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.errors import UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.events import Event, Gap, SyncEvent
 from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
-from peatnode.client.resume import EventFilter, FeedCursor
-from peatnode.client.retry import RetryPolicy
+from peatnode.client.resume import EventFilter
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
-from peatnode.ipc.link import Link
+from peatnode.ipc.follow_changes import ChangeFollower
+from peatnode.ipc.link import Dialer, Link
 from peatnode.ipc.messages import (
     Ask,
     Change,
@@ -59,6 +59,7 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
+from peatnode.model.feed import FeedRestarted
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 
@@ -159,44 +160,31 @@ class SocketDocuments:
 
     async def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]:
         """Changes, resumed when the store comes back."""
-        cursor = FeedCursor(filter, since, RetryPolicy(), random.Random())  # noqa: S311  # jitter
-        if since is None:
-            with client_errors():
-                cursor.opened_at((await self._read("store", GetStore())).sequence)
-        while True:
-            stream = self._changes(cursor)
-            try:
-                async for event in stream:
-                    for news in cursor.take(event):
-                        yield news
-            except LinkLost:
-                await asyncio.sleep(cursor.pause_after_loss())
-            except AskFailed as error:
-                raise client_error(from_failure(error)) from error
-            finally:
-                await stream.aclose()  # type: ignore[attr-defined]
-
-    async def _changes(self, cursor: FeedCursor) -> AsyncIterator[Event]:
-        filter = cursor.filter
-        link = await Link.connect(self._run_dir / "store.sock", "cli")
-        cursor.has_opened = True
-        message = FollowChanges(
-            since=-1 if cursor.since is None else cursor.since,
+        dialer = Dialer(self._run_dir / "store.sock", "cli")
+        request = FollowChanges(
+            since=-1 if since is None else since,
             collection=filter.collection,
             id=filter.doc_id,
             prefix=filter.prefix,
             with_value=filter.with_value,
         )
+        follower = ChangeFollower(dialer, request)
+        if since is None:
+            with client_errors():
+                follower.begin(await self._read("store", GetStore()))
         try:
-            async for event in link.follow(message):
-                match event:
-                    case ChangesSeen():
-                        for change in event.changes:
-                            yield sync_event(change)
-                    case FeedGap():
-                        yield Gap(event.since, event.upto)
+            async with contextlib.aclosing(follower.events()) as received:
+                async for event in received:
+                    match event:
+                        case ChangesSeen():
+                            for change in event.changes:
+                                yield sync_event(change)
+                        case FeedGap() | FeedRestarted():
+                            yield Gap(event.since, event.upto)
+        except AskFailed as error:
+            raise client_error(from_failure(error)) from error
         finally:
-            await link.close()
+            await dialer.close()
 
     async def _read(self, worker: str, message: Ask[ReplyT]) -> ReplyT:
         """Asks twice if the worker exited in between: a read is safe to repeat."""
