@@ -21,9 +21,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from peatnode.codec.frames import frame
 from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
 from peatnode.ipc import messages
-from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials
+from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.frames import PeerFrames
+from peatnode.protocol.wire.messages import ALPN
 from tests.support.sync_mesh import Worker, introduce, until
 
 SECRET = b"secret".ljust(32, b".")
@@ -115,6 +116,7 @@ def authentication(client: Stranger, who: Credentials) -> Authentication:
     return Authentication(
         who,
         is_dialling=True,
+        alpn=ALPN,
         certificate=client.certificate.public_bytes(Encoding.DER),
         certificate_key=client.certificate.public_key().public_bytes_raw(),
         nonce=os.urandom(32),
@@ -162,6 +164,7 @@ async def test_a_relayed_proof_is_refused(victim: Worker, tmp_path: Path) -> Non
         machine = Authentication(
             honest,
             is_dialling=True,
+            alpn=ALPN,
             certificate=b"the relay's certificate",
             certificate_key=relay_key,
             nonce=os.urandom(32),

@@ -22,7 +22,6 @@ from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import IsOurselves, NotAuthenticated
 from peatnode.protocol.wire.messages import Hello, Proof
 
-ALPN = "cap/yjs/1"
 SECONDS_TO_AUTHENTICATE = 10.0
 NONCE_BYTES = 32
 INSTANCE_BYTES = 16
@@ -68,15 +67,17 @@ class Authentication:
         credentials: Credentials,
         *,
         is_dialling: bool,
+        alpn: str,
         certificate: bytes,
         certificate_key: bytes,
         nonce: bytes,
         attempt: int,
     ) -> None:
-        """`certificate` (DER) is the accepting side's, `certificate_key` the raw public key in it."""
+        """`alpn` was negotiated; `certificate` (DER) is the accepting side's, `certificate_key` the raw key in it."""
         self.member: Member | None = None
         self._credentials = credentials
         self._is_dialling = is_dialling
+        self._alpn = alpn
         self._channel = sha256(certificate).digest()
         self._certificate_key = certificate_key
         self._hello = wire.encode(
@@ -117,7 +118,7 @@ class Authentication:
             raise NotAuthenticated("malformed hello")
         self._their_hello = hello
         first, second = (self._hello, content) if self._is_dialling else (content, self._hello)
-        self._transcript = _transcript(self._channel, first, second)
+        self._transcript = _transcript(self._channel, self._alpn, first, second)
         if not self._is_dialling:
             return [self._hello]
         expected = self._credentials.endpoint_key_of(hello.node_id)
@@ -154,9 +155,9 @@ class Authentication:
         return wire.encode(Proof(mac, self._credentials.sign(signed)))
 
 
-def _transcript(channel: bytes, dialling_hello: bytes, accepting_hello: bytes) -> bytes:
+def _transcript(channel: bytes, alpn: str, dialling_hello: bytes, accepting_hello: bytes) -> bytes:
     digest = sha256(_DOMAIN)
-    for part in (channel, ALPN.encode(), dialling_hello, accepting_hello):
+    for part in (channel, alpn.encode(), dialling_hello, accepting_hello):
         digest.update(len(part).to_bytes(4, "big") + part)
     return digest.digest()
 

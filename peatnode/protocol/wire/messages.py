@@ -18,6 +18,9 @@ from peatnode.protocol.wire.errors import PeerFault
 
 VERSION = 1
 
+ALPN = "cap/yjs/1"
+"""Of the connections that carry these messages."""
+
 
 class Stream(Enum):
     """Which of a connection's two streams a message travels on."""

@@ -1,4 +1,4 @@
-"""One QUIC connection: frames in and out of its two streams, authentication first.
+"""One QUIC connection: frames in and out of the streams of its protocol, authentication first.
 
 aioquic keeps whatever it is given until it is acknowledged, so it is given no more than a window for each stream;
 the rest waits here, bounded.
@@ -7,7 +7,7 @@ the rest waits here, bounded.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from aioquic.quic import events
 from aioquic.quic.connection import QuicConnection
@@ -15,16 +15,14 @@ from aioquic.tls import AlertDescription
 
 from peatnode.codec.frames import frame
 from peatnode.protocol.connect.dial_plan import Dial
-from peatnode.protocol.connect.handshake import ALPN, Authentication, Credentials, Member
+from peatnode.protocol.connect.handshake import Authentication, Credentials, Member
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, PeerFrames
-from peatnode.protocol.wire.messages import Message, Stream, Unanswered
+from peatnode.protocol.wire.messages import Message
 from workers.sync.quic.certificates import encoded, key_in
 from workers.sync.quic.paths import SocketAddress
-
-STREAM_IDS = {Stream.LIVE: 0, Stream.BULK: 4}
-"""Bidirectional, both opened by the dialling side."""
+from workers.sync.quic.protocols import ConnectionProtocol, by_alpn
 
 STREAM_WINDOW = 1024 * 1024
 """Bytes of one stream that aioquic holds, sent or not."""
@@ -45,15 +43,18 @@ class PeerConnection:
         *,
         address: SocketAddress,
         dial: Dial | None,
+        protocols: Iterable[ConnectionProtocol],
         nonce: bytes,
         now: float,
     ) -> None:
-        """`dial` is None for a connection that the other side opened."""
+        """`protocols` may be negotiated; `dial` is None for a connection that the other side opened."""
         self.peer = peer
         self.quic = quic
         self.address = address
         self.dial = dial
         self.member: Member | None = None
+        self.protocol: ConnectionProtocol | None = None
+        """None: TLS has not negotiated it yet."""
         self.opened_at = self.last_seen = now
         self.bytes_received = 0
         self.bytes_sent = 0
@@ -66,11 +67,12 @@ class PeerConnection:
         self._nonce = nonce
         self._authentication: Authentication | None = None
         self._unauthenticated_bytes = 0
-        self._readers = {id_: PeerFrames(UNAUTHENTICATED_LIMIT) for id_ in STREAM_IDS.values()}
-        self._queues: dict[int, deque[bytes]] = {id_: deque() for id_ in STREAM_IDS.values()}
+        self._protocols = by_alpn(protocols)
+        self._readers: dict[int, PeerFrames] = {}
+        self._queues: dict[int, deque[bytes]] = {}
         self._queued_bytes = 0
-        self._writable = set(STREAM_IDS.values()) if dial else set()
-        """Streams that exist: the dialling side opens both."""
+        self._writable: set[int] = set()
+        """Streams that exist: the dialling side opens all of them."""
 
     @property
     def is_dialled(self) -> bool:
@@ -91,8 +93,10 @@ class PeerConnection:
             yield from self._receive(event.stream_id, event.data)
 
     def _begin(self, alpn: str | None) -> None:
-        if alpn != ALPN:
+        protocol = self._protocols.get(alpn or "")
+        if protocol is None:
             raise NotAuthenticated("unknown ALPN", repr(alpn))
+        self._open_streams(protocol)
         if self.is_dialled:
             shown = self.quic.tls._peer_certificate  # the library shows it nowhere else
             if shown is None:
@@ -103,29 +107,43 @@ class PeerConnection:
         self._authentication = Authentication(
             self._credentials,
             is_dialling=self.is_dialled,
+            alpn=protocol.alpn,
             certificate=certificate,
             certificate_key=certificate_key,
             nonce=self._nonce,
             attempt=self.dial.number if self.dial else 0,
         )
         for content in self._authentication.begin():
-            self._enqueue(STREAM_IDS[Stream.LIVE], content)
+            self._enqueue(protocol.first_stream, content)
+
+    def _open_streams(self, protocol: ConnectionProtocol) -> None:
+        self.protocol = protocol
+        for stream_id in protocol.streams.values():
+            self._readers[stream_id] = PeerFrames(UNAUTHENTICATED_LIMIT)
+            self._queues[stream_id] = deque()
+            if self.is_dialled:
+                self._writable.add(stream_id)
 
     def _receive(self, stream_id: int, data: bytes) -> Iterator[Message]:
+        if self.protocol is None:
+            raise NotAuthenticated("data before the handshake")
         reader = self._readers.get(stream_id)
         if reader is None:
             raise PeerFault("unknown stream")
+        first = self.protocol.first_stream
         self._writable.add(stream_id)
-        if self.member is None:
+        was_member = self.member is not None
+        if not was_member:
             self._unauthenticated_bytes += len(data)
             if self._unauthenticated_bytes > UNAUTHENTICATED_LIMIT:
                 raise NotAuthenticated("too much before authentication")
         reader.keep(data)
-        if self.member is None and stream_id != STREAM_IDS[Stream.LIVE]:
+        if not was_member and stream_id != first:
             return
         yield from self._messages(stream_id)
-        if self.member is not None and stream_id == STREAM_IDS[Stream.LIVE]:
-            yield from self._messages(STREAM_IDS[Stream.BULK])
+        if not was_member and self.member is not None:  # what came early on the others was kept
+            for other in self._readers:
+                yield from self._messages(other)
 
     def _messages(self, stream_id: int) -> Iterator[Message]:
         for content in self._readers[stream_id].contents():
@@ -135,23 +153,26 @@ class PeerConnection:
                 yield message
 
     def _authenticate(self, content: bytes) -> None:
-        if self._authentication is None:
-            raise NotAuthenticated("data before the handshake")
-        for answer in self._authentication.receive(content):
-            self._enqueue(STREAM_IDS[Stream.LIVE], answer)
-        if self._authentication.member is not None:
-            self.member = self._authentication.member
+        protocol, authentication = self.protocol, self._authentication
+        assert protocol is not None
+        assert authentication is not None
+        for answer in authentication.receive(content):
+            self._enqueue(protocol.first_stream, answer)
+        if authentication.member is not None:
+            self.member = authentication.member
             self._authentication = None
             for reader in self._readers.values():
                 reader.limit = MAX_FRAME_BYTES
-            if self.is_dialled:  # the other side cannot write before there is a stream
-                self._enqueue(STREAM_IDS[Stream.BULK], wire.encode(Unanswered(0)))
+            if self.is_dialled:
+                for stream, message in protocol.openings.items():
+                    self._enqueue(protocol.streams[stream], wire.encode(message))
 
     # --- sending -----------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
         """Raises PeerFault when too much waits for this peer already."""
-        self._enqueue(STREAM_IDS[message.STREAM], wire.encode(message))
+        assert self.protocol is not None
+        self._enqueue(self.protocol.streams[message.STREAM], wire.encode(message))
 
     def _enqueue(self, stream_id: int, content: bytes) -> None:
         self._queues[stream_id].append(frame(content))

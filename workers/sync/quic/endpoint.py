@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Sequence
 from typing import Protocol
 
 from aioquic.buffer import Buffer  # type: ignore[attr-defined]
@@ -27,7 +28,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from peatnode.protocol.connect.dial_plan import Dial
 from peatnode.protocol.connect.handshake import (
-    ALPN,
     NONCE_BYTES,
     SECONDS_TO_AUTHENTICATE,
     Credentials,
@@ -43,6 +43,7 @@ from workers.sync.quic.paths import (
     datagram_size,
     shown,
 )
+from workers.sync.quic.protocols import DOCUMENTS, PROTOCOLS, ConnectionProtocol
 from workers.sync.quic.timer import Alarm
 
 IDLE_SECONDS = 10.0
@@ -81,12 +82,14 @@ class QuicEndpoint:
         credentials: Credentials,
         owner: Owner,
         idle_seconds: float = IDLE_SECONDS,
+        protocols: Sequence[ConnectionProtocol] = PROTOCOLS,
     ) -> None:
         self.connections: dict[int, PeerConnection] = {}
         self._socket = sock
         self.family = sock.family
         self._credentials = credentials
         self._owner = owner
+        self._protocols = protocols
         self._loop = asyncio.get_running_loop()
         self._by_cid: dict[bytes, PeerConnection] = {}
         self._alarms: dict[int, Alarm] = {}
@@ -98,7 +101,7 @@ class QuicEndpoint:
         self._certificate = (encoded(certificate), key_in(certificate))
         self._accepting = QuicConfiguration(
             is_client=False,
-            alpn_protocols=[ALPN],
+            alpn_protocols=[protocol.alpn for protocol in protocols],
             certificate=certificate,
             private_key=key,
             idle_timeout=idle_seconds,
@@ -196,7 +199,7 @@ class QuicEndpoint:
             original_destination_connection_id=original,
             retry_source_connection_id=retried,
         )
-        connection = self._open(quic, address, None)
+        connection = self._open(quic, address, None, self._protocols)
         self._by_cid[header.destination_cid] = connection
         return connection
 
@@ -224,13 +227,17 @@ class QuicEndpoint:
 
     # --- connections -------------------------------------------------------------------------------
 
-    def dial(self, address: SocketAddress, dial: Dial) -> PeerConnection:
+    def dial(
+        self, address: SocketAddress, dial: Dial, protocol: ConnectionProtocol = DOCUMENTS
+    ) -> PeerConnection:
         size = SMALLEST_DATAGRAM if dial.use_min_datagram else datagram_size(self.family, address)
         quic = QuicConnection(
-            configuration=dataclasses.replace(self._dialling, max_datagram_size=size)
+            configuration=dataclasses.replace(
+                self._dialling, max_datagram_size=size, alpn_protocols=[protocol.alpn]
+            )
         )
         quic.connect(address, now=self._loop.time())
-        connection = self._open(quic, address, dial)
+        connection = self._open(quic, address, dial, (protocol,))
         self._mark(connection)
         self._loop.call_later(SECONDS_TO_ANSWER, self._check_answered, connection)
         return connection
@@ -240,7 +247,11 @@ class QuicEndpoint:
             self.close(connection, CloseCode.GOODBYE, "no answer")
 
     def _open(
-        self, quic: QuicConnection, address: SocketAddress, dial: Dial | None
+        self,
+        quic: QuicConnection,
+        address: SocketAddress,
+        dial: Dial | None,
+        protocols: Sequence[ConnectionProtocol],
     ) -> PeerConnection:
         self._last_peer += 1
         connection = PeerConnection(
@@ -250,6 +261,7 @@ class QuicEndpoint:
             self._certificate,
             address=address,
             dial=dial,
+            protocols=protocols,
             nonce=os.urandom(NONCE_BYTES),
             now=self._loop.time(),
         )

@@ -27,12 +27,17 @@ def credentials(node_id: str, secret: bytes = SECRET, instance: int = 0) -> Cred
 
 
 def pair(
-    a: Credentials, b: Credentials, *, certificates: tuple[bytes, bytes] = (b"cert", b"cert")
+    a: Credentials,
+    b: Credentials,
+    *,
+    certificates: tuple[bytes, bytes] = (b"cert", b"cert"),
+    alpns: tuple[str, str] = (wire.ALPN, wire.ALPN),
 ) -> tuple[Authentication, Authentication]:
     key = b.endpoint_key_of(b.node_id)
     dialling = Authentication(
         a,
         is_dialling=True,
+        alpn=alpns[0],
         certificate=certificates[0],
         certificate_key=key,
         nonce=b"a" * 32,
@@ -41,6 +46,7 @@ def pair(
     accepting = Authentication(
         b,
         is_dialling=False,
+        alpn=alpns[1],
         certificate=certificates[1],
         certificate_key=key,
         nonce=b"b" * 32,
@@ -107,6 +113,34 @@ def test_a_proof_is_bound_to_the_tls_channel() -> None:
     a, b = credentials("node-a"), credentials("node-b")
     with pytest.raises(NotAuthenticated, match="wrong secret"):
         converse(*pair(a, b, certificates=(b"the relay's", b"cert")))
+
+
+def test_a_proof_is_bound_to_the_alpn_of_the_session() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    with pytest.raises(NotAuthenticated, match="wrong secret"):
+        converse(*pair(a, b, alpns=("cap/yjs/1", "cap/blobs/1")))
+    dialling, accepting = pair(a, b, alpns=("cap/blobs/1", "cap/blobs/1"))
+    converse(dialling, accepting)
+    assert dialling.member is not None
+    assert accepting.member is not None
+
+
+def test_what_is_said_over_cap_yjs_1_is_pinned() -> None:
+    a = replace(credentials("node-a"), instance=bytes(range(16)))
+    b = replace(credentials("node-b"), instance=bytes(range(16, 32)))
+    said = converse(*pair(a, b, alpns=("cap/yjs/1", "cap/yjs/1")))
+    assert [content.hex() for content in said] == [
+        "980001a66e6f64652d61c410000102030405060708090a0b0c0d0e0fc42061616161616161616161616161616161"
+        "616161616161616161616161616161610103a474657374",
+        "980001a66e6f64652d62c410101112131415161718191a1b1c1d1e1fc42062626262626262626262626262626262"
+        "626262626262626262626262626262620100a474657374",
+        "9301c420491a7f604fe7255bcd6b91af642b239a4990f97ce52196be4921f5b3dd74f6e0c4405a76ee8abf15a8b6"
+        "5fc5f01c945b42fa0af6e3e3b14c858be7bc9d2b600c71990525d795bf466d4fcd7773be6d6e241dc97244667c6b"
+        "307695fe053c5204d605",
+        "9301c420480e3b165d82546ea671c381e0aa7a686691e006ddc8a135b681350731b7f5fcc440ec2a93c0aad751e3"
+        "014c0cacd7e1ff48dcbea02c82dca52672dbe27829f539133c39e0a1be5aae0df666d836beed78fe868e835db967"
+        "fe26cf2f50554dcc6c08",
+    ]
 
 
 def test_a_proof_cannot_be_reflected() -> None:
