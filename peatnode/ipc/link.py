@@ -27,7 +27,7 @@ MAX_STREAM_EVENTS = 256
 """Events of a stream that wait for their reader; while there are more the link is not read."""
 
 
-class _Asker(Endpoint):
+class _AskingEndpoint(Endpoint):
     def __init__(self, worker: str) -> None:
         super().__init__(worker)
         self.open = self._loop.create_future()
@@ -67,7 +67,7 @@ class _Asker(Endpoint):
                 future.exception()  # whoever waits gets it; where nobody waits it is no news
 
 
-class _Follower(_Asker):
+class _StreamEndpoint(_AskingEndpoint):
     def __init__(self, worker: str) -> None:
         super().__init__(worker)
         self._events: deque[Message] = deque()
@@ -105,7 +105,7 @@ class _Follower(_Asker):
         return event
 
 
-async def _connect(endpoint: _Asker, path: Path) -> None:
+async def _connect(endpoint: _AskingEndpoint, path: Path) -> None:
     loop = asyncio.get_running_loop()
     try:
         await loop.create_unix_connection(lambda: endpoint, str(path))
@@ -117,14 +117,14 @@ async def _connect(endpoint: _Asker, path: Path) -> None:
 class Link:
     """One connection to the worker that serves `path`. Ends with `LinkLost` in all who wait."""
 
-    def __init__(self, path: Path, endpoint: _Asker) -> None:
+    def __init__(self, path: Path, endpoint: _AskingEndpoint) -> None:
         self._path = path
         self._endpoint = endpoint
 
     @classmethod
     async def connect(cls, path: Path, worker: str) -> Self:
         """Connects and waits for the other side's hello. Raises LinkLost, ContractMismatch."""
-        endpoint = _Asker(worker)
+        endpoint = _AskingEndpoint(worker)
         await _connect(endpoint, path)
         return cls(path, endpoint)
 
@@ -158,7 +158,7 @@ class Link:
         Ends by LinkLost or AskFailed; leaving the loop (`aclose`) closes the stream. Raises LinkLost also if this link
         is lost until the stream is open: the stream could come from another process than the link's answers.
         """
-        follower = _Follower(self._endpoint.worker)
+        follower = _StreamEndpoint(self._endpoint.worker)
         try:
             await _connect(follower, self._path)
             if self._endpoint.is_closed:
@@ -262,7 +262,7 @@ class Dialer:
 class Connection(Endpoint):
     """One asker, as its server sees it."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: LinkServer) -> None:
         super().__init__(server.worker)
         self._server = server
         self._unanswered: set[int] = set()
@@ -308,7 +308,7 @@ LEAVING_SECONDS = 1.0
 """A server that closes waits no longer for askers to read what they were told."""
 
 
-class Server:
+class LinkServer:
     """Serves the askers of one listening socket until it is closed."""
 
     def __init__(
@@ -347,11 +347,11 @@ async def serve(
     worker: str,
     on_message: Callable[[Connection, int, Message], None],
     on_close: Callable[[Connection], None] | None = None,
-) -> Server:
+) -> LinkServer:
     """Answers on a listening Unix socket.
 
     `on_message(connection, cause, message)` is called in order of arrival and must not block.
     """
-    server = Server(worker, on_message, on_close)
+    server = LinkServer(worker, on_message, on_close)
     await server.start(sock)
     return server

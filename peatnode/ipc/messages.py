@@ -158,7 +158,7 @@ class RecycleMe(Message):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class WorkerProblem:
     worker: str
     name: str
     message: str
@@ -204,7 +204,7 @@ class NodeReply(Message):
     is_stopping: bool
     supervisor_memory_bytes: int
     workers: tuple[WorkerState, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[WorkerProblem, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,7 +67,7 @@ class Child:
 
 
 @dataclass(frozen=True, slots=True)
-class Nursery:
+class WorkerSpawner:
     """Forks workers; each gets its own sockets and none of anybody else's."""
 
     config: Config

@@ -25,7 +25,7 @@ class _Client:
     is_greeted: bool = False
 
 
-class Clients:
+class SupervisorClients:
     """Open connections, by file descriptor. A client that misbehaves or does not read is closed."""
 
     def __init__(

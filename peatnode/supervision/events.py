@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class NodeBegan:
+class NodeStarted:
     """The sockets are bound; workers may be started."""
 
 
@@ -21,20 +21,20 @@ class WorkerStarted:
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerServes:
+class WorkerServing:
     """The worker said WorkerReady."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class PongCame:
+class PongReceived:
     name: str
     number: int
 
 
 @dataclass(frozen=True, slots=True)
-class WorkerEnded:
+class WorkerExited:
     """The process is gone and was waited for."""
 
     name: str
@@ -45,7 +45,7 @@ class WorkerEnded:
 
 
 @dataclass(frozen=True, slots=True)
-class RecycleAsked:
+class RecycleRequested:
     """The worker wants to be replaced by a fresh one."""
 
     name: str
@@ -53,24 +53,24 @@ class RecycleAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class StopAsked:
+class StopRequested:
     """SIGTERM or SIGINT. The second hurries, the third ends everything at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimePassed:
+class DeadlinePassed:
     """`Policy.deadline` has come."""
 
 
 Event = (
-    NodeBegan
+    NodeStarted
     | WorkerStarted
-    | WorkerServes
-    | PongCame
-    | WorkerEnded
-    | RecycleAsked
-    | StopAsked
-    | TimePassed
+    | WorkerServing
+    | PongReceived
+    | WorkerExited
+    | RecycleRequested
+    | StopRequested
+    | DeadlinePassed
 )
 
 # --- actions --------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class PingWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class TellStop:
+class RequestStop:
     """Ask the worker to finish within `seconds`."""
 
     name: str
@@ -97,7 +97,7 @@ class TellStop:
 
 @dataclass(frozen=True, slots=True)
 class KillWorker:
-    """SIGKILL; `WorkerEnded` follows."""
+    """SIGKILL; `WorkerExited` follows."""
 
     name: str
     reason: str
@@ -142,7 +142,7 @@ class EndNode:
 Action = (
     StartWorker
     | PingWorker
-    | TellStop
+    | RequestStop
     | KillWorker
     | AnnounceReady
     | AnnounceDeath

@@ -9,23 +9,23 @@ from dataclasses import dataclass, field
 from peatnode import __version__
 from peatnode.config import Config
 from peatnode.identity import Identity
-from peatnode.ipc.messages import NodeReply, Problem, ProblemRaised, WorkerState
+from peatnode.ipc.messages import NodeReply, ProblemRaised, WorkerProblem, WorkerState
 from peatnode.supervision.children import Child
 from peatnode.supervision.policy import Policy
 
 
 @dataclass(slots=True)
-class Problems:
+class ProblemRegister:
     """What is wrong now, by worker and name."""
 
-    _known: dict[tuple[str, str], Problem] = field(default_factory=dict)
+    _known: dict[tuple[str, str], WorkerProblem] = field(default_factory=dict)
 
     def raised(self, worker: str, problem: ProblemRaised) -> bool:
         """Takes it down; true if it is news."""
         key = (worker, problem.name)
         before = self._known.get(key)
         since = before.since if before is not None else time.time()
-        self._known[key] = Problem(
+        self._known[key] = WorkerProblem(
             worker, problem.name, problem.message, problem.advice, problem.blocks_readiness, since
         )
         return before is None or before.message != problem.message
@@ -38,15 +38,15 @@ class Problems:
         for key in [key for key in self._known if key[0] == worker]:
             del self._known[key]
 
-    def of(self, worker: str, name: str) -> Problem | None:
+    def of(self, worker: str, name: str) -> WorkerProblem | None:
         return self._known.get((worker, name))
 
-    def all(self) -> Iterable[Problem]:
+    def all(self) -> Iterable[WorkerProblem]:
         return self._known.values()
 
 
 @dataclass(frozen=True, slots=True)
-class NodeFacts:
+class NodeDescription:
     """What does not change while the node runs."""
 
     config: Config
@@ -59,10 +59,10 @@ class NodeFacts:
 
 
 def describe_node(
-    facts: NodeFacts,
+    facts: NodeDescription,
     policy: Policy,
     children: Mapping[str, Child],
-    problems: Problems,
+    problems: ProblemRegister,
     memory_bytes: int,
 ) -> NodeReply:
     """The answer to GetNode."""

@@ -1,6 +1,6 @@
 """When a worker is started again, killed or stopped. No I/O.
 
-    handle(event, now) -> actions        deadline() -> when to say TimePassed
+    handle(event, now) -> actions        deadline() -> when to say DeadlinePassed
 
 A worker is `starting` from its fork until it serves, then `ready`; `waiting` to be started again after it ended,
 `stopping` when it was told to, and `stopped`.
@@ -21,19 +21,19 @@ from peatnode.supervision.events import (
     AnnounceReady,
     AnnounceRecycling,
     AnnounceStop,
+    DeadlinePassed,
     EndNode,
     Event,
     KillWorker,
-    NodeBegan,
+    NodeStarted,
     PingWorker,
-    PongCame,
-    RecycleAsked,
+    PongReceived,
+    RecycleRequested,
+    RequestStop,
     StartWorker,
-    StopAsked,
-    TellStop,
-    TimePassed,
-    WorkerEnded,
-    WorkerServes,
+    StopRequested,
+    WorkerExited,
+    WorkerServing,
     WorkerStarted,
 )
 
@@ -41,7 +41,7 @@ EXIT_FAILED = 1
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RestartLimits:
     """Seconds, and how many deaths are too many. Tests shorten them."""
 
     first_delay: float = 0.1
@@ -67,7 +67,7 @@ class Limits:
 
 
 @dataclass(slots=True)
-class Worker:
+class WorkerRecord:
     """What the policy knows of one worker."""
 
     name: str
@@ -98,8 +98,8 @@ class Worker:
 class Policy:
     """Of one node. `turns` gives the workers in the order of their start, each with its turn to stop."""
 
-    def __init__(self, turns: Mapping[str, int], limits: Limits) -> None:
-        self.workers = {name: Worker(name, turn) for name, turn in turns.items()}
+    def __init__(self, turns: Mapping[str, int], limits: RestartLimits) -> None:
+        self.workers = {name: WorkerRecord(name, turn) for name, turn in turns.items()}
         self.is_stopping = False
         self._limits = limits
         self._ping_due: float | None = None
@@ -117,34 +117,34 @@ class Policy:
 
     def _handle(self, event: Event, now: float) -> Iterator[Action]:
         match event:
-            case NodeBegan():
+            case NodeStarted():
                 self._ping_due = now + self._limits.ping_every
                 for worker in self.workers.values():
                     yield from self._start(worker)
             case WorkerStarted(name, pid):
                 yield from self._started(self.workers[name], pid, now)
-            case WorkerServes(name):
+            case WorkerServing(name):
                 yield from self._serves(self.workers[name], now)
-            case PongCame(name, number):
+            case PongReceived(name, number):
                 if self.workers[name].ping == number:
                     self.workers[name].ping = 0
-            case WorkerEnded(name, status, complaint):
+            case WorkerExited(name, status, complaint):
                 yield from self._ended(self.workers[name], status, complaint, now)
-            case RecycleAsked(name, reason):
+            case RecycleRequested(name, reason):
                 yield from self._recycle(self.workers[name], reason, now)
-            case StopAsked():
+            case StopRequested():
                 yield from self._stop_asked(now)
-            case TimePassed():
+            case DeadlinePassed():
                 yield from self._time_passed(now)
 
     # --- a worker's life ------------------------------------------------------------------------------------
 
-    def _start(self, worker: Worker) -> Iterator[Action]:
+    def _start(self, worker: WorkerRecord) -> Iterator[Action]:
         worker.start_due = None
         worker.state = WorkerStatus.STARTING
         yield StartWorker(worker.name)
 
-    def _started(self, worker: Worker, pid: int, now: float) -> Iterator[Action]:
+    def _started(self, worker: WorkerRecord, pid: int, now: float) -> Iterator[Action]:
         worker.pid = pid
         worker.started_at = now
         worker.was_ready = False
@@ -152,7 +152,7 @@ class Policy:
         worker.kill_due = None
         yield from self._ping(worker, now)
 
-    def _serves(self, worker: Worker, now: float) -> Iterator[Action]:
+    def _serves(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
         if worker.state is WorkerStatus.STARTING:
             worker.state = WorkerStatus.READY
             worker.pinged_at = now  # from now on it has to be quick, and not before
@@ -161,16 +161,18 @@ class Policy:
             self._is_ready = True
             yield AnnounceReady()
 
-    def _recycle(self, worker: Worker, reason: str, now: float) -> Iterator[Action]:
+    def _recycle(self, worker: WorkerRecord, reason: str, now: float) -> Iterator[Action]:
         if self.is_stopping or worker.is_recycling or not worker.is_alive:
             return
         worker.is_recycling = True
         worker.state = WorkerStatus.STOPPING
         worker.kill_due = now + self._limits.recycle
         yield AnnounceRecycling(worker.name, reason)
-        yield TellStop(worker.name, self._limits.recycle)
+        yield RequestStop(worker.name, self._limits.recycle)
 
-    def _ended(self, worker: Worker, status: int, complaint: str, now: float) -> Iterator[Action]:
+    def _ended(
+        self, worker: WorkerRecord, status: int, complaint: str, now: float
+    ) -> Iterator[Action]:
         was_recycling = worker.is_recycling and status == 0
         worker.pid = 0
         worker.ping = 0
@@ -190,7 +192,7 @@ class Policy:
         else:
             yield from self._died(worker, now)
 
-    def _died(self, worker: Worker, now: float) -> Iterator[Action]:
+    def _died(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
         limits = self._limits
         if now - worker.started_at >= limits.stable:
             worker.streak = 0
@@ -214,13 +216,13 @@ class Policy:
 
     # --- the heartbeat ----------------------------------------------------------------------------------------
 
-    def _ping(self, worker: Worker, now: float) -> Iterator[Action]:
+    def _ping(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
         self._ping_number += 1
         worker.ping = self._ping_number
         worker.pinged_at = now
         yield PingWorker(worker.name, worker.ping)
 
-    def _pong_due(self, worker: Worker) -> float | None:
+    def _pong_due(self, worker: WorkerRecord) -> float | None:
         if not worker.ping or self.is_stopping or worker.kill_due is not None:
             return None
         limits = self._limits
@@ -244,7 +246,7 @@ class Policy:
     # --- time -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When TimePassed is due; None: when something happens."""
+        """When DeadlinePassed is due; None: when something happens."""
         if self._has_ended:
             return None
         dues = [None if self.is_stopping else self._ping_due]
@@ -319,7 +321,7 @@ class Policy:
             if worker.is_alive and worker.turn == turn:
                 worker.state = WorkerStatus.STOPPING
                 worker.kill_due = now + seconds
-                yield TellStop(worker.name, seconds)
+                yield RequestStop(worker.name, seconds)
 
     def _seconds_for(self, turn: int, now: float) -> float:
         limits = self._limits

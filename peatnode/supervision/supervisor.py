@@ -34,31 +34,31 @@ from peatnode.ipc.messages import (
     StopWorker,
     WorkerReady,
 )
-from peatnode.supervision.children import Child, Nursery
-from peatnode.supervision.clients import Clients
+from peatnode.supervision.children import Child, WorkerSpawner
+from peatnode.supervision.clients import SupervisorClients
 from peatnode.supervision.events import (
     Action,
     AnnounceDeath,
     AnnounceReady,
     AnnounceRecycling,
     AnnounceStop,
+    DeadlinePassed,
     EndNode,
     Event,
     KillWorker,
-    NodeBegan,
+    NodeStarted,
     PingWorker,
-    PongCame,
-    RecycleAsked,
+    PongReceived,
+    RecycleRequested,
+    RequestStop,
     StartWorker,
-    StopAsked,
-    TellStop,
-    TimePassed,
-    WorkerEnded,
-    WorkerServes,
+    StopRequested,
+    WorkerExited,
+    WorkerServing,
     WorkerStarted,
 )
-from peatnode.supervision.node_report import NodeFacts, Problems, describe_node
-from peatnode.supervision.policy import EXIT_FAILED, Limits, Policy
+from peatnode.supervision.node_report import NodeDescription, ProblemRegister, describe_node
+from peatnode.supervision.policy import EXIT_FAILED, Policy, RestartLimits
 from peatnode.supervision.sockets import bind_all, lock_data_dir, remove_unix_sockets
 from peatnode.supervision.workers import WORKERS, WorkerSpec
 from peatnode.worker.memory import MemoryGauge, memory_bytes
@@ -67,18 +67,18 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 def run_node(
-    config: Config, workers: Sequence[WorkerSpec] = WORKERS, limits: Limits | None = None
+    config: Config, workers: Sequence[WorkerSpec] = WORKERS, limits: RestartLimits | None = None
 ) -> int:
     """Runs a node until it is stopped; returns its exit status, after a sentence on stderr where it is not 0."""
     logs.configure(config.log_filter, config.log_format, "supervisor")
     try:
-        return _run_node(config, workers, limits or Limits())
+        return _run_node(config, workers, limits or RestartLimits())
     except BadConfiguration as error:
-        _say_failure(config, EXIT_CONFIGURATION, str(error))
+        _report_failure(config, EXIT_CONFIGURATION, str(error))
         return EXIT_CONFIGURATION
 
 
-def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: Limits) -> int:
+def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: RestartLimits) -> int:
     if sys.platform != "linux":
         raise BadConfiguration(
             f"peatnode runs on Linux, and this is {sys.platform}: run it in a container or a virtual machine."
@@ -92,7 +92,7 @@ def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: Limits) -> 
         os.close(lock)
 
 
-def _say_failure(config: Config, status: int, reason: str) -> None:
+def _report_failure(config: Config, status: int, reason: str) -> None:
     """One line, for a person or for what collects the log."""
     if config.log_format == "json":
         logs.get_logger("supervisor").error("Node failed", reason=reason, status=status)
@@ -128,7 +128,7 @@ class Supervisor:
         config: Config,
         sockets: dict[str, socket.socket],
         workers: Sequence[WorkerSpec],
-        limits: Limits,
+        limits: RestartLimits,
         lock: int,
     ) -> None:
         self._log = logs.get_logger("supervisor")
@@ -137,15 +137,15 @@ class Supervisor:
         self._policy = Policy({spec.name: spec.turn for spec in workers}, limits)
         self._specs = {spec.name: spec for spec in workers}
         self._children: dict[str, Child] = {}
-        self._problems = Problems()
+        self._problems = ProblemRegister()
         self._memory = MemoryGauge(memory_bytes)
         self._poll = select.poll()
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._status: int | None = None
-        self._deaf: set[int] = set()
+        self._closed_controls: set[int] = set()
         """Control links whose worker has closed its end."""
         host, port = sockets["http"].getsockname()[:2]
-        self._facts = NodeFacts(
+        self._facts = NodeDescription(
             config=config,
             identity=derive_identity(config.secret.reveal(), config.node_id),
             instance=secrets.token_hex(16),
@@ -154,9 +154,9 @@ class Supervisor:
             broker_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
             quic_port=sockets["quic"].getsockname()[1],
         )
-        self._clients = Clients(sockets["supervisor"], self._poll, self._describe)
+        self._clients = SupervisorClients(sockets["supervisor"], self._poll, self._describe)
         worker_sockets = {name: sock for name, sock in sockets.items() if name != "supervisor"}
-        self._nursery = Nursery(
+        self._spawner = WorkerSpawner(
             config,
             self._facts.instance,
             worker_sockets,
@@ -169,9 +169,9 @@ class Supervisor:
         self._watch_signals()
         self._poll.register(self._sockets["supervisor"], select.POLLIN)
         _preload()
-        self._say_start()
+        self._announce_start()
         try:
-            self._decide(NodeBegan())
+            self._decide(NodeStarted())
             while self._status is None:
                 self._turn()
         finally:
@@ -183,7 +183,7 @@ class Supervisor:
                 sock.close()
         return self._status
 
-    def _say_start(self) -> None:
+    def _announce_start(self) -> None:
         facts = self._facts
         self._log.info(
             "Mesh started",
@@ -225,7 +225,7 @@ class Supervisor:
         for descriptor, _ in self._poll.poll(wait):
             self._happened(descriptor)
         if due is not None and time.monotonic() >= due:
-            self._decide(TimePassed())
+            self._decide(DeadlinePassed())
 
     def _happened(self, descriptor: int) -> None:
         if descriptor == self._wake_reader.fileno():
@@ -240,16 +240,16 @@ class Supervisor:
     def _child_happened(self, descriptor: int) -> None:
         for child in list(self._children.values()):
             if descriptor == child.pidfd:
-                self._hear(child)  # its last words
+                self._read_control(child)  # its last words
                 self._ended(child)
             elif descriptor == child.control.fileno():
-                self._hear(child)
+                self._read_control(child)
 
     def _signalled(self) -> None:
         for number in self._wake_reader.recv(64):
             if number in _STOP_SIGNALS:
                 self._log.info("Signal received", signal=signal.Signals(number).name)
-                self._decide(StopAsked())
+                self._decide(StopRequested())
 
     def _decide(self, event: Event) -> None:
         for action in self._policy.handle(event, time.monotonic()):
@@ -261,7 +261,7 @@ class Supervisor:
                 self._start(name)
             case PingWorker(name, number):
                 self._children[name].say(Ping(number))
-            case TellStop(name, seconds):
+            case RequestStop(name, seconds):
                 self._children[name].say(StopWorker(seconds))
             case KillWorker(name, reason):
                 self._log.warning("Killing worker", worker_name=name, reason=reason)
@@ -280,17 +280,17 @@ class Supervisor:
 
     def _end(self, status: int, reason: str) -> None:
         if status:
-            _say_failure(self._facts.config, status, reason)
+            _report_failure(self._facts.config, status, reason)
         else:
             self._log.info("Stopped")
         self._status = status
 
     def _start(self, name: str) -> None:
         try:
-            child = self._nursery.fork(self._specs[name])
+            child = self._spawner.fork(self._specs[name])
         except OSError as error:
             self._log.error("Worker cannot be started", worker_name=name, error=str(error))
-            self._decide(WorkerEnded(name, EXIT_FAILED, ""))
+            self._decide(WorkerExited(name, EXIT_FAILED, ""))
             return
         self._children[name] = child
         self._poll.register(child.pidfd, select.POLLIN)
@@ -302,22 +302,22 @@ class Supervisor:
         if status is None:
             return  # the descriptor was another's when `poll` told of it
         self._poll.unregister(child.pidfd)
-        self._stop_hearing(child)
-        self._deaf.discard(child.control.fileno())
+        self._close_control(child)
+        self._closed_controls.discard(child.control.fileno())
         del self._children[child.name]
         configuration = self._problems.of(child.name, "configuration")
         complaint = configuration.message if configuration is not None else ""
         self._problems.forget(child.name)
         child.close()
-        self._decide(WorkerEnded(child.name, status, complaint))
+        self._decide(WorkerExited(child.name, status, complaint))
 
-    def _stop_hearing(self, child: Child) -> None:
+    def _close_control(self, child: Child) -> None:
         descriptor = child.control.fileno()
-        if descriptor not in self._deaf:
-            self._deaf.add(descriptor)
+        if descriptor not in self._closed_controls:
+            self._closed_controls.add(descriptor)
             self._poll.unregister(descriptor)
 
-    def _hear(self, child: Child) -> None:
+    def _read_control(self, child: Child) -> None:
         """Takes what a worker says; one that says nonsense is killed."""
         try:
             data = child.control.recv(65536)
@@ -327,31 +327,31 @@ class Supervisor:
             data = b""
         try:
             for content in child.frames.receive_data(data):
-                self._heard(child, decode_content(content)[1])
+                self._receive_message(child, decode_content(content)[1])
         except MalformedFrame as error:
             self._log.error("Worker speaks nonsense", worker_name=child.name, error=str(error))
             child.kill()
             return
         if not data:
-            self._stop_hearing(child)
+            self._close_control(child)
 
-    def _heard(self, child: Child, message: Message) -> None:
+    def _receive_message(self, child: Child, message: Message) -> None:
         match message:
             case Hello() | Ping():
                 pass
             case Pong():
                 child.memory_bytes = message.memory_bytes
                 child.stall_seconds = message.stall_seconds
-                self._decide(PongCame(child.name, message.number))
+                self._decide(PongReceived(child.name, message.number))
             case WorkerReady():
-                self._decide(WorkerServes(child.name))
+                self._decide(WorkerServing(child.name))
             case ProblemRaised():
                 self._raise_problem(child.name, message)
             case ProblemCleared(name):
                 if self._problems.cleared(child.name, name):
-                    self._log.info("Problem is over", worker_name=child.name, problem=name)
+                    self._log.info("WorkerProblem is over", worker_name=child.name, problem=name)
             case RecycleMe(reason):
-                self._decide(RecycleAsked(child.name, reason))
+                self._decide(RecycleRequested(child.name, reason))
 
     def _raise_problem(self, worker: str, problem: ProblemRaised) -> None:
         if self._problems.raised(worker, problem):

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from peatnode.ipc.messages import PeerState, Problem
+from peatnode.ipc.messages import PeerState, WorkerProblem
 from tests.api.conftest import Serve, Served
 from tests.api.test_documents import check_problem
 
@@ -59,8 +59,8 @@ async def test_ready(served: Served) -> None:
     assert (await checks(served))[1]["store"] is False
     served.node.is_writable = True
     served.node.problems = (
-        Problem("sync", "twin", "A twin.", "Rename.", False, 0.0),
-        Problem("store", "disk", "Nearly full.", "Delete.", True, 0.0),
+        WorkerProblem("sync", "twin", "A twin.", "Rename.", False, 0.0),
+        WorkerProblem("store", "disk", "Nearly full.", "Delete.", True, 0.0),
     )
     status, found = await checks(served)
     assert status == 503

@@ -23,7 +23,7 @@ from peatnode.protocol.wire.batches import pack_updates
 GOLDEN = Path(__file__).with_name("peer_bytes.golden")
 
 PEER_MESSAGES: list[wire.Message] = [
-    wire.Hello(1, "node-ä", bytes(range(16)), bytes(range(32)), 2**50, 3, "peatnode/1"),
+    wire.PeerHello(1, "node-ä", bytes(range(16)), bytes(range(32)), 2**50, 3, "peatnode/1"),
     wire.Proof(bytes(range(32)), bytes(range(64))),
     wire.Root(bytes(range(16)), True),
     wire.Push(300, b"\0\x90"),
@@ -58,10 +58,7 @@ BATCH = (
 
 def lines() -> list[str]:
     return [
-        *[
-            f"peer {type(message).__name__} {frame(wire.encode(message)).hex()}"
-            for message in PEER_MESSAGES
-        ],
+        *[f"peer {message.TYPE} {frame(wire.encode(message)).hex()}" for message in PEER_MESSAGES],
         f"peer batch {pack_updates(BATCH).hex()}",
         *[f"link {message.TAG} {encode_frame(message, 42).hex()}" for message in LINK_MESSAGES],
     ]

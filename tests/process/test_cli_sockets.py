@@ -23,7 +23,7 @@ from peatnode.client.errors import (
 from peatnode.client.events import Gap, SyncEvent
 from peatnode.client.models import Replicas
 from peatnode.client.resume import EventFilter
-from peatnode.ipc.link import Connection, Server, serve
+from peatnode.ipc.link import Connection, LinkServer, serve
 from peatnode.ipc.messages import (
     Change,
     ChangesSeen,
@@ -48,7 +48,7 @@ WRITTEN = WrittenReply("c", "i", True, True, 1, bytes(16), 4, b'{"a":1}', 0.0)
 Answer = Callable[[Connection, int, Message], None]
 
 
-async def start(run_dir: Path, worker: str, answer: Answer) -> Server:
+async def start(run_dir: Path, worker: str, answer: Answer) -> LinkServer:
     sock = socket.socket(socket.AF_UNIX)
     sock.bind(str(run_dir / f"{worker}.sock"))
     sock.listen()

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from peatnode.ipc.link import Connection, Server, serve
+from peatnode.ipc.link import Connection, LinkServer, serve
 from peatnode.ipc.messages import (
     Failure,
     GetDiscovery,
@@ -24,7 +24,7 @@ from peatnode.ipc.messages import (
     GetStore,
     Message,
     PeersReply,
-    Problem,
+    WorkerProblem,
 )
 from tests.support.replies import DISCOVERY, NODE, NOW, PEER, PEERS, STORE, WORKERS
 
@@ -51,7 +51,7 @@ def _listen(path: Path) -> socket.socket:
     return sock
 
 
-async def _serve(sock: socket.socket, worker: str, answer: object) -> Server:
+async def _serve(sock: socket.socket, worker: str, answer: object) -> LinkServer:
     def on_message(connection: Connection, cause: int, message: Message) -> None:
         if not isinstance(message, QUESTIONS):
             connection.fail(cause, Failure.INVALID, "Not a question of these tests.")
@@ -68,7 +68,7 @@ def start_node(tmp_path: Path) -> Iterator[StartNode]:
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     sockets: list[socket.socket] = []
-    servers: list[Server] = []
+    servers: list[LinkServer] = []
 
     def start(answers: Answers) -> Path:
         run_dir = tmp_path / "run"
@@ -161,7 +161,9 @@ def test_nobody_answers(start_node: StartNode) -> None:
 
 
 def test_what_the_workers_say_is_wrong_is_shown_with_advice(start_node: StartNode) -> None:
-    problem = Problem("sync", "twin", "peat-mesh-0 is used twice.", "Set PEAT_CLUSTER.", True, NOW)
+    problem = WorkerProblem(
+        "sync", "twin", "peat-mesh-0 is used twice.", "Set PEAT_CLUSTER.", True, NOW
+    )
     waiting = replace(WORKERS[1], state="waiting", pid=0, restarts=3, last_exit="killed by SIGKILL")
     node = replace(NODE, problems=(problem,), workers=(WORKERS[0], waiting, *WORKERS[2:]))
     full = replace(STORE, is_writable=False, problem="The disk is full.")

@@ -13,7 +13,7 @@ import pytest
 
 from peatnode.errors import AskFailed, AskTimedOut, ContractMismatch, LinkLost
 from peatnode.ipc.frames import encode_frame
-from peatnode.ipc.link import MAX_STREAM_EVENTS, Connection, Dialer, Link, Server, serve
+from peatnode.ipc.link import MAX_STREAM_EVENTS, Connection, Dialer, Link, LinkServer, serve
 from peatnode.ipc.messages import (
     CollectionEntry,
     CollectionsReply,
@@ -61,7 +61,7 @@ class Answers:
 
 
 @pytest.fixture
-async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Answers, Server]]:
+async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Answers, LinkServer]]:
     path = tmp_path / "store.sock"
     answers = Answers()
     with listen(path) as sock:
@@ -73,7 +73,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, Answers, Server]]:
 
 
 async def test_many_questions_are_answered_each_by_its_own(
-    served: tuple[Path, Answers, Server],
+    served: tuple[Path, Answers, LinkServer],
 ) -> None:
     async with await Link.connect(served[0], "broker") as link:
         replies = await asyncio.gather(*[link.ask(ListCollections()) for _ in range(500)])
@@ -98,7 +98,7 @@ async def test_a_refusal_is_typed(tmp_path: Path) -> None:
     )
 
 
-async def test_no_answer_in_time(served: tuple[Path, Answers, Server]) -> None:
+async def test_no_answer_in_time(served: tuple[Path, Answers, LinkServer]) -> None:
     async with await Link.connect(served[0], "broker") as link:
         with pytest.raises(AskTimedOut):
             await link.ask(GetNode(), timeout=0.05)
@@ -106,7 +106,7 @@ async def test_no_answer_in_time(served: tuple[Path, Answers, Server]) -> None:
 
 
 async def test_questions_in_flight_fail_when_the_server_goes(
-    served: tuple[Path, Answers, Server],
+    served: tuple[Path, Answers, LinkServer],
 ) -> None:
     path, _, server = served
     link = await Link.connect(path, "broker")
@@ -144,7 +144,7 @@ async def test_nobody_serves(tmp_path: Path) -> None:
 
 
 async def test_a_slow_reader_holds_up_the_stream_and_not_the_memory(
-    served: tuple[Path, Answers, Server],
+    served: tuple[Path, Answers, LinkServer],
 ) -> None:
     path, answers, _ = served
     link = await Link.connect(path, "broker")
@@ -190,7 +190,7 @@ async def test_a_dialer_waits_for_the_worker_to_return(tmp_path: Path) -> None:
     ids=["too long", "not msgpack", "no hello", "wrong types", "other contract"],
 )
 async def test_what_is_not_of_the_contract_ends_that_link_alone(
-    served: tuple[Path, Answers, Server], bytes_sent: bytes
+    served: tuple[Path, Answers, LinkServer], bytes_sent: bytes
 ) -> None:
     path, _, _ = served
     reader, writer = await asyncio.open_unix_connection(str(path))
@@ -214,7 +214,7 @@ async def test_another_contract_is_said_as_such(tmp_path: Path) -> None:
     server.close()
 
 
-async def test_a_link_is_no_bottleneck(served: tuple[Path, Answers, Server]) -> None:
+async def test_a_link_is_no_bottleneck(served: tuple[Path, Answers, LinkServer]) -> None:
     """Not a benchmark: a thousand questions must not take longer than a person would wait."""
     async with await Link.connect(served[0], "broker") as link:
         started = time.monotonic()

@@ -12,7 +12,7 @@ from pathlib import Path
 import orjson
 
 from peatnode.ipc import messages as m
-from peatnode.ipc.link import Connection, Server, serve
+from peatnode.ipc.link import Connection, LinkServer, serve
 
 
 @dataclass
@@ -36,11 +36,11 @@ class MemoryNode:
     is_writable: bool = True
     replicas: int = 0
     peers: tuple[m.PeerState, ...] = ()
-    problems: tuple[m.Problem, ...] = ()
+    problems: tuple[m.WorkerProblem, ...] = ()
     swallow_writes: int = 0
     """Carry out so many writes, and cut the link instead of answering."""
     failure: m.Failed | None = None
-    servers: dict[str, Server] = field(default_factory=dict)
+    servers: dict[str, LinkServer] = field(default_factory=dict)
     followers: list[tuple[Connection, int, m.FollowChanges]] = field(default_factory=list)
     topology: list[tuple[Connection, int]] = field(default_factory=list)
 

@@ -12,10 +12,10 @@ if os.environ.get("COVERAGE_PROCESS_START"):
 
 
 from peatnode.config import load_config
-from peatnode.supervision.policy import Limits
+from peatnode.supervision.policy import RestartLimits
 from peatnode.supervision.supervisor import run_node
 from peatnode.supervision.workers import WORKERS
 
 if __name__ == "__main__":
     workers = [replace(spec, module="tests.support.supervised_worker") for spec in WORKERS]
-    sys.exit(run_node(load_config(os.environ), workers, Limits(**json.loads(sys.argv[1]))))
+    sys.exit(run_node(load_config(os.environ), workers, RestartLimits(**json.loads(sys.argv[1]))))

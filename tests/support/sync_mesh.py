@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from peatnode.ipc import messages
-from peatnode.ipc.link import Connection, Link, Server, serve
+from peatnode.ipc.link import Connection, Link, LinkServer, serve
 from peatnode.ipc.messages import Message
 from peatnode.model.sync import StoreQuestion
 from tests.sim.standin import StandinStore
@@ -65,7 +65,7 @@ class FakeStore:
         self.standin = StandinStore()
         self.asked: list[Message] = []
         self._path = path
-        self._server: Server | None = None
+        self._server: LinkServer | None = None
         self._followers: dict[Connection, tuple[int, int]] = {}
         self.is_mute = False
         """Tells no changes to those who follow, however often they begin anew."""
@@ -125,7 +125,7 @@ class FakeDiscovery:
     def __init__(self, path: Path) -> None:
         self.peers: dict[str, messages.DiscoveredPeer] = {}
         self._path = path
-        self._server: Server | None = None
+        self._server: LinkServer | None = None
         self._followers: dict[Connection, int] = {}
 
     async def start(self) -> None:

@@ -1,11 +1,11 @@
 """Mutual proof of membership, before anything else is read. docs/protocol.md has the reasons.
 
-dialling                        accepting
-Hello ------------------------>
-      <------------------------ Hello
+dialling            accepting
+PeerHello --------------->
+         <--------------- PeerHello
 (the certificate's key is the one that this node id derives)
-Proof ------------------------>
-      <------------------------ Proof
+Proof ------------------->
+         <--------------- Proof
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import IsOurselves, NotAuthenticated
-from peatnode.protocol.wire.messages import Hello, Proof
+from peatnode.protocol.wire.messages import PeerHello, Proof
 
 SECONDS_TO_AUTHENTICATE = 10.0
 NONCE_BYTES = 32
@@ -81,7 +81,7 @@ class Authentication:
         self._channel = sha256(certificate).digest()
         self._certificate_key = certificate_key
         self._hello = wire.encode(
-            Hello(
+            PeerHello(
                 wire.VERSION,
                 credentials.node_id,
                 credentials.instance,
@@ -92,7 +92,7 @@ class Authentication:
             )
         )
         self._attempt = attempt
-        self._their_hello: Hello | None = None
+        self._their_hello: PeerHello | None = None
         self._transcript = b""
 
     def begin(self) -> list[bytes]:
@@ -102,13 +102,13 @@ class Authentication:
     def receive(self, content: bytes) -> list[bytes]:
         """Take a frame, give the frames it calls for. Raises PeerFault, after which nothing may be sent."""
         message = wire.decode(content)
-        if isinstance(message, Hello) and self._their_hello is None:
+        if isinstance(message, PeerHello) and self._their_hello is None:
             return self._receive_hello(message, content)
         if isinstance(message, Proof) and self._their_hello is not None and self.member is None:
             return self._receive_proof(message, self._their_hello)
         raise NotAuthenticated("unexpected before authentication", type(message).__name__)
 
-    def _receive_hello(self, hello: Hello, content: bytes) -> list[bytes]:
+    def _receive_hello(self, hello: PeerHello, content: bytes) -> list[bytes]:
         if hello.version != wire.VERSION:
             raise NotAuthenticated("other version", f"it speaks {hello.version}, we {wire.VERSION}")
         if hello.instance == self._credentials.instance:
@@ -128,7 +128,7 @@ class Authentication:
             )
         return [self._proof()]
 
-    def _receive_proof(self, proof: Proof, hello: Hello) -> list[bytes]:
+    def _receive_proof(self, proof: Proof, hello: PeerHello) -> list[bytes]:
         signed = _signed(not self._is_dialling, self._transcript)
         mac = hmac.digest(self._credentials.formation_key, signed, "sha256")
         if not hmac.compare_digest(mac, proof.mac):

@@ -51,9 +51,9 @@ from peatnode.protocol.wire.messages import (
     AskUpdates,
     Awareness,
     Buckets,
-    Hello,
     Message,
     Neighbours,
+    PeerHello,
     Proof,
     Push,
     Root,
@@ -219,7 +219,7 @@ class SyncMachine:
                 self._actions.append(NeighboursChanged(len(self._sessions)))
             case Awareness():
                 self._receive_awareness(session, message)
-            case Hello() | Proof():
+            case PeerHello() | Proof():
                 raise PeerFault("unexpected message", type(message).__name__)
 
     def send(self, session: PeerSession, message: Message) -> None:

@@ -36,7 +36,7 @@ class WireMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Hello(WireMessage):
+class PeerHello(WireMessage):
     TYPE = 0
     version: int
     node_id: str
@@ -163,7 +163,7 @@ class Unanswered(WireMessage):
 
 Reply = Tree | Buckets | Updates | Unanswered
 Message = (
-    Hello | Proof | Root | Push | Ack | AskTree | Tree | AskBuckets | Buckets | AskUpdates
+    PeerHello | Proof | Root | Push | Ack | AskTree | Tree | AskBuckets | Buckets | AskUpdates
     | AskRange | Updates | Neighbours | Awareness | Unanswered
 )  # fmt: skip
 

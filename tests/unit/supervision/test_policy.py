@@ -11,22 +11,22 @@ from peatnode.supervision.events import (
     AnnounceReady,
     AnnounceRecycling,
     AnnounceStop,
+    DeadlinePassed,
     EndNode,
     Event,
     KillWorker,
-    NodeBegan,
+    NodeStarted,
     PingWorker,
-    PongCame,
-    RecycleAsked,
+    PongReceived,
+    RecycleRequested,
+    RequestStop,
     StartWorker,
-    StopAsked,
-    TellStop,
-    TimePassed,
-    WorkerEnded,
-    WorkerServes,
+    StopRequested,
+    WorkerExited,
+    WorkerServing,
     WorkerStarted,
 )
-from peatnode.supervision.policy import Limits, Policy, describe_ending
+from peatnode.supervision.policy import Policy, RestartLimits, describe_ending
 
 TURNS = {"store": 2, "engine": 3, "sync": 1, "discovery": 1, "broker": 0}
 
@@ -34,8 +34,8 @@ TURNS = {"store": 2, "engine": 3, "sync": 1, "discovery": 1, "broker": 0}
 class Node:
     """A policy, and workers that do as they are told: they start and answer at once unless the test says otherwise."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        self.policy = Policy(TURNS, limits or Limits())
+    def __init__(self, limits: RestartLimits | None = None) -> None:
+        self.policy = Policy(TURNS, limits or RestartLimits())
         self.now = 100.0
         self.log: list[tuple[float, Action]] = []
         self.hung: set[str] = set()
@@ -56,15 +56,15 @@ class Node:
                 self.last_pid += 1
                 yield WorkerStarted(name, self.last_pid)
                 if name in self.dies_at_start:
-                    yield WorkerEnded(name, 1, "")
+                    yield WorkerExited(name, 1, "")
                 elif name not in self.is_slow_to_serve:
-                    yield WorkerServes(name)
+                    yield WorkerServing(name)
             case PingWorker(name, number) if name not in self.hung:
-                yield PongCame(name, number)
-            case TellStop(name) if name not in self.hung:
-                yield WorkerEnded(name, 0, "")
+                yield PongReceived(name, number)
+            case RequestStop(name) if name not in self.hung:
+                yield WorkerExited(name, 0, "")
             case KillWorker(name):
-                yield WorkerEnded(name, -9, "")
+                yield WorkerExited(name, -9, "")
             case _:
                 pass
 
@@ -72,7 +72,7 @@ class Node:
         while (due := self.policy.deadline()) is not None and due <= end:
             assert due >= self.now - 1e-9, "a deadline that never goes by"
             self.now = max(due, self.now)
-            self.say(TimePassed())
+            self.say(DeadlinePassed())
         self.now = end
 
     def wait(self, seconds: float) -> None:
@@ -91,7 +91,7 @@ class Node:
 @pytest.fixture
 def node() -> Node:
     node = Node()
-    node.say(NodeBegan())
+    node.say(NodeStarted())
     return node
 
 
@@ -104,16 +104,16 @@ def test_all_start_and_the_node_is_announced_once(node: Node) -> None:
 def test_the_node_is_not_announced_before_the_last_worker_serves() -> None:
     node = Node()
     node.is_slow_to_serve = {"engine"}
-    node.say(NodeBegan())
+    node.say(NodeStarted())
     assert not node.of(AnnounceReady)
     assert node.policy.workers["engine"].state == "starting"
-    node.say(WorkerServes("engine"))
+    node.say(WorkerServing("engine"))
     assert node.of(AnnounceReady)
 
 
 def test_a_worker_that_dies_comes_back_after_a_moment(node: Node) -> None:
     node.forget()
-    node.say(WorkerEnded("store", -9, ""))
+    node.say(WorkerExited("store", -9, ""))
     assert node.of(AnnounceDeath) == [AnnounceDeath("store", "killed by SIGKILL", 0.1)]
     assert node.policy.workers["store"].state == "waiting"
     assert not node.of(StartWorker)
@@ -125,14 +125,14 @@ def test_a_worker_that_dies_comes_back_after_a_moment(node: Node) -> None:
 
 
 def test_an_uninvited_exit_with_0_is_a_death_too(node: Node) -> None:
-    node.say(WorkerEnded("sync", 0, ""))
+    node.say(WorkerExited("sync", 0, ""))
     assert node.of(AnnounceDeath) == [AnnounceDeath("sync", "exited with status 0", 0.1)]
 
 
 def test_the_delay_doubles_up_to_its_limit_for_one_that_dies_again_and_again(node: Node) -> None:
     for _ in range(9):
         node.wait(15.0)  # four deaths a minute: not too many
-        node.say(WorkerEnded("engine", 1, ""))
+        node.say(WorkerExited("engine", 1, ""))
     delays = [action.seconds for action in node.of(AnnounceDeath)]
     assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0, 5.0, 5.0]
     assert not node.of(EndNode)
@@ -140,17 +140,17 @@ def test_the_delay_doubles_up_to_its_limit_for_one_that_dies_again_and_again(nod
 
 def test_a_stable_time_forgives(node: Node) -> None:
     for _ in range(3):
-        node.say(WorkerEnded("engine", 1, ""))
+        node.say(WorkerExited("engine", 1, ""))
         node.wait(1.0)
     node.wait(60.0)
-    node.say(WorkerEnded("engine", 1, ""))
+    node.say(WorkerExited("engine", 1, ""))
     assert node.of(AnnounceDeath)[-1] == AnnounceDeath("engine", "exited with status 1", 0.1)
 
 
 def test_the_sixth_death_in_a_minute_ends_the_node() -> None:
     node = Node()
     node.dies_at_start = {"engine"}
-    node.say(NodeBegan())
+    node.say(NodeStarted())
     node.wait(60.0)
     assert len(node.of(AnnounceDeath)) == 5
     (end,) = node.of(EndNode)
@@ -164,17 +164,17 @@ def test_the_sixth_death_in_a_minute_ends_the_node() -> None:
 
 def test_deaths_of_different_workers_are_not_added_up(node: Node) -> None:
     for name in ["store", "engine", "sync"] * 5:
-        node.say(WorkerEnded(name, 1, ""))
+        node.say(WorkerExited(name, 1, ""))
         node.wait(3.0)
     assert not node.of(EndNode)
 
 
 def test_a_configuration_that_cannot_be_ends_the_node_at_once(node: Node) -> None:
     node.forget()
-    node.say(WorkerEnded("store", 78, "PEAT_DATA_DIR is of a newer version."))
+    node.say(WorkerExited("store", 78, "PEAT_DATA_DIR is of a newer version."))
     assert node.of(EndNode) == [EndNode(78, "PEAT_DATA_DIR is of a newer version.")]
     assert not node.of(AnnounceDeath)
-    assert sorted(node.names(TellStop)) == ["broker", "discovery", "engine", "sync"]
+    assert sorted(node.names(RequestStop)) == ["broker", "discovery", "engine", "sync"]
 
 
 def test_no_answer_is_death(node: Node) -> None:
@@ -192,7 +192,7 @@ def test_no_answer_is_death(node: Node) -> None:
 def test_a_starting_worker_has_longer_to_answer() -> None:
     node = Node()
     node.hung = node.is_slow_to_serve = {"store"}
-    node.say(NodeBegan())
+    node.say(NodeStarted())
     node.wait(59.0)
     assert not node.of(KillWorker)
     node.wait(1.0)
@@ -202,9 +202,9 @@ def test_a_starting_worker_has_longer_to_answer() -> None:
 def test_one_that_served_before_it_answered_is_given_time_to_answer() -> None:
     node = Node()
     node.hung = node.is_slow_to_serve = {"store"}
-    node.say(NodeBegan())
+    node.say(NodeStarted())
     node.wait(30.0)
-    node.say(WorkerServes("store"))
+    node.say(WorkerServing("store"))
     node.wait(9.0)
     assert not node.of(KillWorker)
     node.wait(1.0)
@@ -214,7 +214,7 @@ def test_one_that_served_before_it_answered_is_given_time_to_answer() -> None:
 def test_an_old_answer_counts_for_nothing(node: Node) -> None:
     node.hung = {"sync"}
     node.wait(5.0)
-    node.say(PongCame("sync", 1))
+    node.say(PongReceived("sync", 1))
     node.wait(10.0)
     assert node.names(KillWorker) == ["sync"]
 
@@ -232,20 +232,20 @@ def test_a_supervisor_that_was_held_up_itself_blames_nobody(node: Node) -> None:
     node.wait(5.0)
     node.forget()
     node.now += 3600.0  # Ctrl-Z, a paused machine
-    node.say(TimePassed())
+    node.say(DeadlinePassed())
     assert not node.of(KillWorker)
     node.hung.clear()
     for name, worker in node.policy.workers.items():
-        node.say(PongCame(name, worker.ping))
+        node.say(PongReceived(name, worker.ping))
     node.wait(60.0)
     assert not node.of(KillWorker)
 
 
 def test_being_replaced_is_no_death(node: Node) -> None:
     node.forget()
-    node.say(RecycleAsked("engine", "300 MB"))
+    node.say(RecycleRequested("engine", "300 MB"))
     assert node.of(AnnounceRecycling) == [AnnounceRecycling("engine", "300 MB")]
-    assert node.names(TellStop) == ["engine"]
+    assert node.names(RequestStop) == ["engine"]
     assert node.names(StartWorker) == ["engine"]
     worker = node.policy.workers["engine"]
     assert (worker.recycles, worker.restarts, worker.streak) == (1, 0, 0)
@@ -253,9 +253,9 @@ def test_being_replaced_is_no_death(node: Node) -> None:
 
 def test_one_that_asks_to_be_replaced_and_does_not_leave_is_killed(node: Node) -> None:
     node.hung = {"engine"}
-    node.say(RecycleAsked("engine", "300 MB"))
-    node.say(RecycleAsked("engine", "301 MB"))
-    assert len(node.of(TellStop)) == 1
+    node.say(RecycleRequested("engine", "300 MB"))
+    node.say(RecycleRequested("engine", "301 MB"))
+    assert len(node.of(RequestStop)) == 1
     node.wait(5.2)
     assert node.names(KillWorker) == ["engine"]
     worker = node.policy.workers["engine"]
@@ -264,8 +264,8 @@ def test_one_that_asks_to_be_replaced_and_does_not_leave_is_killed(node: Node) -
 
 def test_the_stop_has_an_order(node: Node) -> None:
     node.forget()
-    node.say(StopAsked())
-    assert node.names(TellStop) == ["broker", "sync", "discovery", "store", "engine"]
+    node.say(StopRequested())
+    assert node.names(RequestStop) == ["broker", "sync", "discovery", "store", "engine"]
     assert node.of(EndNode) == [EndNode(0, "")]
     assert {worker.state for worker in node.policy.workers.values()} == {"stopped"}
 
@@ -273,18 +273,18 @@ def test_the_stop_has_an_order(node: Node) -> None:
 def test_a_turn_waits_for_all_of_the_one_before(node: Node) -> None:
     node.hung = {"sync", "discovery"}
     node.forget()
-    node.say(StopAsked())
-    assert node.names(TellStop) == ["broker", "sync", "discovery"]
-    node.say(WorkerEnded("discovery", 0, ""))
-    assert node.names(TellStop) == ["broker", "sync", "discovery"]
-    node.say(WorkerEnded("sync", 0, ""))
-    assert node.names(TellStop) == ["broker", "sync", "discovery", "store", "engine"]
+    node.say(StopRequested())
+    assert node.names(RequestStop) == ["broker", "sync", "discovery"]
+    node.say(WorkerExited("discovery", 0, ""))
+    assert node.names(RequestStop) == ["broker", "sync", "discovery"]
+    node.say(WorkerExited("sync", 0, ""))
+    assert node.names(RequestStop) == ["broker", "sync", "discovery", "store", "engine"]
 
 
 def test_a_stop_that_nobody_follows_is_over_in_time(node: Node) -> None:
     node.hung = set(TURNS)
     began = node.now
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.wait(60.0)
     ended = next(now for now, action in node.log if isinstance(action, EndNode))
     assert ended - began <= 10.0
@@ -295,43 +295,43 @@ def test_a_stop_that_nobody_follows_is_over_in_time(node: Node) -> None:
 def test_every_turn_has_some_time_even_after_a_slow_one(node: Node) -> None:
     node.hung = {"broker"}
     node.forget()
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.wait(60.0)
-    given = {action.name: action.seconds for action in node.of(TellStop)}
+    given = {action.name: action.seconds for action in node.of(RequestStop)}
     assert given["broker"] == pytest.approx(6.0)
     assert all(given[name] >= 1.0 for name in TURNS)
 
 
 def test_a_second_signal_hurries_and_a_third_ends_it(node: Node) -> None:
     node.hung = set(TURNS)
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.wait(0.1)
     node.forget()
-    node.say(StopAsked())
-    assert node.of(TellStop) == [TellStop("broker", 0.5)]
+    node.say(StopRequested())
+    assert node.of(RequestStop) == [RequestStop("broker", 0.5)]
     began = node.now
     node.wait(1.2)
     assert node.names(KillWorker) == ["broker", "sync", "discovery"]
-    node.say(StopAsked())
+    node.say(StopRequested())
     assert node.of(EndNode) == [EndNode(0, "")]
     assert node.now - began < 2.0
 
 
 def test_deaths_during_the_stop_are_part_of_it(node: Node) -> None:
     node.hung = set(TURNS)
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.forget()
     for name in ["engine", "store", "broker", "sync"]:
-        node.say(WorkerEnded(name, -11, ""))
+        node.say(WorkerExited(name, -11, ""))
     assert not node.of(StartWorker)
-    node.say(WorkerEnded("discovery", 1, ""))
+    node.say(WorkerExited("discovery", 1, ""))
     assert node.of(EndNode) == [EndNode(0, "")]
 
 
 def test_a_stop_while_one_waits_to_start_does_not_start_it(node: Node) -> None:
-    node.say(WorkerEnded("store", 1, ""))
+    node.say(WorkerExited("store", 1, ""))
     node.forget()
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.wait(60.0)
     assert not node.of(StartWorker)
     assert node.of(EndNode) == [EndNode(0, "")]
@@ -339,19 +339,19 @@ def test_a_stop_while_one_waits_to_start_does_not_start_it(node: Node) -> None:
 
 def test_a_stop_when_nobody_is_alive_ends_at_once(node: Node) -> None:
     for name in TURNS:
-        node.say(WorkerEnded(name, 1, ""))
-    node.say(StopAsked())
+        node.say(WorkerExited(name, 1, ""))
+    node.say(StopRequested())
     assert node.of(AnnounceStop)
     assert node.of(EndNode) == [EndNode(0, "")]
 
 
 def test_a_stop_meets_one_that_is_being_replaced(node: Node) -> None:
     node.hung = {"engine"}
-    node.say(RecycleAsked("engine", "300 MB"))
+    node.say(RecycleRequested("engine", "300 MB"))
     node.forget()
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.wait(60.0)
-    assert "engine" in node.names(TellStop)
+    assert "engine" in node.names(RequestStop)
     assert node.of(EndNode) == [EndNode(0, "")]
 
 
@@ -373,25 +373,25 @@ def test_whatever_happens_a_stop_ends_and_nothing_runs_twice(seed: int) -> None:
     print(f"seed {seed}")
     chance = random.Random(seed)
     node = Node()
-    node.say(NodeBegan())
+    node.say(NodeStarted())
     for _ in range(chance.randrange(40)):
         name = chance.choice(list(TURNS))
         worker = node.policy.workers[name]
         kind = chance.randrange(6)
         if kind == 0 and worker.is_alive:
-            node.say(WorkerEnded(name, chance.choice([0, 1, -9, -11]), ""))
+            node.say(WorkerExited(name, chance.choice([0, 1, -9, -11]), ""))
         elif kind == 1 and worker.is_alive:
-            node.say(RecycleAsked(name, ""))
+            node.say(RecycleRequested(name, ""))
         elif kind == 2:
             node.hung ^= {name}
         elif kind == 3:
             node.is_slow_to_serve ^= {name}
         elif kind == 4 and worker.is_alive:
-            node.say(WorkerServes(name))
+            node.say(WorkerServing(name))
         else:
             node.wait(chance.uniform(0, 20))
     began = node.now
-    node.say(StopAsked())
+    node.say(StopRequested())
     node.wait(60.0)
     ended = [now for now, action in node.log if isinstance(action, EndNode)]
     assert len(ended) == 1

@@ -20,7 +20,7 @@ from peatnode.protocol.wire.frames import PeerFrames
 from tests.support.feed_changes import change_of
 
 MESSAGES = [
-    wire.Hello(1, "node", bytes(16), bytes(32), 5, 1, "x"),
+    wire.PeerHello(1, "node", bytes(16), bytes(32), 5, 1, "x"),
     wire.Proof(b"m", b"s"),
     wire.Root(bytes(16), True),
     wire.Push(1, b"\0\x90"),
@@ -55,7 +55,7 @@ def test_a_newer_peer_may_say_more() -> None:
 def test_missing_trailing_fields_have_their_defaults() -> None:
     content = msgpack.packb([0, 1, "node", bytes(16), bytes(32), 5, 1])
     hello = wire.decode(content)
-    assert isinstance(hello, wire.Hello)
+    assert isinstance(hello, wire.PeerHello)
     assert hello.software == ""
 
 
