@@ -1,4 +1,4 @@
-"""Forked workers, as the supervisor holds them."""
+"""Forks workers, and holds the running ones for the supervisor."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from peatnode.worker.lifetime import die_with_parent, leave
 
 _fork = multiprocessing.get_context("fork")
 
-FORGOTTEN_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-"""What a child handles, or not, for itself."""
+RESET_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
+"""Signals whose handlers a child resets to the default."""
 
 
 @dataclass(slots=True)
@@ -46,8 +46,8 @@ class Child:
         assert self.process.pid is not None
         return self.process.pid
 
-    def say(self, message: Message) -> None:
-        """A worker that does not read is one that does not answer pings: what does not fit is dropped."""
+    def send(self, message: Message) -> None:
+        """Drops the message if the buffer is full: a worker that does not read does not answer pings either."""
         with contextlib.suppress(OSError):
             self.control.send(encode_frame(message, 0), socket.MSG_DONTWAIT)
 
@@ -60,7 +60,7 @@ class Child:
         return self.process.exitcode
 
     def close(self) -> None:
-        """After it has ended."""
+        """Releases the descriptors, after the process has exited."""
         os.close(self.pidfd)
         self.control.close()
         self.process.close()
@@ -68,23 +68,23 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpawner:
-    """Forks workers; each gets its own sockets and none of anybody else's."""
+    """Forks workers. Each keeps its own sockets and closes those of all others."""
 
     config: Config
     instance: str
     listeners: Mapping[str, socket.socket]
     node_started_at: float
     close_in_child: Callable[[], None]
-    """Closes what only the supervisor may hold."""
+    """Closes the descriptors that only the supervisor may hold."""
 
     def fork(self, spec: WorkerSpec) -> Child:
-        """Raises OSError where the machine has no process or descriptor left."""
+        """Raises OSError if the system has no process or descriptor left."""
         ours, theirs = socket.socketpair()
         process = _fork.Process(
             target=self._run, args=(spec, os.getpid(), ours, theirs), name=f"peatnode-{spec.name}"
         )
-        # A signal that reached the child before it has forgotten the parent's handlers would wake up the parent.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, FORGOTTEN_SIGNALS)
+        # A signal that reached the child before it has reset the handlers would wake up the parent.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, RESET_SIGNALS)
         try:
             process.start()
         except OSError:
@@ -98,17 +98,17 @@ class WorkerSpawner:
         child = Child(
             spec.name, process, os.pidfd_open(process.pid), ours, link_buffer(), time.time()
         )
-        child.say(Hello("supervisor", os.getpid(), CONTRACT))
+        child.send(Hello("supervisor", os.getpid(), CONTRACT))
         return child
 
     def _run(
         self, spec: WorkerSpec, parent: int, ours: socket.socket, theirs: socket.socket
     ) -> None:
-        """In the child."""
-        gc.disable()  # until it has imported what it needs: `settle_memory`
+        """Runs in the child."""
+        gc.disable()  # until its imports are done: `settle_memory` enables it
         try:
             die_with_parent(parent)
-            _forget_signals()
+            _reset_signals()
             _rename(spec.name)
             ours.close()
             self.close_in_child()
@@ -128,15 +128,15 @@ class WorkerSpawner:
         leave(1)  # `run` never returns
 
 
-def _forget_signals() -> None:
+def _reset_signals() -> None:
     signal.set_wakeup_fd(-1)
-    for number in FORGOTTEN_SIGNALS:
+    for number in RESET_SIGNALS:
         signal.signal(number, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def _rename(name: str) -> None:
-    """What `ps` and `top` show."""
+    """Sets the name that `ps` and `top` show."""
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
         comm.write(f"peat-{name}")

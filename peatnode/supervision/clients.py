@@ -1,4 +1,4 @@
-"""Who asks the supervisor: the broker and the CLI, over supervisor.sock. Small questions, answered at once."""
+"""The clients of supervisor.sock: the broker, discovery and the CLI. Questions are small and answered at once."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class SupervisorClients:
         client.setblocking(False)
         self._open[client.fileno()] = _Client(client)
         self._poll.register(client, select.POLLIN)
-        self._say(client.fileno(), Hello("supervisor", os.getpid(), CONTRACT), 0)
+        self._send(client.fileno(), Hello("supervisor", os.getpid(), CONTRACT), 0)
 
     def serve(self, descriptor: int) -> None:
-        """Answers what a client has asked."""
+        """Reads the questions of a client and answers them."""
         client = self._open[descriptor]
         try:
             data = client.socket.recv(MAX_QUESTION_BYTES)
@@ -80,12 +80,12 @@ class SupervisorClients:
             case _ if not client.is_greeted:
                 self._close(descriptor)
             case GetNode():
-                self._say(descriptor, self._report(), cause)
+                self._send(descriptor, self._report(), cause)
             case _:
                 failed = Failed(Failure.INVALID, f"The supervisor does not answer {message.TAG}.")
-                self._say(descriptor, failed, cause)
+                self._send(descriptor, failed, cause)
 
-    def _say(self, descriptor: int, message: Message, cause: int) -> None:
+    def _send(self, descriptor: int, message: Message, cause: int) -> None:
         if descriptor not in self._open:
             return
         frame = encode_frame(message, cause)

@@ -1,4 +1,4 @@
-"""What the supervisor's policy is told, and what it orders. Times are monotonic seconds. No I/O."""
+"""The events that the policy receives, and the actions that it orders. Times are monotonic seconds. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class NodeStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStarted:
-    """The fork that `StartWorker` ordered was made."""
+    """`StartWorker` was carried out: the process exists."""
 
     name: str
     pid: int
@@ -22,7 +22,7 @@ class WorkerStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerServing:
-    """The worker said WorkerReady."""
+    """The worker has sent WorkerReady."""
 
     name: str
 
@@ -35,18 +35,18 @@ class PongReceived:
 
 @dataclass(frozen=True, slots=True)
 class WorkerExited:
-    """The process is gone and was waited for."""
+    """The process has exited and has been reaped."""
 
     name: str
     status: int
     """Exit status, or minus the number of the signal that killed it."""
     complaint: str
-    """What it said of the configuration before; empty: nothing."""
+    """The sentence on its configuration that it sent before; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
 class RecycleRequested:
-    """The worker wants to be replaced by a fresh one."""
+    """The worker asks to be replaced by a new process."""
 
     name: str
     reason: str
@@ -54,12 +54,12 @@ class RecycleRequested:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """SIGTERM or SIGINT. The second hurries, the third ends everything at once."""
+    """SIGTERM or SIGINT. The second shortens the stop, the third kills every worker."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """`Policy.deadline` has come."""
+    """The time that `Policy.deadline` returned has come."""
 
 
 Event = (
@@ -89,7 +89,7 @@ class PingWorker:
 
 @dataclass(frozen=True, slots=True)
 class RequestStop:
-    """Ask the worker to finish within `seconds`."""
+    """Ask the worker to finish and exit within `seconds`."""
 
     name: str
     seconds: float
@@ -97,7 +97,7 @@ class RequestStop:
 
 @dataclass(frozen=True, slots=True)
 class KillWorker:
-    """SIGKILL; `WorkerExited` follows."""
+    """Send SIGKILL; `WorkerExited` follows."""
 
     name: str
     reason: str
@@ -105,12 +105,12 @@ class KillWorker:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceReady:
-    """Every worker serves, for the first time."""
+    """Every worker is ready, for the first time."""
 
 
 @dataclass(frozen=True, slots=True)
 class AnnounceDeath:
-    """A worker ended that should not have; it is started again after `seconds`."""
+    """A worker exited unexpectedly; it is restarted after `seconds`."""
 
     name: str
     ending: str
@@ -132,11 +132,11 @@ class AnnounceStop:
 
 @dataclass(frozen=True, slots=True)
 class EndNode:
-    """All workers are gone. Nothing follows."""
+    """All workers have exited. No action follows."""
 
     status: int
     reason: str
-    """One sentence; empty: it was asked to."""
+    """One sentence; empty: the stop was requested."""
 
 
 Action = (

@@ -1,4 +1,4 @@
-"""What the supervisor knows of the node, as others ask for it."""
+"""The supervisor's answer to GetNode."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from peatnode.supervision.policy import Policy
 
 @dataclass(slots=True)
 class ProblemRegister:
-    """What is wrong now, by worker and name."""
+    """The problems that workers have raised and not cleared, by worker and name."""
 
     _known: dict[tuple[str, str], WorkerProblem] = field(default_factory=dict)
 
     def raised(self, worker: str, problem: ProblemRaised) -> bool:
-        """Takes it down; true if it is news."""
+        """Records the problem. Returns whether it is new or its message has changed."""
         key = (worker, problem.name)
         before = self._known.get(key)
         since = before.since if before is not None else time.time()
@@ -34,7 +34,7 @@ class ProblemRegister:
         return self._known.pop((worker, name), None) is not None
 
     def forget(self, worker: str) -> None:
-        """What a worker that has died had to say holds no longer; its successor says it anew."""
+        """Drops the problems of a worker that has exited; its successor raises them again if they persist."""
         for key in [key for key in self._known if key[0] == worker]:
             del self._known[key]
 
@@ -47,7 +47,7 @@ class ProblemRegister:
 
 @dataclass(frozen=True, slots=True)
 class NodeDescription:
-    """What does not change while the node runs."""
+    """The properties of a node that do not change while it runs."""
 
     config: Config
     identity: Identity

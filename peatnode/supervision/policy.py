@@ -1,9 +1,9 @@
-"""When a worker is started again, killed or stopped. No I/O.
+"""Decides when a worker is started, restarted, killed or stopped. No I/O.
 
-    handle(event, now) -> actions        deadline() -> when to say DeadlinePassed
+    handle(event, now) -> actions        deadline() -> when DeadlinePassed is due
 
-A worker is `starting` from its fork until it serves, then `ready`; `waiting` to be started again after it ended,
-`stopping` when it was told to, and `stopped`.
+A worker is `starting` from its fork until it is ready, then `ready`. After an unexpected exit it is `waiting` for its
+restart. It is `stopping` once it is ordered to stop, and `stopped` when it has exited.
 """
 
 from __future__ import annotations
@@ -42,33 +42,33 @@ EXIT_FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class RestartLimits:
-    """Seconds, and how many deaths are too many. Tests shorten them."""
+    """Times in seconds, and how many unexpected exits end the node. Tests use shorter times."""
 
     first_delay: float = 0.1
     longest_delay: float = 5.0
     stable: float = 60.0
-    """A worker that ran for so long starts again after `first_delay`."""
+    """A worker that ran for this long is restarted after `first_delay` again."""
     max_deaths: int = 5
-    """In `death_window`; one more ends the node."""
+    """Unexpected exits within `death_window`; one more ends the node."""
     death_window: float = 60.0
     ping_every: float = 5.0
     pong_within: float = 10.0
     first_pong_within: float = 60.0
-    """While it starts: imports and recovery may hold up its loop."""
+    """While it starts: imports and recovery may block its event loop."""
     late: float = 1.0
-    """A supervisor that was itself held up for longer (SIGSTOP, a paused machine) blames nobody for it."""
+    """If the supervisor itself was suspended for longer (SIGSTOP, a paused machine), late pongs are excused."""
     stop: float = 9.0
-    """For the whole node; what runs a container waits 10 s or more."""
+    """For the whole node; a container runtime waits 10 s or more."""
     stop_reserve: float = 1.0
-    """Of that, kept for each later turn."""
+    """The part of `stop` that is reserved for each later turn."""
     hurried_stop: float = 0.5
-    """For each turn, after a second signal or for a node that ends itself."""
+    """For each turn, after a second signal or when the node ends because of a failure."""
     recycle: float = 5.0
 
 
 @dataclass(slots=True)
 class WorkerRecord:
-    """What the policy knows of one worker."""
+    """The state of one worker."""
 
     name: str
     turn: int
@@ -80,11 +80,11 @@ class WorkerRecord:
     last_exit: str = ""
     deaths: deque[float] = field(default_factory=deque)
     streak: int = 0
-    """Deaths without a stable time between them."""
+    """Unexpected exits without a stable run between them."""
     started_at: float = 0.0
     start_due: float | None = None
     ping: int = 0
-    """Number of the ping that has no answer yet; 0: none."""
+    """Number of the unanswered ping; 0: none."""
     pinged_at: float = 0.0
     was_ready: bool = False
     is_recycling: bool = False
@@ -96,9 +96,10 @@ class WorkerRecord:
 
 
 class Policy:
-    """Of one node. `turns` gives the workers in the order of their start, each with its turn to stop."""
+    """The policy of one node."""
 
     def __init__(self, turns: Mapping[str, int], limits: RestartLimits) -> None:
+        """`turns` maps the workers, in the order of their start, to their turns to stop."""
         self.workers = {name: WorkerRecord(name, turn) for name, turn in turns.items()}
         self.is_stopping = False
         self._limits = limits
@@ -112,7 +113,7 @@ class Policy:
         self._has_ended = False
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
-        """What to do about it, in this order."""
+        """The actions that the event calls for, in the order of their execution."""
         return tuple(self._handle(event, now))
 
     def _handle(self, event: Event, now: float) -> Iterator[Action]:
@@ -155,7 +156,7 @@ class Policy:
     def _serves(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
         if worker.state is WorkerStatus.STARTING:
             worker.state = WorkerStatus.READY
-            worker.pinged_at = now  # from now on it has to be quick, and not before
+            worker.pinged_at = now  # `pong_within` applies from here on
         worker.was_ready = True
         if not self._is_ready and all(one.was_ready for one in self.workers.values()):
             self._is_ready = True
@@ -187,7 +188,7 @@ class Policy:
             yield from self._start(worker)
         elif status == EXIT_CONFIGURATION:
             worker.state = WorkerStatus.STOPPED
-            reason = complaint or f"the worker {worker.name} ended by its configuration"
+            reason = complaint or f"the worker {worker.name} refused its configuration"
             yield from self._end_node(EXIT_CONFIGURATION, reason, now)
         else:
             yield from self._died(worker, now)
@@ -237,7 +238,7 @@ class Policy:
                 yield KillWorker(worker.name, f"no answer for {now - worker.pinged_at:.1f} s")
         if self._ping_due is None or self._ping_due > now:
             return
-        # All at one moment: the machine wakes up once for all of them.
+        # All at the same moment: the machine wakes up once for all of them.
         self._ping_due = now + self._limits.ping_every
         for worker in self.workers.values():
             if worker.is_alive and not worker.ping:
@@ -246,7 +247,7 @@ class Policy:
     # --- time -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When DeadlinePassed is due; None: when something happens."""
+        """When DeadlinePassed is due; None: no deadline is set."""
         if self._has_ended:
             return None
         dues = [None if self.is_stopping else self._ping_due]
@@ -302,7 +303,7 @@ class Policy:
         yield from self._next_turn(now)
 
     def _next_turn(self, now: float) -> Iterator[Action]:
-        """Tells the lowest turn that is alive to stop, once all of the one before are gone."""
+        """Orders the lowest living turn to stop, once all workers of the previous turn have exited."""
         alive = [worker for worker in self.workers.values() if worker.is_alive]
         if not alive:
             self._has_ended = True

@@ -18,11 +18,11 @@ UNIX_SOCKETS = ("supervisor", *[spec.name for spec in WORKERS if spec.has_socket
 
 _BACKLOG = 1024
 _UDP_BUFFER = 4 * 1024 * 1024
-"""Bytes; the kernel gives what its own limit allows."""
+"""Bytes; the kernel grants what its own limit allows."""
 
 
 def lock_data_dir(data_dir: Path) -> int:
-    """Makes the directory where it is missing and locks it. Raises BadConfiguration."""
+    """Creates the directory if it is missing, and locks it. Raises BadConfiguration."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -54,7 +54,7 @@ def make_run_dir(run_dir: Path) -> None:
     """The directory of the Unix sockets, 0700 and ours. Raises BadConfiguration."""
     try:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if run_dir.is_symlink():  # in /tmp it could be anybody's
+        if run_dir.is_symlink():  # in /tmp anybody could have created it
             raise BadConfiguration(
                 f"PEAT_RUN_DIR={str(run_dir)!r} is a symbolic link: name the directory itself."
             )
@@ -67,7 +67,7 @@ def make_run_dir(run_dir: Path) -> None:
             run_dir.chmod(0o700)
     except OSError as error:
         raise BadConfiguration(
-            f"PEAT_RUN_DIR={str(run_dir)!r} cannot be made: {error.strerror}."
+            f"PEAT_RUN_DIR={str(run_dir)!r} cannot be created: {error.strerror}."
         ) from None
 
 
@@ -89,7 +89,7 @@ def bind_all(config: Config) -> dict[str, socket.socket]:
 
 
 def remove_unix_sockets(run_dir: Path) -> None:
-    """So that nobody takes a node that has stopped for one that hangs."""
+    """A stopped node leaves no sockets behind: a client would take it for a node that hangs."""
     for name in UNIX_SOCKETS:
         with contextlib.suppress(OSError):
             (run_dir / f"{name}.sock").unlink()
@@ -99,7 +99,7 @@ def _bind_unix(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # left behind by a node that was killed; the lock says that it is gone
+            path.unlink()  # left behind by a killed node; the lock proves that it is gone
         sock.bind(str(path))
         path.chmod(0o600)
         sock.listen(_BACKLOG)
@@ -143,9 +143,9 @@ def _bind(sock: socket.socket, host: str, port: int, host_name: str, port_name: 
         sock.close()
         match error.errno:
             case errno.EADDRINUSE:
-                what = f"{port_name}={port} is in use on {host}: stop what listens there, or name another port."
+                what = f"{port_name}={port} is in use on {host}: stop the process that uses it, or set another port."
             case errno.EACCES:
-                what = f"{port_name}={port} may not be bound by this user: name a port above 1023."
+                what = f"{port_name}={port} may not be bound by this user: set a port above 1023."
             case _:
                 what = f"{host_name}={host!r} cannot be listened on: {error.strerror}."
         raise BadConfiguration(what) from None

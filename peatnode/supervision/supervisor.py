@@ -1,6 +1,6 @@
-"""The supervisor's process: one thread that waits in `poll` and carries out what the policy says.
+"""The supervisor's process: one thread that waits in `poll` and carries out the actions of the policy.
 
-It binds the sockets, forks the workers, answers supervisor.sock, and owns nothing that could be lost.
+It binds the sockets, forks the workers and answers supervisor.sock. It owns no data.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def run_node(
     config: Config, workers: Sequence[WorkerSpec] = WORKERS, limits: RestartLimits | None = None
 ) -> int:
-    """Runs a node until it is stopped; returns its exit status, after a sentence on stderr where it is not 0."""
+    """Runs a node until it is stopped. Returns the exit status; if that is not 0, a sentence on stderr says why."""
     logs.configure(config.log_filter, config.log_format, "supervisor")
     try:
         return _run_node(config, workers, limits or RestartLimits())
@@ -93,17 +93,17 @@ def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: RestartLimi
 
 
 def _report_failure(config: Config, status: int, reason: str) -> None:
-    """One line, for a person or for what collects the log."""
+    """One line: text for a person, or a record of the log."""
     if config.log_format == "json":
         logs.get_logger("supervisor").error("Node failed", reason=reason, status=status)
     else:
-        with contextlib.suppress(OSError):  # nobody takes it any more
+        with contextlib.suppress(OSError):  # stderr is closed
             print(f"peatnode: {reason}", file=sys.stderr, flush=True)
 
 
 def _preload() -> None:
-    """Imports what every worker needs, once, so that they share its memory. Nothing here starts a thread."""
-    gc.disable()  # imports leave hardly any garbage, and looking for it takes a sixth of their time
+    """Imports the modules that every worker needs, so that all share their memory. None of them starts a thread."""
+    gc.disable()  # imports produce little garbage, and collecting takes a sixth of their time
     import asyncio
     import json
     import ssl
@@ -121,7 +121,7 @@ def _preload() -> None:
 
 
 class Supervisor:
-    """One node's supervisor."""
+    """The supervisor of one node."""
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class Supervisor:
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._status: int | None = None
         self._closed_controls: set[int] = set()
-        """Control links whose worker has closed its end."""
+        """Descriptors of the control links that a worker has closed."""
         host, port = sockets["http"].getsockname()[:2]
         self._facts = NodeDescription(
             config=config,
@@ -165,7 +165,7 @@ class Supervisor:
         )
 
     def run(self) -> int:
-        """Until everything is stopped; returns the exit status."""
+        """Runs until all workers have stopped; returns the exit status."""
         self._watch_signals()
         self._poll.register(self._sockets["supervisor"], select.POLLIN)
         _preload()
@@ -219,7 +219,7 @@ class Supervisor:
         self._poll.register(self._wake_reader, select.POLLIN)
 
     def _turn(self) -> None:
-        """Waits for what happens next, or for what is due, and carries out what follows."""
+        """Waits for the next event or the policy's deadline, and carries out what follows from it."""
         due = self._policy.deadline()
         wait = None if due is None else max(0.0, due - time.monotonic()) * 1000 + 1
         for descriptor, _ in self._poll.poll(wait):
@@ -240,7 +240,7 @@ class Supervisor:
     def _child_happened(self, descriptor: int) -> None:
         for child in list(self._children.values()):
             if descriptor == child.pidfd:
-                self._read_control(child)  # its last words
+                self._read_control(child)  # its last messages
                 self._ended(child)
             elif descriptor == child.control.fileno():
                 self._read_control(child)
@@ -260,9 +260,9 @@ class Supervisor:
             case StartWorker(name):
                 self._start(name)
             case PingWorker(name, number):
-                self._children[name].say(Ping(number))
+                self._children[name].send(Ping(number))
             case RequestStop(name, seconds):
-                self._children[name].say(StopWorker(seconds))
+                self._children[name].send(StopWorker(seconds))
             case KillWorker(name, reason):
                 self._log.warning("Killing worker", worker_name=name, reason=reason)
                 self._children[name].kill()
@@ -300,7 +300,7 @@ class Supervisor:
     def _ended(self, child: Child) -> None:
         status = child.ending()
         if status is None:
-            return  # the descriptor was another's when `poll` told of it
+            return  # the descriptor belonged to another process when `poll` reported it
         self._poll.unregister(child.pidfd)
         self._close_control(child)
         self._closed_controls.discard(child.control.fileno())
@@ -318,18 +318,20 @@ class Supervisor:
             self._poll.unregister(descriptor)
 
     def _read_control(self, child: Child) -> None:
-        """Takes what a worker says; one that says nonsense is killed."""
+        """Reads the messages of a worker; one that sends a malformed frame is killed."""
         try:
             data = child.control.recv(65536)
         except BlockingIOError:
             return
-        except OSError:  # it died with something of ours unread
+        except OSError:  # it exited with messages of ours unread
             data = b""
         try:
             for content in child.frames.receive_data(data):
                 self._receive_message(child, decode_content(content)[1])
         except MalformedFrame as error:
-            self._log.error("Worker speaks nonsense", worker_name=child.name, error=str(error))
+            self._log.error(
+                "Worker sent a malformed frame", worker_name=child.name, error=str(error)
+            )
             child.kill()
             return
         if not data:

@@ -13,7 +13,7 @@ from peatnode.ipc.messages import CONTRACT, Hello, Message
 class ControlLink:
     """The worker's end of its socket pair with the supervisor. Writes may come from any thread.
 
-    The socket blocks, so that a frame is never written by half; what is read is what is there.
+    The socket is blocking, so that a frame is always written whole; `receive` never waits.
     """
 
     def __init__(self, sock: socket.socket, worker: str) -> None:
@@ -22,8 +22,8 @@ class ControlLink:
         self._frames = link_buffer()
         self._lock = threading.Lock()
 
-    def say(self, message: Message) -> None:
-        """A supervisor that is gone is noticed by the reader."""
+    def send(self, message: Message) -> None:
+        """Ignores a supervisor that has exited: `receive` reports it."""
         with self._lock:
             try:
                 self.socket.sendall(encode_frame(message, 0))
@@ -31,10 +31,10 @@ class ControlLink:
                 return
 
     def greet(self) -> None:
-        self.say(Hello(self._worker, os.getpid(), CONTRACT))
+        self.send(Hello(self._worker, os.getpid(), CONTRACT))
 
     def receive(self) -> list[Message] | None:
-        """What has come since; None: the supervisor is gone."""
+        """The messages that have arrived; None: the supervisor has exited."""
         try:
             data = self.socket.recv(65536, socket.MSG_DONTWAIT)
         except BlockingIOError:

@@ -1,4 +1,4 @@
-"""How a worker process ends: with its supervisor, or by itself."""
+"""The end of a worker process: with its supervisor, or on its own."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ _PR_SET_PDEATHSIG = 1
 
 
 def die_with_parent(parent: int) -> None:
-    """The kernel kills this process when the supervisor ends, however it ends."""
+    """Asks the kernel to kill this process when the supervisor exits for any reason."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died between the fork and the line above
+    if os.getppid() != parent:  # the supervisor exited between the fork and the line above
         os._exit(1)
 
 
 def leave(status: int) -> NoReturn:
-    """Ends this process now: no handlers of the parent's run in a forked child."""
+    """Exits at once: the exit handlers of the parent must not run in a forked child."""
     _save_coverage()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # nobody takes it any more
+        with contextlib.suppress(OSError, ValueError):  # the other end is closed
             stream.flush()
     os._exit(status)
 
 
 def _save_coverage() -> None:
-    """os._exit skips what the coverage tool does at exit."""
+    """os._exit skips the exit handler of the coverage tool."""
     if "coverage" in sys.modules:
         import coverage
 

@@ -1,4 +1,4 @@
-"""The memory of a process: measuring it, and telling the garbage collector what stays."""
+"""The memory of a process: measures it, and excludes imported modules from garbage collection."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from collections.abc import Callable
 from pathlib import Path
 
 MEMORY_SECONDS = 30.0
-"""How old a worker's figure for its memory may be."""
+"""The maximum age of a measurement."""
 
 
 def memory_bytes(pid: int) -> int:
-    """Proportional set size of a process; 0 where the kernel does not tell."""
+    """Proportional set size of a process in bytes; 0 if the kernel does not report it."""
     try:
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
-    except OSError:  # it has just ended, or /proc is not what it should be
+    except OSError:  # the process has just exited, or /proc is not mounted as usual
         pass
     return 0
 
 
 def family_memory_bytes(pid: int) -> int:
-    """Of a process and all that it has forked: gunicorn's workers are the broker's memory."""
+    """The sum over a process and its descendants: gunicorn's processes count as the broker's memory."""
     total = memory_bytes(pid)
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -34,7 +34,7 @@ def family_memory_bytes(pid: int) -> int:
 
 
 class MemoryGauge:
-    """Measures this process now and then: the kernel walks through all pages for it, a millisecond or two."""
+    """Caches the measurement of this process: the kernel walks all its pages for each, in a millisecond or two."""
 
     def __init__(self, measure: Callable[[int], int]) -> None:
         self._measure = measure
@@ -42,16 +42,16 @@ class MemoryGauge:
         self._due: float | None = None
 
     def read(self) -> int:
-        """Bytes, not older than MEMORY_SECONDS."""
+        """Bytes, measured at most MEMORY_SECONDS ago."""
         now = time.monotonic()
         if self._due is None or now >= self._due:
             self._bytes = self._measure(os.getpid())
-            # The first is taken while the worker starts: the next one comes soon.
+            # The first is taken while the worker starts, so the second is due at once.
             self._due = now if self._due is None else now + MEMORY_SECONDS
         return self._bytes
 
 
 def settle_memory() -> None:
-    """What has been imported is here to stay: the collector looks no more at it, and begins its work."""
+    """Excludes all present objects from garbage collection (imported modules stay), then enables it."""
     gc.freeze()
     gc.enable()

@@ -21,7 +21,7 @@ from peatnode.worker.shell import WorkerShell
 
 
 def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[None]]) -> NoReturn:
-    """Runs `main` on a loop of its own until it returns, and leaves with an exit status."""
+    """Runs `main` on an event loop of its own until it returns, then exits."""
     settle_memory()
     logs.configure(context.config.log_filter, context.config.log_format, context.name)
     control = ControlLink(context.control, context.name)
@@ -30,12 +30,14 @@ def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[N
     try:
         import uvloop
 
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in a terminal is the supervisor's
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C of a terminal
         uvloop.run(_run(context, control, main))
-    except Exception as error:  # the one place: a worker in doubt exits, the supervisor decides
+    except (
+        Exception
+    ) as error:  # the only place: a worker in doubt exits, and the supervisor decides
         refusal = _find_refusal(error)
         if refusal is not None:
-            control.say(ProblemRaised("configuration", str(refusal), "", blocks_readiness=True))
+            control.send(ProblemRaised("configuration", str(refusal), "", blocks_readiness=True))
             leave(EXIT_CONFIGURATION)
         if isinstance(error, PeatnodeError):
             log.error("Worker failed", reason=str(error), kind=type(error).__name__)
@@ -46,7 +48,7 @@ def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[N
 
 
 def _find_refusal(error: BaseException) -> BadConfiguration | None:
-    """Also within the group that a TaskGroup makes of it."""
+    """The BadConfiguration, also inside the group that a TaskGroup raises."""
     if isinstance(error, BaseExceptionGroup):
         return next(filter(None, map(_find_refusal, error.exceptions)), None)
     return error if isinstance(error, BadConfiguration) else None
@@ -67,8 +69,8 @@ async def _run(
 
 
 def _crash(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
-    """An error that nobody awaits is an impossible state of ours, and the worker starts anew; but transports report
-    here, too, what the network did to them."""
+    """Exits after an error that no task awaits, which is a defect of ours; transports also report network errors
+    here, and those are only logged."""
     error = about.get("exception")
     log = logs.get_logger("loop")
     if isinstance(error, Exception) and not isinstance(error, OSError):

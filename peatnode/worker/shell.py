@@ -1,4 +1,4 @@
-"""What a worker's `main` receives: its configuration, its problems, its stop."""
+"""The interface between a worker's `main` and its supervisor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from peatnode.worker.memory import MemoryGauge, family_memory_bytes
 
 
 class WorkerShell:
-    """What a worker's `main` gets: its configuration, and its say to the supervisor."""
+    """Gives `main` its configuration and logger, reports to the supervisor, and answers its pings."""
 
     def __init__(self, context: WorkerContext, control: ControlLink) -> None:
         self.context = context
@@ -35,24 +35,24 @@ class WorkerShell:
         self._loop = asyncio.get_running_loop()
 
     def ready(self) -> None:
-        """The worker serves what it serves."""
-        self._control.say(WorkerReady())
+        """Reports that the worker serves its sockets."""
+        self._control.send(WorkerReady())
 
     def raise_problem(
         self, name: str, message: str, advice: str, blocks_readiness: bool = False
     ) -> None:
-        """Something is wrong that an operator should see; the same name again replaces it."""
-        self._control.say(ProblemRaised(name, message, advice, blocks_readiness))
+        """Reports a problem to the operator; one of the same name replaces it."""
+        self._control.send(ProblemRaised(name, message, advice, blocks_readiness))
 
     def clear_problem(self, name: str) -> None:
-        self._control.say(ProblemCleared(name))
+        self._control.send(ProblemCleared(name))
 
     def recycle(self, reason: str) -> None:
-        """Asks to be replaced: the supervisor answers with a stop, and starts another at once."""
-        self._control.say(RecycleMe(reason))
+        """Asks to be replaced: the supervisor orders a stop, and starts a new process at once."""
+        self._control.send(RecycleMe(reason))
 
     async def wait_stop(self) -> float:
-        """Until the worker is to stop; returns the seconds that are left for it."""
+        """Waits for the order to stop; returns the seconds that are left."""
         await self.stopping.wait()
         return max(0.0, self._deadline - time.monotonic())
 
@@ -61,18 +61,18 @@ class WorkerShell:
         self.stopping.set()
 
     def control_readable(self) -> None:
-        """Carries out what the supervisor says; without a supervisor there is nothing left to do."""
+        """Handles the messages of the supervisor; exits if the supervisor has exited."""
         messages = self._control.receive()
         if messages is None:
             leave(1)
         for message in messages:
             match message:
                 case Ping(number):
-                    # How long the loop takes to come to a callback is how late everything else is, too.
+                    # The delay of this callback is the delay of every callback in the loop.
                     self._loop.call_soon(self._pong, number, self._loop.time())
                 case StopWorker(seconds):
                     self.stop(seconds)
 
     def _pong(self, number: int, asked_at: float) -> None:
         stall = self._loop.time() - asked_at
-        self._control.say(Pong(number, self._memory.read(), stall))
+        self._control.send(Pong(number, self._memory.read(), stall))

@@ -18,11 +18,11 @@ def answer_control_in_thread(
     on_stop: Callable[[float], None],
     measure_stall: Callable[[], float] = lambda: 0.0,
 ) -> ControlLink:
-    """For a process whose main thread is not ours (gunicorn's arbiter): a thread answers the heartbeat.
+    """Answers the heartbeat in a thread, for a process whose main thread is not ours (gunicorn's master).
 
-    `on_stop(seconds)` is called in that thread when the supervisor orders the stop, `measure_stall()` at each
-    heartbeat, for the seconds that the loops behind this process were late. The link can be used to say WorkerReady
-    and problems. If the supervisor goes, the process ends.
+    In that thread, `on_stop(seconds)` is called when the supervisor orders the stop, and `measure_stall()` at each
+    heartbeat; it returns by how many seconds the event loops behind this process were late. The caller may send
+    WorkerReady and problems over the link. If the supervisor exits, so does the process.
     """
     settle_memory()
     control = ControlLink(context.control, context.name)
@@ -38,7 +38,7 @@ def answer_control_in_thread(
             for message in messages:
                 match message:
                     case Ping(number):
-                        control.say(Pong(number, memory.read(), measure_stall()))
+                        control.send(Pong(number, memory.read(), measure_stall()))
                     case StopWorker(seconds):
                         on_stop(seconds)
 

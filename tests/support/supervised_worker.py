@@ -34,7 +34,7 @@ def run_threaded(context: WorkerContext) -> NoReturn:
     control = answer_control_in_thread(context, lambda _: writer.close())
     from peatnode.ipc.messages import WorkerReady
 
-    control.say(WorkerReady())
+    control.send(WorkerReady())
     reader.recv(1)
     leave(0)
 

@@ -170,7 +170,7 @@ def run_master(context: WorkerContext) -> NoReturn:
 
     def announce() -> None:
         application.wait_ready()
-        link.say(WorkerReady())
+        link.send(WorkerReady())
         host, port = context.listeners["http"].getsockname()[:2]
         logs.get_logger("broker").info("Broker listening", addr=f"{host}:{port}")
 

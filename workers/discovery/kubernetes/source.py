@@ -114,7 +114,7 @@ class KubernetesSource:
                 if action.found or action.lost:
                     self._report.change(self.name, action)
             case Trouble(failure):
-                self._say(failure)
+                self._report_failure(failure)
 
     async def _list(self, action: ListSlices) -> None:
         query = {"labelSelector": self._label}
@@ -155,7 +155,7 @@ class KubernetesSource:
         self._watches.pop(action.request, None)
         self._handle(WatchEnded(action.request, failure))
 
-    def _say(self, failure: CallFailure | None) -> None:
+    def _report_failure(self, failure: CallFailure | None) -> None:
         self._trouble = failure
         if failure is None:
             self._report.clear_problem(self.name)

@@ -62,10 +62,10 @@ class StaticSource:
             self._peers.failed(host, _reason(error), self._loop.time())
         else:
             self._report.change(self.name, self._peers.resolved(host, found, self._loop.time()))
-        self._say_problem()
+        self._report_problem()
         self._wake.set()
 
-    def _say_problem(self) -> None:
+    def _report_problem(self) -> None:
         failing = self._peers.failing
         if not failing:
             self._report.clear_problem(self.name)
