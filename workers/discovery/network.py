@@ -1,4 +1,4 @@
-"""This machine's interfaces: which of them mDNS uses, which addresses others may be told, and which are our own."""
+"""The network interfaces of this machine: those that mDNS uses, the addresses to announce, and our own addresses."""
 
 from __future__ import annotations
 
@@ -37,22 +37,22 @@ class Adapter:
     is_up: bool = True
     is_loopback: bool = False
     is_bridge: bool = False
-    """Of containers or virtual machines; not one that carries this machine's own default route."""
+    """An interface of containers or virtual machines, which does not carry the default route."""
     has_multicast: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """Where mDNS speaks and what it says."""
+    """The interfaces that mDNS uses, and the addresses that it announces."""
 
     interfaces: tuple[str | int, ...]
-    """As zeroconf wants them: an IPv4 address, or the index of an interface that has IPv6 only."""
+    """In the form that zeroconf takes: an IPv4 address, or the index of an interface with IPv6 only."""
     hosts: tuple[str, ...]
     """The addresses under which peers reach us."""
 
 
 def choose_reach(adapters: Iterable[Adapter], wanted: tuple[str, ...], quic_host: str) -> Reach:
-    """`wanted` are addresses of interfaces (PEAT_MDNS_INTERFACES); empty: whatever fits."""
+    """`wanted` are addresses of interfaces (PEAT_MDNS_INTERFACES); empty: all suitable ones."""
     adapters = tuple(adapters)
     if not wanted and quic_host not in WILDCARDS:
         wanted = (quic_host,)
@@ -72,7 +72,7 @@ def choose_reach(adapters: Iterable[Adapter], wanted: tuple[str, ...], quic_host
 
 
 def _fitting(adapters: Iterable[Adapter], quic_host: str) -> list[Adapter]:
-    """All that lead somewhere; else the loopback, where other nodes of this machine still are."""
+    """All interfaces that reach other machines; if there is none, the loopback, for nodes on this machine."""
     up = [a for a in adapters if a.is_up and any(_is_told(host, quic_host) for host in a.hosts)]
     outside = [a for a in up if a.has_multicast and not a.is_loopback and not a.is_bridge]
     return outside or [adapter for adapter in up if adapter.is_loopback]
@@ -93,7 +93,7 @@ def _is_told(host: str, quic_host: str) -> bool:
 
 
 def own_addresses(adapters: Iterable[Adapter], quic_host: str, port: int) -> frozenset[Address]:
-    """Every address at which a datagram to `port` comes to this very node."""
+    """Every address at which a datagram to `port` reaches this node."""
     if quic_host not in WILDCARDS:
         return frozenset({Address(quic_host, port)})
     hosts = {host for adapter in adapters for host in adapter.hosts}
@@ -101,7 +101,7 @@ def own_addresses(adapters: Iterable[Adapter], quic_host: str, port: int) -> fro
 
 
 def read_adapters() -> tuple[Adapter, ...]:
-    """What this machine has now."""
+    """The current interfaces of this machine."""
     routed = _default_route_names()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         return tuple(_read_adapter(found, routed, sock) for found in ifaddr.get_adapters())
@@ -134,12 +134,12 @@ def _read_flags(name: str, sock: socket.socket) -> int:
     try:
         answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, request)
     except OSError:
-        return 0  # it has just gone
+        return 0  # the interface has just been removed
     return int(struct.unpack_from("H", answer, 16)[0])
 
 
 def open_changes() -> socket.socket | None:
-    """Readable when interfaces or addresses change (rtnetlink(7)); None where the kernel does not tell."""
+    """A socket that is readable when interfaces or addresses change (rtnetlink(7)); None if unsupported."""
     sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK)
     try:
         sock.bind((0, _RTMGRP_LINK | _RTMGRP_IPV4_IFADDR | _RTMGRP_IPV6_IFADDR))
@@ -150,14 +150,14 @@ def open_changes() -> socket.socket | None:
 
 
 def drain_changes(sock: socket.socket) -> None:
-    """Forgets what has been told: what matters is read anew."""
+    """Discards the pending notifications; the caller reads the interfaces again."""
     try:
         while sock.recv(65536):
             continue
     except BlockingIOError:
         return
     except OSError:
-        return  # there was more than fits: that is a change, too
+        return  # the buffer overflowed, which is a change, too
 
 
 def _default_route_names() -> frozenset[str]:

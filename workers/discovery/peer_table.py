@@ -1,4 +1,4 @@
-"""Several sources, one list of peers: united by node id, lost when no source has them, ourselves left out.
+"""Merges the sightings of all sources into one list of peers, by node id. This node is left out.
 
 No I/O.
 """
@@ -12,32 +12,32 @@ from peatnode.ipc.messages import Address, DiscoveredPeer, PeerFound, PeerLost
 from workers.discovery.sighting import Sighting, SightingsChanged
 
 MAX_PEERS = 16_384
-"""Sightings beyond this are not taken; a list this long is no mesh of full copies."""
+"""Further sightings are ignored: every node keeps a full copy, and no such mesh has that many."""
 
 MAX_ADDRESSES = 32
-"""Addresses of one peer that are passed on."""
+"""Addresses of one peer that are published."""
 
 
 @dataclass(slots=True)
 class _Member:
-    """A sighting and where it came from."""
+    """A sighting and its source."""
 
     source: str
     sighting: Sighting
     peer_key: str = ""
-    """The peer it was last shown in; keeps a peer's key when another of the same name goes."""
+    """Key of the peer that it last belonged to; a peer keeps its key when another of the same name is lost."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """All sightings that bear one node id, by source and key, in order of arrival."""
+    """All sightings with one node id, by source and key, in order of arrival."""
 
     members: dict[tuple[str, str], _Member] = field(default_factory=dict)
     shown: dict[str, DiscoveredPeer] = field(default_factory=dict)
 
 
 class PeerTable:
-    """Takes what each source says and tells what changed for who follows."""
+    """Receives the changes of each source and returns the events for subscribers."""
 
     def __init__(
         self, instance: str, own_addresses: Iterable[Address], sources: Iterable[str]
@@ -54,7 +54,7 @@ class PeerTable:
         return tuple(peer for group in self._groups.values() for peer in group.shown.values())
 
     def count(self, source: str) -> int:
-        """Peers that this source has, ourselves left out."""
+        """Number of peers that this source reports, without this node."""
         return sum(source in peer.sources for peer in self.peers)
 
     def update(self, source: str, changed: SightingsChanged) -> list[PeerFound | PeerLost]:
@@ -66,7 +66,7 @@ class PeerTable:
         return [event for name in touched for event in self._show(name)]
 
     def replace_own_addresses(self, addresses: Iterable[Address]) -> list[PeerFound | PeerLost]:
-        """For when our own network has changed."""
+        """Called when the network of this machine has changed."""
         own = frozenset(addresses)
         if own == self._own_addresses:
             return []
@@ -118,7 +118,7 @@ class PeerTable:
             yield key, self._unite(key, members)
 
     def _is_own(self, sighting: Sighting) -> bool:
-        """Whether it is this node, or one that ran before it at the same address and port."""
+        """Whether it is this node, or its predecessor at the same address and port."""
         return sighting.instance == self._instance or (
             bool(sighting.addresses) and self._own_addresses.issuperset(sighting.addresses)
         )
@@ -156,7 +156,7 @@ class PeerTable:
 
 
 def _divide(members: list[_Member]) -> list[list[_Member]]:
-    """Sightings of one node id, one list for each node that bears it: twins are two peers, a restart is one."""
+    """Splits the sightings of one node id by node: twins are two peers, a restarted node is one."""
     peers: list[list[_Member]] = []
     for member in members:
         peer = next((peer for peer in peers if _belongs(member.sighting, peer)), None)
@@ -171,13 +171,13 @@ def _belongs(sighting: Sighting, peer: list[_Member]) -> bool:
     instances = {member.sighting.instance for member in peer} - {""}
     if not sighting.instance or not instances or sighting.instance in instances:
         return True
-    # Another instance at the same address and port is the same node, started anew.
+    # Another instance at the same address and port is the same node after a restart.
     known = {address for member in peer for address in member.sighting.addresses}
     return not known.isdisjoint(sighting.addresses)
 
 
 def _choose_key(name: str, members: list[_Member], taken: set[str]) -> str:
-    """The key that it had, else its name, else (a twin's) its name with the start of its instance."""
+    """Its previous key, else its name, else (for a twin) its name with the start of its instance."""
     instance = next((m.sighting.instance for m in members if m.sighting.instance), "")
     candidates = [member.peer_key for member in members if member.peer_key]
     candidates += [name, f"{name}~{instance[:8]}", f"{name}~{instance}"]

@@ -1,4 +1,4 @@
-"""What one source says of one peer, before the sources are put together."""
+"""A peer as one source reports it, before the reports of all sources are merged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from peatnode.ipc.messages import Address
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What only an orchestrator knows of a peer."""
+    """What only an orchestrator knows about a peer."""
 
     is_ready: bool
     is_terminating: bool
@@ -33,7 +33,7 @@ class Sighting:
 
 @dataclass(frozen=True, slots=True)
 class SightingsChanged:
-    """What is new or different at a source, and the keys of what it no longer has."""
+    """The new and changed sightings of a source, and the keys of those that it has lost."""
 
     found: tuple[Sighting, ...]
     lost: tuple[str, ...]

@@ -42,7 +42,7 @@ class SourceCondition:
     state: SourceStatus
     message: str
     age_seconds: float
-    """Since it was last known to be complete; negative: never yet."""
+    """Since its list of peers was last known to be complete; negative: never."""
 
 
 class PeerSource(Protocol):
@@ -54,7 +54,7 @@ class PeerSource(Protocol):
         """Runs until it is cancelled; no failure outside this process ends it."""
 
     async def close(self) -> None:
-        """After `run`, at the stop of the node."""
+        """Called after `run` has ended, when the node stops."""
 
     def move(self, adapters: tuple[Adapter, ...]) -> None:
         """Receives the interfaces that this machine has now, after each change."""

@@ -10,11 +10,11 @@ from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import DiscoveredPeer, PeerFound, PeerLost
 
 BATCH = 100
-"""Events between two looks at whether the reader keeps up."""
+"""Events between two checks of whether the reader keeps up."""
 
 
 class DiscoverySubscriber:
-    """One stream. Of each peer at most one event waits for a slow reader: the newest."""
+    """One stream. For each peer at most one event, the newest, waits for a slow reader."""
 
     def __init__(self, connection: Connection, cause: int, peers: Iterable[DiscoveredPeer]) -> None:
         self.connection = connection
@@ -43,6 +43,6 @@ class DiscoverySubscriber:
                     await self.connection.wait_writable()
                     for key in list(self._waiting)[:BATCH]:
                         self.connection.reply(self._cause, self._waiting.pop(key))
-                    await asyncio.sleep(0)  # frames of one turn leave at its end
+                    await asyncio.sleep(0)  # the frames of this turn are written at its end
         except LinkLost:
             return

@@ -31,18 +31,18 @@ READ_BYTES = 64 * 1024
 
 
 class CallFailed(PeatnodeError):
-    """A request that brought nothing that can be used."""
+    """A request without a usable response."""
 
     def __init__(self, reason: str, status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
-        """As of HTTP; 0: there was no answer."""
+        """HTTP status; 0: no response."""
         self.retry_after = retry_after
 
 
 class Account(Protocol):
-    """Where the server is and who we are there."""
+    """The address of the API server, and our credentials for it."""
 
     @property
     def address(self) -> tuple[str, int]: ...
@@ -58,9 +58,9 @@ class Patience:
 
     connect: float = 5.0
     answer: float = 10.0
-    """Between two pieces of an answer, its beginning included."""
+    """Between two pieces of a response, its first included."""
     silence: float = 75.0
-    """Of a watch: the server says something (a bookmark) about once a minute."""
+    """For a watch: the server sends something (a bookmark) about once a minute."""
 
 
 class ApiClient:
@@ -82,7 +82,7 @@ class ApiClient:
     async def stream(
         self, path: str, query: dict[str, str]
     ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
-        """Whole lines as they come, those of one moment together. Raises CallFailed, for half a line too."""
+        """Whole lines as they arrive, those of one read together. Raises CallFailed, also for a partial line."""
         async with self._request(path, query) as answer:
             yield _lines(answer, self._patience.silence)
 
@@ -193,7 +193,7 @@ async def _lines(answer: _Answer, seconds: float) -> AsyncGenerator[list[bytes],
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:
-    """A server that vanished without a word is noticed within half a minute, also on a watch."""
+    """Detects a server that vanished silently within half a minute, also during a watch."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)

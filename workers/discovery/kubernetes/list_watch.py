@@ -36,16 +36,16 @@ from workers.discovery.kubernetes.slices import LineKind, Slice, SlicePage, Watc
 GONE = 410
 
 TO_BE_MENDED = frozenset({401, 403, 404})
-"""Answers that will not change by waiting."""
+"""Statuses that waiting does not change."""
 
 PROVEN_SECONDS = 1.0
-"""A watch that lived this long was worth opening."""
+"""A watch that lasted this long resets the backoff."""
 
 MAX_PAGES = 1000
-"""Of one list; a server that always promises more is not believed."""
+"""Of one list; it bounds a server that always announces another page."""
 
 MAX_GONE = 4096
-"""Deleted slices whose last resourceVersion is remembered between two lists, against events that come late."""
+"""Deleted slices whose last resourceVersion is kept between two lists, against late events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Timings:
     shortest_backoff: float = 0.1
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
-    """What a server may ask for at most."""
+    """The longest wait that a server may request."""
 
 
 @dataclass(slots=True)
@@ -69,9 +69,9 @@ class Counters:
     expired: int = 0
     """410 in either form."""
     stale_found: int = 0
-    """Lists that contradicted a watch that seemed to be fine."""
+    """Lists that contradicted a watch without errors."""
     listed_at: float = -math.inf
-    """When everything was last listed."""
+    """When the last full list was completed."""
 
 
 @dataclass(slots=True)
@@ -81,11 +81,11 @@ class _Listing:
     resource_version: str = ""
     pages: int = 0
     touched: set[str] = field(default_factory=set)
-    """What the watch has said something about since the list began: of these it knows better."""
+    """Slices that the watch has reported since the list began: for these the watch is newer."""
 
 
 class SliceWatch:
-    """Give it each event with the time and carry out what it answers; call again (Tick) at `deadline`."""
+    """Receives each event with the time, returns the actions, and expects a Tick at `deadline`."""
 
     def __init__(
         self, table: SliceTable, draw: Callable[[], float], timings: Timings | None = None
@@ -106,7 +106,7 @@ class SliceWatch:
         self._watch_failures = 0
         self._opened_at = math.inf
         self._resource_version = ""
-        """From where to watch; empty: list first."""
+        """The resourceVersion to watch from; empty: list first."""
         self._gone: dict[str, str] = {}
         self._trouble: CallFailure | None = None
 
@@ -150,7 +150,7 @@ class SliceWatch:
             case WatchEnded(_, failure):
                 return self._watch_ended(failure, now)
 
-    # --- asking
+    # --- requests
 
     def _next_request(self) -> int:
         self._last_request += 1
@@ -184,7 +184,7 @@ class SliceWatch:
     def _backoff(self, failures: int, retry_after: float) -> float:
         timings = self._timings
         bound = min(timings.longest_backoff, timings.shortest_backoff * 2.0 ** min(failures, 30))
-        # Half of it is drawn: many nodes that lost one server do not return at once.
+        # Half of it is random: nodes that lost the same server do not return all at once.
         return max(
             bound * (0.5 + 0.5 * self._draw()), min(retry_after, timings.longest_retry_after)
         )
@@ -193,7 +193,7 @@ class SliceWatch:
 
     def _take_page(self, listing: _Listing, page: SlicePage, now: float) -> list[Action]:
         listing.slices.update((new.name, new) for new in page.slices)
-        # Of the first page: what came since is said again by the watch that starts there.
+        # Of the first page: a watch that starts there repeats the later changes.
         listing.resource_version = listing.resource_version or page.resource_version
         listing.pages += 1
         if listing.pages > MAX_PAGES:
@@ -209,7 +209,7 @@ class SliceWatch:
         return self._compare(listing, now)
 
     def _compare(self, listing: _Listing, now: float) -> list[Action]:
-        """Keeps the watch where the list agrees with what it told; else takes the list and watches from there."""
+        """Keeps the watch if the list agrees with it; else adopts the list and watches from there."""
         known, listed = self._table.slices, listing.slices
         if self.is_watching:
             names = (known.keys() | listed.keys()) - listing.touched
@@ -220,7 +220,7 @@ class SliceWatch:
         self._gone.clear()
         self._resource_version = listing.resource_version
         changed = self._table.replace(listed)
-        # Not before its time: a server that asked to be left alone is, and a watch that keeps failing too.
+        # Not before the retry is due, whether the server asked to wait or the watch keeps failing.
         if now >= self._watch_at:
             actions.append(self._open_watch())
         return [*actions, changed]
@@ -259,7 +259,7 @@ class SliceWatch:
         return [self._table.remove(found.name)]
 
     def _is_news(self, found: Slice) -> bool:
-        """False for what comes a second time or after something newer."""
+        """False for a repeated event, or one that is older than what is known."""
         known = self._table.slices.get(found.name)
         last = known.resource_version if known else self._gone.get(found.name, "")
         return _is_newer(found.resource_version, last)
@@ -274,14 +274,14 @@ class SliceWatch:
         if failure is not None and failure.status:
             return self._watch_failed(failure, now)
         if not self._is_proven(now):
-            # Never opened, or cut at once: do not knock in a loop.
+            # It never opened, or ended at once: do not retry in a loop.
             return self._watch_failed(
                 failure or CallFailure(0, "the server ends each watch at once"), now
             )
         self._watch_failures = 0
         self._watch_at = now
         if failure is not None:
-            # Cut off or silent: nobody knows since when.
+            # Cut off or silent, for an unknown time.
             self._list_at = min(self._list_at, now)
         return self._start_due(now)
 
@@ -295,7 +295,7 @@ class SliceWatch:
             wait = 0.0
         self._watch_at = now + wait
         if is_expired or self._watch_failures >= 2:
-            # Its place is unknown to the server, or perhaps to us only by mistake.
+            # The server does not know this resourceVersion, or the error was transient.
             self._resource_version = ""
             self._list_at = min(self._list_at, now + wait)
         return [*self._report(failure, self._watch_failures), *self._start_due(now)]
@@ -303,13 +303,13 @@ class SliceWatch:
     # --- trouble
 
     def _report(self, failure: CallFailure, times: int) -> list[Action]:
-        """Once is no news, but for what only an operator can mend."""
+        """Reports a repeated failure, or the first one that only an operator can fix."""
         if times < 3 and failure.status not in TO_BE_MENDED:
             return []
         return self._set_trouble(failure)
 
     def _is_proven(self, now: float) -> bool:
-        # As `deadline` says it: the difference of the two times may be rounded to just below.
+        # Compared as in `deadline`: the difference of the two times may be rounded down.
         return now >= self._opened_at + PROVEN_SECONDS
 
     def _clear_trouble(self, now: float) -> list[Action]:

@@ -1,4 +1,4 @@
-"""Where the API server is and how to prove who we are: what Kubernetes puts into every pod.
+"""The address of the API server and our credentials, as Kubernetes mounts them into every pod.
 
 The only importer of the Kubernetes client. Its package imports every API group and model of Kubernetes when any part of
 it is touched (22 MB), so the one small module that is needed is loaded beside that: see
@@ -23,7 +23,7 @@ from peatnode.errors import BadConfiguration
 
 @dataclass(slots=True)
 class _Settings:
-    """What the client's loader fills in, in the place of its own Configuration."""
+    """Receives the settings of the client's loader, in place of its own Configuration."""
 
     host: str = ""
     ssl_ca_cert: str = ""
@@ -32,10 +32,10 @@ class _Settings:
 
 
 class ServiceAccount:
-    """The pod's account. The token is read again as it is rotated, the authority's certificate for each connection."""
+    """The pod's account. Reads the token again when it is rotated, and the CA certificate for each connection."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
-        """`environment`: where Kubernetes says the address of its API. Raises BadConfiguration where this is no pod."""
+        """`environment` holds the address of the API. Raises BadConfiguration outside a pod."""
         incluster = _import_incluster()
         self._settings = _Settings()
         try:
@@ -59,7 +59,7 @@ class ServiceAccount:
         return parts.hostname or "", parts.port or 443
 
     def authorization(self) -> str:
-        """The value of the header. Raises OSError where the token cannot be read just now."""
+        """The value of the header. Raises OSError if the token cannot be read."""
         try:
             self._settings.refresh_api_key_hook(self._settings)
         except self._incluster.ConfigException as error:
@@ -67,7 +67,7 @@ class ServiceAccount:
         return self._settings.api_key["BearerToken"].strip()
 
     def tls(self) -> ssl.SSLContext:
-        """Raises OSError (ssl.SSLError is one) where the authority's certificate cannot be read."""
+        """Raises OSError (ssl.SSLError is one) if the CA certificate cannot be read."""
         context = ssl.create_default_context(cafile=self._settings.ssl_ca_cert)
         context.set_alpn_protocols(["http/1.1"])
         return context
@@ -91,7 +91,7 @@ def _import_incluster() -> ModuleType:
     }
     for name, module in stand_ins.items():
         module.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-    # Imported by the module for a default that we do not use: the settings are ours.
+    # The module imports it for a default that we do not use: the settings are ours.
     vars(stand_ins["kubernetes.client"])["Configuration"] = _Settings
     before = {name: sys.modules.get(name) for name in stand_ins}
     sys.modules.update(stand_ins)

@@ -1,4 +1,4 @@
-"""What the list-and-watch machine is told, and what it answers. Each request has a number; its answers bear it.
+"""The events and actions of the list-and-watch machine. Each request has a number, which its responses carry.
 
 No I/O.
 """
@@ -13,10 +13,10 @@ from workers.discovery.sighting import SightingsChanged
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """Why a request got no answer that can be used."""
+    """Why a request had no usable response."""
 
     status: int
-    """As of HTTP; 0: there was no answer."""
+    """HTTP status; 0: no response."""
     reason: str
     retry_after: float = 0.0
     """Seconds the server asked to wait."""
@@ -50,7 +50,7 @@ class LineReceived:
 
 @dataclass(frozen=True, slots=True)
 class WatchEnded:
-    """The stream is over, in whatever way; `failure` is None where the server ended it properly."""
+    """The stream has ended; `failure` is None if the server ended it properly."""
 
     request: int
     failure: CallFailure | None
@@ -72,7 +72,7 @@ class ListSlices:
     request: int
     token: str
     is_paged: bool
-    """Else everything in one answer: the server forgets the place of a list within minutes."""
+    """Else everything in one response: continue tokens expire within minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ class CloseWatch:
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Something keeps going wrong; None: no more."""
+    """A failure persists; None: it is over."""
 
     failure: CallFailure | None
 

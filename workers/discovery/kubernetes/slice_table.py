@@ -15,7 +15,7 @@ from workers.discovery.sighting import Condition, Sighting, SightingsChanged
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """How a pod becomes a node."""
+    """Maps pods to node ids."""
 
     cluster: str
     own_name: str
@@ -25,7 +25,7 @@ class Naming:
         return f"{name}.{self.cluster}" if self.cluster else name
 
     def key(self, endpoint: SliceEndpoint) -> str:
-        """Of the peer that this is an endpoint of; empty: it is ourselves, or it has no address."""
+        """Key of the peer of this endpoint; empty: it is this node, or it has no address."""
         if not endpoint.addresses:
             return ""
         if not endpoint.name:
@@ -37,7 +37,7 @@ class Naming:
 
 @dataclass(slots=True)
 class SliceTable:
-    """All slices, and the peers in them put together."""
+    """All slices, and the peers merged from them."""
 
     naming: Naming
     slices: dict[str, Slice] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class SliceTable:
         return self._refresh(touched)
 
     def replace(self, slices: Mapping[str, Slice]) -> SightingsChanged:
-        """Takes a full list for the truth. A peer that only moved between slices is not lost on the way."""
+        """Replaces all slices by a full list. A peer that only moved between slices is not lost."""
         touched: dict[str, None] = {}
         for name in [name for name in self.slices if name not in slices]:
             self._unlink(name, touched)
@@ -98,7 +98,7 @@ class SliceTable:
     def _unite(self, key: str) -> Sighting:
         names = sorted(self._places[key])
         endpoints = [endpoint for name in names for endpoint in self._places[key][name]]
-        # A pod that was deleted and made again is in there twice for a while: the one that stays comes first.
+        # A recreated pod is listed twice for a while: the one that stays comes first.
         endpoints.sort(key=lambda endpoint: (endpoint.is_terminating, not endpoint.is_ready))
         addresses = dict.fromkeys(a for endpoint in endpoints for a in endpoint.addresses)
         metadata = {pair[0]: pair for name in names for pair in self.slices[name].metadata}

@@ -16,7 +16,7 @@ from peatnode.errors import PeatnodeError
 from peatnode.ipc.messages import Address
 
 PORT_NAME = "quic"
-"""Of the port that peers listen on; a slice without it (the API's Service, say) names no peer."""
+"""Name of the port that peers listen on; a slice without it (such as the API's Service) has no peers."""
 
 METADATA_PREFIX = "peat."
 """Annotations of a slice that become metadata of its peers."""
@@ -26,7 +26,7 @@ MAX_METADATA_TEXT = 256
 
 
 class MalformedAnswer(PeatnodeError):
-    """The API server said something that is no EndpointSlice, list or event."""
+    """The API server sent something other than an EndpointSlice, a list or an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class SliceEndpoint:
     """One entry of a slice: a pod and its addresses of the slice's kind."""
 
     name: str
-    """Of the pod; empty where the slice does not tell."""
+    """Of the pod; empty if the slice does not name it."""
     namespace: str
     addresses: tuple[Address, ...]
     is_ready: bool
@@ -56,7 +56,7 @@ class SlicePage:
     slices: tuple[Slice, ...]
     resource_version: str
     next_token: str
-    """Empty: that was the last page."""
+    """Empty: this is the last page."""
 
 
 class LineKind(StrEnum):
@@ -106,11 +106,11 @@ def _read_slices(items: list[Any]) -> Iterator[Slice]:
         try:
             yield read_slice(item)
         except MalformedAnswer:
-            continue  # one slice that nobody understands must not hide the others
+            continue  # one malformed slice must not hide the others
 
 
 def read_watch_line(line: bytes) -> WatchLine:
-    """Raises MalformedAnswer; also for half a line."""
+    """Raises MalformedAnswer, also for a partial line."""
     content = _read_object(line)
     kind = _KINDS.get(_text(content, "type"))
     if kind is None:
@@ -199,7 +199,7 @@ def _read_endpoint(content: Any, port: int, namespace: str) -> SliceEndpoint:
         name=name or _text(content, "hostname"),
         namespace=_text(target, "namespace") or namespace,
         addresses=_read_addresses(content.get("addresses"), port),
-        # Unknown is to be taken as ready and as not terminating (EndpointConditions in the API's reference).
+        # An unknown condition means ready and not terminating (EndpointConditions in the API reference).
         is_ready=conditions.get("ready") is not False,
         is_terminating=conditions.get("terminating") is True,
     )

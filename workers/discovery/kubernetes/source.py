@@ -42,10 +42,10 @@ _ADVICE = {
     403: "Give the service account a Role with the verbs list and watch on endpointslices of "
     "discovery.k8s.io in this namespace; the chart does.",
     404: "This needs Kubernetes 1.21 or newer, and a namespace that exists.",
-    429: "The API server is overloaded; peers known stay known meanwhile.",
+    429: "The API server is overloaded; known peers stay known meanwhile.",
 }
 _ADVICE_ELSE = (
-    "Peers known stay known meanwhile; it is tried again by itself. "
+    "Known peers stay known meanwhile; requests are retried automatically. "
     "Check the API server and network policies."
 )
 
@@ -87,7 +87,7 @@ class KubernetesSource:
         try:
             async with self._group:
                 self._handle(Tick())
-                await self._loop.create_future()  # the tasks of the group do the rest
+                await self._loop.create_future()  # the tasks of the group continue
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -167,10 +167,10 @@ class KubernetesSource:
         )
 
     async def close(self) -> None:
-        """Nobody has to be told."""
+        """Nothing to release."""
 
     def move(self, adapters: tuple[Adapter, ...]) -> None:
-        """Connections find their way themselves."""
+        """Nothing to do: connections choose their interface themselves."""
 
     def condition(self) -> SourceCondition:
         listed_at = self._machine.counters.listed_at

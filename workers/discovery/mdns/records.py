@@ -1,4 +1,4 @@
-"""What a node says of itself over mDNS (RFC 6762, 6763), and what it believes of others. No I/O.
+"""The mDNS records of a node (RFC 6762, 6763): writes its own, and reads those of others. No I/O.
 
 Nothing here is proved: that is for the handshake. The tag only keeps formations that share a network from dialling each
 other; it tells nobody the key, and who knows it gains nothing.
@@ -24,12 +24,12 @@ _MAX_LABEL = 63
 
 
 def formation_tag(formation_key: bytes) -> str:
-    """8 hex digits by which members of one formation know which announcements are for them."""
+    """8 hex digits by which members of a formation recognise each other's announcements."""
     return hmac.new(formation_key, b"peat-mdns-tag-v1", hashlib.sha256).hexdigest()[:8]
 
 
 def service_label(node_id: str, instance: str) -> str:
-    """Unique among nodes of one id too; the node id itself is in the text record."""
+    """Unique also among nodes with the same id; the node id itself is in the text record."""
     name = re.sub(r"[^A-Za-z0-9-]+", "-", node_id).strip("-")
     return f"{name[: _MAX_LABEL - 9]}-{instance[:8]}"
 
@@ -51,7 +51,7 @@ def is_announceable(node_id: str) -> bool:
 def read_sighting(
     name: str, text: Mapping[bytes, bytes | None], hosts: Iterable[str], port: int, tag: str
 ) -> Sighting | None:
-    """None: it is of another formation, or no announcement of ours at all."""
+    """None: it belongs to another formation, or is no announcement of a node."""
     values = {key: value.decode("utf-8", "replace") for key, value in text.items() if value}
     node_id, instance = values.get(b"id", ""), values.get(b"instance", "")
     if values.get(b"tag") != tag or not re.fullmatch(r"[0-9a-f]{32}", instance):
@@ -70,7 +70,7 @@ def read_sighting(
         key=name,
         node_id=node_id,
         instance=instance,
-        # In an order of its own: the records of one name come in any.
+        # Sorted: the records of one name arrive in any order.
         addresses=tuple(sorted(addresses, key=_preference)),
         metadata=tuple(sorted(metadata.items())),
     )

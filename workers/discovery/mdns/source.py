@@ -35,20 +35,20 @@ from workers.discovery.sighting import Sighting, SightingsChanged
 from workers.discovery.source import Place, SourceCondition, SourceReport
 
 RECORD_SECONDS = 120
-"""For how long others may believe our records without asking again."""
+"""How long others may cache our records."""
 
 CHECK_SECONDS = 20.0
-"""Between two looks at whether what is known still answers, more or less a half."""
+"""Between two checks of whether known services still answer, plus or minus a half."""
 
 REQUEST_MILLISECONDS = 3000
 
 MISSES = 3
-"""Requests in a row without an answer that make a record lost."""
+"""A record is lost after this many consecutive requests without an answer."""
 
 RETRY_SECONDS = 5.0
 
 MAX_SERVICES = 1024
-"""Names on the network that are looked at; anybody can announce."""
+"""Names on the network that are tracked; anybody can announce."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Announcement:
     port: int
     text: dict[str, str]
     tag: str
-    """Of the formation; others' announcements without it are not ours to look at."""
+    """Of the formation; announcements with another tag are ignored."""
 
     @property
     def name(self) -> str:
@@ -77,7 +77,7 @@ class Announcement:
 
 
 class _LibraryLog(logging.Handler):
-    """What zeroconf complains of, in our own log."""
+    """Forwards the warnings of zeroconf to our own log."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logs.get_logger("discovery.mdns").warning("mDNS complains", reason=record.getMessage())
@@ -106,7 +106,7 @@ def open_source(config: Config, place: Place, report: SourceReport) -> MdnsSourc
 
 
 class MdnsSource:
-    """Announces this node, and looks at the announcements of the same formation."""
+    """Announces this node, and tracks the announcements of the same formation."""
 
     name = "mdns"
 
@@ -125,7 +125,7 @@ class MdnsSource:
         self._browser: AsyncServiceBrowser | None = None
         self._announced: Reach | None = None
         self._misses: dict[str, int] = {}
-        """How often each service on the network has not answered in a row."""
+        """Consecutive requests that each service has not answered."""
         self._shown: dict[str, Sighting] = {}
         self._failure = ""
         self._moved = asyncio.Event()
@@ -160,7 +160,7 @@ class MdnsSource:
                     self._group.create_task(self._look(name))
 
     async def close(self) -> None:
-        """Says goodbye."""
+        """Withdraws the announcement."""
         stack, self._stack = self._stack, None
         if stack is not None:
             with contextlib.suppress(OSError, Error):
@@ -169,7 +169,7 @@ class MdnsSource:
                 await stack.async_close()
 
     async def _take_place(self) -> None:
-        """Speaks where it should speak by now, and says what it should say."""
+        """Brings the interfaces in use and the announced addresses up to date."""
         reach = self._reach
         if self._announced == reach:
             return
@@ -191,7 +191,7 @@ class MdnsSource:
         try:
             await zeroconf.async_wait_for_start()
             self._browser = AsyncServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._on_change])
-            # The name holds a part of the instance: nobody else has it, so nobody has to be asked first.
+            # The name contains a part of the instance, so it is unique and needs no probe.
             said = await self._stack.async_register_service(
                 self._announcement.service(reach), cooperating_responders=True
             )
@@ -206,7 +206,7 @@ class MdnsSource:
         self._report.raise_problem(
             self.name,
             f"mDNS does not work: {self._failure}.",
-            "Check the network and PEAT_MDNS_INTERFACES; it is tried again by itself. "
+            "Check the network and PEAT_MDNS_INTERFACES; it is retried automatically. "
             "Nodes of one machine can use PEAT_MDNS_INTERFACES=127.0.0.1.",
         )
 
@@ -225,7 +225,7 @@ class MdnsSource:
             self._group.create_task(self._look(name))
 
     async def _look(self, name: str) -> None:
-        """Asks for the records, where those known are too old."""
+        """Requests the records again if the cached ones are too old."""
         if self._stack is None or name == self._announcement.name:
             return
         zeroconf = self._stack.zeroconf
@@ -238,7 +238,7 @@ class MdnsSource:
             except (OSError, Error):
                 return
         if name not in self._misses:
-            return  # it said goodbye meanwhile
+            return  # it was withdrawn meanwhile
         self._misses[name] = 0 if is_answered else self._misses[name] + 1
         if is_answered:
             self._take(found)

@@ -1,4 +1,4 @@
-"""Peers named in the configuration: which host names to resolve when, and what their answers mean.
+"""Peers named in the configuration: when to resolve which host name, and how the results change the peers.
 
 No I/O. A name that fails keeps its last good answer.
 """
@@ -13,7 +13,7 @@ from peatnode.ipc.messages import Address
 from workers.discovery.sighting import Sighting, SightingsChanged
 
 RESOLVE_SECONDS = 20.0
-"""Between two resolutions of one name, more or less a half."""
+"""Between two resolutions of one name, plus or minus a half."""
 
 FIRST_RETRY_SECONDS = 1.0
 """After a failure; doubled each time, up to RESOLVE_SECONDS."""
@@ -24,7 +24,7 @@ class StaticEntry:
     """One of PEAT_STATIC_PEERS."""
 
     node_id: str
-    """Empty: any member of the formation will do."""
+    """Empty: any member of the formation is accepted."""
     host: str
     port: int
 
@@ -49,7 +49,7 @@ class _Name:
 
 
 class StaticPeers:
-    """`due` says what to resolve now, `deadline` when to ask again."""
+    """`due` returns the names to resolve now, `deadline` the time of the next call."""
 
     def __init__(self, entries: Iterable[StaticEntry], draw: Callable[[], float]) -> None:
         """`draw` gives numbers from 0 to 1."""
@@ -64,7 +64,7 @@ class StaticPeers:
 
     @property
     def deadline(self) -> float:
-        """Infinite where nothing is left to do."""
+        """Infinite if nothing is scheduled."""
         return min(
             (name.next_at for name in self._names.values() if not name.is_asked),
             default=float("inf"),
@@ -99,7 +99,7 @@ class StaticPeers:
 
     def resolved(self, host: str, addresses: Iterable[str], now: float) -> SightingsChanged:
         name = self._names[host]
-        # In an order of its own: resolvers rotate their answers, and that is no change.
+        # Sorted: resolvers rotate their answers, which is no change.
         name.hosts = tuple(sorted(set(addresses), key=lambda text: (":" in text, text)))
         name.is_asked, name.failures, name.reason, name.answered_at = False, 0, "", now
         name.next_at = now + self._jitter(RESOLVE_SECONDS)

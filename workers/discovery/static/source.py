@@ -17,7 +17,7 @@ from workers.discovery.source import Place, SourceCondition, SourceReport
 from workers.discovery.static.names import StaticEntry, StaticPeers
 
 RESOLVERS = 4
-"""Threads; made when first needed."""
+"""Threads; started when first needed."""
 
 PATIENCE_SECONDS = 10.0
 """For one name."""
@@ -74,14 +74,14 @@ class StaticSource:
         self._report.raise_problem(
             self.name,
             f"Static peers that cannot be resolved: {names}.",
-            "Check PEAT_STATIC_PEERS and the DNS of this machine; it is tried again by itself.",
+            "Check PEAT_STATIC_PEERS and the DNS of this machine; resolution is retried automatically.",
         )
 
     async def close(self) -> None:
-        """Nobody has to be told."""
+        """Nothing to release."""
 
     def move(self, adapters: tuple[Adapter, ...]) -> None:
-        """Connections find their way themselves."""
+        """Nothing to do: connections choose their interface themselves."""
 
     def condition(self) -> SourceCondition:
         failing = self._peers.failing
@@ -108,7 +108,7 @@ class StaticSource:
 
 def _look_up(host: str) -> list[str]:
     found = socket.getaddrinfo(host, None, type=socket.SOCK_DGRAM)
-    # A link-local address is of no use without its interface, and the wire has no place for one.
+    # A link-local address is unusable without its interface, which the wire cannot carry.
     return [str(entry[4][0]) for entry in found if not str(entry[4][0]).startswith("fe80:")]
 
 

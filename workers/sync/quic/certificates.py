@@ -1,4 +1,4 @@
-"""The self-signed certificate of our endpoint key, and what we read of a peer's."""
+"""The self-signed certificate of our endpoint key, and the key in a peer's certificate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 _NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
-"""Nobody looks at dates: the key is pinned, and clocks may be wrong."""
+"""Validity dates are not checked: the key is pinned, and clocks may be wrong."""
 
 
 def make_certificate(key: Ed25519PrivateKey) -> x509.Certificate:
@@ -33,7 +33,7 @@ def encoded(certificate: x509.Certificate) -> bytes:
 
 
 def key_in(certificate: x509.Certificate) -> bytes:
-    """The raw Ed25519 public key; empty for a key of any other kind, which is never anybody's."""
+    """The raw Ed25519 public key; empty for a key of any other kind, which no node has."""
     try:
         key = certificate.public_key()
     except ValueError:

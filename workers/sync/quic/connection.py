@@ -1,7 +1,7 @@
 """One QUIC connection: frames in and out of the streams of its protocol, authentication first.
 
-aioquic keeps whatever it is given until it is acknowledged, so it is given no more than a window for each stream;
-the rest waits here, bounded.
+aioquic buffers everything that it receives for sending until it is acknowledged. So each stream passes it no more than
+a window; the rest waits here, within a limit.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ STREAM_WINDOW = 1024 * 1024
 """Bytes of one stream that aioquic holds, sent or not."""
 
 MAX_QUEUED_BYTES = 96 * 1024 * 1024
-"""Of a peer that does not take what it is sent; beyond it is let go."""
+"""Waiting for one peer; a peer that reads too slowly and exceeds it is disconnected."""
 
 
 class PeerConnection:
@@ -59,7 +59,7 @@ class PeerConnection:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.close_code = 0
-        """Of the CONNECTION_CLOSE, whoever sent it."""
+        """Of the CONNECTION_CLOSE, from either side."""
         self.close_reason = ""
         self.is_closing = False
         self._credentials = credentials
@@ -76,17 +76,17 @@ class PeerConnection:
 
     @property
     def is_dialled(self) -> bool:
-        """By us."""
+        """Whether this side dialled."""
         return self.dial is not None
 
     @property
     def rtt(self) -> float:
         """Seconds, smoothed; negative: not measured yet."""
-        loss = self.quic._loss  # the library shows it nowhere else
+        loss = self.quic._loss  # the library has no public interface for it
         return float(loss._rtt_smoothed) if loss._rtt_initialized else -1.0
 
     def receive_event(self, event: events.QuicEvent) -> Iterator[Message]:
-        """The messages that an event completes; the one that authenticates gives none but sets `member`."""
+        """The messages that an event completes; frames of the authentication give none and set `member`."""
         if isinstance(event, events.HandshakeCompleted):
             self._begin(event.alpn_protocol)
         elif isinstance(event, events.StreamDataReceived):
@@ -98,7 +98,7 @@ class PeerConnection:
             raise NotAuthenticated("unknown ALPN", repr(alpn))
         self._open_streams(protocol)
         if self.is_dialled:
-            shown = self.quic.tls._peer_certificate  # the library shows it nowhere else
+            shown = self.quic.tls._peer_certificate  # the library has no public interface for it
             if shown is None:
                 raise NotAuthenticated("no certificate")
             certificate, certificate_key = encoded(shown), key_in(shown)
@@ -141,7 +141,7 @@ class PeerConnection:
         if not was_member and stream_id != first:
             return
         yield from self._messages(stream_id)
-        if not was_member and self.member is not None:  # what came early on the others was kept
+        if not was_member and self.member is not None:  # other streams kept what arrived early
             for other in self._readers:
                 yield from self._messages(other)
 
@@ -170,7 +170,7 @@ class PeerConnection:
     # --- sending -----------------------------------------------------------------------------------
 
     def send(self, message: Message) -> None:
-        """Raises PeerFault when too much waits for this peer already."""
+        """Raises PeerFault if too much data waits for this peer."""
         assert self.protocol is not None
         self._enqueue(self.protocol.streams[message.STREAM], wire.encode(message))
 
@@ -185,7 +185,7 @@ class PeerConnection:
         return self._queued_bytes
 
     def fill_streams(self) -> None:
-        """Give aioquic what its window has room for."""
+        """Passes queued frames to aioquic, up to its window."""
         if not self._queued_bytes:
             return
         for stream_id, queue in self._queues.items():
@@ -209,13 +209,13 @@ class PeerConnection:
 
 
 class TooSlow(PeerFault):
-    """It does not read what it is sent."""
+    """The peer does not read fast enough."""
 
     code = CloseCode.TOO_SLOW
 
 
 def is_handshake_failure(code: int) -> bool:
-    """Whether a close came from TLS (CRYPTO_ERROR), e.g. for want of a common ALPN."""
+    """Whether TLS closed the connection (CRYPTO_ERROR), for example because no ALPN is shared."""
     return 0x100 <= code < 0x200
 
 

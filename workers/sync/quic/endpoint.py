@@ -1,4 +1,4 @@
-"""QUIC over our one UDP socket: routes datagrams to connections, accepts, dials, keeps their timers."""
+"""QUIC over the UDP socket: routes datagrams to connections, accepts, dials, and runs their timers."""
 
 from __future__ import annotations
 
@@ -48,25 +48,25 @@ from workers.sync.quic.timer import Alarm
 
 IDLE_SECONDS = 10.0
 SECONDS_TO_ANSWER = 3.0
-"""A dial that brings nothing at all for so long is given up; the next one may fit the path."""
+"""A dial without any answer for this long is abandoned; the next may use smaller datagrams."""
 
 MAX_CONNECTIONS = 512
 MAX_UNAUTHENTICATED = 128
 RETRY_FROM = 16
-"""Handshakes in progress from which on a newcomer has to prove its address first."""
+"""From this many handshakes in progress on, a new client has to prove its address first (Retry)."""
 
 DATAGRAMS_AT_ONCE = 64
-"""Read before the loop turns again."""
+"""Read in one turn of the loop."""
 
-# What it has to say of others' faults is in our own log and metrics.
+# Faults of peers are in our own log and metrics.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
 
 _CID_BYTES = 8
 _BUFFER_BYTES = 4 * 1024 * 1024
 
 
-class Owner(Protocol):
-    """Who is told what happens."""
+class ConnectionObserver(Protocol):
+    """Receives the events of all connections."""
 
     def peer_authenticated(self, connection: PeerConnection) -> None: ...
     def message_received(self, connection: PeerConnection, message: Message) -> None: ...
@@ -80,7 +80,7 @@ class QuicEndpoint:
         sock: socket.socket,
         key: Ed25519PrivateKey,
         credentials: Credentials,
-        owner: Owner,
+        owner: ConnectionObserver,
         idle_seconds: float = IDLE_SECONDS,
         protocols: Sequence[ConnectionProtocol] = PROTOCOLS,
     ) -> None:
@@ -114,7 +114,7 @@ class QuicEndpoint:
             is_client=True,
             certificate=None,
             private_key=None,
-            verify_mode=ssl.CERT_NONE,  # no authority: the key is pinned in the authentication
+            verify_mode=ssl.CERT_NONE,  # no CA: the authentication pins the key
             server_name="peatnode",
         )
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -130,7 +130,7 @@ class QuicEndpoint:
                 data, address = self._socket.recvfrom(65536)
             except (BlockingIOError, InterruptedError):
                 break
-            except OSError:  # what ICMP said of an earlier datagram: QUIC finds out by itself
+            except OSError:  # an ICMP error for an earlier datagram: QUIC detects the loss itself
                 continue
             self._receive(data, address)
         self._flush()
@@ -150,7 +150,7 @@ class QuicEndpoint:
         connection.last_seen = now = self._loop.time()
         try:
             connection.quic.receive_datagram(data, address, now)
-        except Exception as error:  # whatever a peer sends must end no more than its connection
+        except Exception as error:  # no input of a peer may end more than its connection
             self._owner.input_rejected(f"QUIC {type(error).__name__}")
             self._forget(connection, CloseCode.PROTOCOL, f"the library failed on it: {error!r}")
             return
@@ -192,7 +192,7 @@ class QuicEndpoint:
                 self._owner.input_rejected("bad retry token")
                 return None
             retried = header.destination_cid
-        # What came through from there is what we dare to send: a careful dial is answered carefully.
+        # Datagrams of this size have passed this path: small ones are answered by small ones.
         size = max(SMALLEST_DATAGRAM, min(len(data), LARGEST_DATAGRAM))
         quic = QuicConnection(
             configuration=dataclasses.replace(self._accepting, max_datagram_size=size),
@@ -221,7 +221,7 @@ class QuicEndpoint:
         self._send(answer, address)
 
     def _send(self, data: bytes, address: SocketAddress) -> None:
-        # Full, unreachable or too large: to QUIC it is lost, which it finds out by itself.
+        # Full, unreachable or too large: QUIC treats it as lost and sends it again.
         with contextlib.suppress(OSError):
             self._socket.sendto(data, address)
 
@@ -316,7 +316,7 @@ class QuicEndpoint:
             self._forget(connection, event.error_code, reason)
 
     def close(self, connection: PeerConnection, code: int, reason: str) -> None:
-        """Say goodbye. The owner is told that the connection is closed before this returns."""
+        """Sends CONNECTION_CLOSE. The observer is notified before this returns."""
         if connection.peer not in self.connections:
             return
         connection.close(code, reason)
@@ -335,7 +335,7 @@ class QuicEndpoint:
         self._owner.connection_closed(connection)
 
     def close_all(self) -> None:
-        """Goodbye to everybody; reads nothing any more."""
+        """Closes all connections and stops reading the socket."""
         for connection in list(self.connections.values()):
             self.close(connection, CloseCode.GOODBYE, "stopping")
         self._loop.remove_reader(self._socket.fileno())
@@ -361,7 +361,7 @@ class QuicEndpoint:
                 self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        """What one turn of the loop has gathered leaves in as few datagrams as it takes."""
+        """Sends what was queued during one turn of the loop in as few datagrams as possible."""
         self._is_flush_planned = False
         dirty, self._dirty = self._dirty, {}
         for connection in dirty.values():

@@ -1,4 +1,4 @@
-"""Addresses as our UDP socket wants them, and how large a datagram a path takes."""
+"""Addresses in the form of our UDP socket, and the size of datagrams that a path carries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _IPV6_MTU = 24
 
 
 def socket_address(family: int, host: str, port: int) -> SocketAddress:
-    """As recvfrom would give it. Raises ValueError where a socket of this family cannot reach it."""
+    """In the form that recvfrom returns. Raises ValueError if a socket of this family cannot reach it."""
     ip = ipaddress.ip_address(host)
     if family == socket.AF_INET:
         if ip.version != 4:
@@ -36,7 +36,7 @@ def _scoped(host: str, port: int) -> SocketAddress:
 
 
 def plain_host(address: SocketAddress) -> str:
-    """Without what a dual-stack socket puts before an IPv4 address."""
+    """Without the prefix that a dual-stack socket adds to an IPv4 address."""
     return address[0].removeprefix("::ffff:") if "." in address[0] else address[0]
 
 
@@ -46,7 +46,7 @@ def shown(address: SocketAddress) -> str:
 
 
 def datagram_size(family: int, address: SocketAddress) -> int:
-    """The QUIC datagram that the kernel believes the path to take, ICMP's word included.
+    """The largest QUIC datagram for the path by the kernel's knowledge, ICMP errors included.
 
     That is only a guess for the handshake to try: its first datagrams are padded to this size in both directions,
     so that a path that does not take them takes no handshake either, and the next dial is careful.

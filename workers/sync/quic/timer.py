@@ -1,4 +1,4 @@
-"""One timer of the loop that can be moved."""
+"""A timer of the event loop that can be moved."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 class Alarm:
-    """Calls `ring` once at the time it is set to; setting it again moves it."""
+    """Calls `ring` once at the time that is set; setting another time moves it."""
 
     __slots__ = ("_at", "_handle", "_loop", "_ring")
 
@@ -18,7 +18,7 @@ class Alarm:
         self._handle: asyncio.Handle | None = None
 
     def set(self, at: float | None) -> None:
-        """None: not at all."""
+        """None cancels it."""
         if at == self._at:
             return
         if self._handle is not None:
