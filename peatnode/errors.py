@@ -1,14 +1,14 @@
 """Every error of ours, as one tree.
 
 PeatnodeError
-├── BadConfiguration      what the user set is wrong: a sentence, exit status 78
-├── MalformedUpdate       bytes that are no Yjs update we take
-├── BadName               a collection or document id that cannot be
+├── BadConfiguration      a setting is invalid: a sentence, exit status 78
+├── MalformedUpdate       bytes that are no Yjs update within our limits
+├── BadName               an invalid name of a collection or document
 ├── BadValue              JSON that a document cannot hold, or a patch that does not fit
-├── MalformedFrame        bytes of a stream that are no frame, or no message
+├── MalformedFrame        bytes of a stream that are no frame or no message
 └── LinkError
-    ├── LinkLost          the other worker is gone; a question already sent may have been carried out
-    ├── ContractMismatch  the other worker is of another version
+    ├── LinkLost          the other worker has exited; a request that was sent may have been carried out
+    ├── ContractMismatch  the other worker has another version
     ├── AskTimedOut       no answer in time
     └── AskFailed         a typed refusal
 """
@@ -24,7 +24,7 @@ class PeatnodeError(Exception):
 
 
 class BadConfiguration(PeatnodeError):
-    """What the user set cannot be. The text is one sentence that says what to change."""
+    """A setting is invalid. The text is one sentence that says what to change."""
 
 
 class MalformedUpdate(PeatnodeError):
@@ -34,11 +34,11 @@ class MalformedUpdate(PeatnodeError):
         super().__init__(reason if offset < 0 else f"{reason} (at byte {offset})")
         self.reason = reason
         self.offset = offset
-        """Where in the bytes; negative: not at one place."""
+        """Position in the bytes; negative: no single position."""
 
 
 class BadName(PeatnodeError):
-    """A collection or a document id that cannot be. The text is one sentence."""
+    """An invalid name of a collection or document. The text is one sentence."""
 
 
 class BadValue(PeatnodeError):
@@ -48,7 +48,7 @@ class BadValue(PeatnodeError):
         super().__init__(message)
         self.message = message
         self.where = where
-        """JSON Pointer of what is wrong."""
+        """JSON Pointer to the error."""
         self.code = code
         """Stable, for programs: as the API answers it."""
 
@@ -58,11 +58,11 @@ class MalformedFrame(PeatnodeError):
 
 
 class LinkError(PeatnodeError):
-    """A question to another worker was not answered."""
+    """A request to another worker was not answered."""
 
 
 class LinkLost(LinkError):
-    """The other end is gone. What had been asked may or may not have been carried out."""
+    """The other end is gone. The request may or may not have been carried out."""
 
 
 class ContractMismatch(LinkError):
@@ -70,11 +70,11 @@ class ContractMismatch(LinkError):
 
 
 class AskTimedOut(LinkError):
-    """No answer within the time given. What was asked may or may not have been carried out."""
+    """No answer within the timeout. The request may or may not have been carried out."""
 
 
 class AskFailed(LinkError):
-    """The other worker refused, and said why."""
+    """The other worker refused the request and gave a reason."""
 
     def __init__(self, code: str, message: str, where: str = "") -> None:
         super().__init__(message)

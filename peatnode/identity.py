@@ -1,4 +1,4 @@
-"""Who a node is: keys derived from the formation's secret and the node id, the same at each start and on any disk.
+"""A node's identity: keys derived from the formation's secret and the node id, the same at each start and on any disk.
 
 All derivations are HKDF-SHA256 (RFC 5869) with 32 bytes of output; `tests/vectors/identity.json` pins every one.
 Whoever holds the formation's secret can derive every member's keys.
@@ -22,7 +22,7 @@ _RESPONSE_SUFFIX = b"peat"
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What others may know of a node, and the key that the whole formation shares."""
+    """The public keys of a node, and the secret key that the whole formation shares."""
 
     node_id: str
     device_public_key: bytes
@@ -30,7 +30,7 @@ class Identity:
     """32 hex digits."""
     endpoint_public_key: bytes
     endpoint_id: str
-    """64 hex digits: the endpoint public key, which the QUIC certificate bears."""
+    """64 hex digits: the endpoint public key, which is in the QUIC certificate."""
     formation_key: bytes
     """Secret; proves membership."""
 
@@ -58,12 +58,12 @@ def endpoint_private_key(secret: bytes, node_id: str) -> Ed25519PrivateKey:
 
 
 def endpoint_public_key(secret: bytes, node_id: str) -> bytes:
-    """What the certificate of `node_id` has to bear: 32 bytes."""
+    """The key that the certificate of `node_id` must contain: 32 bytes."""
     return endpoint_private_key(secret, node_id).public_key().public_bytes_raw()
 
 
 def formation_key(secret: bytes) -> bytes:
-    """The key by which members know each other; a secret of another length than 32 bytes is hashed first."""
+    """The key that proves membership; a secret of another length than 32 bytes is hashed first."""
     material = secret if len(secret) == 32 else hashlib.sha256(secret).digest()
     return _hkdf(material, _FORMATION_INFO, _FORMATION_SALT)
 

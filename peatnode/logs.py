@@ -2,7 +2,7 @@
 
     2026-01-31T12:00:00.123Z INFO  sync     Peer connected peer=peat-mesh-1 endpoint_id=58660e…
 
-The filter is a level, then `name=level` pairs, the longest name that fits wins: `info,peatnode=debug`.
+The filter is a level, then `name=level` pairs; the longest matching name wins: `info,peatnode=debug`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import orjson
 
 from peatnode.errors import BadConfiguration
 
-# structlog imports rich where it is installed, for a console output that is not ours: 0.1 s and 5 MB in every node.
+# structlog imports rich where it is installed, for a console output that we do not use: 0.1 s and 5 MB a process.
 _has_rich = "rich" in sys.modules
 if not _has_rich:
     sys.modules["rich"] = None  # type: ignore[assignment]
@@ -26,14 +26,14 @@ if not _has_rich:
     del sys.modules["rich"]
 
 LEVELS = {"trace": 0, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 50}
-"""By the numbers that structlog knows. Nothing of ours is said at the level of `trace` or above `error`."""
+"""In the numbers of structlog. We log nothing at `trace`, and nothing above `error`."""
 
 _COLOURS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
 _END = "\x1b[0m"
 
 
 def parse_filter(text: str) -> Mapping[str, int]:
-    """Levels by name of the logger, the general one under "". Raises BadConfiguration."""
+    """Levels by name of the logger, the default one under "". Raises BadConfiguration."""
     levels: dict[str, int] = {"": LEVELS["info"]}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, level = (piece.strip() for piece in part.rpartition("="))
@@ -47,7 +47,7 @@ def parse_filter(text: str) -> Mapping[str, int]:
 
 
 def level_of(levels: Mapping[str, int], name: str) -> int:
-    """The level in force for a logger `peatnode.sync`: its own, its parents', the general one."""
+    """The effective level of a logger `peatnode.sync`: its own, its parents', or the default."""
     while name:
         if name in levels:
             return levels[name]
@@ -66,7 +66,7 @@ _output = _Output()
 
 
 class _Stderr:
-    """Where lines go. One that cannot be written is lost: a log that nobody takes must not stop a node."""
+    """Writes lines to stderr. Drops a line that cannot be written: a closed log must not stop a node."""
 
     def msg(self, line: str) -> None:
         try:
@@ -79,7 +79,7 @@ class _Stderr:
 
 
 def configure(filter_text: str, log_format: str, worker: str) -> None:
-    """Sets what this process logs; `worker` names it in each line. Raises BadConfiguration."""
+    """Configures the log of this process; each line contains `worker`. Raises BadConfiguration."""
     _output.levels = parse_filter(filter_text)
     _output.worker = worker
     _output.is_json = log_format == "json"
@@ -95,8 +95,7 @@ def get_logger(name: str = "") -> Any:
     """A logger with the methods of structlog: `info("Peer connected", peer=…)`. `name` is below `peatnode`."""
     full = f"peatnode.{name}" if name else "peatnode"
     logger = structlog.get_logger(logger_name=full)
-    # Bound, a call that is filtered out costs a tenth of what the lazy one costs; but before `configure` there is
-    # nothing to bind to.
+    # A filtered call of a bound logger costs a tenth of a lazy one; before `configure` there is nothing to bind to.
     return logger.bind() if structlog.is_configured() else logger
 
 

@@ -1,4 +1,4 @@
-"""From environment and flags to a configuration, and where each part of it is from."""
+"""Loads the configuration from environment and flags, with the origin of each setting."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from peatnode.errors import BadConfiguration
 _MAX_FILE_CHARACTERS = 64 * 1024
 
 _MAX_SOCKET_PATH = 90
-"""A Unix socket's path has 108 bytes; our names take up to 17."""
+"""The path of a Unix socket has up to 108 bytes; our file names take up to 17."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A variable as it is in force: what `peatnode config` prints."""
+    """The effective value of a variable, as `peatnode config` prints it."""
 
     name: str
     value: str
@@ -31,14 +31,14 @@ class Setting:
 
 
 def load_config(env: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """The configuration in force; `flags` by the variables' names (NAME_FILE too). Raises BadConfiguration."""
+    """The effective configuration; `flags` by the names of variables (also NAME_FILE). Raises BadConfiguration."""
     return read_settings(env, flags or {})[0]
 
 
 def read_settings(
     env: Mapping[str, str], flags: Mapping[str, str]
 ) -> tuple[Config, tuple[Setting, ...]]:
-    """The configuration and where each part of it is from. Raises BadConfiguration."""
+    """The configuration, and the origin of each setting. Raises BadConfiguration."""
     values: dict[str, Any] = {}
     settings = []
     for variable in VARIABLES:
@@ -52,19 +52,19 @@ def read_settings(
 
 
 def default_run_dir(data_dir: Path) -> Path:
-    """`run` in the data directory; where that path is too long for a Unix socket, a short one made of its digest."""
+    """`run` in the data directory; if that path is too long for a Unix socket, a short one from its digest."""
     run_dir = data_dir / "run"
     if len(str(run_dir).encode()) <= _MAX_SOCKET_PATH:
         return run_dir
     import hashlib
 
-    return Path("/tmp") / f"peatnode-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"  # noqa: S108  # made 0700
+    return Path("/tmp") / f"peatnode-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"  # noqa: S108  # created 0700
 
 
 def _find(
     variable: Variable, env: Mapping[str, str], flags: Mapping[str, str]
 ) -> tuple[str, str, str]:
-    """(text, name to blame, origin). An empty value is an unset one."""
+    """(text, name for error messages, origin). An empty value counts as unset."""
     names = (variable.name, *variable.aliases)
     if flags.get(variable.name):
         return flags[variable.name], flag_of(variable.name), f"flag {flag_of(variable.name)}"
@@ -100,7 +100,7 @@ def _read_file(name: str, path: str) -> str:
     if not text.strip():
         raise BadConfiguration(f"{name}={path!r} is empty.")
     if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
-        raise BadConfiguration(f"{name}={path!r} can be written by anybody: chmod 600 it.")
+        raise BadConfiguration(f"{name}={path!r} can be written by anybody: run chmod 600 on it.")
     return text.strip()
 
 
@@ -109,8 +109,8 @@ def _check_together(values: dict[str, Any]) -> None:
         values["discovery"] = (
             *values["discovery"],
             "static",
-        )  # whoever names peers wants them found
+        )  # PEAT_STATIC_PEERS implies its source
     if values["read_token"] and not values["api_token"]:
         raise BadConfiguration(
-            "PEAT_READ_TOKEN is set without PEAT_API_TOKEN: anybody could write. Set both."
+            "PEAT_READ_TOKEN is set without PEAT_API_TOKEN, so that anybody may write. Set both."
         )

@@ -1,4 +1,4 @@
-"""From the text of a variable to its value: `read_…(name, text)`, each with the sentence for a text that cannot be."""
+"""Parses the texts of variables. Each `read_…(name, text)` says in one sentence why a text is invalid."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def read_port(name: str, text: str) -> int:
     if text.startswith(("tcp://", "udp://")):
         raise BadConfiguration(
             f"{name}={text!r} is what Kubernetes sets for a Service of that name, not a port: "
-            "set enableServiceLinks: false in the pod, or give the variable a port."
+            "set enableServiceLinks: false in the pod, or set the variable to a port."
         )
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
         raise BadConfiguration(
@@ -48,7 +48,7 @@ def read_port(name: str, text: str) -> int:
 def read_count(least: int, most: int) -> Callable[[str, str], int]:
     def read(name: str, text: str) -> int:
         if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
-            raise BadConfiguration(f"{name}={text!r} has to be a number from {least} to {most}.")
+            raise BadConfiguration(f"{name}={text!r} must be a number from {least} to {most}.")
         return int(text)
 
     return read
@@ -72,7 +72,7 @@ def read_token(name: str, text: str) -> Secret | None:
         return None
     if not re.fullmatch(r"[\x21-\x7e]{8,512}", text):
         raise BadConfiguration(
-            f"{name} has to be 8 to 512 printable ASCII characters without spaces, "
+            f"{name} must be 8 to 512 printable ASCII characters without spaces, "
             "for example from `openssl rand -hex 32`."
         )
     return Secret(text.encode())
@@ -106,8 +106,8 @@ def read_static_peer(name: str, text: str) -> StaticPeer:
     )
     if found is None or not 1 <= int(found["port"]) <= 65535:
         raise BadConfiguration(
-            f"{name}: {text!r} is not [id@]host:port (an IPv6 address goes in brackets), "
-            "e.g. peat-mesh-1@10.0.0.7:11204."
+            f"{name}: {text!r} is not [id@]host:port (an IPv6 address needs brackets), "
+            "for example peat-mesh-1@10.0.0.7:11204."
         )
     if found["v6"]:
         try:
@@ -146,7 +146,7 @@ def read_filter(name: str, text: str) -> str:
 
 def read_format(name: str, text: str) -> str:
     if text not in ("text", "json"):
-        raise BadConfiguration(f"{name}={text!r} has to be text or json.")
+        raise BadConfiguration(f"{name}={text!r} must be text or json.")
     return text
 
 

@@ -1,4 +1,4 @@
-"""The values of a configuration, checked."""
+"""The checked values of a configuration."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Secret:
-    """Bytes that no log and no repr shows."""
+    """Bytes that are never shown in a log or a repr."""
 
     __slots__ = ("_value",)
 
@@ -32,14 +32,14 @@ class StaticPeer:
     """One entry of PEAT_STATIC_PEERS."""
 
     node_id: str
-    """Empty: any member of the formation will do."""
+    """Empty: any member of the formation is accepted."""
     host: str
     port: int
 
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Everything in force, checked."""
+    """The effective configuration of a node."""
 
     hostname: str
     cluster: str
@@ -66,5 +66,5 @@ class Config:
 
     @property
     def node_id(self) -> str:
-        """HOSTNAME, or HOSTNAME.CLUSTER: the name in everything, derivations included."""
+        """HOSTNAME, or HOSTNAME.CLUSTER: the name of the node everywhere, key derivation included."""
         return f"{self.hostname}.{self.cluster}" if self.cluster else self.hostname

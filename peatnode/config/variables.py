@@ -1,4 +1,4 @@
-"""The table of variables; the flags of the CLI and docs/configuration.md follow it."""
+"""The table of variables; the flags of the CLI and docs/configuration.md are derived from it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Variable:
     """None: required. Empty: unset."""
     help: str
     read: Callable[[str, str], Any]
-    """(name, text) to value; raises BadConfiguration."""
+    """From (name, text) to the value; raises BadConfiguration."""
     field: str
     aliases: tuple[str, ...] = ()
     has_file: bool = False

@@ -70,13 +70,13 @@ class Endpoint(asyncio.Protocol):
         self.greeted()
 
     def greeted(self) -> None:
-        """The other end has said hello."""
+        """Called when the other end has sent its Hello."""
 
     def message_received(self, cause: int, message: Message) -> None:
         raise NotImplementedError
 
     def abort(self, error: Exception) -> None:
-        """End the link because of what the other side said."""
+        """Ends the link because of an error of the other side."""
         self.connection_lost(error)
         if self._transport is not None:
             self._transport.abort()
@@ -98,7 +98,7 @@ class Endpoint(asyncio.Protocol):
         self._writable.set()
 
     async def wait_writable(self) -> None:
-        """Until the other side has read enough. Raises LinkLost."""
+        """Waits until the other side has read enough. Raises LinkLost."""
         await self._writable.wait()
         if self.is_closed:
             raise LinkLost(f"the link to {self.peer_worker or 'a worker'} is closed")

@@ -1,4 +1,4 @@
-"""Links between workers on asyncio: ask and be answered, follow a stream, or serve others.
+"""Links between processes on asyncio: sends requests, follows streams, and serves both.
 
 `Link` and `Dialer` ask; `serve` answers. Frames that are written within one turn of the loop leave in one system call.
 """
@@ -21,10 +21,10 @@ from peatnode.ipc.messages import Ask, Failed, Failure, Follow, Message
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 MAX_UNANSWERED = 4096
-"""Questions of one asker that a server holds; while there are more it reads no further from that link."""
+"""Requests of one client that a server holds; while there are more, it stops reading that link."""
 
 MAX_STREAM_EVENTS = 256
-"""Events of a stream that wait for their reader; while there are more the link is not read."""
+"""Events of a stream that wait for their reader; while there are more, the link is not read."""
 
 
 class _AskingEndpoint(Endpoint):
@@ -64,7 +64,7 @@ class _AskingEndpoint(Endpoint):
         for future in [self.open, *self._pending.values()]:
             if not future.done():
                 future.set_exception(lost)
-                future.exception()  # whoever waits gets it; where nobody waits it is no news
+                future.exception()  # marks it as retrieved; a waiting caller still receives it
 
 
 class _StreamEndpoint(_AskingEndpoint):
@@ -115,7 +115,7 @@ async def _connect(endpoint: _AskingEndpoint, path: Path) -> None:
 
 
 class Link:
-    """One connection to the worker that serves `path`. Ends with `LinkLost` in all who wait."""
+    """A connection to the worker that serves `path`. When it ends, all waiting calls raise LinkLost."""
 
     def __init__(self, path: Path, endpoint: _AskingEndpoint) -> None:
         self._path = path
@@ -133,7 +133,7 @@ class Link:
         return not self._endpoint.is_closed
 
     async def ask(self, message: Ask[ReplyT], timeout: float = 30.0) -> ReplyT:
-        """The answer. Raises AskFailed (a typed refusal), AskTimedOut (`timeout` seconds are over), LinkLost."""
+        """Returns the answer. Raises AskFailed (a typed refusal), AskTimedOut (after `timeout` seconds), LinkLost."""
         if self._endpoint.is_closed:
             raise LinkLost(f"the link to {self._path.name} is closed")
         future = self._endpoint.ask(message)
@@ -149,11 +149,11 @@ class Link:
         return reply  # type: ignore[return-value]  # the contract ties the reply to the question
 
     def tell(self, message: Message) -> None:
-        """Sends what has no answer; lost with the link."""
+        """Sends a message without an answer; it is lost if the link is."""
         self._endpoint.send(message, 0)
 
     async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
-        """The events of a stream, over a connection of its own so that a slow reader holds up nobody else.
+        """The events of a stream, over a connection of its own, so that a slow reader delays no other.
 
         Ends by LinkLost or AskFailed; leaving the loop (`aclose`) closes the stream. Raises LinkLost also if this link
         is lost until the stream is open: the stream could come from another process than the link's answers.
@@ -194,7 +194,7 @@ RECONNECT_SECONDS = 0.02
 
 
 class Dialer:
-    """A link that comes back: whoever asks waits, within the timeout, for the worker to return."""
+    """A link that reconnects: a request waits, within its timeout, for the worker to return."""
 
     def __init__(self, path: Path, worker: str) -> None:
         self._path = path
@@ -207,7 +207,7 @@ class Dialer:
         return self._link is not None and self._link.is_open
 
     async def wait_open(self) -> Link:
-        """The link of now, or the next one; waits as long as it takes."""
+        """The open link; waits for the next one without a timeout."""
         if self._link is not None and self._link.is_open:
             return self._link
         if self._opening is None or self._opening.done():
@@ -226,7 +226,7 @@ class Dialer:
                 return self._link
 
     async def ask(self, message: Ask[ReplyT], timeout: float = 30.0) -> ReplyT:
-        """As `Link.ask`. LinkLost means that the question had been sent: it may have been carried out."""
+        """As `Link.ask`. After LinkLost the request was sent and may have been carried out."""
         link = self._link
         if link is None or not link.is_open:
             started = asyncio.get_running_loop().time()
@@ -243,7 +243,7 @@ class Dialer:
         (await self.wait_open()).tell(message)
 
     async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
-        """One stream, from when the worker can be reached; ends by LinkLost when it dies."""
+        """A stream that begins when the worker can be reached; raises LinkLost when it exits."""
         link = await self.wait_open()
         stream = link.follow(message)
         try:
@@ -260,7 +260,7 @@ class Dialer:
 
 
 class Connection(Endpoint):
-    """One asker, as its server sees it."""
+    """The server's end of one link."""
 
     def __init__(self, server: LinkServer) -> None:
         super().__init__(server.worker)
@@ -281,7 +281,7 @@ class Connection(Endpoint):
         self._server.on_message(self, cause, message)
 
     def reply(self, cause: int, message: Message) -> None:
-        """An answer, or an event of a stream. A connection that is gone swallows it."""
+        """Sends an answer, or an event of a stream. Does nothing on a closed connection."""
         self._unanswered.discard(cause)
         if (
             self._is_paused
@@ -305,11 +305,11 @@ class Connection(Endpoint):
 
 
 LEAVING_SECONDS = 1.0
-"""A server that closes waits no longer for askers to read what they were told."""
+"""How long a closing server waits for clients to read their answers."""
 
 
 class LinkServer:
-    """Serves the askers of one listening socket until it is closed."""
+    """Serves the clients of one listening socket until it is closed."""
 
     def __init__(
         self,
@@ -329,13 +329,13 @@ class LinkServer:
         self._listener = await loop.create_unix_server(lambda: Connection(self), sock=sock.dup())
 
     async def close(self) -> None:
-        """Accepts nobody any more and closes what is open, after what has been said has left."""
+        """Stops accepting and closes the open links, after their answers have been sent."""
         if self._listener is not None:
             self._listener.close()
         leaving = list(self.connections)
         for connection in leaving:
             connection.close()
-        # A process that exits takes along what the socket had no room for yet: the end of a large answer.
+        # An exiting process drops data that did not fit into the socket: the end of a large answer.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LEAVING_SECONDS):
                 for connection in leaving:

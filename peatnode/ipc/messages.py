@@ -1,6 +1,6 @@
-"""Everything that the processes of a node say to each other. No I/O.
+"""All messages between the processes of a node. No I/O.
 
-Read this file to know what a node does. Who speaks to whom:
+This file shows what a node does. The links and what they carry:
 
     every worker  -- control --> supervisor   Hello, WorkerReady, Pong, ProblemRaised; gets Ping, StopWorker
     broker, CLI   -- supervisor.sock          GetNode
@@ -10,9 +10,9 @@ Read this file to know what a node does. Who speaks to whom:
     broker, CLI   -- sync.sock                peers, WaitReplicas, awareness
     sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery
 
-Commands are imperative, events past tense, answers end in ``Reply``. A class that derives from ``Ask[X]`` is
-answered by one ``X`` or by ``Failed``; one that derives from ``Follow[X]`` by a stream of ``X`` until the link closes
-or ``Failed`` ends it. Fields are numbers, text, bytes, tuples and records of those; nothing else fits the wire.
+Commands are imperative, events past tense, answers end in ``Reply``. The answer to a class that derives from
+``Ask[X]`` is one ``X`` or ``Failed``; the answer to ``Follow[X]`` is a stream of ``X`` until the link closes or
+``Failed`` ends it. Fields are numbers, text, bytes, enums, tuples and records of those; the codec takes nothing else.
 Records (no tag) only occur inside messages. ``tests/contract/messages.golden`` holds the schema.
 """
 
@@ -55,7 +55,7 @@ CONTRACT = 1
 
 @dataclass(frozen=True, slots=True)
 class Hello(Message):
-    """First on every link, from both ends."""
+    """The first message on every link, from both ends."""
 
     TAG = "hello"
     worker: str
@@ -64,36 +64,36 @@ class Hello(Message):
 
 
 class Failure(StrEnum):
-    """Why a question was not answered."""
+    """Why a request failed."""
 
     INVALID = "invalid"
-    """The question is wrong: a name, a body, a number. `where` says which part."""
+    """The request is invalid: a name, a body, a number. `where` says which part."""
     NOT_FOUND = "not_found"
     PRECONDITION = "precondition"
     """If-Match or If-None-Match did not hold."""
     TOO_LARGE = "too_large"
     UNAVAILABLE = "unavailable"
-    """Not now: starting, stopping, the other process is gone. Nothing was changed."""
+    """Not now: the worker starts, stops or has exited. Nothing was changed."""
     UNKNOWN_OUTCOME = "unknown_outcome"
     """The answer was lost: the change may or may not have been made."""
     STORAGE = "storage"
     """The disk is full, damaged or read-only. Nothing was changed."""
     QUARANTINED = "quarantined"
-    """The document, or this change to it, was set aside because it broke the engine."""
+    """The document, or this change to it, is in quarantine because it crashed the engine."""
     BUSY = "busy"
     """A queue is full. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed(Message):
-    """Instead of an answer."""
+    """Sent instead of an answer."""
 
     TAG = "failed"
     code: Failure
     message: str
     """One sentence for the user."""
     where: str = ""
-    """The field, JSON Pointer or name that is wrong."""
+    """The invalid field, name or JSON Pointer."""
 
 
 # --- control: supervisor and worker, over a socket pair ---------------------------------------------------------
@@ -112,7 +112,7 @@ class Pong(Message):
     memory_bytes: int
     """Proportional set size where the kernel tells it, else resident."""
     stall_seconds: float
-    """Longest time the worker's loop did not turn since the last Pong."""
+    """By how much the event loop of the worker was late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +126,12 @@ class WorkerReady(Message):
 class StopWorker(Message):
     TAG = "stop_worker"
     seconds: float
-    """What is left to finish; then it is killed."""
+    """The time that is left; then the worker is killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemRaised(Message):
-    """Something is wrong, in words for an operator; the same name again replaces it."""
+    """A problem, in words for an operator; one of the same name replaces it."""
 
     TAG = "problem_raised"
     name: str
@@ -148,7 +148,7 @@ class ProblemCleared(Message):
 
 @dataclass(frozen=True, slots=True)
 class RecycleMe(Message):
-    """The worker wants to be replaced (memory); it exits with 0 between two requests and that is no death."""
+    """The worker asks to be replaced (memory). It exits with status 0 between two requests, which is no failure."""
 
     TAG = "recycle_me"
     reason: str
@@ -179,7 +179,7 @@ class WorkerState:
     stall_seconds: float
     started_at: float
     last_exit: str
-    """How its predecessor ended, e.g. `killed by SIGKILL`; empty at first."""
+    """How its predecessor ended, such as `killed by SIGKILL`; empty for the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ class GetNode(Ask[NodeReply]):
 
 @dataclass(frozen=True, slots=True)
 class PeerFound(Message):
-    """Also said when something of a known peer has changed."""
+    """Also sent when a known peer has changed."""
 
     TAG = "peer_found"
     peer: DiscoveredPeer
@@ -225,7 +225,7 @@ class PeerFound(Message):
 
 @dataclass(frozen=True, slots=True)
 class PeerLost(Message):
-    """No source has it any more."""
+    """No source reports it any more."""
 
     TAG = "peer_lost"
     key: str
@@ -233,7 +233,7 @@ class PeerLost(Message):
 
 @dataclass(frozen=True, slots=True)
 class FollowDiscovery(Follow[PeerFound | PeerLost]):
-    """First every peer known now, then what changes."""
+    """First an event for every known peer, then every change."""
 
     TAG = "follow_discovery"
 
@@ -245,7 +245,7 @@ class SourceState:
     message: str
     peers: int
     age_seconds: float
-    """Since the source was last known to be complete (relist, resolution)."""
+    """Since the list of the source was last known to be complete; negative: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +279,7 @@ class DocumentReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class GetDocument(Ask[DocumentReply]):
-    """Failed(NOT_FOUND) where there is none or it was deleted."""
+    """Failed(NOT_FOUND) if it does not exist or was deleted."""
 
     TAG = "get_document"
     collection: str
@@ -297,7 +297,7 @@ class WriteKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WrittenReply(Message):
-    """Said after the change is on disk."""
+    """Sent after the change is on disk."""
 
     TAG = "written_reply"
     collection: str
@@ -320,11 +320,11 @@ class WriteDocument(Ask[WrittenReply]):
     body: bytes
     """JSON; empty for a deletion."""
     if_match: tuple[bytes, ...] = ()
-    """Fingerprints of which one must be the document's; `*` (b"*"): it must exist. Empty: not asked."""
+    """One of these fingerprints must be the document's; b"*": it must exist. Empty: no condition."""
     if_none_match: tuple[bytes, ...] = ()
-    """Fingerprints none of which may be the document's; b"*": it must not exist."""
+    """None of these fingerprints may be the document's; b"*": it must not exist."""
     expires_at: float = -1.0
-    """Unix seconds; 0: never; negative: as it is."""
+    """Unix seconds; 0: never; negative: unchanged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -343,11 +343,11 @@ class DocumentsReply(Message):
     documents: tuple[ListedDocument, ...]
     """By id, in order of its UTF-8 bytes."""
     next_after: str
-    """Give it as `after` for what follows; empty: there is no more."""
+    """Pass it as `after` for the next page; empty: this is the last."""
     count: int
     """Documents in the collection."""
     sequence: int
-    """The change up to which this is current."""
+    """Sequence of the newest change that this includes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,7 +394,7 @@ class MetricsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class GetMetrics(Ask[MetricsReply]):
-    """Answered by store, engine, sync and discovery, each for itself."""
+    """Every worker with a socket answers it, with its own samples."""
 
     TAG = "get_metrics"
 
@@ -409,7 +409,7 @@ class StoreReply(Message):
     oldest_sequence: int
     """The oldest change still in the feed."""
     root: bytes
-    """Fingerprint of everything; equal roots, equal documents."""
+    """Fingerprint of all documents; equal roots mean equal documents."""
     generation: int
     disk_bytes: int
     disk_free_bytes: int
@@ -417,7 +417,7 @@ class StoreReply(Message):
     problem: str
     """Why it is not writable."""
     quarantined: tuple[str, ...]
-    """`collection/id` of what was set aside."""
+    """`collection/id` of the documents in quarantine."""
     engine_is_ready: bool
 
 
@@ -431,8 +431,11 @@ class GetStore(Ask[StoreReply]):
 
 @dataclass(frozen=True, slots=True)
 class FollowChanges(Follow[ChangesSeen | FeedGap]):
-    """Changes after `since`, in order, first those that are kept, then as they are synced to disk. The store keeps only
-    a position for each follower, so a slow one costs nothing and loses nothing but what the feed drops (FeedGap)."""
+    """Changes after `since`, in order: first those in the feed, then new ones when they are on disk.
+
+    The store keeps one position for each follower. So a slow follower costs nothing, and loses only what the feed
+    drops (FeedGap).
+    """
 
     TAG = "follow_changes"
     since: int
@@ -453,21 +456,21 @@ class FollowChanges(Follow[ChangesSeen | FeedGap]):
 class StateReply(Message):
     TAG = "state_reply"
     incarnation: int
-    """The one that lives; for a document that does not exist the one that a first write would make."""
+    """The living one; for a document that does not exist, the one that a first write would begin."""
     exists: bool
     update: bytes
-    """What the asker lacks."""
+    """What the client lacks."""
     state_vector: bytes
     fingerprint: bytes
     sequence: int
     ended: bytes = b""
-    """Yjs-encoded state vector of the incarnations that have ended: who holds any of it holds what was deleted. Empty:
-    none is known."""
+    """Yjs-encoded state vector of the ended incarnations: a client that holds a part of it holds deleted content.
+    Empty: none is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadState(Ask[StateReply]):
-    """For a Yjs client: the difference to its state vector, and ours, of one moment."""
+    """For a Yjs client: the difference to its state vector, and the store's state vector, at one moment."""
 
     TAG = "read_state"
     collection: str
@@ -475,14 +478,14 @@ class ReadState(Ask[StateReply]):
     state_vector: bytes
 
 
-# --- engine.sock: store asks ---------------------------------------------------------------------------------------
+# --- engine.sock ---------------------------------------------------------------------------------------------------
 
 
 class EngineKind(StrEnum):
     APPLY = "apply"
-    """`payload` is a checked update without a gap; answers the value after it."""
+    """`payload` is a checked update without a gap; the result is the value after it."""
     PUT = "put"
-    """`payload` is the target value as JSON; answers the smallest update that leads there."""
+    """`payload` is the target value as JSON; the result is the smallest update that leads there."""
     PATCH = "patch"
     JSON_PATCH = "json_patch"
     VALUE = "value"
@@ -493,32 +496,32 @@ class Operation:
     key: bytes
     """Of the document and its incarnation."""
     version: int
-    """Number of the state that this starts from; the engine keeps the document alive under `next_version` after it."""
+    """Number of the state that this starts from; afterwards the engine caches the document as `next_version`."""
     next_version: int
     kind: EngineKind
     payload: bytes
     state: tuple[bytes, ...]
-    """Updates in causal order that make the state of `version`; empty: the engine should have it alive (or it is new,
-    version 0)."""
+    """Updates in causal order that make the state of `version`; empty: the engine should have it in its cache, or the
+    document is new (version 0)."""
     client: int
-    """Yjs client id for what is written."""
+    """Yjs client id for the new structs."""
 
 
 class EngineOutcome(StrEnum):
     DONE = "done"
     NEEDS_STATE = "needs_state"
-    """Not alive in that version: send it again with its state."""
+    """That version is not in the cache: send the operation again with the state."""
     INVALID = "invalid"
-    """The value or patch cannot be; `message` and `where` say why. Nothing was changed."""
+    """The value or patch is invalid; `message` and `where` say why. Nothing was changed."""
     PANICKED = "panicked"
-    """The engine failed on it; the live document was discarded."""
+    """The engine failed; the cached document was discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
     outcome: EngineOutcome
     update: bytes
-    """What PUT and PATCH made (delete set may hold more than is new); empty: nothing to change."""
+    """The update of PUT and PATCH (its delete set may hold more than is new); empty: nothing to change."""
     value: bytes
     """JSON."""
     message: str
@@ -533,7 +536,7 @@ class OperationsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunOperations(Ask[OperationsReply]):
-    """Run in order, each for itself. Those of one document in one batch may build on each other."""
+    """Operations run in order and independently. Those of one document in a batch may build on each other."""
 
     TAG = "run_operations"
     operations: tuple[Operation, ...]
@@ -545,7 +548,7 @@ class RunOperations(Ask[OperationsReply]):
 @dataclass(frozen=True, slots=True)
 class PeerState:
     id: str
-    """Node id, or the key it was discovered by while that is not known."""
+    """Node id, or the key of discovery while that is unknown."""
     instance: str
     endpoint_id: str
     is_connected: bool
@@ -553,24 +556,24 @@ class PeerState:
     rtt_ms: float
     """Negative: not measured."""
     is_in_sync: bool
-    """Its root fingerprint was equal to ours when last compared, and all pushed since is acknowledged."""
+    """Its root was equal to ours when last compared, and all later pushes are acknowledged."""
     behind_documents: int
-    """How many documents are known to differ or wait for acknowledgement; -1: not known yet."""
+    """Documents that differ or wait for an acknowledgement; -1: not known yet."""
     out_of_sync_since: float
     """Unix seconds; 0: in sync or never connected."""
     reason: str
-    """Why it is not connected or not in sync, in words."""
+    """Why it is not connected or not in sync, for people."""
     connected_since: float
     last_seen: float
     addresses: tuple[str, ...]
     sources: tuple[str, ...]
     metadata: tuple[tuple[str, str], ...]
     neighbours: tuple[str, ...]
-    """Node ids it is connected to, as it told."""
+    """Ids of the nodes that it is connected to, as it reports."""
     bytes_sent: int
     bytes_received: int
     is_twin: bool
-    """It bears our own node id, or one that another connected instance bears too."""
+    """Its node id is ours, or also that of another connected instance."""
     version: str
 
 
@@ -580,7 +583,7 @@ class PeersReply(Message):
     peers: tuple[PeerState, ...]
     root: bytes
     differing: tuple[str, ...]
-    """Some of the documents that differ, `collection/id`, at most 100."""
+    """At most 100 of the documents that differ, `collection/id`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -605,7 +608,7 @@ class PeerDisconnected(Message):
 
 @dataclass(frozen=True, slots=True)
 class TopologyChanged(Message):
-    """Somebody's neighbours changed, ours or a peer's."""
+    """The neighbours of this node or of a peer have changed."""
 
     TAG = "topology_changed"
     peer_count: int
@@ -620,13 +623,13 @@ class FollowTopology(Follow[PeerConnected | PeerDisconnected | TopologyChanged])
 class ReplicasReply(Message):
     TAG = "replicas_reply"
     count: int
-    """Peers known to have it on disk."""
+    """Number of peers that have it on disk."""
     peers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WaitReplicas(Ask[ReplicasReply]):
-    """Answered when `count` peers have everything up to `sequence` on disk, or when the time is over."""
+    """The answer comes when `count` peers have everything up to `sequence` on disk, or after `seconds`."""
 
     TAG = "wait_replicas"
     sequence: int

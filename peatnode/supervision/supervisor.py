@@ -351,7 +351,7 @@ class Supervisor:
                 self._raise_problem(child.name, message)
             case ProblemCleared(name):
                 if self._problems.cleared(child.name, name):
-                    self._log.info("WorkerProblem is over", worker_name=child.name, problem=name)
+                    self._log.info("Problem is over", worker_name=child.name, problem=name)
             case RecycleMe(reason):
                 self._decide(RecycleRequested(child.name, reason))
 

@@ -1,4 +1,4 @@
-"""Which of two connections between the same two instances survives: both ends come to the same answer."""
+"""The election between two connections of the same two instances: both ends choose the same one."""
 
 from __future__ import annotations
 

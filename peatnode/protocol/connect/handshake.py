@@ -1,4 +1,4 @@
-"""Mutual proof of membership, before anything else is read. docs/protocol.md has the reasons.
+"""Mutual proof of membership, before any other message is read. docs/protocol.md gives the reasons.
 
 dialling            accepting
 PeerHello --------------->
@@ -31,7 +31,7 @@ _DOMAIN = b"peatnode proof 1"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What this node can prove, and how it knows the others."""
+    """The keys with which this node proves itself and checks others."""
 
     node_id: str
     instance: bytes
@@ -39,7 +39,7 @@ class Credentials:
     software: str
     formation_key: bytes
     sign: Callable[[bytes], bytes]
-    """Ed25519 by our endpoint key."""
+    """Signs with our endpoint key (Ed25519)."""
     endpoint_key_of: Callable[[str], bytes]
     """The endpoint public key (32 bytes) that the formation's secret derives for a node id."""
 
@@ -52,7 +52,7 @@ class Member:
     instance: bytes
     started: int
     attempt: int
-    """Of whichever side dialled."""
+    """Of the dialling side."""
     software: str
     endpoint_key: bytes
     dialled_by: bytes
@@ -60,7 +60,7 @@ class Member:
 
 
 class Authentication:
-    """One side of one connection. `begin` and `receive` give the frames to send; `member` is set when all is proven."""
+    """One side of a connection. `begin` and `receive` return the frames to send; `member` is set at the end."""
 
     def __init__(
         self,
@@ -96,11 +96,11 @@ class Authentication:
         self._transcript = b""
 
     def begin(self) -> list[bytes]:
-        """What to send as soon as the handshake is complete."""
+        """The frames to send as soon as the TLS handshake is complete."""
         return [self._hello] if self._is_dialling else []
 
     def receive(self, content: bytes) -> list[bytes]:
-        """Take a frame, give the frames it calls for. Raises PeerFault, after which nothing may be sent."""
+        """Handles a frame and returns the frames to send. After PeerFault nothing may be sent."""
         message = wire.decode(content)
         if isinstance(message, PeerHello) and self._their_hello is None:
             return self._receive_hello(message, content)

@@ -1,4 +1,4 @@
-"""Batches of document updates on the wire: one byte that says how, then msgpack, compressed where that is shorter."""
+"""Batches of document updates: one byte for the encoding, then msgpack, compressed if that is shorter."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_BATCH_BYTES = 40 * 1024 * 1024
 _PLAIN = b"\0"
 _COMPRESSED = b"\1"
 _WORTH_COMPRESSING = 96
-"""Bytes; below it zstd's own header eats what it saves."""
+"""Bytes; for less, the header of zstd costs more than it saves."""
 
 _fields = fields_getter(DocumentUpdate)
 _compressor = zstandard.ZstdCompressor(level=3)

@@ -1,4 +1,4 @@
-"""How a peer can be at fault. Each ends that peer's connection and nothing else."""
+"""Faults of a peer. Each ends the connection to that peer and nothing else."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CloseCode(IntEnum):
 
 
 class PeerFault(PeatnodeError):
-    """A peer broke the protocol. `reason` is a short constant, fit to be a metric's label."""
+    """A peer has violated the protocol. `reason` is a short constant, which is also a label of metrics."""
 
     code = CloseCode.PROTOCOL
 
@@ -30,12 +30,12 @@ class PeerFault(PeatnodeError):
 
 
 class NotAuthenticated(PeerFault):
-    """It could not prove that it belongs to the formation."""
+    """The peer has not proved that it belongs to the formation."""
 
     code = CloseCode.NOT_AUTHENTICATED
 
 
 class IsOurselves(PeerFault):
-    """The connection leads back to this very instance."""
+    """The connection leads back to this instance."""
 
     code = CloseCode.OURSELVES

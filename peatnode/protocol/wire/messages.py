@@ -1,7 +1,7 @@
 """The messages of the wire between nodes, and their encoding.
 
-A message is a msgpack array `[type, field, …]`. Tolerant where it can be: an unknown type is nothing, fields beyond the
-known are dropped, missing trailing ones take their defaults. Whatever else is wrong raises PeerFault.
+A message is a msgpack array `[type, field, …]`. Newer peers are tolerated: an unknown type is ignored, fields beyond
+the known ones are dropped, missing trailing ones take their defaults. Any other error raises PeerFault.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ ALPN = "cap/yjs/1"
 
 
 class Stream(Enum):
-    """Which of a connection's two streams a message travels on."""
+    """The stream of a connection on which a message is sent."""
 
     LIVE = "live"
     BULK = "bulk"
@@ -43,7 +43,7 @@ class PeerHello(WireMessage):
     instance: bytes
     nonce: bytes
     started: int
-    """When the sync process began, in microseconds: tells which of one instance's processes is the later."""
+    """Start of the sync process in microseconds: of two processes of one instance, the later has the larger one."""
     attempt: int
     """Counts the dials of the sender."""
     software: str = ""
@@ -75,7 +75,7 @@ class Ack(WireMessage):
     TYPE = 4
     number: int
     is_complete: bool
-    """All of the push is known to the sender now; false: some was refused or lacks what is before it."""
+    """The sender of the Ack has all of the push; false: a part was refused, or its predecessor is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class AskTree(WireMessage):
     number: int
     level: int
     indexes: tuple[int, ...]
-    """Nodes of `level`; answered by the hashes of their children."""
+    """Nodes of `level`; the answer holds the hashes of their children."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class Awareness(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Unanswered(WireMessage):
-    """The question could not be answered now; its asker tries again in a later round."""
+    """The request cannot be answered now; the peer repeats it in a later round."""
 
     TYPE = 14
     number: int

@@ -18,10 +18,10 @@ from peatnode.cli.status.report import Silent
 from peatnode.client import models
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, json_name, record_content
-from peatnode.ipc.messages import Problem
+from peatnode.ipc.messages import WorkerProblem
 from tests.support.replies import DISCOVERY, NODE, NOW, PEERS, STORE
 
-PROBLEM = Problem("store", "disk", "It is full.", "Make room.", True, NOW)
+PROBLEM = WorkerProblem("store", "disk", "It is full.", "Make room.", True, NOW)
 NODE_BODY = node_bodies.encode_node(replace(NODE, problems=(PROBLEM,)), STORE, DISCOVERY, NOW)
 PEERS_BODY = peer_bodies.encode_peers(PEERS)
 
