@@ -27,7 +27,7 @@ bench-disk: $(VENV)/.installed
 bench-start: $(VENV)/.installed
 	$(BIN)/python -m bench.start
 
-## bench-yjs: Yjs clients, beside the npm servers of Hocuspocus and y-websocket (needs node and npm)
+## bench-yjs: Yjs clients, compared with the npm servers of Hocuspocus and y-websocket (needs node and npm)
 bench-yjs: $(VENV)/.installed
 	$(BIN)/python -m bench.yjs
 
