@@ -93,12 +93,9 @@ async def test_sort_and_fields(served: Served) -> None:
     ]
 
 
-async def test_sorted_pages_are_complete(served: Served) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    generator = random.Random(seed)
+async def test_sorted_pages_are_complete(served: Served, rng: random.Random) -> None:
     for number in range(60):
-        value = generator.choice([None, True, False, "a", "b", 1, 2.5, 7])
+        value = rng.choice([None, True, False, "a", "b", 1, 2.5, 7])
         served.node.put("c", f"d{number}", {"v": value, "name": f"d{number}"})
     for sort in ("v", "-v", "-v,name"):
         seen: list[str] = []
@@ -174,10 +171,7 @@ async def test_export(serve: Serve) -> None:
     assert (empty.status_code, empty.content) == (200, b"")
 
 
-async def test_export_under_writes_ends_in_one_state(serve: Serve) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    generator = random.Random(seed)
+async def test_export_under_writes_ends_in_one_state(serve: Serve, rng: random.Random) -> None:
     served = await serve(page_documents=3)
     for number in range(60):
         served.node.put("c", f"d{number:02}", {"n": number})
@@ -185,11 +179,11 @@ async def test_export_under_writes_ends_in_one_state(serve: Serve) -> None:
 
     async def disturb() -> None:
         while not is_over.is_set():
-            name = f"d{generator.randrange(70):02}"
-            if ("c", name) in served.node.records and generator.random() < 0.3:
+            name = f"d{rng.randrange(70):02}"
+            if ("c", name) in served.node.records and rng.random() < 0.3:
                 served.node.delete("c", name)
             else:
-                served.node.put("c", name, {"n": generator.random()})
+                served.node.put("c", name, {"n": rng.random()})
             await asyncio.sleep(0)
 
     task = asyncio.create_task(disturb())

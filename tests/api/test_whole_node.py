@@ -113,15 +113,12 @@ async def test_listing_and_bulk(http: httpx.AsyncClient) -> None:
     assert [one["_id"] for one in prefixed["documents"]] == [f"d12{n}" for n in range(10)]
 
 
-async def test_feed_resumes(http: httpx.AsyncClient) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    generator = random.Random(seed)
+async def test_feed_resumes(http: httpx.AsyncClient, rng: random.Random) -> None:
     first = (await http.put("/documents/feed/a", json={"n": -1})).json()["sequence"]
 
     async def write() -> None:
         for number in range(100):
-            await http.put(f"/documents/feed/{generator.choice('abc')}", json={"n": number})
+            await http.put(f"/documents/feed/{rng.choice('abc')}", json={"n": number})
             await http.put(f"/documents/other/{number}", json={"n": number})
 
     async def follow(query: str) -> list[int]:
@@ -132,7 +129,7 @@ async def test_feed_resumes(http: httpx.AsyncClient) -> None:
             headers = {"last-event-id": str(since)}
             async with http.stream("GET", f"/events?value&{query}", headers=headers) as answer:
                 reader = EventReader(answer.aiter_lines())
-                for _ in range(generator.randrange(1, 30)):
+                for _ in range(rng.randrange(1, 30)):
                     sent = await reader.next(20.0)
                     since, value = int(sent.id), sent.data["value"]["n"]
                     seen.append(since)

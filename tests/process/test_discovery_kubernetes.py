@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import ssl
 import time
@@ -274,15 +273,11 @@ async def test_a_silent_server_is_left_for_a_new_connection(api: Api) -> None:
         await seen.wait(lambda: fake.counted.watches > watches, 2)
 
 
-SEED = int(os.environ.get("PEAT_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-
-
 @pytest.mark.parametrize("number", range(4))
-async def test_after_any_misbehaviour_the_truth_is_known_within_seconds(number: int) -> None:
-    seed = SEED + number
-    print(f"PEAT_TEST_SEED={seed}")
-    rng = random.Random(seed)
-    api = FakeApi(rng=random.Random(seed + 1), bookmark_seconds=0.2)
+async def test_after_any_misbehaviour_the_truth_is_known_within_seconds(
+    number: int, rng: random.Random
+) -> None:
+    api = FakeApi(rng=random.Random(rng.random()), bookmark_seconds=0.2)
     cluster = Cluster(api.write, slice_size=rng.choice([1, 3, 100]))
     async with api.serve() as port:
         for n in range(rng.randrange(0, 60)):

@@ -21,14 +21,11 @@ def test_events_of_a_stream_in_one_piece() -> None:
     assert list(SseDecoder().receive_data(STREAM)) == EVENTS
 
 
-def test_events_of_a_stream_in_any_cut() -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    generator = random.Random(seed)
+def test_events_of_a_stream_in_any_cut(rng: random.Random) -> None:
     for _ in range(200):
         stream, found, rest = SseDecoder(), [], STREAM
         while rest:
-            cut = generator.randint(1, 12)
+            cut = rng.randint(1, 12)
             found += stream.receive_data(rest[:cut])
             rest = rest[cut:]
         assert found == EVENTS

@@ -1,6 +1,5 @@
 """Several sources, one list."""
 
-import os
 import random
 
 import pytest
@@ -134,14 +133,8 @@ def test_a_sighting_that_changes_its_name_moves() -> None:
     assert [peer.key for peer in peers.peers] == ["other"]
 
 
-SEED = int(os.environ.get("PEAT_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-
-
 @pytest.mark.parametrize("number", range(20))
-def test_who_follows_the_events_knows_what_the_table_knows(number: int) -> None:
-    seed = SEED + number
-    print(f"PEAT_TEST_SEED={seed}")
-    rng = random.Random(seed)
+def test_who_follows_the_events_knows_what_the_table_knows(number: int, rng: random.Random) -> None:
     peers, followed = table(), dict[str, DiscoveredPeer]()
     truth: dict[tuple[str, str], Sighting] = {}
     for _ in range(300):

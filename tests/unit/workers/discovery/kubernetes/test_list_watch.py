@@ -2,7 +2,6 @@
 
 import heapq
 import math
-import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -392,14 +391,8 @@ class Storm:
         return {e.name for s in self.slices.values() for e in s.endpoints}
 
 
-SEED = int(os.environ.get("PEAT_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
-
-
 @pytest.mark.parametrize("number", range(60))
-def test_after_the_storm_what_is_known_is_true(number: int) -> None:
-    seed = SEED + number
-    print(f"PEAT_TEST_SEED={seed}")
-    rng = random.Random(seed)
+def test_after_the_storm_what_is_known_is_true(number: int, rng: random.Random) -> None:
     storm = Storm(rng)
     timings = Timings(relist_seconds=20, watch_seconds=20)
     bench = Bench(timings, rng.random)

@@ -150,10 +150,7 @@ def test_what_is_no_answer_is_malformed(text: bytes) -> None:
         read_page(text)
 
 
-def test_no_json_at_all_breaks_the_reader() -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    print("seed", seed)
-    rng = random.Random(seed)
+def test_no_json_at_all_breaks_the_reader(rng: random.Random) -> None:
     good = json.loads(
         json.dumps({"type": "ADDED", "object": make_slice("s", [endpoint("p", "10.0.0.1")])})
     )
@@ -172,10 +169,7 @@ def test_no_json_at_all_breaks_the_reader() -> None:
             continue
 
 
-def test_endpoints_that_move_between_slices_stay_the_same_peers() -> None:
-    seed = random.SystemRandom().randrange(10**6)
-    print("seed", seed)
-    rng = random.Random(seed)
+def test_endpoints_that_move_between_slices_stay_the_same_peers(rng: random.Random) -> None:
     table, version = SliceTable(NAMING), 0
 
     def write(name: str, content: dict[str, object] | None) -> None:
