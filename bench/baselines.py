@@ -19,7 +19,8 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent, StreamDataReceived
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
-from bench.nodes import free_port, wait
+from bench.nodes import free_port
+from tests.support.waiting import wait
 
 ASGI = """
 BODY = b'{"collection":"bench","id":"1","document":' + b'{"pad":"' + b"x" * 190 + b'"}}'

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from bench.baselines import quic_echo, quic_transfer
 from bench.http_load import document, load, put
-from bench.nodes import Node, nodes, wait
+from bench.nodes import Node, nodes
 from bench.report import keep, spread
+from tests.support.waiting import wait
 
 
 def fill(node: Node, count: int, size: int) -> None:

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.support.waiting import wait
+
 SECRET = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -55,14 +57,14 @@ class Node:
         }
 
     def launch(self) -> None:
-        log = (self.directory.parent / f"{self.name}.log").open("ab")
-        self.process = subprocess.Popen(
-            [str(Path(sys.executable).with_name("peatnode")), "run"],
-            env=self.environment(),
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
+        with (self.directory.parent / f"{self.name}.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("peatnode")), "run"],
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def start(self, limit: float = 30) -> float:
         """Launches and waits; returns the seconds from launch to ready."""
@@ -162,14 +164,6 @@ def free_port(kind: int) -> int:
 
 
 _given: set[int] = set()
-
-
-def wait(condition, what: str, limit: float = 60, pause: float = 0.02) -> None:
-    deadline = time.monotonic() + limit
-    while not condition():
-        if time.monotonic() > deadline:
-            raise SystemExit(f"gave up waiting for {what} after {limit:g} s")
-        time.sleep(pause)
 
 
 @contextlib.contextmanager

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.nodes import Node, free_port, nodes, wait
+from bench.nodes import Node, free_port, nodes
 from bench.report import keep
 from tests.live.npm import installed
+from tests.support.waiting import wait
 
 HERE = Path(__file__).parent / "npm"
 EDITS, WARMUP = 1000, 50

@@ -7,7 +7,8 @@ import json
 
 import pytest
 
-from tests.api.conftest import Serve, Served, until
+from tests.api.conftest import Serve, Served
+from tests.support.waiting import until
 
 GET = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
 

@@ -16,8 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError, InvalidStatus
 
 from peatnode.ipc.messages import PeerConnected, PeerDisconnected, TopologyChanged
-from tests.api.conftest import Serve, Served, until
+from tests.api.conftest import Serve, Served
 from tests.api.test_documents import check_problem
+from tests.support.waiting import until
 
 
 @dataclass

@@ -6,13 +6,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from bench.nodes import Node, nodes
+from tests.support.waiting import wait
 
 TOKEN = "a-token-of-these-tests"
 
@@ -52,15 +52,13 @@ def remote(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[st
 
 
 def wait_for(node: Node, is_so: Any) -> None:
-    end = time.monotonic() + 60
-    while True:
-        done = local(node, "status", "-o", "json")
+    def is_reported() -> bool:
         try:
-            if is_so(json.loads(done.stdout)):
-                return
+            return bool(is_so(json.loads(local(node, "status", "-o", "json").stdout)))
         except (ValueError, TypeError):
-            pass  # it does not run yet, or that part of it does not answer
-        assert time.monotonic() < end, (done.stdout, done.stderr, node.log())
+            return False  # it does not run yet, or that part of it does not answer
+
+    wait(is_reported, "the report of `peatnode status`")
 
 
 PASSING = {"taken_at", "uptime_secs", "stall_secs", "memory_bytes", "supervisor_memory_bytes"}

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from peatnode.cli.commands import run_cli
+from tests.support.waiting import wait
 
 PATIENCE_SECONDS = 60.0
 
@@ -28,13 +29,6 @@ COMMAND = (sys.executable, "-m", "peatnode.cli")
 def environment(**env: str) -> dict[str, str]:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
     return {**clean, **env}
-
-
-def wait_until(what: str, holds: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, f"not within {seconds:g} s: {what}"
-        time.sleep(0.05)
 
 
 @contextmanager
@@ -79,7 +73,11 @@ class Mesh:
 
     def wait_said(self, text: str) -> None:
         try:
-            wait_until(text, lambda: self.has_said(text) or self.process.poll() is not None)
+            wait(
+                lambda: self.has_said(text) or self.process.poll() is not None,
+                text,
+                PATIENCE_SECONDS,
+            )
             assert self.has_said(text)
         except AssertionError:
             print("".join(self.lines))
@@ -190,7 +188,7 @@ def test_nodes_find_each_other_and_say_so(mesh: Mesh, way: Way) -> None:
         assert isinstance(peers, list)
         return code == 0 and [peer["in_sync"] for peer in peers if peer["connected"]] == [True]
 
-    wait_until("the first node is healthy and in sync with the other", is_well)
+    wait(is_well, "the first node is healthy and in sync with the other", PATIENCE_SECONDS)
     _, content = report(way, mesh)
     assert content["node"]["node_id"] == "peat-mesh-0"  # type: ignore[index]
     assert content["peers"][0]["id"] == "peat-mesh-1"  # type: ignore[index]
@@ -368,7 +366,7 @@ def test_an_interrupted_import_goes_on_where_it_was(mesh: Mesh, way: Way, tmp_pa
         command, env=environment(PEAT_API_TOKEN=TOKEN), stderr=subprocess.DEVNULL
     )
     kept = tmp_path / "in.ndjson.progress"
-    wait_until("some of it was kept", lambda: kept.exists() or first.poll() is not None)
+    wait(lambda: kept.exists() or first.poll() is not None, "some of it is kept", PATIENCE_SECONDS)
     first.kill()
     first.wait()
     assert kept.exists(), "it was over before it could be interrupted"
@@ -425,9 +423,10 @@ def test_one_that_dies_is_told_and_comes_back_with_its_documents(tmp_path: Path)
             stdout=subprocess.DEVNULL,
         )
         try:
-            wait_until(
-                "it is back",
+            wait(
                 lambda: REMOTE.run(mesh, "doc", "get", "notes", "kept", number=1).returncode == 0,
+                "it is back",
+                PATIENCE_SECONDS,
             )
         finally:
             second.terminate()

@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.kubernetes_api.cluster import Cluster, make_slice
 from tests.support.kubernetes_api.server import TOKEN, FakeApi, Faults
+from tests.support.waiting import until
 from workers.discovery.kubernetes.api_client import ApiClient, Patience
 from workers.discovery.kubernetes.list_watch import Timings
 from workers.discovery.kubernetes.slice_table import Naming
@@ -55,7 +56,6 @@ class Seen:
     problem: str = ""
     advice: str = ""
     losses: list[str] = field(default_factory=list)
-    told: asyncio.Event = field(default_factory=asyncio.Event)
 
     def change(self, source: str, changed: SightingsChanged) -> None:
         for sighting in changed.found:
@@ -63,15 +63,12 @@ class Seen:
         for key in changed.lost:
             del self.peers[key]
             self.losses.append(key)
-        self.told.set()
 
     def raise_problem(self, source: str, message: str, advice: str) -> None:
         self.problem, self.advice = message, advice
-        self.told.set()
 
     def clear_problem(self, source: str) -> None:
         self.problem = self.advice = ""
-        self.told.set()
 
     def truth(self) -> dict[str, tuple[frozenset[str], bool, bool]]:
         shown = {}
@@ -83,14 +80,7 @@ class Seen:
 
     async def wait(self, condition: Callable[[], bool], seconds: float) -> float:
         """How long it took."""
-        started = time.monotonic()
-        async with asyncio.timeout(seconds):
-            while not condition():
-                self.told.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(0.05):
-                        await self.told.wait()
-        return time.monotonic() - started
+        return await until(condition, seconds)
 
 
 @contextlib.asynccontextmanager

@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +39,7 @@ from peatnode.ipc.messages import (
 from tests.support.kubernetes_api.account import make_account, make_server_tls
 from tests.support.kubernetes_api.cluster import Cluster
 from tests.support.kubernetes_api.server import FakeApi, Faults
+from tests.support.waiting import until
 
 DRIVER = """
 import json, os, socket, sys, time
@@ -106,14 +106,6 @@ class Node:
         return await asyncio.to_thread(self.process.wait, seconds)
 
 
-async def wait_until(condition: Callable[[], bool], seconds: float = 30.0) -> float:
-    started = time.monotonic()
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
-    return time.monotonic() - started
-
-
 Start = Callable[..., Any]
 
 
@@ -160,7 +152,7 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         nodes.append(node)
         node.say(Hello("supervisor", os.getpid(), CONTRACT))
         node.tasks.append(asyncio.create_task(node.listen()))
-        await wait_until(lambda: process.poll() is not None or WorkerReady() in node.said)
+        await until(lambda: process.poll() is not None or WorkerReady() in node.said)
         if WorkerReady() in node.said:
             node.tasks.append(asyncio.create_task(node.follow()))
         return node
@@ -180,13 +172,13 @@ LOOPBACK = {"PEAT_DISCOVERY": "mdns", "PEAT_MDNS_INTERFACES": "127.0.0.1"}
 
 async def test_three_nodes_of_one_machine_find_each_other_and_say_goodbye(start: Start) -> None:
     nodes = [await start(f"node-{n}", **LOOPBACK) for n in range(3)]
-    took = await wait_until(lambda: all(len(node.peers) == 2 for node in nodes))
+    took = await until(lambda: all(len(node.peers) == 2 for node in nodes))
     print(f"found after {took:.2f} s")
     peer = nodes[0].peers["node-1"]
     assert (peer.instance, peer.sources, peer.is_ready) == (nodes[1].instance, ("mdns",), True)
     assert [(a.host, a.port) for a in peer.addresses] == [("127.0.0.1", 12001)]
     assert await nodes[1].stop() == 0
-    took = await wait_until(lambda: set(nodes[0].peers) == {"node-2"}, 5)
+    took = await until(lambda: set(nodes[0].peers) == {"node-2"}, 5)
     print(f"goodbye heard after {took:.2f} s")
 
 
@@ -196,7 +188,7 @@ async def test_a_twin_is_kept_and_another_formation_is_not(start: Start) -> None
     other = base64.b64encode(b"o" * 32).decode()
     stranger = await start("stranger", **LOOPBACK, PEAT_FORMATION_SECRET=other)
     third = await start("third", **LOOPBACK)
-    await wait_until(lambda: len(one.peers) == 2 and len(twin.peers) == 2 and len(third.peers) == 2)
+    await until(lambda: len(one.peers) == 2 and len(twin.peers) == 2 and len(third.peers) == 2)
     assert {peer.instance for peer in one.peers.values()} == {twin.instance, third.instance}
     assert {peer.node_id for peer in third.peers.values()} == {"node"}
     assert {peer.instance for peer in third.peers.values()} == {one.instance, twin.instance}
@@ -228,14 +220,14 @@ async def test_nodes_find_each_other_in_a_machine_without_a_network(
     start: Start, bare_machine: Inside
 ) -> None:
     nodes = [await start(f"n-{n}", bare_machine(), PEAT_DISCOVERY="mdns") for n in range(2)]
-    await wait_until(lambda: all(len(node.peers) == 1 for node in nodes))
+    await until(lambda: all(len(node.peers) == 1 for node in nodes))
     assert [a.host for a in nodes[0].peers["n-1"].addresses] == ["127.0.0.1"]
 
 
 async def test_an_interface_that_comes_later_is_used(start: Start, bare_machine: Inside) -> None:
     nodes = [await start(f"n-{n}", bare_machine(), PEAT_DISCOVERY="mdns") for n in range(2)]
     pairs = [(nodes[0], "n-1"), (nodes[1], "n-0")]
-    await wait_until(lambda: all(key in node.peers for node, key in pairs))
+    await until(lambda: all(key in node.peers for node, key in pairs))
     for command in (
         "link add d0 type veth peer name d1",
         "address add 10.77.0.1/24 dev d0",
@@ -243,16 +235,16 @@ async def test_an_interface_that_comes_later_is_used(start: Start, bare_machine:
         "link set d1 up",
     ):
         subprocess.run(bare_machine("ip", *command.split()), check=True)
-    await wait_until(
+    await until(
         lambda: all(node.peers[key].addresses[0].host == "10.77.0.1" for node, key in pairs)
     )
     subprocess.run(bare_machine("ip", "link", "delete", "d0"), check=True)
     late = await start("late", bare_machine(), PEAT_DISCOVERY="mdns")
     here = {"n-0": Address("127.0.0.1", 12000), "n-1": Address("127.0.0.1", 12001)}
-    await wait_until(
+    await until(
         lambda: all(k in late.peers and a in late.peers[k].addresses for k, a in here.items())
     )
-    await wait_until(lambda: all("late" in node.peers for node in nodes))
+    await until(lambda: all("late" in node.peers for node in nodes))
 
 
 async def test_no_interface_at_all_is_a_problem_until_there_is_one(
@@ -260,17 +252,17 @@ async def test_no_interface_at_all_is_a_problem_until_there_is_one(
 ) -> None:
     subprocess.run(bare_machine("ip", "link", "set", "lo", "down"), check=True)
     node = await start("n", bare_machine(), PEAT_DISCOVERY="mdns")
-    await wait_until(lambda: "discovery.mdns" in node.problems)
+    await until(lambda: "discovery.mdns" in node.problems)
     subprocess.run(bare_machine("ip", "link", "set", "lo", "up"), check=True)
-    await wait_until(lambda: not node.problems, 20)
+    await until(lambda: not node.problems, 20)
     other = await start("other", bare_machine(), PEAT_DISCOVERY="mdns")
-    await wait_until(lambda: len(node.peers) == len(other.peers) == 1)
+    await until(lambda: len(node.peers) == len(other.peers) == 1)
 
 
 async def test_static_peers_by_address_and_by_name(start: Start) -> None:
     peers = "node-b@127.0.0.1:12700,127.0.0.2:12701,localhost:12702,nowhere.invalid:12703,me@127.0.0.1:12000"
     node = await start("me", PEAT_DISCOVERY="static", PEAT_STATIC_PEERS=peers)
-    await wait_until(lambda: len(node.peers) == 3 and "discovery.static" in node.problems)
+    await until(lambda: len(node.peers) == 3 and "discovery.static" in node.problems)
     assert set(node.peers) == {"node-b", "127.0.0.2:12701", "localhost:12702"}
     assert "nowhere.invalid" in node.problems["discovery.static"]
     reply = await node.ask()
@@ -281,7 +273,7 @@ async def test_static_peers_by_address_and_by_name(start: Start) -> None:
 async def test_outside_a_cluster_it_ends_with_a_sentence_and_status_78(start: Start) -> None:
     node = await start("node")
     assert await asyncio.to_thread(node.process.wait, 5) == 78
-    await wait_until(lambda: "configuration" in node.problems)
+    await until(lambda: "configuration" in node.problems)
     assert "PEAT_DISCOVERY=mdns" in node.problems["configuration"]
 
 
@@ -289,26 +281,26 @@ async def test_several_sources_at_once_and_figures(start: Start) -> None:
     mixed = {**LOOPBACK, "PEAT_DISCOVERY": "mdns,static"}
     one = await start("one", **mixed, PEAT_STATIC_PEERS="two@127.0.0.1:12001,127.0.0.9:12009")
     two = await start("two", **LOOPBACK)
-    await wait_until(lambda: len(one.peers) == 2 and one.peers["two"].sources == ("mdns", "static"))
+    await until(lambda: len(one.peers) == 2 and one.peers["two"].sources == ("mdns", "static"))
     assert await two.stop() == 0
-    await wait_until(lambda: one.peers["two"].sources == ("static",))
+    await until(lambda: one.peers["two"].sources == ("static",))
     async with await Link.connect(one.run_dir / "discovery.sock", "broker") as link:
         metrics = (await link.ask(GetMetrics())).metrics
     values = {(m.name, *m.labels): m.value for m in metrics}
     assert values[("peatnode_discovery_peers",)] == 2
     assert values[("peatnode_discovery_source_peers", ("source", "static"))] == 2
     one.say(Ping(7))
-    await wait_until(lambda: any(isinstance(m, Pong) for m in one.said))
+    await until(lambda: any(isinstance(m, Pong) for m in one.said))
     print("PSS", next(m.memory_bytes for m in one.said if isinstance(m, Pong)) / 2**20, "MB")
 
 
 async def test_a_node_killed_and_started_anew_is_one_peer(start: Start) -> None:
     watcher = await start("watcher", **LOOPBACK)
     first = await start("node", **LOOPBACK)
-    await wait_until(lambda: "node" in watcher.peers)
+    await until(lambda: "node" in watcher.peers)
     first.process.send_signal(signal.SIGKILL)
     second = await start("node", **LOOPBACK, PEAT_QUIC_PORT="12001")
-    await wait_until(lambda: watcher.peers["node"].instance == second.instance)
+    await until(lambda: watcher.peers["node"].instance == second.instance)
     assert set(watcher.peers) == {"node"}
     assert not [key for key in second.peers if key != "watcher"]
 
@@ -323,21 +315,21 @@ async def test_in_a_pod_it_follows_the_api_server_over_tls(start: Start, tmp_pat
     async with api.serve(make_server_tls(account)) as port:
         environment = make_account(account, port)
         node = await start("peat-mesh-0", PEAT_CLUSTER="alpha", **environment)
-        await wait_until(lambda: set(node.peers) == {"peat-mesh-1.alpha"})
+        await until(lambda: set(node.peers) == {"peat-mesh-1.alpha"})
         (peer,) = node.peers.values()
         assert (peer.node_id, peer.sources) == ("peat-mesh-1.alpha", ("kubernetes",))
         cluster.add("peat-mesh-2", "10.0.0.3")
-        assert await wait_until(lambda: "peat-mesh-2.alpha" in node.peers, 2) < 1
+        assert await until(lambda: "peat-mesh-2.alpha" in node.peers, 2) < 1
         cluster.change("peat-mesh-2", is_ready=False, is_terminating=True)
-        await wait_until(lambda: node.peers["peat-mesh-2.alpha"].is_terminating, 2)
+        await until(lambda: node.peers["peat-mesh-2.alpha"].is_terminating, 2)
         cluster.remove("peat-mesh-2")
-        assert await wait_until(lambda: "peat-mesh-2.alpha" not in node.peers, 2) < 1
+        assert await until(lambda: "peat-mesh-2.alpha" not in node.peers, 2) < 1
         api.faults.list_status = api.faults.watch_status = 403
         api.drop_watches()
-        await wait_until(lambda: "Role" in str(node.said), 5)
+        await until(lambda: "Role" in str(node.said), 5)
         assert "status 403" in node.problems["discovery.kubernetes"]
         api.faults = Faults()
-        await wait_until(lambda: not node.problems, 25)
+        await until(lambda: not node.problems, 25)
         assert set(node.peers) == {"peat-mesh-1.alpha"}
         assert await node.stop() == 0
 
@@ -352,6 +344,6 @@ async def test_a_server_that_another_authority_signed_is_not_believed(
     make_server_tls(account)  # the pod's authority is now another one
     async with api.serve(tls) as port:
         node = await start("peat-mesh-0", **make_account(account, port))
-        await wait_until(lambda: "discovery.kubernetes" in node.problems)
+        await until(lambda: "discovery.kubernetes" in node.problems)
         assert "CERTIFICATE_VERIFY_FAILED" in node.problems["discovery.kubernetes"]
         assert not api.counted.lists

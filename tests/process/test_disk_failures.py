@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from bench.nodes import Node, nodes, wait
+from bench.nodes import Node, nodes
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.messages import (
     ApplyUpdates,
@@ -35,6 +35,7 @@ from peatnode.ipc.messages import (
     StoreReply,
 )
 from tests.support.store_node import StoreNode
+from tests.support.waiting import until, wait
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -119,13 +120,6 @@ def faults(tmp_path: Path, shim: Path) -> Faults:
     return Faults(tmp_path / "faults", shim)
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], seconds: float = 15.0) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await check():
-        assert asyncio.get_running_loop().time() < deadline, "it did not come about"
-        await asyncio.sleep(0.02)
-
-
 async def has(value: object) -> bool:
     return bool(value)
 
@@ -162,7 +156,7 @@ async def test_a_log_that_cannot_be_synced_acknowledges_nothing_and_is_waited_fo
         reads = [read(node, f"lost-{n}") for n in range(5)]
         outcomes = await asyncio.gather(*writes, *reads, return_exceptions=True)
         assert all(isinstance(outcome, AskFailed | LinkLost) for outcome in outcomes), outcomes
-        await eventually(lambda: has("storage" in node.store.problems))
+        await until(lambda: has("storage" in node.store.problems))
         problem = node.store.problems["storage"]
         assert problem.blocks_readiness
         assert os.strerror(number) in problem.message
@@ -194,8 +188,8 @@ async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
         assert await code_of(read(node, "new")) == "not_found"
         assert not (await node.ask(GetStore())).is_writable
         faults.end("write")
-        await eventually(lambda: accepts(node))
-        await eventually(lambda: has("storage" not in node.store.problems))
+        await until(lambda: accepts(node))
+        await until(lambda: has("storage" not in node.store.problems))
         assert set(node.store.exits) <= {0}
         assert await read(node, "kept") == {"a": 1}
 
@@ -224,7 +218,7 @@ async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Pat
         await stream.aclose()  # type: ignore[attr-defined]
         assert len((await node.ask(ListDocuments("c", "", 1000, 10**7))).documents) == 201
         assert (await node.put("c", "d050", b'{"a":1}')).was_changed
-        await eventually(lambda: has("damage" not in node.store.problems))
+        await until(lambda: has("damage" not in node.store.problems))
         assert node.store.exits == []
 
 
@@ -249,7 +243,7 @@ async def test_a_store_that_starts_on_a_full_disk_answers_reads(tmp_path: Path):
             assert node.store.problems["storage"].blocks_readiness
             assert "Free some space" in node.store.problems["storage"].advice
             (disk / "ballast").unlink()
-            await eventually(lambda: accepts(node))
+            await until(lambda: accepts(node))
             assert "storage" not in node.store.problems
             assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
             assert sorted(set(node.store.exits)) == [-9, 0]
@@ -408,7 +402,7 @@ async def test_what_the_disk_destroyed_is_said_and_comes_back_from_peers(
                 return False
             return "mended" in node.store.problems
 
-        await eventually(is_mended)
+        await until(is_mended)
         assert set(node.store.exits) <= {0}
         assert node.store.problems["mended"].advice
         left = await wholeness(node)

@@ -37,6 +37,7 @@ from peatnode.ipc.messages import (
     WriteKind,
 )
 from tests.support.store_node import StoreNode
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -56,13 +57,6 @@ async def refused(node: StoreNode, code: str, *args: object, **more: object) -> 
         await node.put(*args, **more)  # type: ignore[arg-type]
     assert caught.value.code == code
     return caught.value
-
-
-async def eventually(check: object, seconds: float = 15.0) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await check():  # type: ignore[operator]
-        assert asyncio.get_running_loop().time() < deadline, "it did not come about"
-        await asyncio.sleep(0.05)
 
 
 # --- documents
@@ -257,7 +251,7 @@ async def test_expired_documents_are_deleted(node: StoreNode):
     async def is_gone() -> bool:
         return [d.id for d in (await node.ask(ListDocuments("c", "", 9, 999))).documents] == ["two"]
 
-    await eventually(is_gone)
+    await until(is_gone)
 
 
 # --- between nodes
@@ -386,7 +380,7 @@ async def test_killing_a_worker_under_load_loses_nothing_acknowledged(tmp_path: 
             async def goes_on(before: int = before) -> bool:
                 return sum(acknowledged.values()) > before + 20
 
-            await eventually(goes_on)
+            await until(goes_on)
         is_over.set()
         await asyncio.gather(*writers)
         assert codes <= {"unavailable"}
@@ -657,7 +651,7 @@ async def test_a_full_disk_refuses_writes_answers_reads_and_recovers(small_disk:
         async def is_writable() -> bool:
             return (await node.ask(GetStore())).is_writable  # type: ignore[no-any-return]
 
-        await eventually(is_writable)
+        await until(is_writable)
         assert "storage" not in node.store.problems
         await node.put("c", "after", b"{}")
         for n in acknowledged:

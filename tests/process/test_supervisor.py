@@ -13,7 +13,8 @@ import pytest
 from peatnode.config import default_run_dir
 from peatnode.ipc.frames import encode_frame
 from peatnode.ipc.messages import CONTRACT, GetNode, Hello, StopWorker
-from tests.support.supervised import SupervisedNode, is_running, wait
+from tests.support.supervised import SupervisedNode, is_running
+from tests.support.waiting import wait
 
 NAMES = ("store", "engine", "sync", "discovery", "broker")
 

@@ -25,7 +25,8 @@ from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.frames import PeerFrames
 from peatnode.protocol.wire.messages import ALPN
-from tests.support.sync_mesh import Worker, introduce, until
+from tests.support.sync_mesh import Worker, introduce
+from tests.support.waiting import until
 
 SECRET = b"secret".ljust(32, b".")
 

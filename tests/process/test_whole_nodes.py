@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.nodes import Node, nodes, wait
+from bench.nodes import Node, nodes
+from tests.support.waiting import wait
 
 WORKERS = ("store", "engine", "sync", "discovery", "broker")
 

@@ -91,7 +91,7 @@ class StandinStore:
             return Outcome.STALE
         is_same = old is not None and update.incarnation == old.incarnation
         if old is not None and is_same and old.is_deleted:
-            return Outcome.KNOWN
+            return Outcome.KNOWN if update.is_deleted else Outcome.STALE
         if update.is_deleted:
             self._put(key, Document(update.incarnation, True, {}))
         else:

@@ -10,27 +10,17 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from peatnode.ipc.frames import decode_content, encode_frame, link_buffer
 from peatnode.ipc.messages import CONTRACT, GetNode, Hello, NodeReply, WorkerState
+from tests.support.waiting import wait
 
 T = TypeVar("T")
 
 SECRET = base64.b64encode(bytes(range(32))).decode()
-
-
-def wait(condition: Callable[[], T], what: str, limit: float = 30.0) -> T:
-    """Until it is true; what it gave."""
-    deadline = time.monotonic() + limit
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"gave up waiting for {what}"
-        time.sleep(0.01)
-    return found
 
 
 class SupervisedNode:

@@ -9,7 +9,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,6 @@ from tests.support.feed_changes import change_of
 
 FIRST_PORT, LAST_PORT = 20_000, 30_000
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-async def until(condition: Callable[[], Any], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError("the condition did not come true in time")
-        await asyncio.sleep(0.01)
 
 
 def bind_udp(host: str = "127.0.0.1", port: int = 0) -> socket.socket:

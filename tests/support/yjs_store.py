@@ -29,6 +29,7 @@ from peatnode.ipc.messages import (
     StateReply,
     StoreReply,
 )
+from tests.support.waiting import until
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.rooms import Rooms
 from workers.broker.yjs.session import ClientGone, YjsSession
@@ -158,12 +159,6 @@ class Stage:
         await until(lambda: len(client.received) >= 2 or client.closed is not None)
         await until(lambda: bool(self.behind.followers))
         return client
-
-
-async def until(condition, seconds: float = 5.0) -> None:  # type: ignore[no-untyped-def]
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.002)
 
 
 @contextlib.asynccontextmanager

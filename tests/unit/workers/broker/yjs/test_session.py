@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from peatnode.ipc.messages import FeedGap, Outcome
-from tests.support.yjs_store import Stage, staged, until
+from tests.support.waiting import until
+from tests.support.yjs_store import Stage, staged
 from workers.broker.yjs.awareness import NOBODY, ClientState, encode_states
 from workers.broker.yjs.rooms import QUIET_SWEEPS, SETTLED, SWEEP_SECONDS
 from workers.broker.yjs.wire import EMPTY_UPDATE, encode_awareness, encode_update
