@@ -19,20 +19,10 @@ SHORT_DOCSTRINGS = {
     "peatnode",
     "peatnode.cli.documents",
     "peatnode.cli.status",
-    "peatnode.documents.json",
-    "peatnode.documents.replica",
-    "peatnode.documents.yjs",
     "peatnode.ipc",
-    "peatnode.protocol.connect",
-    "peatnode.protocol.sync",
-    "peatnode.protocol.wire",
     "workers",
     "workers.broker.feed",
     "workers.broker.yjs",
-    "workers.store.disk",
-    "workers.store.engine",
-    "workers.store.write",
-    "workers.sync",
     "workers.sync.quic",
 }
 """Packages whose docstring does not yet say in two sentences what lives there and what may enter."""
@@ -41,7 +31,6 @@ SAME_NAME: dict[str, str] = {
     "FeedCursor": "still to be renamed",
     "Hello": "still to be renamed",
     "LocalNode": "still to be renamed",
-    "NodeFacts": "still to be renamed",
     "PeerConnected": "an event of the client, and of the link",
     "PeerDisconnected": "an event of the client, and of the link",
     "Problem": "of an HTTP response, and of a worker",
@@ -62,7 +51,6 @@ STILL_DIALECT: tuple[str, ...] = (
     "peatnode/cli/",
     "tests/process/",
     "workers/discovery/",
-    "workers/store/",
 )
 """Where these words still stand."""
 
