@@ -136,8 +136,18 @@ async def test_the_questions_of_sync(kind: str) -> None:
         assert {one.id for one in whole.updates} == {"a", "b"}
         assert whole.next_place == b""
 
+        many = {f"d{number}" for number in range(12)}
+        assert len(await apply(*[change(name, 1, made(0, 1)) for name in sorted(many)])) == 12
+        pages, place = [], b""
+        while not pages or place:
+            page = await ask(ReadRange(0, BUCKETS - 1, place, 10**6))
+            pages += page.updates
+            place = page.next_place
+        assert sorted(one.id for one in pages) == sorted({"a", "b"} | many)
+
+        (root,) = (await ask(ReadTree(0, (0,)))).hashes
         async with opened() as other:
-            reply = await other(ApplyUpdates(whole.updates, "peer"))
+            reply = await other(ApplyUpdates(tuple(pages), "peer"))
             assert set(reply.outcomes) == {Outcome.APPLIED}
             assert (await other(ReadTree(0, (0,)))).hashes == (root,)
 

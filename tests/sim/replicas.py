@@ -203,4 +203,4 @@ class ReplicaStore:
             record = self._replica.record_on_disk(one.key)
             assert record is not None
             updates.append(document_update(self._replica, one.key, record))
-        return UpdatesReply(tuple(updates), 0, placed[5].place if len(placed) > 5 else b"")
+        return UpdatesReply(tuple(updates), 0, placed[5].tree_key if len(placed) > 5 else b"")

@@ -184,6 +184,8 @@ class Worker:
         self.start_process()
 
     def start_process(self) -> None:
+        if self._control is not None:
+            self._control.close()
         control, child_control = socket.socketpair()
         fds = [child_control.fileno(), self.unix.fileno(), self.udp.fileno()]
         with self.log_path.open("ab") as log:
