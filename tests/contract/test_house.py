@@ -19,23 +19,16 @@ SHORT_DOCSTRINGS = {
     "peatnode",
     "peatnode.cli.documents",
     "peatnode.cli.status",
-    "peatnode.ipc",
-    "workers",
     "workers.broker.feed",
     "workers.broker.yjs",
-    "workers.sync.quic",
 }
 """Packages whose docstring does not yet say in two sentences what lives there and what may enter."""
 
 SAME_NAME: dict[str, str] = {
-    "FeedCursor": "still to be renamed",
-    "Hello": "still to be renamed",
     "LocalNode": "still to be renamed",
     "PeerConnected": "an event of the client, and of the link",
     "PeerDisconnected": "an event of the client, and of the link",
-    "Problem": "of an HTTP response, and of a worker",
     "TopologyChanged": "an event of the client, and of the link",
-    "Worker": "still to be renamed",
 }
 """Classes of one name in several modules, each with its reason."""
 
@@ -47,7 +40,6 @@ DIALECT = re.compile(
 ON_DISK = re.compile(r"store\.mending|[\"`]mended[\"`]")
 """A folder's name, and the name of a problem in machine-readable output: these stay."""
 STILL_DIALECT: tuple[str, ...] = (
-    "docs/http-api.md",
     "peatnode/cli/",
     "tests/process/",
     "workers/discovery/",
