@@ -24,7 +24,7 @@ TYPES = ("SyncEvent", "PeerConnected", "PeerDisconnected", "TopologyChanged")
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, encoded once for all who follow."""
+    """One event, encoded once for all subscribers."""
 
     kind: str
     sequence: int
@@ -78,7 +78,7 @@ def dropped_event(reason: str, sequence: int) -> Event:
 
 
 def current_event(sequence: int) -> Event:
-    """All documents that were there have been told; changes follow."""
+    """Every document of the collection has been sent; changes follow."""
     content = {"type": "Current", "sequence": sequence}
     return Event("Current", sequence, "", "", orjson.dumps(content))
 

@@ -1,4 +1,4 @@
-"""One who follows events: what it wants, and the bounded queue of what it has not taken yet."""
+"""A subscriber to events: its selection, and the bounded queue of events that it has not taken yet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALL_TYPES = frozenset(TYPES)
 
 
 class Disconnected(Exception):
-    """The subscriber is told no more; the text says why."""
+    """The subscriber receives no more events; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)

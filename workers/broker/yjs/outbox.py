@@ -1,4 +1,5 @@
-"""What waits to be sent to one client, bounded: who cannot keep up is closed, and slows nobody down."""
+"""Messages that wait to be sent to one client, within a bound. A client that cannot keep up is closed, and delays no
+other client."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ than the backlog."""
 
 @dataclass(frozen=True, slots=True)
 class SessionClose:
-    """The end of a connection, and what the client is told.
+    """The end of a connection: the close code and the reason that the client receives.
 
     y-websocket reconnects after every code but 4400 to 4499, which say that it would be of no use.
     """
@@ -22,9 +23,11 @@ class SessionClose:
     reason: str
 
 
-CANNOT_KEEP_UP = SessionClose(1013, "This client reads too slowly; reconnect to resync.")
+CANNOT_KEEP_UP = SessionClose(1013, "The client reads too slowly; reconnect to resync.")
 SHUTTING_DOWN = SessionClose(1012, "The node is stopping; reconnect.")
-RESYNC = SessionClose(1012, "The node lost track of this document; reconnect to resync.")
+RESYNC = SessionClose(
+    1012, "The node no longer has the history of this document; reconnect to resync."
+)
 DELETED = SessionClose(4410, "The document was deleted; reload it.")
 
 

@@ -42,7 +42,7 @@ class Presence:
         return [] if document is None else document.remove(clients, now)
 
     def farewells(self, name: Name, states: Iterable[ClientState]) -> list[ClientState]:
-        """To be told to whom these states come from."""
+        """States to send back to the client that sent these."""
         document = self._documents.get(name)
         return [] if document is None else document.farewells(states)
 
@@ -51,7 +51,7 @@ class Presence:
         return [] if document is None else document.present()
 
     def forget_silent(self, now: float, tell: Callable[[Name, list[ClientState]], None]) -> None:
-        """`tell` is called with those who are gone without a goodbye."""
+        """Calls `tell` with the clients that are gone without a goodbye."""
         for name, document in list(self._documents.items()):
             gone = document.forget_silent(now)
             if gone:

@@ -38,7 +38,7 @@ class Room:
         self.incarnation = incarnation
         self.members: set[RoomMember] = set()
         self.has_missed = False
-        """Changes were passed over: another holds them too, whoever made it."""
+        """Changes were skipped. The next change contains them, so its author receives it too."""
 
     @property
     def name(self) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Rooms: which documents are open here, the one stream of changes that they share, and who is in them."""
+"""Rooms: the documents that are open in this process, their members, and the stream of changes that they share."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Rooms:
         self._presence = Presence()
         self._process = process_mark()
         self._position = -1
-        """All rooms have been told everything up to here; negative while nothing is followed."""
+        """All rooms have received every change up to this sequence; negative while the feed is not followed."""
         self._following: asyncio.Task[None] | None = None
         self._listening = asyncio.get_running_loop().create_task(self._follow_awareness())
         self._telling: set[asyncio.Task[None]] = set()
@@ -93,7 +93,7 @@ class Rooms:
             self._drop(room)
 
     def retire(self, room: Room) -> None:
-        """Its incarnation has ended: whoever comes now gets another room."""
+        """Its incarnation has ended: a client that opens the document now gets another room."""
         room.close(DELETED)
         self._drop(room)
 

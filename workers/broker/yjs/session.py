@@ -33,7 +33,7 @@ from workers.broker.yjs.wire import (
 from workers.broker.yjs.writer import BatchResult, ClientWriter
 
 PARTING_SECONDS = 5.0
-"""For what a client sent last to reach the disk, and for what it is told last to reach it."""
+"""How long the last changes of a client may take to reach the disk, and the last messages to reach the client."""
 
 
 NOTHING_KNOWN = b"\x00"
@@ -180,7 +180,7 @@ class YjsSession:
             ReadState(self._room.collection, self._room.doc_id, state_vector)
         )
         if state.incarnation != self._room.incarnation:
-            # who has had nothing of the old document yet may have the new one
+            # a client that has received nothing of the old document may receive the new one
             ending = DELETED if self._is_greeted else RESYNC
             self._outbox.close(ending)
             self._rooms.retire(self._room)
@@ -189,7 +189,7 @@ class YjsSession:
 
 
 def _close_of(task: asyncio.Task[None]) -> SessionClose | None:
-    """What the client is told about how a part of its session ended; None where there is nothing to say."""
+    """The close that the client receives when a part of its session has ended; None: no close of ours."""
     if not task.done() or task.cancelled():
         return None
     match task.exception():
