@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
 from peatnode.api.encode_document import (
@@ -21,6 +21,7 @@ from peatnode.api.encode_document import (
     with_id,
     written_body,
 )
+from peatnode.api.encode_event import encode_change
 from peatnode.api.failures import HttpProblem, from_failure
 from peatnode.api.names import NEW_ID_BYTES, check_names
 from peatnode.api.writes import (
@@ -36,8 +37,8 @@ from peatnode.cli.documents.problem_errors import client_error, client_errors
 from peatnode.client._wire import responses
 from peatnode.client._wire.requests import Conditions, ListQuery
 from peatnode.client._wire.responses import NodeResponse
-from peatnode.client.errors import UnexpectedAnswer, UnknownOutcome, Unreachable
-from peatnode.client.events import Event, Gap, SyncEvent
+from peatnode.client.errors import UnknownOutcome, Unreachable
+from peatnode.client.events import Event, Gap, event_of
 from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
 from peatnode.client.resume import EventFilter
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
@@ -45,7 +46,6 @@ from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.link import Dialer, Link
 from peatnode.ipc.messages import (
     Ask,
-    Change,
     ChangesSeen,
     FeedGap,
     FollowChanges,
@@ -178,7 +178,7 @@ class SocketDocuments:
                     match event:
                         case ChangesSeen():
                             for change in event.changes:
-                                yield sync_event(change)
+                                yield event_of(json.loads(encode_change(change, filter.with_value)))
                         case FeedGap() | FeedRestarted():
                             yield Gap(event.since, event.upto)
         except AskFailed as error:
@@ -217,22 +217,3 @@ class SocketDocuments:
 
 def _answer(content: bytes) -> NodeResponse:
     return NodeResponse(200, {}, content)
-
-
-def sync_event(change: Change) -> SyncEvent:
-    return SyncEvent(
-        collection=change.collection,
-        doc_id=change.id,
-        action=change.action,
-        sequence=change.sequence,
-        origin=change.origin,
-        fingerprint=change.fingerprint.hex(),
-        value=_decode(change.value) if change.value else None,
-    )
-
-
-def _decode(value: bytes) -> dict[str, Any]:
-    content = json.loads(value)
-    if not isinstance(content, dict):
-        raise UnexpectedAnswer("the store gave a value that is no JSON object")
-    return content

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import orjson
 
 from peatnode.api.encode_document import quoted
+from peatnode.api.encode_event import encode_change
 from peatnode.ipc.messages import (
     Change,
     FeedGap,
@@ -42,20 +43,7 @@ class Event:
 
 
 def sync_event(change: Change, with_value: bool) -> Event:
-    value = b',"value":%b' % (change.value or b"null") if with_value else b""
-    body = (
-        b'{"type":"SyncEvent","collection":%b,"doc_id":%b,"action":"%b","sequence":%d,"origin":%b,'
-        b'"incarnation":%d,"fingerprint":"%b"%b}'
-    ) % (
-        quoted(change.collection),
-        quoted(change.id),
-        change.action.encode(),
-        change.sequence,
-        quoted(change.origin),
-        change.incarnation,
-        change.fingerprint.hex().encode(),
-        value,
-    )
+    body = encode_change(change, with_value)
     return Event("SyncEvent", change.sequence, change.collection, change.id, body)
 
 
