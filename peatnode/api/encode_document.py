@@ -1,4 +1,4 @@
-"""The bodies of answers about documents. Values pass through as the bytes they are stored as."""
+"""The bodies of responses about documents. A value passes through as the stored bytes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def document_body(reply: DocumentReply) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaProgress:
-    """How far a write has come, for whoever asked to wait."""
+    """How many peers have a write on disk."""
 
     wanted: int
     have: int
@@ -78,7 +78,7 @@ def _flag(value: bool) -> bytes:
 
 
 def with_id(doc_id: str, value: bytes) -> bytes:
-    """The document's object with its name as `_id`; ours wins over a key of that name."""
+    """The document's object with its name as `_id`, which replaces a key of that name."""
     if b'"_id"' in value:
         content = orjson.loads(value)
         content["_id"] = doc_id

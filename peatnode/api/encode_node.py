@@ -93,7 +93,7 @@ NODE_SCHEMA = record(
 def encode_node(
     node: NodeReply, store: StoreReply | None, discovery: DiscoveryReply | None, now: float
 ) -> dict[str, Any]:
-    """None: a worker that did not answer."""
+    """`store`, `discovery`: None if the worker did not answer."""
     return {
         "node_id": node.node_id,
         "uptime_secs": int(node.uptime_seconds),

@@ -1,4 +1,4 @@
-"""The bodies of answers about peers and the graph that they make."""
+"""The bodies of responses about peers and the graph of the mesh."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def encode_peers(reply: PeersReply) -> dict[str, Any]:
 
 
 def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
-    """The graph as this node knows it: its own links, and what its peers told of theirs."""
+    """The graph as this node knows it: its own links, and the links that its peers report."""
     connected = [peer for peer in reply.peers if peer.is_connected]
     nodes: dict[str, dict[str, Any]] = {
         node.node_id: {"id": node.node_id, "self": True, "connected": True, "in_sync": True}
@@ -146,5 +146,5 @@ def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
 
 
 def _pair(one: str, other: str) -> tuple[str, str]:
-    """A mesh's links have no direction."""
+    """The links of a mesh have no direction."""
     return (one, other) if one <= other else (other, one)

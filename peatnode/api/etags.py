@@ -13,11 +13,11 @@ ANY = b"*"
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(,|$)')
 
 UNKNOWN = b"?"
-"""Stands for a tag that is none of ours: it equals no fingerprint."""
+"""Stands for a tag that is not a fingerprint. It equals no fingerprint."""
 
 
 class BadCondition(ValueError):
-    """A header that is no list of entity tags."""
+    """The header is not a list of entity tags."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def _fingerprint(tag: EntityTag) -> bytes:
 
 
 def match_fingerprints(text: str) -> tuple[bytes, ...]:
-    """What `if_match` of a write must say: strong comparison, so a weak tag matches nothing. Raises BadCondition."""
+    """The fingerprints of `if_match`. The comparison is strong: a weak tag matches nothing. Raises BadCondition."""
     tags = parse_tags(text)
     if tags is None:
         return (ANY,)
@@ -66,7 +66,7 @@ def match_fingerprints(text: str) -> tuple[bytes, ...]:
 
 
 def none_match_fingerprints(text: str) -> tuple[bytes, ...]:
-    """What `if_none_match` of a write must say: weak comparison. Raises BadCondition."""
+    """The fingerprints of `if_none_match`. The comparison is weak. Raises BadCondition."""
     tags = parse_tags(text)
     if tags is None:
         return (ANY,)
@@ -74,5 +74,5 @@ def none_match_fingerprints(text: str) -> tuple[bytes, ...]:
 
 
 def holds(wanted: tuple[bytes, ...], fingerprint: bytes) -> bool:
-    """Whether one of the tags is that of a document that exists."""
+    """Whether one of the tags matches an existing document."""
     return ANY in wanted or fingerprint in wanted

@@ -1,4 +1,4 @@
-"""Every answer that is not a success, as `application/problem+json` (RFC 9457)."""
+"""Every response that is not a success, as `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -79,14 +79,14 @@ _STATUS: dict[str, tuple[int, str]] = {
 
 
 def from_failure(failure: AskFailed) -> HttpProblem:
-    """What a worker's typed refusal is over HTTP."""
+    """The problem that a worker's typed refusal is over HTTP."""
     status, code = _STATUS.get(failure.code, (500, "internal"))
     headers = RETRY_SOON if code in ("unavailable", "busy") else ()
     return HttpProblem(status, code, sentence(failure.message), failure.where, headers)
 
 
 def from_bad_value(error: BadValue) -> HttpProblem:
-    """What a value that no document can hold is over HTTP."""
+    """The problem of a value that no document can hold."""
     return HttpProblem(422, error.code, sentence(error.message), error.where)
 
 

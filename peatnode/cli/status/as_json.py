@@ -20,7 +20,7 @@ STORE_NAMES = {"documents": "count", "is_writable": "writable"}
 """What has another name here than in the answers of the API."""
 
 PARTS_OF_NODE = frozenset({"workers", "problems", "store", "discovery_sources"})
-"""What stands beside the node in the report."""
+"""Parts of the node that the report has outside `node`."""
 
 MILLISECONDS = 3
 """Digits of a number of seconds."""

@@ -1,4 +1,4 @@
-"""A report as a page for people: tables that fit the terminal, colours only where there is one."""
+"""A report as a page for people: tables that fit the terminal, and colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.N
 
 
 NARROW_COLUMNS = 72
-"""Below this tables show the most important columns only."""
+"""A narrower terminal shows only the most important columns."""
 
 
 def status_page(report: StatusReport, verdict: Verdict, columns: int) -> RenderableType:
-    """`columns`: of the terminal."""
+    """`columns`: the width of the terminal."""
     is_narrow = columns < NARROW_COLUMNS
     parts: list[RenderableType] = [_headline(report, verdict), _facts(report)]
     for table in (_workers(report, is_narrow), peers_table(report, columns), _sources(report)):

@@ -1,4 +1,4 @@
-"""What is wrong with a node, in words, and what to do about it. No I/O."""
+"""The problems of a node, each with advice. No I/O."""
 
 from __future__ import annotations
 
@@ -141,8 +141,8 @@ def _store(report: StatusReport) -> Iterator[Finding]:
         yield Finding(
             Severity.DEGRADED,
             "store",
-            f"{count} set aside because the engine broke on them: {first_names(store.quarantined)}",
-            "They sync no further. Write them anew, or delete them.",
+            f"{count} quarantined because the engine failed on them: {first_names(store.quarantined)}",
+            "They no longer sync. Write them again, or delete them.",
         )
 
 
