@@ -31,18 +31,18 @@ class BucketsReply(Message):
     TAG = "buckets_reply"
     entries: tuple[BucketEntry, ...]
     """In the order of their places in the tree (`hash of collection and id`)."""
-    next_place: bytes
+    next_tree_key: bytes
     """Ask again from here; empty: complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBuckets(Ask[BucketsReply]):
-    """Documents and tombstones of the buckets first..last of level 4, from `place` on, at most `limit`."""
+    """Documents and tombstones of the buckets first..last of level 4, from `tree_key` on, at most `limit`."""
 
     TAG = "read_buckets"
     first: int
     last: int
-    place: bytes
+    tree_key: bytes
     limit: int
 
 
@@ -53,7 +53,7 @@ class UpdatesReply(Message):
     """Those that have something to give, in the order asked; as many as fit `max_bytes` (at least one)."""
     answered: int
     """How many of those wanted this speaks for; ask again for the rest."""
-    next_place: bytes
+    next_tree_key: bytes
     """For ReadRange: continue from here; empty: complete."""
 
 
@@ -73,7 +73,7 @@ class ReadRange(Ask[UpdatesReply]):
     TAG = "read_range"
     first: int
     last: int
-    place: bytes
+    tree_key: bytes
     max_bytes: int
 
 

@@ -320,12 +320,12 @@ async def wholeness(node: StoreNode) -> StoreReply:
 
 
 async def fetch_all(node: StoreNode, peer: StoreNode) -> None:
-    place = b""
+    tree_key = b""
     while True:
-        part = await peer.ask(ReadRange(0, 65535, place, 10**6))
+        part = await peer.ask(ReadRange(0, 65535, tree_key, 10**6))
         await node.ask(ApplyUpdates(part.updates, "a" * 32))
-        place = part.next_place
-        if not place:
+        tree_key = part.next_tree_key
+        if not tree_key:
             return
 
 

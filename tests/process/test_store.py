@@ -265,13 +265,13 @@ async def test_two_stores_come_together_by_tree_ranges_and_differences(tmp_path:
         for n in range(40):
             await a.put("c", f"d{n}", b'{"n":%d,"l":[%d]}' % (n, n))
         await a.put("c", "d0", b"", WriteKind.DELETE)
-        place = b""
+        tree_key = b""
         while True:
-            part = await a.ask(ReadRange(0, 65535, place, 2000))
+            part = await a.ask(ReadRange(0, 65535, tree_key, 2000))
             applied = await b.ask(ApplyUpdates(part.updates, "a" * 32))
             assert set(applied.outcomes) == {"applied"}
-            place = part.next_place
-            if not place:
+            tree_key = part.next_tree_key
+            if not tree_key:
                 break
         roots = [(await n.ask(ReadTree(0, (0,)))).hashes for n in (a, b)]
         assert roots[0] == roots[1]

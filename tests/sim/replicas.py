@@ -161,7 +161,7 @@ class ReplicaStore:
                 return TreeReply(tuple(hashes), replica.sequence)
             case ReadBuckets():
                 placed = list(
-                    bucket_entries(replica, question.first, question.last, question.place)
+                    bucket_entries(replica, question.first, question.last, question.tree_key)
                 )
                 entries = [
                     BucketEntry(*names_of(p.key), p.incarnation, p.is_deleted, p.fingerprint)
@@ -197,7 +197,9 @@ class ReplicaStore:
         return missing_update(self._replica, name, wanted.incarnation, wanted.state_vector)
 
     def _read_range(self, question: ReadRange) -> UpdatesReply:
-        placed = list(bucket_entries(self._replica, question.first, question.last, question.place))
+        placed = list(
+            bucket_entries(self._replica, question.first, question.last, question.tree_key)
+        )
         updates = []
         for one in placed[:5]:
             record = self._replica.record_on_disk(one.key)

@@ -108,11 +108,11 @@ class StandinStore:
         return Outcome.APPLIED
 
     def _put(self, key: Key, document: Document) -> None:
-        place = blake2b("\0".join(key).encode(), digest_size=16).digest()
+        tree_key = blake2b("\0".join(key).encode(), digest_size=16).digest()
         old = self.documents.get(key)
-        change = _digest(place, document) ^ (_digest(place, old) if old else 0)
-        index = int.from_bytes(place[:2], "big")
-        self._buckets.setdefault(index, {})[place] = key
+        change = _digest(tree_key, document) ^ (_digest(tree_key, old) if old else 0)
+        index = int.from_bytes(tree_key[:2], "big")
+        self._buckets.setdefault(index, {})[tree_key] = key
         for level in range(LEVELS, -1, -1):
             nodes = self._tree[level]
             nodes[index] = nodes.get(index, 0) ^ change
@@ -159,21 +159,21 @@ class StandinStore:
                 outcomes = tuple([self.apply(one, question.origin) for one in question.updates])
                 return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence)
 
-    def _places(self, first: int, last: int, place: bytes) -> list[tuple[bytes, Key]]:
+    def _tree_keys(self, first: int, last: int, tree_key: bytes) -> list[tuple[bytes, Key]]:
         indexes = [i for i in self._buckets if first <= i <= last]
         pairs = [pair for i in indexes for pair in self._buckets[i].items()]
-        return sorted(pair for pair in pairs if pair[0] >= place)
+        return sorted(pair for pair in pairs if pair[0] >= tree_key)
 
     def _read_buckets(self, question: ReadBuckets) -> BucketsReply:
-        places = self._places(question.first, question.last, question.place)
-        taken, rest = places[: question.limit], places[question.limit :]
+        tree_keys = self._tree_keys(question.first, question.last, question.tree_key)
+        taken, rest = tree_keys[: question.limit], tree_keys[question.limit :]
         entries = [self._entry(key) for _, key in taken]
         return BucketsReply(tuple(entries), rest[0][0] if rest else b"")
 
     def _read_range(self, question: ReadRange) -> UpdatesReply:
         """Few documents at a time, so that ranges go on."""
-        places = self._places(question.first, question.last, question.place)
-        taken, rest = places[:5], places[5:]
+        tree_keys = self._tree_keys(question.first, question.last, question.tree_key)
+        taken, rest = tree_keys[:5], tree_keys[5:]
         updates = [self._difference(Wanted(*key, 0, b"")) for _, key in taken]
         found = tuple([update for update in updates if update is not None])
         return UpdatesReply(found, 0, rest[0][0] if rest else b"")
@@ -208,6 +208,6 @@ class StandinStore:
         return DocumentUpdate(*key, document.incarnation, False, 0.0, msgpack.packb(ranges))
 
 
-def _digest(place: bytes, document: Document) -> int:
-    digest = blake2b(place + document.fingerprint, digest_size=16).digest()
+def _digest(tree_key: bytes, document: Document) -> int:
+    digest = blake2b(tree_key + document.fingerprint, digest_size=16).digest()
     return int.from_bytes(digest, "big")

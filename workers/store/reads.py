@@ -135,7 +135,7 @@ class Reads:
         _check_range(asked.first, asked.last)
         limit = min(max(asked.limit, 1), MAX_LIMIT)
         entries: list[BucketEntry] = []
-        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.place):
+        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.tree_key):
             if len(entries) == limit:
                 return BucketsReply(tuple(entries), entry.tree_key)
             entries.append(
@@ -149,7 +149,7 @@ class Reads:
         _check_range(asked.first, asked.last)
         updates: list[DocumentUpdate] = []
         room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
-        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.place):
+        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.tree_key):
             if updates and room <= 0:
                 return UpdatesReply(tuple(updates), len(updates), entry.tree_key)
             record = self._replica.record_on_disk(entry.key)

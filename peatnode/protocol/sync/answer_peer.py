@@ -91,7 +91,7 @@ class PeerQuestions:
                 )
             case AskRange():
                 self._ask_store(
-                    ReadRange(question.first, question.last, question.place, BATCH_BYTES),
+                    ReadRange(question.first, question.last, question.tree_key, BATCH_BYTES),
                     lambda a: self._updates_read(number, a),
                 )
 
@@ -107,7 +107,7 @@ class PeerQuestions:
     def _updates_read(self, number: int, answer: StoreAnswer | None) -> None:
         if isinstance(answer, UpdatesReply):
             batch = pack_updates(answer.updates)
-            self._end(Updates(number, answer.answered, answer.next_place, batch))
+            self._end(Updates(number, answer.answered, answer.next_tree_key, batch))
         else:
             self._end(Unanswered(number))
 

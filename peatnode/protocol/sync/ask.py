@@ -41,12 +41,12 @@ class BucketListing:
         for first, last in runs:
             self._read(first, last, b"")
 
-    def _read(self, first: int, last: int, place: bytes) -> None:
+    def _read(self, first: int, last: int, tree_key: bytes) -> None:
         def came(answer: StoreAnswer | None) -> None:
             if isinstance(answer, BucketsReply):
                 self._entries.extend(answer.entries)
-                if answer.next_place:
-                    self._read(first, last, answer.next_place)
+                if answer.next_tree_key:
+                    self._read(first, last, answer.next_tree_key)
                     return
             else:
                 self._has_failed = True
@@ -54,7 +54,7 @@ class BucketListing:
             if not self._open:
                 self._then(None if self._has_failed else tuple(self._entries))
 
-        self._ask_store(ReadBuckets(first, last, place, ENTRIES_PER_READ), came)
+        self._ask_store(ReadBuckets(first, last, tree_key, ENTRIES_PER_READ), came)
 
 
 def _runs(indexes: tuple[int, ...]) -> list[tuple[int, int]]:

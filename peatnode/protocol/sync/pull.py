@@ -243,19 +243,19 @@ class Pull:
 
         self._ask_peer(lambda number: AskUpdates(number, tuple(wanted)), came)
 
-    def _ask_range(self, first: int, last: int, place: bytes) -> None:
+    def _ask_range(self, first: int, last: int, tree_key: bytes) -> None:
         def came(answer: PeerAnswer | None) -> None:
             if isinstance(answer, Updates):
-                if answer.next_place:
-                    if answer.next_place <= place:
+                if answer.next_tree_key:
+                    if answer.next_tree_key <= tree_key:
                         raise PeerFault("malformed answer", "a range that does not go on")
-                    self._ranges.appendleft((first, last, answer.next_place))
+                    self._ranges.appendleft((first, last, answer.next_tree_key))
                 self._apply(answer.batch, [])
             else:
                 self._fail()
             self._end_step()
 
-        self._ask_peer(lambda number: AskRange(number, first, last, place), came)
+        self._ask_peer(lambda number: AskRange(number, first, last, tree_key), came)
 
     # --- apply -------------------------------------------------------------------------------------
 

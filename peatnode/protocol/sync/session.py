@@ -1,6 +1,6 @@
 """One authenticated peer: pushes to it, pulls from it, answers to it, and whether it is in sync.
 
-The node's machine (`machine.py`) owns the sessions; `LocalNode` is what a session needs of it.
+The node's machine (`machine.py`) owns the sessions; `SessionHost` is what a session needs of it.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FRESH_ROOT_SECONDS = 0.5
 """Age up to which a root is reused: one read of the store in each round of comparisons."""
 
 
-class LocalNode(Protocol):
+class SessionHost(Protocol):
     """What a session needs of the node it belongs to; SyncMachine implements it."""
 
     now: float
@@ -80,7 +80,7 @@ class PeerSession:
     The methods that take a message raise PeerFault if the peer broke the protocol.
     """
 
-    def __init__(self, node: LocalNode, peer: int, member: Member, is_root_sender: bool) -> None:
+    def __init__(self, node: SessionHost, peer: int, member: Member, is_root_sender: bool) -> None:
         self._node = node
         self.peer = peer
         self.member = member

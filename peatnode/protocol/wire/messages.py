@@ -123,7 +123,7 @@ class AskRange(WireMessage):
     number: int
     first: int
     last: int
-    place: bytes
+    tree_key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Updates(WireMessage):
     STREAM = Stream.BULK
     number: int
     answered: int
-    next_place: bytes
+    next_tree_key: bytes
     batch: bytes
 
 
