@@ -1,6 +1,6 @@
-"""Operations tried in a forked child first, for a while after an engine died in the middle of one.
+"""The crash guard: for a while after an operation killed an engine, operations first run in a forked child.
 
-So whoever sends what kills the engine kills it once a minute at most, and the store learns which operation it was.
+So a client that sends what kills the engine kills it once a minute at most, and the store learns which operation did.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from workers.engine.pool import DocumentPool
 
 GUARD_SECONDS = 60.0
 TRIAL_SECONDS = 10
-"""After that a trial has failed too."""
+"""A child that runs longer counts as killed."""
 
 _BUSY = struct.Struct("<B7xd")
 
 
 class CrashMarker:
-    """A page of a file that outlives the engine: whether it is in an operation, and when one last killed it."""
+    """A file that outlives the engine: whether an operation runs, and when one last killed the engine."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "a+b") as file:

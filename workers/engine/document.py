@@ -25,22 +25,25 @@ from peatnode.errors import BadValue
 from peatnode.ipc.messages import EngineKind
 
 TYPE_BYTES = 4096
-"""What a fetched type leaks when its document is dropped, at least."""
+"""At least what a fetched type leaks when its document is dropped."""
 
 
 class EnginePanic(Exception):
-    """y-py failed: the document is half changed and must be thrown away."""
+    """y-py failed. The document is half changed and must be dropped."""
 
 
 def _translated(error: BaseException) -> BaseException:
-    """Whatever y-py raises is its failure, panics (a BaseException that cannot be imported) among it."""
+    """Any error of y-py as an EnginePanic. Its own panic is a BaseException that cannot be imported."""
     if isinstance(error, (BadValue, KeyboardInterrupt, SystemExit)):
         return error
     return EnginePanic(f"{type(error).__name__}: {error}"[:200])
 
 
 class LiveDocument:
-    """Types are fetched once and held: fetching leaks, and views of a temporary corrupt memory."""
+    """One document in y-py.
+
+    Types are fetched once and kept: fetching leaks, and views of a temporary corrupt memory.
+    """
 
     def __init__(self, client: int, states: Iterable[bytes]) -> None:
         """Raises EnginePanic."""
@@ -60,7 +63,7 @@ class LiveDocument:
 
     @property
     def weight(self) -> int:
-        """About what it takes, and what stays when it is dropped."""
+        """Estimate of what it takes, and of what stays when it is dropped."""
         types = 1 + len(self._arrays) + len(self._texts)
         return types * TYPE_BYTES + 4 * self.state_bytes
 
@@ -84,7 +87,7 @@ class LiveDocument:
             raise _translated(error) from None
 
     def change(self, kind: EngineKind, body: bytes) -> tuple[bytes, bytes]:
-        """(update, value); an empty update says that nothing changes. Raises BadValue, EnginePanic."""
+        """(update, value). An empty update means that nothing changes. Raises BadValue, EnginePanic."""
         try:
             shape = self._shape({})
             target = target_of(kind, build(shape), body)
@@ -100,7 +103,7 @@ class LiveDocument:
             raise _translated(error) from None
 
     def _shape(self, target: dict[str, Json]) -> Shape:
-        """What the document holds, with whatever is left of the arrays that `target` has."""
+        """What the document holds, including the remains of former arrays that `target` names."""
         leaves = {key: _normal(leaf) for key, leaf in self._root.items()}
         names = [*markers(leaves, ARRAY), *_array_names(target)]
         arrays: dict[str, list[Json]] = {}

@@ -1,4 +1,4 @@
-"""The live documents: kept while they fit, counted when they go."""
+"""The live documents of the engine, within a bound of memory."""
 
 from __future__ import annotations
 
@@ -9,22 +9,27 @@ from peatnode.ipc.messages import EngineKind, EngineOutcome, Operation, Operatio
 from workers.engine.document import EnginePanic, LiveDocument
 
 LIVE_BYTES = 6 * 1024 * 1024
-"""What the live documents may take together."""
+"""Bound of all live documents together."""
 
 
 class DocumentPool:
+    """Runs operations on live documents, and drops the least recently used ones beyond its bound.
+
+    It counts what y-py does not give back of the dropped ones, so that the service can ask for a new process in time.
+    """
+
     def __init__(self, live_bytes: int = LIVE_BYTES) -> None:
         self._limit = live_bytes
         self._documents: OrderedDict[bytes, LiveDocument] = OrderedDict()
         self.live_bytes = 0
         self.leaked_bytes = 0
-        """About what y-py has not given back of the documents that were dropped."""
+        """Estimate of what y-py has not given back of dropped documents."""
 
     def __len__(self) -> int:
         return len(self._documents)
 
     def run(self, operation: Operation) -> OperationResult:
-        """Raises nothing: a panic costs the live document and is told."""
+        """Raises nothing: a panic drops the live document and becomes the result."""
         try:
             live = self._find(operation)
             if live is None:

@@ -1,4 +1,4 @@
-"""Serves engine.sock: runs operations, watches its own memory, and asks to be replaced in time."""
+"""Dispatches the messages of engine.sock, and watches the memory of the process."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from workers.engine.crash_guard import CrashMarker, find_fatal
 from workers.engine.pool import DocumentPool
 
 GROWTH_BYTES = 40 * 1024 * 1024
-"""Over what it took at first: then it is replaced between two requests."""
+"""Growth since the start after which the process is replaced between two requests."""
 IDLE_GROWTH_BYTES = 8 * 1024 * 1024
-"""The same, when nobody has asked for a while."""
+"""The same bound for an idle engine."""
 IDLE_SECONDS = 5.0
 CHECK_SECONDS = 1.0
 
@@ -40,6 +40,11 @@ def resident_bytes() -> int:
 
 
 class EngineService:
+    """Runs operations in the document pool, under the crash guard while one has lately killed an engine.
+
+    It asks the supervisor for a new process when this one has grown: y-py leaks.
+    """
+
     def __init__(self, shell: WorkerShell) -> None:
         self._shell = shell
         self._pool = DocumentPool()
@@ -74,7 +79,7 @@ class EngineService:
         return OperationsReply(tuple(results))
 
     async def watch(self) -> None:
-        """Lets an engine go that has grown and is not needed right now."""
+        """Replaces an idle engine that has grown."""
         while True:
             await asyncio.sleep(CHECK_SECONDS)
             if self._loop.time() - self._last_request > IDLE_SECONDS:

@@ -1,4 +1,4 @@
-"""The smallest change that leads from what a document holds to a target value."""
+"""The smallest change from the content of a document to a target value."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from peatnode.documents.yjs.any_value import Json
 MAX_DIFFERENCES = 256
 """Insertions and deletions up to which two arrays are compared.
 
-Beyond, what lies between their equal ends is replaced."""
+Beyond it, everything between their equal ends is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """At `index`, `removed` elements give way to `added`. Those of one array are in descending order of index."""
+    """At `index`, `added` replaces `removed` elements. The splices of one array have descending indexes."""
 
     index: int
     removed: int
@@ -134,7 +134,7 @@ def diff(present: Sequence[Json], wanted: Sequence[Json]) -> list[Splice]:
 
 
 def _kept(old: Sequence[bytes], new: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Pairs of indexes of what stays, by Myers' greedy algorithm; none where too much differs."""
+    """Pairs of indexes of elements that stay, by Myers' greedy algorithm; none if too much differs."""
     reach = {1: 0}
     trace: list[dict[int, int]] = []
     for size in range(min(len(old) + len(new), MAX_DIFFERENCES) + 1):

@@ -55,7 +55,7 @@ def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
         value = _apply(value, operation, where)
     check(value)
     if not isinstance(value, dict):
-        raise BadValue("the patch leaves something that is not a JSON object")
+        raise BadValue("the result of the patch is not a JSON object")
     return value
 
 
@@ -81,7 +81,7 @@ def _apply(value: Json, operation: Json, where: str) -> Json:
         return _replace(value, path, operation["value"], where)
     if name == "test":
         if not same(_find(value, path, where), operation["value"]):
-            raise BadValue("the value is not what the test asks for", f"{where}/path")
+            raise BadValue("the value differs from the one in the test", f"{where}/path")
         return value
     if name == "move":
         return _move(value, _path(operation, "from", where), path, where)
@@ -119,7 +119,7 @@ def _find(value: Json, path: list[str], where: str) -> Json:
 
 def _index(token: str, last: int, where: str) -> int:
     if not _INDEX.fullmatch(token) or int(token) > last:
-        raise BadValue("the path names no element of the array", f"{where}/path")
+        raise BadValue("the path does not name an element of the array", f"{where}/path")
     return int(token)
 
 
@@ -134,7 +134,7 @@ def _add(value: Json, path: list[str], added: Json, where: str) -> Json:
         at = len(holder) if path[-1] == "-" else _index(path[-1], len(holder), where)
         holder.insert(at, added)
     else:
-        raise BadValue("the path leads into something that holds nothing", f"{where}/path")
+        raise BadValue("the parent of the path is neither an object nor an array", f"{where}/path")
     return value
 
 
@@ -154,7 +154,7 @@ def _replace(value: Json, path: list[str], replacement: Json, where: str) -> Jso
 def _remove(value: Json, path: list[str], where: str) -> tuple[Json, Json]:
     """What is left, and what was taken."""
     if not path:
-        raise BadValue("the whole document cannot be removed by a patch", f"{where}/path")
+        raise BadValue("a patch cannot remove the whole document", f"{where}/path")
     taken = _find(value, path, where)
     holder = _find(value, path[:-1], where)
     if isinstance(holder, list):

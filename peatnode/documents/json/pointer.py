@@ -12,9 +12,9 @@ def unescape(token: str) -> str:
 
 
 def pointer_of(key: str) -> str:
-    """The pointer that a key of the root map means.
+    """The pointer that a key of the root map stands for.
 
-    A key without a slash in front is what a Yjs client wrote that knows nothing of pointers: a member of that name.
+    A Yjs client that does not know of pointers writes a key without a leading slash: a member of that name.
     """
     return key if key.startswith("/") else "/" + escape(key)
 
@@ -28,5 +28,5 @@ def alias_of(pointer: str) -> str | None:
 
 
 def split(pointer: str) -> list[str]:
-    """Its tokens, unescaped; none for the whole document."""
+    """The unescaped tokens of a pointer; none for the whole document."""
     return [unescape(token) for token in pointer.split("/")[1:]]

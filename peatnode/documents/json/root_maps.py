@@ -1,9 +1,9 @@
 """Documents that consist of root maps alone, read and written without an engine.
 
-Exact, not approximate: an item of a map has an origin (what its writer saw under the key) and no right origin, so the
-order in which Yjs puts the items of one key is that of a walk over the tree of origins, brothers ascending by client.
-The last item is the key's, if it is not deleted. Source: Item.integrate and typeMapSet in Yjs. Whatever else occurs
-(lists, texts, nested types, garbage) makes `read` give None, and the engine has the word.
+The result is exact. An item of a map has an origin (the item that its writer saw under the key) and no right origin. So
+Yjs orders the items of one key as a walk over the tree of origins, siblings ascending by client. The last item is the
+key's value, if it is not deleted. Source: Item.integrate and typeMapSet in Yjs. For anything else (lists, texts, nested
+types, garbage) `read` returns None, and only the engine can read the document.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from peatnode.documents.yjs.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id
 from peatnode.documents.yjs.update import Update
 
 CONTROL = "peat"
-"""Root map of what is ours and no part of the value."""
+"""Root map of the node's own entries, which are no part of the value."""
 
 EXPIRES = "expires"
-"""Key in it: when the document ends, in Unix seconds."""
+"""Its key for the expiry of the document, in Unix seconds."""
 
 ROOT_MAP_NAMES = frozenset((ROOT, CONTROL))
 
@@ -64,9 +64,9 @@ NO_ROOT_MAPS = RootMaps()
 
 
 def read(state: Update, roots: frozenset[str] = ROOT_MAP_NAMES) -> RootMaps | None:
-    """The entries of a whole document, or None where only an engine can tell.
+    """The entries of a whole document, or None if only an engine can read it.
 
-    With fewer `roots` everything outside them is passed over instead.
+    With fewer `roots`, everything outside them is skipped.
     """
     tops: dict[tuple[str, str], list[tuple[int, Struct]]] = {}
     children: dict[Id, list[tuple[int, Struct]]] = {}
@@ -89,40 +89,40 @@ def read(state: Update, roots: frozenset[str] = ROOT_MAP_NAMES) -> RootMaps | No
     if is_strict and not tails.issuperset(children):
         return None
     found: dict[str, dict[str, RootMapEntry]] = {ROOT: {}, CONTROL: {}}
-    for (root, key), brothers in tops.items():
-        found[root][key] = _last(brothers, children, state.delete_set)
+    for (root, key), siblings in tops.items():
+        found[root][key] = _last(siblings, children, state.delete_set)
     return RootMaps(found[ROOT], found[CONTROL])
 
 
 def advance(maps: RootMaps, update: Update) -> RootMaps | None:
-    """The entries after an update that comes next to what they were read from, or None where it takes `read`.
+    """The entries after an update to the state they were read from, or None if that needs `read`.
 
-    An item whose origin is the last of its key has no brothers, so it is the last now.
+    An item whose origin is the last of its key has no siblings, so it is the last now.
     """
     entries = {ROOT: dict(maps.root), CONTROL: dict(maps.control)}
-    places = {entry.at: (root, key) for root in entries for key, entry in entries[root].items()}
+    slots = {entry.at: (root, key) for root in entries for key, entry in entries[root].items()}
     for client, structs in update.structs.items():
         for struct in structs:
             if struct.kind not in (ANY, DELETED) or struct.right_origin is not None:
                 return None
             origin = struct.origin
-            place = places.pop(origin, None) if origin else _new_place(struct, entries)
-            if place is None:
+            slot = slots.pop(origin, None) if origin else _new_slot(struct, entries)
+            if slot is None:
                 return None
             at = (client, struct.clock + struct.length - 1)
-            places[at] = place
-            entries[place[0]][place[1]] = RootMapEntry(at, struct.kind == DELETED, struct)
+            slots[at] = slot
+            entries[slot[0]][slot[1]] = RootMapEntry(at, struct.kind == DELETED, struct)
     for client, start, end in update.delete_set:
-        for at, (root, key) in places.items():
+        for at, (root, key) in slots.items():
             if at[0] == client and start <= at[1] < end:
                 entries[root][key] = RootMapEntry(at, True, entries[root][key].struct)
     return RootMaps(entries[ROOT], entries[CONTROL])
 
 
-def _new_place(
+def _new_slot(
     struct: Struct, entries: Mapping[str, Mapping[str, RootMapEntry]]
 ) -> tuple[str, str] | None:
-    """Of a first item of a key: where there is none yet."""
+    """Root and key of the first item of a key, or None if the key has one already."""
     root, key = struct.parent, struct.key
     if not isinstance(root, str) or root not in entries or key is None or key in entries[root]:
         return None
@@ -130,21 +130,21 @@ def _new_place(
 
 
 def _last(
-    brothers: list[tuple[int, Struct]],
+    siblings: list[tuple[int, Struct]],
     children: Mapping[Id, list[tuple[int, Struct]]],
     deleted: DeleteSet,
 ) -> RootMapEntry:
     while True:
-        client, struct = brothers[0] if len(brothers) == 1 else max(brothers, key=_client)
+        client, struct = siblings[0] if len(siblings) == 1 else max(siblings, key=_client)
         at = (client, struct.clock + struct.length - 1)
         below = children.get(at)
         if below is None:
             return RootMapEntry(at, struct.kind == DELETED or deleted.contains(*at), struct)
-        brothers = below
+        siblings = below
 
 
-def _client(brother: tuple[int, Struct]) -> int:
-    return brother[0]
+def _client(sibling: tuple[int, Struct]) -> int:
+    return sibling[0]
 
 
 def change(
@@ -152,7 +152,7 @@ def change(
 ) -> Update:
     """The update that makes `edits` (and sets the expiry) as the writer `client`, whose next clock is `clock`.
 
-    The arrays it begins must not have had any item: so it is in a document that `read` could read.
+    The arrays it begins must never have had an item. That holds in every document that `read` can read.
     """
     writer = _UpdateBuilder(client, clock)
     for key, leaf in edits.set_leaves.items():
@@ -169,7 +169,7 @@ def change(
 _IN_ROOT = bytes((ANY, 1))
 _AFTER_ORIGIN = bytes((ANY | HAS_ORIGIN,))
 _NEW_KEY = {root: bytes((ANY | HAS_KEY, 1)) + var_string(root) for root in ROOT_MAP_NAMES}
-"""How the structs begin that are written here."""
+"""First bytes of the structs that are written here."""
 
 
 class _UpdateBuilder:

@@ -1,7 +1,7 @@
 """A document's JSON value and its flat shape: leaves by JSON Pointer, arrays and texts by their pointers.
 
-What lies deeper wins over a leaf above it. An empty object is a leaf. Members come out sorted, so that equal
-documents give equal bytes on every node.
+A deeper leaf wins over a leaf above it. An empty object is a leaf. Members are sorted, so that equal documents
+give equal bytes on every node.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ ROOT = "root"
 """Root map of the leaves."""
 
 ARRAY: dict[str, Json] = {"type": "array"}
-"""The leaf that says: here is the root array of this name."""
+"""The leaf that stands for the root array of this name."""
 
 TEXT: dict[str, Json] = {"type": "text"}
-"""The leaf that says: here is the root text of this name."""
+"""The leaf that stands for the root text of this name."""
 
 TOO_DEEP, KEY_TOO_LONG, OUT_OF_RANGE = "too-deep", "key-too-long", "number-out-of-range"
 
@@ -36,7 +36,7 @@ _EMPTY: dict[str, Json] = {}
 
 @dataclass(slots=True)
 class Shape:
-    """What a document holds, as it lies in the Yjs document."""
+    """The content of a document as the Yjs document stores it."""
 
     leaves: Mapping[str, Json] = field(default_factory=dict)
     """Key of the root map to its value."""
@@ -50,7 +50,7 @@ class Shape:
 
 
 def dump(value: Json) -> bytes:
-    """Canonical enough: members sorted, no spaces."""
+    """JSON with sorted members and no spaces."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
@@ -88,20 +88,20 @@ def check(value: Json) -> None:
 
 
 def check_key(name: str, where: str) -> None:
-    """Of a key that a request names. Raises BadValue."""
+    """Checks the length of a key that a request names. Raises BadValue."""
     if len(name) > MAX_KEY_BYTES // 4 and len(name.encode()) > MAX_KEY_BYTES:
         raise BadValue(f"a key is longer than {MAX_KEY_BYTES} bytes", where, KEY_TOO_LONG)
 
 
 _NO_FLOAT, _FLOAT, _HUGE_FLOAT = range(3)
-"""A huge one may have been an integer beyond 64 bits."""
+"""A huge float may have been an integer beyond 64 bits."""
 
 _PLAIN = frozenset((str, bool, type(None)))
-"""Of these there is nothing to check."""
+"""Types that need no check."""
 
 
 def _check(value: Json, where: str, depth: int, key_bytes: int) -> int:
-    """Raises BadValue; returns which floats are in it."""
+    """Raises BadValue. Returns which floats the value contains."""
     if isinstance(value, dict):
         _check_depth(depth, where)
         quick = MAX_KEY_BYTES // 4 - len(where)  # names that break no limit in any encoding
@@ -152,7 +152,7 @@ def _normal(value: Json) -> Json:
 
 
 def _refuse_huge_integers(body: bytes) -> None:
-    """orjson reads integers beyond 64 bits as floats; the standard parser tells them apart."""
+    """orjson reads integers beyond 64 bits as floats. The standard parser distinguishes them."""
 
     def parse(digits: str) -> int:
         value = int(digits) if len(digits) < 21 else _INT64
@@ -186,7 +186,7 @@ def _flatten(
 
 
 def visible_keys(leaves: Mapping[str, Json]) -> dict[str, str]:
-    """Pointer to the key that says what it holds: of a key with a slash and its alias, the former."""
+    """Each pointer with the key that holds its leaf. A key with a slash wins over its alias."""
     chosen: dict[str, str] = {}
     for key in leaves:
         pointer = pointer_of(key)
@@ -196,7 +196,7 @@ def visible_keys(leaves: Mapping[str, Json]) -> dict[str, str]:
 
 
 def build(shape: Shape) -> dict[str, Json]:
-    """The value that a shape shows. Shorter pointers first, so that what lies deeper replaces a leaf above it."""
+    """The value that a shape shows. Shorter pointers come first, so that a deeper leaf replaces one above it."""
     value: dict[str, Json] = {}
     chosen = visible_keys(shape.leaves)
     for pointer in sorted(chosen, key=lambda pointer: (pointer.count("/"), pointer)):
@@ -229,7 +229,7 @@ def _place(value: dict[str, Json], path: list[str], leaf: Json) -> None:
 
 
 class _Made(dict[str, Json]):
-    """An object that stands for the leaves below it, as opposed to one that is a leaf."""
+    """An object that was made for the leaves below it, and is not a leaf itself."""
 
     __slots__ = ()
 
@@ -240,7 +240,7 @@ def markers(leaves: Mapping[str, Json], kind: dict[str, Json]) -> list[str]:
 
 
 def key_for(pointer: str, leaves: Mapping[str, Json]) -> str:
-    """The key under which to write: the one that is there."""
+    """The key under which to write: the existing one, else the pointer."""
     if pointer in leaves:
         return pointer
     alias = alias_of(pointer)

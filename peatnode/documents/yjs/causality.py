@@ -1,4 +1,4 @@
-"""Whether an update can be applied to a state as it is, and if not, what it waits for."""
+"""Whether an update can be applied to a state, and if not, which clocks are missing."""
 
 from collections.abc import Iterator, Sequence
 

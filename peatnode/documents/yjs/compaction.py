@@ -1,4 +1,4 @@
-"""Smaller updates that mean the same."""
+"""Smaller updates of equal meaning."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence

@@ -22,7 +22,7 @@ _FLOATS = {_FLOAT32: ">f", _FLOAT64: ">d"}
 
 
 def plain(struct: Struct) -> Struct:
-    """The same struct if its content is plain already; a shared type counts as null."""
+    """The same struct if its content is plain already. A shared type becomes null."""
     if struct.kind == ANY:
         if struct.raw.startswith(_ONE_STRING, struct.content_at):
             return struct  # by far the most

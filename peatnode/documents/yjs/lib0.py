@@ -127,7 +127,7 @@ def _skip_var_int(data: bytes, pos: int) -> int:
 
 
 def check_json(text: bytes, offset: int, depth: int) -> None:
-    """Refuse what JSON.parse or an engine would choke on: bad syntax, NaN, lone surrogates, depth."""
+    """Refuses what JSON.parse or an engine cannot read: bad syntax, NaN, lone surrogates, depth."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:

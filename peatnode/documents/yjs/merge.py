@@ -16,8 +16,8 @@ def merge_updates(
 ) -> Update:
     """All structs and all deletions of all of them, once: the join of the semilattice.
 
-    Order does not matter for what the result means, nor do duplicates. Where two say the same clocks, an item
-    is preferred to GC (who still needs it can read it), else whichever begins earlier; overlaps are cut.
+    Neither order nor duplicates change the meaning of the result. Where two cover the same clocks, an item wins over
+    GC (a reader may still need it), else the one that begins earlier; overlaps are cut.
     Bytes are decoded within `limits` and raise MalformedUpdate.
     """
     decoded = [u if isinstance(u, Update) else decode_update(u, limits) for u in updates]

@@ -9,7 +9,7 @@ from peatnode.documents.yjs.json_content import plain
 from peatnode.documents.yjs.structs import GC, TYPE, Id, Struct, gc_struct, is_joinable, join
 from peatnode.documents.yjs.update import Update
 
-Place: TypeAlias = tuple[str | Id, str | None]
+Slot: TypeAlias = tuple[str | Id, str | None]
 """Parent and key: the list, or the entry of a map, that an item is in."""
 
 Node: TypeAlias = tuple[int, int]
@@ -34,7 +34,7 @@ def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = Fa
 
     `update` must be a whole document: an item's place mostly follows from its origin, so what refers to
     something that is not in here becomes GC too. So does what an engine could not place: an item in a GC struct,
-    in an item that holds no type, or with neighbours in two different places. To project a difference, project the
+    in an item that holds no type, or with neighbours in two different slots. To project a difference, project the
     document that contains it and take `diff_update` of that.
 
     With `flatten`, shared types inside the kept roots become null and what they hold GC, and values that JSON has
@@ -43,10 +43,10 @@ def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = Fa
     The delete set is kept whole. An engine that loads the result counts the GC clocks as deleted too: subtract
     `gc_clocks` of the result from what it encodes, or the other roots would be deleted by its next change.
     """
-    places = _Places(update.structs, keep_root, flatten)
+    finder = _SlotFinder(update.structs, keep_root, flatten)
     projected = {}
     for client, structs in update.structs.items():
-        rewritten = (places.project((client, at)) for at in range(len(structs)))
+        rewritten = (finder.project((client, at)) for at in range(len(structs)))
         projected[client] = list(_join_gc(client, rewritten))
     return Update(projected, update.delete_set)
 
@@ -71,7 +71,7 @@ def _join_gc(client: int, structs: Iterable[Struct]) -> Iterator[Struct]:
     yield join(run)
 
 
-class _Places:
+class _SlotFinder:
     """Finds the place of every item, without recursion: chains of origins are as long as documents."""
 
     def __init__(
@@ -82,7 +82,7 @@ class _Places:
     ) -> None:
         self._structs = structs
         self._starts = {c: [struct.clock for struct in known] for c, known in structs.items()}
-        self._places: dict[Node, Place | None] = {}
+        self._slots: dict[Node, Slot | None] = {}
         self._kept: dict[str | Id, bool] = {}
         self._keep_root = keep_root
         self._flatten = flatten
@@ -92,8 +92,8 @@ class _Places:
         struct = self._struct(node)
         if struct.kind == GC:
             return struct
-        place = self._place(node)
-        if place is None or not self._is_kept(place[0]):
+        slot = self._slot(node)
+        if slot is None or not self._is_kept(slot[0]):
             return gc_struct(struct.clock, struct.length)
         return plain(struct) if self._flatten else struct
 
@@ -108,34 +108,34 @@ class _Places:
             return None
         return client, index
 
-    def _place(self, node: Node) -> Place | None:
+    def _slot(self, node: Node) -> Slot | None:
         """Where an item is, or None for GC and for what no engine could place."""
-        places = self._places
+        slots = self._slots
         entered: set[Node] = set()
         stack = [node]
         while stack:
             top = stack[-1]
-            if top in places:
+            if top in slots:
                 stack.pop()
                 continue
             struct = self._struct(top)
             if struct.kind == GC:
-                places[top] = None
+                slots[top] = None
             elif struct.parent is not None:
-                places[top] = (struct.parent, struct.key)
+                slots[top] = (struct.parent, struct.key)
             else:
                 ids = (struct.origin, struct.right_origin)
                 neighbours = {self._find(at) for at in ids if at is not None}
-                open_ones = [n for n in neighbours if n is not None and n not in places]
+                open_ones = [n for n in neighbours if n is not None and n not in slots]
                 if open_ones and top not in entered:
                     entered.add(top)
                     stack += open_ones
                 else:
-                    places[top] = None if open_ones else self._common_place(neighbours)
-        return places[node]
+                    slots[top] = None if open_ones else self._common_slot(neighbours)
+        return slots[node]
 
-    def _common_place(self, neighbours: set[Node | None]) -> Place | None:
-        found = {None if node is None else self._places[node] for node in neighbours}
+    def _common_slot(self, neighbours: set[Node | None]) -> Slot | None:
+        found = {None if node is None else self._slots[node] for node in neighbours}
         return found.pop() if len(found) == 1 else None
 
     def _is_kept(self, parent: str | Id) -> bool:
@@ -164,5 +164,5 @@ class _Places:
         node = None if self._flatten else self._find(parent)
         if node is None or self._struct(node).kind != TYPE:
             return None
-        place = self._place(node)
-        return None if place is None else place[0]
+        slot = self._slot(node)
+        return None if slot is None else slot[0]

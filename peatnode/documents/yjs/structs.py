@@ -25,10 +25,10 @@ Id: TypeAlias = tuple[int, int]
 
 
 class Struct(NamedTuple):
-    """A run of `length` clocks of one client, and the bytes that say it."""
+    """A run of `length` clocks of one client, and its encoded bytes."""
 
     kind: int
-    """GC, or the kind of an item's content. Skips are not kept: a gap between clocks says the same."""
+    """GC, or the kind of an item's content. Skips are not kept: a gap between clocks means the same."""
     clock: int
     length: int
     """Clocks it takes: UTF-16 units of a string, values of an array, else one."""
@@ -37,7 +37,7 @@ class Struct(NamedTuple):
     parent: str | Id | None
     """Name of a root type, id of the item that holds the type, or None: that of the origin."""
     key: str | None
-    """Key in the parent map; only beside a parent."""
+    """Key in the parent map; only together with a parent."""
     raw: bytes
     """The whole struct as encoded."""
     content_at: int

@@ -58,7 +58,7 @@ def _first_run_end(structs: Sequence[Struct]) -> int:
 def decode_update(data: bytes, limits: UpdateLimits = CLIENT_LIMITS) -> Update:
     """Read an update strictly. Whatever the bytes, raises MalformedUpdate and nothing else.
 
-    Refused beside bad syntax: sub-documents, unknown contents and types, structs without length,
+    Besides bad syntax it refuses sub-documents, unknown contents and types, structs without length,
     references of a client to its own future, a client twice, anything beyond `limits`.
     What GC structs and deleted contents say is also in the delete set of the result: equal content must
     have an equal delete set, by whichever way it came.
