@@ -393,8 +393,8 @@ async def test_what_the_disk_destroyed_is_said_and_comes_back_from_peers(
         StoreNode(tmp_path / "peer", engine=False) as peer,
     ):
 
-        async def is_mended() -> bool:
-            """Whoever reads everything comes upon it, and the store mends it between two of its lives."""
+        async def is_repaired() -> bool:
+            """A read of everything finds the damage, and the store repairs it at its next start."""
             try:
                 await node.ask(ListDocuments("c", "", 10_000, 10**8))
                 await wholeness(node)
@@ -402,7 +402,7 @@ async def test_what_the_disk_destroyed_is_said_and_comes_back_from_peers(
                 return False
             return "mended" in node.store.problems
 
-        await until(is_mended)
+        await until(is_repaired)
         assert set(node.store.exits) <= {0}
         assert node.store.problems["mended"].advice
         left = await wholeness(node)
@@ -435,7 +435,7 @@ def put(node: Node, document: str, seconds: float = 30.0) -> int:
 
 
 def advice(node: Node, problem: str) -> str:
-    """What `peatnode status`, beside the node, advises where it tells such a problem."""
+    """What `peatnode status` on the node's sockets advises for such a problem."""
     said = subprocess.run(
         [str(Path(sys.executable).with_name("peatnode")), "status", "-o", "json"],
         env=node.environment(),

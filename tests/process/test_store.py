@@ -547,7 +547,7 @@ async def killed_node_with(data_dir: Path, count: int) -> None:
         await node.store.wait_ended()
 
 
-async def test_a_log_that_was_damaged_is_mended_said_and_ends_the_generation(tmp_path: Path):
+async def test_a_damaged_log_is_repaired_reported_and_ends_the_generation(tmp_path: Path):
     await killed_node_with(tmp_path, 50)
     log = newest_log(tmp_path)
     damaged = bytearray(log.read_bytes())

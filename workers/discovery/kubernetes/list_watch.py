@@ -35,7 +35,7 @@ from workers.discovery.kubernetes.slices import LineKind, Slice, SlicePage, Watc
 
 GONE = 410
 
-TO_BE_MENDED = frozenset({401, 403, 404})
+NEEDS_OPERATOR = frozenset({401, 403, 404})
 """Statuses that waiting does not change."""
 
 PROVEN_SECONDS = 1.0
@@ -304,7 +304,7 @@ class SliceWatch:
 
     def _report(self, failure: CallFailure, times: int) -> list[Action]:
         """Reports a repeated failure, or the first one that only an operator can fix."""
-        if times < 3 and failure.status not in TO_BE_MENDED:
+        if times < 3 and failure.status not in NEEDS_OPERATOR:
             return []
         return self._set_trouble(failure)
 
