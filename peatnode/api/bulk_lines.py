@@ -8,9 +8,8 @@ import orjson
 
 from peatnode.api.encode_document import ReplicaProgress
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import parse_document
+from peatnode.api.json_rules import bad_id, parse_document
 from peatnode.api.names import check_names
-from peatnode.api.writes import bad_id
 from peatnode.ipc.messages import WriteDocument, WriteKind, WrittenReply
 
 DELETION = {"_deleted": True}

@@ -46,6 +46,20 @@ def parse_patch(body: bytes) -> list[Any]:
     return value
 
 
+def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
+    """The name in `_id`, or nothing, and the document without it. Raises HttpProblem."""
+    if "_id" not in value:
+        return "", body
+    doc_id = value.pop("_id")
+    if not isinstance(doc_id, str) or not doc_id:
+        raise bad_id()
+    return doc_id, orjson.dumps(value)
+
+
+def bad_id() -> HttpProblem:
+    return HttpProblem(422, "invalid", "_id must be the document's name, a string.", "/_id")
+
+
 def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-
 from peatnode.api.encode_document import ReplicaProgress
 from peatnode.api.etags import BadCondition, match_fingerprints, none_match_fingerprints
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import parse_document, parse_patch
+from peatnode.api.write_kinds import PATCH_FORMATS, WRITE_FORMATS
 from peatnode.ipc.messages import ReplicasReply, WriteDocument, WriteKind
 
 MAX_TTL_SECONDS = 100 * 366 * 86400.0
@@ -23,12 +19,6 @@ REPLICAS_GRACE_SECONDS = 2.0
 """How much longer than the wait itself the answer of the sync worker may take."""
 
 UNCHANGED_EXPIRY = -1.0
-
-PATCH_TYPES = {
-    "application/merge-patch+json": WriteKind.PATCH,
-    "application/json-patch+json": WriteKind.JSON_PATCH,
-}
-"""The media types of a PATCH."""
 
 
 def write_message(
@@ -58,9 +48,9 @@ def patch_kind(media_type: str) -> WriteKind:
     """A PATCH without a type, or of plain JSON, is a merge patch. Raises HttpProblem."""
     if media_type in ("", "application/json"):
         return WriteKind.PATCH
-    if media_type in PATCH_TYPES:
-        return PATCH_TYPES[media_type]
-    types = list(PATCH_TYPES)
+    if media_type in PATCH_FORMATS:
+        return PATCH_FORMATS[media_type].kind
+    types = list(PATCH_FORMATS)
     raise HttpProblem(
         415,
         "unsupported-media-type",
@@ -74,11 +64,7 @@ def is_repeatable(message: WriteDocument) -> bool:
     """Whether the write is idempotent."""
     if message.if_match or message.if_none_match:
         return False
-    match message.kind:
-        case WriteKind.PUT | WriteKind.PATCH | WriteKind.DELETE:
-            return True
-        case WriteKind.JSON_PATCH:
-            return False
+    return WRITE_FORMATS[message.kind].is_idempotent
 
 
 def match_of(field: str | None) -> tuple[bytes, ...]:
@@ -101,33 +87,7 @@ def none_match_of(field: str | None) -> tuple[bytes, ...]:
 
 def content_of(kind: WriteKind, body: bytes, doc_id: str) -> bytes:
     """The body as the store takes it, without `_id`. Raises HttpProblem."""
-    match kind:
-        case WriteKind.DELETE:
-            return b""
-        case WriteKind.JSON_PATCH:
-            parse_patch(body)
-            return body
-        case WriteKind.PUT | WriteKind.PATCH:
-            named, content = take_id(parse_document(body), body)
-            if named and named != doc_id:
-                raise HttpProblem(
-                    422, "invalid", f"_id is {named!r}, but the document is {doc_id!r}.", "/_id"
-                )
-            return content
-
-
-def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """The name in `_id`, or nothing, and the document without it. Raises HttpProblem."""
-    if "_id" not in value:
-        return "", body
-    doc_id = value.pop("_id")
-    if not isinstance(doc_id, str) or not doc_id:
-        raise bad_id()
-    return doc_id, orjson.dumps(value)
-
-
-def bad_id() -> HttpProblem:
-    return HttpProblem(422, "invalid", "_id must be the document's name, a string.", "/_id")
+    return WRITE_FORMATS[kind].read(body, doc_id)
 
 
 def expires_at(ttl: float | None, now: float) -> float:

@@ -482,6 +482,8 @@ class ReadState(Ask[StateReply]):
 
 
 class EngineKind(StrEnum):
+    """Every WriteKind but DELETE is one, by the same name."""
+
     APPLY = "apply"
     """`payload` is a checked update without a gap; the result is the value after it."""
     PUT = "put"

@@ -1,6 +1,7 @@
-"""Workers and sources of peers are listed once; whatever else names them is compared with these tables here.
+"""Workers, sources of peers and kinds of write are listed once; whatever else names them is compared with these
+tables here.
 
-A worker or source that is in one list and missing from another fails a test, and no node.
+A worker, source or kind that is in one list and missing from another fails a test, and no node.
 """
 
 from __future__ import annotations
@@ -18,11 +19,17 @@ import pytest
 
 import workers
 import workers.discovery
+from peatnode.api.write_kinds import PATCH_FORMATS, WRITE_FORMATS, WriteFormat
+from peatnode.client._wire import requests
 from peatnode.config import SOURCE_NAMES, SOURCES, VARIABLES, SourceSpec
 from peatnode.config.sources import CANONICAL
+from peatnode.documents.json.target import target_of
+from peatnode.errors import BadValue
 from peatnode.ipc import messages
+from peatnode.ipc.messages import EngineKind, WriteKind
 from peatnode.supervision.sockets import UNIX_SOCKETS
 from peatnode.supervision.workers import WORKERS, WorkerSpec
+from workers.broker.openapi.description import build_description
 
 ROOT = Path(__file__).parents[2]
 NAMES = {spec.name for spec in WORKERS}
@@ -99,3 +106,38 @@ def test_the_pages_explain_every_source(name: str) -> None:
     assert name in variable.help
     assert f"`{name}`" in (ROOT / "chart" / "README.md").read_text()
     assert re.search(rf"^#+ .*{name}", (ROOT / "docs" / "discovery.md").read_text(), re.M | re.I)
+
+
+# --- kinds of write -------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_write_has_a_format_of_its_own() -> None:
+    assert list(WRITE_FORMATS) == list(WriteKind)
+    types = [one.patch_type for one in WRITE_FORMATS.values() if one.patch_type]
+    assert types == list(PATCH_FORMATS)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in WriteKind if kind is not WriteKind.DELETE])
+def test_the_store_and_the_engine_carry_out_every_kind(kind: WriteKind) -> None:
+    """A body that no kind accepts is refused for what it is, not for its kind."""
+    assert EngineKind(kind).value == kind.value
+    with pytest.raises(BadValue) as refusal:
+        target_of(kind, {}, b"0")
+    assert "of the kind" not in refusal.value.message
+
+
+@pytest.mark.parametrize("format", WRITE_FORMATS.values(), ids=lambda one: one.kind)
+def test_the_client_sends_every_kind_as_the_api_takes_it(format: WriteFormat) -> None:
+    sent = requests.write(format.kind, "a", "b", b"{}", requests.Conditions())
+    assert sent.method == ("PATCH" if format.patch_type else format.kind.upper())
+    if format.patch_type:
+        assert dict(sent.headers)["Content-Type"] == format.patch_type
+
+
+def test_the_description_has_every_media_type_of_a_patch() -> None:
+    path = build_description()["paths"]["/api/v1/documents/{collection}/{doc_id}"]
+    content = path["patch"]["requestBody"]["content"]
+    assert set(content) == {*PATCH_FORMATS, "application/json"}
+    for media_type, one in PATCH_FORMATS.items():
+        assert content[media_type]["schema"] == one.schema
+        assert f"`{media_type}`" in (ROOT / "docs" / "http-api.md").read_text()

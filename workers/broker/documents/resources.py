@@ -9,9 +9,9 @@ from falcon.asgi import Request, Response
 from peatnode.api.encode_document import JSON, collections_body, document_body, document_headers
 from peatnode.api.etags import ANY, holds
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import parse_document
+from peatnode.api.json_rules import parse_document, take_id
 from peatnode.api.names import check_names, document_path
-from peatnode.api.writes import content_of, patch_kind, take_id
+from peatnode.api.writes import content_of, patch_kind
 from peatnode.ipc.messages import (
     CollectionsReply,
     DocumentReply,

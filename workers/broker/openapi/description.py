@@ -6,6 +6,7 @@ from typing import Any
 
 import peatnode
 from peatnode.api.json_schema import DOCUMENT, Schema, array, ref
+from peatnode.api.write_kinds import PATCH_FORMATS
 from workers.broker.openapi.schemas import SCHEMAS
 
 Operation = dict[str, Any]
@@ -208,10 +209,8 @@ def _create() -> Operation:
 
 def _patch() -> Operation:
     content = {
-        "application/merge-patch+json": {"schema": DOCUMENT},
-        "application/json-patch+json": {"schema": array(ref("PatchOperation"))},
-        "application/json": {"schema": DOCUMENT},
-    }
+        media_type: {"schema": one.schema} for media_type, one in PATCH_FORMATS.items()
+    } | _json(DOCUMENT)
     return _write("patchDocument", "Change a part of a document", content, (404,))
 
 

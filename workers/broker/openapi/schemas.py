@@ -26,6 +26,7 @@ from peatnode.api.json_schema import (
     record,
     ref,
 )
+from peatnode.api.write_kinds import PATCH_OPERATION
 from peatnode.model.states import ChangeAction
 
 SCHEMAS: dict[str, Schema] = {
@@ -83,13 +84,7 @@ SCHEMAS: dict[str, Schema] = {
         next_cursor=nullable("string"),
         documents=array({"type": "object", "properties": {"_id": TEXT}, "required": ["_id"]}),
     ),
-    "PatchOperation": record(
-        ("value", "from"),
-        op={"enum": ["add", "remove", "replace", "move", "copy", "test"]},
-        path=TEXT,
-        value={"description": "For add, replace and test."},
-        **{"from": {"type": "string", "description": "For move and copy."}},
-    ),
+    "PatchOperation": PATCH_OPERATION,
     "SyncEvent": record(
         ("value",),
         type={"const": "SyncEvent"},

@@ -27,12 +27,6 @@ from workers.store.engine.refusal import RequestRefused
 
 ANY_FINGERPRINT = b"*"
 
-_ENGINE_KINDS = {
-    WriteKind.PUT: EngineKind.PUT,
-    WriteKind.PATCH: EngineKind.PATCH,
-    WriteKind.JSON_PATCH: EngineKind.JSON_PATCH,
-}
-
 
 @dataclass(slots=True)
 class WriteResolver:
@@ -73,7 +67,7 @@ class WriteResolver:
             raise RequestRefused(
                 Failure.QUARANTINED, "the document broke the engine and was set aside"
             )
-        question = EngineQuestion(key, record, _ENGINE_KINDS[message.kind], message.body)
+        question = EngineQuestion(key, record, EngineKind(message.kind), message.body)
         if self.quarantine.holds(key, record.incarnation, change_of(question)):
             raise RequestRefused(
                 Failure.QUARANTINED, "this change broke the engine and was set aside"
