@@ -23,7 +23,7 @@ Read = Callable[[Any], Any]
 """Makes a field's value of what msgpack read, or raises MalformedFrame."""
 
 _BUFFER_BYTES = 2048
-"""What msgpack begins with. Its own 256 KiB are mapped and unmapped anew for each message."""
+"""The initial buffer of msgpack. Its default of 256 KiB is mapped and unmapped for every message."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Pong(Message):
     TAG = "pong"
     number: int
     memory_bytes: int
-    """Proportional set size where the kernel tells it, else resident."""
+    """Proportional set size; 0 if the kernel does not report it."""
     stall_seconds: float
     """By how much the event loop of the worker was late."""
 

@@ -73,6 +73,6 @@ def _answer(cls: type) -> str:
     if origin is messages.Ask:
         return f" -> {typing.get_args(base)[0].__name__}"
     if origin is messages.Follow:
-        told = typing.get_args(base)[0]
-        return " ->> " + " | ".join(cls.__name__ for cls in typing.get_args(told) or (told,))
+        events = typing.get_args(base)[0]
+        return " ->> " + " | ".join(cls.__name__ for cls in typing.get_args(events) or (events,))
     return ""

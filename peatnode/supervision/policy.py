@@ -283,7 +283,7 @@ class Policy:
         else:
             for worker in self.workers.values():
                 if worker.is_alive:
-                    yield KillWorker(worker.name, "the node was told to stop three times")
+                    yield KillWorker(worker.name, "a third signal to stop was received")
 
     def _end_node(self, status: int, reason: str, now: float) -> Iterator[Action]:
         self._status = status

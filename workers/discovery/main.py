@@ -17,13 +17,13 @@ from workers.discovery.service import DiscoveryService
 from workers.discovery.source import Place
 
 NETWORK_SECONDS = 60.0
-"""Between two looks at this machine's interfaces where the kernel tells of no change, more or less a fifth."""
+"""Between two checks of the interfaces without a notification of the kernel, plus or minus a fifth."""
 
 SETTLE_SECONDS = 0.5
-"""Changes come in bursts."""
+"""Changes arrive in bursts."""
 
 GOODBYE_SECONDS = 2.0
-"""At most, at the stop."""
+"""The time that sources have to withdraw announcements when the node stops."""
 
 
 async def main(shell: WorkerShell) -> None:

@@ -1,7 +1,7 @@
-"""GET over HTTP/1.1 with a limit on every wait: as much of a client as list and watch need.
+"""GET over HTTP/1.1 with a timeout on every wait: the part of a client that list and watch need.
 
-One connection for each request. h11 reads and writes the protocol, asyncio moves the bytes: a watch is cancelled as any
-task is and costs no thread.
+One connection for each request. h11 reads and writes the protocol, asyncio moves the bytes. So a watch is cancelled
+like any task, and needs no thread.
 """
 
 from __future__ import annotations

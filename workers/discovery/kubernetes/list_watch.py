@@ -1,9 +1,9 @@
-"""List and watch: what to ask the API server next, and what its answers mean for what is known.
+"""List and watch: which request to send next, and how each response changes the known slices.
 
-No I/O. A list gives the truth and a resourceVersion, a watch what changes from there. When a watch ends,
-for whatever reason, the next one starts where it ended; where the server no longer knows that place (410), or twice in
-a row says nothing useful, everything is listed again. Now and then a list runs beside the watch and is compared with
-what is known: a watch that has silently gone stale is found out by that and replaced.
+No I/O. A list returns all slices and a resourceVersion, a watch the changes from there on. When a watch ends for any
+reason, the next one starts where it ended. If the server no longer knows that version (410), or two watches in a row
+bring nothing useful, everything is listed again. A periodic list during the watch is compared with the known slices:
+it detects a watch that has silently gone stale, which is then replaced.
 
 Source: "Efficient detection of changes" in the Kubernetes API concepts,
 https://kubernetes.io/docs/reference/using-api/api-concepts/

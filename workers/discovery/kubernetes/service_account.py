@@ -1,7 +1,7 @@
 """The address of the API server and our credentials, as Kubernetes mounts them into every pod.
 
-The only importer of the Kubernetes client. Its package imports every API group and model of Kubernetes when any part of
-it is touched (22 MB), so the one small module that is needed is loaded beside that: see
+The only importer of the Kubernetes client. Importing any part of that package imports every API group and model of
+Kubernetes (22 MB), so the one small module that is needed is loaded without the package: see
 docs/adr/0001-discovery-loads-one-module-of-the-kubernetes-client.md.
 """
 
@@ -46,7 +46,7 @@ class ServiceAccount:
             ).load_and_set(self._settings)
         except (incluster.ConfigException, OSError) as error:
             raise BadConfiguration(
-                "PEAT_DISCOVERY=kubernetes works in a pod with a service account only "
+                "PEAT_DISCOVERY=kubernetes works only in a pod with a service account "
                 f"({str(error).rstrip('.')}; looked in {directory}): "
                 "elsewhere set PEAT_DISCOVERY=mdns, or static with PEAT_STATIC_PEERS"
             ) from error

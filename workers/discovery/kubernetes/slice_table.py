@@ -1,6 +1,6 @@
 """The peers in a set of EndpointSlices. No I/O.
 
-A peer's endpoints may be spread over several slices, move between them, and be in two at once while they move.
+The endpoints of a peer may be spread over several slices, move between them, and be in two while they move.
 """
 
 from __future__ import annotations

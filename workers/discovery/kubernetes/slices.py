@@ -1,6 +1,6 @@
 """EndpointSlices, lists and watch events as the Kubernetes API writes them (discovery.k8s.io/v1).
 
-No I/O. Only what a node needs is kept: who is where on the port named `quic`.
+No I/O. Only what a node needs is kept: the addresses of the endpoints with a port named `quic`.
 """
 
 from __future__ import annotations

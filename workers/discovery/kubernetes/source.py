@@ -162,7 +162,7 @@ class KubernetesSource:
             return
         self._report.raise_problem(
             self.name,
-            f"Kubernetes does not tell of peers: {_describe(failure)}.",
+            f"The Kubernetes API reports no peers: {_describe(failure)}.",
             _ADVICE.get(failure.status, _ADVICE_ELSE),
         )
 

@@ -1,7 +1,7 @@
 """The mDNS records of a node (RFC 6762, 6763): writes its own, and reads those of others. No I/O.
 
-Nothing here is proved: that is for the handshake. The tag only keeps formations that share a network from dialling each
-other; it tells nobody the key, and who knows it gains nothing.
+Records prove nothing: the handshake authenticates. The tag only keeps formations on one network from dialling each
+other. It does not reveal the key, and knowing it is of no use.
 """
 
 from __future__ import annotations

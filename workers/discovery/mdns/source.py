@@ -1,7 +1,7 @@
 """Announces this node by mDNS and listens for others. The only importer of zeroconf.
 
-Whether a peer still lives is for QUIC to tell; here a record is only lost by its goodbye, or when nobody has answered
-for it a while after it expired.
+QUIC detects whether a peer is alive. A record is lost only when it is withdrawn, or when requests for it stay
+unanswered for a while after it expired.
 """
 
 from __future__ import annotations
@@ -179,8 +179,8 @@ class MdnsSource:
             await self._open(reach)
         else:
             await self._stack.async_update_interfaces(list(reach.interfaces))
-            said = await self._stack.async_update_service(self._announcement.service(reach))
-            await said
+            sending = await self._stack.async_update_service(self._announcement.service(reach))
+            await sending
         self._announced = reach
         self._failure = ""
         self._report.clear_problem(self.name)
@@ -192,10 +192,10 @@ class MdnsSource:
             await zeroconf.async_wait_for_start()
             self._browser = AsyncServiceBrowser(zeroconf, SERVICE_TYPE, handlers=[self._on_change])
             # The name contains a part of the instance, so it is unique and needs no probe.
-            said = await self._stack.async_register_service(
+            sending = await self._stack.async_register_service(
                 self._announcement.service(reach), cooperating_responders=True
             )
-            await said
+            await sending
         except (OSError, RuntimeError, Error):
             await self.close()
             raise

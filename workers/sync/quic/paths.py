@@ -48,8 +48,8 @@ def shown(address: SocketAddress) -> str:
 def datagram_size(family: int, address: SocketAddress) -> int:
     """The largest QUIC datagram for the path by the kernel's knowledge, ICMP errors included.
 
-    That is only a guess for the handshake to try: its first datagrams are padded to this size in both directions,
-    so that a path that does not take them takes no handshake either, and the next dial is careful.
+    The handshake tests this guess: its first datagrams are padded to this size in both directions. If the path does not
+    carry them, the handshake fails, and the next dial uses the smallest datagrams.
     """
     level, option, headers = (
         (socket.IPPROTO_IP, _IP_MTU, 28)
