@@ -135,7 +135,7 @@ class Source:
     """A source of discovery, in which the node finds peers."""
 
     name: str
-    """kubernetes, mdns, static"""
+    """As in PEAT_DISCOVERY."""
     state: str
     """A word of `SourceStatus`; a newer node may have others."""
     message: str

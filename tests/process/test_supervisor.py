@@ -13,10 +13,11 @@ import pytest
 from peatnode.config import default_run_dir
 from peatnode.ipc.frames import encode_frame
 from peatnode.ipc.messages import CONTRACT, GetNode, Hello, StopWorker
+from peatnode.supervision.workers import WORKERS
 from tests.support.supervised import SupervisedNode, is_running
 from tests.support.waiting import wait
 
-NAMES = ("store", "engine", "sync", "discovery", "broker")
+NAMES = tuple([spec.name for spec in WORKERS])
 
 
 @pytest.fixture

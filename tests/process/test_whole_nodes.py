@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from bench.nodes import Node, nodes
+from peatnode.supervision.workers import WORKERS
 from tests.support.waiting import wait
-
-WORKERS = ("store", "engine", "sync", "discovery", "broker")
 
 
 def send(node: Node, method: str, path: str, body: object = None, seconds: float = 20) -> dict:
@@ -103,7 +102,7 @@ def test_replicas_are_waited_for(three: list[Node]) -> None:
     assert (answer["replicas"]["wanted"], answer["replicas"]["have"]) == (5, 2)
 
 
-@pytest.mark.parametrize("worker", WORKERS)
+@pytest.mark.parametrize("worker", [spec.name for spec in WORKERS])
 def test_killing_a_worker_under_load_loses_nothing(three: list[Node], worker: str) -> None:
     """Every write that was acknowledged is there afterwards, on every node; nobody waits longer than 2 s for long."""
     target = three[0]

@@ -13,6 +13,7 @@ import orjson
 
 from peatnode.ipc import messages as m
 from peatnode.ipc.link import Connection, LinkServer, serve
+from peatnode.supervision.workers import WORKERS
 
 
 @dataclass
@@ -246,7 +247,7 @@ class MemoryNode:
         )
 
     def _node(self) -> m.NodeReply:
-        names = ("store", "engine", "sync", "discovery", "broker")
+        names = [spec.name for spec in WORKERS]
         workers = tuple(
             m.WorkerState(name, "ready", 1, 0, 0, 1000, 0.0, time.time(), "") for name in names
         )

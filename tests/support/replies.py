@@ -11,12 +11,13 @@ from peatnode.ipc.messages import (
     StoreReply,
     WorkerState,
 )
+from peatnode.supervision import workers
 
 NOW = time.time()
 
 WORKERS = tuple(
     WorkerState(name, "ready", 200 + index, 0, 0, 22_000_000, 0.01, NOW - 60, "")
-    for index, name in enumerate(("store", "engine", "sync", "discovery", "broker"))
+    for index, name in enumerate([spec.name for spec in workers.WORKERS])
 )
 
 NODE = NodeReply(

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from peatnode.cli.status.report import StatusReport
 from peatnode.client.models import Node, NodeStore, Peer, Source, Worker
+from peatnode.supervision.workers import WORKERS
 
 NOW = 1_800_000_000.0
 
@@ -61,7 +62,7 @@ def worker(name: str, state: str = "ready", restarts: int = 0) -> Worker:
 HEALTHY = StatusReport(
     taken_at=NOW,
     node=NODE,
-    workers=tuple(map(worker, ("store", "engine", "sync", "discovery", "broker"))),
+    workers=tuple(worker(spec.name) for spec in WORKERS),
     peers=(PEER,),
     store=STORE,
     sources=(Source("mdns", "watching", "", 1, 3.0),),
