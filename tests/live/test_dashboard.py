@@ -189,7 +189,7 @@ def test_a_peer_that_dies_is_a_problem_with_advice(browser: Browser) -> None:
         page.see("#health", "healthy")
         two[1].kill()
         page.see("#problems", "is not connected")
-        page.see("#problems .advice", "dialled again")
+        page.see("#problems .advice", "keeps dialling")
         page.see("#health", "has problems")
         page.see("#graph-text", "not connected")
         page.see("#events", "disconnected")
@@ -200,7 +200,7 @@ def test_the_page_outlives_the_processes_behind_it(browser: Browser) -> None:
         page = browser.open(page_url(node))
         page.open_document("notes/kept")
         node.kill()
-        page.see("#health", "no answer")
+        page.see("#health", "does not answer")
         page.see("#editor-state", "Not connected")
         page.run(
             "await page.fill('#add-name', 'offline'); await page.click('#add-form button[type=submit]')"
@@ -220,7 +220,7 @@ def test_a_token_is_asked_for_and_kept_for_the_tab_only(guarded: Node, browser: 
     page.run("await page.keyboard.press('Escape')")
     page.see("#token-dialog[open]")
     page.run("await page.fill('#token', 'wrong'); await page.keyboard.press('Enter')")
-    page.see("#token-error", "does not take that token")
+    page.see("#token-error", "refused this token")
     page.run(f"await page.fill('#token', '{API}'); await page.keyboard.press('Enter')")
     page.see("#health", "healthy")
     page.open_document("secret/one")
@@ -240,7 +240,7 @@ def test_a_reading_token_cannot_edit(guarded: Node, browser: Browser) -> None:
     page.see("#token-dialog[open]")
     page.run(f"await page.fill('#token', '{READ}'); await page.keyboard.press('Enter')")
     page.open_document("secret/two")
-    page.see("#editor-state", "may not write")
+    page.see("#editor-state", "does not allow writes")
     page.wait("document.querySelector('.field input')?.readOnly === true")
     assert page.run("return page.locator('#delete').isDisabled()")
 

@@ -52,7 +52,7 @@ function peerProblems(peer) {
   }
   const late = peer.out_of_sync_since ? Date.now() / 1000 - peer.out_of_sync_since : 0;
   if (peer.connected && !peer.in_sync && late > LATE_SECONDS) {
-    return [{ kind: "warn", what: `${peer.id}: ${syncWords(peer)}.`, advice: `peatnode inspect, or GET /api/v1/peers/${peer.id}, lists the documents.` }];
+    return [{ kind: "warn", what: `${peer.id}: ${syncWords(peer)}.`, advice: `peatnode status, or GET /api/v1/peers/${peer.id}, lists the documents.` }];
   }
   return [];
 }
