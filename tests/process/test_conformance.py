@@ -118,7 +118,7 @@ async def test_the_questions_of_sync(kind: str) -> None:
         found = await ask(ReadBuckets(0, BUCKETS - 1, b"", 100))
         held = {entry.id: (entry.incarnation, entry.is_deleted) for entry in found.entries}
         assert held == {"a": (1, False), "b": (2, False)}
-        assert found.next_place == b""
+        assert found.next_tree_key == b""
 
         vectors = (await ask(ReadVectors((("c", "a"), ("c", "nothing"))))).wanted
         assert [(one.id, one.incarnation) for one in vectors] == [("a", 1), ("nothing", 0)]
@@ -134,15 +134,15 @@ async def test_the_questions_of_sync(kind: str) -> None:
         assert missing.answered == 2
         whole = await ask(ReadRange(0, BUCKETS - 1, b"", 10**6))
         assert {one.id for one in whole.updates} == {"a", "b"}
-        assert whole.next_place == b""
+        assert whole.next_tree_key == b""
 
         many = {f"d{number}" for number in range(12)}
         assert len(await apply(*[change(name, 1, made(0, 1)) for name in sorted(many)])) == 12
-        pages, place = [], b""
-        while not pages or place:
-            page = await ask(ReadRange(0, BUCKETS - 1, place, 10**6))
+        pages, tree_key = [], b""
+        while not pages or tree_key:
+            page = await ask(ReadRange(0, BUCKETS - 1, tree_key, 10**6))
             pages += page.updates
-            place = page.next_place
+            tree_key = page.next_tree_key
         assert sorted(one.id for one in pages) == sorted({"a", "b"} | many)
 
         (root,) = (await ask(ReadTree(0, (0,)))).hashes
