@@ -47,7 +47,7 @@ class EventFilter:
     def params(self) -> tuple[tuple[str, str], ...]:
         params = [
             ("collection", self.collection),
-            ("document", self.doc_id),
+            ("doc_id", self.doc_id),
             ("prefix", self.prefix),
             ("value", "true" if self.with_value else ""),
             ("types", ",".join(self.types)),

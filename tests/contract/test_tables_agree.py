@@ -21,6 +21,8 @@ import workers
 import workers.discovery
 from peatnode.api.write_kinds import PATCH_FORMATS, WRITE_FORMATS, WriteFormat
 from peatnode.client._wire import requests
+from peatnode.client._wire.requests import Conditions, ListQuery
+from peatnode.client.resume import EventFilter
 from peatnode.config import SOURCE_NAMES, SOURCES, VARIABLES, SourceSpec
 from peatnode.config.sources import CANONICAL
 from peatnode.documents.json.target import target_of
@@ -29,6 +31,9 @@ from peatnode.ipc import messages
 from peatnode.ipc.messages import EngineKind, WriteKind
 from peatnode.supervision.sockets import UNIX_SOCKETS
 from peatnode.supervision.workers import WORKERS, WorkerSpec
+from workers.broker.documents.listing import QUERY_PARAMETERS
+from workers.broker.documents.writes import WRITE_PARAMETERS
+from workers.broker.feed.resources import FEED_PARAMETERS
 from workers.broker.openapi.description import build_description
 
 ROOT = Path(__file__).parents[2]
@@ -141,3 +146,19 @@ def test_the_description_has_every_media_type_of_a_patch() -> None:
     for media_type, one in PATCH_FORMATS.items():
         assert content[media_type]["schema"] == one.schema
         assert f"`{media_type}`" in (ROOT / "docs" / "http-api.md").read_text()
+
+
+# --- parameters -----------------------------------------------------------------------------------------------
+
+SENT = [
+    (EventFilter("c", "i", "p", True, ("SyncEvent",)).params(), FEED_PARAMETERS),
+    (ListQuery(("a=1",), ("a",), ("a",), "p").params(), QUERY_PARAMETERS),
+    (Conditions(replicas=1, ttl=1.0).params(), WRITE_PARAMETERS),
+]
+
+
+@pytest.mark.parametrize(("params", "known"), SENT, ids=["feed", "list", "write"])
+def test_the_client_sends_only_parameters_that_the_broker_knows(
+    params: tuple[tuple[str, str], ...], known: frozenset[str]
+) -> None:
+    assert {name for name, _ in params} <= known

@@ -135,6 +135,14 @@ def test_only_the_fields_asked_for(things: Node) -> None:
         assert done.stdout == 'd0007  {"a":{"b":1}}\n'
 
 
+def test_one_document_is_followed_alone(things: Node) -> None:
+    asked = ("doc", "watch", "things", "d0007", "--since", "0", "--count", "1", "-o", "json")
+    here, there = local(things, *asked), remote(things, *asked)
+    assert (here.returncode, there.returncode) == (0, 0), there.stderr
+    assert json.loads(here.stdout) == json.loads(there.stdout)
+    assert json.loads(there.stdout)["value"] == {"n": 7, "a": {"b": 1}}
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [

@@ -105,11 +105,11 @@ def test_each_event_of_the_feed(content: dict[str, object], event: Event) -> Non
     assert event_of(content) == event
 
 
-def test_filters_are_said_as_the_api_has_them() -> None:
+def test_a_filter_has_the_parameters_of_the_api() -> None:
     filter = EventFilter("c", "i", "p", True, ("SyncEvent", "PeerConnected"))
     assert filter.params() == (
         ("collection", "c"),
-        ("document", "i"),
+        ("doc_id", "i"),
         ("prefix", "p"),
         ("value", "true"),
         ("types", "SyncEvent,PeerConnected"),
