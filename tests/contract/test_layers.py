@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,20 @@ REFUSED = [
 ]
 
 
-def contract(name: str) -> dict[str, list[str]]:
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
-    return next(one for one in contracts["contracts"] if one["name"].startswith(name))
+CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"][
+    "importlinter"
+]["contracts"]
+
+
+def contract(name: str) -> dict[str, Any]:
+    return next(one for one in CONTRACTS if one["name"].startswith(name))
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract["name"])
+def test_no_list_of_a_contract_names_anything_twice(contract: dict[str, Any]) -> None:
+    for key, listed in contract.items():
+        if isinstance(listed, list):
+            assert len(set(listed)) == len(listed), key
 
 
 def test_the_modules_that_say_no_io_are_those_of_the_contract() -> None:
