@@ -73,6 +73,13 @@ def test_no_list_of_a_contract_names_anything_twice(contract: dict[str, Any]) ->
             assert len(set(listed)) == len(listed), key
 
 
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_the_pages_give_the_layers_in_their_order(page: str) -> None:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    layers = " > ".join(contract("Imports point down")["layers"])
+    assert re.findall(r"`(cli > [^`]*)`", text) == [layers]
+
+
 def test_the_modules_that_say_no_io_are_those_of_the_contract() -> None:
     claiming = {name for name, path in modules().items() if PHRASE in docstring(path)}
     listed = set(contract("What says No I/O")["source_modules"])

@@ -66,8 +66,20 @@ def test_records_are_numbered_dated_and_listed() -> None:
 
 
 def test_each_how_to_lists_the_files_it_touches() -> None:
-    pages = sorted((ROOT / "docs" / "how-to").glob("add-*.md"))
-    assert {page.stem for page in pages} >= {"add-a-variable", "add-a-metric"}
+    folder = ROOT / "docs" / "how-to"
+    pages = sorted(folder.glob("add-*.md"))
+    assert {page.stem for page in pages} >= {
+        "add-a-variable",
+        "add-a-metric",
+        "add-a-route",
+        "add-a-source",
+        "add-a-worker",
+    }
+    index = (folder / "README.md").read_text(encoding="utf-8")
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for page in pages:
+        assert f"]({page.name})" in index
+        assert f"](docs/how-to/{page.name})" in contributing
         rows = re.findall(r"^\d+\. `([^`]+)`", page.read_text(encoding="utf-8"), re.MULTILINE)
         assert len(rows) >= 2, page.name
+        assert all((ROOT / row).is_file() for row in rows), page.name
