@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 import orjson
 
@@ -103,7 +104,8 @@ _PLAIN = frozenset((str, bool, type(None)))
 def _check(value: Json, where: str, depth: int, key_bytes: int) -> int:
     """Raises BadValue. Returns which floats the value contains."""
     if isinstance(value, dict):
-        _check_depth(depth, where)
+        if depth >= MAX_DEPTH:
+            _refuse_depth(where)
         quick = MAX_KEY_BYTES // 4 - len(where)  # names that break no limit in any encoding
         floats = _NO_FLOAT
         for name, member in value.items():
@@ -114,16 +116,26 @@ def _check(value: Json, where: str, depth: int, key_bytes: int) -> int:
                 floats = max(floats, _check_member(name, member, where, depth, key_bytes))
         return floats
     if isinstance(value, list):
-        _check_depth(depth, where)
-        found = [
-            _check(item, f"{where}/{at}", depth + 1, key_bytes) for at, item in enumerate(value)
-        ]
-        return max(found, default=_NO_FLOAT)
+        if depth >= MAX_DEPTH:
+            _refuse_depth(where)
+        return _check_items(value, where, depth, key_bytes)
     if isinstance(value, float):
         return _HUGE_FLOAT if abs(value) >= _INT64 else _FLOAT
     if isinstance(value, int) and not -_INT64 <= value < _INT64:
         raise BadValue("an integer does not fit 64 bits", where, OUT_OF_RANGE)
     return _NO_FLOAT
+
+
+def _check_items(items: list[Json], where: str, depth: int, key_bytes: int) -> int:
+    floats = _NO_FLOAT
+    for at, item in enumerate(items):
+        if type(item) is int and -_INT64 <= item < _INT64:
+            continue
+        if type(item) is float and -_INT64 < item < _INT64:
+            floats = floats or _FLOAT
+        elif type(item) not in _PLAIN:
+            floats = max(floats, _check(item, f"{where}/{at}", depth + 1, key_bytes))
+    return floats
 
 
 def _check_member(name: str, member: Json, where: str, depth: int, key_bytes: int) -> int:
@@ -135,9 +147,8 @@ def _check_member(name: str, member: Json, where: str, depth: int, key_bytes: in
     return _check(member, below, depth + 1, key_bytes)
 
 
-def _check_depth(depth: int, where: str) -> None:
-    if depth >= MAX_DEPTH:
-        raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH} levels", where, TOO_DEEP)
+def _refuse_depth(where: str) -> NoReturn:
+    raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH} levels", where, TOO_DEEP)
 
 
 def _normal(value: Json) -> Json:
