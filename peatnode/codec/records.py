@@ -94,7 +94,6 @@ def unpack(content: bytes, strictness: Strictness) -> Any:
         return msgpack.unpackb(
             content,
             use_list=False,
-            raw=False,
             max_array_len=strictness.max_elements,
             max_map_len=0,
             max_ext_len=0,
@@ -116,12 +115,42 @@ def record_reader(cls: type[Any], strictness: Strictness) -> Read:
         least = sum(field.default is dataclasses.MISSING for field in fields)
         most = strictness.max_elements
 
-    def read(wire: Any) -> Any:
+    def read_each(wire: Any) -> Any:
         if type(wire) is not tuple or not least <= len(wire) <= most:
             raise MalformedFrame(f"{cls.__name__} takes {len(readers)} fields")
         return cls(*[reader(value) for reader, value in zip(readers, wire, strict=False)])
 
+    kinds = [_wire_kind(hints[field.name]) for field in fields]
+    others = [
+        (at, reader)
+        for at, (field, reader) in enumerate(zip(fields, readers, strict=True))
+        if not _is_plain(hints[field.name], strictness)
+    ]
+
+    def read(wire: Any) -> Any:
+        # Nearly all records have the declared types. One comparison then replaces the readers of the plain fields.
+        if type(wire) is not tuple or [*map(type, wire)] != kinds:
+            return read_each(wire)
+        if not others:
+            return cls(*wire)
+        values = [*wire]
+        for at, reader in others:
+            values[at] = reader(values[at])
+        return cls(*values)
+
     return read
+
+
+def _wire_kind(hint: Any) -> type:
+    """The type that msgpack reads for a field of its declared type."""
+    if hint in (float, int, str, bytes, bool):
+        return typing.cast(type, hint)
+    return str if inspect.isclass(hint) and issubclass(hint, StrEnum) else tuple
+
+
+def _is_plain(hint: Any, strictness: Strictness) -> bool:
+    """Whether every value of the declared type is accepted as it is."""
+    return hint in (float, str, bytes, bool) or (hint is int and strictness.takes_negatives)
 
 
 def _reader(hint: Any, where: str, strictness: Strictness) -> Read:
