@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from struct import Struct
 
 from peatnode.errors import MalformedFrame, PeatnodeError
 
 LENGTH_BYTES = 4
+
+_read_length = Struct(">I").unpack_from
 
 
 def frame(content: bytes) -> bytes:
@@ -41,7 +44,7 @@ class FrameBuffer:
         start = 0
         try:
             while len(buffer) - start >= LENGTH_BYTES:
-                length = int.from_bytes(buffer[start : start + LENGTH_BYTES], "big")
+                (length,) = _read_length(buffer, start)
                 if length > self.limit:
                     raise self.too_long(length)
                 end = start + LENGTH_BYTES + length
