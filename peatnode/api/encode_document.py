@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from binascii import hexlify
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -32,7 +33,7 @@ def document_body(reply: DocumentReply) -> bytes:
             quoted(reply.id),
             reply.value,
             reply.incarnation,
-            reply.fingerprint.hex().encode(),
+            hexlify(reply.fingerprint),
             number(reply.expires_at),
         )
     )
@@ -63,7 +64,7 @@ def written_body(reply: WrittenReply, is_deleted: bool, replicas: ReplicaProgres
         b',"incarnation":%d,"fingerprint":"%b","sequence":%d,"expires_at":%b'
         % (
             reply.incarnation,
-            reply.fingerprint.hex().encode(),
+            hexlify(reply.fingerprint),
             reply.sequence,
             number(reply.expires_at),
         ),

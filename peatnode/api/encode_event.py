@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from binascii import hexlify
+
 from peatnode.api.encode_document import quoted
 from peatnode.ipc.messages import Change
+from peatnode.model.states import ChangeAction
+
+_ACTIONS = {action: action.encode() for action in ChangeAction}
 
 
 def encode_change(change: Change, with_value: bool) -> bytes:
@@ -14,10 +19,10 @@ def encode_change(change: Change, with_value: bool) -> bytes:
     ) % (
         quoted(change.collection),
         quoted(change.id),
-        change.action.encode(),
+        _ACTIONS[change.action],
         change.sequence,
         quoted(change.origin),
         change.incarnation,
-        change.fingerprint.hex().encode(),
+        hexlify(change.fingerprint),
         value,
     )

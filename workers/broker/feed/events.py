@@ -5,6 +5,7 @@ No I/O.
 
 from __future__ import annotations
 
+from binascii import hexlify
 from dataclasses import dataclass
 
 import orjson
@@ -75,7 +76,7 @@ def document_event(collection: str, doc_id: str, fingerprint: bytes, value: byte
     body = b'{"type":"Document","collection":%b,"doc_id":%b,"fingerprint":"%b","value":%b}' % (
         quoted(collection),
         quoted(doc_id),
-        fingerprint.hex().encode(),
+        hexlify(fingerprint),
         value,
     )
     return Event("Document", -1, collection, doc_id, body)
