@@ -33,6 +33,8 @@ METRICS = {
     "peatnode_http_requests_total",
     "peatnode_http_request_duration_seconds_bucket",
 }
+METRICS_PAGE = CHART.parent / "docs" / "metrics.md"
+"""Compared with what a node answers, in tests/process/test_metrics_documented.py."""
 DASHBOARD = json.loads((CHART / "dashboards" / "peatnode.json").read_text())
 
 
@@ -48,6 +50,12 @@ def expressions() -> list[str]:
 
 def test_only_known_metrics_are_asked_for() -> None:
     assert {m for e in expressions() for m in re.findall(r"peatnode_\w+", e)} <= METRICS
+
+
+def test_nodes_have_the_known_metrics() -> None:
+    """A panel of a metric that was renamed shows nothing, and its alert never fires."""
+    documented = re.findall(r"`(peatnode_[a-z0-9_]+)`", METRICS_PAGE.read_text())
+    assert {name.removesuffix("_bucket") for name in METRICS} <= set(documented)
 
 
 def test_the_dashboard_shows_every_metric() -> None:
