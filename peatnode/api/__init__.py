@@ -1,4 +1,4 @@
-"""The meaning of a request and the bodies of its answer, once for the HTTP API and for the CLI on a node's sockets.
+"""What requests mean and how answers are encoded: for the HTTP API and for the CLI on local sockets.
 
-No I/O. Only functions over messages and bytes enter, nothing of a web framework.
+No I/O. Functions over messages and bytes enter; a web framework stays out.
 """

@@ -1,4 +1,4 @@
-"""The lines of a bulk import: what each one asks for, and the answer to it."""
+"""The lines of a bulk import: the write that a line requests, and the answer to it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from peatnode.api.names import check_names
 from peatnode.ipc.messages import WriteDocument, WriteKind, WrittenReply
 
 DELETION = {"_deleted": True}
-"""What a line holds besides `_id` when it deletes the document."""
+"""The content of a line, apart from `_id`, that deletes the document."""
 
 
 def parse_line(
     collection: str, line: bytes, expires_at: float, new_id: Callable[[], str]
 ) -> WriteDocument:
-    """A PUT of the document that the line holds, or a deletion. Raises HttpProblem."""
+    """The PUT or DELETE that the line requests. Raises HttpProblem.
+
+    `new_id` makes the id of a line without `_id`.
+    """
     value = parse_document(line)
     doc_id = value.pop("_id", "") or new_id()
     if not isinstance(doc_id, str):
@@ -34,6 +37,7 @@ def parse_line(
 def line_answer(
     number: int, written: WrittenReply, replicas: ReplicaProgress | None = None
 ) -> dict[str, object]:
+    """The answer to line `number` (from 1). The status is 202 if fewer peers than wanted have the write."""
     content: dict[str, object] = {
         "line": number,
         "id": written.id,

@@ -1,4 +1,4 @@
-"""The bodies of responses about documents. A value passes through as the stored bytes."""
+"""Encodes responses about documents. A document's value passes through as the bytes that the store holds."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ NDJSON = "application/x-ndjson"
 
 
 def quoted(text: str) -> bytes:
-    """The text as JSON."""
+    """The text as a JSON string."""
     return orjson.dumps(text)
 
 
-def number(seconds: float) -> bytes:
-    """An expiry: null for never."""
+def expiry(seconds: float) -> bytes:
+    """Unix time in seconds as JSON; null for 0, which means never."""
     return orjson.dumps(seconds) if seconds > 0 else b"null"
 
 
 def document_body(reply: DocumentReply) -> bytes:
+    """The body of GET /documents/{collection}/{id}."""
     return (
         b'{"collection":%b,"id":%b,"document":%b,"incarnation":%d,"fingerprint":"%b","expires_at":%b}'
         % (
@@ -34,7 +35,7 @@ def document_body(reply: DocumentReply) -> bytes:
             reply.value,
             reply.incarnation,
             hexlify(reply.fingerprint),
-            number(reply.expires_at),
+            expiry(reply.expires_at),
         )
     )
 
@@ -46,7 +47,9 @@ class ReplicaProgress:
     wanted: int
     have: int
     peers: tuple[str, ...]
+    """Their node ids."""
     detail: str
+    """Why fewer peers than wanted have it. Empty: enough have it."""
 
     def encode(self) -> bytes:
         content: dict[str, object] = {"wanted": self.wanted, "have": self.have, "peers": self.peers}
@@ -56,6 +59,7 @@ class ReplicaProgress:
 
 
 def written_body(reply: WrittenReply, is_deleted: bool, replicas: ReplicaProgress | None) -> bytes:
+    """The body of the answer to a write. `replicas`: None if the write did not wait for peers."""
     parts = [
         b'{"collection":%b,"id":%b,"document":%b'
         % (quoted(reply.collection), quoted(reply.id), reply.value or b"null"),
@@ -66,7 +70,7 @@ def written_body(reply: WrittenReply, is_deleted: bool, replicas: ReplicaProgres
             reply.incarnation,
             hexlify(reply.fingerprint),
             reply.sequence,
-            number(reply.expires_at),
+            expiry(reply.expires_at),
         ),
         b',"replicas":' + replicas.encode() if replicas is not None else b"",
         b"}",
@@ -79,7 +83,7 @@ def _flag(value: bool) -> bytes:
 
 
 def with_id(doc_id: str, value: bytes) -> bytes:
-    """The document's object with its name as `_id`, which replaces a key of that name."""
+    """The document's JSON object with its id under `_id`, which replaces a key `_id` of the document."""
     if b'"_id"' in value:
         content = orjson.loads(value)
         content["_id"] = doc_id
@@ -91,6 +95,7 @@ def with_id(doc_id: str, value: bytes) -> bytes:
 def listing_body(
     collection: str, documents: Iterable[bytes], count: int, total: int, sequence: int, cursor: str
 ) -> bytes:
+    """A page of GET /documents/{collection}. `cursor`: the start of the next page; empty on the last."""
     return (
         b'{"collection":%b,"count":%d,"total":%d,"sequence":%d,"next_cursor":%b,"documents":[%b]}'
         % (
@@ -110,8 +115,10 @@ def collections_body(reply: CollectionsReply) -> bytes:
 
 
 def document_headers(fingerprint: bytes, sequence: int) -> tuple[tuple[str, str], ...]:
+    """`ETag`, and the change in the feed with which the document got this state."""
     return (("etag", etag(fingerprint)), ("peat-sequence", str(sequence)))
 
 
 def listed_line(document: ListedDocument) -> bytes:
+    """One line of an export."""
     return with_id(document.id, document.value) + b"\n"

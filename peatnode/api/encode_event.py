@@ -1,4 +1,4 @@
-"""The body of the event that a change of a document is."""
+"""The body of a `SyncEvent`: a change of a document."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _ACTIONS = {action: action.encode() for action in ChangeAction}
 
 
 def encode_change(change: Change, with_value: bool) -> bytes:
+    """`with_value`: whether the event contains the document; null if it is deleted."""
     value = b',"value":%b' % (change.value or b"null") if with_value else b""
     return (
         b'{"type":"SyncEvent","collection":%b,"doc_id":%b,"action":"%b","sequence":%d,"origin":%b,'

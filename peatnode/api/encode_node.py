@@ -1,4 +1,4 @@
-"""The body of GET /node: the node, its workers, its store and its sources of peers."""
+"""The body of GET /node and its schema: the node, its workers, its store and its sources of peers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ NODE_SCHEMA = record(
 def encode_node(
     node: NodeReply, store: StoreReply | None, discovery: DiscoveryReply | None, now: float
 ) -> dict[str, Any]:
-    """`store`, `discovery`: None if the worker did not answer."""
+    """`store`, `discovery`: None if that worker did not answer. `now`: Unix seconds."""
     return {
         "node_id": node.node_id,
         "uptime_secs": int(node.uptime_seconds),

@@ -1,4 +1,4 @@
-"""The bodies of responses about peers and the graph of the mesh."""
+"""The bodies of responses about peers and the graph of the mesh, with their schemas."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def encode_peers(reply: PeersReply) -> dict[str, Any]:
 
 
 def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
-    """The graph as this node knows it: its own links, and the links that its peers report."""
+    """The graph that this node knows: its own connections, and those that its peers report."""
     connected = [peer for peer in reply.peers if peer.is_connected]
     nodes: dict[str, dict[str, Any]] = {
         node.node_id: {"id": node.node_id, "self": True, "connected": True, "in_sync": True}
@@ -145,6 +145,6 @@ def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
     }
 
 
-def _pair(one: str, other: str) -> tuple[str, str]:
-    """The links of a mesh have no direction."""
-    return (one, other) if one <= other else (other, one)
+def _pair(first: str, second: str) -> tuple[str, str]:
+    """The key of an edge, which has no direction: both ids, sorted."""
+    return (first, second) if first <= second else (second, first)

@@ -1,6 +1,6 @@
-"""Entity tags and the conditions on them (RFC 9110, 8.8.3 and 13.1). A document's tag is its fingerprint in hex.
+"""Entity tags and conditions on them (RFC 9110, 8.8.3 and 13.1). No I/O.
 
-No I/O.
+The tag of a document is its fingerprint in hex.
 """
 
 from __future__ import annotations
@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 
 ANY = b"*"
+"""Matches every existing document."""
 
 _TAG = re.compile(r'\s*(W/)?"([\x21\x23-\x7e\x80-\xff]*)"\s*(,|$)')
 
 UNKNOWN = b"?"
-"""Stands for a tag that is not a fingerprint. It equals no fingerprint."""
+"""Replaces a tag that is not a fingerprint. It is equal to no fingerprint."""
 
 
 class BadCondition(ValueError):
@@ -27,6 +28,7 @@ class EntityTag:
 
 
 def etag(fingerprint: bytes) -> str:
+    """The value of an ETag field."""
     return f'"{fingerprint.hex()}"'
 
 
@@ -58,7 +60,10 @@ def _fingerprint(tag: EntityTag) -> bytes:
 
 
 def match_fingerprints(text: str) -> tuple[bytes, ...]:
-    """The fingerprints of `if_match`. The comparison is strong: a weak tag matches nothing. Raises BadCondition."""
+    """The fingerprints of an If-Match field. The comparison is strong: a weak tag matches nothing.
+
+    Raises BadCondition.
+    """
     tags = parse_tags(text)
     if tags is None:
         return (ANY,)
@@ -66,13 +71,13 @@ def match_fingerprints(text: str) -> tuple[bytes, ...]:
 
 
 def none_match_fingerprints(text: str) -> tuple[bytes, ...]:
-    """The fingerprints of `if_none_match`. The comparison is weak. Raises BadCondition."""
+    """The fingerprints of an If-None-Match field. The comparison is weak. Raises BadCondition."""
     tags = parse_tags(text)
     if tags is None:
         return (ANY,)
     return tuple(_fingerprint(tag) for tag in tags)
 
 
-def holds(wanted: tuple[bytes, ...], fingerprint: bytes) -> bool:
-    """Whether one of the tags matches an existing document."""
+def matches(wanted: tuple[bytes, ...], fingerprint: bytes) -> bool:
+    """Whether one of the tags matches an existing document with this fingerprint."""
     return ANY in wanted or fingerprint in wanted

@@ -1,4 +1,4 @@
-"""Every response that is not a success, as `application/problem+json` (RFC 9457)."""
+"""The responses that are not a success, as `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class HttpProblem(Exception):
-    """Ends a request. `detail` is one sentence for the user, `where` the part of the request that is wrong."""
+    """The request ends with this problem.
+
+    `detail` is one sentence for the user, `where` the part of the request that is wrong.
+    """
 
     def __init__(
         self,
@@ -61,7 +64,8 @@ def unknown_outcome() -> HttpProblem:
     return HttpProblem(
         503,
         UNKNOWN_OUTCOME,
-        "The answer to this write was lost: it may or may not have been made. Read the document before writing again.",
+        "The answer to this write was lost: the document may or may not have changed. "
+        "Read it before you write again.",
     )
 
 
@@ -79,19 +83,19 @@ _STATUS: dict[str, tuple[int, str]] = {
 
 
 def from_failure(failure: AskFailed) -> HttpProblem:
-    """The problem that a worker's typed refusal is over HTTP."""
+    """The problem for the typed refusal of a worker."""
     status, code = _STATUS.get(failure.code, (500, "internal"))
     headers = RETRY_SOON if code in ("unavailable", "busy") else ()
     return HttpProblem(status, code, sentence(failure.message), failure.where, headers)
 
 
 def from_bad_value(error: BadValue) -> HttpProblem:
-    """The problem of a value that no document can hold."""
+    """The problem for a value that no document can hold."""
     return HttpProblem(422, error.code, sentence(error.message), error.where)
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop; a name at the beginning stays as it is."""
+    """The text with a capital letter and a full stop. A first word with other characters keeps its case."""
     first = text.partition(" ")[0]
     start = text[:1].upper() if first.isalpha() else text[:1]
     return f"{start}{text[1:].removesuffix('.')}."

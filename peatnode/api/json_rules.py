@@ -1,4 +1,4 @@
-"""The JSON body of a request: what is refused, with which status, code and place."""
+"""Parses the JSON body of a request, and refuses an invalid one with a status, a code and the place."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _AT = re.compile(r": line (\d+) column (\d+) \(char (\d+)\)$")
 
 
 def parse_json(body: bytes) -> Any:
-    """The value. Raises HttpProblem: 400 for broken JSON (with its place), 422 for what cannot be stored."""
+    """The value. Raises HttpProblem: 400 for broken JSON, 422 for a value that cannot be stored."""
     if not body.strip():
         raise HttpProblem(400, "broken-json", "The body is empty: a JSON value is expected.")
     try:
@@ -39,7 +39,7 @@ def parse_document(body: bytes) -> dict[str, Any]:
 
 
 def parse_patch(body: bytes) -> list[Any]:
-    """A JSON Patch: an array of operations, which the engine checks one by one. Raises HttpProblem."""
+    """A JSON Patch: an array. The engine checks its operations one by one. Raises HttpProblem."""
     value = parse_json(body)
     if not isinstance(value, list):
         raise from_bad_value(BadValue(NOT_A_PATCH))
@@ -47,7 +47,10 @@ def parse_patch(body: bytes) -> list[Any]:
 
 
 def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
-    """The name in `_id`, or nothing, and the document without it. Raises HttpProblem."""
+    """The id in `_id` (empty if there is none), and the document without it. Raises HttpProblem.
+
+    `body` is the encoded `value`: it is returned unchanged if it has no `_id`.
+    """
     if "_id" not in value:
         return "", body
     doc_id = value.pop("_id")
@@ -57,15 +60,20 @@ def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
 
 
 def bad_id() -> HttpProblem:
-    return HttpProblem(422, "invalid", "_id must be the document's name, a string.", "/_id")
+    return HttpProblem(
+        422, "invalid", "_id must be the id of the document, a string that is not empty.", "/_id"
+    )
 
 
 def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))
     if "ecursion" in reason or "depth" in reason:
-        raise HttpProblem(422, TOO_DEEP, "Nested far too deep.") from error
+        raise HttpProblem(422, TOO_DEEP, "The JSON is nested far too deep.") from error
     where = f"line {error.lineno}, column {error.colno}" if match else ""
     raise HttpProblem(
-        400, "broken-json", f"This is not JSON: {reason}{f' ({where})' if where else ''}.", where
+        400,
+        "broken-json",
+        f"The body is not JSON: {reason}{f' ({where})' if where else ''}.",
+        where,
     ) from error

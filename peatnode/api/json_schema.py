@@ -1,4 +1,4 @@
-"""The words of JSON Schema (2020-12) in which the API describes the bodies of its answers."""
+"""Building blocks of JSON Schema (2020-12), with which the API describes its bodies."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FLAG: Schema = {"type": "boolean"}
 FINGERPRINT: Schema = {"type": "string", "pattern": "^[0-9a-f]*$"}
 DOCUMENT: Schema = {
     "type": "object",
-    "description": f"A JSON object. It nests at most {MAX_DEPTH} deep. A key has at most {MAX_KEY_BYTES:,} bytes, the "
-    f"keys along a path at most {MAX_POINTER_BYTES:,} bytes together.",
+    "description": f"A JSON object. It nests at most {MAX_DEPTH} deep. A key has at most {MAX_KEY_BYTES:,} "
+    f"bytes, the keys along a path at most {MAX_POINTER_BYTES:,} bytes together.",
 }
 EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix time in seconds; null: never."}
 
@@ -34,6 +34,6 @@ def nullable(kind: str) -> Schema:
 
 
 def record(optional: tuple[str, ...] = (), /, **properties: Schema) -> Schema:
-    """An object with required properties, except for the optional ones."""
+    """An object whose properties are required, except for the optional ones."""
     required = [name for name in properties if name not in optional]
     return {"type": "object", "properties": properties, "required": required}

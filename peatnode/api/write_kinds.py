@@ -1,4 +1,4 @@
-"""The table of the kinds of write: the media type, the body and its schema, and whether a write may be repeated."""
+"""The table of the kinds of write: media type, body, schema, and whether a write may be repeated."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from peatnode.ipc.messages import WriteKind
 
 @dataclass(frozen=True, slots=True)
 class WriteFormat:
-    """What the API and the CLI have to know of a kind of write. The store and the engine carry it out."""
+    """How the API and the CLI read a kind of write. The store and the engine execute it."""
 
     kind: WriteKind
     read: Callable[[bytes, str], bytes]
-    """From (body, id of the document) to the body as the store takes it. Raises HttpProblem."""
+    """From (body, id of the document) to the body that the store accepts. Raises HttpProblem."""
     is_idempotent: bool
     """Whether a write without conditions may be sent again after its answer was lost."""
     patch_type: str = ""
     """The media type, if the kind is a PATCH. Empty: the kind has an HTTP method of its own."""
     schema: Schema = field(default_factory=lambda: DOCUMENT)
-    """Of the body, for /openapi.json."""
+    """The schema of the body, for /openapi.json."""
 
 
 PATCH_OPERATION: Schema = record(
@@ -55,8 +55,8 @@ def _read_json_patch(body: bytes, _: str) -> bytes:
 
 
 WRITE_FORMATS = {
-    one.kind: one
-    for one in (
+    entry.kind: entry
+    for entry in (
         WriteFormat(WriteKind.PUT, _read_document, is_idempotent=True),
         WriteFormat(
             WriteKind.PATCH,
@@ -75,5 +75,5 @@ WRITE_FORMATS = {
     )
 }
 
-PATCH_FORMATS = {one.patch_type: one for one in WRITE_FORMATS.values() if one.patch_type}
-"""The kinds of a PATCH, by media type."""
+PATCH_FORMATS = {entry.patch_type: entry for entry in WRITE_FORMATS.values() if entry.patch_type}
+"""The kinds of write that are a PATCH, by media type."""

@@ -1,4 +1,4 @@
-"""One write: from what a request says to the message for the store."""
+"""A write: from the fields of a request to the message for the store, and how many peers have it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from peatnode.ipc.messages import ReplicasReply, WriteDocument, WriteKind
 MAX_TTL_SECONDS = 100 * 366 * 86400.0
 
 MAX_REPLICAS = 1000
-"""Peers that one write may wait for."""
+"""Maximum number of peers that a write may wait for."""
 
 MAX_REPLICAS_SECONDS = 60.0
+"""Maximum time that a write may wait for peers."""
 
 REPLICAS_GRACE_SECONDS = 2.0
-"""How much longer than the wait itself the answer of the sync worker may take."""
+"""Added to the time of the wait, before the sync worker counts as silent."""
 
 UNCHANGED_EXPIRY = -1.0
+"""In a message: the write keeps the expiry of the document."""
 
 
 def write_message(
@@ -30,22 +32,23 @@ def write_message(
     if_none_match: str | None,
     expires_at: float,
 ) -> WriteDocument:
-    """The conditions are header fields; None: the request has no such field. The names and the content must have been
-    checked. Raises HttpProblem.
+    """The message for the store. The caller has checked the names and the content.
+
+    `if_match`, `if_none_match`: the header fields, None if the request has none. Raises HttpProblem.
     """
     return WriteDocument(
         collection=collection,
         id=doc_id,
         kind=kind,
         body=content,
-        if_match=match_of(if_match),
-        if_none_match=none_match_of(if_none_match),
+        if_match=fingerprints_of_if_match(if_match),
+        if_none_match=fingerprints_of_if_none_match(if_none_match),
         expires_at=UNCHANGED_EXPIRY if kind is WriteKind.DELETE else expires_at,
     )
 
 
 def patch_kind(media_type: str) -> WriteKind:
-    """A PATCH without a type, or of plain JSON, is a merge patch. Raises HttpProblem."""
+    """The kind of a PATCH: a merge patch if the type is empty or plain JSON. Raises HttpProblem."""
     if media_type in ("", "application/json"):
         return WriteKind.PATCH
     if media_type in PATCH_FORMATS:
@@ -61,13 +64,13 @@ def patch_kind(media_type: str) -> WriteKind:
 
 
 def is_repeatable(message: WriteDocument) -> bool:
-    """Whether the write is idempotent."""
+    """Whether the write is idempotent, so that it may be sent again after its answer was lost."""
     if message.if_match or message.if_none_match:
         return False
     return WRITE_FORMATS[message.kind].is_idempotent
 
 
-def match_of(field: str | None) -> tuple[bytes, ...]:
+def fingerprints_of_if_match(field: str | None) -> tuple[bytes, ...]:
     """The fingerprints of an If-Match field; empty: no condition. Raises HttpProblem."""
     try:
         return () if field is None else match_fingerprints(field)
@@ -75,7 +78,7 @@ def match_of(field: str | None) -> tuple[bytes, ...]:
         raise HttpProblem(400, "bad-condition", f"If-Match: {error}.", "If-Match") from None
 
 
-def none_match_of(field: str | None) -> tuple[bytes, ...]:
+def fingerprints_of_if_none_match(field: str | None) -> tuple[bytes, ...]:
     """The fingerprints of an If-None-Match field; empty: no condition. Raises HttpProblem."""
     try:
         return () if field is None else none_match_fingerprints(field)
@@ -86,12 +89,15 @@ def none_match_of(field: str | None) -> tuple[bytes, ...]:
 
 
 def content_of(kind: WriteKind, body: bytes, doc_id: str) -> bytes:
-    """The body as the store takes it, without `_id`. Raises HttpProblem."""
+    """The body that the store accepts: checked, and without `_id`. Raises HttpProblem."""
     return WRITE_FORMATS[kind].read(body, doc_id)
 
 
 def expires_at(ttl: float | None, now: float) -> float:
-    """When the document ends, in Unix seconds; 0: never; negative: unchanged. Raises HttpProblem."""
+    """When the document expires, in Unix seconds; 0: never; negative: unchanged. Raises HttpProblem.
+
+    `ttl`: seconds from now; 0: never; None: the request does not set it.
+    """
     if ttl is None:
         return UNCHANGED_EXPIRY
     if not 0 <= ttl <= MAX_TTL_SECONDS:
@@ -100,7 +106,7 @@ def expires_at(ttl: float | None, now: float) -> float:
 
 
 def check_replicas(wanted: int, seconds: float) -> None:
-    """Raises HttpProblem."""
+    """Checks the number of peers to wait for, and the time. Raises HttpProblem."""
     if not 0 <= wanted <= MAX_REPLICAS:
         raise bad_integer("replicas", 0, MAX_REPLICAS, str(wanted))
     if not 0 <= seconds <= MAX_REPLICAS_SECONDS:
@@ -108,24 +114,24 @@ def check_replicas(wanted: int, seconds: float) -> None:
 
 
 def bad_integer(name: str, low: int, high: int, text: str) -> HttpProblem:
-    detail = f"{name} is a whole number from {low} to {high}, not {text!r}."
+    detail = f"{name} must be a whole number from {low} to {high}, not {text!r}."
     return HttpProblem(400, "bad-parameter", detail, name)
 
 
 def bad_seconds(name: str, high: float, text: str) -> HttpProblem:
-    detail = f"{name} is a number of seconds from 0 to {high:.0f}, not {text!r}."
+    detail = f"{name} must be a number of seconds from 0 to {high:.0f}, not {text!r}."
     return HttpProblem(400, "bad-parameter", detail, name)
 
 
 def replica_progress(reply: ReplicasReply | None, wanted: int, seconds: float) -> ReplicaProgress:
-    """How far a write is, after the sync worker answered or (None) did not."""
+    """How many peers have a write. `reply`: None if the sync worker did not answer."""
     if reply is None:
-        detail = "The write is on this node's disk; how many peers have it is not known."
+        detail = "The write is on this node's disk; the number of peers that have it is not known."
         return ReplicaProgress(wanted, 0, (), detail)
     detail = ""
     if reply.count < wanted:
         detail = (
             f"The write is on this node's disk and on {reply.count} of {wanted} peers after "
-            f"{seconds:g} s. It goes on to the other peers."
+            f"{seconds:g} s. Sync continues to send it to the others."
         )
     return ReplicaProgress(wanted, reply.count, reply.peers, detail)

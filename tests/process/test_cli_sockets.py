@@ -144,7 +144,7 @@ async def test_conditions_and_the_wait_for_peers(tmp_path: Path) -> None:
         2,
         1,
         ("p",),
-        "The write is on this node's disk and on 1 of 2 peers after 0.5 s. It goes on to the other peers.",
+        "The write is on this node's disk and on 1 of 2 peers after 0.5 s. Sync continues to send it to the others.",
     )
     assert seen == [
         WriteDocument("c", "i", WriteKind.PUT, b"{}", (b"\xab" * 16,), (b"*",), -1.0),

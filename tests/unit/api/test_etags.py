@@ -7,8 +7,8 @@ from peatnode.api.etags import (
     UNKNOWN,
     BadCondition,
     EntityTag,
-    holds,
     match_fingerprints,
+    matches,
     none_match_fingerprints,
     parse_tags,
 )
@@ -44,8 +44,8 @@ def test_strong_and_weak_comparison() -> None:
     assert match_fingerprints("*") == (ANY,)
 
 
-def test_holds() -> None:
-    assert holds((ANY,), b"\x01")
-    assert holds((b"\x02", b"\x01"), b"\x01")
-    assert not holds((b"\x02",), b"\x01")
-    assert not holds((), b"\x01")
+def test_matches() -> None:
+    assert matches((ANY,), b"\x01")
+    assert matches((b"\x02", b"\x01"), b"\x01")
+    assert not matches((b"\x02",), b"\x01")
+    assert not matches((), b"\x01")

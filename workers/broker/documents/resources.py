@@ -7,7 +7,7 @@ from dataclasses import replace
 from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import JSON, collections_body, document_body, document_headers
-from peatnode.api.etags import ANY, holds
+from peatnode.api.etags import ANY, matches
 from peatnode.api.failures import HttpProblem
 from peatnode.api.json_rules import parse_document, take_id
 from peatnode.api.names import check_names, document_path
@@ -116,7 +116,7 @@ class DocumentResource:
         check_parameters(request, NO_PARAMETERS)
         reply = await self._store.ask_retrying(GetDocument(collection, doc_id))
         wanted, unwanted = if_match(request), if_none_match(request)
-        if wanted and not holds(wanted, reply.fingerprint):
+        if wanted and not matches(wanted, reply.fingerprint):
             raise HttpProblem(
                 412, "precondition-failed", "The document has another fingerprint.", "If-Match"
             )
@@ -156,7 +156,7 @@ class DocumentResource:
 
 def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[bytes, ...]) -> None:
     response.set_headers(document_headers(reply.fingerprint, reply.sequence))
-    if unwanted and holds(unwanted, reply.fingerprint):
+    if unwanted and matches(unwanted, reply.fingerprint):
         response.status = 304
         return
     response.content_type = JSON

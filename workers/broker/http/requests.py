@@ -8,7 +8,12 @@ import math
 from falcon.asgi import Request
 
 from peatnode.api.failures import HttpProblem
-from peatnode.api.writes import bad_integer, bad_seconds, match_of, none_match_of
+from peatnode.api.writes import (
+    bad_integer,
+    bad_seconds,
+    fingerprints_of_if_match,
+    fingerprints_of_if_none_match,
+)
 from workers.broker.http.limits import BrokerLimits
 
 
@@ -78,11 +83,11 @@ def too_large(limits: BrokerLimits) -> HttpProblem:
 
 
 def if_match(request: Request) -> tuple[bytes, ...]:
-    return match_of(request.get_header("if-match"))
+    return fingerprints_of_if_match(request.get_header("if-match"))
 
 
 def if_none_match(request: Request) -> tuple[bytes, ...]:
-    return none_match_of(request.get_header("if-none-match"))
+    return fingerprints_of_if_none_match(request.get_header("if-none-match"))
 
 
 def check_parameters(request: Request, known: frozenset[str]) -> None:
