@@ -1,6 +1,7 @@
 """peatnode: a node of a mesh that keeps the same documents, writable, on every node.
 
-What the workers share enters: clients, the supervisor, the protocol, the documents. No worker is imported from here.
+Code that several workers, the supervisor or the command line share may enter; no worker is imported from
+here.
 """
 
 __version__ = "0.1.0"

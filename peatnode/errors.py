@@ -1,26 +1,27 @@
-"""Every error of ours, as one tree.
+"""All exceptions of peatnode, as one tree.
 
 PeatnodeError
-├── BadConfiguration      a setting is invalid: a sentence, exit status 78
-├── MalformedUpdate       bytes that are no Yjs update within our limits
-├── BadName               an invalid name of a collection or document
-├── BadValue              JSON that a document cannot hold, or a patch that does not fit
-├── MalformedFrame        bytes of a stream that are no frame or no message
+├── BadConfiguration      a setting is invalid; exit status 78
+├── MalformedUpdate       the bytes are not a Yjs update within the limits
+├── BadName               the name of a collection or document is invalid
+├── BadValue              a document cannot hold the JSON, or a patch does not apply
+├── MalformedFrame        the bytes of a stream are not a frame or not a message
 └── LinkError
-    ├── LinkLost          the other worker has exited; a request that was sent may have been carried out
-    ├── ContractMismatch  the other worker has another version
-    ├── AskTimedOut       no answer in time
-    └── AskFailed         a typed refusal
+    ├── LinkLost          the link to the other worker is closed; a request that was sent may have been carried out
+    ├── ContractMismatch  the other worker has another version of the messages
+    ├── AskTimedOut       no answer arrived within the timeout
+    └── AskFailed         the other worker refused the request, with a code
 """
 
 from __future__ import annotations
 
 EXIT_CONFIGURATION = 78
-"""Exit status (EX_CONFIG of sysexits.h) of a process that ends by BadConfiguration: a restart would not help."""
+"""Exit status (EX_CONFIG of sysexits.h) after BadConfiguration: a restart without a change would fail
+again."""
 
 
 class PeatnodeError(Exception):
-    """Root of the tree."""
+    """Base class of all exceptions of peatnode."""
 
 
 class BadConfiguration(PeatnodeError):
@@ -28,21 +29,21 @@ class BadConfiguration(PeatnodeError):
 
 
 class MalformedUpdate(PeatnodeError):
-    """Bytes that are not a Yjs update (v1) within our limits."""
+    """The bytes are not a Yjs update (v1) within the limits."""
 
     def __init__(self, reason: str, offset: int = -1) -> None:
         super().__init__(reason if offset < 0 else f"{reason} (at byte {offset})")
         self.reason = reason
         self.offset = offset
-        """Position in the bytes; negative: no single position."""
+        """Position of the error in bytes; negative if it has no single position."""
 
 
 class BadName(PeatnodeError):
-    """An invalid name of a collection or document. The text is one sentence."""
+    """The name of a collection or document is invalid. The text is one sentence."""
 
 
 class BadValue(PeatnodeError):
-    """JSON that a document cannot hold, or a patch that does not fit it. The text is one sentence."""
+    """A document cannot hold the JSON, or a patch does not apply to it. The text is one sentence."""
 
     def __init__(self, message: str, where: str = "", code: str = "invalid") -> None:
         super().__init__(message)
@@ -50,11 +51,11 @@ class BadValue(PeatnodeError):
         self.where = where
         """JSON Pointer to the error."""
         self.code = code
-        """Stable, for programs: as the API answers it."""
+        """Identifies the kind of error for programs; the API returns it and it does not change."""
 
 
 class MalformedFrame(PeatnodeError):
-    """Bytes of a stream that are no frame within its limit, or a frame that is no message of the contract."""
+    """A frame is longer than its limit, or its content is not a message of the contract."""
 
 
 class LinkError(PeatnodeError):
@@ -62,15 +63,15 @@ class LinkError(PeatnodeError):
 
 
 class LinkLost(LinkError):
-    """The other end is gone. The request may or may not have been carried out."""
+    """The link is closed. The request may or may not have been carried out."""
 
 
 class ContractMismatch(LinkError):
-    """The other end speaks another version of the messages."""
+    """The other worker uses another version of the messages."""
 
 
 class AskTimedOut(LinkError):
-    """No answer within the timeout. The request may or may not have been carried out."""
+    """No answer arrived within the timeout. The request may or may not have been carried out."""
 
 
 class AskFailed(LinkError):
@@ -82,3 +83,4 @@ class AskFailed(LinkError):
         """A value of `peatnode.ipc.messages.Failure`."""
         self.message = message
         self.where = where
+        """The invalid field, name or JSON Pointer; empty if there is none."""

@@ -1,7 +1,8 @@
-"""A node's identity: keys derived from the formation's secret and the node id, the same at each start and on any disk.
+"""A node's identity: keys derived from the formation secret and the node id, so that a restart does not
+change them.
 
-All derivations are HKDF-SHA256 (RFC 5869) with 32 bytes of output; `tests/vectors/identity.json` pins every one.
-Whoever holds the formation's secret can derive every member's keys.
+All derivations are HKDF-SHA256 (RFC 5869) with 32 bytes of output; `tests/vectors/identity.json` pins each
+of them. Anyone who has the formation secret can derive the keys of every member.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Identity:
     """32 hex digits."""
     endpoint_public_key: bytes
     endpoint_id: str
-    """64 hex digits: the endpoint public key, which is in the QUIC certificate."""
+    """64 hex digits: the endpoint public key, which the QUIC certificate contains."""
     formation_key: bytes
     """Secret; proves membership."""
 
@@ -63,7 +64,7 @@ def endpoint_public_key(secret: bytes, node_id: str) -> bytes:
 
 
 def formation_key(secret: bytes) -> bytes:
-    """The key that proves membership; a secret of another length than 32 bytes is hashed first."""
+    """The key that proves membership: 32 bytes. A secret that is not 32 bytes long is hashed first."""
     material = secret if len(secret) == 32 else hashlib.sha256(secret).digest()
     return _hkdf(material, _FORMATION_INFO, _FORMATION_SALT)
 

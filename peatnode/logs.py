@@ -1,8 +1,9 @@
-"""Log lines: a constant message and facts as fields, one write a line, to standard error.
+"""Log lines on standard error: a constant message, then `name=value` fields. Each line is one write.
 
     2026-01-31T12:00:00.123Z INFO  sync     Peer connected peer=peat-mesh-1 endpoint_id=58660e…
 
-The filter is a level, then `name=level` pairs; the longest matching name wins: `info,peatnode=debug`.
+The filter is a level, then `name=level` pairs, such as `info,peatnode=debug`; the longest matching name
+applies.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ import orjson
 
 from peatnode.errors import BadConfiguration
 
-# structlog imports rich where it is installed, for a console output that we do not use: 0.1 s and 5 MB a process.
+# structlog imports rich if it is installed, for a console renderer that is not used here: 0.1 s and 5 MB a
+# process.
 _has_rich = "rich" in sys.modules
 if not _has_rich:
     sys.modules["rich"] = None  # type: ignore[assignment]
@@ -26,14 +28,14 @@ if not _has_rich:
     del sys.modules["rich"]
 
 LEVELS = {"trace": 0, "debug": 10, "info": 20, "warn": 30, "warning": 30, "error": 40, "off": 50}
-"""In the numbers of structlog. We log nothing at `trace`, and nothing above `error`."""
+"""The numbers are those of structlog. Nothing is logged at `trace` or above `error`."""
 
 _COLOURS = {"DEBUG": "\x1b[2m", "INFO": "\x1b[32m", "WARNING": "\x1b[33m", "ERROR": "\x1b[31m"}
-_END = "\x1b[0m"
+_COLOUR_RESET = "\x1b[0m"
 
 
 def parse_filter(text: str) -> Mapping[str, int]:
-    """Levels by name of the logger, the default one under "". Raises BadConfiguration."""
+    """The level of each named logger; "" is the default level. Raises BadConfiguration."""
     levels: dict[str, int] = {"": LEVELS["info"]}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, separator, level = (piece.strip() for piece in part.rpartition("="))
@@ -47,7 +49,8 @@ def parse_filter(text: str) -> Mapping[str, int]:
 
 
 def level_of(levels: Mapping[str, int], name: str) -> int:
-    """The effective level of a logger `peatnode.sync`: its own, its parents', or the default."""
+    """The effective level of a logger such as `peatnode.sync`: its own, that of its nearest parent, or the
+    default."""
     while name:
         if name in levels:
             return levels[name]
@@ -66,7 +69,8 @@ _output = _Output()
 
 
 class _Stderr:
-    """Writes lines to stderr. Drops a line that cannot be written: a closed log must not stop a node."""
+    """Writes lines to stderr. Drops a line that cannot be written, because a closed stderr must not stop a
+    node."""
 
     def msg(self, line: str) -> None:
         try:
@@ -79,7 +83,7 @@ class _Stderr:
 
 
 def configure(filter_text: str, log_format: str, worker: str) -> None:
-    """Configures the log of this process; each line contains `worker`. Raises BadConfiguration."""
+    """Configures the log of this process, whose lines all contain `worker`. Raises BadConfiguration."""
     _output.levels = parse_filter(filter_text)
     _output.worker = worker
     _output.is_json = log_format == "json"
@@ -92,10 +96,11 @@ def configure(filter_text: str, log_format: str, worker: str) -> None:
 
 
 def get_logger(name: str = "") -> Any:
-    """A logger with the methods of structlog: `info("Peer connected", peer=…)`. `name` is below `peatnode`."""
+    """The logger `peatnode.NAME`, with the methods of structlog: `info("Peer connected", peer=…)`."""
     full = f"peatnode.{name}" if name else "peatnode"
     logger = structlog.get_logger(logger_name=full)
-    # A filtered call of a bound logger costs a tenth of a lazy one; before `configure` there is nothing to bind to.
+    # A call that the filter drops costs a bound logger a tenth of a lazy one; nothing can be bound before
+    # `configure`.
     return logger.bind() if structlog.is_configured() else logger
 
 
@@ -126,9 +131,9 @@ def _render(_: Any, method: str, event: MutableMapping[str, Any]) -> str:
         }
         return _json(line)
     level = level.upper()
-    colour, end = (_COLOURS.get(level, ""), _END) if sys.stderr.isatty() else ("", "")
+    colour, reset = (_COLOURS.get(level, ""), _COLOUR_RESET) if sys.stderr.isatty() else ("", "")
     fields = "".join(f" {key}={_text(value)}" for key, value in event.items())
-    return f"{time} {colour}{level:<7}{end} {_output.worker:<10} {message}{fields}"
+    return f"{time} {colour}{level:<7}{reset} {_output.worker:<10} {message}{fields}"
 
 
 def _text(value: Any) -> str:

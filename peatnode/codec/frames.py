@@ -1,4 +1,4 @@
-"""The framing of every stream: 4 bytes of length, big-endian, then that many bytes of content."""
+"""The framing of all streams: the length of the content in 4 bytes, big-endian, then the content."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ _read_length = Struct(">I").unpack_from
 
 
 def frame(content: bytes) -> bytes:
-    return len(content).to_bytes(4, "big") + content
+    """The content with its length before it."""
+    return len(content).to_bytes(LENGTH_BYTES, "big") + content
 
 
 class FrameBuffer:
-    """Collects the bytes of one stream as they arrive and gives the contents of whole frames."""
+    """Collects the bytes of one stream as they arrive, and returns the contents of complete frames."""
 
     __slots__ = ("_buffer", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        """The longest content, in bytes. May be raised at any time."""
+        """The longest content, in bytes. It may be increased at any time."""
         self._buffer = bytearray()
 
     def receive_data(self, data: bytes) -> Iterator[bytes]:
-        """The contents that `data` completes. Raises MalformedFrame as soon as a length is over the limit."""
+        """The contents of the frames that `data` completes. Raises MalformedFrame as soon as a length is
+        over the limit."""
         self._buffer += data
         return self.contents()
 
     def keep(self, data: bytes) -> None:
-        """Keeps `data` for `contents`. Raises MalformedFrame where the first length is over the limit."""
+        """Stores `data` for `contents`. Raises MalformedFrame if the length of the first frame is over the
+        limit."""
         self._buffer += data
         length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
         if len(self._buffer) >= LENGTH_BYTES and length > self.limit:
             raise self.too_long(length)
 
     def contents(self) -> Iterator[bytes]:
-        """Removes and gives the content of each whole frame. Raises MalformedFrame."""
+        """Removes each complete frame and yields its content. Raises MalformedFrame."""
         buffer = self._buffer
         start = 0
         try:
@@ -57,5 +60,5 @@ class FrameBuffer:
             del buffer[:start]
 
     def too_long(self, length: int) -> PeatnodeError:
-        """The error to raise for a length over the limit; a subclass may have its own."""
+        """The exception for a length over the limit; a subclass may return another one."""
         return MalformedFrame(f"a frame of {length} bytes is over the limit of {self.limit}")

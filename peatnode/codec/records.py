@@ -1,7 +1,8 @@
-"""The codec of dataclasses: a record is a msgpack array of its fields, in the order of their declaration.
+"""The codec of dataclasses: a record becomes a msgpack array of its fields, in the order of their
+declaration.
 
-Fields are numbers, text, bytes, booleans, members of a StrEnum, tuples and records. The declarations are read once, at
-import; what decodes a record is a chain of small functions, one a field.
+Fields are numbers, text, bytes, booleans, members of a StrEnum, tuples and records. The declarations are
+read once, at import, and each field gets a small function that decodes it.
 """
 
 from __future__ import annotations
@@ -20,10 +21,10 @@ import msgpack
 from peatnode.errors import MalformedFrame
 
 Read = Callable[[Any], Any]
-"""Makes a field's value of what msgpack read, or raises MalformedFrame."""
+"""Converts a value that msgpack decoded to the value of a field, or raises MalformedFrame."""
 
 _BUFFER_BYTES = 2048
-"""The initial buffer of msgpack. Its default of 256 KiB is mapped and unmapped for every message."""
+"""Initial buffer of msgpack. Its default of 256 KiB would be mapped and unmapped for every message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,19 @@ class Strictness:
     """What a decoder accepts beyond the declaration."""
 
     takes_other_lengths: bool
-    """Fields beyond the known ones are dropped; missing trailing ones take their defaults."""
+    """Whether fields beyond the known ones are dropped, and missing trailing ones take their defaults."""
     takes_negatives: bool
-    """In fields that are declared as int."""
+    """Whether fields that are declared as int may be negative."""
     max_elements: int
-    """Of any array; -1: as many as the content has bytes."""
+    """Limit of each array; -1: as many elements as the content has bytes."""
     max_text_bytes: int
-    """Of any text; -1: as many as the content has bytes."""
+    """Limit of each text; -1: as many bytes as the content has."""
 
 
 STRICT = Strictness(
     takes_other_lengths=False, takes_negatives=True, max_elements=-1, max_text_bytes=-1
 )
-"""Between the processes of one node, which are of one version."""
+"""For links between the processes of one node, which are of one version."""
 
 TOLERANT = Strictness(
     takes_other_lengths=True,
@@ -51,14 +52,14 @@ TOLERANT = Strictness(
     max_elements=65_536,
     max_text_bytes=64 * 1024,
 )
-"""Between nodes: a peer may be of another version, and may be hostile."""
+"""For connections between nodes: a peer may be of another version, and may be hostile."""
 
 
 # --- encoding -------------------------------------------------------------------------------------------------
 
 
 def fields_getter(cls: type) -> Callable[[Any], tuple[Any, ...]]:
-    """The fields of an instance as a tuple, in their order."""
+    """A function that returns the fields of an instance as a tuple, in the order of their declaration."""
     names = [field.name for field in dataclasses.fields(cls)]
     if not names:
         return lambda _: ()
@@ -69,7 +70,8 @@ def fields_getter(cls: type) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def make_packer(records: Iterable[type]) -> Callable[[tuple[Any, ...], Any], bytes]:
-    """A function that packs `(*head, *fields)` of a record; `records` are all that may occur, also nested."""
+    """A function that packs `(*head, *fields)` of a record. `records` are all classes that may occur, nested
+    ones included."""
     getters = {cls: fields_getter(cls) for cls in records}
     packer = msgpack.Packer
 
@@ -89,7 +91,7 @@ def make_packer(records: Iterable[type]) -> Callable[[tuple[Any, ...], Any], byt
 
 
 def unpack(content: bytes, strictness: Strictness) -> Any:
-    """msgpack without maps and extensions. Raises MalformedFrame."""
+    """Decodes msgpack that contains neither maps nor extensions. Raises MalformedFrame."""
     try:
         return msgpack.unpackb(
             content,
@@ -104,7 +106,8 @@ def unpack(content: bytes, strictness: Strictness) -> Any:
 
 
 def record_reader(cls: type[Any], strictness: Strictness) -> Read:
-    """A function from a tuple of wire values to an instance of `cls`."""
+    """A function that converts a tuple of decoded values to an instance of `cls`, or raises
+    MalformedFrame."""
     hints = typing.get_type_hints(cls)
     fields = dataclasses.fields(cls)
     readers = [
@@ -166,7 +169,7 @@ def _reader(hint: Any, where: str, strictness: Strictness) -> Read:
         return record_reader(hint, strictness)
     if typing.get_origin(hint) is tuple:
         return _tuple_reader(typing.get_args(hint), where, strictness)
-    raise AssertionError(f"{where}: {hint!r} does not fit the wire")
+    raise AssertionError(f"{where}: {hint!r} cannot be encoded")
 
 
 def _exact_reader(kind: type, where: str) -> Read:

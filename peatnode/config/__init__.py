@@ -1,6 +1,6 @@
-"""The configuration of a node: variables of the environment, or flags of `peatnode run` with the same names.
+"""The configuration of a node: environment variables, or flags of `peatnode run` with the same names.
 
-A new setting enters as a row of `variables.py`; whoever needs one imports Config and the loaders from here.
+A new setting enters as a row of `variables.py`; other packages import Config and the loaders from here.
 """
 
 from peatnode.config.loading import Setting, default_run_dir, load_config, read_settings

@@ -1,4 +1,4 @@
-"""Loads the configuration from environment and flags, with the origin of each setting."""
+"""Loads the configuration from the environment and the flags, and records the origin of each setting."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from peatnode.errors import BadConfiguration
 _MAX_FILE_CHARACTERS = 64 * 1024
 
 _MAX_SOCKET_PATH = 90
-"""The path of a Unix socket has up to 108 bytes; our file names take up to 17."""
+"""Bytes. Linux limits the path of a Unix socket to 108 bytes; the file names in the directory need up to
+17."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Setting:
 
 
 def load_config(env: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """The effective configuration; `flags` by the names of variables (also NAME_FILE). Raises BadConfiguration."""
+    """The effective configuration. Keys of `flags` are names of variables or NAME_FILE. Raises
+    BadConfiguration."""
     return read_settings(env, flags or {})[0]
 
 
@@ -52,7 +54,8 @@ def read_settings(
 
 
 def default_run_dir(data_dir: Path) -> Path:
-    """`run` in the data directory; if that path is too long for a Unix socket, a short one from its digest."""
+    """`run` in the data directory; if that path is too long for a Unix socket, a directory in /tmp named by
+    a digest."""
     run_dir = data_dir / "run"
     if len(str(run_dir).encode()) <= _MAX_SOCKET_PATH:
         return run_dir
@@ -82,7 +85,7 @@ def _find(
         return env[set_names[0]], set_names[0], f"environment {set_names[0]}"
     if variable.default is None:
         raise BadConfiguration(
-            f"{variable.name} (or {file_name}) is not set: it holds {variable.help}."
+            f"{variable.name} (or {file_name}) is not set. Set it to: {variable.help}."
         )
     return variable.default, variable.name, "default"
 
@@ -96,21 +99,21 @@ def _read_file(name: str, path: str) -> str:
         reason = error.strerror if isinstance(error, OSError) else "it is not text"
         raise BadConfiguration(f"{name}={path!r} cannot be read: {reason}.") from None
     if len(text) > _MAX_FILE_CHARACTERS:
-        raise BadConfiguration(f"{name}={path!r} is too long to be a secret.")
+        raise BadConfiguration(
+            f"{name}={path!r} is too long to be a secret: {_MAX_FILE_CHARACTERS} characters are allowed."
+        )
     if not text.strip():
         raise BadConfiguration(f"{name}={path!r} is empty.")
     if stat.S_ISREG(mode) and mode & stat.S_IWOTH:
-        raise BadConfiguration(f"{name}={path!r} can be written by anybody: run chmod 600 on it.")
+        raise BadConfiguration(f"{name}={path!r} can be written by all users: run chmod 600 on it.")
     return text.strip()
 
 
 def _check_together(values: dict[str, Any]) -> None:
+    # PEAT_STATIC_PEERS implies its source.
     if values["static_peers"] and "static" not in values["discovery"]:
-        values["discovery"] = (
-            *values["discovery"],
-            "static",
-        )  # PEAT_STATIC_PEERS implies its source
+        values["discovery"] = (*values["discovery"], "static")
     if values["read_token"] and not values["api_token"]:
         raise BadConfiguration(
-            "PEAT_READ_TOKEN is set without PEAT_API_TOKEN, so that anybody may write. Set both."
+            "PEAT_READ_TOKEN is set without PEAT_API_TOKEN, so that anyone may write: set both."
         )

@@ -1,4 +1,4 @@
-"""Parses the texts of variables. Each `read_…(name, text)` says in one sentence why a text is invalid."""
+"""Parses the texts of variables. If a text is invalid, `read_…(name, text)` raises BadConfiguration."""
 
 from __future__ import annotations
 
@@ -35,34 +35,34 @@ def read_cluster(name: str, text: str) -> str:
 def read_port(name: str, text: str) -> int:
     if text.startswith(("tcp://", "udp://")):
         raise BadConfiguration(
-            f"{name}={text!r} is what Kubernetes sets for a Service of that name, not a port: "
+            f"{name}={text!r} was set by Kubernetes for a Service of that name and is not a port: "
             "set enableServiceLinks: false in the pod, or set the variable to a port."
         )
     if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > 65535:
         raise BadConfiguration(
-            f"{name}={text!r} is not a port: a number from 1 to 65535 (0: any free one)."
+            f"{name}={text!r} is not a port: set a number from 1 to 65535, or 0 for any free port."
         )
     return int(text)
 
 
-def read_count(least: int, most: int) -> Callable[[str, str], int]:
+def read_count(minimum: int, maximum: int) -> Callable[[str, str], int]:
     def read(name: str, text: str) -> int:
-        if not re.fullmatch(r"[0-9]{1,12}", text) or not least <= int(text) <= most:
-            raise BadConfiguration(f"{name}={text!r} must be a number from {least} to {most}.")
+        if not re.fullmatch(r"[0-9]{1,12}", text) or not minimum <= int(text) <= maximum:
+            raise BadConfiguration(f"{name}={text!r} must be a number from {minimum} to {maximum}.")
         return int(text)
 
     return read
 
 
 def read_secret(name: str, text: str) -> Secret:
-    how = "`peatnode secret` makes one."
+    advice = "`peatnode secret` generates one."
     try:
         value = base64.b64decode("".join(text.split()), validate=True)
-    except ValueError:  # binascii.Error is one, and so is text that is not ASCII
-        raise BadConfiguration(f"{name} is not base64. {how}") from None
+    except ValueError:  # includes binascii.Error
+        raise BadConfiguration(f"{name} is not base64. {advice}") from None
     if len(value) < MIN_SECRET_BYTES:
         raise BadConfiguration(
-            f"{name} holds {len(value)} bytes, and at least {MIN_SECRET_BYTES} are needed. {how}"
+            f"{name} holds {len(value)} bytes, but needs at least {MIN_SECRET_BYTES}. {advice}"
         )
     return Secret(value)
 
@@ -81,7 +81,7 @@ def read_token(name: str, text: str) -> Secret | None:
 def read_discovery(name: str, text: str) -> tuple[str, ...]:
     named = read_list(name, text.lower())
     if text and not named:
-        raise BadConfiguration(f"{name}={text!r} names no source of peers.")
+        raise BadConfiguration(f"{name}={text!r} names no source of peers: use {list_sources()}.")
     for part in named:
         if part not in CANONICAL:
             raise BadConfiguration(
@@ -106,7 +106,7 @@ def read_static_peer(name: str, text: str) -> StaticPeer:
     )
     if found is None or not 1 <= int(found["port"]) <= 65535:
         raise BadConfiguration(
-            f"{name}: {text!r} is not [id@]host:port (an IPv6 address needs brackets), "
+            f"{name}: {text!r} is not [id@]host:port (IPv6 addresses need brackets), "
             "for example peat-mesh-1@10.0.0.7:11204."
         )
     if found["v6"]:
@@ -125,7 +125,9 @@ def read_address(name: str, text: str) -> str:
     except ValueError:
         if text == "localhost":
             return "127.0.0.1"
-        raise BadConfiguration(f"{name}={text!r} is not an IP address to listen on.") from None
+        raise BadConfiguration(
+            f"{name}={text!r} is not an IP address: set an address of this machine."
+        ) from None
 
 
 def read_interfaces(name: str, text: str) -> tuple[str, ...]:

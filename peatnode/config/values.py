@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 class Secret:
-    """Bytes that are never shown in a log or a repr."""
+    """Bytes that no log and no repr shows."""
 
     __slots__ = ("_value",)
 
@@ -66,5 +66,5 @@ class Config:
 
     @property
     def node_id(self) -> str:
-        """HOSTNAME, or HOSTNAME.CLUSTER: the name of the node everywhere, key derivation included."""
+        """HOSTNAME, or HOSTNAME.CLUSTER. All parts of the node use this id, key derivation included."""
         return f"{self.hostname}.{self.cluster}" if self.cluster else self.hostname

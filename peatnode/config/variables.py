@@ -32,14 +32,14 @@ class Variable:
 
     name: str
     default: str | None
-    """None: required. Empty: unset."""
+    """None: the variable is required. Empty: it is unset by default."""
     help: str
     read: Callable[[str, str], Any]
-    """From (name, text) to the value; raises BadConfiguration."""
+    """Converts (name, text) to the value, or raises BadConfiguration."""
     field: str
     aliases: tuple[str, ...] = ()
     has_file: bool = False
-    """`NAME_FILE` may name a file that holds the value."""
+    """Whether `NAME_FILE` may name a file that contains the value."""
     is_secret: bool = False
 
 
@@ -47,7 +47,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_FORMATION_SECRET",
         None,
-        "base64 of at least 16 bytes, shared by all nodes; `peatnode secret` makes one",
+        "base64 of at least 16 bytes, shared by all nodes; `peatnode secret` generates one",
         read_secret,
         "secret",
         has_file=True,
@@ -73,7 +73,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_STATIC_PEERS",
         "",
-        "[id@]host:port,… ; host names are resolved again and again",
+        "[id@]host:port,… ; host names are resolved repeatedly",
         read_static_peers,
         "static_peers",
     ),
@@ -166,7 +166,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_MDNS_INTERFACES",
         "",
-        "addresses of the interfaces that mDNS uses; empty: all that fit",
+        "addresses of the interfaces that mDNS uses; empty: all suitable ones",
         read_interfaces,
         "mdns_interfaces",
     ),

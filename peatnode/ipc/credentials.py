@@ -1,4 +1,4 @@
-"""Who is at the other end of a Unix socket."""
+"""The user at the other end of a Unix socket."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ _UCRED = struct.Struct("3i")
 
 
 class UnixSocket(Protocol):
-    """A socket, or what a transport gives in its place."""
+    """A socket, or the object that an asyncio transport returns instead."""
 
     def getsockopt(self, level: int, option: int, length: int, /) -> bytes: ...
 
 
 def is_own_user(sock: UnixSocket) -> bool:
-    """Whether the other end runs as our user, or as root."""
+    """Whether the other process runs as the user of this one, or as root."""
     credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size)
     _, uid, _ = _UCRED.unpack(credentials)
     return uid in (os.getuid(), 0)

@@ -1,4 +1,4 @@
-"""One end of a link: frames in both directions over a Unix socket, `Hello` first."""
+"""One end of a link: it sends and receives frames over a Unix socket, `Hello` first."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from peatnode.ipc.messages import CONTRACT, Hello, Message
 
 
 class Endpoint(asyncio.Protocol):
-    """Frames in both directions, `Hello` first, over one socket."""
+    """Sends and receives the frames of one socket, and checks the other worker's `Hello`. Subclasses handle
+    messages."""
 
     def __init__(self, worker: str) -> None:
         self.worker = worker
@@ -61,22 +62,22 @@ class Endpoint(asyncio.Protocol):
 
     def _greet(self, message: Message) -> None:
         if not isinstance(message, Hello):
-            raise MalformedFrame(f"{message.TAG} came before hello")
+            raise MalformedFrame(f"{message.TAG} was received before hello")
         if message.contract != CONTRACT:
             raise ContractMismatch(
-                f"{message.worker} speaks contract {message.contract}, {self.worker} {CONTRACT}"
+                f"{message.worker} uses contract {message.contract}, {self.worker} uses {CONTRACT}"
             )
         self.peer_worker = message.worker
         self.greeted()
 
     def greeted(self) -> None:
-        """Called when the other end has sent its Hello."""
+        """Called when the other worker has sent its Hello."""
 
     def message_received(self, cause: int, message: Message) -> None:
         raise NotImplementedError
 
     def abort(self, error: Exception) -> None:
-        """Ends the link because of an error of the other side."""
+        """Closes the link after an error of the other worker."""
         self.connection_lost(error)
         if self._transport is not None:
             self._transport.abort()
@@ -98,7 +99,7 @@ class Endpoint(asyncio.Protocol):
         self._writable.set()
 
     async def wait_writable(self) -> None:
-        """Waits until the other side has read enough. Raises LinkLost."""
+        """Waits until the other worker has read most of what was sent. Raises LinkLost."""
         await self._writable.wait()
         if self.is_closed:
             raise LinkLost(f"the link to {self.peer_worker or 'a worker'} is closed")

@@ -1,4 +1,4 @@
-"""Where a follower of the feed resumes, and when it tries again. No I/O."""
+"""The position from which a follower of the feed resumes, and the delay before it retries. No I/O."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from peatnode.model.feed import FeedRestarted
 
 FIRST_PAUSE_SECONDS = 0.05
 MAX_PAUSE_SECONDS = 1.0
-"""Before a stream is opened again that has failed several times in a row."""
+"""Longest delay before a stream is reopened that has failed several times in a row."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedPosition:
-    """A sequence, and the store that counted it."""
+    """A sequence, and the generation of the store that assigned it."""
 
     sequence: int = -1
-    """Everything up to here has been received; negative: the follower begins with what comes next."""
+    """All changes up to this one have been received; negative: the follower begins with the next change."""
     generation: int | None = None
-    """Of the store. None: not known, as of a sequence that a client of the API names."""
+    """Generation of the store; None: unknown, for example when a client of the API names a sequence."""
 
     @property
     def is_known(self) -> bool:
         return self.sequence >= 0
 
     def has_reached(self, other: FeedPosition) -> bool:
-        """Whether everything up to `other` has been received, in the same feed."""
+        """Whether all changes up to `other` have been received, in the same feed."""
         is_same = None not in (self.generation, other.generation) and (
             self.generation == other.generation
         )
@@ -34,22 +34,23 @@ class FeedPosition:
 
 
 class FollowerState:
-    """The position of one follower, across streams that break.
+    """The position of one follower, which survives broken streams.
 
-    A store keeps its generation exactly as long as it goes on from its own files. So under another generation, or with
-    fewer changes than were received, a position means nothing: the feed has restarted, and the follower goes on from
-    the newest change.
+    A store keeps its generation exactly as long as it continues from its own files. Therefore a position is
+    invalid if the generation differs, or if the store has fewer changes than were received: the feed has
+    restarted, and the follower continues from the newest change.
     """
 
     def __init__(self, position: FeedPosition) -> None:
         self.position = position
         self._losses = 0
-        """In a row, without an event between them."""
+        """Number of losses since the last event."""
 
     def open(self, sequence: int, generation: int) -> ChangesSeen | FeedRestarted | None:
-        """Takes the newest sequence and the generation of the store that is about to be followed.
+        """Receives the newest sequence and the generation of the store, before its stream is opened.
 
-        Returns what the follower has to know first: where it begins, or that the feed has restarted.
+        Returns the first event for the follower: its starting position, or that the feed has restarted.
+        None: it resumes from its position.
         """
         old, newest = self.position, FeedPosition(sequence, generation)
         if not old.is_known:
@@ -67,7 +68,8 @@ class FollowerState:
         self._losses = 0
 
     def pause_after_loss(self) -> float:
-        """Seconds until the next attempt. The first is made at once: connecting waits for the store anyway."""
+        """Seconds until the next attempt. The first retry is immediate, because connecting waits for the
+        store anyway."""
         self._losses += 1
         if self._losses == 1:
             return 0.0

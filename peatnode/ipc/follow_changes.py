@@ -1,4 +1,4 @@
-"""The one follower of the feed: it resumes where it was, and notices a feed that restarted."""
+"""A follower of the store's feed: it resumes from its position, and detects a feed that has restarted."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ from peatnode.model.feed import FeedEvent
 
 ASK_SECONDS = 30.0
 
-_PASSING = (Failure.UNAVAILABLE, Failure.BUSY)
-"""Refusals after which the same request may succeed."""
+_TRANSIENT = (Failure.UNAVAILABLE, Failure.BUSY)
+"""Failures after which the same request may succeed."""
 
 
 class LinkSource(Protocol):
-    """Opens links to the store: a `Dialer`, or what stands around one."""
+    """Opens links to the store: a `Dialer`, or an object that wraps one."""
 
     async def wait_open(self) -> Link: ...
 
 
 class ChangeFollower:
-    """Follows the store's feed from `request.since`, across the deaths of the store and of links.
+    """Follows the store's feed from `request.since`, and survives restarts of the store and lost links.
 
-    A negative `since` begins with the newest change. `generation` is that of the store that counted `since`, if known.
+    A negative `since` begins after the newest change. `generation` belongs to the store that assigned
+    `since`, if known.
     """
 
     def __init__(
@@ -45,32 +46,34 @@ class ChangeFollower:
         self._request = request
         self._state = FollowerState(FeedPosition(request.since, generation))
         self._waiting: asyncio.Timeout | None = None
-        """While the next event is awaited."""
+        """Set while the next event is awaited."""
 
     @property
     def position(self) -> FeedPosition:
-        """Includes the event that was handed out last."""
+        """The position after the last event that was yielded."""
         return self._state.position
 
     def begin(self, store: StoreReply) -> None:
-        """Makes the position known before the first stream is open."""
+        """Sets the position before the first stream is opened."""
         self._state.open(store.sequence, store.generation)
 
     def pass_over(self, gap: FeedGap) -> None:
-        """Goes on after a gap that the store did not name."""
+        """Moves the position past a gap that the store did not report."""
         self._state.receive(gap)
 
     def reopen(self) -> None:
-        """Opens the stream anew from the position, if it awaits an event."""
+        """Reopens the stream from the current position, if an event is being awaited."""
         if self._waiting is not None:
             self._waiting.reschedule(asyncio.get_running_loop().time())
 
     async def events(
         self, on_loss: Callable[[LinkError], None] | None = None
     ) -> AsyncGenerator[FeedEvent, None]:
-        """Without end. The first event of a follower without a position says where it begins.
+        """Yields events without end. The first event of a follower without a position is its starting
+        position.
 
-        `on_loss` is called when a stream breaks. Raises AskFailed where the store refuses, ContractMismatch.
+        `on_loss` is called when a stream breaks. Raises AskFailed if the store refuses the request,
+        ContractMismatch.
         """
         while True:
             stream = self._stream()
@@ -78,7 +81,7 @@ class ChangeFollower:
                 async for event in stream:
                     yield event
             except (LinkLost, AskTimedOut, AskFailed) as error:
-                if isinstance(error, AskFailed) and error.code not in _PASSING:
+                if isinstance(error, AskFailed) and error.code not in _TRANSIENT:
                     raise
                 if on_loss is not None:
                     on_loss(error)
@@ -87,13 +90,13 @@ class ChangeFollower:
                 await stream.aclose()
 
     async def _stream(self) -> AsyncGenerator[FeedEvent, None]:
-        """One stream, until it breaks or is to be opened anew."""
+        """Yields the events of one stream, until it breaks or must be reopened."""
         link = await self._store.wait_open()
-        # Of this link: `Link.follow` fails if the store has been replaced since.
+        # The same link opens the stream: `Link.follow` fails if the store has been replaced in between.
         store = await link.ask(GetStore(), ASK_SECONDS)
-        beginning = self._state.open(store.sequence, store.generation)
-        if beginning is not None:
-            yield beginning
+        first_event = self._state.open(store.sequence, store.generation)
+        if first_event is not None:
+            yield first_event
         stream = link.follow(replace(self._request, since=self.position.sequence))
         try:
             while (event := await self._next(stream)) is not None:

@@ -1,4 +1,4 @@
-"""A frame on a link between processes: its content is a msgpack array `[tag, cause, field, …]`."""
+"""The frames on a link between processes: the content is a msgpack array `[tag, cause, field, …]`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from peatnode.ipc.messages import Message
 from peatnode.ipc.schema import message_classes
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
-"""The longest content of a frame: what the largest batch of documents between two workers needs, with room."""
+"""The longest content of a frame. The largest batch of documents between two workers fits with room to
+spare."""
 
 _pack = make_packer(
     cls
@@ -21,12 +22,12 @@ _READERS = {tag: record_reader(cls, STRICT) for tag, cls in message_classes().it
 
 
 def link_buffer() -> FrameBuffer:
-    """For the bytes of one link."""
+    """A buffer for the frames of one link."""
     return FrameBuffer(MAX_FRAME_BYTES)
 
 
 def encode_frame(message: Message, cause: int) -> bytes:
-    """The whole frame, length included. Raises ValueError for a message that is too long for any frame."""
+    """The complete frame, length included. Raises ValueError if the message exceeds MAX_FRAME_BYTES."""
     content = _pack((message.TAG, cause), message)
     if len(content) > MAX_FRAME_BYTES:
         raise ValueError(f"a {message.TAG} of {len(content)} bytes is too long for a frame")
@@ -34,7 +35,7 @@ def encode_frame(message: Message, cause: int) -> bytes:
 
 
 def decode_content(content: bytes) -> tuple[int, Message]:
-    """(cause, message) of a frame's content. Raises MalformedFrame."""
+    """Decodes the content of a frame to (cause, message). Raises MalformedFrame."""
     wire = unpack(content, STRICT)
     if (
         type(wire) is not tuple

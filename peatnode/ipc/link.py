@@ -1,6 +1,7 @@
-"""Links between processes on asyncio: sends requests, follows streams, and serves both.
+"""Links between processes on asyncio: they send requests, follow streams, and serve both.
 
-`Link` and `Dialer` ask; `serve` answers. Frames that are written within one turn of the loop leave in one system call.
+`Link` and `Dialer` are the client side, `serve` is the server side. Frames that are written within one turn
+of the loop are sent by one system call.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from peatnode.ipc.messages import Ask, Failed, Failure, Follow, Message
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 MAX_UNANSWERED = 4096
-"""Requests of one client that a server holds; while there are more, it stops reading that link."""
+"""Unanswered requests of one client. While there are more, the server does not read from that client's
+link."""
 
 MAX_STREAM_EVENTS = 256
-"""Events of a stream that wait for their reader; while there are more, the link is not read."""
+"""Events of a stream that wait for their reader. While there are more, the socket is not read."""
 
 
 class _AskingEndpoint(Endpoint):
@@ -133,7 +135,8 @@ class Link:
         return not self._endpoint.is_closed
 
     async def ask(self, message: Ask[ReplyT], timeout: float = 30.0) -> ReplyT:
-        """Returns the answer. Raises AskFailed (a typed refusal), AskTimedOut (after `timeout` seconds), LinkLost."""
+        """Returns the answer. Raises AskFailed (the worker refused), AskTimedOut (after `timeout` seconds),
+        LinkLost."""
         if self._endpoint.is_closed:
             raise LinkLost(f"the link to {self._path.name} is closed")
         future = self._endpoint.ask(message)
@@ -148,15 +151,16 @@ class Link:
             raise AskFailed(reply.code, reply.message, reply.where)
         return reply  # type: ignore[return-value]  # the contract ties the reply to the question
 
-    def tell(self, message: Message) -> None:
-        """Sends a message without an answer; it is lost if the link is."""
+    def send(self, message: Message) -> None:
+        """Sends a message that has no answer. The message is lost if the link is lost."""
         self._endpoint.send(message, 0)
 
     async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
-        """The events of a stream, over a connection of its own, so that a slow reader delays no other.
+        """Yields the events of a stream, over its own connection, so that a slow reader delays nothing else.
 
-        Ends by LinkLost or AskFailed; leaving the loop (`aclose`) closes the stream. Raises LinkLost also if this link
-        is lost until the stream is open: the stream could come from another process than the link's answers.
+        The stream ends by LinkLost or AskFailed; `aclose` closes it. LinkLost is also raised if this link is
+        lost before the stream is open, because another process might then answer the stream than the one
+        that answered the link.
         """
         follower = _StreamEndpoint(self._endpoint.worker)
         try:
@@ -190,11 +194,11 @@ def _time_out(future: asyncio.Future[Message], tag: str, timeout: float) -> None
 
 
 RECONNECT_SECONDS = 0.02
-"""Pause between two attempts to reach a worker that is being restarted."""
+"""First delay between two attempts to reach a worker that is being restarted."""
 
 
 class Dialer:
-    """A link that reconnects: a request waits, within its timeout, for the worker to return."""
+    """A link that reconnects. A request waits, within its timeout, until the worker can be reached again."""
 
     def __init__(self, path: Path, worker: str) -> None:
         self._path = path
@@ -207,7 +211,7 @@ class Dialer:
         return self._link is not None and self._link.is_open
 
     async def wait_open(self) -> Link:
-        """The open link; waits for the next one without a timeout."""
+        """Returns the open link. Waits for a new one, without a timeout, if there is none."""
         if self._link is not None and self._link.is_open:
             return self._link
         if self._opening is None or self._opening.done():
@@ -226,7 +230,7 @@ class Dialer:
                 return self._link
 
     async def ask(self, message: Ask[ReplyT], timeout: float = 30.0) -> ReplyT:
-        """As `Link.ask`. After LinkLost the request was sent and may have been carried out."""
+        """Like `Link.ask`. LinkLost means that the request was sent and may have been carried out."""
         link = self._link
         if link is None or not link.is_open:
             started = asyncio.get_running_loop().time()
@@ -239,11 +243,12 @@ class Dialer:
             timeout = max(0.01, timeout - (asyncio.get_running_loop().time() - started))
         return await link.ask(message, timeout)
 
-    async def tell(self, message: Message) -> None:
-        (await self.wait_open()).tell(message)
+    async def send(self, message: Message) -> None:
+        (await self.wait_open()).send(message)
 
     async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
-        """A stream that begins when the worker can be reached; raises LinkLost when it exits."""
+        """Yields the events of a stream, which begins when the worker can be reached. Raises LinkLost when
+        it exits."""
         link = await self.wait_open()
         stream = link.follow(message)
         try:
@@ -260,14 +265,14 @@ class Dialer:
 
 
 class Connection(Endpoint):
-    """The server's end of one link."""
+    """The server side of one link."""
 
     def __init__(self, server: LinkServer) -> None:
         super().__init__(server.worker)
         self._server = server
         self._unanswered: set[int] = set()
         self._is_paused = False
-        self.gone = asyncio.Event()
+        self.closed = asyncio.Event()
 
     def greeted(self) -> None:
         self._server.connections.add(self)
@@ -299,13 +304,13 @@ class Connection(Endpoint):
     def connection_lost(self, exc: Exception | None) -> None:
         was_closed, _ = self.is_closed, super().connection_lost(exc)
         self._server.connections.discard(self)
-        self.gone.set()
+        self.closed.set()
         if not was_closed and self._server.on_close is not None:
             self._server.on_close(self)
 
 
-LEAVING_SECONDS = 1.0
-"""How long a closing server waits for clients to read their answers."""
+CLOSE_SECONDS = 1.0
+"""Time that a closing server gives its clients to read their answers."""
 
 
 class LinkServer:
@@ -325,21 +330,22 @@ class LinkServer:
 
     async def start(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        # A copy: closing the server must not close the socket that the supervisor lent.
+        # A copy, because closing the server must not close the socket that the supervisor owns.
         self._listener = await loop.create_unix_server(lambda: Connection(self), sock=sock.dup())
 
     async def close(self) -> None:
-        """Stops accepting and closes the open links, after their answers have been sent."""
+        """Stops accepting, and closes the open links after their answers have been sent."""
         if self._listener is not None:
             self._listener.close()
-        leaving = list(self.connections)
-        for connection in leaving:
+        closing = list(self.connections)
+        for connection in closing:
             connection.close()
-        # An exiting process drops data that did not fit into the socket: the end of a large answer.
+        # When a process exits, data that did not fit into the socket buffer is lost: the end of a large
+        # answer.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LEAVING_SECONDS):
-                for connection in leaving:
-                    await connection.gone.wait()
+            async with asyncio.timeout(CLOSE_SECONDS):
+                for connection in closing:
+                    await connection.closed.wait()
 
 
 async def serve(
@@ -348,9 +354,9 @@ async def serve(
     on_message: Callable[[Connection, int, Message], None],
     on_close: Callable[[Connection], None] | None = None,
 ) -> LinkServer:
-    """Answers on a listening Unix socket.
+    """Serves links on a listening Unix socket until the returned server is closed.
 
-    `on_message(connection, cause, message)` is called in order of arrival and must not block.
+    `on_message(connection, cause, message)` is called in the order of arrival and must not block.
     """
     server = LinkServer(worker, on_message, on_close)
     await server.start(sock)

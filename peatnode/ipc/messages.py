@@ -1,8 +1,8 @@
 """All messages between the processes of a node. No I/O.
 
-This file shows what a node does. The links and what they carry:
+The links and their messages:
 
-    every worker  -- control --> supervisor   Hello, WorkerReady, Pong, ProblemRaised; gets Ping, StopWorker
+    every worker  -- control --> supervisor   Hello, WorkerReady, Pong, ProblemRaised; receives Ping, StopWorker
     broker, CLI   -- supervisor.sock          GetNode
     broker, CLI   -- store.sock               documents, the feed, StoreReply
     sync          -- store.sock               the tree of fingerprints, differences, ApplyUpdates, the feed
@@ -10,10 +10,11 @@ This file shows what a node does. The links and what they carry:
     broker, CLI   -- sync.sock                peers, WaitReplicas, awareness
     sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery
 
-Commands are imperative, events past tense, answers end in ``Reply``. The answer to a class that derives from
-``Ask[X]`` is one ``X`` or ``Failed``; the answer to ``Follow[X]`` is a stream of ``X`` until the link closes or
-``Failed`` ends it. Fields are numbers, text, bytes, enums, tuples and records of those; the codec takes nothing else.
-Records (no tag) only occur inside messages. ``tests/contract/messages.golden`` holds the schema.
+The names of commands are imperative, those of events are in the past tense, and those of answers end in
+``Reply``. A request that derives from ``Ask[X]`` is answered by one ``X`` or ``Failed``. A request that
+derives from ``Follow[X]`` is answered by a stream of ``X``, until the link closes or ``Failed`` ends the
+stream. Fields are numbers, text, bytes, enums, tuples and records of these; the codec accepts nothing else.
+Records have no tag and occur only inside messages. ``tests/contract/messages.golden`` contains the schema.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ from peatnode.model.sync import UpdatesReply as UpdatesReply
 from peatnode.model.sync import VectorsReply as VectorsReply
 
 CONTRACT = 1
-"""Version of everything in this file. Both ends of a link must be of one version."""
+"""Version of all messages in this file. Both ends of a link must use the same version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +68,15 @@ class Failure(StrEnum):
     """Why a request failed."""
 
     INVALID = "invalid"
-    """The request is invalid: a name, a body, a number. `where` says which part."""
+    """A name, a body or a number of the request is invalid; `where` identifies it."""
     NOT_FOUND = "not_found"
     PRECONDITION = "precondition"
     """If-Match or If-None-Match did not hold."""
     TOO_LARGE = "too_large"
     UNAVAILABLE = "unavailable"
-    """Not now: the worker starts, stops or has exited. Nothing was changed."""
+    """The worker is starting, stopping or has exited. Nothing was changed; the request may be repeated."""
     UNKNOWN_OUTCOME = "unknown_outcome"
-    """The answer was lost: the change may or may not have been made."""
+    """The answer was lost. The change may or may not have been made."""
     STORAGE = "storage"
     """The disk is full, damaged or read-only. Nothing was changed."""
     QUARANTINED = "quarantined"
@@ -112,7 +113,7 @@ class Pong(Message):
     memory_bytes: int
     """Proportional set size; 0 if the kernel does not report it."""
     stall_seconds: float
-    """By how much the event loop of the worker was late."""
+    """Delay of the worker's event loop, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +127,12 @@ class WorkerReady(Message):
 class StopWorker(Message):
     TAG = "stop_worker"
     seconds: float
-    """The time that is left; then the worker is killed."""
+    """The worker is killed if it has not exited after this time."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemRaised(Message):
-    """A problem, in words for an operator; one of the same name replaces it."""
+    """A problem, described for an operator. It replaces an earlier problem of the same name."""
 
     TAG = "problem_raised"
     name: str
@@ -148,7 +149,8 @@ class ProblemCleared(Message):
 
 @dataclass(frozen=True, slots=True)
 class RecycleMe(Message):
-    """The worker asks to be replaced (memory). It exits with status 0 between two requests, which is no failure."""
+    """The worker asks to be replaced because of its memory. Its exit with status 0 is not counted as a
+    failure."""
 
     TAG = "recycle_me"
     reason: str
@@ -179,7 +181,7 @@ class WorkerState:
     stall_seconds: float
     started_at: float
     last_exit: str
-    """How its predecessor ended, such as `killed by SIGKILL`; empty for the first."""
+    """How the previous process ended, such as `killed by SIGKILL`; empty for the first process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +219,7 @@ class GetNode(Ask[NodeReply]):
 
 @dataclass(frozen=True, slots=True)
 class PeerFound(Message):
-    """Also sent when a known peer has changed."""
+    """A peer was found, or a known peer has changed."""
 
     TAG = "peer_found"
     peer: DiscoveredPeer
@@ -225,7 +227,7 @@ class PeerFound(Message):
 
 @dataclass(frozen=True, slots=True)
 class PeerLost(Message):
-    """No source reports it any more."""
+    """No source reports the peer any more."""
 
     TAG = "peer_lost"
     key: str
@@ -233,7 +235,7 @@ class PeerLost(Message):
 
 @dataclass(frozen=True, slots=True)
 class FollowDiscovery(Follow[PeerFound | PeerLost]):
-    """First an event for every known peer, then every change."""
+    """Asks for one event for each known peer, then for every change."""
 
     TAG = "follow_discovery"
 
@@ -245,7 +247,7 @@ class SourceState:
     message: str
     peers: int
     age_seconds: float
-    """Since the list of the source was last known to be complete; negative: never."""
+    """Seconds since the source's list was last known to be complete; negative: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +281,7 @@ class DocumentReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class GetDocument(Ask[DocumentReply]):
-    """Failed(NOT_FOUND) if it does not exist or was deleted."""
+    """Asks for one document. The answer is Failed(NOT_FOUND) if it does not exist or was deleted."""
 
     TAG = "get_document"
     collection: str
@@ -320,9 +322,9 @@ class WriteDocument(Ask[WrittenReply]):
     body: bytes
     """JSON; empty for a deletion."""
     if_match: tuple[bytes, ...] = ()
-    """One of these fingerprints must be the document's; b"*": it must exist. Empty: no condition."""
+    """The document must have one of these fingerprints; b"*": it must exist. Empty: no condition."""
     if_none_match: tuple[bytes, ...] = ()
-    """None of these fingerprints may be the document's; b"*": it must not exist."""
+    """The document must have none of these fingerprints; b"*": it must not exist. Empty: no condition."""
     expires_at: float = -1.0
     """Unix seconds; 0: never; negative: unchanged."""
 
@@ -341,13 +343,13 @@ class DocumentsReply(Message):
     TAG = "documents_reply"
     collection: str
     documents: tuple[ListedDocument, ...]
-    """By id, in order of its UTF-8 bytes."""
+    """Sorted by the UTF-8 bytes of the id."""
     next_after: str
-    """Pass it as `after` for the next page; empty: this is the last."""
+    """The `after` of the next page; empty: this is the last page."""
     count: int
-    """Documents in the collection."""
+    """Number of documents in the collection."""
     sequence: int
-    """Sequence of the newest change that this includes."""
+    """Sequence of the newest change that the page includes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +381,8 @@ class ListCollections(Ask[CollectionsReply]):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One sample for /metrics: a counter or gauge, or a histogram's bucket, by its full Prometheus name."""
+    """One sample for /metrics, with its full Prometheus name: a counter, a gauge, or a bucket of a
+    histogram."""
 
     name: str
     labels: tuple[tuple[str, str], ...]
@@ -394,7 +397,7 @@ class MetricsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class GetMetrics(Ask[MetricsReply]):
-    """Every worker with a socket answers it, with its own samples."""
+    """Asks a worker for its own samples. Every worker with a socket answers it."""
 
     TAG = "get_metrics"
 
@@ -407,15 +410,15 @@ class StoreReply(Message):
     sequence: int
     """Of the newest change."""
     oldest_sequence: int
-    """The oldest change still in the feed."""
+    """Sequence of the oldest change that the feed still keeps."""
     root: bytes
-    """Fingerprint of all documents; equal roots mean equal documents."""
+    """Root of the hash tree; equal roots mean equal documents."""
     generation: int
     disk_bytes: int
     disk_free_bytes: int
     is_writable: bool
     problem: str
-    """Why it is not writable."""
+    """Why the store is not writable; empty if it is."""
     quarantined: tuple[str, ...]
     """`collection/id` of the documents in quarantine."""
     engine_is_ready: bool
@@ -431,46 +434,49 @@ class GetStore(Ask[StoreReply]):
 
 @dataclass(frozen=True, slots=True)
 class FollowChanges(Follow[ChangesSeen | FeedGap]):
-    """Changes after `since`, in order: first those in the feed, then new ones when they are on disk.
+    """Asks for the changes after `since`, in order: first those in the feed, then new ones when they are on
+    disk.
 
-    The store keeps one position for each follower. So a slow follower costs nothing, and loses only what the feed
-    drops (FeedGap).
+    The store keeps only a position for each follower. Therefore a slow follower needs no memory, and misses
+    only changes that the feed no longer keeps (FeedGap).
     """
 
     TAG = "follow_changes"
     since: int
-    """A sequence; -1: from now on."""
+    """A sequence; -1: only new changes."""
     collection: str = ""
-    """Empty: all."""
+    """Empty: all collections."""
     id: str = ""
+    """Empty: all documents of the collection."""
     prefix: str = ""
-    """Of the id."""
+    """Only documents whose id begins with it; empty: all."""
     with_update: bool = False
     with_value: bool = False
 
 
-# --- store.sock: what sync and Yjs clients need -------------------------------------------------------------------
+# --- store.sock: Yjs clients --------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class StateReply(Message):
     TAG = "state_reply"
     incarnation: int
-    """The living one; for a document that does not exist, the one that a first write would begin."""
+    """The current incarnation; if the document does not exist, the one that the next write would begin."""
     exists: bool
     update: bytes
-    """What the client lacks."""
+    """The update with everything that the client lacks."""
     state_vector: bytes
     fingerprint: bytes
     sequence: int
     ended: bytes = b""
-    """Yjs-encoded state vector of the ended incarnations: a client that holds a part of it holds deleted content.
-    Empty: none is known."""
+    """Yjs-encoded state vector of the ended incarnations; empty: none is known. A client whose state
+    includes a part of it has deleted content."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadState(Ask[StateReply]):
-    """For a Yjs client: the difference to its state vector, and the store's state vector, at one moment."""
+    """Asks, for a Yjs client, for the difference to its state vector and the store's state vector, of one
+    moment."""
 
     TAG = "read_state"
     collection: str
@@ -482,12 +488,12 @@ class ReadState(Ask[StateReply]):
 
 
 class EngineKind(StrEnum):
-    """Every WriteKind but DELETE is one, by the same name."""
+    """The kinds of operations. Every WriteKind except DELETE is one of them, with the same value."""
 
     APPLY = "apply"
-    """`payload` is a checked update without a gap; the result is the value after it."""
+    """`payload` is a checked update without a gap; the result is the new value."""
     PUT = "put"
-    """`payload` is the target value as JSON; the result is the smallest update that leads there."""
+    """`payload` is the new value as JSON; the result is the smallest update that produces it."""
     PATCH = "patch"
     JSON_PATCH = "json_patch"
     VALUE = "value"
@@ -496,34 +502,35 @@ class EngineKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Operation:
     key: bytes
-    """Of the document and its incarnation."""
+    """Identifies the document and its incarnation."""
     version: int
-    """Number of the state that this starts from; afterwards the engine caches the document as `next_version`."""
+    """Number of the state before the operation; afterwards the engine caches the document as
+    `next_version`."""
     next_version: int
     kind: EngineKind
     payload: bytes
     state: tuple[bytes, ...]
-    """Updates in causal order that make the state of `version`; empty: the engine should have it in its cache, or the
-    document is new (version 0)."""
+    """Updates in causal order that produce the state of `version`. Empty: the engine is expected to have
+    that state in its cache, or the document is new (version 0)."""
     client: int
-    """Yjs client id for the new structs."""
+    """Yjs client id of the new structs."""
 
 
 class EngineOutcome(StrEnum):
     DONE = "done"
     NEEDS_STATE = "needs_state"
-    """That version is not in the cache: send the operation again with the state."""
+    """That version is not in the cache. The operation must be sent again with its state."""
     INVALID = "invalid"
-    """The value or patch is invalid; `message` and `where` say why. Nothing was changed."""
+    """The value or patch is invalid, as `message` and `where` describe. Nothing was changed."""
     PANICKED = "panicked"
-    """The engine failed; the cached document was discarded."""
+    """The engine failed, and the cached document was discarded."""
 
 
 @dataclass(frozen=True, slots=True)
 class OperationResult:
     outcome: EngineOutcome
     update: bytes
-    """The update of PUT and PATCH (its delete set may hold more than is new); empty: nothing to change."""
+    """The update of PUT and PATCH, whose delete set may repeat known deletions; empty: nothing changes."""
     value: bytes
     """JSON."""
     message: str
@@ -538,7 +545,8 @@ class OperationsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunOperations(Ask[OperationsReply]):
-    """Operations run in order and independently. Those of one document in a batch may build on each other."""
+    """Asks for operations, which run in order. Each has its own result; those of one document build on each
+    other."""
 
     TAG = "run_operations"
     operations: tuple[Operation, ...]
@@ -550,7 +558,7 @@ class RunOperations(Ask[OperationsReply]):
 @dataclass(frozen=True, slots=True)
 class PeerState:
     id: str
-    """Node id, or the key of discovery while that is unknown."""
+    """Node id; while that is unknown, the key of the discovered peer."""
     instance: str
     endpoint_id: str
     is_connected: bool
@@ -558,24 +566,24 @@ class PeerState:
     rtt_ms: float
     """Negative: not measured."""
     is_in_sync: bool
-    """Its root was equal to ours when last compared, and all later pushes are acknowledged."""
+    """Its root was equal to the local one when last compared, and all later pushes are acknowledged."""
     behind_documents: int
-    """Documents that differ or wait for an acknowledgement; -1: not known yet."""
+    """Number of documents that differ or wait for an acknowledgement; -1: unknown."""
     out_of_sync_since: float
     """Unix seconds; 0: in sync or never connected."""
     reason: str
-    """Why it is not connected or not in sync, for people."""
+    """Why the peer is not connected or not in sync, as a text for people."""
     connected_since: float
     last_seen: float
     addresses: tuple[str, ...]
     sources: tuple[str, ...]
     metadata: tuple[tuple[str, str], ...]
     neighbours: tuple[str, ...]
-    """Ids of the nodes that it is connected to, as it reports."""
+    """Ids of the nodes to which the peer is connected, as it reports them."""
     bytes_sent: int
     bytes_received: int
     is_twin: bool
-    """Its node id is ours, or also that of another connected instance."""
+    """Whether this node or another connected instance has the same node id."""
     version: str
 
 
@@ -585,7 +593,7 @@ class PeersReply(Message):
     peers: tuple[PeerState, ...]
     root: bytes
     differing: tuple[str, ...]
-    """At most 100 of the documents that differ, `collection/id`."""
+    """`collection/id` of documents that differ, at most 100."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,13 +633,13 @@ class FollowTopology(Follow[PeerConnected | PeerDisconnected | TopologyChanged])
 class ReplicasReply(Message):
     TAG = "replicas_reply"
     count: int
-    """Number of peers that have it on disk."""
+    """Number of peers that have the change on disk."""
     peers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class WaitReplicas(Ask[ReplicasReply]):
-    """The answer comes when `count` peers have everything up to `sequence` on disk, or after `seconds`."""
+    """Answered when `count` peers have all changes up to `sequence` on disk, or after `seconds`."""
 
     TAG = "wait_replicas"
     sequence: int
@@ -641,7 +649,7 @@ class WaitReplicas(Ask[ReplicasReply]):
 
 @dataclass(frozen=True, slots=True)
 class PublishAwareness(Message):
-    """A Yjs awareness update (y-protocols), for all peers. Never stored."""
+    """A Yjs awareness update (y-protocols) for all peers. It is never stored."""
 
     TAG = "publish_awareness"
     collection: str

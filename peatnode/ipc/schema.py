@@ -1,4 +1,4 @@
-"""The classes of `messages` by their tags, and the text of the golden schema. No I/O."""
+"""The classes of `messages` by their tags, and the text form of the schema. No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from peatnode.ipc.messages import Message
 
 
 def message_classes() -> dict[str, type[Message]]:
-    """Every class of `messages` that has a tag, by tag."""
+    """All classes of `messages` that have a tag, by tag."""
     found: dict[str, type[Message]] = {}
     for value in vars(messages).values():
         if inspect.isclass(value) and issubclass(value, Message) and "TAG" in vars(value):
@@ -25,7 +25,7 @@ def message_classes() -> dict[str, type[Message]]:
 
 
 def describe_schema() -> str:
-    """The contract as text, one line a field: what `tests/contract/messages.golden` holds."""
+    """The contract as text, one field a line, as in `tests/contract/messages.golden`."""
     lines = [f"contract {messages.CONTRACT}"]
     for tag, cls in sorted(message_classes().items()):
         lines.append(f"\n{tag} = {cls.__name__}{_answer(cls)}")

@@ -1,4 +1,4 @@
-"""A document's state and changes, as stores and nodes exchange them."""
+"""The state and the changes of a document, as stores and nodes exchange them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 @dataclass(frozen=True, slots=True)
 class DocumentUpdate:
-    """A document's change between nodes: the updates of one incarnation, or its end."""
+    """A change of a document that one node sends another: an update of one incarnation, or its tombstone."""
 
     collection: str
     id: str
@@ -16,24 +16,25 @@ class DocumentUpdate:
     is_deleted: bool
     expires_at: float
     update: bytes
-    """Yjs update v1; for a tombstone the state vector of what it ended, or nothing."""
+    """Yjs update v1. For a tombstone: the state vector of the ended incarnation, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the asker has of a document."""
+    """The part of a document that the asking store already has."""
 
     collection: str
     id: str
     incarnation: int
-    """The asker's; 0: it has none. A higher one at the answerer's is answered whole."""
+    """Incarnation in the asking store; 0: none. If the answering store has a higher one, it sends the whole
+    document."""
     state_vector: bytes
-    """Yjs-encoded; empty: everything."""
+    """Yjs-encoded; empty: everything is wanted."""
 
 
 @dataclass(frozen=True, slots=True)
 class BucketEntry:
-    """A document as a bucket of the tree lists it."""
+    """One document or tombstone of a bucket of the hash tree."""
 
     collection: str
     id: str
@@ -43,14 +44,16 @@ class BucketEntry:
 
 
 class Outcome(StrEnum):
-    """What became of an update in a store."""
+    """The result of an update in a store."""
 
     APPLIED = "applied"
     KNOWN = "known"
-    """Nothing new in it."""
+    """It contains nothing new."""
     STALE = "stale"
-    """Of an incarnation that has ended here: ours is higher."""
+    """Its incarnation has ended in this store, which has a higher one."""
     GAP = "gap"
-    """Something before it is missing: not applied; ask by state vector."""
+    """It depends on structs that are missing. It is not applied; the missing part is asked for by state
+    vector."""
     REFUSED = "refused"
-    """Malformed, over a limit, or quarantined: never ask for it again while it is the same."""
+    """It is malformed, over a limit, or quarantined. It must not be asked for again while it is
+    unchanged."""

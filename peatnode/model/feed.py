@@ -1,4 +1,4 @@
-"""The feed of a store's changes."""
+"""The events of a store's feed."""
 
 from __future__ import annotations
 
@@ -18,28 +18,29 @@ class Change:
     action: ChangeAction
     incarnation: int
     fingerprint: bytes
-    """After the change."""
+    """Fingerprint of the document after the change."""
     origin: str
-    """Instance of the peer it came from; `client` for a Yjs client's; empty: written here over HTTP or the CLI."""
+    """Instance of the peer that sent it; `client`: a Yjs client; empty: a write to this node by HTTP or the
+    CLI."""
     update: bytes
-    """Yjs update of just this change; empty when not asked for, or deleted."""
+    """Yjs update of this change alone; empty if not requested, or after a deletion."""
     value: bytes
-    """JSON after the change; empty when not asked for, or deleted."""
+    """JSON after the change; empty if not requested, or after a deletion."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangesSeen(Message):
-    """Changes in order, all synced to disk."""
+    """Changes in the order of their sequences, all synced to disk."""
 
     TAG = "changes_seen"
     changes: tuple[Change, ...]
     upto: int
-    """The batch covers everything up to this sequence; filters may have left it empty."""
+    """The batch covers all changes up to this sequence. It may be empty because filters excluded them."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeedGap(Message):
-    """The changes after `since` up to `upto` are not kept any more; the stream goes on after `upto`."""
+    """The changes after `since` and up to `upto` are no longer kept; the stream continues after `upto`."""
 
     TAG = "feed_gap"
     since: int
@@ -48,9 +49,9 @@ class FeedGap(Message):
 
 @dataclass(frozen=True, slots=True)
 class FeedRestarted:
-    """The store is another one, or was restored, repaired or emptied: its sequences are not those of before.
+    """The store was replaced, restored, repaired or emptied, so that earlier sequences mean nothing in it.
 
-    `since` is the follower's position in the old feed. The follower goes on after `upto` in the new one.
+    `since` is the follower's position in the old feed. The follower continues after `upto` in the new one.
     """
 
     since: int
@@ -58,4 +59,4 @@ class FeedRestarted:
 
 
 FeedEvent = ChangesSeen | FeedGap | FeedRestarted
-"""What a follower of the feed receives."""
+"""The events that a follower of the feed receives."""

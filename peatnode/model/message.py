@@ -1,4 +1,4 @@
-"""What makes a value a message between the processes of a node."""
+"""The base classes of the messages between the processes of a node."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 
 
 class Message:
-    """What can be the content of a frame."""
+    """A message, which is the content of one frame. TAG identifies its class."""
 
     __slots__ = ()
     TAG: ClassVar[str]
@@ -16,12 +16,12 @@ ReplyT_co = TypeVar("ReplyT_co", bound=Message, covariant=True)
 
 
 class Ask(Message, Generic[ReplyT_co]):
-    """A question; its parameter names the answer."""
+    """A request with one answer, whose class is the type parameter."""
 
     __slots__ = ()
 
 
 class Follow(Message, Generic[ReplyT_co]):
-    """A question answered by a stream; its parameter names the events (a union where there are several)."""
+    """A request that is answered by a stream; the type parameter is the class of its events, or a union."""
 
     __slots__ = ()

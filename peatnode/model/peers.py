@@ -1,4 +1,4 @@
-"""A peer as discovery finds it."""
+"""A peer that discovery has found, and its addresses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
+    """An IP address and a UDP port."""
+
     host: str
     """An IP address."""
     port: int
@@ -14,12 +16,14 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredPeer:
+    """One peer, merged from the sightings of all sources."""
+
     key: str
-    """The node id where the source knows it, else `host:port` as configured."""
+    """The node id if a source knows it, else the key of the sighting; unique among the known peers."""
     node_id: str
-    """Empty: any member of the formation will do (a static peer without id)."""
+    """Empty: any member of the formation is accepted (a static peer without an id)."""
     instance: str
-    """Empty where the source does not know it."""
+    """32 hex digits; empty if no source knows it."""
     addresses: tuple[Address, ...]
     sources: tuple[str, ...]
     is_ready: bool

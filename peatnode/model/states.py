@@ -1,10 +1,10 @@
-"""The states that are shown to people and programs, by the words that are on the wire."""
+"""The states that status and metrics report. Their values are part of the API and of the messages."""
 
 from enum import StrEnum
 
 
 class ChangeAction(StrEnum):
-    """What a change did to its document."""
+    """The effect of a change on its document."""
 
     CREATED = "created"
     UPDATED = "updated"
@@ -12,25 +12,26 @@ class ChangeAction(StrEnum):
 
 
 class PeerStatus(StrEnum):
-    """How far the connection to a peer is."""
+    """The state of the connection to a peer."""
 
     DISCOVERED = "discovered"
-    """It is not dialled yet."""
+    """No dial has been made yet."""
     DIALLING = "dialling"
     CONNECTED = "connected"
     WAITING = "waiting"
-    """A dial failed or the connection ended; it is dialled again later."""
+    """A dial failed or the connection ended; another dial follows later."""
     REFUSED = "refused"
-    """It could not prove that it belongs to the formation, or has another name at every address."""
+    """It did not prove its membership of the formation, or a node of another name answers at every
+    address."""
 
 
 class WorkerStatus(StrEnum):
-    """Where a worker process is in its life."""
+    """The state of a worker process."""
 
     STARTING = "starting"
     READY = "ready"
     WAITING = "waiting"
-    """It ended, and is started again after a delay."""
+    """It exited unexpectedly, and is restarted after a delay."""
     STOPPING = "stopping"
     STOPPED = "stopped"
 
@@ -39,6 +40,6 @@ class SourceStatus(StrEnum):
     """Whether a source of discovery can see its peers."""
 
     STARTING = "starting"
-    """It has not looked to the end yet."""
+    """It has not listed all its peers yet."""
     WATCHING = "watching"
     FAILING = "failing"

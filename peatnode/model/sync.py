@@ -1,4 +1,4 @@
-"""What the sync protocol asks of a store, and the answers."""
+"""The requests of the sync protocol to a store, and their answers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from peatnode.model.message import Ask, Message
 class TreeReply(Message):
     TAG = "tree_reply"
     hashes: tuple[bytes, ...]
-    """16 bytes each, for the nodes asked for, in that order; sixteen zero bytes: nothing below."""
+    """16 bytes for each requested node, in the order of the request; EMPTY_HASH: no document below it."""
     sequence: int
 
 
 @dataclass(frozen=True, slots=True)
 class ReadTree(Ask[TreeReply]):
-    """Nodes of the tree of fingerprints: level 0 is the root, 16 children a node, level 4 the buckets."""
+    """Asks for nodes of the hash tree. Level 0 is the root, each node has 16 children, level 4 holds the
+    buckets."""
 
     TAG = "read_tree"
     level: int
@@ -30,14 +31,15 @@ class ReadTree(Ask[TreeReply]):
 class BucketsReply(Message):
     TAG = "buckets_reply"
     entries: tuple[BucketEntry, ...]
-    """In the order of their places in the tree (`hash of collection and id`)."""
+    """In the order of their tree keys."""
     next_tree_key: bytes
-    """Ask again from here; empty: complete."""
+    """The `tree_key` of the next request; empty: complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBuckets(Ask[BucketsReply]):
-    """Documents and tombstones of the buckets first..last of level 4, from `tree_key` on, at most `limit`."""
+    """Asks for the documents and tombstones of the buckets `first` to `last`, from `tree_key` on, at most
+    `limit`."""
 
     TAG = "read_buckets"
     first: int
@@ -50,16 +52,17 @@ class ReadBuckets(Ask[BucketsReply]):
 class UpdatesReply(Message):
     TAG = "updates_reply"
     updates: tuple[DocumentUpdate, ...]
-    """Those that have something to give, in the order asked; as many as fit `max_bytes` (at least one)."""
+    """The documents with something new, in the order of the request; as many as fit `max_bytes`, at least
+    one."""
     answered: int
-    """How many of those wanted this speaks for; ask again for the rest."""
+    """Number of entries of `wanted` that this answers; the rest must be asked for again."""
     next_tree_key: bytes
-    """For ReadRange: continue from here; empty: complete."""
+    """For ReadRange: the `tree_key` of the next request; empty: complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadDifferences(Ask[UpdatesReply]):
-    """What the asker lacks of some documents."""
+    """Asks for the parts of some documents that the asking node lacks."""
 
     TAG = "read_differences"
     wanted: tuple[Wanted, ...]
@@ -68,7 +71,8 @@ class ReadDifferences(Ask[UpdatesReply]):
 
 @dataclass(frozen=True, slots=True)
 class ReadRange(Ask[UpdatesReply]):
-    """Whole documents and tombstones of the buckets first..last of level 4: for an asker that has nothing there."""
+    """Asks for all documents and tombstones of the buckets `first` to `last`, for a node that has none of
+    them."""
 
     TAG = "read_range"
     first: int
@@ -81,12 +85,12 @@ class ReadRange(Ask[UpdatesReply]):
 class VectorsReply(Message):
     TAG = "vectors_reply"
     wanted: tuple[Wanted, ...]
-    """What to ask a peer for, one for each document asked about."""
+    """One for each document of the request, to be sent to a peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadVectors(Ask[VectorsReply]):
-    """The store's own state vectors of some documents."""
+    """Asks for the store's own state vectors of some documents."""
 
     TAG = "read_vectors"
     documents: tuple[tuple[str, str], ...]
@@ -95,19 +99,19 @@ class ReadVectors(Ask[VectorsReply]):
 
 @dataclass(frozen=True, slots=True)
 class AppliedReply(Message):
-    """Said after what was applied is on disk."""
+    """Sent after the applied updates are on disk."""
 
     TAG = "applied_reply"
     outcomes: tuple[Outcome, ...]
     """One for each update, in order."""
     reasons: tuple[str, ...]
-    """One for each update; empty but for REFUSED and GAP."""
+    """One for each update; empty unless the outcome is REFUSED or GAP."""
     sequence: int
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyUpdates(Ask[AppliedReply]):
-    """Changes from elsewhere, to be joined with what the store has."""
+    """Asks the store to merge updates from a peer or a Yjs client into its documents."""
 
     TAG = "apply_updates"
     updates: tuple[DocumentUpdate, ...]

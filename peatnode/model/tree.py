@@ -1,13 +1,13 @@
-"""The shape of the tree of fingerprints, the same on every node."""
+"""The shape of the hash tree, which is the same on every node."""
 
 FAN_OUT = 16
-"""Children of a node."""
+"""Number of children of a node."""
 
 LEVELS = 4
-"""Below the root; the buckets are level 4."""
+"""Number of levels below the root; the last of them holds the buckets."""
 
 BUCKETS = FAN_OUT**LEVELS
 
 HASH_BYTES = 16
 EMPTY_HASH = bytes(HASH_BYTES)
-"""Of a subtree that holds no document."""
+"""The hash of a subtree without documents."""

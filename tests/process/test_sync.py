@@ -239,7 +239,7 @@ async def test_topology_and_awareness_are_told_to_those_who_follow(mesh: Mesh) -
 
     async def publish() -> None:
         while not awareness:
-            (await a.link()).tell(messages.PublishAwareness("notes", "one", b"cursor"))
+            (await a.link()).send(messages.PublishAwareness("notes", "one", b"cursor"))
             await asyncio.sleep(0.05)
 
     await asyncio.wait_for(publish(), 5.0)

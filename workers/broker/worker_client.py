@@ -59,9 +59,9 @@ class WorkerClient:
         """Asks one time. Raises LinkError."""
         return await self._dialer.ask(message, seconds)
 
-    async def tell(self, message: Message) -> None:
+    async def send(self, message: Message) -> None:
         """Sends a message that has no answer, as soon as the worker is connected."""
-        await self._dialer.tell(message)
+        await self._dialer.send(message)
 
     async def wait_open(self) -> Link:
         """The link of now, or the next one."""

@@ -191,7 +191,7 @@ class Rooms:
 
     async def _publish(self, message: PublishAwareness) -> None:
         with contextlib.suppress(LinkError):
-            await self._sync.tell(message)
+            await self._sync.send(message)
 
     async def _follow_awareness(self) -> None:
         while True:
