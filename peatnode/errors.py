@@ -16,8 +16,8 @@ PeatnodeError
 from __future__ import annotations
 
 EXIT_CONFIGURATION = 78
-"""Exit status (EX_CONFIG of sysexits.h) after BadConfiguration: a restart without a change would fail
-again."""
+"""Exit status (EX_CONFIG of sysexits.h) after BadConfiguration:
+a restart without a change would fail again."""
 
 
 class PeatnodeError(Exception):

@@ -1,5 +1,5 @@
-"""A node's identity: keys derived from the formation secret and the node id, so that a restart does not
-change them.
+"""A node's identity: keys derived from the formation secret and the node id,
+so that a restart does not change them.
 
 All derivations are HKDF-SHA256 (RFC 5869) with 32 bytes of output; `tests/vectors/identity.json` pins each
 of them. Anyone who has the formation secret can derive the keys of every member.

@@ -49,8 +49,8 @@ def parse_filter(text: str) -> Mapping[str, int]:
 
 
 def level_of(levels: Mapping[str, int], name: str) -> int:
-    """The effective level of a logger such as `peatnode.sync`: its own, that of its nearest parent, or the
-    default."""
+    """The effective level of a logger such as `peatnode.sync`:
+    its own, that of its nearest parent, or the default."""
     while name:
         if name in levels:
             return levels[name]
@@ -69,8 +69,8 @@ _output = _Output()
 
 
 class _Stderr:
-    """Writes lines to stderr. Drops a line that cannot be written, because a closed stderr must not stop a
-    node."""
+    """Writes lines to stderr. Drops a line that cannot be written,
+    because a closed stderr must not stop a node."""
 
     def msg(self, line: str) -> None:
         try:

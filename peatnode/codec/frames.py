@@ -28,14 +28,14 @@ class FrameBuffer:
         self._buffer = bytearray()
 
     def receive_data(self, data: bytes) -> Iterator[bytes]:
-        """The contents of the frames that `data` completes. Raises MalformedFrame as soon as a length is
-        over the limit."""
+        """The contents of the frames that `data` completes.
+        Raises MalformedFrame as soon as a length is over the limit."""
         self._buffer += data
         return self.contents()
 
     def keep(self, data: bytes) -> None:
-        """Stores `data` for `contents`. Raises MalformedFrame if the length of the first frame is over the
-        limit."""
+        """Stores `data` for `contents`. Raises MalformedFrame if the length
+        of the first frame is over the limit."""
         self._buffer += data
         length = int.from_bytes(self._buffer[:LENGTH_BYTES], "big")
         if len(self._buffer) >= LENGTH_BYTES and length > self.limit:

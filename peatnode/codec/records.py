@@ -1,5 +1,5 @@
-"""The codec of dataclasses: a record becomes a msgpack array of its fields, in the order of their
-declaration.
+"""The codec of dataclasses: a record becomes a msgpack array of its fields,
+in the order of their declaration.
 
 Fields are numbers, text, bytes, booleans, members of a StrEnum, tuples and records. The declarations are
 read once, at import, and each field gets a small function that decodes it.
@@ -70,8 +70,8 @@ def fields_getter(cls: type) -> Callable[[Any], tuple[Any, ...]]:
 
 
 def make_packer(records: Iterable[type]) -> Callable[[tuple[Any, ...], Any], bytes]:
-    """A function that packs `(*head, *fields)` of a record. `records` are all classes that may occur, nested
-    ones included."""
+    """A function that packs `(*head, *fields)` of a record.
+    `records` are all classes that may occur, nested ones included."""
     getters = {cls: fields_getter(cls) for cls in records}
     packer = msgpack.Packer
 
@@ -106,8 +106,8 @@ def unpack(content: bytes, strictness: Strictness) -> Any:
 
 
 def record_reader(cls: type[Any], strictness: Strictness) -> Read:
-    """A function that converts a tuple of decoded values to an instance of `cls`, or raises
-    MalformedFrame."""
+    """A function that converts a tuple of decoded values to an instance of `cls`,
+    or raises MalformedFrame."""
     hints = typing.get_type_hints(cls)
     fields = dataclasses.fields(cls)
     readers = [

@@ -16,8 +16,8 @@ from peatnode.errors import BadConfiguration
 _MAX_FILE_CHARACTERS = 64 * 1024
 
 _MAX_SOCKET_PATH = 90
-"""Bytes. Linux limits the path of a Unix socket to 108 bytes; the file names in the directory need up to
-17."""
+"""Bytes. Linux limits the path of a Unix socket to 108 bytes;
+the file names in the directory need up to 17."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +32,8 @@ class Setting:
 
 
 def load_config(env: Mapping[str, str], flags: Mapping[str, str] | None = None) -> Config:
-    """The effective configuration. Keys of `flags` are names of variables or NAME_FILE. Raises
-    BadConfiguration."""
+    """The effective configuration. Keys of `flags` are names of variables or NAME_FILE.
+    Raises BadConfiguration."""
     return read_settings(env, flags or {})[0]
 
 
@@ -54,8 +54,8 @@ def read_settings(
 
 
 def default_run_dir(data_dir: Path) -> Path:
-    """`run` in the data directory; if that path is too long for a Unix socket, a directory in /tmp named by
-    a digest."""
+    """`run` in the data directory; if that path is too long for a Unix socket,
+    a directory in /tmp named by a digest."""
     run_dir = data_dir / "run"
     if len(str(run_dir).encode()) <= _MAX_SOCKET_PATH:
         return run_dir

@@ -13,8 +13,8 @@ from peatnode.ipc.messages import CONTRACT, Hello, Message
 
 
 class Endpoint(asyncio.Protocol):
-    """Sends and receives the frames of one socket, and checks the other worker's `Hello`. Subclasses handle
-    messages."""
+    """Sends and receives the frames of one socket, and checks the other worker's `Hello`.
+    Subclasses handle messages."""
 
     def __init__(self, worker: str) -> None:
         self.worker = worker

@@ -68,8 +68,8 @@ class FollowerState:
         self._losses = 0
 
     def pause_after_loss(self) -> float:
-        """Seconds until the next attempt. The first retry is immediate, because connecting waits for the
-        store anyway."""
+        """Seconds until the next attempt. The first retry is immediate,
+        because connecting waits for the store anyway."""
         self._losses += 1
         if self._losses == 1:
             return 0.0

@@ -69,8 +69,8 @@ class ChangeFollower:
     async def events(
         self, on_loss: Callable[[LinkError], None] | None = None
     ) -> AsyncGenerator[FeedEvent, None]:
-        """Yields events without end. The first event of a follower without a position is its starting
-        position.
+        """Yields events without end. The first event
+        of a follower without a position is its starting position.
 
         `on_loss` is called when a stream breaks. Raises AskFailed if the store refuses the request,
         ContractMismatch.

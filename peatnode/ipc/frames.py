@@ -10,8 +10,8 @@ from peatnode.ipc.messages import Message
 from peatnode.ipc.schema import message_classes
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
-"""The longest content of a frame. The largest batch of documents between two workers fits with room to
-spare."""
+"""The longest content of a frame. The largest batch of documents between two workers fits with room
+to spare."""
 
 _pack = make_packer(
     cls

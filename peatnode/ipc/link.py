@@ -22,8 +22,8 @@ from peatnode.ipc.messages import Ask, Failed, Failure, Follow, Message
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 MAX_UNANSWERED = 4096
-"""Unanswered requests of one client. While there are more, the server does not read from that client's
-link."""
+"""Unanswered requests of one client. While there are more,
+the server does not read from that client's link."""
 
 MAX_STREAM_EVENTS = 256
 """Events of a stream that wait for their reader. While there are more, the socket is not read."""
@@ -247,8 +247,8 @@ class Dialer:
         (await self.wait_open()).send(message)
 
     async def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
-        """Yields the events of a stream, which begins when the worker can be reached. Raises LinkLost when
-        it exits."""
+        """Yields the events of a stream, which begins when the worker can be reached.
+        Raises LinkLost when it exits."""
         link = await self.wait_open()
         stream = link.follow(message)
         try:

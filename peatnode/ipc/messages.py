@@ -149,8 +149,8 @@ class ProblemCleared(Message):
 
 @dataclass(frozen=True, slots=True)
 class RecycleMe(Message):
-    """The worker asks to be replaced because of its memory. Its exit with status 0 is not counted as a
-    failure."""
+    """The worker asks to be replaced because of its memory.
+    Its exit with status 0 is not counted as a failure."""
 
     TAG = "recycle_me"
     reason: str
@@ -381,8 +381,8 @@ class ListCollections(Ask[CollectionsReply]):
 
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One sample for /metrics, with its full Prometheus name: a counter, a gauge, or a bucket of a
-    histogram."""
+    """One sample for /metrics, with its full Prometheus name:
+    a counter, a gauge, or a bucket of a histogram."""
 
     name: str
     labels: tuple[tuple[str, str], ...]
@@ -434,8 +434,8 @@ class GetStore(Ask[StoreReply]):
 
 @dataclass(frozen=True, slots=True)
 class FollowChanges(Follow[ChangesSeen | FeedGap]):
-    """Asks for the changes after `since`, in order: first those in the feed, then new ones when they are on
-    disk.
+    """Asks for the changes after `since`, in order:
+    first those in the feed, then new ones when they are on disk.
 
     The store keeps only a position for each follower. Therefore a slow follower needs no memory, and misses
     only changes that the feed no longer keeps (FeedGap).
@@ -475,8 +475,8 @@ class StateReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadState(Ask[StateReply]):
-    """Asks, for a Yjs client, for the difference to its state vector and the store's state vector, of one
-    moment."""
+    """Asks, for a Yjs client, for the difference to its state vector and the store's state vector,
+    of one moment."""
 
     TAG = "read_state"
     collection: str
@@ -504,8 +504,8 @@ class Operation:
     key: bytes
     """Identifies the document and its incarnation."""
     version: int
-    """Number of the state before the operation; afterwards the engine caches the document as
-    `next_version`."""
+    """Number of the state before the operation;
+    afterwards the engine caches the document as `next_version`."""
     next_version: int
     kind: EngineKind
     payload: bytes
@@ -545,8 +545,8 @@ class OperationsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class RunOperations(Ask[OperationsReply]):
-    """Asks for operations, which run in order. Each has its own result; those of one document build on each
-    other."""
+    """Asks for operations, which run in order.
+    Each has its own result; those of one document build on each other."""
 
     TAG = "run_operations"
     operations: tuple[Operation, ...]

@@ -26,8 +26,8 @@ class Wanted:
     collection: str
     id: str
     incarnation: int
-    """Incarnation in the asking store; 0: none. If the answering store has a higher one, it sends the whole
-    document."""
+    """Incarnation in the asking store; 0: none.
+    If the answering store has a higher one, it sends the whole document."""
     state_vector: bytes
     """Yjs-encoded; empty: everything is wanted."""
 
@@ -52,8 +52,8 @@ class Outcome(StrEnum):
     STALE = "stale"
     """Its incarnation has ended in this store, which has a higher one."""
     GAP = "gap"
-    """It depends on structs that are missing. It is not applied; the missing part is asked for by state
-    vector."""
+    """It depends on structs that are missing.
+    It is not applied; the missing part is asked for by state vector."""
     REFUSED = "refused"
-    """It is malformed, over a limit, or quarantined. It must not be asked for again while it is
-    unchanged."""
+    """It is malformed, over a limit, or quarantined.
+    It must not be asked for again while it is unchanged."""

@@ -20,8 +20,8 @@ class Change:
     fingerprint: bytes
     """Fingerprint of the document after the change."""
     origin: str
-    """Instance of the peer that sent it; `client`: a Yjs client; empty: a write to this node by HTTP or the
-    CLI."""
+    """Instance of the peer that sent it; `client`: a Yjs client; empty:
+    a write to this node by HTTP or the CLI."""
     update: bytes
     """Yjs update of this change alone; empty if not requested, or after a deletion."""
     value: bytes

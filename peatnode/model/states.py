@@ -21,8 +21,8 @@ class PeerStatus(StrEnum):
     WAITING = "waiting"
     """A dial failed or the connection ended; another dial follows later."""
     REFUSED = "refused"
-    """It did not prove its membership of the formation, or a node of another name answers at every
-    address."""
+    """It did not prove its membership of the formation,
+    or a node of another name answers at every address."""
 
 
 class WorkerStatus(StrEnum):

@@ -19,8 +19,8 @@ class TreeReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadTree(Ask[TreeReply]):
-    """Asks for nodes of the hash tree. Level 0 is the root, each node has 16 children, level 4 holds the
-    buckets."""
+    """Asks for nodes of the hash tree. Level 0 is the root, each node has 16 children,
+    level 4 holds the buckets."""
 
     TAG = "read_tree"
     level: int
@@ -38,8 +38,8 @@ class BucketsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadBuckets(Ask[BucketsReply]):
-    """Asks for the documents and tombstones of the buckets `first` to `last`, from `tree_key` on, at most
-    `limit`."""
+    """Asks for the documents and tombstones of the buckets `first` to `last`, from `tree_key` on,
+    at most `limit`."""
 
     TAG = "read_buckets"
     first: int
@@ -52,8 +52,8 @@ class ReadBuckets(Ask[BucketsReply]):
 class UpdatesReply(Message):
     TAG = "updates_reply"
     updates: tuple[DocumentUpdate, ...]
-    """The documents with something new, in the order of the request; as many as fit `max_bytes`, at least
-    one."""
+    """The documents with something new, in the order of the request;
+    as many as fit `max_bytes`, at least one."""
     answered: int
     """Number of entries of `wanted` that this answers; the rest must be asked for again."""
     next_tree_key: bytes
@@ -71,8 +71,8 @@ class ReadDifferences(Ask[UpdatesReply]):
 
 @dataclass(frozen=True, slots=True)
 class ReadRange(Ask[UpdatesReply]):
-    """Asks for all documents and tombstones of the buckets `first` to `last`, for a node that has none of
-    them."""
+    """Asks for all documents and tombstones of the buckets `first` to `last`,
+    for a node that has none of them."""
 
     TAG = "read_range"
     first: int

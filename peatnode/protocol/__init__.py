@@ -1,4 +1,5 @@
-"""What nodes say to each other: frames and messages, the handshake, and sync, as machines. No I/O.
+"""The protocol between nodes: frames and messages, the handshake, and sync, as state machines. No I/O.
 
-Events and the time enter, actions leave; sockets, clocks and the store stay in `workers.sync`.
+Machines that receive events with the time and return actions may enter; sockets, clocks and the store may
+not.
 """

@@ -1,4 +1,5 @@
-"""The supervisor: starts the processes of a node, watches them, restarts them, and stops them in order.
+"""The supervisor: starts the processes of a node, monitors them, restarts them, and stops them in order.
 
-The CLI calls `supervisor.run_node`; a worker enters as a row of `workers.WORKERS`, and no worker is imported here.
+The CLI calls `supervisor.run_node`; a new worker enters as a row of `workers.WORKERS`, and none is imported
+here.
 """

@@ -1,4 +1,4 @@
-"""Forks workers, and holds the running ones for the supervisor."""
+"""Forks workers, and represents the running ones for the supervisor."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from peatnode.ipc.frames import encode_frame, link_buffer
 from peatnode.ipc.messages import CONTRACT, Hello, Message
 from peatnode.supervision.workers import WorkerSpec
 from peatnode.worker.context import WorkerContext
-from peatnode.worker.lifetime import die_with_parent, leave
+from peatnode.worker.lifetime import die_with_parent, exit_process
 
 _fork = multiprocessing.get_context("fork")
 
 RESET_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
-"""Signals whose handlers a child resets to the default."""
+"""Signals whose handlers a child resets."""
 
 
 @dataclass(slots=True)
@@ -47,7 +47,8 @@ class Child:
         return self.process.pid
 
     def send(self, message: Message) -> None:
-        """Drops the message if the buffer is full: a worker that does not read does not answer pings either."""
+        """Sends a message, or drops it if the buffer is full.
+        A worker that does not read is killed for its missing pongs."""
         with contextlib.suppress(OSError):
             self.control.send(encode_frame(message, 0), socket.MSG_DONTWAIT)
 
@@ -55,12 +56,12 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
 
-    def ending(self) -> int | None:
-        """The exit status, or the negative number of a signal; None while it runs."""
+    def exit_status(self) -> int | None:
+        """The exit status, or minus the number of the signal that killed it; None while it runs."""
         return self.process.exitcode
 
     def close(self) -> None:
-        """Releases the descriptors, after the process has exited."""
+        """Closes the descriptors. Called after the process has exited."""
         os.close(self.pidfd)
         self.control.close()
         self.process.close()
@@ -68,64 +69,75 @@ class Child:
 
 @dataclass(frozen=True, slots=True)
 class WorkerSpawner:
-    """Forks workers. Each keeps its own sockets and closes those of all others."""
+    """Forks workers. Each worker keeps its own sockets and closes those of all others."""
 
     config: Config
     instance: str
     listeners: Mapping[str, socket.socket]
     node_started_at: float
     close_in_child: Callable[[], None]
-    """Closes the descriptors that only the supervisor may hold."""
+    """Closes the descriptors that belong to the supervisor alone."""
 
     def fork(self, spec: WorkerSpec) -> Child:
-        """Raises OSError if the system has no process or descriptor left."""
-        ours, theirs = socket.socketpair()
+        """Starts a worker. Raises OSError if the system has no process or descriptor left."""
+        supervisor_end, worker_end = socket.socketpair()
         process = _fork.Process(
-            target=self._run, args=(spec, os.getpid(), ours, theirs), name=f"peatnode-{spec.name}"
+            target=self._run,
+            args=(spec, os.getpid(), supervisor_end, worker_end),
+            name=f"peatnode-{spec.name}",
         )
-        # A signal that reached the child before it has reset the handlers would wake up the parent.
+        # A signal that reaches the child before it has reset its handlers would wake up the parent.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, RESET_SIGNALS)
         try:
             process.start()
         except OSError:
-            ours.close()
+            supervisor_end.close()
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
-            theirs.close()
-        ours.setblocking(False)
+            worker_end.close()
+        supervisor_end.setblocking(False)
         assert process.pid is not None
         child = Child(
-            spec.name, process, os.pidfd_open(process.pid), ours, link_buffer(), time.time()
+            spec.name,
+            process,
+            os.pidfd_open(process.pid),
+            supervisor_end,
+            link_buffer(),
+            time.time(),
         )
         child.send(Hello("supervisor", os.getpid(), CONTRACT))
         return child
 
     def _run(
-        self, spec: WorkerSpec, parent: int, ours: socket.socket, theirs: socket.socket
+        self,
+        spec: WorkerSpec,
+        parent: int,
+        supervisor_end: socket.socket,
+        worker_end: socket.socket,
     ) -> None:
-        """Runs in the child."""
+        """The main function of the child process."""
         gc.disable()  # until its imports are done: `settle_memory` enables it
         try:
             die_with_parent(parent)
             _reset_signals()
             _rename(spec.name)
-            ours.close()
+            supervisor_end.close()
             self.close_in_child()
             mine = {name: self.listeners[name] for name in spec.listeners}
             for name, sock in self.listeners.items():
                 if name not in mine:
                     sock.close()
             context = WorkerContext(
-                spec.name, self.config, self.instance, theirs, mine, self.node_started_at
+                spec.name, self.config, self.instance, worker_end, mine, self.node_started_at
             )
             importlib.import_module(spec.module).run(context)
         except BaseException:
             import traceback
 
             traceback.print_exc()
-            leave(1)
-        leave(1)  # `run` never returns
+            exit_process(1)
+        exit_process(1)  # `run` never returns
 
 
 def _reset_signals() -> None:

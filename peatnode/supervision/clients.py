@@ -1,4 +1,5 @@
-"""The clients of supervisor.sock: the broker, discovery and the CLI. Questions are small and answered at once."""
+"""The clients of supervisor.sock: the broker, discovery and the CLI.
+Requests are small and answered immediately."""
 
 from __future__ import annotations
 
@@ -15,18 +16,19 @@ from peatnode.ipc.frames import decode_content, encode_frame
 from peatnode.ipc.messages import CONTRACT, Failed, Failure, GetNode, Hello, Message, NodeReply
 
 MAX_CLIENTS = 128
-MAX_QUESTION_BYTES = 4096
+MAX_REQUEST_BYTES = 4096
 
 
 @dataclass(slots=True)
 class _Client:
     socket: socket.socket
-    frames: FrameBuffer = field(default_factory=lambda: FrameBuffer(MAX_QUESTION_BYTES))
+    frames: FrameBuffer = field(default_factory=lambda: FrameBuffer(MAX_REQUEST_BYTES))
     is_greeted: bool = False
 
 
 class SupervisorClients:
-    """Open connections, by file descriptor. A client that misbehaves or does not read is closed."""
+    """The open connections by file descriptor.
+    A client that breaks the protocol or does not read is disconnected."""
 
     def __init__(
         self, listener: socket.socket, poll: select.poll, report: Callable[[], NodeReply]
@@ -53,10 +55,10 @@ class SupervisorClients:
         self._send(client.fileno(), Hello("supervisor", os.getpid(), CONTRACT), 0)
 
     def serve(self, descriptor: int) -> None:
-        """Reads the questions of a client and answers them."""
+        """Reads the requests of a client and answers them."""
         client = self._open[descriptor]
         try:
-            data = client.socket.recv(MAX_QUESTION_BYTES)
+            data = client.socket.recv(MAX_REQUEST_BYTES)
             if not data:
                 self._close(descriptor)
                 return

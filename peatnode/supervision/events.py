@@ -1,4 +1,5 @@
-"""The events that the policy receives, and the actions that it orders. Times are monotonic seconds. No I/O."""
+"""The events that the policy receives, and the actions that it returns. Times are monotonic seconds.
+No I/O."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ class NodeStarted:
 
 @dataclass(frozen=True, slots=True)
 class WorkerStarted:
-    """`StartWorker` was carried out: the process exists."""
+    """The process of a worker has been forked."""
 
     name: str
     pid: int
@@ -29,6 +30,8 @@ class WorkerServing:
 
 @dataclass(frozen=True, slots=True)
 class PongReceived:
+    """The worker has answered a ping."""
+
     name: str
     number: int
 
@@ -40,8 +43,8 @@ class WorkerExited:
     name: str
     status: int
     """Exit status, or minus the number of the signal that killed it."""
-    complaint: str
-    """The sentence on its configuration that it sent before; empty: none."""
+    configuration_error: str
+    """The sentence about its configuration that it sent before; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,12 @@ class RecycleRequested:
 
 @dataclass(frozen=True, slots=True)
 class StopRequested:
-    """SIGTERM or SIGINT. The second shortens the stop, the third kills every worker."""
+    """A signal to stop was received. The second one shortens the stop, the third one kills all workers."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadlinePassed:
-    """The time that `Policy.deadline` returned has come."""
+    """The time that `Policy.deadline` returned has passed."""
 
 
 Event = (
@@ -113,7 +116,8 @@ class AnnounceDeath:
     """A worker exited unexpectedly; it is restarted after `seconds`."""
 
     name: str
-    ending: str
+    last_exit: str
+    """How it ended, such as `killed by SIGKILL`."""
     seconds: float
 
 
@@ -125,7 +129,7 @@ class AnnounceRecycling:
 
 @dataclass(frozen=True, slots=True)
 class AnnounceStop:
-    """The node begins to stop."""
+    """The node has begun to stop."""
 
     reason: str
 

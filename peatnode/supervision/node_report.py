@@ -16,7 +16,7 @@ from peatnode.supervision.policy import Policy
 
 @dataclass(slots=True)
 class ProblemRegister:
-    """The problems that workers have raised and not cleared, by worker and name."""
+    """The problems that workers have raised and not cleared, by worker and name of the problem."""
 
     _known: dict[tuple[str, str], WorkerProblem] = field(default_factory=dict)
 
@@ -34,7 +34,8 @@ class ProblemRegister:
         return self._known.pop((worker, name), None) is not None
 
     def forget(self, worker: str) -> None:
-        """Drops the problems of a worker that has exited; its successor raises them again if they persist."""
+        """Removes the problems of a worker that has exited.
+        Its successor raises them again if they persist."""
         for key in [key for key in self._known if key[0] == worker]:
             del self._known[key]
 

@@ -1,9 +1,10 @@
 """Decides when a worker is started, restarted, killed or stopped. No I/O.
 
-    handle(event, now) -> actions        deadline() -> when DeadlinePassed is due
+`Policy.handle(event, now)` returns actions; `Policy.deadline()` is the time at which DeadlinePassed is due.
 
-A worker is `starting` from its fork until it is ready, then `ready`. After an unexpected exit it is `waiting` for its
-restart. It is `stopping` once it is ordered to stop, and `stopped` when it has exited.
+A worker is `starting` from its fork until it reports that it is ready, then `ready`. After an unexpected
+exit it is `waiting` until it is restarted. It is `stopping` after the order to stop, and `stopped` when it
+has exited.
 """
 
 from __future__ import annotations
@@ -42,27 +43,28 @@ EXIT_FAILED = 1
 
 @dataclass(frozen=True, slots=True)
 class RestartLimits:
-    """Times in seconds, and how many unexpected exits end the node. Tests use shorter times."""
+    """Times in seconds, and the number of unexpected exits that ends the node. Tests use shorter times."""
 
     first_delay: float = 0.1
     longest_delay: float = 5.0
     stable: float = 60.0
-    """A worker that ran for this long is restarted after `first_delay` again."""
+    """After a run of this length the delay before a restart is `first_delay` again."""
     max_deaths: int = 5
     """Unexpected exits within `death_window`; one more ends the node."""
     death_window: float = 60.0
     ping_every: float = 5.0
     pong_within: float = 10.0
     first_pong_within: float = 60.0
-    """While it starts: imports and recovery may block its event loop."""
+    """Used while the worker starts, because imports and recovery may block its event loop."""
     late: float = 1.0
-    """If the supervisor itself was suspended for longer (SIGSTOP, a paused machine), late pongs are excused."""
+    """If the supervisor itself was suspended for longer (SIGSTOP, a paused machine),
+    late pongs are accepted."""
     stop: float = 9.0
-    """For the whole node; a container runtime waits 10 s or more."""
+    """For the whole node. A container runtime waits at least 10 s before it kills the node."""
     stop_reserve: float = 1.0
     """The part of `stop` that is reserved for each later turn."""
     hurried_stop: float = 0.5
-    """For each turn, after a second signal or when the node ends because of a failure."""
+    """For each turn, after a second signal, or when the node stops because of a failure."""
     recycle: float = 5.0
 
 
@@ -72,7 +74,7 @@ class WorkerRecord:
 
     name: str
     turn: int
-    """Workers of a lower turn stop before those of a higher one."""
+    """Workers with a lower turn stop before those with a higher one."""
     state: WorkerStatus = WorkerStatus.WAITING
     pid: int = 0
     restarts: int = 0
@@ -80,7 +82,7 @@ class WorkerRecord:
     last_exit: str = ""
     deaths: deque[float] = field(default_factory=deque)
     streak: int = 0
-    """Unexpected exits without a stable run between them."""
+    """Number of unexpected exits since the last stable run."""
     started_at: float = 0.0
     start_due: float | None = None
     ping: int = 0
@@ -96,10 +98,11 @@ class WorkerRecord:
 
 
 class Policy:
-    """The policy of one node."""
+    """The state of all workers of a node. `handle` decides what is done with them."""
 
     def __init__(self, turns: Mapping[str, int], limits: RestartLimits) -> None:
-        """`turns` maps the workers, in the order of their start, to their turns to stop."""
+        """`turns` maps the name of each worker to its turn to stop,
+        in the order in which the workers start."""
         self.workers = {name: WorkerRecord(name, turn) for name, turn in turns.items()}
         self.is_stopping = False
         self._limits = limits
@@ -113,7 +116,7 @@ class Policy:
         self._has_ended = False
 
     def handle(self, event: Event, now: float) -> Sequence[Action]:
-        """The actions that the event calls for, in the order of their execution."""
+        """Returns the actions to carry out, in order."""
         return tuple(self._handle(event, now))
 
     def _handle(self, event: Event, now: float) -> Iterator[Action]:
@@ -125,18 +128,18 @@ class Policy:
             case WorkerStarted(name, pid):
                 yield from self._started(self.workers[name], pid, now)
             case WorkerServing(name):
-                yield from self._serves(self.workers[name], now)
+                yield from self._became_ready(self.workers[name], now)
             case PongReceived(name, number):
                 if self.workers[name].ping == number:
                     self.workers[name].ping = 0
-            case WorkerExited(name, status, complaint):
-                yield from self._ended(self.workers[name], status, complaint, now)
+            case WorkerExited(name, status, configuration_error):
+                yield from self._exited(self.workers[name], status, configuration_error, now)
             case RecycleRequested(name, reason):
                 yield from self._recycle(self.workers[name], reason, now)
             case StopRequested():
-                yield from self._stop_asked(now)
+                yield from self._stop_requested(now)
             case DeadlinePassed():
-                yield from self._time_passed(now)
+                yield from self._deadline_passed(now)
 
     # --- a worker's life ------------------------------------------------------------------------------------
 
@@ -153,12 +156,12 @@ class Policy:
         worker.kill_due = None
         yield from self._ping(worker, now)
 
-    def _serves(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
+    def _became_ready(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
         if worker.state is WorkerStatus.STARTING:
             worker.state = WorkerStatus.READY
             worker.pinged_at = now  # `pong_within` applies from here on
         worker.was_ready = True
-        if not self._is_ready and all(one.was_ready for one in self.workers.values()):
+        if not self._is_ready and all(each.was_ready for each in self.workers.values()):
             self._is_ready = True
             yield AnnounceReady()
 
@@ -171,15 +174,15 @@ class Policy:
         yield AnnounceRecycling(worker.name, reason)
         yield RequestStop(worker.name, self._limits.recycle)
 
-    def _ended(
-        self, worker: WorkerRecord, status: int, complaint: str, now: float
+    def _exited(
+        self, worker: WorkerRecord, status: int, configuration_error: str, now: float
     ) -> Iterator[Action]:
         was_recycling = worker.is_recycling and status == 0
         worker.pid = 0
         worker.ping = 0
         worker.kill_due = None
         worker.is_recycling = False
-        worker.last_exit = describe_ending(status)
+        worker.last_exit = describe_exit(status)
         if self.is_stopping:
             worker.state = WorkerStatus.STOPPED
             yield from self._next_turn(now)
@@ -188,7 +191,7 @@ class Policy:
             yield from self._start(worker)
         elif status == EXIT_CONFIGURATION:
             worker.state = WorkerStatus.STOPPED
-            reason = complaint or f"the worker {worker.name} refused its configuration"
+            reason = configuration_error or f"the worker {worker.name} rejected its configuration"
             yield from self._end_node(EXIT_CONFIGURATION, reason, now)
         else:
             yield from self._died(worker, now)
@@ -204,7 +207,7 @@ class Policy:
         if len(worker.deaths) > limits.max_deaths:
             worker.state = WorkerStatus.STOPPED
             reason = (
-                f"the worker {worker.name} ended {len(worker.deaths)} times within "
+                f"the worker {worker.name} exited {len(worker.deaths)} times within "
                 f"{limits.death_window:g} s; the last time: {worker.last_exit}"
             )
             yield from self._end_node(EXIT_FAILED, reason, now)
@@ -230,7 +233,7 @@ class Policy:
         is_starting = worker.state is WorkerStatus.STARTING
         return worker.pinged_at + (limits.first_pong_within if is_starting else limits.pong_within)
 
-    def _beat(self, now: float) -> Iterator[Action]:
+    def _check_heartbeats(self, now: float) -> Iterator[Action]:
         for worker in self.workers.values():
             due = self._pong_due(worker)
             if due is not None and due <= now:
@@ -238,7 +241,7 @@ class Policy:
                 yield KillWorker(worker.name, f"no answer for {now - worker.pinged_at:.1f} s")
         if self._ping_due is None or self._ping_due > now:
             return
-        # All at the same moment: the machine wakes up once for all of them.
+        # All workers are pinged at the same time, so that the machine wakes up only once.
         self._ping_due = now + self._limits.ping_every
         for worker in self.workers.values():
             if worker.is_alive and not worker.ping:
@@ -247,7 +250,7 @@ class Policy:
     # --- time -------------------------------------------------------------------------------------------------
 
     def deadline(self) -> float | None:
-        """When DeadlinePassed is due; None: no deadline is set."""
+        """The time at which DeadlinePassed is due; None: no deadline is set."""
         if self._has_ended:
             return None
         dues = [None if self.is_stopping else self._ping_due]
@@ -255,10 +258,10 @@ class Policy:
             dues += [worker.start_due, worker.kill_due, self._pong_due(worker)]
         return min((due for due in dues if due is not None), default=None)
 
-    def _time_passed(self, now: float) -> Iterator[Action]:
+    def _deadline_passed(self, now: float) -> Iterator[Action]:
         due = self.deadline()
         if due is not None and now - due > self._limits.late:
-            self._forgive(now - due)
+            self._excuse_late_pongs(now - due)
         for worker in self.workers.values():
             if worker.kill_due is not None and worker.kill_due <= now:
                 worker.kill_due = None
@@ -266,20 +269,20 @@ class Policy:
             if worker.start_due is not None and worker.start_due <= now:
                 yield from self._start(worker)
         if not self.is_stopping:
-            yield from self._beat(now)
+            yield from self._check_heartbeats(now)
 
-    def _forgive(self, seconds: float) -> None:
+    def _excuse_late_pongs(self, seconds: float) -> None:
         for worker in self.workers.values():
             worker.pinged_at += seconds
 
     # --- the end ----------------------------------------------------------------------------------------------
 
-    def _stop_asked(self, now: float) -> Iterator[Action]:
+    def _stop_requested(self, now: float) -> Iterator[Action]:
         if not self.is_stopping:
-            yield from self._begin_stop("asked to", self._limits.stop, now)
+            yield from self._begin_stop("requested", self._limits.stop, now)
         elif not self._is_hurried:
             self._is_hurried = True
-            yield from self._stop_turn(self._turn(), now)
+            yield from self._stop_turn(self._lowest_turn(), now)
         else:
             for worker in self.workers.values():
                 if worker.is_alive:
@@ -303,17 +306,18 @@ class Policy:
         yield from self._next_turn(now)
 
     def _next_turn(self, now: float) -> Iterator[Action]:
-        """Orders the lowest living turn to stop, once all workers of the previous turn have exited."""
+        """Orders the workers with the lowest turn to stop,
+        after all workers of the previous turn have exited."""
         alive = [worker for worker in self.workers.values() if worker.is_alive]
         if not alive:
             self._has_ended = True
             yield EndNode(self._status, self._reason)
             return
-        turn = self._turn()
+        turn = self._lowest_turn()
         if all(worker.kill_due is None for worker in alive if worker.turn == turn):
             yield from self._stop_turn(turn, now)
 
-    def _turn(self) -> int:
+    def _lowest_turn(self) -> int:
         return min((worker.turn for worker in self.workers.values() if worker.is_alive), default=0)
 
     def _stop_turn(self, turn: int, now: float) -> Iterator[Action]:
@@ -328,13 +332,14 @@ class Policy:
         limits = self._limits
         if self._is_hurried:
             return limits.hurried_stop
-        later = {one.turn for one in self.workers.values() if one.is_alive and one.turn > turn}
+        alive = [worker for worker in self.workers.values() if worker.is_alive]
+        later = {worker.turn for worker in alive if worker.turn > turn}
         left = self._stop_by - now - limits.stop_reserve * len(later)
         return max(left, limits.hurried_stop)
 
 
-def describe_ending(status: int) -> str:
-    """`exited with status 1`, `killed by SIGKILL`."""
+def describe_exit(status: int) -> str:
+    """A text such as `exited with status 1` or `killed by SIGKILL`."""
     if status >= 0:
         return f"exited with status {status}"
     try:

@@ -1,4 +1,4 @@
-"""The listening sockets of a node, bound before anything is forked, and the lock on its data directory."""
+"""The listening sockets of a node, which are bound before any fork, and the lock on its data directory."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from peatnode.errors import BadConfiguration
 from peatnode.supervision.workers import WORKERS
 
 UNIX_SOCKETS = ("supervisor", *[spec.name for spec in WORKERS if spec.has_socket])
-"""Names of the Unix sockets in the run directory: NAME.sock."""
+"""The Unix sockets in the run directory are named NAME.sock."""
 
 _BACKLOG = 1024
 _UDP_BUFFER = 4 * 1024 * 1024
-"""Bytes; the kernel grants what its own limit allows."""
+"""Bytes. The kernel may limit it to a lower value."""
 
 
 def lock_data_dir(data_dir: Path) -> int:
-    """Creates the directory if it is missing, and locks it. Raises BadConfiguration."""
+    """Creates the directory if it is missing, and returns the descriptor of its lock.
+    Raises BadConfiguration."""
     try:
         data_dir.mkdir(parents=True, exist_ok=True)
         lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise BadConfiguration(
             f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. "
-            "Name a directory that this user may write, or mount the volume for writing."
+            "Set a directory that this user may write to, or mount the volume writable."
         ) from None
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -38,30 +39,31 @@ def lock_data_dir(data_dir: Path) -> int:
         os.close(lock)
         raise BadConfiguration(
             f"PEAT_DATA_DIR={str(data_dir)!r} is in use by another node (process {holder}): "
-            "stop it, or give this one a directory of its own."
+            "stop that node, or set another directory for this one."
         ) from None
     try:
         os.ftruncate(lock, 0)
         os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     except OSError as error:
         raise BadConfiguration(
-            f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. Free some space there."
+            f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. Free space on that file system."
         ) from None
     return lock
 
 
 def make_run_dir(run_dir: Path) -> None:
-    """The directory of the Unix sockets, 0700 and ours. Raises BadConfiguration."""
+    """Creates the directory of the Unix sockets with mode 0700.
+    Raises BadConfiguration if it belongs to another user."""
     try:
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if run_dir.is_symlink():  # in /tmp anybody could have created it
+        if run_dir.is_symlink():  # in /tmp another user could have created it
             raise BadConfiguration(
-                f"PEAT_RUN_DIR={str(run_dir)!r} is a symbolic link: name the directory itself."
+                f"PEAT_RUN_DIR={str(run_dir)!r} is a symbolic link: set the directory itself."
             )
         owner = run_dir.stat().st_uid
         if owner not in (os.getuid(), 0):
             raise BadConfiguration(
-                f"PEAT_RUN_DIR={str(run_dir)!r} belongs to user {owner}: remove it or name another."
+                f"PEAT_RUN_DIR={str(run_dir)!r} belongs to user {owner}: remove it or set another directory."
             )
         if owner == os.getuid():
             run_dir.chmod(0o700)
@@ -72,7 +74,8 @@ def make_run_dir(run_dir: Path) -> None:
 
 
 def bind_all(config: Config) -> dict[str, socket.socket]:
-    """Every listening socket by name: the Unix ones, `http` and `quic`. Raises BadConfiguration."""
+    """Binds all listening sockets: the Unix sockets, `http` and `quic`. Returns them by name.
+    Raises BadConfiguration."""
     make_run_dir(config.run_dir)
     bound: dict[str, socket.socket] = {}
     try:
@@ -89,7 +92,7 @@ def bind_all(config: Config) -> dict[str, socket.socket]:
 
 
 def remove_unix_sockets(run_dir: Path) -> None:
-    """A stopped node leaves no sockets behind: a client would take it for a node that hangs."""
+    """Removes the sockets of a stopped node, because they would look to a client like a node that hangs."""
     for name in UNIX_SOCKETS:
         with contextlib.suppress(OSError):
             (run_dir / f"{name}.sock").unlink()
@@ -99,14 +102,14 @@ def _bind_unix(path: Path) -> socket.socket:
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # left behind by a killed node; the lock proves that it is gone
+            path.unlink()  # left behind by a killed node; the lock proves that it has exited
         sock.bind(str(path))
         path.chmod(0o600)
         sock.listen(_BACKLOG)
     except OSError as error:
         raise BadConfiguration(
-            f"PEAT_RUN_DIR: {str(path)!r} cannot be listened on: {error.strerror or error}. "
-            "Name a short path on a local file system."
+            f"PEAT_RUN_DIR: cannot listen on {str(path)!r}: {error.strerror or error}. "
+            "Set a short path on a local file system."
         ) from None
     sock.setblocking(False)
     return sock
@@ -145,7 +148,7 @@ def _bind(sock: socket.socket, host: str, port: int, host_name: str, port_name: 
             case errno.EADDRINUSE:
                 what = f"{port_name}={port} is in use on {host}: stop the process that uses it, or set another port."
             case errno.EACCES:
-                what = f"{port_name}={port} may not be bound by this user: set a port above 1023."
+                what = f"{port_name}={port} is not allowed for this user: set a port above 1023."
             case _:
-                what = f"{host_name}={host!r} cannot be listened on: {error.strerror}."
+                what = f"{host_name}={host!r}: cannot listen there: {error.strerror}. Set an address of this machine."
         raise BadConfiguration(what) from None

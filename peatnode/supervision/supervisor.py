@@ -1,6 +1,6 @@
-"""The supervisor's process: one thread that waits in `poll` and carries out the actions of the policy.
+"""The supervisor process: one thread that waits in `poll` and carries out the actions of the policy.
 
-It binds the sockets, forks the workers and answers supervisor.sock. It owns no data.
+It binds the sockets, forks the workers and answers supervisor.sock. It has no data of its own.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 def run_node(
     config: Config, workers: Sequence[WorkerSpec] = WORKERS, limits: RestartLimits | None = None
 ) -> int:
-    """Runs a node until it is stopped. Returns the exit status; if that is not 0, a sentence on stderr says why."""
+    """Runs a node until it is stopped. Returns the exit status;
+    unless it is 0, the reason is printed to stderr."""
     logs.configure(config.log_filter, config.log_format, "supervisor")
     try:
         return _run_node(config, workers, limits or RestartLimits())
@@ -81,7 +82,7 @@ def run_node(
 def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: RestartLimits) -> int:
     if sys.platform != "linux":
         raise BadConfiguration(
-            f"peatnode runs on Linux, and this is {sys.platform}: run it in a container or a virtual machine."
+            f"peatnode needs Linux, but this is {sys.platform}: run it in a container or a virtual machine."
         )
     lock = lock_data_dir(config.data_dir)
     try:
@@ -93,7 +94,7 @@ def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: RestartLimi
 
 
 def _report_failure(config: Config, status: int, reason: str) -> None:
-    """One line: text for a person, or a record of the log."""
+    """Writes one line to stderr, in the format of the log."""
     if config.log_format == "json":
         logs.get_logger("supervisor").error("Node failed", reason=reason, status=status)
     else:
@@ -102,8 +103,9 @@ def _report_failure(config: Config, status: int, reason: str) -> None:
 
 
 def _preload() -> None:
-    """Imports the modules that every worker needs, so that all share their memory. None of them starts a thread."""
-    gc.disable()  # imports produce little garbage, and collecting takes a sixth of their time
+    """Imports the modules that all workers need, so that they share their memory.
+    None of them starts a thread."""
+    gc.disable()  # imports produce little garbage, and its collection would take a sixth of their time
     import asyncio
     import json
     import ssl
@@ -121,7 +123,8 @@ def _preload() -> None:
 
 
 class Supervisor:
-    """The supervisor of one node."""
+    """The supervisor of one node: `run` carries out the actions of its Policy
+    until all workers have exited."""
 
     def __init__(
         self,
@@ -143,7 +146,7 @@ class Supervisor:
         self._wake_reader, self._wake_writer = socket.socketpair()
         self._status: int | None = None
         self._closed_controls: set[int] = set()
-        """Descriptors of the control links that a worker has closed."""
+        """Descriptors of control links that their worker has closed."""
         host, port = sockets["http"].getsockname()[:2]
         self._facts = NodeDescription(
             config=config,
@@ -165,15 +168,15 @@ class Supervisor:
         )
 
     def run(self) -> int:
-        """Runs until all workers have stopped; returns the exit status."""
+        """Runs until all workers have exited. Returns the exit status."""
         self._watch_signals()
         self._poll.register(self._sockets["supervisor"], select.POLLIN)
         _preload()
         self._announce_start()
         try:
-            self._decide(NodeStarted())
+            self._handle_event(NodeStarted())
             while self._status is None:
-                self._turn()
+                self._poll_once()
         finally:
             signal.set_wakeup_fd(-1)
             for child in self._children.values():
@@ -200,7 +203,7 @@ class Supervisor:
                 "supervisor",
                 ProblemRaised(
                     "open_api",
-                    f"The API listens on {facts.broker_address} and asks for no token.",
+                    f"The API listens on {facts.broker_address} and requires no token.",
                     "Set PEAT_API_TOKEN_FILE, or PEAT_BROKER_HOST=127.0.0.1.",
                     blocks_readiness=False,
                 ),
@@ -218,40 +221,40 @@ class Supervisor:
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         self._poll.register(self._wake_reader, select.POLLIN)
 
-    def _turn(self) -> None:
-        """Waits for the next event or the policy's deadline, and carries out what follows from it."""
+    def _poll_once(self) -> None:
+        """Waits for the next event or the deadline of the policy, and handles it."""
         due = self._policy.deadline()
         wait = None if due is None else max(0.0, due - time.monotonic()) * 1000 + 1
         for descriptor, _ in self._poll.poll(wait):
-            self._happened(descriptor)
+            self._handle_readable(descriptor)
         if due is not None and time.monotonic() >= due:
-            self._decide(DeadlinePassed())
+            self._handle_event(DeadlinePassed())
 
-    def _happened(self, descriptor: int) -> None:
+    def _handle_readable(self, descriptor: int) -> None:
         if descriptor == self._wake_reader.fileno():
-            self._signalled()
+            self._handle_signals()
         elif descriptor == self._sockets["supervisor"].fileno():
             self._clients.accept()
         elif descriptor in self._clients:
             self._clients.serve(descriptor)
         else:
-            self._child_happened(descriptor)
+            self._handle_child(descriptor)
 
-    def _child_happened(self, descriptor: int) -> None:
+    def _handle_child(self, descriptor: int) -> None:
         for child in list(self._children.values()):
             if descriptor == child.pidfd:
                 self._read_control(child)  # its last messages
-                self._ended(child)
+                self._handle_exit(child)
             elif descriptor == child.control.fileno():
                 self._read_control(child)
 
-    def _signalled(self) -> None:
+    def _handle_signals(self) -> None:
         for number in self._wake_reader.recv(64):
             if number in _STOP_SIGNALS:
                 self._log.info("Signal received", signal=signal.Signals(number).name)
-                self._decide(StopRequested())
+                self._handle_event(StopRequested())
 
-    def _decide(self, event: Event) -> None:
+    def _handle_event(self, event: Event) -> None:
         for action in self._policy.handle(event, time.monotonic()):
             self._carry_out(action)
 
@@ -269,8 +272,10 @@ class Supervisor:
             case AnnounceReady():
                 took = round(time.time() - self._facts.started_at, 3)
                 self._log.info("Node ready", api=self._facts.broker_address, seconds=took)
-            case AnnounceDeath(name, ending, seconds):
-                self._log.warning("Worker died", worker_name=name, how=ending, restart_in=seconds)
+            case AnnounceDeath(name, last_exit, seconds):
+                self._log.warning(
+                    "Worker died", worker_name=name, how=last_exit, restart_in=seconds
+                )
             case AnnounceRecycling(name, reason):
                 self._log.info("Recycling worker", worker_name=name, reason=reason)
             case AnnounceStop(reason):
@@ -290,15 +295,15 @@ class Supervisor:
             child = self._spawner.fork(self._specs[name])
         except OSError as error:
             self._log.error("Worker cannot be started", worker_name=name, error=str(error))
-            self._decide(WorkerExited(name, EXIT_FAILED, ""))
+            self._handle_event(WorkerExited(name, EXIT_FAILED, ""))
             return
         self._children[name] = child
         self._poll.register(child.pidfd, select.POLLIN)
         self._poll.register(child.control, select.POLLIN)
-        self._decide(WorkerStarted(name, child.pid))
+        self._handle_event(WorkerStarted(name, child.pid))
 
-    def _ended(self, child: Child) -> None:
-        status = child.ending()
+    def _handle_exit(self, child: Child) -> None:
+        status = child.exit_status()
         if status is None:
             return  # the descriptor belonged to another process when `poll` reported it
         self._poll.unregister(child.pidfd)
@@ -306,10 +311,10 @@ class Supervisor:
         self._closed_controls.discard(child.control.fileno())
         del self._children[child.name]
         configuration = self._problems.of(child.name, "configuration")
-        complaint = configuration.message if configuration is not None else ""
+        configuration_error = configuration.message if configuration is not None else ""
         self._problems.forget(child.name)
         child.close()
-        self._decide(WorkerExited(child.name, status, complaint))
+        self._handle_event(WorkerExited(child.name, status, configuration_error))
 
     def _close_control(self, child: Child) -> None:
         descriptor = child.control.fileno()
@@ -318,12 +323,12 @@ class Supervisor:
             self._poll.unregister(descriptor)
 
     def _read_control(self, child: Child) -> None:
-        """Reads the messages of a worker; one that sends a malformed frame is killed."""
+        """Reads the messages of a worker. Kills a worker that sends a malformed frame."""
         try:
             data = child.control.recv(65536)
         except BlockingIOError:
             return
-        except OSError:  # it exited with messages of ours unread
+        except OSError:  # it exited before it had read all messages
             data = b""
         try:
             for content in child.frames.receive_data(data):
@@ -344,16 +349,16 @@ class Supervisor:
             case Pong():
                 child.memory_bytes = message.memory_bytes
                 child.stall_seconds = message.stall_seconds
-                self._decide(PongReceived(child.name, message.number))
+                self._handle_event(PongReceived(child.name, message.number))
             case WorkerReady():
-                self._decide(WorkerServing(child.name))
+                self._handle_event(WorkerServing(child.name))
             case ProblemRaised():
                 self._raise_problem(child.name, message)
             case ProblemCleared(name):
                 if self._problems.cleared(child.name, name):
-                    self._log.info("Problem is over", worker_name=child.name, problem=name)
+                    self._log.info("Problem cleared", worker_name=child.name, problem=name)
             case RecycleMe(reason):
-                self._decide(RecycleRequested(child.name, reason))
+                self._handle_event(RecycleRequested(child.name, reason))
 
     def _raise_problem(self, worker: str, problem: ProblemRaised) -> None:
         if self._problems.raised(worker, problem):

@@ -1,4 +1,4 @@
-"""The workers of a node: the one table that lists them."""
+"""The table of the workers of a node."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class WorkerSpec:
     name: str
     module: str
     listeners: tuple[str, ...]
-    """Names of the sockets that it receives; its own Unix socket has its name."""
+    """Names of the sockets that it inherits; its own Unix socket has the name of the worker."""
     turn: int
-    """To stop: one turn after the other, from 0; workers of one turn stop together."""
+    """Its place in the order of the stop, from 0. Workers with the same turn stop together."""
 
     @property
     def has_socket(self) -> bool:
-        """Whether it answers others on a Unix socket of its own."""
+        """Whether it serves a Unix socket of its own."""
         return self.name in self.listeners
 
 

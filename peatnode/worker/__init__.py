@@ -1,4 +1,5 @@
-"""What every worker process needs: its context, its shell, its control link, and the way in and out.
+"""The parts of every worker process: its context, its shell, its control link, its start and its end.
 
-Workers and the supervisor import from here; nothing here knows a particular worker, and nothing here forks.
+Code that several workers need to run under the supervisor may enter; code that knows a particular worker may
+not.
 """

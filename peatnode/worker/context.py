@@ -1,4 +1,4 @@
-"""What the supervisor gives a worker at its fork."""
+"""The values that a worker inherits from the supervisor when it is forked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class WorkerContext:
     name: str
     config: Config
     instance: str
-    """32 hex digits, of this start of the node."""
+    """32 hex digits, new at each start of the node."""
     control: socket.socket
     listeners: Mapping[str, socket.socket]
     """Bound sockets by name: the worker's own Unix socket, `quic` (UDP), `http` (TCP)."""

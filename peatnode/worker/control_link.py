@@ -11,9 +11,9 @@ from peatnode.ipc.messages import CONTRACT, Hello, Message
 
 
 class ControlLink:
-    """The worker's end of its socket pair with the supervisor. Writes may come from any thread.
+    """The worker's end of its socket pair with the supervisor. Any thread may send.
 
-    The socket is blocking, so that a frame is always written whole; `receive` never waits.
+    The socket is blocking, so that a frame is always written completely; `receive` never waits.
     """
 
     def __init__(self, sock: socket.socket, worker: str) -> None:
@@ -23,7 +23,7 @@ class ControlLink:
         self._lock = threading.Lock()
 
     def send(self, message: Message) -> None:
-        """Ignores a supervisor that has exited: `receive` reports it."""
+        """Sends a message. Does nothing if the supervisor has exited, which `receive` reports."""
         with self._lock:
             try:
                 self.socket.sendall(encode_frame(message, 0))
@@ -31,10 +31,11 @@ class ControlLink:
                 return
 
     def greet(self) -> None:
+        """Sends Hello, which must be the first message."""
         self.send(Hello(self._worker, os.getpid(), CONTRACT))
 
     def receive(self) -> list[Message] | None:
-        """The messages that have arrived; None: the supervisor has exited."""
+        """Returns the messages that have arrived; None: the supervisor has exited."""
         try:
             data = self.socket.recv(65536, socket.MSG_DONTWAIT)
         except BlockingIOError:

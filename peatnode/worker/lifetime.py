@@ -1,4 +1,4 @@
-"""The end of a worker process: with its supervisor, or on its own."""
+"""The end of a worker process: it exits when the supervisor exits, or on its own decision."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ def die_with_parent(parent: int) -> None:
         os._exit(1)
 
 
-def leave(status: int) -> NoReturn:
-    """Exits at once: the exit handlers of the parent must not run in a forked child."""
+def exit_process(status: int) -> NoReturn:
+    """Exits immediately, because the exit handlers of the parent must not run in a forked child."""
     _save_coverage()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError):  # the other end is closed
+        with contextlib.suppress(OSError, ValueError):  # the stream is closed
             stream.flush()
     os._exit(status)
 
 
 def _save_coverage() -> None:
-    """os._exit skips the exit handler of the coverage tool."""
+    """Saves the data of the coverage tool, because os._exit skips its exit handler."""
     if "coverage" in sys.modules:
         import coverage
 

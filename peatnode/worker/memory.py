@@ -1,4 +1,4 @@
-"""The memory of a process: measures it, and excludes imported modules from garbage collection."""
+"""Measures the memory of a process, and excludes imported modules from garbage collection."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 MEMORY_SECONDS = 30.0
-"""The maximum age of a measurement."""
+"""Maximum age of a measurement."""
 
 
 def memory_bytes(pid: int) -> int:
@@ -25,7 +25,8 @@ def memory_bytes(pid: int) -> int:
 
 
 def family_memory_bytes(pid: int) -> int:
-    """The sum over a process and its descendants: gunicorn's processes count as the broker's memory."""
+    """The sum over a process and its descendants,
+    so that gunicorn's processes count as memory of the broker."""
     total = memory_bytes(pid)
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -34,7 +35,8 @@ def family_memory_bytes(pid: int) -> int:
 
 
 class MemoryGauge:
-    """Caches the measurement of this process: the kernel walks all its pages for each, in a millisecond or two."""
+    """Caches the memory of this process. A measurement takes 1 to 2 ms,
+    because the kernel visits all pages."""
 
     def __init__(self, measure: Callable[[int], int]) -> None:
         self._measure = measure
@@ -46,7 +48,7 @@ class MemoryGauge:
         now = time.monotonic()
         if self._due is None or now >= self._due:
             self._bytes = self._measure(os.getpid())
-            # The first is taken while the worker starts, so the second is due at once.
+            # The first measurement is taken while the worker starts, so the next call measures again.
             self._due = now if self._due is None else now + MEMORY_SECONDS
         return self._bytes
 

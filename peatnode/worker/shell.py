@@ -17,12 +17,12 @@ from peatnode.ipc.messages import (
 )
 from peatnode.worker.context import WorkerContext
 from peatnode.worker.control_link import ControlLink
-from peatnode.worker.lifetime import leave
+from peatnode.worker.lifetime import exit_process
 from peatnode.worker.memory import MemoryGauge, family_memory_bytes
 
 
 class WorkerShell:
-    """Gives `main` its configuration and logger, reports to the supervisor, and answers its pings."""
+    """Holds the configuration and the logger of `main`, reports to the supervisor, and answers its pings."""
 
     def __init__(self, context: WorkerContext, control: ControlLink) -> None:
         self.context = context
@@ -35,36 +35,37 @@ class WorkerShell:
         self._loop = asyncio.get_running_loop()
 
     def ready(self) -> None:
-        """Reports that the worker serves its sockets."""
+        """Reports that the worker serves its socket."""
         self._control.send(WorkerReady())
 
     def raise_problem(
         self, name: str, message: str, advice: str, blocks_readiness: bool = False
     ) -> None:
-        """Reports a problem to the operator; one of the same name replaces it."""
+        """Reports a problem to the operator. It replaces an earlier problem of the same name."""
         self._control.send(ProblemRaised(name, message, advice, blocks_readiness))
 
     def clear_problem(self, name: str) -> None:
         self._control.send(ProblemCleared(name))
 
     def recycle(self, reason: str) -> None:
-        """Asks to be replaced: the supervisor orders a stop, and starts a new process at once."""
+        """Asks the supervisor to stop this process and to start a new one immediately."""
         self._control.send(RecycleMe(reason))
 
     async def wait_stop(self) -> float:
-        """Waits for the order to stop; returns the seconds that are left."""
+        """Waits for the order to stop. Returns the remaining time in seconds."""
         await self.stopping.wait()
         return max(0.0, self._deadline - time.monotonic())
 
     def stop(self, seconds: float) -> None:
+        """Wakes `wait_stop`; the process must exit within `seconds`."""
         self._deadline = time.monotonic() + seconds
         self.stopping.set()
 
     def control_readable(self) -> None:
-        """Handles the messages of the supervisor; exits if the supervisor has exited."""
+        """Handles the messages of the supervisor. Exits if the supervisor has exited."""
         messages = self._control.receive()
         if messages is None:
-            leave(1)
+            exit_process(1)
         for message in messages:
             match message:
                 case Ping(number):

@@ -1,4 +1,4 @@
-"""The control link of a process whose main thread is not ours: gunicorn's master."""
+"""The control link of a process whose main thread runs foreign code: gunicorn's master."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from peatnode.ipc.messages import Ping, Pong, StopWorker
 from peatnode.worker.context import WorkerContext
 from peatnode.worker.control_link import ControlLink
-from peatnode.worker.lifetime import leave
+from peatnode.worker.lifetime import exit_process
 from peatnode.worker.memory import MemoryGauge, family_memory_bytes, settle_memory
 
 
@@ -18,11 +18,11 @@ def answer_control_in_thread(
     on_stop: Callable[[float], None],
     measure_stall: Callable[[], float] = lambda: 0.0,
 ) -> ControlLink:
-    """Answers the heartbeat in a thread, for a process whose main thread is not ours (gunicorn's master).
+    """Answers the supervisor in a thread, and returns the link, on which the caller may send.
 
-    In that thread, `on_stop(seconds)` is called when the supervisor orders the stop, and `measure_stall()` at each
-    heartbeat; it returns by how many seconds the event loops behind this process were late. The caller may send
-    WorkerReady and problems over the link. If the supervisor exits, so does the process.
+    In that thread, `on_stop(seconds)` is called when the supervisor orders the stop, and `measure_stall()`
+    at each ping: it returns the delay of the event loops of the child processes in seconds. The process
+    exits if the supervisor exits.
     """
     settle_memory()
     control = ControlLink(context.control, context.name)
@@ -34,7 +34,7 @@ def answer_control_in_thread(
             select.select([context.control], [], [])
             messages = control.receive()
             if messages is None:
-                leave(1)
+                exit_process(1)
             for message in messages:
                 match message:
                     case Ping(number):

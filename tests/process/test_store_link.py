@@ -25,7 +25,10 @@ async def test_a_feed_that_stays_mute_is_passed_over(tmp_path: Path) -> None:
     await store.start()
     heard: list[events.Event] = []
     link = StoreLink(
-        tmp_path / "store.sock", heard.append, structlog.get_logger(), FeedWatchdog(patience=0.01)
+        tmp_path / "store.sock",
+        heard.append,
+        structlog.get_logger(),
+        FeedWatchdog(stuck_seconds=0.01),
     )
     following = asyncio.create_task(link.follow())
     await until(lambda: link.upto == 0)

@@ -98,7 +98,7 @@ def test_a_worker_that_dies_again_and_again_ends_the_node(
     node.behaviours = {"engine": behaviour}
     node.limits = {"first_delay": 0.02}
     assert node.start().wait_end() == 1
-    assert "peatnode: the worker engine ended 6 times within 60 s" in node.said()
+    assert "peatnode: the worker engine exited 6 times within 60 s" in node.said()
     assert sorted(node.stops()) == sorted(set(NAMES) - {"engine"})
 
 
@@ -272,7 +272,7 @@ def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
 def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
     with SupervisedNode(tmp_path, PEAT_BROKER_HOST="192.0.2.1") as node:
         assert node.start().wait_end() == 78
-        assert node.said().startswith("peatnode: PEAT_BROKER_HOST='192.0.2.1' cannot be listened")
+        assert node.said().startswith("peatnode: PEAT_BROKER_HOST='192.0.2.1': cannot listen there")
         assert not list(node.run_dir.glob("*.sock")), "nothing is left behind"
 
 

@@ -35,7 +35,7 @@ def test_a_refused_document_is_reported_and_not_asked_for_for_ever() -> None:
     world.run(20.0)
     sync_statuses = refusing.machine.sync_statuses()
     assert {one.is_in_sync for one in sync_statuses} == {False}
-    assert any("refused by our store" in one.reason for one in sync_statuses)
+    assert any("refused by the local store" in one.reason for one in sync_statuses)
     assert refusing.machine.differing() == ("notes/bad",)
     before, applied = world.sent, refusing.store.sequence
     world.run(60.0)

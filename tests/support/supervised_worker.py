@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from peatnode.errors import BadConfiguration
 from peatnode.worker.context import WorkerContext
-from peatnode.worker.lifetime import leave
+from peatnode.worker.lifetime import exit_process
 from peatnode.worker.run import run_worker
 from peatnode.worker.shell import WorkerShell
 from peatnode.worker.threaded import answer_control_in_thread
@@ -36,7 +36,7 @@ def run_threaded(context: WorkerContext) -> NoReturn:
 
     control.send(WorkerReady())
     reader.recv(1)
-    leave(0)
+    exit_process(0)
 
 
 async def main(shell: WorkerShell, behaviour: str) -> None:

@@ -195,8 +195,8 @@ class NodeShell:
         dial = connection.dial
         if dial is None:
             return
-        if code == CloseCode.OURSELVES:
-            self.dial_plan.reached_ourselves(dial.key, dial.address, now)
+        if code == CloseCode.SELF_CONNECTION:
+            self.dial_plan.reached_self(dial.key, dial.address, now)
         else:
             is_refused = code == CloseCode.NOT_AUTHENTICATED
             self.dial_plan.failed(dial.key, reason, now, is_refused=is_refused)

@@ -1,4 +1,5 @@
-"""From a discovered peer to one authenticated connection: the plan of dials, the handshake, the election.
+"""The way from a discovered peer to one authenticated connection: dial plan, handshake and election.
 
-Machines enter; what runs over an authenticated connection belongs in `peatnode.protocol.sync`.
+Machines for the time before authentication enter here; the protocol after it belongs in
+`peatnode.protocol.sync`.
 """

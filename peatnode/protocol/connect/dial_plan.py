@@ -1,6 +1,7 @@
-"""Which peer to dial, at which address and when.
+"""Decides which peer is dialled, at which address and when.
 
-Backoff has jitter, the addresses of a peer take turns, and neither this node nor a connected peer is dialled.
+Backoff has jitter, the addresses of a peer are tried in turn, and neither this node nor a connected peer is
+dialled.
 """
 
 from __future__ import annotations
@@ -14,13 +15,15 @@ from peatnode.model.states import PeerStatus
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 30.0
 TIE_BREAK_DELAY = 0.5
-"""Seconds by which the larger of two instances delays its first dial, so that one connection results and not two."""
+"""Seconds by which the larger of two instances delays its first dial, to avoid a second connection."""
 
 STABLE_SECONDS = 5.0
 """A peer is dialled again at once after a connection that lasted this long."""
 
 
 class Uniform(Protocol):
+    """A generator of numbers from 0 to 1, such as `random.Random`."""
+
     def random(self) -> float: ...
 
 
@@ -31,38 +34,39 @@ class Dial:
     key: str
     address: Address
     number: int
-    """Counts all dials of this process."""
+    """Sequential number among all dials of this process."""
     use_min_datagram: bool
-    """The path may drop larger datagrams: every second round of dials uses the smallest."""
+    """Whether to use the smallest datagrams, as every second round does: the path may drop larger ones."""
 
 
 @dataclass(slots=True)
 class Target:
-    """A discovered peer, and how far the dials to it are."""
+    """A discovered peer and the state of the dials to it."""
 
     peer: DiscoveredPeer
     state: PeerStatus | None = PeerStatus.DISCOVERED
     """None: the target is this node itself, or has no address; it is not shown as a peer."""
     reason: str = ""
     instance: str = ""
-    """Of the node that the last dial reached."""
+    """Instance of the node that the last dial reached."""
     node_id: str = ""
-    """Of the same node."""
+    """Node id of the node that the last dial reached."""
     tries: int = 0
     due: float | None = None
     own_addresses: set[Address] = field(default_factory=set)
     """Addresses that lead back to this node."""
     wrong_identity_addresses: dict[Address, str] = field(default_factory=dict)
-    """Addresses at which a node of another name answered, with the instance of that node."""
+    """Addresses at which a node with another id answered, and the instance of that node."""
     dialled: Address | None = None
 
     def addresses(self) -> list[Address]:
+        """The addresses that are worth dialling."""
         useless = self.own_addresses | self.wrong_identity_addresses.keys()
-        return [one for one in self.peer.addresses if one not in useless]
+        return [address for address in self.peer.addresses if address not in useless]
 
 
 class DialPlan:
-    """The targets of a node: discovery adds and removes them, connections cover them, the rest is dialled.
+    """The targets of a node. Discovery adds and removes them; those without a connection are dialled.
 
     `next_due` is the time at which to call `take_due`, which returns the dials to make.
     """
@@ -72,11 +76,11 @@ class DialPlan:
         self._instance = instance
         self._random = randomness
         self._connected: dict[str, tuple[str, float]] = {}
-        """By instance: node id and start of the connection."""
+        """Node id and start of the connection, by instance."""
         self._dials = 0
 
     def found(self, peer: DiscoveredPeer, now: float) -> None:
-        """Adds a peer, or replaces what discovery knew of it."""
+        """Adds a peer, or replaces its addresses and metadata."""
         target = self.targets.get(peer.key)
         is_new = target is None
         if target is None:
@@ -90,7 +94,7 @@ class DialPlan:
                 self._plan(target, now, self._tie_break_delay(peer))
 
     def lost(self, key: str) -> None:
-        """No source has the peer any more: it is not dialled again. A connection to it stays."""
+        """Removes a peer that no source reports any more. An existing connection to it stays open."""
         self.targets.pop(key, None)
 
     def _tie_break_delay(self, peer: DiscoveredPeer) -> float:
@@ -116,7 +120,7 @@ class DialPlan:
         return any(node_id == target.peer.node_id for node_id, _ in self._connected.values())
 
     def discovered_peer_of(self, node_id: str, instance: str) -> DiscoveredPeer | None:
-        """What discovery knows of a connected peer."""
+        """The entry of discovery for a connected peer; None if discovery does not know it."""
         for target in self.targets.values():
             if instance in (target.instance, target.peer.instance):
                 return target.peer
@@ -127,6 +131,7 @@ class DialPlan:
         return min((t.due for t in self.targets.values() if t.due is not None), default=None)
 
     def take_due(self, now: float) -> list[Dial]:
+        """Returns the dials that are due. Each is answered by `failed`, `reached_self` or `connected`."""
         dials = []
         for key, target in self.targets.items():
             if target.due is None or target.due > now:
@@ -141,7 +146,7 @@ class DialPlan:
         return dials
 
     def failed(self, key: str, reason: str, now: float, *, is_refused: bool = False) -> None:
-        """A dial failed, or its connection was not kept: plans the next one."""
+        """A dial failed, or its connection was closed before it counted. Plans the next dial."""
         target = self.targets.get(key)
         if target is None or target.state != PeerStatus.DIALLING:
             return
@@ -155,25 +160,25 @@ class DialPlan:
         if is_refused and target.due is not None:
             target.state = PeerStatus.REFUSED
 
-    def reached_ourselves(self, key: str, address: Address, now: float) -> None:
-        """A dial reached this node itself: the address is not dialled again."""
+    def reached_self(self, key: str, address: Address, now: float) -> None:
+        """A dial reached this node itself. The address is not dialled again."""
         target = self.targets.get(key)
         if target is not None:
             target.own_addresses.add(address)
-            self.failed(key, "this is ourselves", now)
+            self.failed(key, "the address belongs to this node", now)
 
     def connected(self, key: str, node_id: str, instance: str, now: float) -> None:
-        """A connection is authenticated; `key` is empty where the other side dialled."""
+        """A connection is authenticated. `key` is that of the dial, or empty if the peer dialled."""
         self._connected.setdefault(instance, (node_id, now))
         target = self.targets.get(key)
         if target is not None and target.peer.node_id in ("", node_id):
             target.instance, target.node_id = instance, node_id
         elif target is not None and target.dialled is not None:
             target.wrong_identity_addresses[target.dialled] = instance
-            self.failed(key, f"{node_id} answers where it should be", now)
-        for one in self.targets.values():
-            if self.is_covered(one):
-                one.state, one.due, one.reason = PeerStatus.CONNECTED, None, ""
+            self.failed(key, f"another node, {node_id}, answers at its address", now)
+        for other in self.targets.values():
+            if self.is_covered(other):
+                other.state, other.due, other.reason = PeerStatus.CONNECTED, None, ""
 
     def disconnected(self, instance: str, reason: str, now: float) -> None:
         """The last connection to an instance has ended."""

@@ -1,4 +1,4 @@
-"""The election between two connections of the same two instances: both ends choose the same one."""
+"""The choice between two connections of the same two instances. Both ends choose the same connection."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from peatnode.protocol.connect.handshake import Member
 
 
 def is_better(candidate: Member, current: Member) -> bool:
-    """Whether `candidate` is kept and `current` closed, both being to the same instance."""
+    """Whether the new connection is kept and the current one to the same instance is closed."""
     if candidate.started != current.started:
         return candidate.started > current.started
     if candidate.dialled_by != current.dialled_by:

@@ -1,9 +1,9 @@
-"""Mutual proof of membership, before any other message is read. docs/protocol.md gives the reasons.
+"""The mutual proof of membership, before any other message is read. docs/protocol.md explains its design.
 
 dialling            accepting
 PeerHello --------------->
          <--------------- PeerHello
-(the certificate's key is the one that this node id derives)
+(the dialling side compares the key in the certificate with the key of this node id)
 Proof ------------------->
          <--------------- Proof
 """
@@ -19,7 +19,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.errors import IsOurselves, NotAuthenticated
+from peatnode.protocol.wire.errors import NotAuthenticated, SelfConnection
 from peatnode.protocol.wire.messages import PeerHello, Proof
 
 SECONDS_TO_AUTHENTICATE = 10.0
@@ -31,7 +31,7 @@ _DOMAIN = b"peatnode proof 1"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """The keys with which this node proves itself and checks others."""
+    """The identity of this node, the keys with which it proves it, and the means to check others."""
 
     node_id: str
     instance: bytes
@@ -39,9 +39,9 @@ class Credentials:
     software: str
     formation_key: bytes
     sign: Callable[[bytes], bytes]
-    """Signs with our endpoint key (Ed25519)."""
+    """Signs with the endpoint key of this node (Ed25519)."""
     endpoint_key_of: Callable[[str], bytes]
-    """The endpoint public key (32 bytes) that the formation's secret derives for a node id."""
+    """Returns the endpoint public key (32 bytes) of a node id in this formation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +52,16 @@ class Member:
     instance: bytes
     started: int
     attempt: int
-    """Of the dialling side."""
+    """Number of the dial, counted by the dialling side."""
     software: str
     endpoint_key: bytes
     dialled_by: bytes
-    """Instance."""
+    """Instance of the dialling side."""
 
 
 class Authentication:
-    """One side of a connection. `begin` and `receive` return the frames to send; `member` is set at the end."""
+    """One side of the handshake. `begin` and `receive` return frames to send;
+    `member` is set when it succeeds."""
 
     def __init__(
         self,
@@ -73,7 +74,8 @@ class Authentication:
         nonce: bytes,
         attempt: int,
     ) -> None:
-        """`alpn` was negotiated; `certificate` (DER) is the accepting side's, `certificate_key` the raw key in it."""
+        """`alpn` is the negotiated protocol. `certificate` (DER) and its raw public key are those
+        of the accepting side."""
         self.member: Member | None = None
         self._credentials = credentials
         self._is_dialling = is_dialling
@@ -92,31 +94,34 @@ class Authentication:
             )
         )
         self._attempt = attempt
-        self._their_hello: PeerHello | None = None
+        self._peer_hello: PeerHello | None = None
         self._transcript = b""
 
     def begin(self) -> list[bytes]:
-        """The frames to send as soon as the TLS handshake is complete."""
+        """Returns the frames to send as soon as the TLS handshake is complete."""
         return [self._hello] if self._is_dialling else []
 
     def receive(self, content: bytes) -> list[bytes]:
-        """Handles a frame and returns the frames to send. After PeerFault nothing may be sent."""
+        """Handles a frame and returns the frames to send.
+        Raises PeerFault, after which nothing may be sent."""
         message = wire.decode(content)
-        if isinstance(message, PeerHello) and self._their_hello is None:
+        if isinstance(message, PeerHello) and self._peer_hello is None:
             return self._receive_hello(message, content)
-        if isinstance(message, Proof) and self._their_hello is not None and self.member is None:
-            return self._receive_proof(message, self._their_hello)
+        if isinstance(message, Proof) and self._peer_hello is not None and self.member is None:
+            return self._receive_proof(message, self._peer_hello)
         raise NotAuthenticated("unexpected before authentication", type(message).__name__)
 
     def _receive_hello(self, hello: PeerHello, content: bytes) -> list[bytes]:
         if hello.version != wire.VERSION:
-            raise NotAuthenticated("other version", f"it speaks {hello.version}, we {wire.VERSION}")
+            raise NotAuthenticated(
+                "other version", f"it has {hello.version}, this node {wire.VERSION}"
+            )
         if hello.instance == self._credentials.instance:
-            raise IsOurselves("ourselves")
-        is_sound = len(hello.instance) == INSTANCE_BYTES and len(hello.nonce) == NONCE_BYTES
-        if not is_sound or not 0 < len(hello.node_id) <= MAX_NODE_ID:
+            raise SelfConnection("ourselves")
+        is_valid = len(hello.instance) == INSTANCE_BYTES and len(hello.nonce) == NONCE_BYTES
+        if not is_valid or not 0 < len(hello.node_id) <= MAX_NODE_ID:
             raise NotAuthenticated("malformed hello")
-        self._their_hello = hello
+        self._peer_hello = hello
         first, second = (self._hello, content) if self._is_dialling else (content, self._hello)
         self._transcript = _transcript(self._channel, self._alpn, first, second)
         if not self._is_dialling:
@@ -124,7 +129,7 @@ class Authentication:
         expected = self._credentials.endpoint_key_of(hello.node_id)
         if not hmac.compare_digest(expected, self._certificate_key):
             raise NotAuthenticated(
-                "wrong certificate", "not of this formation, or not of this node"
+                "wrong certificate", "its key is not the one of its node id in this formation"
             )
         return [self._proof()]
 
@@ -132,7 +137,9 @@ class Authentication:
         signed = _signed(not self._is_dialling, self._transcript)
         mac = hmac.digest(self._credentials.formation_key, signed, "sha256")
         if not hmac.compare_digest(mac, proof.mac):
-            raise NotAuthenticated("wrong secret", "its proof does not fit our formation's secret")
+            raise NotAuthenticated(
+                "wrong secret", "its proof was made with another formation secret"
+            )
         key = self._credentials.endpoint_key_of(hello.node_id)
         try:
             Ed25519PublicKey.from_public_bytes(key).verify(proof.signature, signed)

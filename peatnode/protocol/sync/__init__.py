@@ -1,4 +1,5 @@
 """Sync: pushes, anti-entropy and the state of each peer, as one machine (see DESIGN.md).
 
-`machine` and `events` are the way in for a shell; the other modules are parts of the machine.
+A shell imports `machine` and `events`; the other modules are parts of the machine, and new parts enter
+there.
 """

@@ -1,4 +1,4 @@
-"""Answers the questions of a peer from the local store, a few at a time."""
+"""Answers the questions of a peer from the local store, a limited number at a time."""
 
 from __future__ import annotations
 
@@ -31,29 +31,34 @@ from peatnode.protocol.wire.messages import (
 )
 
 MAX_AT_ONCE = 4
+"""Questions of one peer that the store works on at the same time."""
+
 MAX_WAITING = 64
-"""Further questions; a peer that keeps to the protocol never asks as many."""
+"""Questions that wait for the store. A peer that follows the protocol never has as many."""
 
 BATCH_BYTES = 256 * 1024
-"""Documents in one answer, before compression."""
+"""Size of the documents in one answer, before compression."""
 
 MAX_INDEXES = 256
+"""Nodes or buckets in one question."""
+
 MAX_WANTED = 1000
+"""Documents in one question."""
 
 Asked = AskTree | AskBuckets | AskUpdates | AskRange
 
 
 class PeerQuestions:
-    """The questions of one peer: at most MAX_AT_ONCE are with the store, the next MAX_WAITING wait."""
+    """The questions of one peer. The store works on MAX_AT_ONCE of them, and at most MAX_WAITING wait."""
 
     def __init__(self, ask_store: StoreAsker, send: Callable[[Message], None]) -> None:
         self._ask_store = ask_store
         self._send = send
-        self._at_work = 0
+        self._in_progress = 0
         self._waiting: deque[Asked] = deque()
 
     def receive(self, question: Asked) -> None:
-        """Queues a question. Raises PeerFault for one that is malformed or one too many."""
+        """Queues a question. Raises PeerFault if it is malformed, or if too many wait."""
         _check(question)
         if len(self._waiting) >= MAX_WAITING:
             raise PeerFault("too many questions")
@@ -61,13 +66,13 @@ class PeerQuestions:
         self._advance()
 
     def _advance(self) -> None:
-        while self._waiting and self._at_work < MAX_AT_ONCE:
-            self._at_work += 1
+        while self._waiting and self._in_progress < MAX_AT_ONCE:
+            self._in_progress += 1
             self._start(self._waiting.popleft())
 
     def _end(self, answer: Message) -> None:
         self._send(answer)
-        self._at_work -= 1
+        self._in_progress -= 1
         self._advance()
 
     def _start(self, question: Asked) -> None:
@@ -115,16 +120,16 @@ class PeerQuestions:
 def _check(question: Asked) -> None:
     match question:
         case AskTree():
-            is_sound = question.level < LEVELS and _are_nodes(
+            is_valid = question.level < LEVELS and _are_nodes(
                 question.indexes, FAN_OUT**question.level
             )
         case AskBuckets():
-            is_sound = _are_nodes(question.indexes, BUCKETS)
+            is_valid = _are_nodes(question.indexes, BUCKETS)
         case AskUpdates():
-            is_sound = 0 < len(question.wanted) <= MAX_WANTED
+            is_valid = 0 < len(question.wanted) <= MAX_WANTED
         case AskRange():
-            is_sound = question.first <= question.last < BUCKETS
-    if not is_sound:
+            is_valid = question.first <= question.last < BUCKETS
+    if not is_valid:
         raise PeerFault("malformed question", type(question).__name__)
 
 

@@ -1,4 +1,4 @@
-"""How a session asks the local store and its peer. An answer of None means that there is none now."""
+"""The callbacks by which a session asks the local store and its peer. An answer of None is a failure."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ ENTRIES_PER_READ = 2000
 
 
 class BucketListing:
-    """Reads every entry of some buckets, one run of adjacent buckets at a time, then calls `then` once."""
+    """Reads all entries of some buckets, in runs of adjacent buckets, and calls `then` once; None:
+    a read failed."""
 
     def __init__(
         self,
@@ -36,13 +37,13 @@ class BucketListing:
         self._then = then
         self._entries: list[BucketEntry] = []
         self._has_failed = False
-        runs = _runs(indexes)
+        runs = _adjacent_runs(indexes)
         self._open = len(runs)
         for first, last in runs:
             self._read(first, last, b"")
 
     def _read(self, first: int, last: int, tree_key: bytes) -> None:
-        def came(answer: StoreAnswer | None) -> None:
+        def on_answer(answer: StoreAnswer | None) -> None:
             if isinstance(answer, BucketsReply):
                 self._entries.extend(answer.entries)
                 if answer.next_tree_key:
@@ -54,10 +55,10 @@ class BucketListing:
             if not self._open:
                 self._then(None if self._has_failed else tuple(self._entries))
 
-        self._ask_store(ReadBuckets(first, last, tree_key, ENTRIES_PER_READ), came)
+        self._ask_store(ReadBuckets(first, last, tree_key, ENTRIES_PER_READ), on_answer)
 
 
-def _runs(indexes: tuple[int, ...]) -> list[tuple[int, int]]:
+def _adjacent_runs(indexes: tuple[int, ...]) -> list[tuple[int, int]]:
     runs: list[tuple[int, int]] = []
     for index in sorted(set(indexes)):
         if runs and runs[-1][1] == index - 1:

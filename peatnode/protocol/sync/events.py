@@ -1,4 +1,4 @@
-"""The events that the sync machine takes, and the actions that it returns."""
+"""The events that the sync machine receives, and the actions that it returns."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class ConnectionUp:
     """A connection is authenticated."""
 
     peer: int
-    """Number of the connection; never used for another."""
+    """Number of the connection, which is never reused."""
     member: Member
 
 
@@ -44,12 +44,12 @@ class StoreAnswered:
 
     number: int
     answer: StoreAnswer | None
-    """None: the store could not be asked, or failed."""
+    """None: the store could not be reached, or failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoreLost:
-    """The link to the store broke: its root, as last read, may be out of date."""
+    """The link to the store is lost, so the root that was last read may be outdated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ReplicasWanted:
 
 @dataclass(frozen=True, slots=True)
 class WakeUp:
-    """The time `next_wake` has come."""
+    """`SyncMachine.next_wake` has passed."""
 
 
 Event = (
@@ -101,7 +101,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class AskStore:
-    """Ask the store; its answer returns as StoreAnswered with this number."""
+    """Ask the store. The answer is returned as StoreAnswered with the same number."""
 
     number: int
     question: StoreQuestion
@@ -118,7 +118,7 @@ class Close:
 
 @dataclass(frozen=True, slots=True)
 class PeerAppeared:
-    """A peer is connected. Emitted once, also when a further connection replaces the first without a break."""
+    """A peer is connected. Returned once for a peer, even if another connection replaces the first one."""
 
     peer: int
     node_id: str
@@ -143,7 +143,7 @@ class NeighboursChanged:
 
 @dataclass(frozen=True, slots=True)
 class AwarenessReceived:
-    """A peer sent awareness that this node had not seen."""
+    """A peer sent awareness that this node has not received before."""
 
     collection: str
     id: str
@@ -161,7 +161,7 @@ class ReplicasKnown:
 
 @dataclass(frozen=True, slots=True)
 class UpdateRefused:
-    """The local store refused an update of a peer; for the log."""
+    """The local store refused an update of a peer. The shell logs it."""
 
     peer: str
     collection: str

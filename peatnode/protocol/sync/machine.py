@@ -1,4 +1,4 @@
-"""The sync machine of a node: events and the time in, actions out, without a socket or a clock."""
+"""The sync machine of a node. It receives events with the time, and returns actions."""
 
 from __future__ import annotations
 
@@ -63,25 +63,27 @@ from peatnode.protocol.wire.messages import (
 )
 
 NEIGHBOURS_SECONDS = 0.1
-"""Delay before new neighbours are sent to the peers, so that several changes make one message."""
+"""Delay before changed neighbours are sent to the peers, so that one message covers several changes."""
 
 MAX_AWARENESS_SEEN = 4096
 MAX_AWARENESS_BYTES = 64 * 1024
 PULLING_SECONDS = 2.0
-"""A pull that received an answer within this time defers the others: they would fetch the same documents."""
+"""A pull that received an answer within this time defers all others,
+which would fetch the same documents."""
 
 
 class Randomness(Protocol):
-    """What the machine needs of `random.Random`."""
+    """The part of `random.Random` that the machine uses."""
 
     def random(self) -> float: ...
     def randbytes(self, n: int, /) -> bytes: ...
 
 
 class SyncMachine:
-    """All sessions of a node, its log of pushes and its refusals.
+    """The sync state of a node: the sessions with its peers, its push log and its refusals.
 
-    The shell passes each event to `handle`, carries out the actions that it returns, and passes WakeUp at `next_wake`.
+    The shell passes each event to `handle`, carries out the actions that it returns, and passes WakeUp at
+    `next_wake`.
     """
 
     def __init__(self, node_id: str, instance: bytes, randomness: Randomness, now: float) -> None:
@@ -129,7 +131,7 @@ class SyncMachine:
             case FeedGap():
                 self.log.upto = event.upto
                 for session in self._sessions.values():
-                    session.push.lose_feed()
+                    session.push.skip_gap()
             case FeedRestarted():
                 self._feed_restarted(event.upto)
             case AwarenessPublished():
@@ -143,7 +145,7 @@ class SyncMachine:
         actions, self._actions = self._actions, []
         return actions
 
-    # --- peers come and go -------------------------------------------------------------------------
+    # --- connections -------------------------------------------------------------------------------
 
     def _peer_up(self, peer: int, member: Member) -> None:
         current = self._by_instance.get(member.instance.hex())
@@ -182,14 +184,15 @@ class SyncMachine:
         if not self._timers.is_set(("neighbours", 0)):
             self._timers.set(("neighbours", 0), self.now + NEIGHBOURS_SECONDS)
 
-    def _tell_neighbours(self) -> None:
+    def _send_neighbours(self) -> None:
         peers = [(s.member.node_id, s.member.instance) for s in self._sessions.values()]
         for session in self._sessions.values():
             self.send(session, Neighbours(tuple(peers)))
 
     # --- messages ----------------------------------------------------------------------------------
 
-    def _blaming(self, session: PeerSession, step: Callable[[], None]) -> None:
+    def _close_on_fault(self, session: PeerSession, step: Callable[[], None]) -> None:
+        """Runs `step`, and closes the connection if it raises PeerFault."""
         try:
             step()
         except PeerFault as fault:
@@ -199,7 +202,7 @@ class SyncMachine:
                 self._remove(session, str(fault))
 
     def _receive(self, session: PeerSession, message: Message) -> None:
-        self._blaming(session, lambda: self._dispatch(session, message))
+        self._close_on_fault(session, lambda: self._dispatch(session, message))
 
     def _dispatch(self, session: PeerSession, message: Message) -> None:
         match message:
@@ -274,19 +277,20 @@ class SyncMachine:
         if owner is None:
             then(answer)
         elif owner.peer in self._sessions:
-            self._blaming(owner, lambda: then(answer))
+            self._close_on_fault(owner, lambda: then(answer))
 
     def with_root(self, owner: PeerSession, then: Callable[[bytes, int], None]) -> None:
-        """Calls `then` with the local root and its sequence; never, if the store does not answer."""
+        """Calls `then` with the local root and its sequence.
+        Does not call it if the store does not answer."""
         root, sequence, read_at = self._root or (b"", -1, 0.0)
         if root and sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
             then(root, sequence)
             return
         self._root_waiters.append((owner, then))
         if len(self._root_waiters) == 1:
-            self.ask_store(None, ReadTree(0, (0,)), self._root_came)
+            self.ask_store(None, ReadTree(0, (0,)), self._root_read)
 
-    def _root_came(self, answer: StoreAnswer | None) -> None:
+    def _root_read(self, answer: StoreAnswer | None) -> None:
         waiters, self._root_waiters = self._root_waiters, []
         if not isinstance(answer, TreeReply):
             return
@@ -294,14 +298,14 @@ class SyncMachine:
         self._root = (root, sequence, self.now)
         for owner, then in waiters:
             if owner.peer in self._sessions:
-                self._blaming(owner, lambda then=then: then(root, sequence))  # type: ignore[misc]
+                self._close_on_fault(owner, lambda then=then: then(root, sequence))  # type: ignore[misc]
 
     def _changes_seen(self, changes: tuple[Change, ...], upto: int) -> None:
         is_first = self.log.upto < 0
         self.log.upto = upto
         if is_first:
             for session in self._sessions.values():
-                session.push.lose_feed()
+                session.push.skip_gap()
         if not changes:
             return
         self.last_change_at = self.now
@@ -310,26 +314,27 @@ class SyncMachine:
         for change in changes:
             self.log.append(change)
         for session in self._sessions.values():
-            session.pump()
+            session.send_pushes()
         self._trim_log()
 
     def _feed_restarted(self, upto: int) -> None:
-        for waiter in list(self._waiters):  # by sequences that no longer are
+        for waiter in list(self._waiters):  # they wait for sequences of the old feed
             self._answer_waiter(waiter)
         self._root = None
         self.log.restart(upto)
         for session in self._sessions.values():
             session.push.restart_feed()
-            session.pump()
+            session.send_pushes()
 
     def _trim_log(self) -> None:
         cursors = [session.push.cursor for session in self._sessions.values()]
         self.log.trim(min(cursors, default=self.log.end))
 
-    # --- what sessions ask -------------------------------------------------------------------------
+    # --- decisions for sessions --------------------------------------------------------------------
 
     def is_needed(self, change: Change, session: PeerSession) -> bool:
-        """Whether to push a change to this peer: not if the peer or one of its neighbours sent it."""
+        """Whether to push a change to this peer:
+        false if the peer or one of its neighbours sent the change."""
         if change.origin == session.instance:
             return False
         origin = self._by_instance.get(change.origin)
@@ -344,7 +349,7 @@ class SyncMachine:
         )
 
     def pull_ended(self, session: PeerSession) -> None:
-        """Sessions that deferred their pull compare roots again now."""
+        """Lets the sessions that deferred their pull compare roots again at once."""
         for other in self._sessions.values():
             if other is not session and other.is_deferred:
                 other.is_deferred = False
@@ -358,7 +363,7 @@ class SyncMachine:
             self._actions.append(UpdateRefused(node_id, update.collection, update.id, reason))
 
     def acknowledged(self) -> None:
-        """Answers the writers whose wait for replicas is over."""
+        """Answers the writers that wait for replicas and now have enough of them."""
         for waiter, (sequence, count) in list(self._waiters.items()):
             if len(self._holders(sequence)) >= count:
                 self._answer_waiter(waiter)
@@ -386,7 +391,7 @@ class SyncMachine:
         while (due := self._timers.pop_due(self.now)) is not None:
             kind, number = due
             if kind == "neighbours":
-                self._tell_neighbours()
+                self._send_neighbours()
             elif kind == "waiter":
                 self._answer_waiter(number)
             elif number in self._sessions:
@@ -398,9 +403,8 @@ class SyncMachine:
         elif kind == "pull":
             session.pull_stalled()
         else:
-            if (
-                self._root_waiters
-            ):  # the store is away: only this message keeps the connection alive
+            if self._root_waiters:
+                # The store does not answer: only this message keeps the connection alive.
                 self.send(session, Unanswered(0))
             session.send_root()
             self._set_root_timer(session)
@@ -420,5 +424,5 @@ class SyncMachine:
 
     @property
     def root(self) -> bytes:
-        """The local root, as last read; empty before that."""
+        """The local root as last read; empty before the first read."""
         return self._root[0] if self._root else b""

@@ -1,4 +1,4 @@
-"""How far each peer is in sync, in the words that `peatnode status` shows."""
+"""The sync status of each peer, as `peatnode status` shows it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ MAX_DIFFERING = 100
 
 @dataclass(frozen=True, slots=True)
 class PeerSyncStatus:
-    """A connected peer: whether it is in sync, and what differs."""
+    """Whether a connected peer is in sync, and since when and why it is not."""
 
     peer: int
     member: Member
     is_in_sync: bool
     behind: int
-    """Documents known to differ, or unacknowledged; -1: not compared yet."""
+    """Number of documents that are known to differ or are unacknowledged; -1: not compared yet."""
     since: float | None
-    """Start of the difference, in the machine's time; None: in sync."""
+    """Time of the machine since which the peer is out of sync; None: in sync."""
     reason: str
     connected_at: float
     neighbours: tuple[str, ...]
@@ -30,7 +30,8 @@ class PeerSyncStatus:
 
 
 def sync_status_of(session: PeerSession, refusals: Refusals, is_twin: bool) -> PeerSyncStatus:
-    refused = [one for one in refusals.all() if one.peer == session.member.node_id]
+    node_id = session.member.node_id
+    refused = [refusal for refusal in refusals.all() if refusal.peer == node_id]
     pulling = len(session.pull.differing) if session.pull else 0
     waiting = session.push.waiting
     sent_at = session.push.oldest_sent_at
@@ -57,13 +58,15 @@ def _reason(session: PeerSession, refused: int, pulling: int, waiting: int) -> s
     if waiting:
         return f"{waiting} changes not acknowledged"
     if refused:
-        return f"{refused} of its documents refused by our store"
+        return f"{refused} of its documents refused by the local store"
     return "fingerprints differ"
 
 
 def differing_documents(sessions: list[PeerSession], refusals: Refusals) -> tuple[str, ...]:
     """`collection/id` of documents that differ, at most MAX_DIFFERING."""
-    names: dict[str, None] = {f"{one.collection}/{one.id}": None for one in refusals.all()}
+    names: dict[str, None] = {
+        f"{refusal.collection}/{refusal.id}": None for refusal in refusals.all()
+    }
     for session in sessions:
         if session.pull is not None:
             for collection, id_ in session.pull.differing:

@@ -1,12 +1,14 @@
-"""Anti-entropy from the side that lacks documents: finds what a peer has and the local store has not, and fetches it.
+"""Anti-entropy on the side that lacks documents:
+finds and fetches what a peer has and the local store lacks.
 
-Work waits in queues, one for each step, and each step starts as soon as there is room:
+Work waits in one queue for each kind of step. A step starts as soon as the limits allow, and adds work to
+other queues:
 
-    compare   children of tree nodes, remote with local     -> compare, list, or range where the local is empty
-    list      entries of buckets, remote with local         -> vectors, wanted
-    vectors   local state vectors of differing documents    -> wanted
-    wanted    ask for documents                             -> apply
-    range     ask for whole subtrees                        -> range, apply
+    compare   compares children of tree nodes                -> compare, list; range if the subtree is empty here
+    list      compares entries of buckets                    -> vectors, wanted
+    vectors   reads local state vectors of documents         -> wanted
+    wanted    asks for documents                             -> apply
+    range     asks for whole subtrees                        -> range, apply
 """
 
 from __future__ import annotations
@@ -41,10 +43,10 @@ from peatnode.protocol.wire.messages import (
 )
 
 MAX_STEPS = 4
-"""Steps in progress at once: enough to hide latency, few enough to bound memory."""
+"""Steps in progress at the same time: enough to hide latency, few enough to bound memory."""
 
 MAX_UNAPPLIED = 2
-"""Batches that wait for the store; at this number the pull asks for no more documents."""
+"""Batches that wait for the store. At this number the pull asks for no more documents."""
 
 PARENTS_PER_ASK = 64
 BUCKETS_PER_ASK = 64
@@ -55,11 +57,12 @@ ItemT = TypeVar("ItemT")
 
 DocumentKey = tuple[str, str]
 Refuse = Callable[[DocumentUpdate, bytes, str], None]
-"""(update, the peer's fingerprint or nothing, reason)"""
+"""Called with the update, the peer's fingerprint of the document (empty: unknown) and the reason."""
 
 
 class Pull:
-    """One round of pulling from one peer; `is_done` when no step is in progress and no queue holds work."""
+    """One round of pulling from one peer.
+    It is done when no step is in progress and all queues are empty."""
 
     def __init__(
         self,
@@ -83,12 +86,13 @@ class Pull:
         self._steps = 0
         self._unapplied = 0
         self.differing: dict[DocumentKey, None] = {}
-        """Documents that are newer at the peer, until they are applied; in order of discovery."""
+        """Documents for which the peer has something new, until they are fetched;
+        in the order of discovery."""
         self.applied = 0
         self.has_failed = False
 
     def start(self, own_root: bytes) -> None:
-        """Compares the whole tree, or fetches everything if the local store is empty."""
+        """Starts to compare the whole tree, or to fetch everything if the local store is empty."""
         if own_root == EMPTY_HASH and not len(self._refusals):
             self._ranges.append((0, FAN_OUT**LEVELS - 1, b""))
         else:
@@ -96,7 +100,7 @@ class Pull:
         self.advance()
 
     def repair(self, documents: list[DocumentKey]) -> None:
-        """Fetches what these documents lack, after a push had a gap."""
+        """Fetches the missing parts of these documents, after a push had a gap."""
         self._vectors.extend(documents)
         self.differing.update(dict.fromkeys(documents))
         self.advance()
@@ -136,7 +140,8 @@ class Pull:
         self.advance()
 
     def _fail(self) -> None:
-        """A question was not answered: ends this round with what it has; the next round starts over."""
+        """Ends this round after an unanswered question.
+        What was applied stays; the next round starts over."""
         self.has_failed = True
         for queue in (self._compares, self._buckets, self._vectors, self._wanted, self._ranges):
             queue.clear()
@@ -146,7 +151,7 @@ class Pull:
     def _compare(self, level: int, parents: tuple[int, ...]) -> None:
         children = tuple([p * FAN_OUT + i for p in parents for i in range(FAN_OUT)])
         join = _Join[StoreAnswer](
-            lambda theirs, ours: self._compared(level + 1, children, theirs, ours)
+            lambda remote, local: self._compared(level + 1, children, remote, local)
         )
         self._ask_peer(lambda number: AskTree(number, level, parents), join.take_first)
         self._ask_store(ReadTree(level + 1, children), join.take_second)
@@ -155,23 +160,23 @@ class Pull:
         self,
         level: int,
         children: tuple[int, ...],
-        theirs: PeerAnswer | None,
-        ours: StoreAnswer | None,
+        remote: PeerAnswer | None,
+        local: StoreAnswer | None,
     ) -> None:
-        if isinstance(theirs, Tree) and isinstance(ours, TreeReply):
-            if len(theirs.hashes) != HASH_BYTES * len(children):
+        if isinstance(remote, Tree) and isinstance(local, TreeReply):
+            if len(remote.hashes) != HASH_BYTES * len(children):
                 raise PeerFault("malformed answer", "not as many hashes as asked for")
-            self._sort_children(level, children, theirs.hashes, ours.hashes)
+            self._sort_children(level, children, remote.hashes, local.hashes)
         else:
             self._fail()
         self._end_step()
 
     def _sort_children(
-        self, level: int, children: tuple[int, ...], theirs: bytes, ours: tuple[bytes, ...]
+        self, level: int, children: tuple[int, ...], remote: bytes, local: tuple[bytes, ...]
     ) -> None:
         differing: list[int] = []
-        for position, (index, own) in enumerate(zip(children, ours, strict=True)):
-            hash_ = theirs[position * HASH_BYTES : (position + 1) * HASH_BYTES]
+        for position, (index, own) in enumerate(zip(children, local, strict=True)):
+            hash_ = remote[position * HASH_BYTES : (position + 1) * HASH_BYTES]
             if hash_ in (own, EMPTY_HASH):
                 continue
             if own == EMPTY_HASH and not len(self._refusals):
@@ -197,90 +202,90 @@ class Pull:
         self._ask_peer(lambda number: AskBuckets(number, indexes), join.take_first)
         BucketListing(self._ask_store, indexes, join.take_second)
 
-    def _listed(self, theirs: PeerAnswer | None, ours: tuple[BucketEntry, ...] | None) -> None:
-        if isinstance(theirs, Buckets) and ours is not None:
-            own = {(entry.collection, entry.id): entry for entry in ours}
-            for entry in theirs.entries:
+    def _listed(self, remote: PeerAnswer | None, local: tuple[BucketEntry, ...] | None) -> None:
+        if isinstance(remote, Buckets) and local is not None:
+            own = {(entry.collection, entry.id): entry for entry in local}
+            for entry in remote.entries:
                 self._consider(entry, own.get((entry.collection, entry.id)))
         else:
             self._fail()
         self._end_step()
 
-    def _consider(self, theirs: BucketEntry, ours: BucketEntry | None) -> None:
-        key = (theirs.collection, theirs.id)
-        if not _is_wanted(theirs, ours) or self._refusals.is_refused(*key, theirs.fingerprint):
+    def _consider(self, remote: BucketEntry, local: BucketEntry | None) -> None:
+        key = (remote.collection, remote.id)
+        if not _is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
             return
         self.differing[key] = None
-        self._fingerprints[key] = theirs.fingerprint
-        is_same = ours is not None and ours.incarnation == theirs.incarnation
-        if is_same and not theirs.is_deleted:
+        self._fingerprints[key] = remote.fingerprint
+        is_same = local is not None and local.incarnation == remote.incarnation
+        if is_same and not remote.is_deleted:
             self._vectors.append(key)
         else:
-            self._wanted.append(Wanted(*key, ours.incarnation if ours else 0, b""))
+            self._wanted.append(Wanted(*key, local.incarnation if local else 0, b""))
 
     # --- vectors, wanted, range --------------------------------------------------------------------
 
     def _read_vectors(self, documents: list[DocumentKey]) -> None:
-        def came(answer: StoreAnswer | None) -> None:
+        def on_answer(answer: StoreAnswer | None) -> None:
             if isinstance(answer, VectorsReply):
                 self._wanted.extend(answer.wanted)
             else:
                 self._fail()
             self._end_step()
 
-        self._ask_store(ReadVectors(tuple(documents)), came)
+        self._ask_store(ReadVectors(tuple(documents)), on_answer)
 
     def _ask_wanted(self, wanted: list[Wanted]) -> None:
-        def came(answer: PeerAnswer | None) -> None:
+        def on_answer(answer: PeerAnswer | None) -> None:
             if isinstance(answer, Updates) and answer.answered:
                 rest = wanted[answer.answered :]
                 self._wanted.extendleft(reversed(rest))
-                spoken = wanted[: answer.answered]
-                self._apply(answer.batch, [(w.collection, w.id) for w in spoken])
+                answered = wanted[: answer.answered]
+                self._apply(answer.batch, [(w.collection, w.id) for w in answered])
             else:
                 self._fail()
             self._end_step()
 
-        self._ask_peer(lambda number: AskUpdates(number, tuple(wanted)), came)
+        self._ask_peer(lambda number: AskUpdates(number, tuple(wanted)), on_answer)
 
     def _ask_range(self, first: int, last: int, tree_key: bytes) -> None:
-        def came(answer: PeerAnswer | None) -> None:
+        def on_answer(answer: PeerAnswer | None) -> None:
             if isinstance(answer, Updates):
                 if answer.next_tree_key:
                     if answer.next_tree_key <= tree_key:
-                        raise PeerFault("malformed answer", "a range that does not go on")
+                        raise PeerFault("malformed answer", "a range that does not advance")
                     self._ranges.appendleft((first, last, answer.next_tree_key))
                 self._apply(answer.batch, [])
             else:
                 self._fail()
             self._end_step()
 
-        self._ask_peer(lambda number: AskRange(number, first, last, tree_key), came)
+        self._ask_peer(lambda number: AskRange(number, first, last, tree_key), on_answer)
 
     # --- apply -------------------------------------------------------------------------------------
 
-    def _apply(self, batch: bytes, spoken_for: list[DocumentKey]) -> None:
+    def _apply(self, batch: bytes, answered: list[DocumentKey]) -> None:
         updates = unpack_updates(batch)
-        for key in spoken_for:
+        for key in answered:
             self.differing.pop(key, None)
         if not updates:
             return
         self._unapplied += 1
 
-        def came(answer: StoreAnswer | None) -> None:
+        def on_answer(answer: StoreAnswer | None) -> None:
             self._unapplied -= 1
             if isinstance(answer, AppliedReply):
                 for update, outcome, reason in zip(
                     updates, answer.outcomes, answer.reasons, strict=True
                 ):
-                    self._note(update, outcome, reason)
+                    self._record_outcome(update, outcome, reason)
             else:
                 self._fail()
             self.advance()
 
-        self._ask_store(ApplyUpdates(updates, self._origin), came)
+        self._ask_store(ApplyUpdates(updates, self._origin), on_answer)
 
-    def _note(self, update: DocumentUpdate, outcome: Outcome, reason: str) -> None:
+    def _record_outcome(self, update: DocumentUpdate, outcome: Outcome, reason: str) -> None:
         key = (update.collection, update.id)
         match outcome:
             case Outcome.APPLIED:
@@ -292,16 +297,16 @@ class Pull:
                 self._refuse(update, self._fingerprints.get(key, b""), reason)
 
 
-def _is_wanted(theirs: BucketEntry, ours: BucketEntry | None) -> bool:
-    if ours is None or theirs.incarnation > ours.incarnation:
+def _is_wanted(remote: BucketEntry, local: BucketEntry | None) -> bool:
+    if local is None or remote.incarnation > local.incarnation:
         return True
-    if theirs.incarnation < ours.incarnation or ours.is_deleted:
+    if remote.incarnation < local.incarnation or local.is_deleted:
         return False
-    return theirs.is_deleted or theirs.fingerprint != ours.fingerprint
+    return remote.is_deleted or remote.fingerprint != local.fingerprint
 
 
 class _Join(Generic[OwnT]):
-    """Calls `then` when both answers have arrived, that of the peer and that of the store, in any order."""
+    """Calls `then` when the answers of the peer and of the store have both arrived, in any order."""
 
     __slots__ = ("_first", "_has", "_second", "_then")
 

@@ -1,4 +1,4 @@
-"""The changes of the local feed that some peer may still need, bounded in bytes."""
+"""The changes of the local feed that a connected peer may still need, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from peatnode.model.feed import Change
 from peatnode.protocol.wire.batches import pack_changes
 
 MAX_LOG_BYTES = 8 * 1024 * 1024
-"""A peer that is farther behind catches up by anti-entropy."""
+"""A peer that is further behind catches up by anti-entropy."""
 
 MAX_BATCH_CHANGES = 1000
 MAX_BATCH_BYTES = 128 * 1024
@@ -20,7 +20,7 @@ _KEPT_PACKED = 4
 class PushLog:
     """The changes between the slowest peer and the newest change.
 
-    Positions count changes from the start of the process; the cursor of a peer is a position.
+    Positions count the changes since the start of the process. The cursor of a peer is a position.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,8 @@ class PushLog:
         return self._first + len(self._changes)
 
     def restart(self, upto: int) -> None:
-        """The feed has restarted: changes of the old one can still be pushed, but their sequences mean nothing."""
+        """Continues after a restart of the feed.
+        Older changes can still be pushed, but their sequences are invalid."""
         self._changes = [replace(change, sequence=-1) for change in self._changes]
         self.upto = upto
 
@@ -52,7 +53,7 @@ class PushLog:
         return self._changes[position - self._first]
 
     def trim(self, needed_from: int) -> None:
-        """Drops changes before `needed_from`, and the oldest while the log exceeds its bound."""
+        """Drops the changes before `needed_from`, then the oldest ones while the log exceeds its bound."""
         count = max(0, min(needed_from, self.end) - self._first)
         size = self._bytes - sum(size_of(change) for change in self._changes[:count])
         while size > MAX_LOG_BYTES:
@@ -64,7 +65,8 @@ class PushLog:
             self._bytes = size
 
     def pack(self, positions: list[int]) -> bytes:
-        """The batch of these changes; the last few are kept, since most peers need the same ones."""
+        """The batch of these changes. The last few batches are cached,
+        because most peers need the same ones."""
         key = tuple(positions)
         packed = self._packed.get(key)
         if packed is None:

@@ -1,4 +1,4 @@
-"""Pushes the local feed to one peer: a window of batches; the next batch grows while they are unacknowledged."""
+"""Pushes the local feed to one peer in batches, with a limited number of unacknowledged batches."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from peatnode.protocol.sync.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, 
 from peatnode.protocol.wire.messages import Push
 
 WINDOW = 2
-"""Unacknowledged pushes: one travels while the peer commits the other."""
+"""Unacknowledged pushes: one is on its way while the peer commits the other.
+Further changes wait for the next."""
 
 ACK_SECONDS = 20.0
-"""A push without acknowledgement for longer is abandoned; anti-entropy finds what it held."""
+"""A push that is not acknowledged within this time is abandoned; anti-entropy finds its changes."""
 
 
 @dataclass(slots=True)
@@ -26,9 +27,9 @@ class _InFlight:
 
 
 class PushWindow:
-    """What one peer was sent and has acknowledged.
+    """The changes that were pushed to one peer, and those that it has acknowledged.
 
-    The peer has a change that lies after `pushed_from` and up to `acked`, or at or before `equal_at`.
+    The peer has every change after `pushed_from` and up to `acked`, and every change up to `equal_at`.
     """
 
     def __init__(self, log: PushLog, now: float) -> None:
@@ -40,7 +41,7 @@ class PushWindow:
         """Changes after this sequence and up to `acked` were all pushed and acknowledged."""
         self.acked = log.upto
         self.equal_at = -1
-        """Sequence at which the peer had every document of this node."""
+        """Sequence at which the roots were equal; -1: never."""
         self.last_sent_at = now - ACK_SECONDS
 
     @property
@@ -49,7 +50,7 @@ class PushWindow:
 
     @property
     def waiting(self) -> int:
-        """Number of changes that are not acknowledged yet."""
+        """Number of changes that are not yet acknowledged."""
         in_flight = sum(flight.changes for flight in self._in_flight.values())
         return in_flight + self._log.end - self._cursor
 
@@ -62,11 +63,11 @@ class PushWindow:
         return self.equal_at >= sequence or self.pushed_from < sequence <= self.acked
 
     def mark_equal(self, sequence: int) -> None:
-        """The roots were equal as of `sequence`."""
+        """Records that the roots were equal at `sequence`."""
         self.equal_at = max(self.equal_at, sequence)
 
     def next_push(self, is_needed: Callable[[Change], bool], now: float) -> Push | None:
-        """The next batch, if the window has room and a change waits."""
+        """Returns the next batch; None if the window is full or no change waits."""
         if len(self._in_flight) >= WINDOW:
             return None
         log = self._log
@@ -106,22 +107,23 @@ class PushWindow:
                 break
             self.acked = max(self.acked, self._in_flight.pop(oldest).upto)
 
-    def give_up(self) -> None:
-        """No acknowledgement came: what is in flight counts as lost, and the next changes may be pushed."""
+    def abandon(self) -> None:
+        """Abandons the unacknowledged pushes, so that the next changes may be pushed."""
         self._in_flight.clear()
         self._lose()
 
-    def lose_feed(self) -> None:
-        """The local feed had a gap."""
+    def skip_gap(self) -> None:
+        """Continues after a gap of the local feed."""
         self._lose()
 
     def restart_feed(self) -> None:
-        """Our own feed has restarted: nothing that the peer acknowledged has a sequence of the new one."""
+        """Continues after a restart of the local feed, whose sequences differ from the acknowledged ones."""
         self._in_flight.clear()
         self.pushed_from = self.acked = self._log.upto
         self.equal_at = -1
 
     def _lose(self, upto: int = -1) -> None:
+        """Forgets that changes up to here are acknowledged without a gap: `has` must not claim them."""
         self.pushed_from = max(self.pushed_from, self.acked, upto, self._sequence_before_cursor())
 
     def _sequence_before_cursor(self) -> int:

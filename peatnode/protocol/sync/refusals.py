@@ -1,4 +1,4 @@
-"""Updates that the local store refused: reported, and not fetched again."""
+"""Updates that the local store refused. They are reported, and not fetched again."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RefusedDocument:
 
 
 class Refusals:
-    """The newest MAX_REFUSALS refusals, by document and the fingerprint that the peer had for it."""
+    """The newest MAX_REFUSALS refusals, by document and the peer's fingerprint of it."""
 
     def __init__(self) -> None:
         self._by_key: OrderedDict[tuple[str, str, bytes], RefusedDocument] = OrderedDict()
@@ -30,7 +30,8 @@ class Refusals:
         return len(self._by_key)
 
     def add(self, refusal: RefusedDocument, fingerprint: bytes) -> None:
-        """An empty `fingerprint` is unknown: the refusal is reported, and does not prevent the next fetch."""
+        """Adds a refusal. With an empty `fingerprint` (unknown) it is reported,
+        but does not prevent the next fetch."""
         key = (refusal.collection, refusal.id, fingerprint)
         if key not in self._by_key:
             self._by_key[key] = refusal
@@ -41,14 +42,10 @@ class Refusals:
         return (collection, id, fingerprint) in self._by_key
 
     def forget(self, collection: str, id: str) -> None:
-        """Another state of the document was applied."""
+        """Removes the refusals of a document, after another state of it was applied."""
         if self._by_key:
             for key in [key for key in self._by_key if key[:2] == (collection, id)]:
                 del self._by_key[key]
-
-    def forget_all(self) -> None:
-        """All documents are equal, so that no refusal is left."""
-        self._by_key.clear()
 
     def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())

@@ -1,6 +1,7 @@
-"""One authenticated peer: pushes to it, pulls from it, answers to it, and whether it is in sync.
+"""The session with one authenticated peer:
+it pushes changes, pulls documents, answers questions and compares roots.
 
-The node's machine (`machine.py`) owns the sessions; `SessionHost` is what a session needs of it.
+SyncMachine owns the sessions; SessionHost is the part of it that a session uses.
 """
 
 from __future__ import annotations
@@ -33,22 +34,23 @@ from peatnode.protocol.wire.messages import (
 )
 
 MAX_APPLYING = 32
-"""Pushes of one peer that the store has not answered; a peer that keeps to its window sends 2."""
+"""Received pushes that the store has not answered. A peer that respects its window sends at most 2."""
 
 PULL_STALLED_SECONDS = 20.0
-"""A pull without any answer for longer is ended."""
+"""A pull that receives no answer for this time is ended."""
 
 QUIET_SECONDS = 0.3
-"""Roots that differ this soon after a change may still become equal by pushes."""
+"""Roots that differ within this time after a change may become equal by pushes, without a pull."""
 
 ROOT_SECONDS = 5.0
+"""Mean time between two comparisons of roots with one peer."""
 
 FRESH_ROOT_SECONDS = 0.5
-"""Age up to which a root is reused: one read of the store in each round of comparisons."""
+"""Maximum age of a root that is reused, so that one round of comparisons reads the store once."""
 
 
 class SessionHost(Protocol):
-    """What a session needs of the node it belongs to; SyncMachine implements it."""
+    """The services of the node that a session uses; SyncMachine implements them."""
 
     now: float
     log: PushLog
@@ -91,13 +93,13 @@ class PeerSession:
         self.pull: Pull | None = None
         self.pull_progress_at = node.now
         self.neighbours: dict[bytes, str] = {}
-        """By instance: the node id, as the peer reported it."""
+        """Node ids of the peer's neighbours by instance, as the peer reported them."""
         self.differs_since: float | None = node.now
-        """None: the roots were equal when last compared."""
+        """Time since which the roots differ; None: they were equal when last compared."""
         self.is_compared = False
         self.is_deferred = False
-        """The roots differ, and the pull waits for that of another session to end."""
-        self._peer_questions = PeerQuestions(self._ask_store, self._send)
+        """Whether the roots differ, but the pull waits until that of another session ends."""
+        self.peer_questions = PeerQuestions(self._ask_store, self._send)
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
         self._applying = 0
@@ -114,8 +116,8 @@ class PeerSession:
 
     # --- push --------------------------------------------------------------------------------------
 
-    def pump(self) -> None:
-        """Sends the pushes that the window has room for."""
+    def send_pushes(self) -> None:
+        """Sends pushes until the window is full or no change waits."""
         node = self._node
         while True:
             push = self.push.next_push(lambda change: node.is_needed(change, self), node.now)
@@ -129,11 +131,11 @@ class PeerSession:
         if self.push.oldest_sent_at is None:
             self._node.cancel_timer("push", self)
         self._node.acknowledged()
-        self.pump()
+        self.send_pushes()
 
     def push_timed_out(self) -> None:
-        self.push.give_up()
-        self.pump()
+        self.push.abandon()
+        self.send_pushes()
 
     def receive_push(self, push: Push) -> None:
         if self._applying >= MAX_APPLYING:
@@ -142,12 +144,12 @@ class PeerSession:
         self._applying += 1
         self._node.last_change_at = self._node.now
 
-        def came(answer: StoreAnswer | None) -> None:
+        def on_answer(answer: StoreAnswer | None) -> None:
             self._applying -= 1
             if isinstance(answer, AppliedReply):
                 self._pushed(push.number, updates, answer)
 
-        self._ask_store(ApplyUpdates(updates, self.instance), came)
+        self._ask_store(ApplyUpdates(updates, self.instance), on_answer)
 
     def _pushed(
         self, number: int, updates: tuple[DocumentUpdate, ...], answer: AppliedReply
@@ -179,7 +181,7 @@ class PeerSession:
 
     def receive_root(self, message: Root) -> None:
         if len(message.root) != HASH_BYTES:
-            raise PeerFault("malformed message", "a root of another size")
+            raise PeerFault("malformed message", "a root of the wrong size")
         self._node.with_root(self, lambda root, at: self._compare(message, root, at))
 
     def _compare(self, message: Root, root: bytes, sequence: int) -> None:
@@ -235,13 +237,13 @@ class PeerSession:
     ) -> None:
         pull = self.pull
 
-        def came(answer: StoreAnswer | None) -> None:
+        def on_answer(answer: StoreAnswer | None) -> None:
             if self.pull is pull:
                 self.pull_progress_at = self._node.now
                 then(answer)
                 self._settle_pull()
 
-        self._ask_store(question, came)
+        self._ask_store(question, on_answer)
 
     def _ask_peer(
         self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
@@ -259,7 +261,7 @@ class PeerSession:
         self._settle_pull()
 
     def pull_stalled(self) -> None:
-        """Ends a pull that received no answer for PULL_STALLED_SECONDS."""
+        """Ends the pull if it received no answer for PULL_STALLED_SECONDS."""
         if self.pull is None:
             return
         left = self.pull_progress_at + PULL_STALLED_SECONDS - self._node.now
@@ -282,9 +284,3 @@ class PeerSession:
         wait = min(ROOT_SECONDS, 0.25 * 2.0**rounds) if rounds else 0.0
         node.set_timer("root", self, wait)
         node.pull_ended(self)
-
-    # --- questions ---------------------------------------------------------------------------------
-
-    @property
-    def peer_questions(self) -> PeerQuestions:
-        return self._peer_questions

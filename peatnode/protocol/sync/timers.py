@@ -1,4 +1,4 @@
-"""Deadlines by key, and the earliest of them."""
+"""Deadlines by key, of which the earliest is found quickly."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ KeyT = TypeVar("KeyT", bound=Hashable)
 
 
 class Timers(Generic[KeyT]):
-    """One deadline for each key; setting it again moves it."""
+    """One deadline for each key. Setting the deadline of a key again replaces it."""
 
     __slots__ = ("_deadlines", "_heap", "_order")
 
@@ -36,7 +36,7 @@ class Timers(Generic[KeyT]):
         return self._heap[0][0] if self._heap else None
 
     def pop_due(self, now: float) -> KeyT | None:
-        """Removes and returns one key whose time has come."""
+        """Removes and returns one key whose deadline has passed; None if there is none."""
         self._drop_outdated()
         if not self._heap or self._heap[0][0] > now:
             return None

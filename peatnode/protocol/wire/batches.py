@@ -1,4 +1,5 @@
-"""Batches of document updates: one byte for the encoding, then msgpack, compressed if that is shorter."""
+"""Batches of document updates: one byte for the encoding, then msgpack,
+which is compressed if that is shorter."""
 
 from __future__ import annotations
 
@@ -15,12 +16,12 @@ from peatnode.model.states import ChangeAction
 from peatnode.protocol.wire.errors import PeerFault
 
 MAX_BATCH_BYTES = 40 * 1024 * 1024
-"""Unpacked."""
+"""Limit of a batch after decompression."""
 
 _PLAIN = b"\0"
 _COMPRESSED = b"\1"
 _WORTH_COMPRESSING = 96
-"""Bytes; for less, the header of zstd costs more than it saves."""
+"""Bytes. A shorter batch would not become smaller, because of the header of zstd."""
 
 _fields = fields_getter(DocumentUpdate)
 _compressor = zstandard.ZstdCompressor(level=3)
@@ -33,13 +34,13 @@ def pack_updates(updates: tuple[DocumentUpdate, ...]) -> bytes:
 
 
 def pack_changes(changes: Iterable[Change]) -> bytes:
-    """Changes of a feed as the updates that they are."""
+    """Packs changes of the feed as document updates."""
     return _pack([_fields_of_change(change) for change in changes])
 
 
 def _fields_of_change(change: Change) -> tuple[object, ...]:
     is_deleted = change.action is ChangeAction.DELETED
-    # When the document expires is in the update itself.
+    # The update itself contains the expiry.
     return change.collection, change.id, change.incarnation, is_deleted, 0.0, change.update
 
 
@@ -53,7 +54,7 @@ def _pack(updates: list[tuple[object, ...]]) -> bytes:
 
 
 def unpack_updates(batch: bytes) -> tuple[DocumentUpdate, ...]:
-    """Raises PeerFault for anything that `pack_updates` would not make."""
+    """The updates of a batch. Raises PeerFault if `pack_updates` cannot have produced it."""
     kind, content = batch[:1], batch[1:]
     if kind == _COMPRESSED:
         content = _decompress(content)

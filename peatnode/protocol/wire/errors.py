@@ -1,4 +1,4 @@
-"""Faults of a peer. Each ends the connection to that peer and nothing else."""
+"""Faults of a peer. Each closes the connection to that peer and has no other effect."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class CloseCode(IntEnum):
     NOT_AUTHENTICATED = 1
     PROTOCOL = 2
     OTHER_KEPT = 3
-    OURSELVES = 4
+    SELF_CONNECTION = 4
     TOO_SLOW = 5
     TOO_MANY = 6
 
 
 class PeerFault(PeatnodeError):
-    """A peer has violated the protocol. `reason` is a short constant, which is also a label of metrics."""
+    """A peer violated the protocol. `reason` is a short constant, which metrics use as a label."""
 
     code = CloseCode.PROTOCOL
 
@@ -35,7 +35,7 @@ class NotAuthenticated(PeerFault):
     code = CloseCode.NOT_AUTHENTICATED
 
 
-class IsOurselves(PeerFault):
+class SelfConnection(PeerFault):
     """The connection leads back to this instance."""
 
-    code = CloseCode.OURSELVES
+    code = CloseCode.SELF_CONNECTION

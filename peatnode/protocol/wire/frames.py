@@ -1,4 +1,4 @@
-"""The frames between nodes: their limits, and whose fault it is when a length is over them."""
+"""The frames between nodes and their limits, which a peer must not exceed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from peatnode.codec.frames import FrameBuffer
 from peatnode.protocol.wire.errors import PeerFault
 
 UNAUTHENTICATED_LIMIT = 4 * 1024
-"""Bytes of a frame, and of all that is unread, before the peer is authenticated."""
+"""Bytes of one frame, and of all data that a peer may send, before authentication."""
 
 MAX_FRAME_BYTES = 40 * 1024 * 1024
-"""The largest document is 32 MiB; with what surrounds it this is ample."""
+"""The largest document is 32 MiB; the rest is room for the fields around it."""
 
 
 class PeerFrames(FrameBuffer):
-    """One direction of one stream. Raises PeerFault where a FrameBuffer raises MalformedFrame."""
+    """The received frames of one stream. Raises PeerFault where FrameBuffer raises MalformedFrame."""
 
     __slots__ = ()
 

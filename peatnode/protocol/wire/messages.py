@@ -1,7 +1,8 @@
-"""The messages of the wire between nodes, and their encoding.
+"""The messages between nodes, and their encoding.
 
-A message is a msgpack array `[type, field, …]`. Newer peers are tolerated: an unknown type is ignored, fields beyond
-the known ones are dropped, missing trailing ones take their defaults. Any other error raises PeerFault.
+A message is a msgpack array `[type, field, …]`. Newer peers are tolerated: an unknown type is ignored,
+fields beyond the known ones are dropped, and missing trailing fields take their defaults. Any other
+deviation raises PeerFault.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from peatnode.protocol.wire.errors import PeerFault
 VERSION = 1
 
 ALPN = "cap/yjs/1"
-"""Of the connections that carry these messages."""
+"""The ALPN of connections that carry these messages."""
 
 
 class Stream(Enum):
-    """The stream of a connection on which a message is sent."""
+    """The stream of a connection that carries a message."""
 
     LIVE = "live"
     BULK = "bulk"
 
 
 class WireMessage:
+    """A message between nodes. TYPE identifies its class."""
+
     __slots__ = ()
     TYPE: ClassVar[int]
     STREAM: ClassVar[Stream] = Stream.LIVE
@@ -43,9 +46,10 @@ class PeerHello(WireMessage):
     instance: bytes
     nonce: bytes
     started: int
-    """Start of the sync process in microseconds: of two processes of one instance, the later has the larger one."""
+    """Start of the sync process in microseconds;
+    it tells a restarted process of one instance from its predecessor."""
     attempt: int
-    """Counts the dials of the sender."""
+    """Number of the dial, counted by the sender."""
     software: str = ""
 
 
@@ -75,7 +79,8 @@ class Ack(WireMessage):
     TYPE = 4
     number: int
     is_complete: bool
-    """The sender of the Ack has all of the push; false: a part was refused, or its predecessor is missing."""
+    """Whether the sender has all changes of the push on disk.
+    False: some were refused, or depend on missing ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,7 @@ class AskTree(WireMessage):
     number: int
     level: int
     indexes: tuple[int, ...]
-    """Nodes of `level`; the answer holds the hashes of their children."""
+    """Nodes of `level`; the answer contains the hashes of their children."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +160,12 @@ class Awareness(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Unanswered(WireMessage):
-    """The request cannot be answered now; the peer repeats it in a later round."""
+    """The question cannot be answered now; the peer may repeat it in a later round."""
 
     TYPE = 14
     number: int
 
 
-Reply = Tree | Buckets | Updates | Unanswered
 Message = (
     PeerHello | Proof | Root | Push | Ack | AskTree | Tree | AskBuckets | Buckets | AskUpdates
     | AskRange | Updates | Neighbours | Awareness | Unanswered
@@ -169,12 +173,12 @@ Message = (
 
 
 def encode(message: Message) -> bytes:
-    """The content of the message's frame."""
+    """The content of the frame of a message."""
     return _pack((message.TYPE,), message)
 
 
 def decode(content: bytes) -> Message | None:
-    """The message of a frame, None for a type unknown to us. Raises PeerFault."""
+    """The message in the content of a frame; None if its type is unknown. Raises PeerFault."""
     try:
         wire = unpack(content, TOLERANT)
         if type(wire) is not tuple or not wire or type(wire[0]) is not int:

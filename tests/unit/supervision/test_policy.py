@@ -26,7 +26,7 @@ from peatnode.supervision.events import (
     WorkerServing,
     WorkerStarted,
 )
-from peatnode.supervision.policy import Policy, RestartLimits, describe_ending
+from peatnode.supervision.policy import Policy, RestartLimits, describe_exit
 
 TURNS = {"store": 2, "engine": 3, "sync": 1, "discovery": 1, "broker": 0}
 
@@ -365,7 +365,7 @@ def test_a_stop_meets_one_that_is_being_replaced(node: Node) -> None:
     ],
 )
 def test_endings_in_words(status: int, words: str) -> None:
-    assert describe_ending(status) == words
+    assert describe_exit(status) == words
 
 
 @pytest.mark.parametrize("seed", range(200))

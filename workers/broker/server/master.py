@@ -26,7 +26,7 @@ from peatnode import logs
 from peatnode.config import Config
 from peatnode.ipc.messages import WorkerReady
 from peatnode.worker.context import WorkerContext
-from peatnode.worker.lifetime import die_with_parent, leave
+from peatnode.worker.lifetime import die_with_parent, exit_process
 from peatnode.worker.threaded import answer_control_in_thread
 from workers.broker.http.limits import DEFAULT_LIMITS
 from workers.broker.server.server import BrokerWorker
@@ -180,4 +180,4 @@ def run_master(context: WorkerContext) -> NoReturn:
         _Master(application).run()
     except SystemExit as ending:  # the master and the processes that it forked end here
         status = ending.code if isinstance(ending.code, int) else 0
-    leave(status)
+    exit_process(status)

@@ -71,7 +71,7 @@ def test_ourselves_are_never_dialled_again() -> None:
     dialling = DialPlan(OWN, Random(1))
     dialling.found(found(), 0.0)
     dial = take(dialling, 0.0)
-    dialling.reached_ourselves(dial.key, dial.address, 0.1)
+    dialling.reached_self(dial.key, dial.address, 0.1)
     assert dialling.next_due is None
     dialling.found(found("own", "node-a", OWN), 1.0)
     assert dialling.next_due is None
@@ -112,7 +112,7 @@ def test_another_name_at_its_address_is_not_the_peer() -> None:
     dialling.connected("c", "node-b", LARGER, 0.1)
     target = dialling.targets["c"]
     assert not dialling.is_covered(target)
-    assert target.reason == "node-b answers where it should be"
+    assert target.reason == "another node, node-b, answers at its address"
     assert dialling.next_due is not None  # at its other address
     assert take(dialling, dialling.next_due).address == Address("10.0.0.2", 1)
     dialling.connected("c", "node-d", SMALLER, 1.0)

@@ -9,7 +9,7 @@ import pytest
 from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
 from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.errors import IsOurselves, NotAuthenticated, PeerFault
+from peatnode.protocol.wire.errors import NotAuthenticated, PeerFault, SelfConnection
 
 SECRET = bytes(range(32))
 
@@ -162,7 +162,7 @@ def test_a_member_cannot_sign_for_another() -> None:
 
 def test_our_own_instance_is_told_apart() -> None:
     a = credentials("node-a")
-    with pytest.raises(IsOurselves):
+    with pytest.raises(SelfConnection):
         converse(*pair(a, a))
 
 
