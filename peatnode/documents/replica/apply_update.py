@@ -25,6 +25,9 @@ MAX_DELTAS = 200
 MIN_DELTA_BYTES = 2048
 """A smaller delta log is not worth a compaction."""
 
+_BEYOND_ROOT_MAPS = DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS
+"""Flags of documents that hold more than the root maps."""
+
 
 class RecordUpdater:
     """Applies updates to records. Caches the root maps of the documents it handled last."""
@@ -38,80 +41,52 @@ class RecordUpdater:
         self,
         sequence: int,
         key: bytes,
-        former: Record | None,
+        previous: Record | None,
         incarnation: int,
         update: Update,
         encoded: bytes,
         value: bytes | None,
     ) -> Record:
-        """The record after `update`, in the same incarnation as `former` or in a later one.
+        """The record after `update`, in the same incarnation as `previous` or in a later one.
 
         `encoded` is `update` as bytes. Where `value` is None, it is read without an engine, or the record is
         flagged VALUE_OUTDATED.
         """
-        is_same = former is not None and former.incarnation == incarnation
-        known = former if is_same else None
-        is_first = known is None or (not known.state_vector and known.delete_set.is_empty)
-        if known is None:
-            ended_vector = ended_vector_after(former)
-            known = Record(
-                incarnation,
-                0,
-                0.0,
-                {},
-                EMPTY_DELETE_SET,
-                0,
-                EMPTY_STATE,
-                2,
-                (),
-                b"{}",
-                ended_vector,
-            )
-        vector = dict(known.state_vector)
-        for client, structs in update.structs.items():
-            vector[client] = structs[-1].end
-        flags = known.flags | flags_of(update)
-        snapshot, delta_log = (
-            (encoded, ()) if is_first else (known.snapshot, (*known.delta_log, encoded))
-        )
-        snapshot_bytes = len(encoded) if is_first else known.snapshot_bytes
+        if previous is None or previous.incarnation != incarnation:
+            previous = _new_record(incarnation, previous)
+        is_first = not previous.state_vector and previous.delete_set.is_empty
+        snapshot, snapshot_bytes = previous.snapshot, previous.snapshot_bytes
+        delta_log: tuple[bytes, ...] = ()
+        if is_first:
+            snapshot, snapshot_bytes = encoded, len(encoded)
+        else:
+            delta_log = (*previous.delta_log, encoded)
+        flags = previous.flags | flags_of(update)
         maps = None
-        if (
-            not flags & (DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS)
-            and snapshot_bytes <= ROOT_MAPS_BYTES
-        ):
+        if not flags & _BEYOND_ROOT_MAPS and snapshot_bytes <= ROOT_MAPS_BYTES:
             if value is None or not is_first:
-                maps = self._maps_after(key, known, update, is_first, value is None)
-            if maps is None and value is None:
-                flags |= DocumentFlag.NEEDS_ENGINE
-            elif value is None and maps is not None:
-                value = dump(build(maps.shape()))
+                maps = self._maps_after(key, previous, update, is_first, value is None)
+            if value is None:
+                if maps is None:
+                    flags |= DocumentFlag.NEEDS_ENGINE
+                else:
+                    value = dump(build(maps.shape()))
             if is_log_long(delta_log, snapshot_bytes):
-                snapshot = compacted((*self._state(key, known), encoded))
+                snapshot = compacted((*self._state(key, previous), encoded))
                 snapshot_bytes, delta_log = len(snapshot), ()
-        expires_at = known.expires_at
+        expires_at = previous.expires_at
         if flags & DocumentFlag.HAS_EXPIRY:
-            controls = maps or self._controls(key, known, encoded)
-            expires_at = controls.expires_at()
-        if value is None and not flags & DocumentFlag.HAS_VALUE:
-            value = b"{}"
-        flags = (
-            flags | DocumentFlag.VALUE_OUTDATED
-            if value is None
-            else flags & ~DocumentFlag.VALUE_OUTDATED
-        )
-        updated = Record(
-            incarnation,
+            expires_at = (maps or self._controls(key, previous, encoded)).expires_at()
+        updated = _record_after(
+            previous,
+            update,
+            sequence,
             flags,
             expires_at,
-            vector,
-            known.delete_set.union(update.delete_set),
-            sequence,
             snapshot,
             snapshot_bytes,
             delta_log,
-            known.value if value is None else value,
-            known.ended_vector,
+            value,
         )
         self._maps.put(key, updated, maps)
         return updated
@@ -138,10 +113,7 @@ class RecordUpdater:
 
     def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
         """The document's root maps, if it is small and no engine is needed to read it."""
-        if (
-            record.flags & (DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS)
-            or record.snapshot_bytes > ROOT_MAPS_BYTES
-        ):
+        if record.flags & _BEYOND_ROOT_MAPS or record.snapshot_bytes > ROOT_MAPS_BYTES:
             return None
         maps = self._maps.get(key, record)
         if maps is None:
@@ -154,14 +126,62 @@ class RecordUpdater:
         self._maps.clear()
 
 
+def _new_record(incarnation: int, ended: Record | None) -> Record:
+    """The empty record of an incarnation that begins, after `ended` if there was one before."""
+    return Record(
+        incarnation,
+        0,
+        0.0,
+        {},
+        EMPTY_DELETE_SET,
+        0,
+        EMPTY_STATE,
+        len(EMPTY_STATE),
+        (),
+        b"{}",
+        ended_vector_after(ended),
+    )
+
+
+def _record_after(
+    previous: Record,
+    update: Update,
+    sequence: int,
+    flags: int,
+    expires_at: float,
+    snapshot: bytes | None,
+    snapshot_bytes: int,
+    delta_log: tuple[bytes, ...],
+    value: bytes | None,
+) -> Record:
+    """The record with the state vector and the delete set after `update`; its value is outdated if `value` is None."""
+    vector = dict(previous.state_vector)
+    for client, structs in update.structs.items():
+        vector[client] = structs[-1].end
+    if value is None and not flags & DocumentFlag.HAS_VALUE:
+        value = b"{}"
+    if value is None:
+        flags |= DocumentFlag.VALUE_OUTDATED
+    else:
+        flags &= ~DocumentFlag.VALUE_OUTDATED
+    return Record(
+        previous.incarnation,
+        flags,
+        expires_at,
+        vector,
+        previous.delete_set.union(update.delete_set),
+        sequence,
+        snapshot,
+        snapshot_bytes,
+        delta_log,
+        previous.value if value is None else value,
+        previous.ended_vector,
+    )
+
+
 def compacted(states: Sequence[bytes]) -> bytes:
     """One state made of several updates. May run in a thread."""
     return encode_update(compact(merge_updates(states, STATE_LIMITS)))
-
-
-def state_bytes(record: Record) -> int:
-    """Size of the snapshot and the delta log together."""
-    return record.snapshot_bytes + sum(map(len, record.delta_log))
 
 
 def is_log_long(delta_log: tuple[bytes, ...], snapshot_bytes: int) -> bool:

@@ -1,7 +1,6 @@
-"""The documents of one node: how states join, and what changes on disk.
+"""All documents of one node as records: reads, changes, and the batches in which changes reach the disk.
 
-Of two incarnations the higher wins whole. Within one incarnation, structs and delete sets unite. A tombstone beats
-every update of its incarnation.
+`join.py` has the rules for changes from peers and Yjs clients, `apply_update.py` computes the record after an update.
 """
 
 from __future__ import annotations
@@ -10,22 +9,19 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from peatnode.documents.json import root_maps
-from peatnode.documents.limits import (
-    CLIENT_LIMITS,
-    MAX_INCARNATION,
-    MAX_STATE_BYTES,
-    PEER_LIMITS,
-    STATE_LIMITS,
-)
-from peatnode.documents.names import check_collection, check_id, document_key, names_of
-from peatnode.documents.replica.apply_update import (
-    RecordUpdater,
-    compacted,
-    is_log_long,
-    state_bytes,
-)
+from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.hash_tree import TREE_KEY_BYTES, HashTree, bucket_of, digest_of
+from peatnode.documents.replica.join import (
+    JoinResult,
+    check_change,
+    check_size,
+    new_tombstone,
+    new_update,
+    state_bytes,
+)
 from peatnode.documents.replica.keyspace import (
     FEED,
     META,
@@ -40,7 +36,6 @@ from peatnode.documents.replica.keyspace import (
 )
 from peatnode.documents.replica.record import (
     EMPTY_VECTOR,
-    FeedEntry,
     Record,
     decode_record,
     decode_tree_entry,
@@ -48,27 +43,11 @@ from peatnode.documents.replica.record import (
     tombstone,
 )
 from peatnode.documents.replica.state_packing import unpack_state
-from peatnode.documents.replica.write_batch import StagedChange, WriteBatch
-from peatnode.documents.yjs.causality import missing_for
-from peatnode.documents.yjs.merge import merge_updates, subtract_known
-from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
-from peatnode.documents.yjs.update import Update, decode_update, encode_update
-from peatnode.errors import BadName, MalformedUpdate
+from peatnode.documents.replica.write_batch import WriteBatch
+from peatnode.documents.yjs.merge import merge_updates
+from peatnode.documents.yjs.state_vector import StateVector
+from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
-from peatnode.model.states import ChangeAction
-
-CLIENT = "client"
-"""Origin of what Yjs clients send."""
-
-
-@dataclass(frozen=True, slots=True)
-class JoinResult:
-    """What became of an update from elsewhere."""
-
-    outcome: Outcome
-    reason: str = ""
-    record: Record | None = None
-    """After it, where it was applied."""
 
 
 @dataclass(slots=True)
@@ -183,74 +162,29 @@ class Replica:
 
     # --- joining
 
-    def join(self, update: DocumentUpdate, origin: str) -> JoinResult:
-        """Applies what is new in a change from a peer or a Yjs client."""
-        try:
-            check_collection(update.collection)
-            check_id(update.id)
-        except BadName as error:
-            return JoinResult(Outcome.REFUSED, str(error))
-        if not 0 < update.incarnation < MAX_INCARNATION:
-            return JoinResult(
-                Outcome.REFUSED, f"the incarnation must be between 1 and {MAX_INCARNATION - 1}"
-            )
-        key = document_key(update.collection, update.id)
-        record = self.record(key)
-        if update.is_deleted:
-            return self._join_tombstone(key, record, update, origin)
-        if record is not None and (
-            update.incarnation < record.incarnation
-            or (update.incarnation == record.incarnation and record.is_deleted)
-        ):
-            return JoinResult(Outcome.STALE)
-        try:
-            limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
-            decoded = decode_update(update.update, limits)
-        except MalformedUpdate as error:
-            return JoinResult(Outcome.REFUSED, str(error))
-        return self._join_update(key, record, update.incarnation, decoded, origin)
-
-    def _join_tombstone(
-        self, key: bytes, record: Record | None, update: DocumentUpdate, origin: str
-    ) -> JoinResult:
-        incarnation = update.incarnation
-        if record is not None:
-            if incarnation < record.incarnation:
-                return JoinResult(Outcome.STALE)
-            if incarnation == record.incarnation and record.is_deleted:
-                return JoinResult(Outcome.KNOWN)
-        try:
-            ended_vector = decode_state_vector(update.update, STATE_LIMITS) if update.update else {}
-        except MalformedUpdate as error:
-            return JoinResult(Outcome.REFUSED, str(error))
-        return JoinResult(
-            Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended_vector)
-        )
-
-    def _join_update(
-        self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
-    ) -> JoinResult:
-        known = record if record is not None and record.incarnation == incarnation else None
-        vector = known.state_vector if known is not None else {}
-        missing = missing_for(update, vector)
-        if missing is not None:
-            client, clock = next(iter(missing.items()))
-            return JoinResult(
-                Outcome.GAP, f"updates of client {client} below clock {clock} are missing"
-            )
-        if known is not None:
-            update = subtract_known(update, vector, known.delete_set)
-            if update.is_empty:
-                return JoinResult(Outcome.KNOWN)
+    def join(self, change: DocumentUpdate, origin: str) -> JoinResult:
+        """Stages what is new in a change from a peer or a Yjs client."""
+        refusal = check_change(change)
+        if refusal is not None:
+            return refusal
+        key = document_key(change.collection, change.id)
+        record, incarnation = self.record(key), change.incarnation
+        if change.is_deleted:
+            ended = new_tombstone(change, record)
+            if isinstance(ended, JoinResult):
+                return ended
+            staged = self._end(key, record, incarnation, origin, ended)
+            return JoinResult(Outcome.APPLIED, "", staged)
+        update = new_update(change, record, origin)
+        if isinstance(update, JoinResult):
+            return update
         if self.client_of(incarnation) in update.structs:
             self.is_client_id_taken = True
         encoded = encode_update(update)
-        if known is not None and state_bytes(known) + len(encoded) > MAX_STATE_BYTES:
-            return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
-        updated = self._updater.apply(
-            self._staged_sequence + 1, key, record, incarnation, update, encoded, None
-        )
-        staged = self._stage(key, record, updated, encoded, origin)
+        refusal = check_size(record, incarnation, len(encoded))
+        if refusal is not None:
+            return refusal
+        staged = self._apply(key, record, incarnation, update, encoded, None, origin)
         return JoinResult(Outcome.APPLIED, "", staged)
 
     # --- own writes
@@ -262,17 +196,8 @@ class Replica:
         JSON after it.
         """
         record = self.record(key)
-        encoded = encode_update(update)
-        updated = self._updater.apply(
-            self._staged_sequence + 1,
-            key,
-            record,
-            self.next_incarnation(key),
-            update,
-            encoded,
-            value,
-        )
-        return self._stage(key, record, updated, encoded, "")
+        incarnation = self.next_incarnation(key)
+        return self._apply(key, record, incarnation, update, encode_update(update), value, "")
 
     def delete(self, key: bytes) -> Record:
         """Ends the living incarnation."""
@@ -287,10 +212,7 @@ class Replica:
         assert record is not None
         fresh = replace(record, value=value, flags=record.flags & ~DocumentFlag.VALUE_OUTDATED)
         self._open.put(key, record, fresh)
-        for change in reversed(self._open.changes):
-            if change.key == key:
-                change.value = value
-                break
+        self._open.set_value(key, value)
 
     def put(self, key: bytes, value: bytes | None) -> None:
         """Adds another entry to the open batch; None deletes the key."""
@@ -334,7 +256,25 @@ class Replica:
             replace(record, snapshot=snapshot, snapshot_bytes=len(snapshot), delta_log=rest),
         )
 
+    def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
+        """The document's root maps, if it is small and no engine is needed to read it."""
+        return self._updater.maps(key, record)
+
     # --- staging
+
+    def _apply(
+        self,
+        key: bytes,
+        record: Record | None,
+        incarnation: int,
+        update: Update,
+        encoded: bytes,
+        value: bytes | None,
+        origin: str,
+    ) -> Record:
+        sequence = self._staged_sequence + 1
+        updated = self._updater.apply(sequence, key, record, incarnation, update, encoded, value)
+        return self._stage(key, record, updated, encoded, origin)
 
     def _end(
         self,
@@ -348,22 +288,11 @@ class Replica:
         end = tombstone(incarnation, self._staged_sequence + 1, ended_vector)
         return self._stage(key, record, end, b"", origin)
 
-    def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
-        """The document's root maps, if it is small and no engine is needed to read it."""
-        return self._updater.maps(key, record)
-
     def _stage(
-        self, key: bytes, former: Record | None, record: Record, update: bytes, origin: str
+        self, key: bytes, previous: Record | None, record: Record, update: bytes, origin: str
     ) -> Record:
         self._staged_sequence += 1
-        self._open.put(key, former, record)
-        collection, document = names_of(key)
-        action = _action_of(former, record)
-        entry = FeedEntry(
-            collection, document, action, record.incarnation, record.fingerprint, origin
-        )
-        value = b"" if record.is_deleted else None if record.is_value_outdated else record.value
-        self._open.changes.append(StagedChange(record.sequence, key, entry, update, value))
+        self._open.stage(key, previous, record, update, origin)
         return record
 
     # --- batches
@@ -402,11 +331,3 @@ class Replica:
     def trimmed(self, oldest: int) -> None:
         """The feed now begins at `oldest`."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
-
-
-def _action_of(former: Record | None, record: Record) -> ChangeAction:
-    if record.is_deleted:
-        return ChangeAction.DELETED
-    if former is None or former.incarnation != record.incarnation:
-        return ChangeAction.CREATED
-    return ChangeAction.UPDATED

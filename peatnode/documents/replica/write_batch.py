@@ -1,10 +1,11 @@
-"""Changes that reach the disk together, and the writes that they make."""
+"""Write batches: changes that reach the disk together, and the database writes that they cause."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from peatnode.documents.names import names_of
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.hash_tree import NO_DIGEST, digest_of, tree_key_of
 from peatnode.documents.replica.keyspace import (
@@ -26,6 +27,7 @@ from peatnode.documents.replica.record import (
     encode_tree_entry,
 )
 from peatnode.documents.replica.state_packing import pack_state
+from peatnode.model.states import ChangeAction
 
 MAX_INLINE_BYTES = 4096
 """A larger snapshot or value has an entry of its own, so that a small change does not rewrite it."""
@@ -39,9 +41,9 @@ class StagedChange:
     key: bytes
     entry: FeedEntry
     update: bytes
-    """Only what is new; empty for a deletion."""
+    """Only what the change adds; empty for a deletion."""
     value: bytes | None
-    """After the change; None: not computed yet."""
+    """The JSON after the change; None until the engine has computed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,28 +60,46 @@ class TreeChange:
 
 @dataclass(slots=True)
 class WriteBatch:
-    """Changes that are not on disk yet. Later batches build on them."""
+    """Changes that are not on disk yet. Later batches start from their records."""
 
     records: dict[bytes, Record] = field(default_factory=dict)
-    former: dict[bytes, Record | None] = field(default_factory=dict)
+    previous: dict[bytes, Record | None] = field(default_factory=dict)
     """The records before this batch."""
     changes: list[StagedChange] = field(default_factory=list)
     extra: dict[bytes, bytes | None] = field(default_factory=dict)
-    """Other writes; None deletes."""
+    """Entries that belong to no record; None deletes the key."""
 
     @property
     def is_empty(self) -> bool:
         return not self.records and not self.extra
 
-    def put(self, key: bytes, former: Record | None, record: Record) -> None:
-        if key not in self.former:
-            self.former[key] = former
+    def put(self, key: bytes, previous: Record | None, record: Record) -> None:
+        """Replaces a record without a change in the feed."""
+        if key not in self.previous:
+            self.previous[key] = previous
         self.records[key] = record
+
+    def stage(
+        self, key: bytes, previous: Record | None, record: Record, update: bytes, origin: str
+    ) -> None:
+        """Replaces a record, and adds the change to the feed."""
+        self.put(key, previous, record)
+        action = _action_of(previous, record)
+        entry = FeedEntry(*names_of(key), action, record.incarnation, record.fingerprint, origin)
+        value = b"" if record.is_deleted else None if record.is_value_outdated else record.value
+        self.changes.append(StagedChange(record.sequence, key, entry, update, value))
+
+    def set_value(self, key: bytes, value: bytes) -> None:
+        """Sets the value of the document's last change in this batch, if there is one."""
+        for change in reversed(self.changes):
+            if change.key == key:
+                change.value = value
+                break
 
     def writes(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Puts and deletions (None), each key once."""
         for key, record in self.records.items():
-            yield from _record_writes(key, self.former[key], record)
+            yield from _record_writes(key, self.previous[key], record)
         for change in self.changes:
             yield FEED + number(change.sequence), encode_feed_entry(change.entry)
         if self.changes:
@@ -88,11 +108,19 @@ class WriteBatch:
 
     def tree_changes(self) -> Iterator[TreeChange]:
         for key, record in self.records.items():
-            yield _tree_change(key, self.former[key], record)
+            yield _tree_change(key, self.previous[key], record)
+
+
+def _action_of(previous: Record | None, record: Record) -> ChangeAction:
+    if record.is_deleted:
+        return ChangeAction.DELETED
+    if previous is None or previous.incarnation != record.incarnation:
+        return ChangeAction.CREATED
+    return ChangeAction.UPDATED
 
 
 def _record_writes(
-    key: bytes, former: Record | None, record: Record
+    key: bytes, previous: Record | None, record: Record
 ) -> Iterator[tuple[bytes, bytes | None]]:
     flags, snapshot, value = record.flags, record.snapshot, record.value
     if snapshot is not None:
@@ -107,21 +135,21 @@ def _record_writes(
             flags |= DocumentFlag.VALUE_SEPARATE
             yield VALUE + key, value
             value = None
-    gone = former.flags & ~flags if former is not None else 0
-    if gone & DocumentFlag.SNAPSHOT_SEPARATE:
+    obsolete = previous.flags & ~flags if previous is not None else 0
+    if obsolete & DocumentFlag.SNAPSHOT_SEPARATE:
         yield SNAPSHOT + key, None
-    if gone & DocumentFlag.VALUE_SEPARATE:
+    if obsolete & DocumentFlag.VALUE_SEPARATE:
         yield VALUE + key, None
-    home, other = (TOMBSTONE, RECORD) if record.is_deleted else (RECORD, TOMBSTONE)
-    yield home + key, encode_record(record, flags, snapshot, value)
-    if former is not None and former.is_deleted != record.is_deleted:
-        yield other + key, None
+    prefix, other_prefix = (TOMBSTONE, RECORD) if record.is_deleted else (RECORD, TOMBSTONE)
+    yield prefix + key, encode_record(record, flags, snapshot, value)
+    if previous is not None and previous.is_deleted != record.is_deleted:
+        yield other_prefix + key, None
     digest = record.fingerprint
     yield (
         TREE + tree_key_of(key) + key,
         encode_tree_entry(record.incarnation, record.is_deleted, digest),
     )
-    yield from _expiry_writes(key, former.expires_at if former else 0.0, record.expires_at)
+    yield from _expiry_writes(key, previous.expires_at if previous else 0.0, record.expires_at)
 
 
 def _expiry_writes(key: bytes, before: float, now: float) -> Iterator[tuple[bytes, bytes | None]]:
@@ -134,21 +162,22 @@ def _expiry_writes(key: bytes, before: float, now: float) -> Iterator[tuple[byte
 
 
 LAST_EXPIRY = 2.0**50
-"""Unix seconds. A later expiry is stored as this one, which never comes."""
+"""Unix seconds, millions of years away. A later expiry is stored as this one."""
 
 
 def expiry_key(key: bytes, expires_at: float) -> bytes:
+    """The key of a document's entry in the expiry index, which sorts by time."""
     return EXPIRY + number(int(min(expires_at, LAST_EXPIRY) * 1000)) + key
 
 
-def _tree_change(key: bytes, former: Record | None, record: Record) -> TreeChange:
-    before = NO_DIGEST if former is None else digest_of(key, former.fingerprint)
-    was_live = former is not None and not former.is_deleted
-    was_dead = former is not None and former.is_deleted
+def _tree_change(key: bytes, previous: Record | None, record: Record) -> TreeChange:
+    before = NO_DIGEST if previous is None else digest_of(key, previous.fingerprint)
+    was_live = previous is not None and not previous.is_deleted
+    was_tombstone = previous is not None and previous.is_deleted
     return TreeChange(
         tree_key_of(key),
         before ^ digest_of(key, record.fingerprint),
         key.partition(b"\0")[0].decode(),
         (not record.is_deleted) - was_live,
-        record.is_deleted - was_dead,
+        record.is_deleted - was_tombstone,
     )

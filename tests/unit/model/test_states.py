@@ -15,7 +15,7 @@ from workers.broker.openapi.description import build_description
 
 ROOT = Path(__file__).parents[3]
 PRODUCERS: dict[type[StrEnum], tuple[str, ...]] = {
-    ChangeAction: ("peatnode/documents/replica/replica.py",),
+    ChangeAction: ("peatnode/documents/replica/write_batch.py",),
     PeerStatus: ("peatnode/protocol/connect/dial_plan.py", "workers/sync/peer_report.py"),
     WorkerStatus: ("peatnode/supervision/policy.py",),
     SourceStatus: tuple(

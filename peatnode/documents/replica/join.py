@@ -1,0 +1,106 @@
+"""The rules by which a change from a peer or a Yjs client joins a record: what is new in it, or why nothing is.
+
+The higher of two incarnations replaces the lower one. Within one incarnation, structs and delete sets are united.
+A tombstone beats every update of its incarnation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from peatnode.documents.limits import (
+    CLIENT_LIMITS,
+    MAX_INCARNATION,
+    MAX_STATE_BYTES,
+    PEER_LIMITS,
+    STATE_LIMITS,
+)
+from peatnode.documents.names import check_collection, check_id
+from peatnode.documents.replica.record import Record
+from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.merge import subtract_known
+from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
+from peatnode.documents.yjs.update import Update, decode_update
+from peatnode.errors import BadName, MalformedUpdate
+from peatnode.model.documents import DocumentUpdate, Outcome
+
+CLIENT = "client"
+"""Origins of changes from Yjs clients begin with this word. Stricter limits hold for them than for peers."""
+
+
+@dataclass(frozen=True, slots=True)
+class JoinResult:
+    """The outcome of joining one change."""
+
+    outcome: Outcome
+    reason: str = ""
+    record: Record | None = None
+    """After the change, where it was applied."""
+
+
+def check_change(change: DocumentUpdate) -> JoinResult | None:
+    """A refusal if the names or the incarnation of a change are invalid."""
+    try:
+        check_collection(change.collection)
+        check_id(change.id)
+    except BadName as error:
+        return JoinResult(Outcome.REFUSED, str(error))
+    if not 0 < change.incarnation < MAX_INCARNATION:
+        return JoinResult(
+            Outcome.REFUSED, f"the incarnation must be between 1 and {MAX_INCARNATION - 1}"
+        )
+    return None
+
+
+def new_tombstone(change: DocumentUpdate, record: Record | None) -> StateVector | JoinResult:
+    """The ended state vector of a tombstone that ends the record, or the reason why nothing changes."""
+    if record is not None:
+        if change.incarnation < record.incarnation:
+            return JoinResult(Outcome.STALE)
+        if change.incarnation == record.incarnation and record.is_deleted:
+            return JoinResult(Outcome.KNOWN)
+    try:
+        return decode_state_vector(change.update, STATE_LIMITS) if change.update else {}
+    except MalformedUpdate as error:
+        return JoinResult(Outcome.REFUSED, str(error))
+
+
+def new_update(change: DocumentUpdate, record: Record | None, origin: str) -> Update | JoinResult:
+    """The part of an update that the record lacks, or the reason why nothing changes."""
+    if record is not None and (
+        change.incarnation < record.incarnation
+        or (change.incarnation == record.incarnation and record.is_deleted)
+    ):
+        return JoinResult(Outcome.STALE)
+    try:
+        limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
+        update = decode_update(change.update, limits)
+    except MalformedUpdate as error:
+        return JoinResult(Outcome.REFUSED, str(error))
+    known = record if record is not None and record.incarnation == change.incarnation else None
+    vector = known.state_vector if known is not None else {}
+    missing = missing_for(update, vector)
+    if missing is not None:
+        client, clock = next(iter(missing.items()))
+        return JoinResult(
+            Outcome.GAP, f"updates of client {client} below clock {clock} are missing"
+        )
+    if known is not None:
+        update = subtract_known(update, vector, known.delete_set)
+        if update.is_empty:
+            return JoinResult(Outcome.KNOWN)
+    return update
+
+
+def check_size(record: Record | None, incarnation: int, added: int) -> JoinResult | None:
+    """A refusal if the state of the record would be too large with `added` bytes more."""
+    if record is None or record.incarnation != incarnation:
+        return None
+    if state_bytes(record) + added > MAX_STATE_BYTES:
+        return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
+    return None
+
+
+def state_bytes(record: Record) -> int:
+    """Size of the snapshot and the delta log together."""
+    return record.snapshot_bytes + sum(map(len, record.delta_log))
