@@ -45,9 +45,8 @@ class Feed:
         self._on_unreadable = on_unreadable
         self._ring: deque[StagedChange] = deque()
         self._ring_bytes = 0
-        self._moved: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._advanced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.followers = 0
-        self.told = 0
 
     def committed(self, batch: WriteBatch) -> None:
         """The changes of the batch are on disk: followers receive them."""
@@ -57,47 +56,47 @@ class Feed:
         while len(self._ring) > RING_CHANGES or self._ring_bytes > RING_BYTES:
             self._ring_bytes -= _weight(self._ring.popleft())
         if batch.changes and self.followers:
-            moved, self._moved = self._moved, asyncio.get_running_loop().create_future()
-            moved.set_result(None)
+            advanced, self._advanced = self._advanced, asyncio.get_running_loop().create_future()
+            advanced.set_result(None)
 
     async def serve(self, connection: Connection, cause: int, follow: FollowChanges) -> None:
-        """Runs until the connection is closed."""
-        cursor = told = self._replica.sequence if follow.since < 0 else follow.since
-        has_caught_up = False
+        """Sends the changes after `follow.since` until the connection is closed."""
+        start = self._replica.sequence if follow.since < 0 else follow.since
+        follower = _Follower(connection, cause, follow, start)
         self.followers += 1
         try:
             while True:
-                moved = self._moved
-                if cursor >= self._replica.sequence:
-                    if cursor - told >= (QUIET_CHANGES if has_caught_up else 1):
-                        connection.reply(cause, ChangesSeen((), cursor))
-                        told = cursor
-                    has_caught_up = True
+                advanced = self._advanced
+                if follower.cursor >= self._replica.sequence:
+                    follower.announce_position()
                     # all followers share it: one that leaves must not cancel it for the others
-                    await asyncio.shield(moved)
+                    await asyncio.shield(advanced)
                     continue
                 await connection.wait_writable()
-                gap = self._replica.oldest_sequence - 1
-                if cursor < gap:
-                    connection.reply(cause, FeedGap(cursor, gap))
-                    cursor = told = gap
-                    continue
                 try:
-                    changes, cursor = self._read(cursor, follow)
+                    is_sent = self._send_next(follower)
                 except StorageFailed as error:
                     self._on_unreadable(error)
                     await asyncio.sleep(UNREADABLE_SECONDS)
                     continue
-                if changes:
-                    connection.reply(cause, ChangesSeen(tuple(changes), cursor))
-                    self.told += len(changes)
-                    told = cursor
-                else:
+                if not is_sent:
                     await asyncio.sleep(0)
         except LinkLost:
             return
         finally:
             self.followers -= 1
+
+    def _send_next(self, follower: _Follower) -> bool:
+        """Sends the next changes, or the gap before them. False: none of the changes read concerns the follower."""
+        gap = self._replica.oldest_sequence - 1
+        if follower.cursor < gap:
+            follower.send(FeedGap(follower.cursor, gap), gap)
+            return True
+        changes, cursor = self._read(follower.cursor, follower.request)
+        if changes:
+            follower.send(ChangesSeen(tuple(changes), cursor), cursor)
+        follower.cursor = cursor
+        return bool(changes)
 
     def _read(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
         """The changes after `cursor`, and the position after them."""
@@ -110,14 +109,14 @@ class Feed:
         size = 0
         start = cursor + 1 - self._ring[0].sequence
         for at in range(start, min(start + BATCH_CHANGES, len(self._ring))):
-            built = self._ring[at]
-            cursor = built.sequence
-            if not _concerns(follow, built.entry):
+            staged = self._ring[at]
+            cursor = staged.sequence
+            if not _concerns(follow, staged.entry):
                 continue
             value = b""
             if follow.with_value:
-                value = self._value(built.key) if built.value is None else built.value
-            change = _change(built.sequence, built.entry, follow, built.update, value)
+                value = self._value(staged.key) if staged.value is None else staged.value
+            change = _change(staged.sequence, staged.entry, follow, staged.update, value)
             changes.append(change)
             size += len(change.update) + len(change.value)
             if size > BATCH_BYTES:
@@ -131,7 +130,7 @@ class Feed:
         contains are left out. (With the last of them, it would be lost if that one is read from memory.)
         """
         changes: list[Change] = []
-        told: dict[bytes, int] = {}
+        sent: dict[bytes, int] = {}
         size = 0
         for number, (sequence, entry) in enumerate(feed_after(self._replica, cursor)):
             if number == BATCH_CHANGES or sequence > self._replica.sequence or size > BATCH_BYTES:
@@ -139,7 +138,7 @@ class Feed:
             cursor = sequence
             if not _concerns(follow, entry):
                 continue
-            change = self._reread(sequence, entry, follow, told)
+            change = self._reread(sequence, entry, follow, sent)
             if change is not None:
                 changes.append(change)
                 size += len(change.update) + len(change.value)
@@ -149,9 +148,9 @@ class Feed:
         return changes, cursor
 
     def _reread(
-        self, sequence: int, entry: FeedEntry, follow: FollowChanges, told: dict[bytes, int]
+        self, sequence: int, entry: FeedEntry, follow: FollowChanges, sent: dict[bytes, int]
     ) -> Change | None:
-        """`told` has for each document the sequence up to which its update has been sent."""
+        """`sent` holds for each document the sequence up to which its update has been sent. None: nothing to send."""
         key = document_key(entry.collection, entry.id)
         record = self._replica.record_on_disk(key)
         if entry.action is ChangeAction.DELETED:
@@ -162,9 +161,9 @@ class Feed:
             return None if follow.with_update else _change(sequence, ended, follow, b"", b"")
         update = b""
         if follow.with_update:
-            if told.get(key, 0) >= sequence:
+            if sent.get(key, 0) >= sequence:
                 return None
-            told[key] = record.sequence
+            sent[key] = record.sequence
             update = state_difference(self._replica, key, record, b"")
         value = self._replica.value(key, record) if follow.with_value else b""
         present = replace(entry, fingerprint=record.fingerprint)
@@ -173,6 +172,35 @@ class Feed:
     def _value(self, key: bytes) -> bytes:
         record: Record | None = self._replica.record_on_disk(key)
         return b"" if record is None or record.is_deleted else self._replica.value(key, record)
+
+
+class _Follower:
+    """One follower: what it wants, and its position."""
+
+    __slots__ = ("_announced", "_cause", "_connection", "_has_caught_up", "cursor", "request")
+
+    def __init__(
+        self, connection: Connection, cause: int, request: FollowChanges, cursor: int
+    ) -> None:
+        self._connection = connection
+        self._cause = cause
+        self.request = request
+        self.cursor = cursor
+        """The last sequence that was read for it."""
+        self._announced = cursor
+        """The last sequence that it received."""
+        self._has_caught_up = False
+
+    def send(self, message: ChangesSeen | FeedGap, cursor: int) -> None:
+        """Sends changes or a gap, after which the follower is at `cursor`."""
+        self._connection.reply(self._cause, message)
+        self.cursor = self._announced = cursor
+
+    def announce_position(self) -> None:
+        """Sends the position once the follower has caught up, and later after each QUIET_CHANGES without a message."""
+        if self.cursor - self._announced >= (QUIET_CHANGES if self._has_caught_up else 1):
+            self.send(ChangesSeen((), self.cursor), self.cursor)
+        self._has_caught_up = True
 
 
 def _weight(change: StagedChange) -> int:
