@@ -12,7 +12,7 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def check_collection(name: str) -> None:
-    """Raises BadName."""
+    """Raises BadName if a collection cannot have this name."""
     if not _COLLECTION.fullmatch(name):
         raise BadName(
             f"a collection name has 1 to {MAX_COLLECTION_CHARACTERS} letters, digits, dots, dashes and underscores, "
@@ -21,7 +21,7 @@ def check_collection(name: str) -> None:
 
 
 def check_id(name: str) -> None:
-    """Raises BadName."""
+    """Raises BadName if a document cannot have this id."""
     if not name or len(name) > MAX_ID_BYTES:
         raise BadName(f"a document id has 1 to {MAX_ID_BYTES} bytes")
     if name.isalnum() and name.isascii():
@@ -39,7 +39,10 @@ def check_id(name: str) -> None:
 
 
 def document_key(collection: str, document: str) -> bytes:
-    """Sorts by collection, then by the UTF-8 bytes of the id. The names must have been checked."""
+    """The key of a document: keys sort by collection, then by the UTF-8 bytes of the id.
+
+    The caller has checked the names.
+    """
     return f"{collection}\0{document}".encode()
 
 

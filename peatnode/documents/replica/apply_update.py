@@ -1,6 +1,6 @@
-"""How an update changes a document's record: its state, and its value where no engine is needed to read it.
+"""Computes a document's record after an update: its state, and its value if no engine is needed to read it.
 
-Small documents that consist of root maps are read here, exactly. The engine reads all others.
+The values of small documents of root maps alone are read here, and exactly. The engine reads all others.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
 
 ROOT_MAPS_BYTES = 16 * 1024
-"""The largest snapshot that is read without the engine."""
+"""The largest snapshot whose root maps are read without the engine."""
 MAX_DELTAS = 200
-"""A longer delta log is compacted, however small its updates are."""
+"""A delta log of more updates is compacted, however small they are."""
 MIN_DELTA_BYTES = 2048
 """A smaller delta log is not worth a compaction."""
 
 _BEYOND_ROOT_MAPS = DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS
-"""Flags of documents that hold more than the root maps."""
+"""Flags of documents that hold more than root maps."""
 
 
 class RecordUpdater:
-    """Applies updates to records. Caches the root maps of the documents it handled last."""
+    """Applies updates to records, and caches the root maps of recently changed documents."""
 
     def __init__(self, state: Callable[[bytes, Record], tuple[bytes, ...]]) -> None:
         """`state(key, record)` returns the updates, in causal order, that make up the record's state."""
@@ -47,10 +47,10 @@ class RecordUpdater:
         encoded: bytes,
         value: bytes | None,
     ) -> Record:
-        """The record after `update`, in the same incarnation as `previous` or in a later one.
+        """The record after `update`, which belongs to the incarnation of `previous` or to a later one.
 
-        `encoded` is `update` as bytes. Where `value` is None, it is read without an engine, or the record is
-        flagged VALUE_OUTDATED.
+        `encoded` is `update` as bytes. If `value` is None, the value is read without an engine, or the record gets
+        the flag VALUE_OUTDATED.
         """
         if previous is None or previous.incarnation != incarnation:
             previous = _new_record(incarnation, previous)
@@ -94,7 +94,7 @@ class RecordUpdater:
     def _maps_after(
         self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
     ) -> root_maps.RootMaps | None:
-        """The root maps after `update`. Unless `is_needed`, only if they are cheap to get."""
+        """The root maps after `update`. Unless `is_needed`, None if they would have to be read from the whole state."""
         if is_first:
             return root_maps.read(update)
         before = self._maps.get(key, known)
@@ -122,12 +122,12 @@ class RecordUpdater:
         return maps
 
     def forget(self) -> None:
-        """Drops what was cached of records that were discarded."""
+        """Empties the cache, because it holds root maps of records that were discarded."""
         self._maps.clear()
 
 
 def _new_record(incarnation: int, ended: Record | None) -> Record:
-    """The empty record of an incarnation that begins, after `ended` if there was one before."""
+    """The empty record of a new incarnation, which follows the record `ended` if there is one."""
     return Record(
         incarnation,
         0,
@@ -180,7 +180,7 @@ def _record_after(
 
 
 def compacted(states: Sequence[bytes]) -> bytes:
-    """One state made of several updates. May run in a thread."""
+    """The updates merged and compacted into one. May run in a thread."""
     return encode_update(compact(merge_updates(states, STATE_LIMITS)))
 
 

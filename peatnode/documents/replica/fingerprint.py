@@ -1,4 +1,4 @@
-"""The fingerprint of a document: equal content, equal fingerprint, on every node."""
+"""The fingerprint of a document: documents of equal content have equal fingerprints on every node."""
 
 from hashlib import sha256
 
@@ -12,9 +12,9 @@ _DOMAIN = b"peatnode document 1\0"
 
 
 def fingerprint(incarnation: int, deleted: bool, sv: StateVector, delete_set: DeleteSet) -> bytes:
-    """16 bytes over the canonical encodings of what identifies a document's state.
+    """16 bytes: a hash of the canonical encodings of incarnation, deletion, state vector and delete set.
 
-    `deleted` is whether a tombstone ended this incarnation.
+    `deleted` is whether a tombstone has ended the incarnation.
     """
     digest = sha256(_DOMAIN)
     digest.update(var_uint(incarnation) + (b"\1" if deleted else b"\0"))

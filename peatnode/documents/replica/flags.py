@@ -1,4 +1,4 @@
-"""What a record says of its document without its state being read, and what an update adds to that."""
+"""Flags of a record, which describe its document without a look at the state, and the flags that an update sets."""
 
 from peatnode.documents.json.root_maps import CONTROL
 from peatnode.documents.json.value import ROOT
@@ -7,17 +7,17 @@ from peatnode.documents.yjs.update import Update
 
 
 class DocumentFlag:
-    """Bits of `Record.flags`, also on disk.
+    """Bits of `Record.flags`, in memory and on disk.
 
-    Plain integers: on CPython 3.11 one operation of `enum.IntFlag` takes about twenty times as long, and every
-    update that arrives needs several.
+    They are plain integers: on CPython 3.11 one operation of `enum.IntFlag` takes about twenty times as long, and
+    each update needs several.
     """
 
     DELETED = 1
     VALUE_OUTDATED = 2
     """The value is older than the state. The engine has not computed it yet."""
     NEEDS_ENGINE = 4
-    """The document had arrays, texts or garbage below the value's own roots. Only an engine can read it."""
+    """The document has or had arrays, texts or other content that only an engine can read."""
     HAS_OTHER_ROOTS = 8
     """Some root types or nested types are not part of the value. An engine receives a projection without them."""
     HAS_VALUE = 16
@@ -25,13 +25,13 @@ class DocumentFlag:
     HAS_EXPIRY = 32
     """The document has or had an expiry."""
     SNAPSHOT_SEPARATE = 64
-    """The snapshot has an entry of its own, because it is large."""
+    """The snapshot is large and has an entry of its own."""
     VALUE_SEPARATE = 128
-    """The value has an entry of its own, because it is large."""
+    """The value is large and has an entry of its own."""
 
 
 def flags_of(update: Update) -> int:
-    """Flags that an update sets. An item with an origin is where its origin is, so it sets none."""
+    """The flags that an update sets. An item with an origin has the parent of that origin, so it adds no flag."""
     flags = 0
     for structs in update.structs.values():
         for struct in structs:
@@ -60,5 +60,5 @@ def _flags_of_parent(parent: str | tuple[int, int], key: str | None) -> int:
 
 
 def is_value_root(parent: object) -> bool:
-    """Whether a root type belongs to the value: the map of leaves, an array or a text by its pointer."""
+    """Whether a root type belongs to the value: the map of leaves, or an array or text named by its pointer."""
     return isinstance(parent, str) and (parent == ROOT or parent.startswith("/"))

@@ -1,7 +1,7 @@
-"""The tree of fingerprints: two nodes whose roots are equal hold the same documents.
+"""The hash tree of fingerprints: two replicas whose roots are equal hold the same documents.
 
-Documents are spread by a hash of their key over 65,536 buckets, the leaves of a tree with 16 children a node. A node's
-hash is the XOR of the digests of all documents below it, so that a change costs one XOR on each level.
+A hash of its key assigns each document to one of 65,536 buckets, the leaves of a tree with 16 children a node. A
+node's hash is the XOR of the digests of all documents below it, so that a change costs one XOR on each level.
 """
 
 from array import array
@@ -12,7 +12,7 @@ from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES, LEVELS
 TREE_KEY_BYTES = 8
 
 NO_DIGEST = 0
-"""Digest of a document that does not exist. XOR with it changes no hash."""
+"""Digest of a document that does not exist. An XOR with it changes no hash."""
 
 _TREE_KEY_DOMAIN = b"peatnode place 1\0"
 _DIGEST_DOMAIN = b"peatnode tree 1\0"
@@ -20,7 +20,7 @@ _LOW = (1 << 64) - 1
 
 
 def tree_key_of(key: bytes) -> bytes:
-    """Position of a document in the tree. The first 16 bits are the bucket."""
+    """The position of a document in the tree, 8 bytes. The first 16 bits are the bucket."""
     return sha256(_TREE_KEY_DOMAIN + key).digest()[:TREE_KEY_BYTES]
 
 
@@ -34,12 +34,12 @@ def bucket_start(bucket: int) -> bytes:
 
 
 def digest_of(key: bytes, fingerprint: bytes) -> int:
-    """A document's share of the hashes above it."""
+    """The digest of a document: its part in the hashes of all nodes above it."""
     return int.from_bytes(sha256(_DIGEST_DOMAIN + fingerprint + key).digest()[:HASH_BYTES], "big")
 
 
 class HashTree:
-    """All levels in two flat arrays, about 1.1 MB for any number of documents."""
+    """The hashes of all nodes, in two flat arrays of about 1.1 MB for any number of documents."""
 
     __slots__ = ("_high", "_low", "_starts")
 
@@ -52,7 +52,7 @@ class HashTree:
         self._low = array("Q", bytes(8 * nodes))
 
     def change(self, bucket: int, difference: int) -> None:
-        """XOR of a document's digests before and after."""
+        """Adds a document's change. `difference` is the XOR of its digests before and after."""
         high, low = difference >> 64, difference & _LOW
         at = bucket
         for level in range(LEVELS, -1, -1):
@@ -62,7 +62,7 @@ class HashTree:
             at //= FAN_OUT
 
     def hash(self, level: int, index: int) -> bytes:
-        """16 bytes, all zero for an empty subtree. Raises IndexError for a node that does not exist."""
+        """The hash of a node: 16 bytes, all zero for an empty subtree. Raises IndexError if there is no such node."""
         if not (0 <= level <= LEVELS and 0 <= index < FAN_OUT**level):
             raise IndexError(f"the tree has no node {index} on level {level}")
         at = self._starts[level] + index

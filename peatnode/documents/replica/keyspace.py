@@ -16,32 +16,33 @@ TREE = b"i"
 FEED = b"f"
 """sequence (8 bytes) → change"""
 EXPIRY = b"x"
-"""milliseconds (8 bytes), document key → nothing"""
+"""Unix milliseconds (8 bytes), document key → nothing"""
 QUARANTINE = b"q"
 """document key, zero byte, digest → the quarantined document or change"""
 META = b"m"
 """name → a value of the store itself: format, generation, sequence"""
 
 SEQUENCE = META + b"sequence"
-"""Of the newest change, 8 bytes."""
+"""The key of the sequence of the newest change (8 bytes)."""
 
 
 class KeyValue(Protocol):
-    """An ordered map of bytes."""
+    """The storage of a replica: an ordered map of bytes."""
 
     def get(self, key: bytes) -> bytes | None: ...
 
     def scan(
         self, start: bytes, end: bytes, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Entries with start <= key < end, in order. An error raises; it never ends the scan early."""
+        """Entries with start <= key < end, in order. An error is raised, and never ends the scan silently."""
         ...
 
 
 def number(value: int) -> bytes:
+    """8 bytes that sort as the numbers do."""
     return value.to_bytes(8, "big")
 
 
 def after(prefix: bytes) -> bytes:
-    """The first key beyond all that begin with `prefix`."""
+    """The end of a scan over all keys that begin with `prefix`."""
     return prefix[:-1] + bytes((prefix[-1] + 1,))

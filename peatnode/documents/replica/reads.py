@@ -1,4 +1,4 @@
-"""Reads of a replica for feeds, listings and peers. They see only what is on disk."""
+"""Reads of a replica for the feed, listings and peers. They return only what is on disk."""
 
 from __future__ import annotations
 
@@ -27,8 +27,10 @@ SUCCESSOR = b"\0"
 
 @dataclass(frozen=True, slots=True)
 class TreeEntry:
+    """One document or tombstone in the tree index."""
+
     tree_key: bytes
-    """With the document key appended: the position to continue from."""
+    """The tree key with the document key appended: a later read can continue from here."""
     key: bytes
     incarnation: int
     is_deleted: bool
@@ -36,7 +38,7 @@ class TreeEntry:
 
 
 def bucket_entries(replica: Replica, first: int, last: int, tree_key: bytes) -> Iterator[TreeEntry]:
-    """Documents and tombstones of the buckets first..last, in order, from `tree_key` on."""
+    """Documents and tombstones of the buckets `first` to `last`, in order of tree keys, from `tree_key` on."""
     start = max(tree_key, bucket_start(first))
     for entry, data in replica.kv.scan(TREE + start, _end_of_bucket(last)):
         yield TreeEntry(entry[1:], entry[1 + TREE_KEY_BYTES :], *decode_tree_entry(data))
@@ -49,7 +51,10 @@ def _end_of_bucket(last: int) -> bytes:
 def document_update(
     replica: Replica, key: bytes, record: Record, vector: bytes = b""
 ) -> DocumentUpdate:
-    """The whole document, or the part that a state vector lacks."""
+    """A document as it is sent to a peer: its tombstone, or the part of its state above a state vector.
+
+    Raises MalformedUpdate for a malformed vector.
+    """
     if record.is_deleted:
         ended_vector = (
             encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
@@ -60,7 +65,10 @@ def document_update(
 
 
 def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:
-    """The part of a document that a state vector lacks. Raises MalformedUpdate for a malformed vector."""
+    """The part of a document above a state vector; the whole document for an empty one.
+
+    Raises MalformedUpdate for a malformed vector.
+    """
     states = replica.state(key, record)
     known = decode_state_vector(vector) if vector else {}
     if not known and len(states) == 1:
@@ -72,27 +80,31 @@ def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes
 def missing_update(
     replica: Replica, key: bytes, incarnation: int, vector: bytes
 ) -> DocumentUpdate | None:
-    """What a peer lacks that has this much of a document. None: nothing, or this node knows no more."""
+    """The part of a document that a peer with this incarnation and state vector lacks; None if it lacks nothing.
+
+    Raises MalformedUpdate for a malformed vector.
+    """
     record = replica.record_on_disk(key)
     if record is None or record.incarnation < incarnation:
         return None
     if record.incarnation > incarnation or record.is_deleted:
         return document_update(replica, key, record)
-    theirs = decode_state_vector(vector) if vector else {}
-    ours = replica.client_of(record.incarnation)
-    if theirs.get(ours, 0) > record.state_vector.get(ours, 0):
+    peer_vector = decode_state_vector(vector) if vector else {}
+    own_client = replica.client_of(record.incarnation)
+    if peer_vector.get(own_client, 0) > record.state_vector.get(own_client, 0):
         replica.is_client_id_taken = True
-    if covers(theirs, record) and record.delete_set.is_empty:
+    if covers(peer_vector, record) and record.delete_set.is_empty:
         return None
     return document_update(replica, key, record, vector)
 
 
-def covers(theirs: dict[int, int], record: Record) -> bool:
-    return all(theirs.get(client, 0) >= clock for client, clock in record.state_vector.items())
+def covers(vector: dict[int, int], record: Record) -> bool:
+    """Whether a state vector reaches that of the record for every client."""
+    return all(vector.get(client, 0) >= clock for client, clock in record.state_vector.items())
 
 
 def wanted_of(replica: Replica, key: bytes) -> tuple[int, bytes]:
-    """(incarnation, state vector) to ask a peer with; (0, b"") where there is nothing."""
+    """(incarnation, state vector) of a document, for a request to a peer; (0, b"") if there is no record."""
     record = replica.record_on_disk(key)
     if record is None:
         return 0, b""
@@ -104,7 +116,7 @@ def wanted_of(replica: Replica, key: bytes) -> tuple[int, bytes]:
 def documents_of(
     replica: Replica, collection: str, after_id: str, prefix: str
 ) -> Iterator[tuple[bytes, Record]]:
-    """Living documents of a collection by id, those after `after_id` that begin with `prefix`."""
+    """Live documents of a collection in order of ids: those after `after_id` whose id begins with `prefix`."""
     start = document_key(collection, prefix)
     end = start + b"\xff"
     if after_id:
@@ -114,5 +126,6 @@ def documents_of(
 
 
 def feed_after(replica: Replica, sequence: int) -> Iterator[tuple[int, FeedEntry]]:
+    """(sequence, change) of the changes after `sequence` that the feed still keeps."""
     for entry, data in replica.kv.scan(FEED + number(sequence + 1), after(FEED)):
         yield int.from_bytes(entry[1:], "big"), decode_feed_entry(data)

@@ -1,4 +1,4 @@
-"""Records of documents and entries of the feed, and their bytes on disk."""
+"""Records of documents and entries of the feed, and their encoding on disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EMPTY_VECTOR: StateVector = MappingProxyType({})
 
 EndedVector: TypeAlias = tuple[tuple[int, int], ...]
 """The joined state vectors of a document's ended incarnations. A client that holds any of these clocks holds deleted
-content. It is no part of the fingerprint, because nodes may know more or less of it."""
+content. The vector is not part of the fingerprint, because nodes may know different parts of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,18 @@ class Record:
     state_vector: StateVector
     delete_set: DeleteSet
     sequence: int
-    """Of its last change."""
+    """The sequence of its last change."""
     snapshot: bytes | None
-    """The compacted state; None: in an entry of its own."""
+    """The compacted state; None if it has an entry of its own."""
     snapshot_bytes: int
     delta_log: tuple[bytes, ...]
     """Updates since the snapshot, in causal order."""
     value: bytes | None
-    """JSON; None: in an entry of its own, or absent."""
+    """JSON; None if it has an entry of its own, or there is none."""
     ended_vector: EndedVector = ()
-    """Of all earlier incarnations, and of the one that this tombstone ended. See `ended_vector_after`."""
+    """Covers all earlier incarnations, and in a tombstone also the one that it ended. See `ended_vector_after`."""
     _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
-    """Computed once, on first use."""
+    """Holds the fingerprint after its first use."""
 
     @property
     def is_deleted(self) -> bool:
@@ -70,6 +70,7 @@ EMPTY_STATE = b"\0\0"
 
 
 def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = ()) -> Record:
+    """The record of a deleted document."""
     return Record(
         incarnation,
         DocumentFlag.DELETED,
@@ -85,19 +86,19 @@ def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = ()) -
     )
 
 
-def ended_vector_after(former: Record | None, more: StateVector = EMPTY_VECTOR) -> EndedVector:
-    """The ended vector of the tombstone or incarnation that follows `former`."""
-    if former is None:
+def ended_vector_after(previous: Record | None, more: StateVector = EMPTY_VECTOR) -> EndedVector:
+    """The ended vector of the tombstone or incarnation that follows `previous`, joined with the clocks of `more`."""
+    if previous is None:
         return tuple(more.items())
-    vector = dict(former.ended_vector)
-    for part in (former.state_vector, more):
+    vector = dict(previous.ended_vector)
+    for part in (previous.state_vector, more):
         for client, clock in part.items():
             vector[client] = max(clock, vector.get(client, 0))
     return tuple(vector.items())[-MAX_ENDED_CLIENTS:]
 
 
 def encode_record(record: Record, flags: int, snapshot: bytes | None, value: bytes | None) -> bytes:
-    """Bytes for the disk. `snapshot` and `value` are None where they have entries of their own."""
+    """The bytes on disk. `snapshot` and `value` are None if they have entries of their own."""
     deleted = [
         [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
     ]
@@ -147,20 +148,21 @@ def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:
 
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
-    """A change as the feed stores it. Its content is read from the document."""
+    """A change as the feed stores it. The content of the change is read from the document."""
 
     collection: str
     id: str
     action: ChangeAction
     incarnation: int
     fingerprint: bytes
-    """Of the document after the change. Not stored, because 16 random bytes do not compress: it is empty when read from
-    disk, and the record has the present one."""
+    """Of the document after the change. It is empty in an entry from disk, where it is not stored because 16 random
+    bytes do not compress. The record has the current fingerprint."""
     origin: str
+    """Who sent the change; empty for a change of this node."""
 
 
 _ACTIONS = (ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.DELETED)
-"""By the number that is on disk."""
+"""The index of an action is its number on disk."""
 
 
 def encode_feed_entry(entry: FeedEntry) -> bytes:
@@ -183,7 +185,7 @@ def decode_feed_entry(data: bytes) -> FeedEntry:
 
 
 def encode_tree_entry(incarnation: int, is_deleted: bool, digest: bytes) -> bytes:
-    """The value of a document's entry in the tree index."""
+    """The bytes of a document's entry in the tree index."""
     return digest + (incarnation << 1 | is_deleted).to_bytes(8, "big").lstrip(b"\0")
 
 

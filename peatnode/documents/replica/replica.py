@@ -52,6 +52,8 @@ from peatnode.model.documents import DocumentUpdate, Outcome
 
 @dataclass(slots=True)
 class CollectionCounts:
+    """The numbers of live and deleted documents in a collection."""
+
     documents: int = 0
     tombstones: int = 0
 
@@ -65,16 +67,17 @@ class Replica:
     """
 
     def __init__(self, kv: KeyValue, client: int) -> None:
-        """`client` is the Yjs client id of this node's own writes to first incarnations; see `client_of`."""
+        """Reads the tree index. `client` is the Yjs client id of own writes to first incarnations; see `client_of`."""
         self.kv = kv
         self.client = client
         self.is_client_id_taken = False
-        """An update held unknown structs of this node's own client id: another writer uses the same id."""
+        """Whether an update held unknown structs of this node's own client id, so that another writer uses it too."""
         self.tree = HashTree()
         self.counts: dict[str, CollectionCounts] = {}
         self.sequence = 0
-        """Of the newest change on disk."""
+        """The sequence of the newest change on disk."""
         self.oldest_sequence = 1
+        """The sequence of the oldest change that the feed keeps."""
         self._staged_sequence = 0
         self._open = WriteBatch()
         self._unsynced: list[WriteBatch] = []
@@ -102,16 +105,17 @@ class Replica:
     def client_of(self, incarnation: int) -> int:
         """The Yjs client id of this node's own writes to an incarnation.
 
-        Each incarnation has its own, so that the state vector of a Yjs client shows which incarnation it holds.
+        Each incarnation has its own id, so that the state vector of a Yjs client shows which incarnation it holds.
         """
         if incarnation == 1:
             return self.client
         digest = sha256(f"{self.client} {incarnation}".encode()).digest()
         return int.from_bytes(digest[:4], "big") or 1
 
-    # --- reading, uncommitted changes included
+    # --- reads, which include uncommitted changes
 
     def record(self, key: bytes) -> Record | None:
+        """The record of a document or tombstone, with the changes of all batches."""
         for batch in (self._open, *reversed(self._unsynced)):
             found = batch.records.get(key)
             if found is not None:
@@ -121,15 +125,17 @@ class Replica:
         return self._found[key]
 
     def record_on_disk(self, key: bytes) -> Record | None:
+        """The record without the changes of open batches."""
         data = self.kv.get(RECORD + key) or self.kv.get(TOMBSTONE + key)
         return None if data is None else decode_record(data)
 
     def live(self, key: bytes) -> Record | None:
+        """The record of a document that exists, with the changes of all batches."""
         record = self.record(key)
         return None if record is None or record.is_deleted else record
 
     def next_incarnation(self, key: bytes) -> int:
-        """The living incarnation, or the one that the next write begins."""
+        """The incarnation of the next write: the live one, or a new one."""
         record = self.record(key)
         return 1 if record is None else record.incarnation + record.is_deleted
 
@@ -141,7 +147,7 @@ class Replica:
         return (snapshot, *record.delta_log) if snapshot else record.delta_log
 
     def value(self, key: bytes, record: Record) -> bytes:
-        """The document's JSON, or the last known one if the value is outdated."""
+        """The document's JSON. If it is outdated, the last one that was computed."""
         if record.value is not None:
             return record.value
         return (
@@ -149,15 +155,16 @@ class Replica:
         )
 
     def _read_separate(self, prefix: bytes, key: bytes) -> bytes:
-        """Only a record that was read from disk has separate entries."""
+        """Reads the disk alone, because only a record from disk has separate entries."""
         return self.kv.get(prefix + key) or b""
 
     def merged(self, key: bytes, record: Record) -> Update:
+        """The record's state as one update."""
         return merge_updates(self.state(key, record), STATE_LIMITS)
 
     @property
     def staged_sequence(self) -> int:
-        """Of the newest change in any batch."""
+        """The sequence of the newest change in any batch."""
         return self._staged_sequence
 
     # --- joining
@@ -200,7 +207,7 @@ class Replica:
         return self._apply(key, record, incarnation, update, encode_update(update), value, "")
 
     def delete(self, key: bytes) -> Record:
-        """Ends the living incarnation."""
+        """Stages the end of the live incarnation. Returns the tombstone."""
         record = self.record(key)
         assert record is not None
         assert not record.is_deleted
@@ -215,7 +222,7 @@ class Replica:
         self._open.set_value(key, value)
 
     def put(self, key: bytes, value: bytes | None) -> None:
-        """Adds another entry to the open batch; None deletes the key."""
+        """Adds an entry that belongs to no record to the open batch; None deletes the key."""
         self._open.extra[key] = value
 
     def put_meta(self, name: str, value: bytes | None) -> None:
@@ -233,13 +240,16 @@ class Replica:
         return is_log_long(record.delta_log, record.snapshot_bytes)
 
     def compact(self, key: bytes) -> None:
-        """Merges the delta log into the snapshot. Nothing visible changes."""
+        """Merges the delta log into the snapshot. Readers see no change."""
         record = self.record(key)
         if record is not None and record.delta_log:
             self.set_snapshot(key, record, compacted(self.state(key, record)))
 
     def set_snapshot(self, key: bytes, compacted_from: Record, snapshot: bytes) -> None:
-        """`snapshot` covers the whole state of `compacted_from`; later updates stay in the delta log."""
+        """Stores a snapshot that covers the whole state of `compacted_from`. Later updates stay in the delta log.
+
+        Does nothing if the record has another snapshot or incarnation by now.
+        """
         record = self.record(key)
         covered = compacted_from.delta_log
         if (
@@ -309,7 +319,7 @@ class Replica:
         return batch
 
     def committed(self, batch: WriteBatch) -> None:
-        """The oldest taken batch is on disk: readers see its changes from now on."""
+        """Shows the changes of the oldest taken batch to readers, after the caller has synced it."""
         assert self._unsynced[0] is batch
         self._unsynced.pop(0)
         for tree_change in batch.tree_changes():
@@ -329,5 +339,5 @@ class Replica:
         self._updater.forget()
 
     def trimmed(self, oldest: int) -> None:
-        """The feed now begins at `oldest`."""
+        """Notes that the caller has deleted the feed before `oldest`."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)

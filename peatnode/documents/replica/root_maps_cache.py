@@ -1,4 +1,4 @@
-"""The root maps of recently used documents, so that the next change does not decode them again."""
+"""A cache of the root maps of recently used documents, so that the next change need not decode them again."""
 
 from __future__ import annotations
 
@@ -14,21 +14,23 @@ _ENTRY_BYTES = 400
 
 
 class RootMapsCache:
+    """Root maps by document key, within MAX_BYTES. The ones stored the longest ago are dropped."""
+
     def __init__(self) -> None:
         self._maps: OrderedDict[bytes, tuple[int, int, RootMaps]] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: bytes, record: Record) -> RootMaps | None:
-        """The cached root maps, if they belong to exactly this state."""
+        """The cached root maps, if they belong to exactly this record."""
         found = self._maps.get(key)
         if found is None or found[0] != record.sequence:
             return None
         return found[2]
 
     def put(self, key: bytes, record: Record, maps: RootMaps | None) -> None:
-        former = self._maps.pop(key, None)
-        if former is not None:
-            self._bytes -= former[1]
+        replaced = self._maps.pop(key, None)
+        if replaced is not None:
+            self._bytes -= replaced[1]
         if maps is None:
             return
         weight = record.snapshot_bytes + _ENTRY_BYTES * (1 + len(maps.root))

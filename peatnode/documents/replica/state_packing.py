@@ -1,7 +1,8 @@
-"""Large states as they are stored: the remains of overwritten values become small numbers that compress well.
+"""Packs large states for the disk: the remains of overwritten values become small numbers that compress well.
 
-A document that was overwritten many times consists of deleted items whose origin lies a constant distance back.
-Yjs's encoding repeats client and clock for each; here such an item is two small numbers. RocksDB compresses the rest.
+A document that was overwritten many times consists mostly of deleted items whose origins lie a constant distance
+back. Yjs's encoding repeats client and clock for each of them. Here, such an item is two small numbers, which RocksDB
+compresses further.
 """
 
 from peatnode.documents.limits import STATE_LIMITS
@@ -20,7 +21,7 @@ def pack_state(state: bytes) -> bytes:
     parts = [PACKED, var_uint(len(update.structs))]
     for client, structs in update.structs.items():
         if structs[0].clock or structs[-1].end != sum(s.length for s in structs):
-            return PLAIN + state  # not a whole document
+            return PLAIN + state  # unpacking assumes clocks from 0 without a gap
         parts += (var_uint(client), var_uint(len(structs)))
         parts += (_packed_struct(client, struct) for struct in structs)
     parts.append(encode_delete_set(update.delete_set))
@@ -35,37 +36,37 @@ def _packed_struct(client: int, struct: Struct) -> bytes:
     return b"\0" + var_uint(len(struct.raw)) + struct.raw
 
 
-def unpack_state(kept: bytes) -> bytes:
+def unpack_state(stored: bytes) -> bytes:
     """The state that `pack_state` packed."""
-    if kept[:1] == PLAIN:
-        return kept[1:]
+    if stored[:1] == PLAIN:
+        return stored[1:]
     structs: dict[int, list[Struct]] = {}
-    clients, pos = read_var_uint(kept, 1)
+    clients, pos = read_var_uint(stored, 1)
     for _ in range(clients):
-        client, pos = read_var_uint(kept, pos)
-        count, pos = read_var_uint(kept, pos)
-        structs[client], pos = _read(kept, pos, client, count)
-    ranges, _ = read_delete_set(kept, pos, STATE_LIMITS)
+        client, pos = read_var_uint(stored, pos)
+        count, pos = read_var_uint(stored, pos)
+        structs[client], pos = _read(stored, pos, client, count)
+    ranges, _ = read_delete_set(stored, pos, STATE_LIMITS)
     return encode_update(Update(structs, DeleteSet.from_ranges(ranges)))
 
 
-def _read(kept: bytes, pos: int, client: int, count: int) -> tuple[list[Struct], int]:
+def _read(stored: bytes, pos: int, client: int, count: int) -> tuple[list[Struct], int]:
     found: list[Struct] = []
     clock = 0
-    me = var_uint(client)
+    client_id = var_uint(client)
     for _ in range(count):
-        distance, pos = read_var_uint(kept, pos)
+        distance, pos = read_var_uint(stored, pos)
         if distance:
-            length, pos = read_var_uint(kept, pos)
-            head = bytes((DELETED | HAS_ORIGIN,)) + me + var_uint(clock - distance)
+            length, pos = read_var_uint(stored, pos)
+            head = bytes((DELETED | HAS_ORIGIN,)) + client_id + var_uint(clock - distance)
             origin = (client, clock - distance)
             raw = head + var_uint(length)
             struct = Struct(DELETED, clock, length, origin, None, None, None, raw, len(head))
         else:
-            raw, pos = read_chunk(kept, pos)
-            # read in its place: by itself, an update of one struct
-            alone = b"\1\1" + me + var_uint(clock) + raw + b"\0"
-            struct = read_structs(alone, STATE_LIMITS)[0][client][0]
+            raw, pos = read_chunk(stored, pos)
+            # the decoder reads updates, so the struct becomes an update of its own
+            update = b"\1\1" + client_id + var_uint(clock) + raw + b"\0"
+            struct = read_structs(update, STATE_LIMITS)[0][client][0]
         found.append(struct)
         clock += struct.length
     return found, pos
