@@ -1,6 +1,6 @@
-"""A client of a node's API, typed: `Client` blocks, `AsyncClient` is for asyncio.
+"""A typed client of a node's API: `Client` blocks, `AsyncClient` is for asyncio.
 
-Import the names of `__all__` from here: `models` and `events` are the values, `errors` the failures.
+Code that needs nothing but the public API enters; users import the names of `__all__` from here.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The clients import httpx, which takes a fifth of a second: it is imported on first use."""
+    """Imports the clients on first use: their import of httpx takes a fifth of a second."""
     if name == "Client":
         from peatnode.client._sync.client import Client
 

@@ -50,15 +50,15 @@ class Unreachable(ClientError):
 
 
 class UnknownOutcome(ClientError):
-    """The request was sent and its response lost. A change may or may not have been made."""
+    """The request was sent, but its response was lost. A change may or may not have been made."""
 
 
 class UnexpectedAnswer(ClientError):
-    """A response that no peatnode gives."""
+    """The response is not one of a peatnode, or of an unknown version."""
 
 
 class ProblemAnswer(ClientError):
-    """The node refused the request. `problem` is the reason, and `str(error)` is one sentence of it."""
+    """The node refused the request. `problem` has the reason; `str(error)` is its sentence."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.detail)
@@ -82,11 +82,11 @@ class NotFound(ProblemAnswer):
 
 
 class Conflict(ProblemAnswer):
-    """A document of that name exists already, or the document is in quarantine."""
+    """A document of this name already exists, or the document is in quarantine."""
 
 
 class PreconditionFailed(ProblemAnswer):
-    """If-Match or If-None-Match did not hold."""
+    """The condition of If-Match or If-None-Match is false."""
 
 
 class TooLarge(ProblemAnswer):

@@ -1,4 +1,4 @@
-"""The events of a feed."""
+"""The events of a feed, and how they are read from JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peatnode.client.models import Json
 
 @dataclass(frozen=True, slots=True)
 class SyncEvent:
-    """A document changed on this node or on a peer, and the change is on the disk of this node."""
+    """A document changed, here or on a peer. The change is on the disk of this node."""
 
     collection: str
     doc_id: str
@@ -20,33 +20,39 @@ class SyncEvent:
     """created | updated | deleted"""
     sequence: int
     origin: str
-    """The instance of the peer that sent the change. `client`: a Yjs client. Empty: the API of this node."""
+    """The instance of the peer that sent it. `client:…`: a Yjs client. Empty: the API of this node."""
     fingerprint: str
     value: Json | None = None
-    """Only with `with_value`. With a past change it is the present value. None: the document is deleted."""
+    """The current value, if `with_value` is set. None: not requested, or the document is deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeerConnected:
+    """A peer connected to the node."""
+
     peer_id: str
 
 
 @dataclass(frozen=True, slots=True)
 class PeerDisconnected:
+    """The connection to a peer ended."""
+
     peer_id: str
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TopologyChanged:
+    """The number of connected peers changed."""
+
     peer_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """The node no longer has the changes after `since` up to `upto`: read the documents again.
+    """The node no longer keeps the changes after `since` up to `upto`: read the documents again.
 
-    `upto` is below `since` if `since` is of another node, or of a store that lost its last changes.
+    `upto` is below `since` if `since` comes from another node, or from a store that has been replaced.
     """
 
     since: int
@@ -55,7 +61,7 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """The node ends the stream: the reader is too slow, or the node stops. The client then reconnects."""
+    """The node ends the stream: the client reads too slowly, or the node stops. The client reconnects."""
 
     reason: str
     resume: int
@@ -63,7 +69,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True)
 class CurrentDocument:
-    """Of `watch`: a document that existed at the beginning."""
+    """In a watch: a document that existed at the beginning."""
 
     collection: str
     doc_id: str
@@ -73,7 +79,7 @@ class CurrentDocument:
 
 @dataclass(frozen=True, slots=True)
 class Current:
-    """Of `watch`: every document that existed was sent, and the changes after `sequence` follow."""
+    """In a watch: all existing documents have been sent. The changes after `sequence` follow."""
 
     sequence: int
 
@@ -100,7 +106,7 @@ Event: TypeAlias = (
 
 
 def event_of(content: Mapping[str, Any]) -> Event:
-    """The event in a JSON object of the feed."""
+    """The event in a JSON object. Raises UnexpectedAnswer."""
     fields = Fields(content)
     match fields.text("type"):
         case "SyncEvent":

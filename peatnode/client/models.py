@@ -1,4 +1,4 @@
-"""The values that a node returns."""
+"""The values in the responses of a node. Their fields are those of the API."""
 
 from __future__ import annotations
 
@@ -11,24 +11,26 @@ Json = dict[str, Any]
 
 
 def named(name: str, default: Any) -> Any:
-    """A field that has another name in the node's answers."""
+    """A field whose name in the API is `name`."""
     return field(default=default, metadata={"name": name})
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
+    """A document: a JSON object in a collection."""
+
     collection: str
     id: str
     value: Json
     etag: str = ""
-    """The fingerprint of the document, for `if_match`. Empty in lists, which do not contain it."""
+    """The fingerprint of the document, for `if_match`. Empty in lists."""
     expires_at: float | None = None
-    """Unix seconds. None: never, or the response does not contain it."""
+    """Unix seconds. None: never; also in lists."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """In an export: an earlier line contains this document, which was deleted while the export ran."""
+    """In an export: a document of an earlier line was deleted during the export."""
 
     collection: str
     id: str
@@ -43,7 +45,7 @@ class Replicas:
     """Number of peers that have the write on disk."""
     peers: tuple[str, ...]
     detail: str = ""
-    """Why fewer peers have it than wanted."""
+    """Why fewer peers than wanted have it."""
 
     @property
     def is_complete(self) -> bool:
@@ -52,7 +54,7 @@ class Replicas:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A write that is on the node's disk."""
+    """The result of a write, which is on the disk of the node."""
 
     collection: str
     id: str
@@ -61,21 +63,24 @@ class Written:
     etag: str
     was_created: bool
     was_changed: bool
-    """False: the document had this value already."""
+    """False: the document already had this value."""
     sequence: int
-    """The number of the change in the feed of the node."""
+    """The sequence of the change in the feed of the node."""
     expires_at: float | None = None
+    """Unix seconds. None: never."""
     replicas: Replicas | None = None
     """None: the write did not wait for peers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
+    """A page of a list."""
+
     collection: str
     total: int
-    """Documents in the whole collection."""
+    """Number of documents in the whole collection."""
     sequence: int
-    """The page contains all changes up to this one: follow the feed from here."""
+    """The page contains all changes up to this sequence: follow the feed from here."""
     documents: tuple[Document, ...]
     next_cursor: str
     """Empty on the last page."""
@@ -83,6 +88,8 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Collection:
+    """A collection and its number of documents."""
+
     name: str
     count: int
 
@@ -92,12 +99,12 @@ class ImportedLine:
     """The result of one line of a bulk import."""
 
     line: int
-    """Counted from 1 over the whole import."""
+    """From 1, counted over the whole import."""
     id: str
     status: int
     """The HTTP status that a single write would have."""
     error: str = ""
-    """One sentence. Empty: the line was written."""
+    """Why the line was refused. Empty: it was written."""
 
     @property
     def is_written(self) -> bool:
@@ -106,15 +113,22 @@ class ImportedLine:
 
 @dataclass(frozen=True, slots=True)
 class Worker:
+    """A process of the node."""
+
     name: str
     state: str
+    """A word of `WorkerStatus`; a newer node may have others."""
     pid: int
     restarts: int
+    """After it died."""
     recycles: int
+    """Replacements that the worker requested."""
     memory_bytes: int
     uptime_secs: float
     stall_secs: float
+    """Longest time that its event loop was blocked recently."""
     last_exit: str
+    """How the previous process ended. Empty: there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,27 +146,27 @@ class NodeProblem:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A source of discovery, in which the node finds peers."""
+    """A source of discovery, which finds peers."""
 
     name: str
-    """As in PEAT_DISCOVERY."""
+    """The name in PEAT_DISCOVERY."""
     state: str
     """A word of `SourceStatus`; a newer node may have others."""
     message: str
     """Why the source fails."""
     peers: int
     age_secs: float | None
-    """Seconds since the source was last complete. None: it never was."""
+    """Seconds since the source was last complete. None: never."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeStore:
-    """What the node keeps, and whether it can write."""
+    """The store of the node."""
 
     documents: int
     tombstones: int
     sequence: int
-    """Of the newest change."""
+    """The newest change."""
     root: str
     """Fingerprint of all documents, in hex."""
     disk_bytes: int
@@ -161,11 +175,13 @@ class NodeStore:
     problem: str = ""
     """Why it is not writable."""
     quarantined: tuple[str, ...] = ()
-    """Documents that are set aside, `collection/id`."""
+    """Documents in quarantine, as `collection/id`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
+    """The node, with its workers, problems, store and sources."""
+
     node_id: str
     uptime_secs: float
     version: str
@@ -184,31 +200,37 @@ class Node:
     workers: tuple[Worker, ...] = ()
     problems: tuple[NodeProblem, ...] = ()
     store: NodeStore | None = None
-    """None: the store did not answer the node in time."""
+    """None: the store did not answer in time."""
     sources: tuple[Source, ...] | None = named("discovery_sources", None)
-    """None: discovery did not answer in time, or the version of the node does not report sources."""
+    """None: discovery did not answer in time, or the node is too old to report sources."""
     content: Mapping[str, Any] = field(default_factory=dict)
-    """The whole response, with the fields that this version does not know."""
+    """The whole response, including fields that this version does not know."""
 
 
 @dataclass(frozen=True, slots=True)
 class Peer:
+    """Another node, as this node knows it."""
+
     id: str
     state: str = ""
+    """A word of `PeerStatus`; a newer node may have others."""
     is_connected: bool = named("connected", False)
     is_in_sync: bool = named("in_sync", False)
     behind_documents: int | None = None
-    """Number of documents that are known to differ. None: not known."""
+    """Number of documents that differ. None: not known."""
     out_of_sync_since: float | None = None
     """Unix seconds. None: in sync, or never connected."""
     rtt_ms: float | None = None
     reason: str = ""
+    """Why it is not connected or not in sync."""
     is_twin: bool = named("twin", False)
+    """Whether another running node has the same id."""
     version: str = ""
     addresses: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
-    """Where it was discovered."""
+    """The sources that discovered it."""
     neighbours: tuple[str, ...] = ()
+    """The ids of the nodes that it is connected to."""
     connected_since: float | None = None
     """Unix seconds."""
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -216,13 +238,13 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Peers(Sequence[Peer]):
-    """The peers, and how their documents compare with those of the node."""
+    """The peers of the node, and a comparison of documents."""
 
     peers: tuple[Peer, ...]
     root: str = ""
     """Fingerprint of all documents, in hex: equal roots mean equal documents."""
     differing: tuple[str, ...] = ()
-    """Some of the documents that differ from those of a peer, as `collection/id`."""
+    """Some of the documents that differ on a peer, as `collection/id`."""
 
     def __len__(self) -> int:
         return len(self.peers)
@@ -239,15 +261,19 @@ class Peers(Sequence[Peer]):
 
 @dataclass(frozen=True, slots=True)
 class Topology:
+    """The mesh as the node knows it."""
+
     peer_count: int
     role: str
     hierarchy_level: int
     content: Mapping[str, Any] = field(default_factory=dict)
-    """The whole response, with the graph as the node knows it."""
+    """The whole response, with the nodes and edges of the graph."""
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
+    """One check of readiness."""
+
     name: str
     is_ready: bool
     message: str
@@ -255,6 +281,8 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Readiness:
+    """Whether the node is ready: all checks pass."""
+
     is_ready: bool
     node_id: str
     checks: tuple[Check, ...]

@@ -1,4 +1,4 @@
-"""Following a feed over several connections: where to resume, and when. No I/O."""
+"""The state of a feed across connections: where to resume, and after which pause. No I/O."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FilterOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events a feed contains."""
+    """Which events the node sends."""
 
     collection: str = ""
     """Empty: all collections."""
@@ -38,11 +38,11 @@ class EventFilter:
     prefix: str = ""
     """Prefix of the document id."""
     with_value: bool = False
-    """Each change contains the value of the document."""
+    """Whether each change contains the value of the document."""
     types: tuple[str, ...] = ()
     """Some of `SyncEvent`, `PeerConnected`, `PeerDisconnected`, `TopologyChanged`.
 
-    Empty: all of them, or only `SyncEvent` if the filter names documents. `Gap` comes with `SyncEvent`."""
+    Empty: all of them, or only `SyncEvent` if the filter names documents. `SyncEvent` includes `Gap`."""
 
     def params(self) -> tuple[tuple[str, str], ...]:
         params = [
@@ -57,24 +57,24 @@ class EventFilter:
 
 @dataclass(slots=True)
 class FeedCursor:
-    """The state of one feed between two connections."""
+    """The position of a feed, and the connections that it has lost."""
 
     filter: EventFilter
     since: int | None
-    """The last change received. None: the feed begins when the first connection opens."""
+    """The last change received. None: the feed begins at the first connection."""
     retry: RetryPolicy
     generator: Jitter
     has_opened: bool = field(default=False, init=False)
-    """Whether a connection was ever open. Before that, a failure is an error and not an interruption."""
+    """Whether a connection was ever open. Until then a failure is an error, later an interruption."""
     losses: int = field(default=0, init=False)
-    """Connections lost in a row, without an event between them."""
+    """Connections lost in a row without an event in between."""
 
     def params(self) -> tuple[tuple[str, str], ...]:
         since = () if self.since is None else (("since", str(self.since)),)
         return (*self.filter.params(), *since)
 
     def take(self, event: Event) -> Iterable[Event]:
-        """The event, unless it was received before: after a reconnect the feed may repeat changes."""
+        """The event, unless it was already received: after a reconnect the node may repeat changes."""
         self.losses = 0
         match event:
             case SyncEvent(sequence=sequence):
@@ -91,7 +91,7 @@ class FeedCursor:
         return (event,)
 
     def opened_at(self, sequence: int) -> None:
-        """The connection delivers every change after `sequence`."""
+        """Records that a connection is open, which delivers every change after `sequence`."""
         self.has_opened = True
         if self.since is None and sequence >= 0:
             self.since = sequence

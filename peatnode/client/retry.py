@@ -1,4 +1,4 @@
-"""When to repeat a request, and after which pause. No I/O."""
+"""Decides whether to repeat a request, and after which pause. No I/O."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ NOTHING_CHANGED = frozenset({"unavailable", "busy", "stopping"})
 
 
 class Jitter(Protocol):
-    """A `random.Random`, or what stands in for it in a test."""
+    """A `random.Random`, or its substitute in a test."""
 
     def uniform(self, a: float, b: float, /) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and after which pauses a request is repeated if that is safe."""
+    """How often a request is repeated if that is safe, and after which pauses."""
 
     attempts: int = 4
-    """The first attempt included: with 1, no request is repeated."""
+    """Including the first: with 1, no request is repeated."""
     first_seconds: float = 0.1
     longest_seconds: float = 5.0
+    """Maximum pause, also if the node asks for a longer one."""
 
     def pause(
         self,
@@ -34,7 +35,10 @@ class RetryPolicy:
         retry_after: float | None,
         generator: Jitter,
     ) -> float | None:
-        """Seconds to wait before attempt `attempt` + 1. None: raise the error."""
+        """Seconds to wait before attempt `attempt` + 1. None: do not repeat.
+
+        `attempt` counts from 1; `retry_after`: seconds that the node asks to wait.
+        """
         if attempt >= self.attempts or not _is_safe(error, is_read):
             return None
         if retry_after is not None:
@@ -42,13 +46,13 @@ class RetryPolicy:
         return self.backoff(attempt, generator)
 
     def backoff(self, attempt: int, generator: Jitter) -> float:
-        """Doubles each time, with jitter so that many clients do not return at once."""
+        """A pause in seconds that doubles with each attempt, with jitter against synchronized clients."""
         ceiling = min(self.longest_seconds, self.first_seconds * 2.0 ** min(attempt - 1, 20))
         return ceiling * generator.uniform(0.5, 1.0)
 
 
 def _is_safe(error: Unreachable | UnknownOutcome | Unavailable, is_read: bool) -> bool:
-    """A write is repeated only if it is certain that nothing changed."""
+    """Whether repeating is safe: for a write, only if it is certain that nothing changed."""
     match error:
         case Unreachable():
             return True

@@ -1,4 +1,4 @@
-"""The client for asyncio, written by hand: requests, feeds and streams over httpx and websockets.
+"""The client for asyncio: requests, feeds and streams over httpx and websockets.
 
-The public way in is `peatnode.client.AsyncClient`; `_sync` is generated from these modules by `make client`.
+Code that does I/O enters; `make client` generates `_sync` from it.
 """

@@ -1,4 +1,4 @@
-"""Following the feed: server-sent events or a WebSocket, resumed when the connection breaks."""
+"""Follows the feed over server-sent events or a WebSocket, and resumes after a lost connection."""
 
 from __future__ import annotations
 
@@ -29,6 +29,7 @@ async def follow(
     cursor: FeedCursor,
     transport: Transport,
 ) -> AsyncIterator[Event]:
+    """The events after the cursor, without end. Raises ClientError if the first connection fails."""
     while True:
         try:
             match transport:
@@ -41,14 +42,14 @@ async def follow(
         except (Unreachable, UnknownOutcome, Unavailable):
             if not cursor.has_opened:
                 raise
-            # The node restarts, or the network is down: the feed resumes.
+            # the node restarts or the network is down: resume
         await asyncio.sleep(cursor.pause_after_loss())
 
 
 async def watch(
     http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> AsyncIterator[Event]:
-    """The present documents, then the changes. A connection lost before `Current` starts over."""
+    """The existing documents, then their changes. A connection lost before `Current` starts over."""
     while cursor.since is None:
         try:
             async for event in _current_documents(http, settings, cursor, collection):
@@ -110,7 +111,9 @@ async def _websocket_events(
     except InvalidStatus as error:
         response = error.response
         raise_problem(NodeResponse(response.status_code, {}, bytes(response.body or b"")))
-        raise UnexpectedAnswer(f"the feed answered with status {response.status_code}") from error
+        raise UnexpectedAnswer(
+            f"the response of the feed has status {response.status_code}"
+        ) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise Unreachable(f"no node answers at {settings.base}: {error}") from error
     except ConnectionClosed as error:

@@ -1,5 +1,5 @@
 # Generated from peatnode/client/_async/client.py by .ci/unasync.py: edit that file, then run `make client`.
-"""A node over HTTP: one method for each request, and the loop that repeats requests."""
+"""The client: one method for each request of the API, and the loop that repeats requests."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ T = TypeVar("T")
 
 
 class Client:
-    """A node over HTTP. Methods raise `ClientError`, or `ValueError` for an argument that cannot be sent.
+    """A client of one node. Methods raise ClientError, or ValueError for an argument that cannot be sent.
 
-    Reads are repeated a few times if the node cannot be reached, writes only if it is certain that nothing
-    changed. A `Client` may be used by several threads, an `AsyncClient` by one event loop.
+    It repeats a read a few times if the node cannot be reached, and a write only if nothing can have
+    changed. Several threads may share a `Client`; an `AsyncClient` belongs to one event loop.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class Client:
         timeout: float = 30.0,
         retry: RetryPolicy | None = None,
     ) -> None:
+        """`timeout`: seconds for one response. Raises ValueError for an invalid URL."""
         self._settings = ConnectionSettings(url, token, timeout, retry or RetryPolicy())
         self._random = random.Random()  # noqa: S311  # jitter
         self._http = httpx.Client(
@@ -75,6 +76,7 @@ class Client:
         )
 
     def close(self) -> None:
+        """Closes the connections to the node."""
         self._http.close()
 
     def __enter__(self) -> Self:
@@ -91,12 +93,13 @@ class Client:
     # --- documents
 
     def get(self, collection: str, id: str) -> Document:
+        """Raises NotFound if the document does not exist."""
         return self._run(requests.get_document(collection, id))
 
     def put(
         self, collection: str, id: str, value: Json | bytes, **options: Unpack[WriteOptions]
     ) -> Written:
-        """Replaces the document by `value`. Bytes are sent as JSON, unchanged."""
+        """Replaces the document with `value`, or creates it. Bytes are sent unchanged as JSON."""
         return self._run(requests.put_document(collection, id, value, Conditions(**options)))
 
     def patch(
@@ -124,12 +127,13 @@ class Client:
         return self._run(requests.create_document(collection, value, Conditions(**options)))
 
     def delete(self, collection: str, id: str, **options: Unpack[WriteOptions]) -> Written:
+        """Deletes the document on every node. Raises NotFound if it does not exist."""
         return self._run(requests.delete_document(collection, id, Conditions(**options)))
 
     def write(
         self, kind: str, collection: str, id: str, body: bytes, conditions: Conditions
     ) -> Written:
-        """A write by its name: put, patch, json_patch, delete, or create, which ignores `id`."""
+        """Writes by the name of the kind: put, patch, json_patch, delete, or create, which ignores `id`."""
         return self._run(requests.write(kind, collection, id, body, conditions))
 
     def collections(self) -> tuple[Collection, ...]:
@@ -142,12 +146,13 @@ class Client:
         cursor: str = "",
         **query: Unpack[QueryOptions],
     ) -> Page:
+        """One page of a list. `limit`: documents in the page; `cursor`: `next_cursor` of the page before."""
         return self._run(requests.list_page(collection, ListQuery(**query), limit, cursor))
 
     def documents(
         self, collection: str, page_size: int | None = None, **query: Unpack[QueryOptions]
     ) -> Iterator[Document]:
-        """All documents that match. Each page is requested when it is needed."""
+        """All documents that match the query. The client requests each page when it is needed."""
         cursor = ""
         while True:
             page = self.page(collection, page_size, cursor, **query)
@@ -160,7 +165,7 @@ class Client:
     def import_documents(
         self, collection: str, documents: Iterable[Mapping[str, Any] | bytes]
     ) -> Iterator[ImportedLine]:
-        """Writes each document, with its id in `_id`, and yields the result of each line as it arrives."""
+        """Writes each document, with its id in `_id`, and yields the result of each as it arrives."""
         for chunk in bulk.chunks_of(bulk.line_of(document) for document in documents):
             yield from self.import_chunk(collection, chunk)
 
@@ -169,9 +174,9 @@ class Client:
         return self._run(bulk.import_chunk(collection, chunk))
 
     def export_documents(self, collection: str) -> Iterator[Document | Deleted]:
-        """The whole collection as of one moment, when all lines are read.
+        """The whole collection. When all items are read, they are its state at one moment.
 
-        A document that changes during the export comes again at the end: the last line of an id counts.
+        A document that changes during the export is repeated at the end: the last item of an id counts.
         """
         with open_stream(
             self._http,
@@ -199,7 +204,7 @@ class Client:
         return self._run(requests.get_topology())
 
     def readiness(self) -> Readiness:
-        """Does not raise if the node is not ready."""
+        """Returns the checks also if the node is not ready."""
         return self._run(requests.get_readiness())
 
     def metrics(self) -> str:
@@ -214,22 +219,22 @@ class Client:
         transport: Transport = Transport.SSE,
         **filter: Unpack[FilterOptions],
     ) -> Iterator[Event]:
-        """The events from now on, or after change `since`. The client reconnects and resumes by itself.
+        """The events from now on, or after change `since`. After a lost connection the client resumes.
 
-        Raises ClientError if the first connection fails, later only ProblemAnswer.
-        A `Gap` says that the node no longer has the changes that were missed.
+        Raises ClientError if the first connection fails, later only ProblemAnswer. A `Gap` means that
+        the node no longer keeps the changes in between.
         """
         return self.follow(EventFilter(**filter), since, transport)
 
     def follow(
         self, filter: EventFilter, since: int | None = None, transport: Transport = Transport.SSE
     ) -> Iterator[Event]:
-        """Like `events`, with the filter as a value."""
+        """The same as `events`, with the filter as a value."""
         cursor = FeedCursor(filter, since, self._settings.retry, self._random)
         return follow(self._http, self._settings, cursor, transport)
 
     def watch(self, collection: str, prefix: str = "") -> Iterator[Event]:
-        """Each document as `CurrentDocument`, one `Current`, then the changes, like `events` with values."""
+        """Each document as `CurrentDocument`, one `Current`, then its changes as `SyncEvent` with values."""
         filter = EventFilter(collection=collection, prefix=prefix, with_value=True)
         cursor = FeedCursor(filter, None, self._settings.retry, self._random)
         return watch(self._http, self._settings, cursor, collection)

@@ -1,5 +1,5 @@
 # Generated from peatnode/client/_async/feed.py by .ci/unasync.py: edit that file, then run `make client`.
-"""Following the feed: server-sent events or a WebSocket, resumed when the connection breaks."""
+"""Follows the feed over server-sent events or a WebSocket, and resumes after a lost connection."""
 
 from __future__ import annotations
 
@@ -30,6 +30,7 @@ def follow(
     cursor: FeedCursor,
     transport: Transport,
 ) -> Iterator[Event]:
+    """The events after the cursor, without end. Raises ClientError if the first connection fails."""
     while True:
         try:
             match transport:
@@ -40,14 +41,14 @@ def follow(
         except (Unreachable, UnknownOutcome, Unavailable):
             if not cursor.has_opened:
                 raise
-            # The node restarts, or the network is down: the feed resumes.
+            # the node restarts or the network is down: resume
         time.sleep(cursor.pause_after_loss())
 
 
 def watch(
     http: httpx.Client, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> Iterator[Event]:
-    """The present documents, then the changes. A connection lost before `Current` starts over."""
+    """The existing documents, then their changes. A connection lost before `Current` starts over."""
     while cursor.since is None:
         try:
             yield from _current_documents(http, settings, cursor, collection)
@@ -100,7 +101,9 @@ def _websocket_events(settings: ConnectionSettings, cursor: FeedCursor) -> Itera
     except InvalidStatus as error:
         response = error.response
         raise_problem(NodeResponse(response.status_code, {}, bytes(response.body or b"")))
-        raise UnexpectedAnswer(f"the feed answered with status {response.status_code}") from error
+        raise UnexpectedAnswer(
+            f"the response of the feed has status {response.status_code}"
+        ) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
         raise Unreachable(f"no node answers at {settings.base}: {error}") from error
     except ConnectionClosed as error:

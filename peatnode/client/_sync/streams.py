@@ -1,5 +1,5 @@
 # Generated from peatnode/client/_async/streams.py by .ci/unasync.py: edit that file, then run `make client`.
-"""Responses that are read while they arrive: exports, watched collections and server-sent events."""
+"""Opens responses that are read while they arrive: exports, watches and server-sent events."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ def open_stream(
     headers: tuple[tuple[str, str], ...] = (),
     timeout: httpx.Timeout | None = None,
 ) -> Iterator[httpx.Response]:
-    """Sends a GET. Raises ClientError if the status is not 200. `timeout` is by default that of feeds."""
+    """Sends a GET. Raises ClientError if the status is not 200.
+
+    `timeout`: by default that of feeds, which may be silent for longer.
+    """
     with translated_errors(settings.base):
         with http.stream(
             "GET",
@@ -38,5 +41,7 @@ def open_stream(
             if response.status_code != 200:
                 response.read()
                 raise_problem(response_of(response))
-                raise UnexpectedAnswer(f"{path} answered with status {response.status_code}")
+                raise UnexpectedAnswer(
+                    f"the response of {path} has status {response.status_code}, not 200"
+                )
             yield response

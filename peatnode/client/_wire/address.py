@@ -1,4 +1,4 @@
-"""Addresses of nodes."""
+"""Checks the addresses of nodes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 
 def checked_url(url: str) -> str:
-    """The URL without a trailing slash. Raises ValueError, with a sentence, if no node can have it."""
+    """The URL without a trailing slash. Raises ValueError if it is not the address of an HTTP server."""
     try:
         parts = urlsplit(url)
         is_valid = parts.scheme in ("http", "https") and bool(parts.hostname) and not parts.query

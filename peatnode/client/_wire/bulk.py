@@ -14,16 +14,20 @@ from peatnode.client.models import Deleted, Document, ImportedLine
 
 CHUNK_LINES = 1000
 CHUNK_BYTES = 1024 * 1024
-"""A request ends at whichever limit comes first, so that a lost response costs little to repeat."""
+"""A chunk ends at the first of the two limits, so that a lost response costs little to repeat."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImportChunk:
+    """The lines of one request of an import."""
+
     first_line: int
+    """Its number in the whole import, from 1."""
     lines: tuple[bytes, ...]
 
 
 def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterator[ImportChunk]:
+    """Groups lines into requests."""
     first, held, size = 1, list[bytes](), 0
     for number, line in enumerate(lines, 1):
         if held and (len(held) >= chunk_lines or size + len(line) > CHUNK_BYTES):
@@ -36,7 +40,7 @@ def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterato
 
 
 def line_of(document: Mapping[str, Any] | bytes) -> bytes:
-    """One line of NDJSON. Bytes are sent as they are."""
+    """One line of NDJSON. Bytes are sent unchanged."""
     return document.rstrip(b"\r\n") if isinstance(document, bytes) else encode(document)
 
 
@@ -68,6 +72,7 @@ def exported_document(collection: str, line: str) -> Document | Deleted:
 
 
 def decode_line(line: bytes | str) -> dict[str, Any]:
+    """The JSON object in a line of a response. Raises UnexpectedAnswer."""
     try:
         content = json.loads(line)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Reading JSON objects of a node whose version may be newer or older: a missing field has a default."""
+"""Reads JSON objects from nodes of newer and older versions: a missing field has a default."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from peatnode.client.errors import UnexpectedAnswer
 
 
 class Fields:
-    """One JSON object; a field of the wrong type raises UnexpectedAnswer."""
+    """One JSON object. A field of the wrong type raises UnexpectedAnswer."""
 
     __slots__ = ("_content",)
 
@@ -19,8 +19,8 @@ class Fields:
     def __contains__(self, name: str) -> bool:
         return name in self._content
 
-    def holds(self, name: str) -> bool:
-        """Whether the field is there and not null."""
+    def has_value(self, name: str) -> bool:
+        """Whether the field exists and is not null."""
         return self._content.get(name) is not None
 
     def _get(self, name: str, kinds: tuple[type, ...], kind: str) -> Any:
@@ -44,7 +44,7 @@ class Fields:
         return default if value is None else float(value)
 
     def number_or_none(self, name: str) -> float | None:
-        """None: not known; so is a negative number of an older node."""
+        """None: missing, null, or negative, which is how older nodes report an unknown number."""
         value = self._get(name, (int, float), "a number")
         return None if value is None or value < 0 else float(value)
 

@@ -1,4 +1,4 @@
-"""JSON objects to records and back, by the fields that a record declares: a new field is declared once."""
+"""Decodes JSON objects to dataclasses and encodes them, from the declared fields of the class."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _SCALARS: dict[Any, Read] = {
     tuple[str, ...]: Fields.texts,
     Mapping[str, Any]: lambda content, _: content.content,
 }
-"""How a field of each type is read. A mapping takes the whole object."""
+"""The reader of each type of field. A field of type Mapping receives the whole object."""
 
 
 def decode_record(kind: type[RecordT], content: Fields) -> RecordT:
-    """What the object lacks has the record's default. Raises UnexpectedAnswer."""
+    """A field that the object lacks has the default of the record. Raises UnexpectedAnswer."""
     return kind(
         **{
             field.name: read(content, json_name(field))
@@ -39,7 +39,7 @@ def decode_record(kind: type[RecordT], content: Fields) -> RecordT:
 
 
 def record_content(record: Any) -> dict[str, Any]:
-    """The JSON object of a record, without the mapping of what this version does not know."""
+    """The JSON object of a record, without its Mapping, which repeats the whole response."""
     return {
         json_name(field): _plain(value)
         for field in fields(record)
@@ -48,6 +48,7 @@ def record_content(record: Any) -> dict[str, Any]:
 
 
 def json_name(field: Field[Any]) -> str:
+    """The name of the field in JSON."""
     name: str = field.metadata.get("name", field.name)
     return name
 
@@ -67,10 +68,10 @@ def _readers(kind: type[Any]) -> tuple[tuple[Field[Any], Read], ...]:
 def _reader(hint: Any) -> Read:
     if hint in _SCALARS:
         return _SCALARS[hint]
-    options = [one for one in get_args(hint) if one is not NoneType]
+    options = [option for option in get_args(hint) if option is not NoneType]
     if NoneType in get_args(hint):  # a record or records, or null
         read = _reader(options[0])
-        return lambda content, name: read(content, name) if content.holds(name) else None
+        return lambda content, name: read(content, name) if content.has_value(name) else None
     if is_dataclass(hint):
         return lambda content, name: _record_of(hint, content, name)
     item = options[0]  # tuple[record, ...]

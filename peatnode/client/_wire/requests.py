@@ -1,6 +1,6 @@
 """Every request to a node as a value: what to send, and how to read the response. No I/O.
 
-`Client` and `AsyncClient` carry the requests out, with one method for each.
+`Client` and `AsyncClient` have one method for each, which sends it.
 """
 
 from __future__ import annotations
@@ -34,11 +34,13 @@ MERGE_PATCH = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
 
 REPLICAS_GRACE_SECONDS = 10.0
-"""Added to the time that a write may wait for peers, before the client stops waiting for the response."""
+"""Added to the time that a write waits for peers, before the client gives up on the response."""
 
 
 @dataclass(frozen=True, slots=True)
 class NodeRequest(Generic[T]):
+    """A request whose response is read as a `T`."""
+
     method: str
     path: str
     read: Callable[[NodeResponse], T]
@@ -48,7 +50,7 @@ class NodeRequest(Generic[T]):
     accepted: tuple[int, ...] = ()
     """Statuses other than 2xx that are not errors."""
     extra_seconds: float = 0.0
-    """Added to the usual time limit of the response."""
+    """Added to the time limit of a response."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -83,7 +85,7 @@ class Conditions:
     if_none_match: str = ""
     """`*`: the document must not exist."""
     replicas: int = 0
-    """Wait until this many peers have the write on disk."""
+    """Number of peers that must have the write on disk before the response."""
     timeout: float = 10.0
     """Seconds to wait for the peers."""
     ttl: float | None = None
@@ -103,7 +105,7 @@ class Conditions:
 
 
 def quoted_etag(etag: str) -> str:
-    """With the quotes that HTTP requires (RFC 9110, 8.8.3) and that people leave out."""
+    """The etag with the quotes that HTTP requires (RFC 9110, 8.8.3). The caller may omit them."""
     return etag if etag == "*" or etag.endswith('"') else f'"{etag}"'
 
 
@@ -113,12 +115,12 @@ def document_path(collection: str, id: str = "") -> str:
 
 
 def quoted_name(name: str) -> str:
-    """Quoted for a path. A name of dots alone would be a step within the path (RFC 3986, 5.2.4)."""
+    """The name, quoted for a path. Clients remove the segments `.` and `..` (RFC 3986, 5.2.4)."""
     return "%2E" * len(name) if name in (".", "..") else quote(name, safe="")
 
 
 def encode(value: Any) -> bytes:
-    """Raises ValueError for a value that JSON cannot represent, such as NaN."""
+    """The value as JSON. Raises ValueError for one that JSON cannot represent, such as NaN."""
     return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
@@ -180,6 +182,7 @@ def delete_document(collection: str, id: str, conditions: Conditions) -> NodeReq
 def write(
     kind: str, collection: str, id: str, body: bytes, conditions: Conditions
 ) -> NodeRequest[Written]:
+    """A write by the name of its kind. Raises ValueError for an unknown kind."""
     path = document_path(collection, "" if kind == "create" else id)
     match kind:
         case "put":
@@ -192,7 +195,9 @@ def write(
             return delete_document(collection, id, conditions)
         case "create":
             return _write("POST", path, body, conditions)
-    raise ValueError(f"{kind!r} is not a kind of write")
+    raise ValueError(
+        f"{kind!r} is not a kind of write: use put, patch, json_patch, delete or create"
+    )
 
 
 def _grace(conditions: Conditions) -> float:

@@ -1,4 +1,4 @@
-"""From the response of a node to values. No I/O. A response that makes no sense raises UnexpectedAnswer."""
+"""Reads the responses of a node. No I/O. A response that no node sends raises UnexpectedAnswer."""
 
 from __future__ import annotations
 
@@ -28,9 +28,11 @@ from peatnode.client.models import (
 
 @dataclass(frozen=True, slots=True)
 class NodeResponse:
+    """A response whose body has been read."""
+
     status: int
     headers: Mapping[str, str]
-    """With names in lower case."""
+    """The names are in lower case."""
     body: bytes
 
 
@@ -126,10 +128,10 @@ def read_page(response: NodeResponse) -> Page:
 
 
 def listed_document(collection: str, content: dict[str, Any]) -> Document:
-    """A document of a list: its value, with the id in the field `_id`."""
+    """A document of a list, from its value with the id in `_id`. Removes `_id` from `content`."""
     id = content.pop("_id", None)
     if not isinstance(id, str):
-        raise UnexpectedAnswer("a document of the list has no _id")
+        raise UnexpectedAnswer("a document in the response has no _id")
     return Document(collection, id, content)
 
 
@@ -179,7 +181,7 @@ def read_readiness(response: NodeResponse) -> Readiness:
 
 
 def imported_line(content: dict[str, Any], first_line: int) -> ImportedLine:
-    """One result of a request of a bulk import. Line 1 of the request is line `first_line` of the import."""
+    """The result of one line. Line 1 of the request is line `first_line` of the whole import."""
     fields = Fields(content)
     return ImportedLine(
         fields.integer("line") + first_line - 1,

@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML, 9.2.6): bytes in, events out. No I/O."""
+"""A decoder of server-sent events (WHATWG HTML, 9.2.6). No I/O."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from peatnode.client.errors import UnexpectedAnswer
 
 MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line cannot be an event of a node, whose documents are smaller."""
+"""A longer line cannot be an event: documents are smaller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class SseEvent:
 
 
 class SseDecoder:
-    """Decodes the chunks of a response body, which may be split anywhere."""
+    """Decodes a response body from chunks, which may end anywhere."""
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
         self._max_line_bytes = max_line_bytes
@@ -28,7 +28,7 @@ class SseDecoder:
         self._id = ""
 
     def receive_data(self, chunk: bytes) -> Iterator[SseEvent]:
-        """The events that this chunk completes. Raises UnexpectedAnswer for a line that is too long."""
+        """The events that end in this chunk. Raises UnexpectedAnswer for a line that is too long."""
         self._rest += chunk
         while (end := self._rest.find(b"\n", self._scanned)) >= 0:
             line = bytes(self._rest[:end]).rstrip(b"\r").decode("utf-8", "replace")

@@ -1,4 +1,4 @@
-"""How both clients use httpx and websockets: addresses, tokens, time limits, translated errors."""
+"""How both clients use httpx and websockets: address, token, time limits, and translated errors."""
 
 from __future__ import annotations
 
@@ -17,11 +17,12 @@ from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome
 from peatnode.client.retry import RetryPolicy
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
+"""A longer message of a WebSocket cannot be an event: documents are smaller."""
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionSettings:
-    """The address, token and time limits of a node."""
+    """The address of a node, its token, and the limits of requests to it."""
 
     url: str = "http://127.0.0.1:8081"
     token: str = field(default="", repr=False)
@@ -51,7 +52,7 @@ class ConnectionSettings:
         return httpx.Timeout(self.timeout + extra_seconds, connect=min(self.timeout, 10.0))
 
     def stream_timeouts(self) -> httpx.Timeout:
-        """Events may be far apart, but the node sends at least a comment every 15 s."""
+        """The limits of a feed: events may be rare, but the node sends at least a comment every 15 s."""
         return httpx.Timeout(self.timeout, read=max(self.timeout, 60.0))
 
 
@@ -91,12 +92,12 @@ def raise_problem(response: NodeResponse, accepted: tuple[int, ...] = ()) -> Nod
 
 
 def position_of(headers: Mapping[str, str]) -> int:
-    """Where a stream of events begins (`Peat-Sequence`). Negative: the response does not contain it."""
+    """The sequence after which a stream of events begins (`Peat-Sequence`). Negative: no such header."""
     text = headers.get("peat-sequence", "")
     return int(text) if text.isdigit() else -1
 
 
 def retry_after(response: NodeResponse | None) -> float | None:
-    """Seconds that the node asks to wait (RFC 9110, 10.2.3). None: no header, or a date."""
+    """Seconds to wait (`Retry-After`, RFC 9110, 10.2.3). None: no such header, or a date."""
     text = response.headers.get("retry-after", "") if response is not None else ""
     return float(text) if text.isdigit() else None
