@@ -1,6 +1,6 @@
 """The `peatnode` command: `commands` is the table of commands, and each command is a module of its own.
 
-No other package imports from here; commands use `peatnode.client`, `peatnode.ipc` and `peatnode.supervision`.
+Code for people and scripts at a terminal enters; no other package imports it.
 """
 
 from __future__ import annotations

@@ -58,14 +58,15 @@ class LazyGroup(click.Group):
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="Documentation: docs/cli.md. No flag takes a secret: use a file, the environment or standard input.",
+    epilog="Documentation: docs/cli.md. No flag takes a secret: use a file, the environment or "
+    "standard input.",
 )
 def cli() -> None:
     """Run nodes that keep the same documents, all of them writable, and work with those documents."""
 
 
 def run_cli(args: Sequence[str] | None = None) -> NoReturn:
-    """Ends with SystemExit. `args`: by default those of the process."""
+    """Runs the command and exits the process. `args`: by default those of the process."""
     open_closed_streams()
     try:
         status = cli.main(args, prog_name="peatnode", standalone_mode=False)
@@ -77,7 +78,7 @@ def run_cli(args: Sequence[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(Exit.INTERRUPTED)
     except BrokenPipeError:
-        discard_output()  # the reader of our output is gone (`| head`)
+        discard_output()  # the reader of the output has closed the pipe (`| head`)
         sys.exit(Exit.OK)
     except OSError as error:
         CliError(describe_os_error(error)).show()

@@ -11,7 +11,7 @@ from peatnode.cli.errors import cli_errors
 from peatnode.cli.options import with_output
 
 VALUE_COLUMNS = 19
-"""A longer value shifts only its own origin, so that usual lines fit 80 columns."""
+"""Width of the column of values. A longer value shifts only its own origin: usual lines fit 80 columns."""
 
 
 @click.command()
@@ -26,10 +26,12 @@ def config(output: str) -> None:
     with cli_errors():
         _, settings = read_settings(os.environ, {})
     if output == "json":
-        content = {one.name: {"value": one.value, "origin": one.origin} for one in settings}
+        content = {
+            setting.name: {"value": setting.value, "origin": setting.origin} for setting in settings
+        }
         click.echo(json.dumps(content, ensure_ascii=False))
         return
-    width = max(len(one.name) for one in settings)
-    values = max(min(len(one.value), VALUE_COLUMNS) for one in settings)
-    for one in settings:
-        click.echo(f"{one.name:<{width}}  {one.value or '-':<{values}}  {one.origin}")
+    width = max(len(setting.name) for setting in settings)
+    values = max(min(len(setting.value), VALUE_COLUMNS) for setting in settings)
+    for setting in settings:
+        click.echo(f"{setting.name:<{width}}  {setting.value or '-':<{values}}  {setting.origin}")

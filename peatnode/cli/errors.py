@@ -1,4 +1,4 @@
-"""Errors of a command: one sentence on stderr, advice below it, and an exit status."""
+"""Errors of a command: a sentence and advice on stderr, and an exit status."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from peatnode.errors import (
     PeatnodeError,
 )
 
-BY_FAILURE = {
+STATUS_OF_FAILURE = {
     "not_found": Exit.NOT_FOUND,
     "precondition": Exit.PRECONDITION,
     "unknown_outcome": Exit.UNKNOWN_OUTCOME,
@@ -44,7 +44,7 @@ class CliError(click.ClickException):
 
 @contextmanager
 def cli_errors(where: str = "") -> Iterator[None]:
-    """Turns PeatnodeError and OSError into CliError. `where`: the node that the command speaks to."""
+    """Turns PeatnodeError and OSError into CliError. `where`: the node that the command uses."""
     try:
         yield
     except PeatnodeError as error:
@@ -56,12 +56,13 @@ def cli_errors(where: str = "") -> Iterator[None]:
 
 
 def cli_error_of(error: PeatnodeError, where: str = "") -> CliError:
+    """The sentence, the advice and the exit status for an error."""
     match error:
         case BadConfiguration():
             return CliError(str(error), Exit.CONFIGURATION)
         case AskFailed():
             at = f" ({error.where})" if error.where else ""
-            return CliError(error.message + at, BY_FAILURE.get(error.code, Exit.FAILED))
+            return CliError(error.message + at, STATUS_OF_FAILURE.get(error.code, Exit.FAILED))
         case AskTimedOut():
             return CliError(
                 str(error),

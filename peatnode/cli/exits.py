@@ -9,9 +9,9 @@ from peatnode.errors import EXIT_CONFIGURATION
 
 class Exit(IntEnum):
     OK = 0
-    """Success; of `status`: the node is healthy."""
+    """Success. `status`: the node is healthy."""
     FAILED = 1
-    """The node refused, or another error happened that has no status of its own."""
+    """The node refused the request, or another error without a status of its own."""
     USAGE = 2
     """The command line is wrong."""
     DEGRADED = 3
@@ -21,11 +21,11 @@ class Exit(IntEnum):
     NOT_FOUND = 5
     """The document or peer does not exist."""
     PRECONDITION = 6
-    """--if-match or --if-none-match did not hold."""
+    """The condition of --if-match or --if-none-match is false."""
     TOO_FEW_REPLICAS = 7
-    """The write is on this node, but did not reach as many peers as asked in time."""
+    """The write is on this node, but fewer peers than requested have it in time."""
     UNAUTHORIZED = 8
-    """The node requires a token, or another token."""
+    """The token is missing, wrong, or allows reads only."""
     UNKNOWN_OUTCOME = 9
     """The response was lost: the change may or may not have been made."""
     CONFIGURATION = EXIT_CONFIGURATION

@@ -80,7 +80,7 @@ def identity(
 
 
 def _secret_environment(secret_file: str | None) -> dict[str, str]:
-    """Only the variables of the secret: the identity depends on no other setting."""
+    """The variables of the secret. The identity depends on no other setting of the environment."""
     if secret_file == STDIN:
         return {"PEAT_FORMATION_SECRET": sys.stdin.read(MAX_SECRET_BYTES).strip()}
     if secret_file:

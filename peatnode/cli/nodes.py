@@ -1,4 +1,4 @@
-"""The nodes of this machine: the run directories where one may be, and which of them a node serves."""
+"""Finds the nodes of this machine: the run directories to search, and those that a node serves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 
 SHOWN_RUN_DIRS = 4
-"""Of those searched in vain; a mesh has many."""
+"""Number of searched directories that the error names; a mesh has many."""
 
 
 def run_dirs(data_dir: str, env: Mapping[str, str]) -> Iterator[Path]:

@@ -23,14 +23,16 @@ with_output = click.option(
 
 
 def with_target(command: F) -> F:
-    """Adds --url and --data-dir to a command and passes it the `target` that they name."""
+    """Adds --url and --data-dir to a command, which receives the node that they name as `target`."""
 
-    @click.option("--url", metavar="URL", help="A remote node, by its API. [env: PEAT_URL]")
+    @click.option(
+        "--url", metavar="URL", help="A remote node, by the URL of its API. [env: PEAT_URL]"
+    )
     @click.option(
         "--data-dir",
         metavar="DIR",
         help="A node on this machine, by its data directory. "
-        "[env: PEAT_DATA_DIR; else /data, ./.data]",
+        "[env: PEAT_DATA_DIR; default: /data, ./.data]",
     )
     @wraps(command)
     def wrapped(*args: Any, url: str | None, data_dir: str | None, **kwargs: Any) -> Any:

@@ -11,7 +11,7 @@ from peatnode.config import VARIABLES, Variable, flag_of, load_config
 
 
 def _option(variable: Variable) -> click.Option:
-    """A secret has only a flag that names its file: other users can see a command line."""
+    """The flag of a variable. A secret has only a flag for its file: other users can see a command line."""
     name = f"{variable.name}_FILE" if variable.is_secret else variable.name
     default = f"; {variable.default}" if variable.default and not variable.is_secret else ""
     return click.Option(

@@ -1,4 +1,4 @@
-"""Formation secrets in files of mode 0600."""
+"""Creates formation secrets, in files of mode 0600."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def new_secret() -> str:
 
 
 def write_secret(path: Path, secret: str) -> None:
-    """Creates the file, complete or not at all, readable only by its owner. Raises FileExistsError."""
+    """Creates the file atomically, readable only by its owner. Raises FileExistsError, OSError."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -31,9 +31,9 @@ def write_secret(path: Path, secret: str) -> None:
 
 
 def ensure_secret(path: Path) -> bool:
-    """Creates the secret unless it exists, and returns whether it did.
+    """Creates the secret unless it exists. Returns whether it was created.
 
-    Two processes that do this at once end with the same secret.
+    Two processes that do this at once get the same secret. Raises CliError.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,4 +1,4 @@
-"""Which node a command means: a local one, by its run directory, or a remote one, by its URL."""
+"""The node of a command: a local one, by its run directory, or a remote one, by its URL."""
 
 from __future__ import annotations
 
@@ -41,7 +41,10 @@ Target = LocalNode | RemoteNode
 
 
 def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
-    """The node that the options name, else the environment, else the first that runs on this machine."""
+    """The node of the options, else of the environment, else the first that runs on this machine.
+
+    Raises CliError, UsageError.
+    """
     if url and data_dir:
         raise click.UsageError("--url and --data-dir name two different nodes: give one of them")
     if not url and not data_dir:
@@ -55,7 +58,7 @@ def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
 
 
 def read_token(env: Mapping[str, str]) -> str:
-    """The API token in PEAT_API_TOKEN, or in the file that PEAT_API_TOKEN_FILE names. Empty: neither is set."""
+    """The API token in PEAT_API_TOKEN, or in the file PEAT_API_TOKEN_FILE. Empty: neither is set."""
     if token := env.get("PEAT_API_TOKEN", "").strip():
         return _checked_token(token, "PEAT_API_TOKEN")
     if not (file := env.get("PEAT_API_TOKEN_FILE", "")):
@@ -71,10 +74,10 @@ def read_token(env: Mapping[str, str]) -> str:
 
 
 def _checked_token(token: str, where: str) -> str:
-    """A token that an HTTP header can carry."""
+    """The token, if an HTTP header can carry it. Raises CliError."""
     if token.isascii() and token.isprintable() and " " not in token:
         return token
     raise CliError(
-        f"{where} does not hold a token: a token has only printable ASCII characters, and no spaces",
+        f"{where} does not contain a token: a token has only printable ASCII characters, and no spaces",
         Exit.CONFIGURATION,
     )

@@ -1,4 +1,4 @@
-"""`peatnode doc`: documents of a local or a remote node, with the same output.
+"""`peatnode doc`, `export` and `import`: documents of a local or a remote node, with the same output.
 
-Commands, their sources and the formats of their output enter; the meaning of a request is in `peatnode.api`.
+Commands, sources of documents and output formats enter; what a request means is in `peatnode.api`.
 """

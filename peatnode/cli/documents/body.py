@@ -12,7 +12,7 @@ STDIN = "-"
 
 
 def read_body(text: str) -> bytes:
-    """`@file` is the file's content, `-` standard input, all else the body itself."""
+    """The content of the file for `@file`, standard input for `-`, else the text itself. Raises CliError."""
     if text == STDIN:
         return sys.stdin.buffer.read()
     if text.startswith("@"):
@@ -24,7 +24,7 @@ def read_body(text: str) -> bytes:
 
 
 def check_body(kind: WriteKind, id: str, body: bytes) -> None:
-    """Refuses, before any node is asked, what the API refuses. Raises CliError."""
+    """Refuses what the API refuses, before a request is sent. Raises CliError."""
     from peatnode.api.writes import content_of
     from peatnode.cli.documents.problem_errors import client_errors
 

@@ -1,4 +1,4 @@
-"""How far an import or export has come, kept next to its file so that it can resume after an interruption."""
+"""The progress of an import or export, saved next to its file so that it can be resumed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,28 @@ from pathlib import Path
 
 @dataclass(slots=True)
 class Progress:
+    """How far a job has come."""
+
     job: str
-    """What must be equal to continue: direction, collection, node, and the size of the file."""
+    """The job that may resume: direction, collection, node, and prefix or size of the file."""
     offset: int = 0
-    """Bytes of the file that are processed."""
+    """Processed bytes of the file."""
     documents: int = 0
-    """Lines that are processed."""
+    """Processed lines of the file."""
     failed: int = 0
     cursor: str = ""
-    """Of an export: the start of the next page."""
+    """The start of the next page of an export."""
 
 
 class ProgressFile:
+    """Loads and saves the progress of a job."""
+
     def __init__(self, path: Path | None) -> None:
-        """Without a path, nothing is saved."""
+        """`path`: None saves nothing."""
         self._path = path
 
     def load(self, job: str) -> Progress:
-        """The saved progress of the same job, or a new start."""
+        """The saved progress of this job, or the beginning."""
         if self._path is None:
             return Progress(job)
         try:

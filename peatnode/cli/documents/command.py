@@ -1,4 +1,4 @@
-"""`peatnode doc`: documents of a local or remote node, with the same output."""
+"""`peatnode doc`: reads, writes and follows documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 from peatnode.cli.documents.body import check_body, read_body
 from peatnode.cli.documents.formatting import event_json, event_line, written_json, written_line
 from peatnode.cli.documents.list import list_
-from peatnode.cli.documents.source import Documents, carry_out
+from peatnode.cli.documents.source import Documents, run_on
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import Target
@@ -74,7 +74,7 @@ doc.add_command(list_)
 @with_output
 def get(target: Target, collection: str, id: str, output: str) -> None:
     """Print a document."""
-    document = carry_out(target, lambda documents: documents.get(collection, id))
+    document = run_on(target, lambda documents: documents.get(collection, id))
     if output == "json":
         content = {
             "collection": document.collection,
@@ -165,7 +165,7 @@ def _write(
     output: str,
 ) -> int:
     check_body(kind, id, body)
-    written: Written = carry_out(
+    written: Written = run_on(
         target, lambda documents: documents.write(kind, collection, id, body, conditions)
     )
     is_deletion = kind is WriteKind.DELETE
@@ -185,7 +185,7 @@ def _write(
     "--since",
     type=click.IntRange(min=0),
     metavar="N",
-    help="Begin after this change of the feed, not now.",
+    help="Begin after this change of the feed instead of now.",
 )
 @click.option(
     "--count",
@@ -207,7 +207,8 @@ def watch(
 ) -> None:
     """Print each change, made on any node, until Ctrl-C.
 
-    The command resumes when the node comes back. -o json prints one event per line, like the feed of the API.
+    After a restart of the node the command resumes. -o json prints one event per line, like the feed
+    of the API.
     """
     filter = EventFilter(collection, id, prefix, with_value=True, types=("SyncEvent",))
 
@@ -226,4 +227,4 @@ def watch(
         finally:
             await events.aclose()  # type: ignore[attr-defined]
 
-    carry_out(target, print_events)
+    run_on(target, print_events)

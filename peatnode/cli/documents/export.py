@@ -1,4 +1,4 @@
-"""`peatnode export`: a collection to a file of lines, page by page, resumable."""
+"""`peatnode export`: writes a collection to a file, page by page; it can be resumed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import click
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.formatting import listed_line
-from peatnode.cli.documents.source import Documents, carry_out
+from peatnode.cli.documents.source import Documents, run_on
 from peatnode.cli.errors import CliError
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
@@ -30,8 +30,8 @@ PAGE_DOCUMENTS = 1000
 def export(target: Target, collection: str, file: Path, prefix: str, force: bool) -> None:
     """Write a collection to FILE (- for standard output), one JSON document per line with its id as _id.
 
-    FILE.part holds the export until it is complete. If the export is interrupted, the same command resumes it. Each
-    page is as of the moment when it was read.
+    FILE.part contains the export until it is complete. If the export is interrupted, the same command
+    resumes it. Each page is the state at the moment when it was read.
     """
     if str(file) == "-":
 
@@ -49,7 +49,7 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
                 )
                 bar.finish(progress.documents, f"exported from {collection}")
 
-        carry_out(target, to_stdout)
+        run_on(target, to_stdout)
         return
     if file.exists() and not force:
         raise CliError(
@@ -70,11 +70,11 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
             kept.remove()
             bar.finish(progress.documents - before, f"exported from {collection} to {file}")
 
-    carry_out(target, to_file)
+    run_on(target, to_file)
 
 
 def _open_part(part: Path, progress: Progress) -> BinaryIO:
-    """Opens the file at the end of its complete lines."""
+    """Opens the file behind its complete lines, or a new one."""
     if progress.offset and part.exists() and part.stat().st_size >= progress.offset:
         output = part.open("r+b")
         output.truncate(progress.offset)
@@ -97,7 +97,9 @@ async def _export(
     query = ListQuery(prefix=prefix)
     while True:
         page = await documents.page(collection, query, PAGE_DOCUMENTS, progress.cursor)
-        content = "".join(listed_line(one, as_json=True) + "\n" for one in page.documents).encode()
+        content = "".join(
+            listed_line(document, as_json=True) + "\n" for document in page.documents
+        ).encode()
         output.write(content)
         output.flush()
         progress.offset += len(content)

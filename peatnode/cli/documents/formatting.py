@@ -1,4 +1,4 @@
-"""Documents, writes and events as lines for people, and as JSON for programs. No I/O."""
+"""Formats documents, writes and events, as lines for people and as JSON for programs. No I/O."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`peatnode import`: documents from a file of lines, resumable."""
+"""`peatnode import`: writes the lines of a file as documents; it can be resumed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import click
 import orjson
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
-from peatnode.cli.documents.source import Documents, carry_out
+from peatnode.cli.documents.source import Documents, run_on
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
@@ -28,11 +28,13 @@ MAX_PRINTED = 20
 """Invalid lines that are reported one by one."""
 
 ATTEMPTS = 6
-"""For a chunk whose response was lost: the lines have fixed ids, so sending them again changes nothing."""
+"""To send a chunk whose response is lost. Lines have fixed ids, so repeating them changes nothing."""
 
 
 @dataclass(slots=True)
 class FileChunk:
+    """Lines of the file that are sent together."""
+
     first_line: int
     lines: list[bytes]
     size: int
@@ -44,15 +46,15 @@ class FileChunk:
 @click.option(
     "--restart",
     is_flag=True,
-    help="Begin at the first line, also if an earlier import was interrupted.",
+    help="Begin at the first line even if an earlier import was interrupted.",
 )
 @with_target
 def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
     """Write each line of FILE (- for standard input) as a document: a JSON object with its id in _id.
 
-    A line without _id gets an id made from its line number and content. {"_id": …, "_deleted": true} deletes.
-    An invalid line is reported, and the other lines are written. If the import is interrupted, the same command
-    resumes it.
+    A line without _id gets an id made from its line number and content. {"_id": …, "_deleted": true}
+    deletes. An invalid line is reported, and the other lines are written. If the import is interrupted,
+    the same command resumes it.
     """
     kept = ProgressFile(None if str(file) == "-" else file.with_name(file.name + ".progress"))
     with _opened(file) as source:
@@ -80,7 +82,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
                 failed = f", {progress.failed:,} lines failed" if progress.failed else ""
                 bar.finish(written, f"written to {collection}{failed}")
 
-        carry_out(target, run)
+        run_on(target, run)
     return Exit.FAILED if progress.failed else Exit.OK
 
 
@@ -98,7 +100,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
 
 
 def read_chunks(source: BinaryIO, first_line: int) -> Iterator[FileChunk]:
-    """Reads lines until a chunk is full. Blank lines count."""
+    """Reads the file in chunks. Blank lines count."""
     chunk = FileChunk(first_line, [], 0)
     for line in source:
         if chunk.lines and (len(chunk.lines) >= CHUNK_LINES or chunk.size >= CHUNK_BYTES):
@@ -112,7 +114,7 @@ def read_chunks(source: BinaryIO, first_line: int) -> Iterator[FileChunk]:
 
 
 def with_fixed_id(line: bytes, number: int) -> bytes:
-    """The line with an `_id` that is the same each time. The node refuses a line that is not an object."""
+    """The line with an `_id` that is the same in each run. A line that is not an object stays as it is."""
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -120,7 +122,7 @@ def with_fixed_id(line: bytes, number: int) -> bytes:
     if not isinstance(value, dict) or "_id" in value:
         return line
     digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest().encode()
-    # the rest stays as it is: the node refuses a number that does not fit
+    # the rest is copied, not encoded again: a number out of range must reach the node, which refuses it
     rest = line.lstrip()[1:].lstrip()
     return b'{"_id":"%b"%b%b' % (digest, b"," if value else b"", rest)
 

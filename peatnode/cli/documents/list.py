@@ -1,4 +1,4 @@
-"""`peatnode doc list`: collections, documents, and queries on them."""
+"""`peatnode doc list`: lists collections and documents, and queries them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from peatnode.cli.documents.formatting import listed_line
-from peatnode.cli.documents.source import Documents, carry_out
+from peatnode.cli.documents.source import Documents, run_on
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import RemoteNode, Target
 from peatnode.client._wire.requests import ListQuery
@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 PAGE_DOCUMENTS = 500
 SORTED_PAGE_DOCUMENTS = 1000
-"""The maximum of the API, which reads all documents for each page of a sorted list."""
+"""The maximum of the API, because it reads all documents for each page of a sorted list."""
 
 
 def with_query(command: F) -> F:
@@ -46,7 +46,7 @@ def with_query(command: F) -> F:
             help="Return only these fields of each document.",
         ),
     )
-    for option in reversed(options):  # as decorators do it: the last one first
+    for option in reversed(options):  # the order of decorators: the last is applied first
         command = option(command)
     return command
 
@@ -85,20 +85,20 @@ def list_(
     if collection is None:
         if query != ListQuery():
             raise click.UsageError("--prefix, --where, --sort and --fields need a COLLECTION")
-        carry_out(target, lambda documents: _list_collections(documents, output))
+        run_on(target, lambda documents: _list_collections(documents, output))
         return
     if not query.has_prefix_only and not isinstance(target, RemoteNode):
         from peatnode.cli.documents.local_api import find_api
 
         target = find_api(target, os.environ)
-    carry_out(
+    run_on(
         target,
         lambda documents: _list_documents(documents, collection, query, limit, ids, output),
     )
 
 
 def _paths(texts: tuple[str, ...]) -> Iterator[str]:
-    """The paths of a list separated by commas. The API refuses an empty path between two commas."""
+    """The paths of lists separated by commas. The API refuses an empty path."""
     for text in filter(str.strip, texts):
         yield from (path.strip() for path in text.split(","))
 

@@ -1,4 +1,4 @@
-"""The API of a node on this machine: for queries, which only the broker answers."""
+"""Finds the API of a local node for queries, which only the broker answers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from peatnode.cli.status.report import Silent
 from peatnode.cli.target import LocalNode, RemoteNode, read_token
 from peatnode.ipc.messages import GetNode, NodeReply
 
-WHY = "--where, --sort and --fields are answered by the node's API"
+REASON = "--where, --sort and --fields are answered by the node's API"
 
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # nothing is bound
 
 
 def find_api(node: LocalNode, env: Mapping[str, str]) -> RemoteNode:
-    """Raises CliError if the API is not available."""
+    """The API of the node. Raises CliError if it is not available."""
     reply = asyncio.run(ask_worker(node.run_dir, "supervisor", GetNode()))
     if isinstance(reply, Silent):
         raise CliError(
-            f"{WHY}, but the supervisor does not answer: {reply.reason}",
+            f"{REASON}, but the supervisor does not answer: {reply.reason}",
             Exit.UNREACHABLE,
             "`peatnode status` shows which workers run.",
         )
@@ -33,13 +33,13 @@ def api_of(node: NodeReply, token: str) -> RemoteNode:
     state = next((worker.state for worker in node.workers if worker.name == "broker"), "missing")
     if state != "ready":
         raise CliError(
-            f"{WHY}, but the broker is {state}",
+            f"{REASON}, but the broker is {state}",
             Exit.UNREACHABLE,
             "Try again when `peatnode status` shows it as ready, or list without these options.",
         )
     if node.has_token and not token:
         raise CliError(
-            f"{WHY}, which requires a token",
+            f"{REASON}, which requires a token",
             Exit.UNAUTHORIZED,
             "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE to the file that holds the token.",
         )
@@ -47,6 +47,6 @@ def api_of(node: NodeReply, token: str) -> RemoteNode:
 
 
 def url_of(listening: str) -> str:
-    """The URL of a listening host:port. A server on all addresses is reached on the loopback."""
+    """The URL of a server that listens at host:port. One on all addresses is reached on the loopback."""
     host, _, port = listening.rpartition(":")
     return f"http://{LOOPBACK.get(host, host)}:{port}"

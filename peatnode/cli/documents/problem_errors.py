@@ -1,4 +1,4 @@
-"""A refusal by the rules of the API as the error that the client raises when it receives that refusal."""
+"""Turns a refusal of `peatnode.api` into the error that the client raises for the same response."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from peatnode.client.errors import ClientError, UnknownOutcome
 
 @contextmanager
 def client_errors() -> Iterator[None]:
-    """A refusal as the client raises it when the API answers with the same problem."""
+    """Turns HttpProblem into ClientError."""
     try:
         yield
     except HttpProblem as problem:

@@ -1,4 +1,4 @@
-"""Documents over the workers' own sockets. They need no broker, and no token: the owner of the files may read them."""
+"""Documents over the sockets of the workers. Access needs neither broker nor token, but the files' owner."""
 
 from __future__ import annotations
 
@@ -68,9 +68,9 @@ ANSWER_SECONDS = 30.0
 
 
 class SocketDocuments:
-    """Reads requests and encodes answers as the API does, so that both ways mean the same.
+    """Documents of a local node. `peatnode.api` reads requests and encodes answers, as for the HTTP API.
 
-    A worker is connected when it is first asked, and again after it was restarted.
+    It connects to a worker with the first request, and again after a restart.
     """
 
     def __init__(self, run_dir: Path) -> None:
@@ -132,7 +132,7 @@ class SocketDocuments:
         with client_errors():
             check_names(collection)
             reply = await self._read("store", message)
-        found = [with_id(one.id, one.value) for one in reply.documents]
+        found = [with_id(document.id, document.value) for document in reply.documents]
         content = listing_body(
             collection, found, len(found), reply.count, reply.sequence, reply.next_after
         )
@@ -141,7 +141,7 @@ class SocketDocuments:
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
     ) -> list[ImportedLine]:
-        """All at once: the store makes groups of them. Raises UnknownOutcome, Unreachable for all of them."""
+        """Sends all lines at once, so that the store can group them. Raises UnknownOutcome, Unreachable."""
         writes = [
             self._import_line(collection, number, line)
             for number, line in enumerate(lines, first_line)
@@ -159,7 +159,7 @@ class SocketDocuments:
         return responses.imported_line(content, 1)
 
     async def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]:
-        """Changes, resumed when the store comes back."""
+        """The changes after `since`; None: from now on. Resumes after a restart of the store."""
         dialer = Dialer(self._run_dir / "store.sock", "cli")
         request = FollowChanges(
             since=-1 if since is None else since,
@@ -187,7 +187,7 @@ class SocketDocuments:
             await dialer.close()
 
     async def _read(self, worker: str, message: Ask[ReplyT]) -> ReplyT:
-        """Asks twice if the worker exited in between: a read is safe to repeat."""
+        """Asks again if the worker exits meanwhile: a read is safe to repeat."""
         try:
             return await self._ask(worker, message, ANSWER_SECONDS)
         except UnknownOutcome:

@@ -1,4 +1,4 @@
-"""Documents of a local or remote node behind one interface, with the errors of `peatnode.client`."""
+"""One interface to the documents of a local or remote node, with the errors of `peatnode.client`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ T = TypeVar("T")
 
 
 class Documents(Protocol):
+    """The documents of a node. Methods raise ClientError."""
+
     async def get(self, collection: str, id: str) -> Document: ...
 
     async def write(
@@ -33,20 +35,20 @@ class Documents(Protocol):
     async def collections(self) -> tuple[Collection, ...]: ...
 
     async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
-        """The sockets answer only a prefix; for other queries see `local_api`."""
+        """One page of a list. The sockets support only a prefix; see `local_api` for other queries."""
         ...
 
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
     ) -> list[ImportedLine]:
-        """Writes each line, a document with its `_id`. A blank line has no answer."""
+        """Writes each line, a document with its `_id`. A blank line has no result."""
         ...
 
     def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]: ...
 
 
 class ApiDocuments:
-    """Over HTTP."""
+    """Documents of a remote node, over HTTP."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
@@ -101,7 +103,9 @@ async def open_documents(target: Target) -> AsyncIterator[Documents]:
         yield ApiDocuments(client)
 
 
-def carry_out(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:
+def run_on(target: Target, act: Callable[[Documents], Awaitable[T]]) -> T:
+    """Runs `act` with the documents of the target in a new event loop. Raises CliError."""
+
     async def with_documents() -> T:
         async with open_documents(target) as documents:
             return await act(documents)

@@ -1,4 +1,4 @@
-"""`peatnode dev` and `peatnode mesh`: nodes on this machine, planned, started and stopped.
+"""`peatnode dev` and `peatnode mesh`: planning, starting and stopping nodes on this machine.
 
-Only what starts nodes belongs here; what asks a running node is in `documents` and `status`.
+Code that starts nodes enters; requests to a running node belong in `documents` and `status`.
 """

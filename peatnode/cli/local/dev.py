@@ -26,9 +26,9 @@ DATA_DIR = ".data"
     help="Directory of the documents and the secret, also for the nodes 1, 2, …",
 )
 def dev(number: int, data_dir: Path) -> int:
-    """Run a node on this machine, with mDNS, all addresses on 127.0.0.1, and a secret that is generated once.
+    """Run a node on this machine: with mDNS, all addresses on 127.0.0.1, and a secret generated once.
 
-    NUMBER 1, 2, … runs a further node. The nodes find each other. Environment variables
+    NUMBER 1, 2, … runs another node. The nodes find each other. Environment variables
     override these defaults.
     """
     from peatnode.config import load_config
@@ -51,5 +51,6 @@ def _welcome(plan: NodePlan, url: str, number: int, data_dir: Path) -> str:
     return (
         f"{plan.name}: API at {url}, data in {plan.data_dir}\n"
         f"  status:         {program()} status --data-dir {plan.data_dir}\n"
-        f"  another node:   {program()} dev {number + 1}{directory}   (in another terminal, same directory)\n"
+        f"  another node:   {program()} dev {number + 1}{directory}   "
+        "(in another terminal, same directory)\n"
     )

@@ -54,7 +54,7 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
     from peatnode.cli.local.process_group import LocalMesh
 
     if only is not None and only >= count:
-        raise click.UsageError(f"--only names one of 0 to {count - 1}")
+        raise click.UsageError(f"--only must be a node from 0 to {count - 1}")
     plans = tuple(plan_node(data_dir, number, api_port, quic_port) for number in range(count))
     chosen = plans if only is None else (plans[only],)
     ensure_secret(plans[0].secret_file)
@@ -64,7 +64,7 @@ def mesh(count: int, only: int | None, data_dir: Path, api_port: int, quic_port:
 
 
 def _changed_options(data_dir: Path, api_port: int, quic_port: int) -> str:
-    """The options that differ from their defaults."""
+    """The options that differ from their defaults, as the user would type them."""
     options = (
         ("data-dir", str(data_dir), ".data/mesh"),
         ("api-port", str(api_port), str(FIRST_API_PORT)),

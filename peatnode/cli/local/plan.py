@@ -17,6 +17,8 @@ SECRET_FILE = "formation-secret"  # noqa: S105  # the name of the file
 
 @dataclass(frozen=True, slots=True)
 class NodePlan:
+    """The name, the ports and the directories of a node on this machine."""
+
     name: str
     api_port: int
     quic_port: int
@@ -28,9 +30,9 @@ class NodePlan:
         return f"http://{LOOPBACK}:{self.api_port}"
 
     def environment(self, given: Mapping[str, str], is_one_of_many: bool) -> dict[str, str]:
-        """The environment of the node's process. Variables that the user set override the plan.
+        """The environment of the node's process: variables of the user (`given`) override the plan.
 
-        If it is one of many in the same environment, name, ports and directories are those of the plan.
+        `is_one_of_many`: several nodes share `given`, so the plan decides the name, ports and directories.
         """
         own = {
             "HOSTNAME": self.name,
@@ -61,7 +63,7 @@ def plan_node(
     api_port: int = FIRST_API_PORT,
     quic_port: int = FIRST_QUIC_PORT,
 ) -> NodePlan:
-    """Node `number` of several whose directories are in `data_dir`. The ports are those of node 0."""
+    """Plans node `number` of several with directories in `data_dir`. The ports are those of node 0."""
     name = f"{FIRST_NAME}{number}"
     return NodePlan(
         name,
@@ -73,6 +75,6 @@ def plan_node(
 
 
 def plan_dev(data_dir: Path, number: int) -> NodePlan:
-    """As `plan_node`, except that node 0 uses `data_dir` itself."""
+    """Plans a node like `plan_node`, except that node 0 uses `data_dir` itself."""
     plan = plan_node(data_dir, number)
     return plan if number else replace(plan, data_dir=data_dir)

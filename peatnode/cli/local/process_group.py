@@ -1,4 +1,4 @@
-"""The nodes of `peatnode mesh` as child processes: started, their output prefixed, stopped in order."""
+"""Runs the nodes of `peatnode mesh` as child processes, prefixes their output, and stops them in order."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from peatnode.ipc.messages import GetNode
 from peatnode.model.states import WorkerStatus
 
 STOP_SECONDS = 12.0
-"""For one node; its supervisor stops within 10."""
+"""For one node to stop; its supervisor needs at most 10."""
 
 POLL_SECONDS = 0.2
-"""Between two checks whether a node is ready."""
+"""Between two checks of readiness."""
 
 MAX_LINE_BYTES = 64 * 1024
 
@@ -37,12 +37,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _die_with_parent() -> None:
-    """In the child process: a node must not outlive a mesh that was killed."""
+    """Runs in the child process: a node must not outlive a mesh that was killed."""
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(slots=True)
 class NodeProcess:
+    """A node that runs, and the colour of its output."""
+
     plan: NodePlan
     process: asyncio.subprocess.Process
     colour: str
@@ -77,9 +79,9 @@ class LocalMesh:
                 task.cancel()
             await asyncio.gather(ready, stopper, return_exceptions=True)
         if self._signals:
-            self._say("All nodes have stopped.")
+            self._print("All nodes have stopped.")
             return Exit.OK
-        self._say("All nodes have exited.")
+        self._print("All nodes have exited.")
         return Exit.FAILED
 
     async def _start(self, plan: NodePlan, colour: str) -> NodeProcess:
@@ -98,16 +100,16 @@ class LocalMesh:
         return NodeProcess(plan, process, colour)
 
     async def _watch_node(self, node: NodeProcess) -> None:
-        """Prints the output of the node until it exits, then how it exited."""
+        """Prints the output of the node until it exits, then the reason of the exit."""
         assert node.process.stdout is not None
         await self._print_lines(node, node.process.stdout)
         status = await node.process.wait()
         if self._signals:
-            self._say(f"{node.plan.name} has stopped{_exit_reason(status, '')}.")
+            self._print(f"{node.plan.name} has stopped{_exit_reason(status, '')}.")
             return
         number = node.plan.name.removeprefix(FIRST_NAME)
         others = "; the other nodes keep running" if self._running() else ""
-        self._say(
+        self._print(
             f"{node.plan.name} exited{_exit_reason(status, ' with status 0')}{others}. "
             f"To restart it: {self._restart} {number}"
         )
@@ -128,7 +130,7 @@ class LocalMesh:
         await asyncio.gather(*(_wait_ready(node) for node in self._nodes))
         if not self._signals:
             url = self._nodes[0].plan.url
-            self._say(
+            self._print(
                 f"All {len(self._nodes)} nodes are ready. Ctrl-C stops them. Try:\n"
                 f'  {program()} doc put notes today \'{{"text": "hello"}}\' --url {url}\n'
                 f"  {program()} doc get notes today --url {self._nodes[-1].plan.url}\n"
@@ -144,14 +146,14 @@ class LocalMesh:
 
     async def _stop_in_order(self) -> None:
         await self._stopping.wait()
-        self._say("Stopping the nodes, the last one first. Ctrl-C again stops them all at once.")
+        self._print("Stopping the nodes, the last one first. Ctrl-C again stops them all at once.")
         for node in reversed(self._running()):
             _signal(node, signal.SIGTERM)
             try:
                 async with asyncio.timeout(STOP_SECONDS):
                     await node.process.wait()
             except TimeoutError:
-                self._say(
+                self._print(
                     f"{node.plan.name} did not stop within {STOP_SECONDS:g} s and was killed."
                 )
                 _signal(node, signal.SIGKILL)
@@ -159,7 +161,7 @@ class LocalMesh:
     def _running(self) -> list[NodeProcess]:
         return [node for node in self._nodes if node.process.returncode is None]
 
-    def _say(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         click.echo(click.style(text, bold=True))
 
 
@@ -176,8 +178,8 @@ async def _is_ready(node: NodeProcess) -> bool:
             reply = await link.ask(GetNode(), 2.0)
     except LinkError:
         return False
-    is_ours = reply.pid == node.process.pid  # not a node that ran in this directory before
-    return is_ours and all(worker.state is WorkerStatus.READY for worker in reply.workers)
+    is_this_process = reply.pid == node.process.pid  # not an earlier node of this directory
+    return is_this_process and all(worker.state is WorkerStatus.READY for worker in reply.workers)
 
 
 def _signal(node: NodeProcess, number: signal.Signals) -> None:
@@ -185,9 +187,10 @@ def _signal(node: NodeProcess, number: signal.Signals) -> None:
         os.kill(node.process.pid, number)
 
 
-def _exit_reason(status: int, well: str) -> str:
+def _exit_reason(status: int, success: str) -> str:
+    """A phrase for the exit status. `success`: the phrase for status 0."""
     if status == 0:
-        return well
+        return success
     if status < 0:
         return f" (killed by {signal.Signals(-status).name})"
     return f" with status {status}"

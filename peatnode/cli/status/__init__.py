@@ -1,4 +1,4 @@
 """`peatnode status`: the report on a node, its diagnosis, and both as tables and as JSON.
 
-The two ways to a report enter, from the sockets and from the API; both fill the same values.
+Code that reads or shows a report enters; the sockets and the API fill the same values.
 """

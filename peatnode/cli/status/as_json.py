@@ -1,6 +1,6 @@
-"""A report as JSON. Documented in docs/cli.md: fields are added, never renamed or removed.
+"""A report as JSON, documented in docs/cli.md. Fields are added, never renamed or removed.
 
-The fields are those of the client's models: one that is added there is shown here.
+The fields are those of the client's models: a field that is added there appears here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from peatnode.cli.status.diagnosis import Verdict
+from peatnode.cli.status.diagnosis import Diagnosis
 from peatnode.cli.status.report import StatusReport
 from peatnode.client._wire.records import record_content
 
@@ -17,19 +17,19 @@ SCHEMA = 1
 
 NODE_NAMES = {"broker_address": "api", "is_stopping": "stopping"}
 STORE_NAMES = {"documents": "count", "is_writable": "writable"}
-"""What has another name here than in the answers of the API."""
+"""Fields that have another name here than in the API."""
 
 PARTS_OF_NODE = frozenset({"workers", "problems", "store", "discovery_sources"})
-"""Parts of the node that the report has outside `node`."""
+"""Parts of the node that the JSON has outside `node`."""
 
 MILLISECONDS = 3
-"""Digits of a number of seconds."""
+"""Decimal digits of a number of seconds."""
 
 
-def status_json(report: StatusReport, verdict: Verdict) -> dict[str, Any]:
+def status_json(report: StatusReport, diagnosis: Diagnosis) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "status": str(verdict.health),
+        "status": str(diagnosis.health),
         "taken_at": round(report.taken_at, MILLISECONDS),
         "node": _node(report),
         "workers": _each(report.workers),
@@ -38,7 +38,7 @@ def status_json(report: StatusReport, verdict: Verdict) -> dict[str, Any]:
         "documents": None if report.store is None else _record(report.store, STORE_NAMES),
         "discovery": _each(report.sources),
         "findings": [
-            {**asdict(finding), "severity": str(finding.severity)} for finding in verdict.findings
+            {**asdict(finding), "severity": str(finding.severity)} for finding in diagnosis.findings
         ],
     }
 

@@ -1,4 +1,4 @@
-"""A report as a page for people: tables that fit the terminal, and colours only on a terminal."""
+"""A report as a page for people: tables that fit the terminal, with colours only on a terminal."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from peatnode.cli.status.diagnosis import PATIENCE_SECONDS, Health, Severity, Verdict
+from peatnode.cli.status.diagnosis import GRACE_SECONDS, Diagnosis, Health, Severity
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.numbers import first_names, plural, printable, round_trip, size, span
 from peatnode.client.models import Peer
@@ -22,23 +22,23 @@ NARROW_COLUMNS = 72
 """A narrower terminal shows only the most important columns."""
 
 
-def status_page(report: StatusReport, verdict: Verdict, columns: int) -> RenderableType:
-    """`columns`: the width of the terminal."""
+def status_page(report: StatusReport, diagnosis: Diagnosis, columns: int) -> RenderableType:
+    """The whole page. `columns`: the width of the terminal."""
     is_narrow = columns < NARROW_COLUMNS
-    parts: list[RenderableType] = [_headline(report, verdict), _facts(report)]
+    parts: list[RenderableType] = [_headline(report, diagnosis), _facts(report)]
     for table in (_workers(report, is_narrow), peers_table(report, columns), _sources(report)):
         if table is not None:
             parts += [Text(), table]
-    if verdict.findings:
-        parts += [Text(), *_findings(verdict)]
+    if diagnosis.findings:
+        parts += [Text(), *_findings(diagnosis)]
     return Group(*parts)
 
 
-def _headline(report: StatusReport, verdict: Verdict) -> Text:
+def _headline(report: StatusReport, diagnosis: Diagnosis) -> Text:
     line = Text()
     line.append(report.node.node_id if report.node else "node", style="bold")
     line.append("  ")
-    line.append(str(verdict.health), style=f"bold {HEALTH_STYLE[verdict.health]}")
+    line.append(str(diagnosis.health), style=f"bold {HEALTH_STYLE[diagnosis.health]}")
     if report.node:
         line.append(f"  up {span(report.node.uptime_secs)}")
     return line
@@ -80,7 +80,7 @@ Cell = str | Text
 
 
 def _table(rows: Sequence[Sequence[Cell]], is_narrow: bool, kept: Sequence[int]) -> Table:
-    """The first row is the head. On a narrow terminal only the columns `kept` are shown."""
+    """A table whose first row is the header. A narrow terminal shows only the columns `kept`."""
     shown = kept if is_narrow else range(len(rows[0]))
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
     for column in shown:
@@ -93,7 +93,7 @@ def _table(rows: Sequence[Sequence[Cell]], is_narrow: bool, kept: Sequence[int])
             overflow="ellipsis" if column == 0 else "fold",
         )
     for row in rows[1:]:
-        # As Text, so that nothing in it is taken for markup: [::1]:11204 would be.
+        # a Text, because rich would read [::1]:11204 as markup
         table.add_row(
             *(Text(printable(cell)) if isinstance(cell := row[i], str) else cell for i in shown)
         )
@@ -130,6 +130,7 @@ def _workers(report: StatusReport, is_narrow: bool) -> Table | None:
 
 
 def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
+    """The peers, or None if they are not known."""
     if report.peers is None:
         return None
     if not report.peers:
@@ -149,13 +150,14 @@ def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
 
 
 def sync_text(peer: Peer, now: float) -> Text:
+    """Whether the peer is in sync, and for how long it has not been."""
     if peer.is_connected and peer.is_in_sync:
         return Text("in sync", style="green")
     age = max(0.0, now - peer.out_of_sync_since) if peer.out_of_sync_since else None
     if not peer.is_connected:
         return Text(f"out of sync for {span(age)}" if age is not None else "–", style="yellow")
     behind = f"{peer.behind_documents:,} differ" if peer.behind_documents else "comparing"
-    is_late = age is not None and age >= PATIENCE_SECONDS
+    is_late = age is not None and age >= GRACE_SECONDS
     since = f" for {span(age)}" if age is not None and age >= 1 else ""
     return Text(behind + since, style="yellow" if is_late else "")
 
@@ -177,11 +179,11 @@ def _sources(report: StatusReport) -> Table | None:
     return _table(rows, is_narrow=False, kept=())
 
 
-def _findings(verdict: Verdict) -> list[RenderableType]:
+def _findings(diagnosis: Diagnosis) -> list[RenderableType]:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for finding in verdict.findings:
+    for finding in diagnosis.findings:
         text = Text(printable(finding.message))
         if finding.advice:
             text.append(printable(f"\n{finding.advice}"), style="dim")

@@ -11,12 +11,13 @@ import click
 
 from peatnode.cli.errors import cli_errors
 from peatnode.cli.options import with_output, with_target
-from peatnode.cli.status.diagnosis import Verdict, judge
+from peatnode.cli.status.diagnosis import Diagnosis, diagnose
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.target import LocalNode, Target
 
 
 def inspect(target: Target) -> StatusReport:
+    """The report on a local node from its sockets, on a remote node from its API. Raises CliError."""
     if isinstance(target, LocalNode):
         from peatnode.cli.status.from_sockets import inspect_sockets
 
@@ -45,36 +46,36 @@ def status(target: Target, output: str, watch: bool, interval: float) -> int:
     if watch:
         return _watch(target, output, interval)
     report = inspect(target)
-    verdict = judge(report)
-    _show(report, verdict, output)
-    return verdict.exit_status
+    diagnosis = diagnose(report)
+    _show(report, diagnosis, output)
+    return diagnosis.exit_status
 
 
-def _show(report: StatusReport, verdict: Verdict, output: str) -> None:
+def _show(report: StatusReport, diagnosis: Diagnosis, output: str) -> None:
     if output == "json":
         from peatnode.cli.status.as_json import status_json
 
         indent = None if not sys.stdout.isatty() else 2
-        click.echo(json.dumps(status_json(report, verdict), indent=indent, ensure_ascii=False))
+        click.echo(json.dumps(status_json(report, diagnosis), indent=indent, ensure_ascii=False))
         return
     from peatnode.cli.status.as_tables import status_page
     from peatnode.cli.terminal.screen import open_screen, show
 
     screen = open_screen()
-    show(status_page(report, verdict, screen.width), screen)
+    show(status_page(report, diagnosis, screen.width), screen)
 
 
 def _watch(target: Target, output: str, interval: float) -> int:
-    """Redraws on a terminal. Elsewhere each report follows the last one; JSON takes one line each."""
+    """Redraws the page on a terminal. Elsewhere reports follow each other; each JSON report is a line."""
     if output == "json" or not sys.stdout.isatty():
         while True:
             report = inspect(target)
-            verdict = judge(report)
+            diagnosis = diagnose(report)
             try:
-                _show(report, verdict, output)
+                _show(report, diagnosis, output)
                 time.sleep(interval)
             except KeyboardInterrupt:
-                return verdict.exit_status
+                return diagnosis.exit_status
             if output == "text":
                 click.echo()
     return _redraw(target, interval)
@@ -89,19 +90,21 @@ def _redraw(target: Target, interval: float) -> int:
     from peatnode.cli.terminal.screen import open_screen
 
     report = inspect(target)
-    verdict = judge(report)
+    diagnosis = diagnose(report)
     screen = open_screen()
     with Live(console=screen, auto_refresh=False, screen=True) as live:
         try:
             while True:
                 at = time.strftime("%H:%M:%S", time.localtime(report.taken_at))
-                foot = Text(f"\n{at}, every {interval:g} s, Ctrl-C to stop", style="dim")
-                live.update(Group(status_page(report, verdict, screen.width), foot), refresh=True)
+                footer = Text(f"\n{at}, every {interval:g} s, Ctrl-C to stop", style="dim")
+                live.update(
+                    Group(status_page(report, diagnosis, screen.width), footer), refresh=True
+                )
                 time.sleep(interval)
                 report = inspect(target)
-                verdict = judge(report)
+                diagnosis = diagnose(report)
         except KeyboardInterrupt:
-            return verdict.exit_status
+            return diagnosis.exit_status
 
 
 @click.command()

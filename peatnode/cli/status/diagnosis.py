@@ -1,4 +1,4 @@
-"""The problems of a node, each with advice. No I/O."""
+"""Finds the problems of a node, each with advice. No I/O."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from peatnode.cli.terminal.numbers import first_names, plural, span
 from peatnode.client.models import Peer
 from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 
-PATIENCE_SECONDS = 10.0
-"""A peer may lag, and a start may last, this long before it is a finding: two periods of anti-entropy."""
+GRACE_SECONDS = 10.0
+"""A peer may be out of sync or connecting this long before it is a finding: two periods of anti-entropy."""
 
 LOW_DISK_BYTES = 512 * 1024 * 1024
 
@@ -29,9 +29,11 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
+    """One problem of the node, or a piece of information."""
+
     severity: Severity
     where: str
-    """Worker, or `peer NAME`."""
+    """A worker, `node`, or `peer NAME`."""
     message: str
     advice: str
 
@@ -43,7 +45,9 @@ class Health(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Diagnosis:
+    """The health of a node, and the findings that it follows from, the worst first."""
+
     health: Health
     findings: tuple[Finding, ...]
 
@@ -58,7 +62,7 @@ class Verdict:
                 return Exit.UNREACHABLE
 
 
-def judge(report: StatusReport) -> Verdict:
+def diagnose(report: StatusReport) -> Diagnosis:
     found = [
         *_node(report),
         *_workers(report),
@@ -70,9 +74,9 @@ def judge(report: StatusReport) -> Verdict:
     order = list(Severity)
     findings = tuple(sorted(found, key=lambda finding: order.index(finding.severity)))
     if all(part is None for part in (report.node, report.store, report.peers, report.sources)):
-        return Verdict(Health.UNREACHABLE, findings)
-    is_well = all(finding.severity is Severity.NOTICE for finding in findings)
-    return Verdict(Health.HEALTHY if is_well else Health.DEGRADED, findings)
+        return Diagnosis(Health.UNREACHABLE, findings)
+    is_healthy = all(finding.severity is Severity.NOTICE for finding in findings)
+    return Diagnosis(Health.HEALTHY if is_healthy else Health.DEGRADED, findings)
 
 
 def _node(report: StatusReport) -> Iterator[Finding]:
@@ -81,18 +85,18 @@ def _node(report: StatusReport) -> Iterator[Finding]:
             Severity.ERROR,
             silent.name,
             f"{silent.name} does not answer: {silent.reason}",
-            _advice_to_wake(silent.name),
+            _advice_for_silent(silent.name),
         )
     if report.node is not None and report.node.is_stopping:
         yield Finding(Severity.ERROR, "node", "The node is stopping.", "")
 
 
-def _advice_to_wake(name: str) -> str:
+def _advice_for_silent(name: str) -> str:
     if "://" in name:
-        return "Is the node up, and --url (or PEAT_URL) right?"
+        return "Check that the node runs, and that --url (or PEAT_URL) is its address."
     if name == "supervisor":
         return "If the node was just started, wait. Otherwise check its log and start it again."
-    return "The supervisor restarts it; the log of the node shows the reason."
+    return "The supervisor restarts it. The log of the node shows the reason."
 
 
 def _workers(report: StatusReport) -> Iterator[Finding]:
@@ -104,7 +108,7 @@ def _workers(report: StatusReport) -> Iterator[Finding]:
             Severity.ERROR,
             worker.name,
             f"{worker.name} is {worker.state}{last}.",
-            "The supervisor restarts it; if it stays down, the log of the node shows the reason.",
+            "The supervisor restarts it. If it stays down, the log of the node shows the reason.",
         )
 
 
@@ -165,7 +169,7 @@ def _sync_finding(peer: Peer, where: str, report: StatusReport) -> Finding | Non
     age = max(0.0, report.taken_at - since) if since else None
     if not peer.is_connected:
         if peer.state in (PeerStatus.DISCOVERED, PeerStatus.DIALLING) and (
-            age is None or age < PATIENCE_SECONDS
+            age is None or age < GRACE_SECONDS
         ):
             return Finding(Severity.NOTICE, where, f"{peer.id} is connecting.", "")
         for_long = f" for {span(age)}" if age is not None else ""
@@ -175,7 +179,7 @@ def _sync_finding(peer: Peer, where: str, report: StatusReport) -> Finding | Non
             f"{peer.id} is not connected{for_long}: {peer.reason or peer.state}",
             _advice_to_connect(peer),
         )
-    if peer.is_in_sync or (age is not None and age < PATIENCE_SECONDS):
+    if peer.is_in_sync or (age is not None and age < GRACE_SECONDS):
         return None
     behind = (
         f"{plural(peer.behind_documents, 'document')} differ"
@@ -187,7 +191,7 @@ def _sync_finding(peer: Peer, where: str, report: StatusReport) -> Finding | Non
         Severity.DEGRADED,
         where,
         f"{peer.id} is not in sync: {behind}{for_long}. {peer.reason}".rstrip(),
-        "It catches up while it is connected; if the number does not fall, check its log.",
+        "It catches up while it is connected. If the number does not fall, check its log.",
     )
 
 
@@ -205,12 +209,13 @@ def _sources(report: StatusReport) -> Iterator[Finding]:
                 Severity.DEGRADED,
                 "discovery",
                 f"{source.name} finds {'only some' if source.peers else 'no'} peers: {source.message}",
-                "Known peers stay; new peers are found when it works again.",
+                "Known peers remain. New peers are found when it works again.",
             )
         elif source.state == SourceStatus.STARTING:
             yield Finding(
                 Severity.DEGRADED,
                 "discovery",
-                f"{source.name} has not completed its first search for peers: {source.message or source.state}",
+                f"{source.name} has not completed its first search for peers: "
+                f"{source.message or source.state}",
                 "The node is ready after the first search.",
             )

@@ -1,4 +1,4 @@
-"""A report on a remote node, from its API."""
+"""Makes the report on a remote node from its API."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ANSWER_SECONDS = 5.0
 
 
 def inspect_api(target: RemoteNode) -> StatusReport:
-    """Raises ClientError if the node refuses the token. A node that cannot be reached gives an empty report."""
+    """Raises ClientError if the node refuses the token. The report of an unreachable node is empty."""
     from peatnode.client._sync.client import Client
 
     now = time.time()
@@ -61,7 +61,7 @@ def report_of(
 
 
 def _failed_checks(readiness: Readiness, node: Node | Silent) -> tuple[NodeProblem, ...]:
-    """Those that no other part of the report gives."""
+    """The failed checks that no other part of the report shows."""
     known = set[str]()
     if not isinstance(node, Silent):
         known = {"running", "workers"} | {f"{p.worker}.{p.name}" for p in node.problems}

@@ -1,6 +1,6 @@
-"""A report on a node of this machine, from the sockets of its workers. It needs no broker.
+"""Makes the report on a local node from the sockets of its workers, without the broker.
 
-The answers are encoded as the API encodes them and decoded by the client, so that both ways give one report.
+The answers are encoded by `peatnode.api` and decoded by the client, so that both ways make the same report.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ from peatnode.ipc.messages import (
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 ANSWER_SECONDS = 2.0
-"""For one worker; all are asked at once."""
+"""Time for a worker to answer; all are asked at once."""
 
 
 async def inspect_sockets(run_dir: Path) -> StatusReport:
-    """Never raises for a worker that is down: the report says so."""
+    """The report. A worker that does not answer is an entry in it, not an error."""
     node, store, peers, discovery = await asyncio.gather(
         ask_worker(run_dir, "supervisor", GetNode()),
         ask_worker(run_dir, "store", GetStore()),
@@ -79,6 +79,7 @@ def report_of(
 
 
 async def ask_worker(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT | Silent:
+    """The answer of a worker, or why there is none."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS + 0.5):
             async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:

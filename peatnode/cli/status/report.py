@@ -1,4 +1,4 @@
-"""What `status` knows of a node, from the sockets of its workers or from its API."""
+"""The report on a node: what its workers answered, through their sockets or through the API."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """A part that did not answer is None, and `silent` gives the reason."""
+    """The parts of a node. A part that did not answer is None, and `silent` has the reason."""
 
     taken_at: float
     """Unix seconds."""
@@ -25,9 +25,9 @@ class StatusReport:
     workers: tuple[Worker, ...] | None = None
     peers: tuple[Peer, ...] | None = None
     differing: tuple[str, ...] = ()
-    """Some documents that differ from a peer's, `collection/id`."""
+    """Some of the documents that differ on a peer, as `collection/id`."""
     store: NodeStore | None = None
     sources: tuple[Source, ...] | None = None
     problems: tuple[NodeProblem, ...] = ()
-    """As the node's workers raised them."""
+    """The problems that the workers have raised."""
     silent: tuple[Silent, ...] = field(default=())

@@ -1,4 +1,4 @@
-"""What the commands write to: standard streams, the screen, progress bars, and numbers as text.
+"""The output of the commands: standard streams, the screen, progress bars, and numbers as text.
 
-Nothing here knows nodes or documents.
+Code that knows neither nodes nor documents enters.
 """

@@ -1,4 +1,4 @@
-"""Numbers as text for people. No I/O."""
+"""Formats numbers for people. No I/O."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def span(seconds: float | None) -> str:
 
 
 def size(octets: int) -> str:
-    """`3.4 MiB`."""
+    """A number of bytes, such as `3.4 MiB`."""
     if octets < 1024:
         return f"{octets} B"
     amount = float(octets)
@@ -40,7 +40,7 @@ def plural(count: int, noun: str) -> str:
 
 
 def first_names(names: Sequence[str]) -> str:
-    """The first three names."""
+    """The first three names, with an ellipsis if there are more."""
     return ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
 
 
@@ -51,5 +51,5 @@ def round_trip(milliseconds: float | None) -> str:
 
 
 def printable(text: str) -> str:
-    """Without control characters, which a terminal would obey. Names and reasons come from other machines."""
-    return "".join(one if one.isprintable() or one == "\n" else "\ufffd" for one in text)
+    """The text without control characters: names and reasons come from other machines."""
+    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)

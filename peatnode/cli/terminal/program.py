@@ -7,5 +7,5 @@ import sys
 
 
 def program() -> str:
-    """What to type in a shell: the name if it is on the PATH, else the path of this program."""
+    """The command to type in a shell: `peatnode` if it is on the PATH, else the path of this program."""
     return "peatnode" if shutil.which("peatnode") else sys.argv[0]

@@ -1,4 +1,4 @@
-"""A progress bar on stderr if that is a terminal, and one line at the end in any case."""
+"""A progress bar on stderr if that is a terminal, and a line of totals at the end in any case."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 
 class ProgressBar:
+    """Shows the progress of an import or export, in documents or bytes."""
+
     def __init__(self, verb: str, unit_is_bytes: bool = False) -> None:
         self._verb = verb
         self._unit_is_bytes = unit_is_bytes

@@ -1,4 +1,4 @@
-"""The terminal or the pipe that a command writes to."""
+"""The terminal or the pipe to which a command writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import click
 from rich.console import Console, RenderableType
 
 PIPE_COLUMNS = 120
-"""The width of a page if there is no terminal."""
+"""The width of a page without a terminal."""
 
 
 def open_screen() -> Console:
@@ -19,7 +19,7 @@ def open_screen() -> Console:
 
 
 def show(page: RenderableType, screen: Console) -> None:
-    """Prints the page; without trailing blanks if the screen is not a terminal."""
+    """Prints the page, without trailing blanks if the screen is not a terminal."""
     if screen.is_terminal:
         screen.print(page)
         return

@@ -1,4 +1,4 @@
-"""Standard input, output and error, also if they are closed or their device is full."""
+"""Standard input, output and error: closed streams, a full device, and errors as text."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import errno
 import os
 import sys
 
-_OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
+_OUTPUT_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF)
 
 
 def open_closed_streams() -> None:
-    """Opens closed streams on /dev/null. Otherwise stray output would go to the next file or socket opened."""
+    """Opens closed streams on /dev/null: else their output would go to the next file or socket opened."""
     for number in range(3):
         try:
             os.fstat(number)
@@ -22,14 +22,14 @@ def open_closed_streams() -> None:
 
 
 def discard_output() -> None:
-    """Discards buffered output, which Python would else fail to flush at exit."""
+    """Discards buffered output, which Python would otherwise fail to flush at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def describe_os_error(error: OSError) -> str:
-    """The error as a phrase, with the name of the file if the system gives one."""
+    """The error as a phrase, with the name of the file if the system reports one."""
     if error.filename:
         return f"{error.filename}: {error.strerror}"
-    if error.errno in _OF_OUTPUT:
+    if error.errno in _OUTPUT_ERRORS:
         return f"the output cannot be written: {error.strerror}"
     return error.strerror or str(error)

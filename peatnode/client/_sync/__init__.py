@@ -1,4 +1,4 @@
-"""The blocking client, generated from `_async` by `make client`; only this page is written by hand.
+"""The blocking client: requests, feeds and streams over httpx and websockets.
 
-The public way in is `peatnode.client.Client`.
+No code enters by hand: `make client` generates the modules from `_async`.
 """

@@ -12,7 +12,7 @@ import pytest
 from peatnode.api import encode_node as node_bodies
 from peatnode.api import encode_peer as peer_bodies
 from peatnode.cli.status.as_json import status_json
-from peatnode.cli.status.diagnosis import judge
+from peatnode.cli.status.diagnosis import diagnose
 from peatnode.cli.status.from_sockets import report_of
 from peatnode.cli.status.report import Silent
 from peatnode.client import models
@@ -63,4 +63,4 @@ def test_a_worker_that_does_not_answer_hides_nothing_of_the_others() -> None:
         known = {name for name in parts if getattr(report, name) is not None}
         assert known == set(parts) - {part}
         assert report.silent == (silent,)
-        assert json.loads(json.dumps(status_json(report, judge(report))))["schema"] == 1
+        assert json.loads(json.dumps(status_json(report, diagnose(report))))["schema"] == 1

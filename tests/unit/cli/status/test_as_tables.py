@@ -7,7 +7,7 @@ from rich.console import Console
 
 from peatnode.cli.status.as_json import status_json
 from peatnode.cli.status.as_tables import status_page
-from peatnode.cli.status.diagnosis import judge
+from peatnode.cli.status.diagnosis import diagnose
 from peatnode.cli.status.report import Silent, StatusReport
 from tests.support.reports import HEALTHY, LATE, LOST, NOW, PEER
 
@@ -17,7 +17,7 @@ FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))
 def page(report: StatusReport, width: int) -> str:
     out = io.StringIO()
     screen = Console(file=out, width=width, highlight=False)
-    screen.print(status_page(report, judge(report), width))
+    screen.print(status_page(report, diagnose(report), width))
     return out.getvalue()
 
 
@@ -92,7 +92,7 @@ def test_what_is_not_known_is_left_out() -> None:
 
 
 def test_json_is_as_documented() -> None:
-    content = status_json(FULL, judge(FULL))
+    content = status_json(FULL, diagnose(FULL))
     assert json.loads(json.dumps(content)) == content
     assert list(content) == [
         "schema",
@@ -129,6 +129,6 @@ def test_json_is_as_documented() -> None:
 
 def test_json_of_a_node_that_is_not_there() -> None:
     report = StatusReport(NOW, silent=(Silent("supervisor", "refused"),))
-    content = status_json(report, judge(report))
+    content = status_json(report, diagnose(report))
     assert content["status"] == "unreachable"
     assert content["node"] is content["workers"] is content["peers"] is content["documents"] is None

@@ -3,32 +3,34 @@ from dataclasses import replace
 import pytest
 
 from peatnode.cli.exits import Exit
-from peatnode.cli.status.diagnosis import Health, Severity, judge
+from peatnode.cli.status.diagnosis import Health, Severity, diagnose
 from peatnode.cli.status.report import Silent, StatusReport
 from peatnode.client.models import NodeProblem, Source
 from tests.support.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 
 
 def test_nothing_is_wrong() -> None:
-    verdict = judge(HEALTHY)
-    assert (verdict.health, verdict.findings) == (Health.HEALTHY, ())
-    assert verdict.exit_status == Exit.OK
+    diagnosis = diagnose(HEALTHY)
+    assert (diagnosis.health, diagnosis.findings) == (Health.HEALTHY, ())
+    assert diagnosis.exit_status == Exit.OK
 
 
 def test_a_node_alone_is_healthy() -> None:
-    assert judge(replace(HEALTHY, peers=())).health is Health.HEALTHY
+    assert diagnose(replace(HEALTHY, peers=())).health is Health.HEALTHY
 
 
 def test_nobody_answers() -> None:
     silent = tuple(Silent(name, "refused") for name in ("supervisor", "store", "sync"))
-    verdict = judge(StatusReport(NOW, silent=silent))
-    assert verdict.health is Health.UNREACHABLE
-    assert verdict.exit_status == Exit.UNREACHABLE
+    diagnosis = diagnose(StatusReport(NOW, silent=silent))
+    assert diagnosis.health is Health.UNREACHABLE
+    assert diagnosis.exit_status == Exit.UNREACHABLE
 
 
 def test_an_address_at_which_nobody_answers_has_advice_of_its_own() -> None:
-    (finding,) = judge(StatusReport(NOW, silent=(Silent("http://h:1", "refused"),))).findings
-    assert finding.advice == "Is the node up, and --url (or PEAT_URL) right?"
+    (finding,) = diagnose(StatusReport(NOW, silent=(Silent("http://h:1", "refused"),))).findings
+    assert (
+        finding.advice == "Check that the node runs, and that --url (or PEAT_URL) is its address."
+    )
 
 
 WRONG = {
@@ -52,11 +54,11 @@ WRONG = {
 
 @pytest.mark.parametrize("report", WRONG.values(), ids=WRONG.keys())
 def test_what_is_wrong_is_said_and_degrades(report: StatusReport) -> None:
-    verdict = judge(report)
-    assert verdict.health is Health.DEGRADED
-    assert verdict.exit_status == Exit.DEGRADED
-    assert verdict.findings
-    assert all(finding.message for finding in verdict.findings)
+    diagnosis = diagnose(report)
+    assert diagnosis.health is Health.DEGRADED
+    assert diagnosis.exit_status == Exit.DEGRADED
+    assert diagnosis.findings
+    assert all(finding.message for finding in diagnosis.findings)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +66,7 @@ def test_what_is_wrong_is_said_and_degrades(report: StatusReport) -> None:
 )
 def test_a_source_that_fails_may_have_found_some(peers: int, said: str) -> None:
     source = Source("k", "failing", "403", peers, 9.0)
-    (finding,) = judge(replace(HEALTHY, sources=(source,))).findings
+    (finding,) = diagnose(replace(HEALTHY, sources=(source,))).findings
     assert finding.message == f"{said}: 403"
 
 
@@ -81,14 +83,14 @@ NOTICED = {
 
 @pytest.mark.parametrize("report", NOTICED.values(), ids=NOTICED.keys())
 def test_notices_do_not_make_it_unhealthy(report: StatusReport) -> None:
-    verdict = judge(report)
-    assert verdict.health is Health.HEALTHY
-    assert [finding.severity for finding in verdict.findings] == [Severity.NOTICE]
+    diagnosis = diagnose(report)
+    assert diagnosis.health is Health.HEALTHY
+    assert [finding.severity for finding in diagnosis.findings] == [Severity.NOTICE]
 
 
 def test_what_passes_by_itself_is_not_called_wrong() -> None:
     just_now = replace(LATE, out_of_sync_since=NOW - 1)
-    assert judge(replace(HEALTHY, peers=(just_now,))).findings == ()
+    assert diagnose(replace(HEALTHY, peers=(just_now,))).findings == ()
 
 
 def test_the_worst_comes_first() -> None:
@@ -99,10 +101,10 @@ def test_the_worst_comes_first() -> None:
             NodeProblem("w", "m", "y", "", True, 0),
         ),
     )
-    severities = [finding.severity for finding in judge(report).findings]
+    severities = [finding.severity for finding in diagnose(report).findings]
     assert severities == [Severity.ERROR, Severity.DEGRADED, Severity.NOTICE]
 
 
 def test_how_far_behind_and_since_when() -> None:
-    (finding,) = judge(WRONG["a peer lags"]).findings
+    (finding,) = diagnose(WRONG["a peer lags"]).findings
     assert "peat-mesh-2 is not in sync: 17 documents differ, for 1 min 30 s" in finding.message
