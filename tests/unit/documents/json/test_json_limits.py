@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from peatnode.documents.json import patch
-from peatnode.documents.json.value import load, load_object
+from peatnode.documents.json.value import dump, load, load_object
 from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES
 from peatnode.errors import BadValue
 
@@ -60,3 +60,17 @@ def test_values_nest_as_deep_as_the_limit_says() -> None:
     assert load(orjson.dumps(deepest)) == deepest
     with pytest.raises(BadValue, match=f"nest deeper than {MAX_DEPTH}"):
         load(orjson.dumps(nested(MAX_DEPTH + 1)))
+
+
+@pytest.mark.parametrize("around", ["%s", '{"a":%s}', "[%s]", '{"a":[1,%s]}', "[true,[%s]]"])
+def test_the_rules_of_numbers_hold_at_any_place(around: str) -> None:
+    def body(number: object) -> bytes:
+        return (around % number).encode()
+
+    assert dump(load(body("2.0"))) == body(2)
+    assert dump(load(body("1e300"))) == body("1e+300")
+    for number in (-(2**63), 2**63 - 1):
+        assert dump(load(body(number))) == body(number)
+    for number in (-(2**63) - 1, 2**63, 2**64, 10**30):
+        with pytest.raises(BadValue, match="does not fit 64 bits"):
+            load(body(number))
