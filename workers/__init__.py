@@ -1,4 +1,5 @@
 """The worker processes of a node, one package each.
 
-The supervisor starts them by name (`peatnode.supervision.workers`); no package here imports another.
+A worker enters as a package with a row in `peatnode.supervision.workers`; no package here imports another
+one.
 """

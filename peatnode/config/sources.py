@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SourceSpec:
-    """A source of peers. Its module has `open_source(config, local, report)`, which returns a PeerSource."""
+    """A source of peers. Its module has `open_source(config, node, report)`, which returns a PeerSource."""
 
     name: str
     """The name in PEAT_DISCOVERY, in status and in metrics."""

@@ -13,7 +13,7 @@ import pytest
 from tests.support.kubernetes_api.cluster import Cluster, make_slice
 from tests.support.kubernetes_api.server import TOKEN, FakeApi, Faults
 from tests.support.waiting import until
-from workers.discovery.kubernetes.api_client import ApiClient, Patience
+from workers.discovery.kubernetes.api_client import ApiClient, Timeouts
 from workers.discovery.kubernetes.list_watch import Timings
 from workers.discovery.kubernetes.slice_table import Naming
 from workers.discovery.kubernetes.source import KubernetesSource
@@ -26,7 +26,7 @@ FAST = Timings(
     longest_backoff=0.5,
     longest_retry_after=1.0,
 )
-IMPATIENT = Patience(connect=1.0, answer=1.0, silence=1.0)
+SHORT_TIMEOUTS = Timeouts(connect=1.0, response=1.0, idle=1.0)
 
 
 @dataclass
@@ -87,13 +87,13 @@ class Seen:
 async def watching(
     port: int,
     timings: Timings | None = FAST,
-    patience: Patience | None = IMPATIENT,
+    timeouts: Timeouts | None = SHORT_TIMEOUTS,
     account: Account | None = None,
 ) -> AsyncIterator[tuple[Seen, KubernetesSource]]:
     seen = Seen()
     naming = Naming(cluster="", own_name="peat-mesh-me", own_namespace="mesh")
     source = KubernetesSource(
-        ApiClient(account or Account(port), patience),
+        ApiClient(account or Account(port), timeouts),
         naming,
         "mesh",
         "app=peat-mesh",
@@ -132,7 +132,7 @@ async def test_a_peer_is_found_and_lost_within_a_second_of_its_endpoint(api: Api
     _, cluster, port = api
     cluster.add("peat-mesh-me", "10.0.0.1")
     cluster.add("peat-mesh-1", "10.0.0.2", "fd00::2")
-    async with watching(port, timings=None, patience=None) as (seen, source):
+    async with watching(port, timings=None, timeouts=None) as (seen, source):
         await seen.wait(lambda: set(seen.truth()) == {"peat-mesh-1"}, 2)
         (peer,) = seen.peers.values()
         assert [(a.host, a.port) for a in peer.addresses] == [
@@ -157,7 +157,7 @@ async def test_thousands_of_endpoints_in_many_slices(api: Api) -> None:
     fake, cluster, port = api
     cluster.add_many({f"p-{n}": f"10.{n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(5000)})
     fake.faults.small_chunks = False
-    async with watching(port, timings=None, patience=None) as (seen, source):
+    async with watching(port, timings=None, timeouts=None) as (seen, source):
         took = await seen.wait(lambda: len(seen.peers) == 5000, 10)
         assert source.condition().state == "watching"
         cluster.remove("p-77")

@@ -1,4 +1,4 @@
-"""Starts the discovery worker: opens its sources, serves its socket, watches this machine's interfaces."""
+"""Starts the discovery worker: opens its sources, serves its socket and watches the network interfaces."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from workers.discovery.factory import open_source
 from workers.discovery.network import drain_changes, open_changes, read_adapters
 from workers.discovery.peer_table import PeerTable
 from workers.discovery.service import DiscoveryService
-from workers.discovery.source import Place
+from workers.discovery.source import ThisNode
 
 NETWORK_SECONDS = 60.0
-"""Between two checks of the interfaces without a notification of the kernel, plus or minus a fifth."""
+"""Between two checks of the interfaces if the kernel reports no change, plus or minus a fifth."""
 
 SETTLE_SECONDS = 0.5
-"""Changes arrive in bursts."""
+"""Delay after a change, because changes arrive in bursts."""
 
 GOODBYE_SECONDS = 2.0
-"""The time that sources have to withdraw announcements when the node stops."""
+"""Time for the sources to withdraw their announcements when the node stops."""
 
 
 async def main(shell: WorkerShell) -> None:
     config = shell.config
-    place = Place(
+    node = ThisNode(
         instance=shell.context.instance,
         port=config.quic_port or await _ask_port(config),
         adapters=read_adapters(),
     )
-    table = PeerTable(place.instance, place.own_addresses(config.quic_host), SOURCE_NAMES)
+    table = PeerTable(node.instance, node.own_addresses(config.quic_host), SOURCE_NAMES)
     service = DiscoveryService(shell, table)
-    sources = [open_source(name, config, place, service) for name in config.discovery]
+    sources = [open_source(name, config, node, service) for name in config.discovery]
     service.sources = sources
     server = await serve(
         shell.context.listeners["discovery"], "discovery", service.on_message, service.on_close
@@ -44,7 +44,7 @@ async def main(shell: WorkerShell) -> None:
     left = 0.0
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(source.run()) for source in sources]
-        tasks.append(group.create_task(_watch_network(config, place, service, table)))
+        tasks.append(group.create_task(_watch_network(config, node, service, table)))
         left = await shell.wait_stop()
         for task in tasks:
             task.cancel()
@@ -56,13 +56,13 @@ async def main(shell: WorkerShell) -> None:
 
 
 async def _ask_port(config: Config) -> int:
-    """The port that the supervisor was given where any would do."""
+    """The QUIC port that the system chose, if the configuration leaves the choice to it."""
     async with await Link.connect(config.run_dir / "supervisor.sock", "discovery") as link:
         return (await link.ask(GetNode())).quic_port
 
 
 async def _watch_network(
-    config: Config, place: Place, service: DiscoveryService, table: PeerTable
+    config: Config, node: ThisNode, service: DiscoveryService, table: PeerTable
 ) -> None:
     loop = asyncio.get_running_loop()
     changed = asyncio.Event()
@@ -79,9 +79,9 @@ async def _watch_network(
             drain_changes(changes)
         changed.clear()
         try:
-            place.adapters = read_adapters()
+            node.adapters = read_adapters()
         except OSError:
-            continue  # it is just changing; the next look will do
-        service.publish(table.replace_own_addresses(place.own_addresses(config.quic_host)))
+            continue  # the interfaces are changing; the next check reads them again
+        service.publish(table.replace_own_addresses(node.own_addresses(config.quic_host)))
         for source in service.sources:
-            source.move(place.adapters)
+            source.adapters_changed(node.adapters)

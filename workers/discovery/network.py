@@ -1,4 +1,4 @@
-"""The network interfaces of this machine: those that mDNS uses, the addresses to announce, and our own addresses."""
+"""The network interfaces of this machine: those that mDNS uses, and the addresses of this node."""
 
 from __future__ import annotations
 
@@ -30,14 +30,16 @@ WILDCARDS = ("0.0.0.0", "::")  # noqa: S104  # compared with, not bound
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
+    """One network interface."""
+
     name: str
     index: int
     hosts: tuple[str, ...]
-    """Its IP addresses, without scope."""
+    """IP addresses, without scope."""
     is_up: bool = True
     is_loopback: bool = False
     is_bridge: bool = False
-    """An interface of containers or virtual machines, which does not carry the default route."""
+    """Whether it belongs to containers or virtual machines and does not have the default route."""
     has_multicast: bool = True
 
 
@@ -46,47 +48,53 @@ class Reach:
     """The interfaces that mDNS uses, and the addresses that it announces."""
 
     interfaces: tuple[str | int, ...]
-    """In the form that zeroconf takes: an IPv4 address, or the index of an interface with IPv6 only."""
+    """In the form of zeroconf: an IPv4 address, or the index of an interface that has only IPv6."""
     hosts: tuple[str, ...]
-    """The addresses under which peers reach us."""
+    """The addresses at which peers can reach this node."""
 
 
 def choose_reach(adapters: Iterable[Adapter], wanted: tuple[str, ...], quic_host: str) -> Reach:
-    """`wanted` are addresses of interfaces (PEAT_MDNS_INTERFACES); empty: all suitable ones."""
+    """Chooses what mDNS uses. `wanted` are addresses of interfaces (PEAT_MDNS_INTERFACES); empty:
+    all suitable ones."""
     adapters = tuple(adapters)
     if not wanted and quic_host not in WILDCARDS:
         wanted = (quic_host,)
     chosen = (
         [a for a in adapters if set(a.hosts) & set(wanted)]
         if wanted
-        else _fitting(adapters, quic_host)
+        else _suitable(adapters, quic_host)
     )
-    hosts = [host for adapter in chosen for host in adapter.hosts if _is_told(host, quic_host)]
+    hosts = [host for adapter in chosen for host in adapter.hosts if _is_announced(host, quic_host)]
     if any(not adapter.is_loopback for adapter in chosen):
         hosts = [host for host in hosts if not ipaddress.ip_address(host).is_loopback]
     routable = [host for host in hosts if not ipaddress.ip_address(host).is_link_local]
     return Reach(
-        interfaces=tuple(place for adapter in chosen for place in _places(adapter, wanted)),
+        interfaces=tuple(
+            each for adapter in chosen for each in _zeroconf_interfaces(adapter, wanted)
+        ),
         hosts=tuple(routable or hosts),
     )
 
 
-def _fitting(adapters: Iterable[Adapter], quic_host: str) -> list[Adapter]:
-    """All interfaces that reach other machines; if there is none, the loopback, for nodes on this machine."""
-    up = [a for a in adapters if a.is_up and any(_is_told(host, quic_host) for host in a.hosts)]
+def _suitable(adapters: Iterable[Adapter], quic_host: str) -> list[Adapter]:
+    """All interfaces that reach other machines;
+    if there is none, the loopback, which reaches nodes on this machine."""
+    up = [
+        a for a in adapters if a.is_up and any(_is_announced(host, quic_host) for host in a.hosts)
+    ]
     outside = [a for a in up if a.has_multicast and not a.is_loopback and not a.is_bridge]
     return outside or [adapter for adapter in up if adapter.is_loopback]
 
 
-def _places(adapter: Adapter, wanted: tuple[str, ...]) -> list[str | int]:
+def _zeroconf_interfaces(adapter: Adapter, wanted: tuple[str, ...]) -> list[str | int]:
     hosts = [host for host in adapter.hosts if ":" not in host]
     named = [host for host in hosts if host in wanted]
     return [*(named or hosts[:1])] or [adapter.index]
 
 
-def _is_told(host: str, quic_host: str) -> bool:
+def _is_announced(host: str, quic_host: str) -> bool:
     if ":" in host and ipaddress.ip_address(host).is_link_local:
-        return False  # means nothing without the receiver's interface
+        return False  # unusable without the interface of the receiver
     if quic_host in WILDCARDS:
         return ":" not in host or quic_host == "::"
     return host == quic_host
@@ -123,13 +131,13 @@ def _read_adapter(found: ifaddr.Adapter, routed: frozenset[str], sock: socket.so
 
 
 def _is_bridge(name: str) -> bool:
-    """A bridge, or a port of one."""
+    """Whether it is a bridge, or a port of a bridge."""
     directory = Path("/sys/class/net", name)
     return (directory / "bridge").exists() or (directory / "brport").exists()
 
 
 def _read_flags(name: str, sock: socket.socket) -> int:
-    # Not from /sys: that may be mounted from another network namespace than ours.
+    # Not from /sys, which may be mounted from another network namespace.
     request = struct.pack("16sH14x", name.encode()[:15], 0)
     try:
         answer = fcntl.ioctl(sock, _SIOCGIFFLAGS, request)
@@ -157,7 +165,7 @@ def drain_changes(sock: socket.socket) -> None:
     except BlockingIOError:
         return
     except OSError:
-        return  # the buffer overflowed, which is a change, too
+        return  # the buffer overflowed, which also means a change
 
 
 def _default_route_names() -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""Serves `discovery.sock`: the peers that the sources see, to subscribers and in answer to questions."""
+"""Serves `discovery.sock`: subscriptions to peers, and requests for the state of the sources."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class DiscoveryService:
         self._subscribers: set[DiscoverySubscriber] = set()
         self._problems: dict[str, str] = {}
 
-    # --- what sources say
+    # --- reports of sources
 
     def change(self, source: str, changed: SightingsChanged) -> None:
         self.publish(self._table.update(source, changed))
@@ -54,14 +54,14 @@ class DiscoveryService:
             return
         self._problems[source] = message
         self._shell.raise_problem(f"discovery.{source}", message, advice)
-        self._shell.log.warning("Discovery is in trouble", source=source, reason=message)
+        self._shell.log.warning("Discovery source failed", source=source, reason=message)
 
     def clear_problem(self, source: str) -> None:
         if self._problems.pop(source, None) is not None:
             self._shell.clear_problem(f"discovery.{source}")
-            self._shell.log.info("Discovery works again", source=source)
+            self._shell.log.info("Discovery source recovered", source=source)
 
-    # --- what others ask
+    # --- requests
 
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
@@ -71,7 +71,7 @@ class DiscoveryService:
                 connection.reply(cause, DiscoveryReply(self._states(), self._table.peers))
             case GetMetrics():
                 connection.reply(cause, MetricsReply(tuple(self._metrics())))
-            case _:  # the contract has more messages than this worker answers
+            case _:  # other workers answer the other messages of the contract
                 connection.fail(cause, Failure.INVALID, f"discovery does not answer {message.TAG}.")
 
     def on_close(self, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""A peer as one source reports it, before the reports of all sources are merged."""
+"""A peer as one source reports it, before the sightings of all sources are merged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from peatnode.ipc.messages import Address
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """What only an orchestrator knows about a peer."""
+    """The state of a peer that only an orchestrator knows."""
 
     is_ready: bool
     is_terminating: bool
@@ -17,23 +17,23 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """A peer as one source sees it."""
+    """One peer as one source reports it."""
 
     key: str
-    """Unique within the source and stable as long as the source has it."""
+    """Unique within the source, and stable as long as the source reports the peer."""
     node_id: str
-    """Empty where the source does not know it; then `key` is `host:port`."""
+    """Empty if the source does not know it."""
     instance: str
-    """Empty where the source does not know it."""
+    """32 hex digits; empty if the source does not know it."""
     addresses: tuple[Address, ...]
-    """IP addresses, the best first."""
+    """The best address first."""
     condition: Condition | None = None
     metadata: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class SightingsChanged:
-    """The new and changed sightings of a source, and the keys of those that it has lost."""
+    """The new and changed sightings of a source, and the keys of the lost ones."""
 
     found: tuple[Sighting, ...]
     lost: tuple[str, ...]

@@ -12,12 +12,12 @@ from workers.discovery.sighting import SightingsChanged
 
 
 @dataclass(slots=True)
-class Place:
-    """Where this node is in the network."""
+class ThisNode:
+    """The instance, the port and the network interfaces of this node."""
 
     instance: str
     port: int
-    """UDP, of sync."""
+    """UDP port of sync."""
     adapters: tuple[Adapter, ...]
 
     def own_addresses(self, quic_host: str) -> frozenset[Address]:
@@ -25,12 +25,12 @@ class Place:
 
 
 class SourceReport(Protocol):
-    """Receives what a source sees."""
+    """Receives the sightings and the problems of a source."""
 
     def change(self, source: str, changed: SightingsChanged) -> None: ...
 
     def raise_problem(self, source: str, message: str, advice: str) -> None:
-        """For an operator, in words; another message replaces it."""
+        """Reports a problem of the source to the operator. It replaces an earlier one."""
 
     def clear_problem(self, source: str) -> None: ...
 
@@ -42,22 +42,22 @@ class SourceCondition:
     state: SourceStatus
     message: str
     age_seconds: float
-    """Since its list of peers was last known to be complete; negative: never."""
+    """Seconds since its list of peers was last known to be complete; negative: never."""
 
 
 class PeerSource(Protocol):
-    """A source of peers, as the worker drives it."""
+    """A source of peers. The worker calls its methods on the event loop."""
 
     name: str
 
     async def run(self) -> None:
-        """Runs until it is cancelled; no failure outside this process ends it."""
+        """Runs until it is cancelled. Failures outside this process must not end it."""
 
     async def close(self) -> None:
-        """Called after `run` has ended, when the node stops."""
+        """Releases resources. Called after `run` has ended, when the node stops."""
 
-    def move(self, adapters: tuple[Adapter, ...]) -> None:
-        """Receives the interfaces that this machine has now, after each change."""
+    def adapters_changed(self, adapters: tuple[Adapter, ...]) -> None:
+        """Receives the network interfaces of this machine after each change."""
 
     def condition(self) -> SourceCondition: ...
 

@@ -1,6 +1,7 @@
 """The sync worker: owns the UDP socket, the QUIC connections and the state of each peer.
 
-Only `run` may be imported from outside; QUIC enters through `quic`, logic belongs in `peatnode.protocol`.
+Sockets, links and timers enter here, while decisions belong in `peatnode.protocol`; only `run` is called
+from outside.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from peatnode.worker.run import run_worker
 
 
 def run(context: WorkerContext) -> NoReturn:
-    """In the forked child; the heavy imports happen here and not in the supervisor."""
+    """Runs the worker in the forked child. The heavy imports happen here, not in the supervisor."""
     from workers.sync.main import main
 
     run_worker(context, main)

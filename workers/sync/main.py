@@ -1,4 +1,5 @@
-"""Starts the sync worker: opens its links and its endpoint, serves sync.sock, and closes the connections at the end."""
+"""Starts the sync worker: opens its links and its QUIC endpoint, serves sync.sock,
+and closes them at the end."""
 
 from __future__ import annotations
 
@@ -21,6 +22,7 @@ from workers.sync.store_link import StoreLink
 
 
 def make_credentials(config: Config, instance: str) -> Credentials:
+    """The credentials of this node. `instance` is 32 hex digits."""
     secret = config.secret.reveal()
     identity = derive_identity(secret, config.node_id)
     return Credentials(
@@ -79,11 +81,11 @@ async def _wait_stop_or_failure(shell: WorkerShell, tasks: list[asyncio.Task[Non
 
 
 SECONDS_TO_FIND_AGAIN = 15.0
-"""Time for a restarted discovery to find the peers that its predecessor knew."""
+"""Time in which a restarted discovery worker must find a peer again, before the peer counts as lost."""
 
 
 async def follow_discovery(dialer: Dialer, node: NodeShell) -> None:
-    """Passes the peers that discovery finds to the node; survives a restart of discovery."""
+    """Passes the peers of the discovery worker to the node. Survives restarts of that worker."""
     loop = asyncio.get_running_loop()
     missing: set[str] = set()
     while True:

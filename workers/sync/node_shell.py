@@ -1,4 +1,5 @@
-"""Carries out the actions of the machines: sends, asks the store, dials, and informs subscribers."""
+"""Carries out the actions of the sync machine and the dial plan:
+sends, asks the store, dials, informs followers."""
 
 from __future__ import annotations
 
@@ -22,19 +23,19 @@ from peatnode.protocol.wire.messages import Message
 from workers.sync.quic.connection import PeerConnection
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.quic.paths import socket_address
-from workers.sync.quic.timer import Alarm
+from workers.sync.quic.timer import LoopTimer
 from workers.sync.store_link import StoreLink
 
 MAX_REMEMBERED = 1000
-"""Instances whose traffic is remembered after their connections have ended."""
+"""Instances whose traffic is counted beyond the end of their connections."""
 
-ANNOUNCE_GAP_SECONDS = 60.0
-"""Interval between two log lines about the same fault of the same peer."""
+LOG_INTERVAL_SECONDS = 60.0
+"""Minimum interval between two log lines about the same fault of the same peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class PastTraffic:
-    """What the ended connections to an instance add up to."""
+    """The traffic of all ended connections to an instance."""
 
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -46,9 +47,9 @@ _NO_TRAFFIC = PastTraffic()
 
 
 class NodeShell:
-    """The shell around SyncMachine and DialPlan: owns their clock, timers and sockets.
+    """The shell around SyncMachine and DialPlan. It owns their clock, timers and sockets.
 
-    `open` sets the endpoint, which needs the shell first.
+    `open` sets the endpoint, whose constructor needs the shell.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class NodeShell:
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self.wall_offset = time.time() - self._loop.time()
-        """Unix seconds minus the loop's."""
+        """Unix time minus the time of the event loop, in seconds."""
         self.instance = credentials.instance.hex()
         self.machine = SyncMachine(
             credentials.node_id, credentials.instance, randomness, self._loop.time()
@@ -74,11 +75,11 @@ class NodeShell:
         self._last_waiter = 0
         self._log = log
         self._endpoint: QuicEndpoint | None = None
-        self._wake = Alarm(self._woken)
-        self._dial_wake = Alarm(self._dial_due)
-        self._announced: dict[tuple[str, str], float] = {}
+        self._wake = LoopTimer(self._wake_up)
+        self._dial_wake = LoopTimer(self._dial_due)
+        self._logged: dict[tuple[str, str], float] = {}
         self._past_traffic: dict[str, PastTraffic] = {}
-        """Of connections that have ended, by instance."""
+        """Traffic of ended connections, by instance."""
 
     def now(self) -> float:
         return self._loop.time()
@@ -95,30 +96,30 @@ class NodeShell:
 
     def handle(self, event: Event) -> None:
         for action in self.machine.handle(event, self._loop.time()):
-            self._do(action)
+            self._carry_out(action)
         self._wake.set(self.machine.next_wake)
 
-    def _woken(self) -> None:
+    def _wake_up(self) -> None:
         self.handle(events.WakeUp())
 
-    def _do(self, action: Action) -> None:
+    def _carry_out(self, action: Action) -> None:
         match action:
             case events.Send():
                 self.endpoint.send(action.peer, action.message)
             case events.AskStore():
                 self.store.start_question(action.number, action.question)
             case events.Close():
-                # After the turn of the machine: closing passes it an event.
+                # In a later turn, because closing passes an event to the machine.
                 self._loop.call_soon(self._close, action)
             case events.PeerAppeared():
                 self._peer_appeared(action)
             case events.PeerVanished(node_id, instance, reason):
                 self._log.info("Peer disconnected", peer=node_id, reason=reason)
-                self._tell_topology(messages.PeerDisconnected(node_id, instance, reason))
+                self._publish_topology(messages.PeerDisconnected(node_id, instance, reason))
             case events.NeighboursChanged():
-                self._tell_topology(messages.TopologyChanged(action.peer_count))
+                self._publish_topology(messages.TopologyChanged(action.peer_count))
             case events.AwarenessReceived():
-                self._tell_awareness(action)
+                self._publish_awareness(action)
             case events.ReplicasKnown():
                 self._answer_waiter(action)
             case events.UpdateRefused():
@@ -154,7 +155,7 @@ class NodeShell:
             endpoint_id=connection.member.endpoint_key.hex(),
             addresses=[self.endpoint.address_of(connection)],
         )
-        self._tell_topology(messages.PeerConnected(action.node_id, action.instance))
+        self._publish_topology(messages.PeerConnected(action.node_id, action.instance))
 
     def message_received(self, connection: PeerConnection, message: Message) -> None:
         self.handle(events.MessageReceived(connection.peer, message))
@@ -168,8 +169,8 @@ class NodeShell:
         else:
             self._remember(connection, member.instance.hex())
             self.handle(events.ConnectionDown(connection.peer, reason))
-            others = (c.member for c in self.endpoint.connections.values())
-            if not any(one and one.instance == member.instance for one in others):
+            members = (c.member for c in self.endpoint.connections.values())
+            if not any(other and other.instance == member.instance for other in members):
                 self.dial_plan.disconnected(member.instance.hex(), reason, now)
         self.plan_dials()
 
@@ -191,7 +192,7 @@ class NodeShell:
     def _dial_failed(self, connection: PeerConnection, now: float) -> None:
         code, reason = connection.close_code, connection.close_reason
         if code == CloseCode.NOT_AUTHENTICATED:
-            self._announce(self.endpoint.address_of(connection), reason)
+            self._log_unauthenticated(self.endpoint.address_of(connection), reason)
         dial = connection.dial
         if dial is None:
             return
@@ -201,14 +202,14 @@ class NodeShell:
             is_refused = code == CloseCode.NOT_AUTHENTICATED
             self.dial_plan.failed(dial.key, reason, now, is_refused=is_refused)
 
-    def _announce(self, address: str, reason: str) -> None:
+    def _log_unauthenticated(self, address: str, reason: str) -> None:
         now = self._loop.time()
-        if now - self._announced.get((address, reason), -ANNOUNCE_GAP_SECONDS) >= (
-            ANNOUNCE_GAP_SECONDS
+        if now - self._logged.get((address, reason), -LOG_INTERVAL_SECONDS) >= (
+            LOG_INTERVAL_SECONDS
         ):
-            if len(self._announced) > 1000:
-                self._announced.clear()
-            self._announced[(address, reason)] = now
+            if len(self._logged) > 1000:
+                self._logged.clear()
+            self._logged[(address, reason)] = now
             self._log.warning("Peer not authenticated", address=address, reason=reason)
 
     def input_rejected(self, reason: str) -> None:
@@ -242,21 +243,23 @@ class NodeShell:
 
     # --- followers ---------------------------------------------------------------------------------
 
-    def wait_replicas(self, asker: tuple[Any, int], ask: messages.WaitReplicas) -> None:
+    def wait_replicas(self, requester: tuple[Any, int], ask: messages.WaitReplicas) -> None:
         self._last_waiter += 1
-        self.waiters[self._last_waiter] = asker
+        self.waiters[self._last_waiter] = requester
         self.handle(events.ReplicasWanted(self._last_waiter, ask.sequence, ask.count, ask.seconds))
 
     def _answer_waiter(self, known: events.ReplicasKnown) -> None:
         connection, cause = self.waiters.pop(known.waiter)
         connection.reply(cause, messages.ReplicasReply(len(known.peers), known.peers))
 
-    def _tell_topology(self, message: messages.Message) -> None:
+    def _publish_topology(self, message: messages.Message) -> None:
         for connection, cause in self.topology_followers:
             connection.reply(cause, message)
 
-    def _tell_awareness(self, heard: events.AwarenessReceived) -> None:
-        message = messages.AwarenessSeen(heard.collection, heard.id, heard.payload, heard.origin)
+    def _publish_awareness(self, received: events.AwarenessReceived) -> None:
+        message = messages.AwarenessSeen(
+            received.collection, received.id, received.payload, received.origin
+        )
         for connection, cause in self.awareness_followers:
             connection.reply(cause, message)
 

@@ -1,4 +1,4 @@
-"""The state of each peer, for GetPeers and GetMetrics."""
+"""The answers to GetPeers and GetMetrics: the state of each peer, and samples."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _UNDISCOVERED = DiscoveredPeer("", "", "", (), (), False, False, ())
 
 
 def peer_states(node: NodeShell) -> Iterator[PeerState]:
-    """Connected peers first, then discovered peers without a connection."""
+    """The state of each connected peer, then of each discovered peer without a connection."""
     shown: set[str] = set()
     for status in node.machine.sync_statuses():
         connection = node.endpoint.connections.get(status.peer)
@@ -101,7 +101,8 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
     for name in PeerStatus:
         yield Metric("peatnode_sync_peers", (("state", name),), float(counts[name]))
     now = node.now() + node.wall_offset
-    # of twins, and of a peer that is connected elsewhere than it is looked for, one line
+    # One sample for each node id: twins, or a peer that is also known by another address, have several
+    # states.
     by_name = {state.id: state for state in reversed(states)}
     for state in by_name.values():
         yield from _of_peer(state, now)

@@ -1,4 +1,4 @@
-"""Dispatches the messages that arrive on sync.sock."""
+"""Serves sync.sock: the state of peers, waits for replicas, topology and awareness."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from workers.sync.node_shell import NodeShell
 from workers.sync.peer_report import metrics, peer_states
 
 MAX_WAITING = 10_000
+"""Limit of concurrent waits for replicas."""
 
 
 class SyncService:
@@ -41,21 +42,23 @@ class SyncService:
                 connection.reply(cause, MetricsReply(tuple(metrics(node))))
             case WaitReplicas():
                 if len(node.waiters) >= MAX_WAITING:
-                    connection.fail(cause, Failure.BUSY, "Too many wait for replicas already.")
+                    connection.fail(
+                        cause, Failure.BUSY, "Too many requests wait for replicas; try again later."
+                    )
                 else:
                     node.wait_replicas((connection, cause), message)
             case PublishAwareness():
                 node.handle(AwarenessPublished(message.collection, message.id, message.payload))
-                self._tell_other_brokers(message)
+                self._pass_to_other_brokers(message)
             case FollowTopology():
                 node.topology_followers[(connection, cause)] = None
             case FollowAwareness():
                 node.awareness_followers[(connection, cause)] = None
-            case _:  # any other message of the contract: not ours to answer
+            case _:  # other workers answer the other messages of the contract
                 connection.fail(cause, Failure.INVALID, f"sync does not answer {message.TAG}")
 
-    def _tell_other_brokers(self, published: PublishAwareness) -> None:
-        """Several processes may serve the API: awareness from the clients of one goes to those of the others too."""
+    def _pass_to_other_brokers(self, published: PublishAwareness) -> None:
+        """Sends awareness from one process of the broker to the clients of its other processes."""
         followers = self._node.awareness_followers
         if len(followers) > 1:
             seen = AwarenessSeen(

@@ -1,4 +1,4 @@
-"""Our own store: the machine's questions, and the feed from where it was left."""
+"""The link to the local store: it asks the questions of the sync machine, and follows the feed."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ASK_SECONDS = 30.0
 
 
 class StoreLink:
-    """`handle` takes the machine's events: answers, changes, losses."""
+    """Passes the answers and the changes of the local store to `handle`, as events of the sync machine."""
 
     def __init__(
         self,
@@ -39,7 +39,8 @@ class StoreLink:
         self.last_failure = ""
 
     def start_question(self, number: int, question: StoreQuestion) -> None:
-        task = asyncio.get_running_loop().create_task(self._carry(number, question))
+        """Asks the store. The answer is passed on as StoreAnswered with this number."""
+        task = asyncio.get_running_loop().create_task(self._ask(number, question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -52,7 +53,7 @@ class StoreLink:
     def pending(self) -> int:
         return len(self._tasks)
 
-    async def _carry(self, number: int, question: StoreQuestion) -> None:
+    async def _ask(self, number: int, question: StoreQuestion) -> None:
         answer: StoreAnswer | None = None
         ask: Ask[StoreAnswer] = question
         try:
@@ -61,15 +62,15 @@ class StoreLink:
             self.last_failure = str(error)
         self._handle(events.StoreAnswered(number, answer))
         if isinstance(answer, TreeReply):
-            self._look_after_feed(answer.sequence)
+            self._check_feed(answer.sequence)
 
-    def _look_after_feed(self, sequence: int) -> None:
+    def _check_feed(self, sequence: int) -> None:
         now = asyncio.get_running_loop().time()
         if not self._watch.is_stuck(self.upto, sequence, now):
             return
-        self._log.warning("Feed went quiet, opened anew", upto=self.upto, sequence=sequence)
+        self._log.warning("Feed is stuck, reopening it", upto=self.upto, sequence=sequence)
         if self.upto == self._reopened_at:
-            # A feed that has no change after this position: what it may have held is left to anti-entropy.
+            # The feed has no change after this position. Anti-entropy finds what it may have missed.
             gap = FeedGap(self.upto, sequence)
             self._follower.pass_over(gap)
             self._handle(gap)
@@ -77,13 +78,13 @@ class StoreLink:
         self._follower.reopen()
 
     async def follow(self) -> None:
-        """Hands the feed to the machine, without end; resumes from its position when the store comes back.
+        """Passes the events of the feed to the machine, without end. Resumes when the store is back.
 
-        What was before the first event is left to anti-entropy; the machine has to know where that ends.
+        The first event is the starting position: anti-entropy covers all changes before it.
         """
-        events_of_feed = self._follower.events(self._feed_lost)
-        async with contextlib.aclosing(events_of_feed):
-            async for event in events_of_feed:
+        feed_events = self._follower.events(self._feed_lost)
+        async with contextlib.aclosing(feed_events):
+            async for event in feed_events:
                 self._handle(event)
 
     def _feed_lost(self, _: LinkError) -> None:

@@ -1,4 +1,4 @@
 """The source `kubernetes`: peers from EndpointSlices, by list and watch.
 
-Only `source.open_source` is called from outside; nothing enters that another source could use.
+Code for the Kubernetes API enters here; only `source.open_source` is called from outside.
 """

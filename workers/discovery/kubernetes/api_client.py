@@ -1,7 +1,7 @@
-"""GET over HTTP/1.1 with a timeout on every wait: the part of a client that list and watch need.
+"""An HTTP/1.1 client for list and watch: GET requests, with a timeout on every wait.
 
-One connection for each request. h11 reads and writes the protocol, asyncio moves the bytes. So a watch is cancelled
-like any task, and needs no thread.
+Each request has its own connection. h11 handles the protocol and asyncio the bytes, so that a watch needs no
+thread and is cancelled like any task.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from peatnode import __version__
 from peatnode.errors import PeatnodeError
 
 MAX_BODY_BYTES = 64 * 1024 * 1024
-"""Of a list; a page of 50 slices of 1,000 endpoints each is some 20 MB."""
+"""Limit of a list. A page of 50 slices with 1,000 endpoints each has about 20 MB."""
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
-"""Of one event of a watch: one slice."""
+"""Limit of one event of a watch, which contains one slice."""
 
 READ_BYTES = 64 * 1024
 
@@ -42,7 +42,7 @@ class CallFailed(PeatnodeError):
 
 
 class Account(Protocol):
-    """The address of the API server, and our credentials for it."""
+    """The address of the API server, and the credentials for it."""
 
     @property
     def address(self) -> tuple[str, int]: ...
@@ -53,45 +53,48 @@ class Account(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
-    """Seconds."""
+class Timeouts:
+    """Timeouts in seconds."""
 
     connect: float = 5.0
-    answer: float = 10.0
-    """Between two pieces of a response, its first included."""
-    silence: float = 75.0
-    """For a watch: the server sends something (a bookmark) about once a minute."""
+    response: float = 10.0
+    """Between the request and the response, and between two parts of the response."""
+    idle: float = 75.0
+    """Between two parts of a watch. The server sends at least a bookmark about once a minute."""
 
 
 class ApiClient:
-    def __init__(self, account: Account, patience: Patience | None = None) -> None:
+    """Sends GET requests to the API server."""
+
+    def __init__(self, account: Account, timeouts: Timeouts | None = None) -> None:
         self._account = account
-        self._patience = patience or Patience()
+        self._timeouts = timeouts or Timeouts()
 
     async def get(self, path: str, query: dict[str, str]) -> bytes:
-        """The whole body. Raises CallFailed."""
+        """Returns the whole body. Raises CallFailed."""
         body = bytearray()
         async with self._request(path, query) as answer:
-            async for piece in answer.pieces(self._patience.answer):
+            async for piece in answer.pieces(self._timeouts.response):
                 body += piece
                 if len(body) > MAX_BODY_BYTES:
-                    raise CallFailed("an answer that is too long")
+                    raise CallFailed(f"the response has more than {MAX_BODY_BYTES} bytes")
         return bytes(body)
 
     @contextlib.asynccontextmanager
     async def stream(
         self, path: str, query: dict[str, str]
     ) -> AsyncIterator[AsyncIterator[list[bytes]]]:
-        """Whole lines as they arrive, those of one read together. Raises CallFailed, also for a partial line."""
+        """Yields complete lines in batches as they arrive.
+        Raises CallFailed, also for an incomplete last line."""
         async with self._request(path, query) as answer:
-            yield _lines(answer, self._patience.silence)
+            yield _lines(answer, self._timeouts.idle)
 
     @contextlib.asynccontextmanager
     async def _request(self, path: str, query: dict[str, str]) -> AsyncIterator[_Answer]:
         host, port = self._account.address
-        patience = self._patience
+        timeouts = self._timeouts
         try:
-            async with asyncio.timeout(patience.connect):
+            async with asyncio.timeout(timeouts.connect):
                 reader, writer = await asyncio.open_connection(
                     host, port, ssl=self._account.tls(), limit=READ_BYTES
                 )
@@ -105,10 +108,10 @@ class ApiClient:
             writer.write(
                 answer.ask(f"{path}?{urlencode(query)}", host, port, self._account.authorization())
             )
-            await answer.wait_head(patience.answer)
+            await answer.wait_head(timeouts.response)
             yield answer
         except OSError as error:
-            raise CallFailed(f"the connection broke: {error}") from error
+            raise CallFailed(f"the connection was lost: {error}") from error
         except h11.LocalProtocolError as error:
             raise CallFailed(f"the account's token cannot be sent: {error}") from error
         finally:
@@ -141,9 +144,9 @@ class _Answer:
         while isinstance(head, h11.InformationalResponse):
             head = await self._next_event(seconds)
         if not isinstance(head, h11.Response):
-            raise CallFailed("the connection ended before an answer")
+            raise CallFailed("the connection was closed before the response")
         if head.status_code != 200:
-            body = await self._read_refusal(seconds)
+            body = await self._read_error_body(seconds)
             raise CallFailed(_read_message(body), head.status_code, _read_retry_after(head))
 
     async def pieces(self, seconds: float) -> AsyncIterator[bytes]:
@@ -154,10 +157,10 @@ class _Answer:
             elif isinstance(event, h11.EndOfMessage):
                 return
             elif isinstance(event, h11.ConnectionClosed):
-                raise CallFailed("the connection ended within an answer")
+                raise CallFailed("the connection was closed within the response")
 
-    async def _read_refusal(self, seconds: float) -> bytes:
-        """The start of its body, if it comes."""
+    async def _read_error_body(self, seconds: float) -> bytes:
+        """The start of the body of an error response, if it arrives."""
         body = bytearray()
         with contextlib.suppress(CallFailed):
             async for piece in self.pieces(seconds):
@@ -172,9 +175,9 @@ class _Answer:
                 async with asyncio.timeout(seconds):
                     self._http.receive_data(await self._reader.read(READ_BYTES))
         except TimeoutError:
-            raise CallFailed(f"nothing came for {seconds:g} s") from None
+            raise CallFailed(f"no data was received for {seconds:g} s") from None
         except h11.RemoteProtocolError as error:
-            raise CallFailed(f"no HTTP, or cut off: {error}") from error
+            raise CallFailed(f"the response is not HTTP, or is incomplete: {error}") from error
         return event
 
 
@@ -187,13 +190,13 @@ async def _lines(answer: _Answer, seconds: float) -> AsyncGenerator[list[bytes],
             rest[:] = last
             yield [line for line in lines if line.strip()]
         if len(rest) > MAX_LINE_BYTES:
-            raise CallFailed("an event that is too long")
+            raise CallFailed(f"an event has more than {MAX_LINE_BYTES} bytes")
     if rest.strip():
-        raise CallFailed("the watch ended within an event")
+        raise CallFailed("the watch was closed within an event")
 
 
 def _keep_alive(writer: asyncio.StreamWriter) -> None:
-    """Detects a server that vanished silently within half a minute, also during a watch."""
+    """Detects within half a minute that the server is unreachable, even during a watch."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 10)
@@ -202,7 +205,7 @@ def _keep_alive(writer: asyncio.StreamWriter) -> None:
 
 
 def _read_message(body: bytes) -> str:
-    """The sentence in a Status object; empty where there is none."""
+    """The message of a Status object; empty if there is none."""
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
-"""List and watch: which request to send next, and how each response changes the known slices.
+"""List and watch: decides which request is sent next, and applies each response to the known slices.
 
-No I/O. A list returns all slices and a resourceVersion, a watch the changes from there on. When a watch ends for any
-reason, the next one starts where it ended. If the server no longer knows that version (410), or two watches in a row
-bring nothing useful, everything is listed again. A periodic list during the watch is compared with the known slices:
-it detects a watch that has silently gone stale, which is then replaced.
+No I/O. A list returns all slices and a resourceVersion, a watch the changes from there on. When a watch ends
+for any reason, the next one starts where it ended. If the server no longer knows that version (410), or if
+two watches in a row fail, everything is listed again. A periodic list during the watch is compared with the
+known slices. It detects a watch that silently delivers no events, which is then replaced.
 
 Source: "Efficient detection of changes" in the Kubernetes API concepts,
 https://kubernetes.io/docs/reference/using-api/api-concepts/
@@ -24,8 +24,8 @@ from workers.discovery.kubernetes.slice_events import (
     ListFailed,
     ListSlices,
     PageListed,
+    ProblemChanged,
     Tick,
-    Trouble,
     WatchEnded,
     WatchOpened,
     WatchSlices,
@@ -36,24 +36,24 @@ from workers.discovery.kubernetes.slices import LineKind, Slice, SlicePage, Watc
 GONE = 410
 
 NEEDS_OPERATOR = frozenset({401, 403, 404})
-"""Statuses that waiting does not change."""
+"""Statuses that persist until an operator changes something."""
 
 PROVEN_SECONDS = 1.0
 """A watch that lasted this long resets the backoff."""
 
 MAX_PAGES = 1000
-"""Of one list; it bounds a server that always announces another page."""
+"""Limit for one list, in case the server always announces another page."""
 
-MAX_GONE = 4096
+MAX_DELETED = 4096
 """Deleted slices whose last resourceVersion is kept between two lists, against late events."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timings:
     relist_seconds: float = 300.0
-    """Between two full lists, more or less a fifth."""
+    """Between two full lists, plus or minus a fifth."""
     watch_seconds: float = 300.0
-    """After which the server shall end a watch, more or less a fifth."""
+    """The time after which the server is asked to end a watch, plus or minus a fifth."""
     shortest_backoff: float = 0.1
     longest_backoff: float = 10.0
     longest_retry_after: float = 60.0
@@ -67,11 +67,11 @@ class Counters:
     watches: int = 0
     watch_failures: int = 0
     expired: int = 0
-    """410 in either form."""
+    """Responses with status 410, and such events of a watch."""
     stale_found: int = 0
-    """Lists that contradicted a watch without errors."""
+    """Lists that contradicted a watch that had reported no error."""
     listed_at: float = -math.inf
-    """When the last full list was completed."""
+    """Time at which the last full list was completed."""
 
 
 @dataclass(slots=True)
@@ -81,16 +81,18 @@ class _Listing:
     resource_version: str = ""
     pages: int = 0
     touched: set[str] = field(default_factory=set)
-    """Slices that the watch has reported since the list began: for these the watch is newer."""
+    """Slices that the watch has reported since the list began.
+    For these the watch is newer than the list."""
 
 
 class SliceWatch:
-    """Receives each event with the time, returns the actions, and expects a Tick at `deadline`."""
+    """The list-and-watch machine. It receives events with the time, returns actions,
+    and needs a Tick at `deadline`."""
 
     def __init__(
         self, table: SliceTable, draw: Callable[[], float], timings: Timings | None = None
     ) -> None:
-        """`draw` gives numbers from 0 to 1."""
+        """`draw` returns random numbers from 0 to 1."""
         self.counters = Counters()
         self._table = table
         self._draw = draw
@@ -107,14 +109,14 @@ class SliceWatch:
         self._opened_at = math.inf
         self._resource_version = ""
         """The resourceVersion to watch from; empty: list first."""
-        self._gone: dict[str, str] = {}
-        self._trouble: CallFailure | None = None
+        self._deleted: dict[str, str] = {}
+        self._problem: CallFailure | None = None
 
     @property
     def deadline(self) -> float:
         list_at = math.inf if self._listing else self._list_at
         watch_at = math.inf if self._watch or not self._resource_version else self._watch_at
-        may_clear = self._watch and self._trouble and not self._list_failures
+        may_clear = self._watch and self._problem and not self._list_failures
         proven_at = self._opened_at + PROVEN_SECONDS if may_clear else math.inf
         return min(list_at, watch_at, proven_at)
 
@@ -157,7 +159,7 @@ class SliceWatch:
         return self._last_request
 
     def _start_due(self, now: float) -> list[Action]:
-        actions = self._clear_trouble(now)
+        actions = self._clear_problem(now)
         if self._listing is None and now >= self._list_at:
             self._listing = _Listing(self._next_request())
             actions.append(ListSlices(self._listing.request, "", self._is_paged))
@@ -184,7 +186,8 @@ class SliceWatch:
     def _backoff(self, failures: int, retry_after: float) -> float:
         timings = self._timings
         bound = min(timings.longest_backoff, timings.shortest_backoff * 2.0 ** min(failures, 30))
-        # Half of it is random: nodes that lost the same server do not return all at once.
+        # Half of it is random, so that nodes that lost the same server do not all reconnect at the same
+        # time.
         return max(
             bound * (0.5 + 0.5 * self._draw()), min(retry_after, timings.longest_retry_after)
         )
@@ -193,11 +196,13 @@ class SliceWatch:
 
     def _take_page(self, listing: _Listing, page: SlicePage, now: float) -> list[Action]:
         listing.slices.update((new.name, new) for new in page.slices)
-        # Of the first page: a watch that starts there repeats the later changes.
+        # The version of the first page: a watch from there repeats changes during the list.
         listing.resource_version = listing.resource_version or page.resource_version
         listing.pages += 1
         if listing.pages > MAX_PAGES:
-            return self._list_failed(CallFailure(0, "the list never ends"), now)
+            return self._list_failed(
+                CallFailure(0, f"the list has more than {MAX_PAGES} pages"), now
+            )
         if page.next_token:
             return [ListSlices(listing.request, page.next_token, self._is_paged)]
         self._listing = None
@@ -209,18 +214,18 @@ class SliceWatch:
         return self._compare(listing, now)
 
     def _compare(self, listing: _Listing, now: float) -> list[Action]:
-        """Keeps the watch if the list agrees with it; else adopts the list and watches from there."""
+        """Keeps the watch if the list agrees with it; otherwise adopts the list and watches from there."""
         known, listed = self._table.slices, listing.slices
         if self.is_watching:
             names = (known.keys() | listed.keys()) - listing.touched
             if all(known.get(name) == listed.get(name) for name in names):
-                return self._clear_trouble(now)
+                return self._clear_problem(now)
             self.counters.stale_found += 1
         actions = self._close_watch()
-        self._gone.clear()
+        self._deleted.clear()
         self._resource_version = listing.resource_version
         changed = self._table.replace(listed)
-        # Not before the retry is due, whether the server asked to wait or the watch keeps failing.
+        # If a retry is due later, because the server asked for it or the watch keeps failing, wait for it.
         if now >= self._watch_at:
             actions.append(self._open_watch())
         return [*actions, changed]
@@ -253,35 +258,35 @@ class SliceWatch:
         if self._listing is not None:
             self._listing.touched.add(found.name)
         if line.kind is LineKind.PUT:
-            self._gone.pop(found.name, None)
+            self._deleted.pop(found.name, None)
             return [self._table.put(found)]
-        self._remember_gone(found)
+        self._remember_deleted(found)
         return [self._table.remove(found.name)]
 
     def _is_news(self, found: Slice) -> bool:
-        """False for a repeated event, or one that is older than what is known."""
+        """Whether the slice is newer than the known state of it."""
         known = self._table.slices.get(found.name)
-        last = known.resource_version if known else self._gone.get(found.name, "")
+        last = known.resource_version if known else self._deleted.get(found.name, "")
         return _is_newer(found.resource_version, last)
 
-    def _remember_gone(self, found: Slice) -> None:
-        if len(self._gone) >= MAX_GONE:
-            self._gone.pop(next(iter(self._gone)))
-        self._gone[found.name] = found.resource_version
+    def _remember_deleted(self, found: Slice) -> None:
+        if len(self._deleted) >= MAX_DELETED:
+            self._deleted.pop(next(iter(self._deleted)))
+        self._deleted[found.name] = found.resource_version
 
     def _watch_ended(self, failure: CallFailure | None, now: float) -> list[Action]:
         self._watch = 0
         if failure is not None and failure.status:
             return self._watch_failed(failure, now)
         if not self._is_proven(now):
-            # It never opened, or ended at once: do not retry in a loop.
+            # The watch never opened, or ended immediately: do not retry in a loop.
             return self._watch_failed(
-                failure or CallFailure(0, "the server ends each watch at once"), now
+                failure or CallFailure(0, "the server ends each watch immediately"), now
             )
         self._watch_failures = 0
         self._watch_at = now
         if failure is not None:
-            # Cut off or silent, for an unknown time.
+            # The watch may have delivered no events for an unknown time.
             self._list_at = min(self._list_at, now)
         return self._start_due(now)
 
@@ -300,34 +305,34 @@ class SliceWatch:
             self._list_at = min(self._list_at, now + wait)
         return [*self._report(failure, self._watch_failures), *self._start_due(now)]
 
-    # --- trouble
+    # --- problems
 
     def _report(self, failure: CallFailure, times: int) -> list[Action]:
         """Reports a repeated failure, or the first one that only an operator can fix."""
         if times < 3 and failure.status not in NEEDS_OPERATOR:
             return []
-        return self._set_trouble(failure)
+        return self._set_problem(failure)
 
     def _is_proven(self, now: float) -> bool:
         # Compared as in `deadline`: the difference of the two times may be rounded down.
         return now >= self._opened_at + PROVEN_SECONDS
 
-    def _clear_trouble(self, now: float) -> list[Action]:
+    def _clear_problem(self, now: float) -> list[Action]:
         if self._watch and self._is_proven(now):
             self._watch_failures = 0
             if not self._list_failures:
-                return self._set_trouble(None)
+                return self._set_problem(None)
         return []
 
-    def _set_trouble(self, failure: CallFailure | None) -> list[Action]:
-        if failure == self._trouble:
+    def _set_problem(self, failure: CallFailure | None) -> list[Action]:
+        if failure == self._problem:
             return []
-        self._trouble = failure
-        return [Trouble(failure)]
+        self._problem = failure
+        return [ProblemChanged(failure)]
 
 
 def _is_newer(version: str, than: str) -> bool:
-    """Whether a resourceVersion is later; where they cannot be compared the order of arrival counts."""
+    """Whether a resourceVersion is later. If they are no numbers, the order of arrival decides."""
     if version.isdecimal() and than.isdecimal():
         return int(version) > int(than)
     return version != than

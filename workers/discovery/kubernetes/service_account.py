@@ -1,7 +1,7 @@
-"""The address of the API server and our credentials, as Kubernetes mounts them into every pod.
+"""The address of the API server and the credentials, which Kubernetes mounts into every pod.
 
-The only importer of the Kubernetes client. Importing any part of that package imports every API group and model of
-Kubernetes (22 MB), so the one small module that is needed is loaded without the package: see
+The only importer of the Kubernetes client. Importing any part of that package imports every API group and
+model of Kubernetes (22 MB), so only the small module that is needed is loaded, without the package: see
 docs/adr/0001-discovery-loads-one-module-of-the-kubernetes-client.md.
 """
 
@@ -23,7 +23,7 @@ from peatnode.errors import BadConfiguration
 
 @dataclass(slots=True)
 class _Settings:
-    """Receives the settings of the client's loader, in place of its own Configuration."""
+    """Receives the settings from the loader of the client, in place of its own Configuration."""
 
     host: str = ""
     ssl_ca_cert: str = ""
@@ -32,10 +32,11 @@ class _Settings:
 
 
 class ServiceAccount:
-    """The pod's account. Reads the token again when it is rotated, and the CA certificate for each connection."""
+    """The service account of the pod. It rereads a rotated token,
+    and the CA certificate for each connection."""
 
     def __init__(self, directory: Path, environment: Mapping[str, str]) -> None:
-        """`environment` holds the address of the API. Raises BadConfiguration outside a pod."""
+        """`environment` contains the address of the API server. Raises BadConfiguration outside a pod."""
         incluster = _import_incluster()
         self._settings = _Settings()
         try:
@@ -59,7 +60,7 @@ class ServiceAccount:
         return parts.hostname or "", parts.port or 443
 
     def authorization(self) -> str:
-        """The value of the header. Raises OSError if the token cannot be read."""
+        """The value of the Authorization header. Raises OSError if the token cannot be read."""
         try:
             self._settings.refresh_api_key_hook(self._settings)
         except self._incluster.ConfigException as error:
@@ -67,7 +68,7 @@ class ServiceAccount:
         return self._settings.api_key["BearerToken"].strip()
 
     def tls(self) -> ssl.SSLContext:
-        """Raises OSError (ssl.SSLError is one) if the CA certificate cannot be read."""
+        """The TLS settings. Raises OSError (also ssl.SSLError) if the CA certificate cannot be read."""
         context = ssl.create_default_context(cafile=self._settings.ssl_ca_cert)
         context.set_alpn_protocols(["http/1.1"])
         return context
@@ -81,7 +82,7 @@ def _read_text(path: Path) -> str:
 
 
 def _import_incluster() -> ModuleType:
-    """`kubernetes.config.incluster_config` without the packages around it."""
+    """Imports `kubernetes.config.incluster_config` without its parent packages."""
     package = importlib.util.find_spec("kubernetes")
     assert package is not None
     assert package.submodule_search_locations is not None
@@ -91,7 +92,7 @@ def _import_incluster() -> ModuleType:
     }
     for name, module in stand_ins.items():
         module.__path__ = [str(root.joinpath(*name.split(".")[1:]))]
-    # The module imports it for a default that we do not use: the settings are ours.
+    # The module imports Configuration for a default that is not used here.
     vars(stand_ins["kubernetes.client"])["Configuration"] = _Settings
     before = {name: sys.modules.get(name) for name in stand_ins}
     sys.modules.update(stand_ins)

@@ -1,4 +1,4 @@
-"""The events and actions of the list-and-watch machine. Each request has a number, which its responses carry.
+"""The events and actions of the list-and-watch machine. A request and its responses have the same number.
 
 No I/O.
 """
@@ -13,13 +13,13 @@ from workers.discovery.sighting import SightingsChanged
 
 @dataclass(frozen=True, slots=True)
 class CallFailure:
-    """Why a request had no usable response."""
+    """The reason why a request had no usable response."""
 
     status: int
     """HTTP status; 0: no response."""
     reason: str
     retry_after: float = 0.0
-    """Seconds the server asked to wait."""
+    """Seconds that the server asked to wait."""
 
 
 # --- events -------------------------------------------------------------------------------------------------------
@@ -58,7 +58,7 @@ class WatchEnded:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The machine's deadline has come."""
+    """The deadline of the machine has passed."""
 
 
 Event = PageListed | ListFailed | WatchOpened | LineReceived | WatchEnded | Tick
@@ -72,7 +72,7 @@ class ListSlices:
     request: int
     token: str
     is_paged: bool
-    """Else everything in one response: continue tokens expire within minutes."""
+    """Otherwise everything is requested in one response, because continue tokens expire within minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,10 @@ class CloseWatch:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """A failure persists; None: it is over."""
+class ProblemChanged:
+    """A failure persists and is reported to the operator; None: it has ended."""
 
     failure: CallFailure | None
 
 
-Action = ListSlices | WatchSlices | CloseWatch | SightingsChanged | Trouble
+Action = ListSlices | WatchSlices | CloseWatch | SightingsChanged | ProblemChanged

@@ -1,6 +1,6 @@
 """The peers in a set of EndpointSlices. No I/O.
 
-The endpoints of a peer may be spread over several slices, move between them, and be in two while they move.
+The endpoints of a peer may be in several slices, and may be in two slices while they are moved.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Naming:
         return f"{name}.{self.cluster}" if self.cluster else name
 
     def key(self, endpoint: SliceEndpoint) -> str:
-        """Key of the peer of this endpoint; empty: it is this node, or it has no address."""
+        """The key of the endpoint's peer; empty if it is this node or has no address."""
         if not endpoint.addresses:
             return ""
         if not endpoint.name:
@@ -37,13 +37,13 @@ class Naming:
 
 @dataclass(slots=True)
 class SliceTable:
-    """All slices, and the peers merged from them."""
+    """All slices, and the sightings that are merged from them."""
 
     naming: Naming
     slices: dict[str, Slice] = field(default_factory=dict)
     sightings: dict[str, Sighting] = field(default_factory=dict)
-    _places: dict[str, dict[str, list[SliceEndpoint]]] = field(default_factory=dict)
-    """A peer's endpoints, by the peer's key and the slice's name."""
+    _endpoints: dict[str, dict[str, list[SliceEndpoint]]] = field(default_factory=dict)
+    """The endpoints of each peer, by the key of the peer and the name of the slice."""
 
     def put(self, new: Slice) -> SightingsChanged:
         touched: dict[str, None] = {}
@@ -56,7 +56,7 @@ class SliceTable:
         return self._refresh(touched)
 
     def replace(self, slices: Mapping[str, Slice]) -> SightingsChanged:
-        """Replaces all slices by a full list. A peer that only moved between slices is not lost."""
+        """Replaces all slices. A peer that moved from one slice to another is not lost."""
         touched: dict[str, None] = {}
         for name in [name for name in self.slices if name not in slices]:
             self._unlink(name, touched)
@@ -70,35 +70,35 @@ class SliceTable:
         self.slices[new.name] = new
         for endpoint in new.endpoints:
             if key := self.naming.key(endpoint):
-                self._places.setdefault(key, {}).setdefault(new.name, []).append(endpoint)
+                self._endpoints.setdefault(key, {}).setdefault(new.name, []).append(endpoint)
                 touched[key] = None
 
     def _unlink(self, name: str, touched: dict[str, None]) -> None:
         old = self.slices.pop(name, None)
         for endpoint in old.endpoints if old else ():
             if key := self.naming.key(endpoint):
-                self._places[key].pop(name, None)
+                self._endpoints[key].pop(name, None)
                 touched[key] = None
 
     def _refresh(self, keys: dict[str, None]) -> SightingsChanged:
         found, lost = [], []
         for key in keys:
             old = self.sightings.get(key)
-            if not self._places[key]:
-                del self._places[key]
+            if not self._endpoints[key]:
+                del self._endpoints[key]
                 if self.sightings.pop(key, None):
                     lost.append(key)
                 continue
-            new = self._unite(key)
+            new = self._merge(key)
             if new != old:
                 self.sightings[key] = new
                 found.append(new)
         return SightingsChanged(tuple(found), tuple(lost))
 
-    def _unite(self, key: str) -> Sighting:
-        names = sorted(self._places[key])
-        endpoints = [endpoint for name in names for endpoint in self._places[key][name]]
-        # A recreated pod is listed twice for a while: the one that stays comes first.
+    def _merge(self, key: str) -> Sighting:
+        names = sorted(self._endpoints[key])
+        endpoints = [endpoint for name in names for endpoint in self._endpoints[key][name]]
+        # A recreated pod is listed twice for a while. The new one comes first.
         endpoints.sort(key=lambda endpoint: (endpoint.is_terminating, not endpoint.is_ready))
         addresses = dict.fromkeys(a for endpoint in endpoints for a in endpoint.addresses)
         metadata = {pair[0]: pair for name in names for pair in self.slices[name].metadata}

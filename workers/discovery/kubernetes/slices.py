@@ -1,6 +1,6 @@
-"""EndpointSlices, lists and watch events as the Kubernetes API writes them (discovery.k8s.io/v1).
+"""Parses EndpointSlices, lists and watch events of the Kubernetes API (discovery.k8s.io/v1).
 
-No I/O. Only what a node needs is kept: the addresses of the endpoints with a port named `quic`.
+No I/O. A slice without a port named `quic` has no endpoints here.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from peatnode.errors import PeatnodeError
 from peatnode.ipc.messages import Address
 
 PORT_NAME = "quic"
-"""Name of the port that peers listen on; a slice without it (such as the API's Service) has no peers."""
+"""Name of the port on which peers listen. The slices of other Services do not have it."""
 
 METADATA_PREFIX = "peat."
-"""Annotations of a slice that become metadata of its peers."""
+"""Labels and annotations of a slice with this prefix become metadata of its peers."""
 
 MAX_METADATA = 32
 MAX_METADATA_TEXT = 256
 
 
 class MalformedAnswer(PeatnodeError):
-    """The API server sent something other than an EndpointSlice, a list or an event."""
+    """The API server sent something that is not an EndpointSlice, a list or an event."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceEndpoint:
-    """One entry of a slice: a pod and its addresses of the slice's kind."""
+    """One entry of a slice: a pod and its addresses of the slice's address family."""
 
     name: str
-    """Of the pod; empty if the slice does not name it."""
+    """Name of the pod; empty if the slice does not contain it."""
     namespace: str
     addresses: tuple[Address, ...]
     is_ready: bool
@@ -51,7 +51,7 @@ class Slice:
 
 @dataclass(frozen=True, slots=True)
 class SlicePage:
-    """One answer to a list request."""
+    """One response to a list request."""
 
     slices: tuple[Slice, ...]
     resource_version: str
@@ -61,7 +61,7 @@ class SlicePage:
 
 class LineKind(StrEnum):
     PUT = "put"
-    GONE = "gone"
+    DELETED = "deleted"
     BOOKMARK = "bookmark"
     ERROR = "error"
 
@@ -73,16 +73,16 @@ class WatchLine:
     kind: LineKind
     resource_version: str
     slice: Slice | None = None
-    """For PUT and GONE."""
+    """Set for PUT and DELETED."""
     status: int = 0
-    """For ERROR, as an HTTP status."""
+    """HTTP status of an ERROR."""
     reason: str = ""
 
 
 _KINDS = {
     "ADDED": LineKind.PUT,
     "MODIFIED": LineKind.PUT,
-    "DELETED": LineKind.GONE,
+    "DELETED": LineKind.DELETED,
     "BOOKMARK": LineKind.BOOKMARK,
     "ERROR": LineKind.ERROR,
 }
@@ -110,11 +110,11 @@ def _read_slices(items: list[Any]) -> Iterator[Slice]:
 
 
 def read_watch_line(line: bytes) -> WatchLine:
-    """Raises MalformedAnswer, also for a partial line."""
+    """Parses one event of a watch. Raises MalformedAnswer, also for an incomplete line."""
     content = _read_object(line)
     kind = _KINDS.get(_text(content, "type"))
     if kind is None:
-        raise MalformedAnswer("an event of an unknown type")
+        raise MalformedAnswer("the event has an unknown type")
     found = _object(content, "object")
     if kind is LineKind.ERROR:
         status = found.get("code")
@@ -130,15 +130,15 @@ def read_watch_line(line: bytes) -> WatchLine:
 def read_slice(content: Any) -> Slice:
     """Raises MalformedAnswer."""
     if not isinstance(content, dict):
-        raise MalformedAnswer("an EndpointSlice that is no object")
+        raise MalformedAnswer("the EndpointSlice is not an object")
     metadata = _object(content, "metadata")
     name = _text(metadata, "name")
     if not name:
-        raise MalformedAnswer("an EndpointSlice without a name")
+        raise MalformedAnswer("the EndpointSlice has no name")
     port = _find_port(content.get("ports"))
     endpoints = content.get("endpoints") or []
     if not isinstance(endpoints, list):
-        raise MalformedAnswer(f"the endpoints of {name} are no list")
+        raise MalformedAnswer(f"the endpoints of {name} are not a list")
     return Slice(
         name=name,
         resource_version=_text(metadata, "resourceVersion"),
@@ -155,9 +155,9 @@ def _read_object(text: bytes) -> dict[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(f"no JSON: {type(error).__name__}") from error
+        raise MalformedAnswer(f"the response is not JSON: {type(error).__name__}") from error
     if not isinstance(content, dict):
-        raise MalformedAnswer("no JSON object")
+        raise MalformedAnswer("the response is not a JSON object")
     return content
 
 
@@ -166,7 +166,7 @@ def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
     if found is None:
         return {}
     if not isinstance(found, dict):
-        raise MalformedAnswer(f"{name} is no object")
+        raise MalformedAnswer(f"{name} is not an object")
     return found
 
 
@@ -175,12 +175,12 @@ def _text(content: dict[str, Any], name: str) -> str:
     if found is None:
         return ""
     if not isinstance(found, str):
-        raise MalformedAnswer(f"{name} is no text")
+        raise MalformedAnswer(f"{name} is not a string")
     return found
 
 
 def _find_port(ports: Any) -> int:
-    """0: there is none."""
+    """The number of the port named PORT_NAME; 0: there is none."""
     for port in ports if isinstance(ports, list) else []:
         if isinstance(port, dict) and port.get("name") == PORT_NAME:
             number = port.get("port")
@@ -191,7 +191,7 @@ def _find_port(ports: Any) -> int:
 
 def _read_endpoint(content: Any, port: int, namespace: str) -> SliceEndpoint:
     if not isinstance(content, dict):
-        raise MalformedAnswer("an endpoint that is no object")
+        raise MalformedAnswer("an endpoint is not an object")
     conditions = _object(content, "conditions")
     target = _object(content, "targetRef")
     name = _text(target, "name") if target.get("kind", "Pod") == "Pod" else ""
@@ -211,12 +211,13 @@ def _read_addresses(hosts: Any, port: int) -> tuple[Address, ...]:
         try:
             addresses.append(Address(str(ipaddress.ip_address(host)), port))
         except ValueError:
-            continue  # a slice of kind FQDN holds names: the API's reference says to ignore it
+            continue  # a slice of the type FQDN contains names, which clients ignore (API reference)
     return tuple(addresses)
 
 
 def _read_metadata(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Annotations and labels: Kubernetes copies the labels of a Service to its slices, and not its annotations."""
+    """From labels and annotations. Kubernetes copies the labels of a Service to its slices,
+    but not its annotations."""
     named: dict[str, Any] = {}
     for source in ("labels", "annotations"):
         if isinstance(metadata.get(source), dict):

@@ -1,4 +1,4 @@
-"""Carries out the calls of the list-and-watch machine at the API server, and feeds it the answers."""
+"""Carries out the requests of the list-and-watch machine, and passes it the responses."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from workers.discovery.kubernetes.slice_events import (
     ListFailed,
     ListSlices,
     PageListed,
+    ProblemChanged,
     Tick,
-    Trouble,
     WatchEnded,
     WatchOpened,
     WatchSlices,
@@ -32,25 +32,25 @@ from workers.discovery.kubernetes.slice_table import Naming, SliceTable
 from workers.discovery.kubernetes.slices import MalformedAnswer, read_page, read_watch_line
 from workers.discovery.network import Adapter
 from workers.discovery.sighting import SightingsChanged
-from workers.discovery.source import Place, SourceCondition, SourceReport
+from workers.discovery.source import SourceCondition, SourceReport, ThisNode
 
 PAGE_SLICES = 50
-"""Of a list: a slice has up to 1,000 endpoints, mostly 100."""
+"""Slices in one page of a list. A slice has at most 1,000 endpoints, usually 100."""
 
 _ADVICE = {
-    401: "The service account's token is not accepted: check that it is mounted and of this cluster.",
+    401: "The service account's token is not accepted: check that it is mounted and belongs to this cluster.",
     403: "Give the service account a Role with the verbs list and watch on endpointslices of "
     "discovery.k8s.io in this namespace; the chart does.",
-    404: "This needs Kubernetes 1.21 or newer, and a namespace that exists.",
-    429: "The API server is overloaded; known peers stay known meanwhile.",
+    404: "Use Kubernetes 1.21 or newer, and check that the namespace exists.",
+    429: "The API server is overloaded. Known peers are kept, and requests are retried automatically.",
 }
-_ADVICE_ELSE = (
-    "Known peers stay known meanwhile; requests are retried automatically. "
+_DEFAULT_ADVICE = (
+    "Known peers are kept, and requests are retried automatically. "
     "Check the API server and network policies."
 )
 
 
-def open_source(config: Config, _: Place, report: SourceReport) -> KubernetesSource:
+def open_source(config: Config, _: ThisNode, report: SourceReport) -> KubernetesSource:
     """Raises BadConfiguration outside a pod."""
     account = ServiceAccount(config.service_account_dir, os.environ)
     naming = Naming(config.cluster, own_name=config.hostname, own_namespace=account.namespace)
@@ -77,7 +77,7 @@ class KubernetesSource:
         self._label = label
         self._report = report
         self._machine = SliceWatch(SliceTable(naming), random.random, timings)
-        self._trouble: CallFailure | None = None
+        self._problem: CallFailure | None = None
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._watches: dict[int, asyncio.Task[None]] = {}
@@ -113,7 +113,7 @@ class KubernetesSource:
             case SightingsChanged():
                 if action.found or action.lost:
                     self._report.change(self.name, action)
-            case Trouble(failure):
+            case ProblemChanged(failure):
                 self._report_failure(failure)
 
     async def _list(self, action: ListSlices) -> None:
@@ -156,27 +156,27 @@ class KubernetesSource:
         self._handle(WatchEnded(action.request, failure))
 
     def _report_failure(self, failure: CallFailure | None) -> None:
-        self._trouble = failure
+        self._problem = failure
         if failure is None:
             self._report.clear_problem(self.name)
             return
         self._report.raise_problem(
             self.name,
-            f"The Kubernetes API reports no peers: {_describe(failure)}.",
-            _ADVICE.get(failure.status, _ADVICE_ELSE),
+            f"The Kubernetes API cannot be queried for peers: {_describe(failure)}.",
+            _ADVICE.get(failure.status, _DEFAULT_ADVICE),
         )
 
     async def close(self) -> None:
-        """Nothing to release."""
+        """Does nothing."""
 
-    def move(self, adapters: tuple[Adapter, ...]) -> None:
-        """Nothing to do: connections choose their interface themselves."""
+    def adapters_changed(self, adapters: tuple[Adapter, ...]) -> None:
+        """Does nothing, because the system chooses the interface of each connection."""
 
     def condition(self) -> SourceCondition:
         listed_at = self._machine.counters.listed_at
         age = self._loop.time() - listed_at if listed_at > -math.inf else -1.0
-        if self._trouble is not None:
-            return SourceCondition(SourceStatus.FAILING, _describe(self._trouble), age)
+        if self._problem is not None:
+            return SourceCondition(SourceStatus.FAILING, _describe(self._problem), age)
         return SourceCondition(
             SourceStatus.WATCHING if age >= 0 else SourceStatus.STARTING, "", age
         )
@@ -201,5 +201,5 @@ def _failure(error: CallFailed) -> CallFailure:
 
 
 def _describe(failure: CallFailure) -> str:
-    text = failure.reason.rstrip(".") or "it gave no reason"
+    text = failure.reason.rstrip(".") or "without a reason"
     return f"status {failure.status}, {text}" if failure.status else text

@@ -1,7 +1,8 @@
-"""The mDNS records of a node (RFC 6762, 6763): writes its own, and reads those of others. No I/O.
+"""The mDNS records of nodes (RFC 6762, 6763): encodes those of this node, and parses those of others.
+No I/O.
 
-Records prove nothing: the handshake authenticates. The tag only keeps formations on one network from dialling each
-other. It does not reveal the key, and knowing it is of no use.
+Records are not authenticated; the handshake authenticates peers. The tag only keeps nodes of
+different formations from dialling each other. It does not reveal the formation key.
 """
 
 from __future__ import annotations
@@ -18,18 +19,19 @@ from workers.discovery.sighting import Sighting
 SERVICE_TYPE = "_peat._udp.local."
 
 MAX_TEXT = 250
-"""Bytes of one value: key and value share 255 (RFC 6763, section 6.1)."""
+"""Bytes of one value; key and value together have at most 255 (RFC 6763, section 6.1)."""
 
 _MAX_LABEL = 63
 
 
 def formation_tag(formation_key: bytes) -> str:
-    """8 hex digits by which members of a formation recognise each other's announcements."""
+    """8 hex digits by which nodes recognise the announcements of their formation."""
     return hmac.new(formation_key, b"peat-mdns-tag-v1", hashlib.sha256).hexdigest()[:8]
 
 
 def service_label(node_id: str, instance: str) -> str:
-    """Unique also among nodes with the same id; the node id itself is in the text record."""
+    """The label of the service, which is unique even among nodes with the same id.
+    The TXT record contains the id."""
     name = re.sub(r"[^A-Za-z0-9-]+", "-", node_id).strip("-")
     return f"{name[: _MAX_LABEL - 9]}-{instance[:8]}"
 
@@ -51,7 +53,7 @@ def is_announceable(node_id: str) -> bool:
 def read_sighting(
     name: str, text: Mapping[bytes, bytes | None], hosts: Iterable[str], port: int, tag: str
 ) -> Sighting | None:
-    """None: it belongs to another formation, or is no announcement of a node."""
+    """The sighting in a service record; None if it is of another formation or not of a node."""
     values = {key: value.decode("utf-8", "replace") for key, value in text.items() if value}
     node_id, instance = values.get(b"id", ""), values.get(b"instance", "")
     if values.get(b"tag") != tag or not re.fullmatch(r"[0-9a-f]{32}", instance):
@@ -70,7 +72,7 @@ def read_sighting(
         key=name,
         node_id=node_id,
         instance=instance,
-        # Sorted: the records of one name arrive in any order.
+        # Sorted, because the records of one name arrive in any order.
         addresses=tuple(sorted(addresses, key=_preference)),
         metadata=tuple(sorted(metadata.items())),
     )

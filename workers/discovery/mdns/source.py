@@ -1,7 +1,7 @@
-"""Announces this node by mDNS and listens for others. The only importer of zeroconf.
+"""Announces this node by mDNS, and listens for other nodes. The only importer of zeroconf.
 
-QUIC detects whether a peer is alive. A record is lost only when it is withdrawn, or when requests for it stay
-unanswered for a while after it expired.
+QUIC detects whether a peer is alive. A peer is lost only if its record is withdrawn, or if several requests
+for an expired record are not answered.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from workers.discovery.mdns.records import (
 )
 from workers.discovery.network import Adapter, Reach, choose_reach
 from workers.discovery.sighting import Sighting, SightingsChanged
-from workers.discovery.source import Place, SourceCondition, SourceReport
+from workers.discovery.source import SourceCondition, SourceReport, ThisNode
 
 RECORD_SECONDS = 120
-"""How long others may cache our records."""
+"""Time for which other nodes may cache the records of this node."""
 
 CHECK_SECONDS = 20.0
-"""Between two checks of whether known services still answer, plus or minus a half."""
+"""Between two checks whether known services still answer, plus or minus a half."""
 
 REQUEST_MILLISECONDS = 3000
 
@@ -48,16 +48,18 @@ MISSES = 3
 RETRY_SECONDS = 5.0
 
 MAX_SERVICES = 1024
-"""Names on the network that are tracked; anybody can announce."""
+"""Limit of tracked names, because any host on the network can announce names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Announcement:
+    """The service that this node announces."""
+
     label: str
     port: int
     text: dict[str, str]
     tag: str
-    """Of the formation; announcements with another tag are ignored."""
+    """Tag of the formation; announcements with another tag are ignored."""
 
     @property
     def name(self) -> str:
@@ -77,14 +79,16 @@ class Announcement:
 
 
 class _LibraryLog(logging.Handler):
-    """Forwards the warnings of zeroconf to our own log."""
+    """Forwards the warnings of zeroconf to the log of the node."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        logs.get_logger("discovery.mdns").warning("mDNS complains", reason=record.getMessage())
+        logs.get_logger("discovery.mdns").warning(
+            "Warning of the mDNS library", reason=record.getMessage()
+        )
 
 
-def open_source(config: Config, place: Place, report: SourceReport) -> MdnsSource:
-    """Raises BadConfiguration for a node id that no record can hold."""
+def open_source(config: Config, node: ThisNode, report: SourceReport) -> MdnsSource:
+    """Opens the source. Raises BadConfiguration if the node id does not fit into a record."""
     node_id = config.node_id
     if not is_announceable(node_id):
         raise BadConfiguration(
@@ -92,21 +96,21 @@ def open_source(config: Config, place: Place, report: SourceReport) -> MdnsSourc
         )
     tag = formation_tag(formation_key(config.secret.reveal()))
     announcement = Announcement(
-        label=service_label(node_id, place.instance),
-        port=place.port,
-        text=write_text(node_id, config.cluster, place.instance, __version__, tag),
+        label=service_label(node_id, node.instance),
+        port=node.port,
+        text=write_text(node_id, config.cluster, node.instance, __version__, tag),
         tag=tag,
     )
     return MdnsSource(
         announcement,
-        place.adapters,
+        node.adapters,
         lambda adapters: choose_reach(adapters, config.mdns_interfaces, config.quic_host),
         report,
     )
 
 
 class MdnsSource:
-    """Announces this node, and tracks the announcements of the same formation."""
+    """Announces this node, and tracks the announcements of its formation."""
 
     name = "mdns"
 
@@ -125,10 +129,10 @@ class MdnsSource:
         self._browser: AsyncServiceBrowser | None = None
         self._announced: Reach | None = None
         self._misses: dict[str, int] = {}
-        """Consecutive requests that each service has not answered."""
+        """Number of consecutive requests that a service has not answered, by the name of the service."""
         self._shown: dict[str, Sighting] = {}
         self._failure = ""
-        self._moved = asyncio.Event()
+        self._reach_changed = asyncio.Event()
         self._requests = asyncio.Semaphore(16)
         self._group = asyncio.TaskGroup()
         self._loop = asyncio.get_running_loop()
@@ -137,27 +141,27 @@ class MdnsSource:
         library.handlers[:] = [_LibraryLog(logging.WARNING)]
         library.propagate = False
 
-    def move(self, adapters: tuple[Adapter, ...]) -> None:
+    def adapters_changed(self, adapters: tuple[Adapter, ...]) -> None:
         reach = self._choose(adapters)
         if reach != self._reach:
             self._reach = reach
-            self._moved.set()
+            self._reach_changed.set()
 
     async def run(self) -> None:
         async with self._group:
             while True:
                 pause = CHECK_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311  # jitter
                 try:
-                    await self._take_place()
+                    await self._apply_reach()
                 except (OSError, RuntimeError, Error) as error:
                     self._fail(error)
                     pause = RETRY_SECONDS * random.uniform(0.5, 1.5)  # noqa: S311
-                self._moved.clear()
+                self._reach_changed.clear()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pause):
-                        await self._moved.wait()
+                        await self._reach_changed.wait()
                 for name in list(self._misses):
-                    self._group.create_task(self._look(name))
+                    self._group.create_task(self._resolve(name))
 
     async def close(self) -> None:
         """Withdraws the announcement."""
@@ -168,13 +172,13 @@ class MdnsSource:
                     await self._browser.async_cancel()
                 await stack.async_close()
 
-    async def _take_place(self) -> None:
+    async def _apply_reach(self) -> None:
         """Brings the interfaces in use and the announced addresses up to date."""
         reach = self._reach
         if self._announced == reach:
             return
         if not reach.interfaces or not reach.hosts:
-            raise OSError("none of the interfaces it is to use is there")
+            raise OSError("none of its interfaces exists")
         if self._stack is None:
             await self._open(reach)
         else:
@@ -207,7 +211,7 @@ class MdnsSource:
             self.name,
             f"mDNS does not work: {self._failure}.",
             "Check the network and PEAT_MDNS_INTERFACES; it is retried automatically. "
-            "Nodes of one machine can use PEAT_MDNS_INTERFACES=127.0.0.1.",
+            "Nodes on one machine can use PEAT_MDNS_INTERFACES=127.0.0.1.",
         )
 
     def _on_change(
@@ -222,10 +226,10 @@ class MdnsSource:
             self._lose(name)
         elif name in self._misses or len(self._misses) < MAX_SERVICES:
             self._misses.setdefault(name, 0)
-            self._group.create_task(self._look(name))
+            self._group.create_task(self._resolve(name))
 
-    async def _look(self, name: str) -> None:
-        """Requests the records again if the cached ones are too old."""
+    async def _resolve(self, name: str) -> None:
+        """Reads the records of a service from the cache, or requests them if they have expired."""
         if self._stack is None or name == self._announcement.name:
             return
         zeroconf = self._stack.zeroconf
@@ -238,14 +242,14 @@ class MdnsSource:
             except (OSError, Error):
                 return
         if name not in self._misses:
-            return  # it was withdrawn meanwhile
+            return  # it was withdrawn in the meantime
         self._misses[name] = 0 if is_answered else self._misses[name] + 1
         if is_answered:
-            self._take(found)
+            self._add(found)
         elif self._misses[name] >= MISSES:
             self._lose(name)
 
-    def _take(self, found: AsyncServiceInfo) -> None:
+    def _add(self, found: AsyncServiceInfo) -> None:
         sighting = read_sighting(
             found.name,
             found.properties,

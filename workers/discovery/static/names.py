@@ -1,6 +1,6 @@
-"""Peers named in the configuration: when to resolve which host name, and how the results change the peers.
+"""The configured peers: decides when a host name is resolved, and which sightings follow from the result.
 
-No I/O. A name that fails keeps its last good answer.
+No I/O. A name that cannot be resolved keeps its last addresses.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ RESOLVE_SECONDS = 20.0
 """Between two resolutions of one name, plus or minus a half."""
 
 FIRST_RETRY_SECONDS = 1.0
-"""After a failure; doubled each time, up to RESOLVE_SECONDS."""
+"""Delay after a failure. It doubles after each further one, up to RESOLVE_SECONDS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +49,11 @@ class _Name:
 
 
 class StaticPeers:
-    """`due` returns the names to resolve now, `deadline` the time of the next call."""
+    """The peers of the configuration. `due` returns the names to resolve,
+    `deadline` the time of its next call."""
 
     def __init__(self, entries: Iterable[StaticEntry], draw: Callable[[], float]) -> None:
-        """`draw` gives numbers from 0 to 1."""
+        """`draw` returns random numbers from 0 to 1."""
         self._entries = tuple(dict.fromkeys(entries))
         self._draw = draw
         self._names = {
@@ -64,7 +65,7 @@ class StaticPeers:
 
     @property
     def deadline(self) -> float:
-        """Infinite if nothing is scheduled."""
+        """The time of the next resolution; infinite if none is scheduled."""
         return min(
             (name.next_at for name in self._names.values() if not name.is_asked),
             default=float("inf"),
@@ -72,12 +73,13 @@ class StaticPeers:
 
     @property
     def failing(self) -> dict[str, str]:
-        """Names that cannot be resolved, and why."""
+        """The names that cannot be resolved, with the reasons."""
         return {host: name.reason for host, name in self._names.items() if name.failures}
 
     @property
     def complete_at(self) -> float | None:
-        """When the name that was resolved longest ago was; None: one never was, or there is none."""
+        """Time of the oldest of the last resolutions;
+        None if there are no names, or one was never resolved."""
         times = [name.answered_at for name in self._names.values()]
         known = [time for time in times if time is not None]
         return min(known) if known and len(known) == len(times) else None
@@ -87,19 +89,19 @@ class StaticPeers:
         return all(name.answered_at is not None for name in self._names.values())
 
     def due(self, now: float) -> list[str]:
-        """Names to resolve; each is answered by `resolved` or `failed`."""
+        """The names to resolve now. `resolved` or `failed` must be called for each of them."""
         hosts = [h for h, name in self._names.items() if not name.is_asked and name.next_at <= now]
         for host in hosts:
             self._names[host].is_asked = True
         return hosts
 
     def start(self) -> SightingsChanged:
-        """The peers that are configured by address."""
+        """The sightings of the peers that are configured by address."""
         return self._show()
 
     def resolved(self, host: str, addresses: Iterable[str], now: float) -> SightingsChanged:
         name = self._names[host]
-        # Sorted: resolvers rotate their answers, which is no change.
+        # Sorted, because resolvers rotate the addresses, which is not a change.
         name.hosts = tuple(sorted(set(addresses), key=lambda text: (":" in text, text)))
         name.is_asked, name.failures, name.reason, name.answered_at = False, 0, "", now
         name.next_at = now + self._jitter(RESOLVE_SECONDS)

@@ -1,4 +1,5 @@
-"""Resolves the names of static peers periodically, in a few threads that may hang as long as the resolver does."""
+"""Resolves the names of static peers periodically, in threads,
+because the resolver of the system may block."""
 
 from __future__ import annotations
 
@@ -13,23 +14,23 @@ from peatnode.config import Config
 from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
 from workers.discovery.network import Adapter
-from workers.discovery.source import Place, SourceCondition, SourceReport
+from workers.discovery.source import SourceCondition, SourceReport, ThisNode
 from workers.discovery.static.names import StaticEntry, StaticPeers
 
 RESOLVERS = 4
-"""Threads; started when first needed."""
+"""Number of threads, which are started when they are first needed."""
 
-PATIENCE_SECONDS = 10.0
+RESOLVE_TIMEOUT_SECONDS = 10.0
 """For one name."""
 
 
-def open_source(config: Config, _: Place, report: SourceReport) -> StaticSource:
+def open_source(config: Config, _: ThisNode, report: SourceReport) -> StaticSource:
     entries = [StaticEntry(peer.node_id, peer.host, peer.port) for peer in config.static_peers]
     return StaticSource(entries, report)
 
 
 class StaticSource:
-    """The peers of PEAT_STATIC_PEERS, whose host names are resolved periodically."""
+    """The peers of PEAT_STATIC_PEERS. Their host names are resolved periodically."""
 
     name = "static"
 
@@ -54,7 +55,7 @@ class StaticSource:
 
     async def _resolve(self, host: str) -> None:
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(RESOLVE_TIMEOUT_SECONDS):
                 found = await self._loop.run_in_executor(self._executor, _look_up, host)
         except TimeoutError:
             self._peers.failed(host, "the resolver does not answer", self._loop.time())
@@ -73,15 +74,15 @@ class StaticSource:
         names = ", ".join(f"{host} ({reason})" for host, reason in sorted(failing.items())[:5])
         self._report.raise_problem(
             self.name,
-            f"Static peers that cannot be resolved: {names}.",
+            f"Host names of static peers cannot be resolved: {names}.",
             "Check PEAT_STATIC_PEERS and the DNS of this machine; resolution is retried automatically.",
         )
 
     async def close(self) -> None:
-        """Nothing to release."""
+        """Does nothing."""
 
-    def move(self, adapters: tuple[Adapter, ...]) -> None:
-        """Nothing to do: connections choose their interface themselves."""
+    def adapters_changed(self, adapters: tuple[Adapter, ...]) -> None:
+        """Does nothing, because the system chooses the interface of each connection."""
 
     def condition(self) -> SourceCondition:
         failing = self._peers.failing

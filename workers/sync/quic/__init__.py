@@ -1,4 +1,4 @@
-"""QUIC connections over the node's UDP socket, the only place that imports aioquic.
+"""QUIC connections over the UDP socket of the node: the only package that imports aioquic.
 
-The node's shell uses `endpoint` and `connection`; a protocol with an ALPN of its own enters in `protocols`.
+The rest of the worker uses `endpoint` and `connection`; a protocol with its own ALPN enters in `protocols`.
 """

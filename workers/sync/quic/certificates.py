@@ -1,4 +1,4 @@
-"""The self-signed certificate of our endpoint key, and the key in a peer's certificate."""
+"""Creates the self-signed certificate of the endpoint key, and reads the key in a peer's certificate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.x509.oid import NameOID
 
 _NOT_BEFORE = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
 _NOT_AFTER = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
-"""Validity dates are not checked: the key is pinned, and clocks may be wrong."""
+"""Peers do not check the validity: the key is pinned, and clocks may be wrong."""
 
 
 def make_certificate(key: Ed25519PrivateKey) -> x509.Certificate:
@@ -28,12 +28,12 @@ def make_certificate(key: Ed25519PrivateKey) -> x509.Certificate:
     return builder.sign(key, None)
 
 
-def encoded(certificate: x509.Certificate) -> bytes:
+def to_der(certificate: x509.Certificate) -> bytes:
     return certificate.public_bytes(Encoding.DER)
 
 
-def key_in(certificate: x509.Certificate) -> bytes:
-    """The raw Ed25519 public key; empty for a key of any other kind, which no node has."""
+def public_key_of(certificate: x509.Certificate) -> bytes:
+    """The raw Ed25519 public key (32 bytes); empty if the key is of another kind, which no node uses."""
     try:
         key = certificate.public_key()
     except ValueError:

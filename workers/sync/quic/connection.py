@@ -1,7 +1,7 @@
-"""One QUIC connection: frames in and out of the streams of its protocol, authentication first.
+"""One QUIC connection: it authenticates the peer, then sends and receives the messages of its protocol.
 
-aioquic buffers everything that it receives for sending until it is acknowledged. So each stream passes it no more than
-a window; the rest waits here, within a limit.
+aioquic buffers all data of a stream until the peer acknowledges it. Therefore each stream passes at most a
+window of data to aioquic; the rest waits here, within a limit.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, PeerFrames
 from peatnode.protocol.wire.messages import Message
-from workers.sync.quic.certificates import encoded, key_in
+from workers.sync.quic.certificates import public_key_of, to_der
 from workers.sync.quic.paths import SocketAddress
 from workers.sync.quic.protocols import ConnectionProtocol, by_alpn
 
 STREAM_WINDOW = 1024 * 1024
-"""Bytes of one stream that aioquic holds, sent or not."""
+"""Bytes of one stream that aioquic may buffer, sent or unsent."""
 
 MAX_QUEUED_BYTES = 96 * 1024 * 1024
-"""Waiting for one peer; a peer that reads too slowly and exceeds it is disconnected."""
+"""Bytes that may wait for one peer. A peer that reads too slowly and exceeds it is disconnected."""
 
 
 class PeerConnection:
-    """`peer` numbers the connection. Its methods raise PeerFault when the other side is at fault."""
+    """One connection, numbered by `peer`. Its methods raise PeerFault if the peer violates the protocol."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class PeerConnection:
         nonce: bytes,
         now: float,
     ) -> None:
-        """`protocols` may be negotiated; `dial` is None for a connection that the other side opened."""
+        """`protocols` are those that TLS may negotiate. `dial` is None if the peer opened the connection."""
         self.peer = peer
         self.quic = quic
         self.address = address
@@ -59,7 +59,7 @@ class PeerConnection:
         self.bytes_received = 0
         self.bytes_sent = 0
         self.close_code = 0
-        """Of the CONNECTION_CLOSE, from either side."""
+        """Code of the CONNECTION_CLOSE that was sent or received."""
         self.close_reason = ""
         self.is_closing = False
         self._credentials = credentials
@@ -72,11 +72,11 @@ class PeerConnection:
         self._queues: dict[int, deque[bytes]] = {}
         self._queued_bytes = 0
         self._writable: set[int] = set()
-        """Streams that exist: the dialling side opens all of them."""
+        """Streams that exist already. The dialling side opens all of them."""
 
     @property
     def is_dialled(self) -> bool:
-        """Whether this side dialled."""
+        """Whether this node dialled."""
         return self.dial is not None
 
     @property
@@ -86,7 +86,7 @@ class PeerConnection:
         return float(loss._rtt_smoothed) if loss._rtt_initialized else -1.0
 
     def receive_event(self, event: events.QuicEvent) -> Iterator[Message]:
-        """The messages that an event completes; frames of the authentication give none and set `member`."""
+        """Yields the messages that an event completes. Frames of the authentication set `member` instead."""
         if isinstance(event, events.HandshakeCompleted):
             self._begin(event.alpn_protocol)
         elif isinstance(event, events.StreamDataReceived):
@@ -98,10 +98,12 @@ class PeerConnection:
             raise NotAuthenticated("unknown ALPN", repr(alpn))
         self._open_streams(protocol)
         if self.is_dialled:
-            shown = self.quic.tls._peer_certificate  # the library has no public interface for it
-            if shown is None:
+            peer_certificate = (
+                self.quic.tls._peer_certificate
+            )  # the library has no public interface for it
+            if peer_certificate is None:
                 raise NotAuthenticated("no certificate")
-            certificate, certificate_key = encoded(shown), key_in(shown)
+            certificate, certificate_key = to_der(peer_certificate), public_key_of(peer_certificate)
         else:
             certificate, certificate_key = self._own_certificate
         self._authentication = Authentication(
@@ -141,7 +143,7 @@ class PeerConnection:
         if not was_member and stream_id != first:
             return
         yield from self._messages(stream_id)
-        if not was_member and self.member is not None:  # other streams kept what arrived early
+        if not was_member and self.member is not None:  # frames that arrived early on other streams
             for other in self._readers:
                 yield from self._messages(other)
 
@@ -178,7 +180,7 @@ class PeerConnection:
         self._queues[stream_id].append(frame(content))
         self._queued_bytes += 4 + len(content)
         if self._queued_bytes > MAX_QUEUED_BYTES:
-            raise TooSlow("too slow", f"{self._queued_bytes} bytes wait for it")
+            raise TooSlow("too slow", f"{self._queued_bytes} bytes wait for the peer")
 
     @property
     def queued_bytes(self) -> int:
@@ -191,14 +193,14 @@ class PeerConnection:
         for stream_id, queue in self._queues.items():
             if stream_id not in self._writable:
                 continue
-            room = STREAM_WINDOW - self._held(stream_id)
+            room = STREAM_WINDOW - self._buffered_bytes(stream_id)
             while queue and room > 0:
                 content = queue.popleft()
                 room -= len(content)
                 self._queued_bytes -= len(content)
                 self.quic.send_stream_data(stream_id, content)
 
-    def _held(self, stream_id: int) -> int:
+    def _buffered_bytes(self, stream_id: int) -> int:
         stream = self.quic._streams.get(stream_id)  # the library has no back-pressure
         return len(stream.sender._buffer) if stream is not None else 0
 

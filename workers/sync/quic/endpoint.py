@@ -1,4 +1,4 @@
-"""QUIC over the UDP socket: routes datagrams to connections, accepts, dials, and runs their timers."""
+"""QUIC over the UDP socket: accepts and dials connections, passes them datagrams, and runs their timers."""
 
 from __future__ import annotations
 
@@ -34,31 +34,31 @@ from peatnode.protocol.connect.handshake import (
 )
 from peatnode.protocol.wire.errors import CloseCode, PeerFault
 from peatnode.protocol.wire.messages import Message
-from workers.sync.quic.certificates import encoded, key_in, make_certificate
+from workers.sync.quic.certificates import make_certificate, public_key_of, to_der
 from workers.sync.quic.connection import PeerConnection, alert_name, is_handshake_failure
 from workers.sync.quic.paths import (
     LARGEST_DATAGRAM,
     SMALLEST_DATAGRAM,
     SocketAddress,
     datagram_size,
-    shown,
+    format_address,
 )
 from workers.sync.quic.protocols import DOCUMENTS, PROTOCOLS, ConnectionProtocol
-from workers.sync.quic.timer import Alarm
+from workers.sync.quic.timer import LoopTimer
 
 IDLE_SECONDS = 10.0
 SECONDS_TO_ANSWER = 3.0
-"""A dial without any answer for this long is abandoned; the next may use smaller datagrams."""
+"""A dial that receives no answer within this time is abandoned; the next one may use smaller datagrams."""
 
 MAX_CONNECTIONS = 512
 MAX_UNAUTHENTICATED = 128
 RETRY_FROM = 16
-"""From this many handshakes in progress on, a new client has to prove its address first (Retry)."""
+"""From this number of handshakes in progress on, a new client must first prove its address (Retry)."""
 
 DATAGRAMS_AT_ONCE = 64
-"""Read in one turn of the loop."""
+"""Datagrams that are read in one turn of the loop."""
 
-# Faults of peers are in our own log and metrics.
+# The log and the metrics of the node report faults of peers.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
 
 _CID_BYTES = 8
@@ -75,6 +75,8 @@ class ConnectionObserver(Protocol):
 
 
 class QuicEndpoint:
+    """All QUIC connections of the node, which share one UDP socket. `owner` receives their events."""
+
     def __init__(
         self,
         sock: socket.socket,
@@ -92,13 +94,13 @@ class QuicEndpoint:
         self._protocols = protocols
         self._loop = asyncio.get_running_loop()
         self._by_cid: dict[bytes, PeerConnection] = {}
-        self._alarms: dict[int, Alarm] = {}
+        self._timers: dict[int, LoopTimer] = {}
         self._dirty: dict[int, PeerConnection] = {}
         self._is_flush_planned = False
         self._last_peer = 0
         self._retry = QuicRetryTokenHandler()
         certificate = make_certificate(key)
-        self._certificate = (encoded(certificate), key_in(certificate))
+        self._certificate = (to_der(certificate), public_key_of(certificate))
         self._accepting = QuicConfiguration(
             is_client=False,
             alpn_protocols=[protocol.alpn for protocol in protocols],
@@ -114,7 +116,7 @@ class QuicEndpoint:
             is_client=True,
             certificate=None,
             private_key=None,
-            verify_mode=ssl.CERT_NONE,  # no CA: the authentication pins the key
+            verify_mode=ssl.CERT_NONE,  # there is no CA: the handshake of the protocol checks the key
             server_name="peatnode",
         )
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
@@ -130,7 +132,9 @@ class QuicEndpoint:
                 data, address = self._socket.recvfrom(65536)
             except (BlockingIOError, InterruptedError):
                 break
-            except OSError:  # an ICMP error for an earlier datagram: QUIC detects the loss itself
+            except (
+                OSError
+            ):  # an ICMP error about an earlier datagram, whose loss QUIC detects itself
                 continue
             self._receive(data, address)
         self._flush()
@@ -150,9 +154,9 @@ class QuicEndpoint:
         connection.last_seen = now = self._loop.time()
         try:
             connection.quic.receive_datagram(data, address, now)
-        except Exception as error:  # no input of a peer may end more than its connection
+        except Exception as error:  # input of a peer may end its connection, but nothing else
             self._owner.input_rejected(f"QUIC {type(error).__name__}")
-            self._forget(connection, CloseCode.PROTOCOL, f"the library failed on it: {error!r}")
+            self._forget(connection, CloseCode.PROTOCOL, f"aioquic failed on its input: {error!r}")
             return
         self._process_events(connection)
         self._mark(connection)
@@ -172,7 +176,7 @@ class QuicEndpoint:
             return None
         if header.packet_type is not QuicPacketType.INITIAL or len(data) < SMALLEST_DATAGRAM:
             return None
-        unauthenticated = sum(one.member is None for one in self.connections.values())
+        unauthenticated = sum(c.member is None for c in self.connections.values())
         if len(self.connections) >= MAX_CONNECTIONS or unauthenticated >= MAX_UNAUTHENTICATED:
             self._owner.input_rejected("too many connections")
             return None
@@ -192,7 +196,7 @@ class QuicEndpoint:
                 self._owner.input_rejected("bad retry token")
                 return None
             retried = header.destination_cid
-        # Datagrams of this size have passed this path: small ones are answered by small ones.
+        # A datagram of this size has passed the path, so the answers have the same size.
         size = max(SMALLEST_DATAGRAM, min(len(data), LARGEST_DATAGRAM))
         quic = QuicConnection(
             configuration=dataclasses.replace(self._accepting, max_datagram_size=size),
@@ -221,7 +225,7 @@ class QuicEndpoint:
         self._send(answer, address)
 
     def _send(self, data: bytes, address: SocketAddress) -> None:
-        # Full, unreachable or too large: QUIC treats it as lost and sends it again.
+        # If the buffer is full, the address unreachable or the datagram too large, QUIC treats it as lost.
         with contextlib.suppress(OSError):
             self._socket.sendto(data, address)
 
@@ -230,6 +234,7 @@ class QuicEndpoint:
     def dial(
         self, address: SocketAddress, dial: Dial, protocol: ConnectionProtocol = DOCUMENTS
     ) -> PeerConnection:
+        """Opens a connection. The owner is notified when it is authenticated or closed."""
         size = SMALLEST_DATAGRAM if dial.use_min_datagram else datagram_size(self.family, address)
         quic = QuicConnection(
             configuration=dataclasses.replace(
@@ -266,7 +271,7 @@ class QuicEndpoint:
             now=self._loop.time(),
         )
         self.connections[connection.peer] = connection
-        self._alarms[connection.peer] = Alarm(lambda: self._timer_due(connection))
+        self._timers[connection.peer] = LoopTimer(lambda: self._timer_due(connection))
         self._by_cid[quic.host_cid] = connection
         self._loop.call_later(SECONDS_TO_AUTHENTICATE, self._check_authenticated, connection)
         return connection
@@ -316,7 +321,7 @@ class QuicEndpoint:
             self._forget(connection, event.error_code, reason)
 
     def close(self, connection: PeerConnection, code: int, reason: str) -> None:
-        """Sends CONNECTION_CLOSE. The observer is notified before this returns."""
+        """Closes a connection with CONNECTION_CLOSE. The owner is notified before this returns."""
         if connection.peer not in self.connections:
             return
         connection.close(code, reason)
@@ -327,9 +332,9 @@ class QuicEndpoint:
         if self.connections.pop(connection.peer, None) is None:
             return
         self._dirty.pop(connection.peer, None)
-        for cid in [cid for cid, one in self._by_cid.items() if one is connection]:
+        for cid in [cid for cid, owner in self._by_cid.items() if owner is connection]:
             del self._by_cid[cid]
-        self._alarms.pop(connection.peer).set(None)
+        self._timers.pop(connection.peer).set(None)
         connection.is_closing = True
         connection.close_code, connection.close_reason = code, reason
         self._owner.connection_closed(connection)
@@ -343,6 +348,7 @@ class QuicEndpoint:
     # --- sending -----------------------------------------------------------------------------------
 
     def send(self, peer: int, message: Message) -> None:
+        """Queues a message. Does nothing if the connection is closed."""
         connection = self.connections.get(peer)
         if connection is None:
             return
@@ -376,7 +382,7 @@ class QuicEndpoint:
             self._send(data, address)
 
     def _set_timer(self, connection: PeerConnection) -> None:
-        self._alarms[connection.peer].set(connection.quic.get_timer())
+        self._timers[connection.peer].set(connection.quic.get_timer())
 
     def _timer_due(self, connection: PeerConnection) -> None:
         if connection.peer not in self.connections:
@@ -386,4 +392,4 @@ class QuicEndpoint:
         self._mark(connection)
 
     def address_of(self, connection: PeerConnection) -> str:
-        return shown(connection.quic.get_peer_address() or connection.address)
+        return format_address(connection.quic.get_peer_address() or connection.address)

@@ -1,4 +1,4 @@
-"""Addresses in the form of our UDP socket, and the size of datagrams that a path carries."""
+"""Addresses in the form of the UDP socket, and the size of the datagrams that a path carries."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 SMALLEST_DATAGRAM = 1200
 LARGEST_DATAGRAM = 16_000
-"""Below the 2-byte length of a QUIC long header (16,383)."""
+"""Bytes. It stays below the limit of the length field in a QUIC long header (16,383)."""
 
 _IP_MTU = 14
 _IPV6_MTU = 24
 
 
 def socket_address(family: int, host: str, port: int) -> SocketAddress:
-    """In the form that recvfrom returns. Raises ValueError if a socket of this family cannot reach it."""
+    """The address as `recvfrom` returns it. Raises ValueError if a socket of this family cannot reach it."""
     ip = ipaddress.ip_address(host)
     if family == socket.AF_INET:
         if ip.version != 4:
@@ -36,20 +36,21 @@ def _scoped(host: str, port: int) -> SocketAddress:
 
 
 def plain_host(address: SocketAddress) -> str:
-    """Without the prefix that a dual-stack socket adds to an IPv4 address."""
+    """The host without the prefix that a dual-stack socket adds to an IPv4 address."""
     return address[0].removeprefix("::ffff:") if "." in address[0] else address[0]
 
 
-def shown(address: SocketAddress) -> str:
+def format_address(address: SocketAddress) -> str:
     host = plain_host(address)
     return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
 
 
 def datagram_size(family: int, address: SocketAddress) -> int:
-    """The largest QUIC datagram for the path by the kernel's knowledge, ICMP errors included.
+    """The largest QUIC datagram for the path, in bytes,
+    according to the kernel (which considers ICMP errors).
 
-    The handshake tests this guess: its first datagrams are padded to this size in both directions. If the path does not
-    carry them, the handshake fails, and the next dial uses the smallest datagrams.
+    The handshake tests it, because both sides pad their first datagrams to this size. If the path does not
+    carry them, the handshake fails, and a later dial uses the smallest datagrams.
     """
     level, option, headers = (
         (socket.IPPROTO_IP, _IP_MTU, 28)

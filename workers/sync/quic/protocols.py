@@ -1,6 +1,7 @@
-"""What the connections of each ALPN carry: the streams that they have, and what opens them.
+"""The protocols that connections can carry, by ALPN: their streams, and the messages that open these.
 
-A second protocol enters as one more ConnectionProtocol in PROTOCOLS; endpoint and authentication stay as they are.
+A further protocol is one more ConnectionProtocol in PROTOCOLS; the endpoint and the handshake need no
+change.
 """
 
 from __future__ import annotations
@@ -13,13 +14,15 @@ from peatnode.protocol.wire.messages import ALPN, Message, Stream, Unanswered
 
 @dataclass(frozen=True, slots=True)
 class ConnectionProtocol:
-    """One ALPN."""
+    """A protocol with its own ALPN."""
 
     alpn: str
     streams: Mapping[Stream, int]
-    """Ids of bidirectional streams, which the dialling side opens. The first authenticates the connection."""
+    """Ids of bidirectional streams, which the dialling side opens.
+    The first stream carries the handshake."""
     openings: Mapping[Stream, Message]
-    """What the dialling side sends first on a further stream: the other side cannot write before."""
+    """The first message of the dialling side on each further stream,
+    before which the peer cannot send on it."""
 
     @property
     def first_stream(self) -> int:

@@ -1,4 +1,4 @@
-"""A timer of the event loop that can be moved."""
+"""A timer of the event loop that can be set again."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import asyncio
 from collections.abc import Callable
 
 
-class Alarm:
-    """Calls `ring` once at the time that is set; setting another time moves it."""
+class LoopTimer:
+    """Calls `callback` once at the time that is set. Setting another time replaces the first one."""
 
-    __slots__ = ("_at", "_handle", "_loop", "_ring")
+    __slots__ = ("_at", "_callback", "_handle", "_loop")
 
-    def __init__(self, ring: Callable[[], None]) -> None:
-        self._ring = ring
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self._callback = callback
         self._loop = asyncio.get_running_loop()
         self._at: float | None = None
         self._handle: asyncio.Handle | None = None
 
     def set(self, at: float | None) -> None:
-        """None cancels it."""
+        """Sets the time, in seconds of the event loop; None cancels the timer."""
         if at == self._at:
             return
         if self._handle is not None:
@@ -28,4 +28,4 @@ class Alarm:
 
     def _due(self) -> None:
         self._at = self._handle = None
-        self._ring()
+        self._callback()

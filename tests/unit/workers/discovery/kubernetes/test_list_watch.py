@@ -19,8 +19,8 @@ from workers.discovery.kubernetes.slice_events import (
     ListFailed,
     ListSlices,
     PageListed,
+    ProblemChanged,
     Tick,
-    Trouble,
     WatchEnded,
     WatchOpened,
     WatchSlices,
@@ -43,7 +43,7 @@ def put(name: str, version: int, *pods: str) -> WatchLine:
 
 
 def gone(name: str, version: int) -> WatchLine:
-    return WatchLine(LineKind.GONE, str(version), make_slice(name, version))
+    return WatchLine(LineKind.DELETED, str(version), make_slice(name, version))
 
 
 class Bench:
@@ -60,7 +60,7 @@ class Bench:
     def handle(self, event: Event) -> list[Action]:
         actions = self.machine.handle(event, self.now)
         for action in actions:
-            if isinstance(action, Trouble):
+            if isinstance(action, ProblemChanged):
                 self.trouble = action.failure
         return actions
 
@@ -191,13 +191,13 @@ def test_trouble_is_said_once_and_is_over_when_a_watch_has_lived_a_while() -> No
     bench = Bench()
     (request,) = bench.tick()
     actions = bench.handle(ListFailed(request.request, CallFailure(403, "no")))  # type: ignore[union-attr]
-    assert of(Trouble, actions) == [Trouble(CallFailure(403, "no"))]
+    assert of(ProblemChanged, actions) == [ProblemChanged(CallFailure(403, "no"))]
     (request,) = of(ListSlices, bench.tick())
-    assert not of(Trouble, bench.handle(ListFailed(request.request, CallFailure(403, "no"))))
+    assert not of(ProblemChanged, bench.handle(ListFailed(request.request, CallFailure(403, "no"))))
     bench.watch()
     assert bench.trouble is not None
     bench.now += PROVEN_SECONDS
-    assert bench.handle(Tick()) == [Trouble(None)]
+    assert bench.handle(Tick()) == [ProblemChanged(None)]
     assert bench.machine.deadline > bench.now
 
 
@@ -365,7 +365,7 @@ class Storm:
                     self.watches[request] = (int(version), is_deaf)
             case CloseWatch(request):
                 self.watches.pop(request, None)
-            case SightingsChanged() | Trouble():
+            case SightingsChanged() | ProblemChanged():
                 pass
 
     def stream(self) -> None:

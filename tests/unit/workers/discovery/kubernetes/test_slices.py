@@ -128,7 +128,7 @@ def test_replacing_all_slices_loses_nobody_who_only_moved() -> None:
 def test_lines_and_pages() -> None:
     content = versioned(make_slice("s", [endpoint("p", "10.0.0.1")]), 7)
     line = read_watch_line(json.dumps({"type": "DELETED", "object": content}).encode())
-    assert (line.kind, line.resource_version) == (LineKind.GONE, "7")
+    assert (line.kind, line.resource_version) == (LineKind.DELETED, "7")
     mark = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
     assert read_watch_line(json.dumps(mark).encode()).resource_version == "9"
     gone = {"type": "ERROR", "object": {"code": 410, "message": "too old"}}
