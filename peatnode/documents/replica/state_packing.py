@@ -37,7 +37,7 @@ def _packed_struct(client: int, struct: Struct) -> bytes:
 
 
 def unpack_state(stored: bytes) -> bytes:
-    """The state that `pack_state` packed."""
+    """The state that `pack_state` packed. Raises MalformedUpdate or IndexError for other bytes."""
     if stored[:1] == PLAIN:
         return stored[1:]
     structs: dict[int, list[Struct]] = {}

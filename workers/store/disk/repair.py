@@ -205,8 +205,8 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
     if record.snapshot is not None:
         return True
     try:
-        base = unpack_state(database.get(SNAPSHOT + key) or b"")
-        whole = merge_updates((base, *record.delta_log), STATE_LIMITS)
+        snapshot = _unpacked(database.get(SNAPSHOT + key))
+        whole = merge_updates((snapshot, *record.delta_log), STATE_LIMITS)
     except MalformedUpdate:
         return False
     vector = {client: structs[-1].end for client, structs in whole.structs.items()}
@@ -231,10 +231,10 @@ def _join_remains(database: Database, keys: list[bytes]) -> None:
         database.write([(RECORD + key, None), (VALUE + key, None)])
     replica = Replica(database, 1)
     for key, record in remains.items():
-        base = database.get(SNAPSHOT + key)
+        snapshot = database.get(SNAPSHOT + key)
         database.write([(SNAPSHOT + key, None)])
-        for update in (_unpacked(base), *record.delta_log):
-            # a part with a gap before it, or one that is no update, is refused
+        for update in (_unpacked(snapshot), *record.delta_log):
+            # the replica refuses a part with a gap before it, and bytes that are no update
             change = DocumentUpdate(*names_of(key), record.incarnation, False, 0.0, update)
             replica.join(change, "repair")
         batch = replica.take_batch()
@@ -242,8 +242,9 @@ def _join_remains(database: Database, keys: list[bytes]) -> None:
         replica.committed(batch)
 
 
-def _unpacked(base: bytes | None) -> bytes:
+def _unpacked(snapshot: bytes | None) -> bytes:
+    """The stored snapshot as an update; for a lost or broken one, bytes that are no update."""
     try:
-        return unpack_state(base or b"")
-    except MalformedUpdate:
+        return unpack_state(snapshot or b"")
+    except (MalformedUpdate, IndexError):
         return b""

@@ -1,17 +1,26 @@
-"""What is found around damage, in a map of which parts cannot be read."""
+"""Repair: what is found around damage, and what becomes of documents with lost parts."""
 
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.root_maps import NO_ROOT_MAPS, change
+from peatnode.documents.json.value import Shape, dump
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.keyspace import SNAPSHOT
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.write_batch import MAX_INLINE_BYTES
+from peatnode.documents.yjs.any_value import Json
 from tests.support.memory_kv import MemoryKeyValue
-from workers.store.disk.database import StorageFailed
-from workers.store.disk.repair import readable
+from workers.store.disk.database import Database, StorageFailed
+from workers.store.disk.repair import readable, reconcile
 
 
 class Damaged(MemoryKeyValue):
-    """Whoever comes to a bad key from any side gets no further, as with a block of RocksDB."""
+    """A scan that reaches a bad key from either side fails, as at a damaged block of RocksDB."""
 
     def __init__(self, keys: list[bytes], bad: set[bytes], reason: str = "Corruption: x") -> None:
         super().__init__()
@@ -59,3 +68,24 @@ def test_a_disk_that_cannot_be_read_now_has_lost_nothing() -> None:
     database = Damaged([b"d1", b"d2"], {b"d2"}, "IO error: Input/output error")
     with pytest.raises(StorageFailed):
         list(readable(database, b"d", b"e"))
+
+
+def test_a_document_whose_snapshot_is_lost_is_left_out(tmp_path: Path) -> None:
+    database = Database(tmp_path / "store")
+    replica = Replica(database, 7)
+    for name, size in (("lost", 3 * MAX_INLINE_BYTES), ("small", 10)):
+        value: dict[str, Json] = {"text": "x" * size}
+        update = change(NO_ROOT_MAPS, plan(Shape(), value), 7, 0)
+        replica.write(document_key("notes", name), update, dump(value))
+    batch = replica.take_batch()
+    database.write(batch.writes())
+    lost = document_key("notes", "lost")
+    assert database.get(SNAPSHOT + lost) is not None
+    database.write([(SNAPSHOT + lost, None)])
+
+    reconcile(database)
+
+    repaired = Replica(database, 7)
+    assert repaired.live(lost) is None
+    assert repaired.live(document_key("notes", "small")) is not None
+    database.close()
