@@ -9,14 +9,13 @@ from peatnode.documents.json.value import TEXT, Shape, build, dump, flatten, key
 from peatnode.documents.yjs.any_value import Json
 
 MAX_DIFFERENCES = 256
-"""Insertions and deletions up to which two arrays are compared.
-
-Beyond it, everything between their equal ends is replaced."""
+"""Insertions and deletions that the comparison of two arrays finds at most. If there are more, everything between the
+common beginning and the common end is replaced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Splice:
-    """At `index`, `added` replaces `removed` elements. The splices of one array have descending indexes."""
+    """Replaces `removed` elements from `index` on by `added`. The splices of one array have descending indexes."""
 
     index: int
     removed: int
@@ -25,7 +24,7 @@ class Splice:
 
 @dataclass(frozen=True, slots=True)
 class TextSplice:
-    """In UTF-16 units."""
+    """Replaces `removed` units of a text from `index` on by `added`. Both numbers count UTF-16 units."""
 
     index: int
     removed: int
@@ -34,10 +33,16 @@ class TextSplice:
 
 @dataclass(frozen=True, slots=True)
 class Edits:
+    """A change to the shape of a document."""
+
     set_leaves: Mapping[str, Json]
+    """Key of the root map to its new value."""
     drop_leaves: Sequence[str]
+    """Keys of the root map to delete."""
     arrays: Mapping[str, Sequence[Splice]]
+    """Name of a root array to its splices."""
     texts: Mapping[str, TextSplice]
+    """Name of a root text to its splice."""
 
     @property
     def is_empty(self) -> bool:
@@ -48,7 +53,10 @@ NO_EDITS = Edits({}, (), {}, {})
 
 
 def plan(shape: Shape, target: dict[str, Json]) -> Edits:
-    """`shape` must hold every array that `target` has, leftovers of former ones included."""
+    """The edits that change `shape` into `target`.
+
+    `shape` must hold each root array that `target` names, also one that the value does not show any more.
+    """
     wanted = flatten(target)
     if shape.is_empty:
         added = {name: (Splice(0, 0, items),) for name, items in wanted.arrays.items() if items}
@@ -84,9 +92,9 @@ def _edit_arrays(
     return arrays
 
 
-def same(one: Json, other: Json) -> bool:
-    """Equal as JSON: true is not 1."""
-    return type(one) is type(other) and (one is other or dump(one) == dump(other))
+def same(left: Json, right: Json) -> bool:
+    """Whether two values are equal as JSON. Unlike in Python, true is not equal to 1."""
+    return type(left) is type(right) and (left is right or dump(left) == dump(right))
 
 
 def _edit_text(texts: dict[str, TextSplice], name: str, present: str, wanted: str) -> None:
@@ -104,14 +112,14 @@ def _units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
-def _common(one: Sequence[object], other: Sequence[object]) -> int:
+def _common(left: Sequence[object], right: Sequence[object]) -> int:
     """Length of the common beginning."""
-    size = min(len(one), len(other))
-    return next((at for at in range(size) if one[at] != other[at]), size)
+    size = min(len(left), len(right))
+    return next((at for at in range(size) if left[at] != right[at]), size)
 
 
 def diff(present: Sequence[Json], wanted: Sequence[Json]) -> list[Splice]:
-    """Few insertions and deletions, in descending order of index."""
+    """Splices that change the array `present` into `wanted`, in descending order of index."""
     if not present or not wanted:
         return [Splice(0, len(present), wanted)] if present or wanted else []
     old = [orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in present]
@@ -134,7 +142,10 @@ def diff(present: Sequence[Json], wanted: Sequence[Json]) -> list[Splice]:
 
 
 def _kept(old: Sequence[bytes], new: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Pairs of indexes of elements that stay, by Myers' greedy algorithm; none if too much differs."""
+    """Pairs of indexes of the elements that stay, found by Myers' greedy algorithm.
+
+    Empty if there are more than MAX_DIFFERENCES differences.
+    """
     reach = {1: 0}
     trace: list[dict[int, int]] = []
     for size in range(min(len(old) + len(new), MAX_DIFFERENCES) + 1):

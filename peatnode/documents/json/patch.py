@@ -18,7 +18,7 @@ _INDEX = re.compile(r"0|[1-9][0-9]{0,8}", re.ASCII)
 
 
 def merge(target: dict[str, Json], body: bytes) -> dict[str, Json]:
-    """The target after a merge patch. Raises BadValue."""
+    """The target after a JSON Merge Patch. Raises BadValue."""
     merged = _merge(target, load_object(body))
     check(merged)
     return merged
@@ -37,7 +37,10 @@ def _merge(target: Json, patch: dict[str, Json]) -> dict[str, Json]:
 
 
 def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
-    """The target after a JSON Patch, or BadValue and no change; `where` is the operation's number and member."""
+    """The target after a JSON Patch; `target` itself does not change.
+
+    Raises BadValue, whose `where` has the number of the operation and its member.
+    """
     operations = load(body)
     if not isinstance(operations, list):
         raise BadValue(NOT_A_PATCH)
@@ -60,7 +63,7 @@ def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
 
 
 def _as_add(value: Json, operation: dict[str, Json], where: str) -> dict[str, Json]:
-    """A copy operation as the addition of what it copies."""
+    """The add operation that does the same as a copy operation."""
     found = _find(value, _path(operation, "from", where), where)
     check(found)
     return {"op": "add", "path": operation.get("path"), "value": copy.deepcopy(found)}
@@ -68,7 +71,7 @@ def _as_add(value: Json, operation: dict[str, Json], where: str) -> dict[str, Js
 
 def _apply(value: Json, operation: Json, where: str) -> Json:
     if not isinstance(operation, dict):
-        raise BadValue("an operation of a JSON Patch is an object", where)
+        raise BadValue("an operation of a JSON Patch must be an object", where)
     path = _path(operation, "path", where)
     name = operation.get("op")
     if name in ("add", "replace", "test") and "value" not in operation:
@@ -81,7 +84,7 @@ def _apply(value: Json, operation: Json, where: str) -> Json:
         return _replace(value, path, operation["value"], where)
     if name == "test":
         if not same(_find(value, path, where), operation["value"]):
-            raise BadValue("the value differs from the one in the test", f"{where}/path")
+            raise BadValue("the value differs from the value in the test", f"{where}/path")
         return value
     if name == "move":
         return _move(value, _path(operation, "from", where), path, where)
@@ -113,7 +116,7 @@ def _find(value: Json, path: list[str], where: str) -> Json:
         elif isinstance(value, list):
             value = value[_index(token, len(value) - 1, where)]
         else:
-            raise BadValue("the path leads to nothing", f"{where}/path")
+            raise BadValue("the path names a value that does not exist", f"{where}/path")
     return value
 
 
@@ -152,7 +155,7 @@ def _replace(value: Json, path: list[str], replacement: Json, where: str) -> Jso
 
 
 def _remove(value: Json, path: list[str], where: str) -> tuple[Json, Json]:
-    """What is left, and what was taken."""
+    """The value without the member at `path`, and that member."""
     if not path:
         raise BadValue("a patch cannot remove the whole document", f"{where}/path")
     taken = _find(value, path, where)

@@ -2,25 +2,27 @@
 
 
 def escape(name: str) -> str:
+    """The pointer token of a member name."""
     if "~" in name:
         name = name.replace("~", "~0")
     return name.replace("/", "~1") if "/" in name else name
 
 
 def unescape(token: str) -> str:
+    """The member name of a pointer token."""
     return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
 
 
 def pointer_of(key: str) -> str:
     """The pointer that a key of the root map stands for.
 
-    A Yjs client that does not know of pointers writes a key without a leading slash: a member of that name.
+    A Yjs client that does not use pointers writes a key without a leading slash, which is the name of a member.
     """
     return key if key.startswith("/") else "/" + escape(key)
 
 
 def alias_of(pointer: str) -> str | None:
-    """The key without a slash that means the same, for a member at the top."""
+    """The key without a leading slash that has the same meaning. Only top-level members have one."""
     if pointer.find("/", 1) >= 0:
         return None
     name = unescape(pointer[1:])
@@ -28,5 +30,5 @@ def alias_of(pointer: str) -> str | None:
 
 
 def split(pointer: str) -> list[str]:
-    """The unescaped tokens of a pointer; none for the whole document."""
+    """The member names along a pointer; empty for the whole document."""
     return [unescape(token) for token in pointer.split("/")[1:]]

@@ -1,9 +1,9 @@
 """Documents that consist of root maps alone, read and written without an engine.
 
-The result is exact. An item of a map has an origin (the item that its writer saw under the key) and no right origin. So
-Yjs orders the items of one key as a walk over the tree of origins, siblings ascending by client. The last item is the
-key's value, if it is not deleted. Source: Item.integrate and typeMapSet in Yjs. For anything else (lists, texts, nested
-types, garbage) `read` returns None, and only the engine can read the document.
+The result is exact. An item of a map has an origin (the item that its writer saw under the key) and no right origin.
+Therefore Yjs orders the items of one key as a walk over the tree of origins, with siblings ascending by client. The
+last item is the key's value, if it is not deleted. Source: Item.integrate and typeMapSet in Yjs. For other content
+(lists, texts, nested types, garbage) `read` returns None, and only the engine can read the document.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ from peatnode.documents.yjs.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id
 from peatnode.documents.yjs.update import Update
 
 CONTROL = "peat"
-"""Root map of the node's own entries, which are no part of the value."""
+"""Root map of the node's own entries, which are not part of the value."""
 
 EXPIRES = "expires"
-"""Its key for the expiry of the document, in Unix seconds."""
+"""Key in the control map: the expiry of the document, in Unix seconds."""
 
 ROOT_MAP_NAMES = frozenset((ROOT, CONTROL))
 
 
 @dataclass(frozen=True, slots=True)
 class RootMapEntry:
-    """The last item of a key."""
+    """The last item of a key in a root map."""
 
     at: Id
-    """Of its last clock."""
+    """The id of the item's last clock."""
     is_deleted: bool
     struct: Struct
 
@@ -49,11 +49,11 @@ class RootMaps:
     control: Mapping[str, RootMapEntry] = field(default_factory=dict)
 
     def shape(self) -> Shape:
-        """What the document holds; its arrays, if any, are empty."""
+        """The shape of the document. Arrays, if there are any, are empty: `read` accepts no others."""
         return Shape({k: entry.value() for k, entry in self.root.items() if not entry.is_deleted})
 
     def expires_at(self) -> float:
-        """Unix seconds, or 0: never."""
+        """The expiry in Unix seconds; 0: never."""
         entry = self.control.get(EXPIRES)
         value = None if entry is None or entry.is_deleted else entry.value()
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -64,9 +64,9 @@ NO_ROOT_MAPS = RootMaps()
 
 
 def read(state: Update, roots: frozenset[str] = ROOT_MAP_NAMES) -> RootMaps | None:
-    """The entries of a whole document, or None if only an engine can read it.
+    """The root maps of a whole document, or None if only an engine can read it.
 
-    With fewer `roots`, everything outside them is skipped.
+    With other `roots` than both root maps, content outside of `roots` is skipped instead.
     """
     tops: dict[tuple[str, str], list[tuple[int, Struct]]] = {}
     children: dict[Id, list[tuple[int, Struct]]] = {}
@@ -95,9 +95,9 @@ def read(state: Update, roots: frozenset[str] = ROOT_MAP_NAMES) -> RootMaps | No
 
 
 def advance(maps: RootMaps, update: Update) -> RootMaps | None:
-    """The entries after an update to the state they were read from, or None if that needs `read`.
+    """The root maps after an update to the document of `maps`, or None if only `read` can tell.
 
-    An item whose origin is the last of its key has no siblings, so it is the last now.
+    An item whose origin is the last item of its key has no siblings, so it becomes the last item.
     """
     entries = {ROOT: dict(maps.root), CONTROL: dict(maps.control)}
     slots = {entry.at: (root, key) for root in entries for key, entry in entries[root].items()}
@@ -122,7 +122,7 @@ def advance(maps: RootMaps, update: Update) -> RootMaps | None:
 def _new_slot(
     struct: Struct, entries: Mapping[str, Mapping[str, RootMapEntry]]
 ) -> tuple[str, str] | None:
-    """Root and key of the first item of a key, or None if the key has one already."""
+    """Root and key of an item that is the first of its key; None for any other item."""
     root, key = struct.parent, struct.key
     if not isinstance(root, str) or root not in entries or key is None or key in entries[root]:
         return None
@@ -150,9 +150,9 @@ def _client(sibling: tuple[int, Struct]) -> int:
 def change(
     maps: RootMaps, edits: Edits, client: int, clock: int, expires_at: float | None = None
 ) -> Update:
-    """The update that makes `edits` (and sets the expiry) as the writer `client`, whose next clock is `clock`.
+    """The update that makes `edits` and sets the expiry, written by `client`, whose next clock is `clock`.
 
-    The arrays it begins must never have had an item. That holds in every document that `read` can read.
+    The arrays in `edits` must never have had an item. That is true for each document that `read` can read.
     """
     writer = _UpdateBuilder(client, clock)
     for key, leaf in edits.set_leaves.items():
@@ -169,28 +169,30 @@ def change(
 _IN_ROOT = bytes((ANY, 1))
 _AFTER_ORIGIN = bytes((ANY | HAS_ORIGIN,))
 _NEW_KEY = {root: bytes((ANY | HAS_KEY, 1)) + var_string(root) for root in ROOT_MAP_NAMES}
-"""First bytes of the structs that are written here."""
+"""First bytes of a struct: for an array, for a key with an item, and for a new key of each root map."""
 
 
 class _UpdateBuilder:
+    """Collects the structs and deletions of one update."""
+
     def __init__(self, client: int, clock: int) -> None:
         self._client = client
         self._clock = clock
         self._structs: list[Struct] = []
         self._deleted: list[tuple[int, int, int]] = []
 
-    def set_key(self, root: str, key: str, value: Json, former: RootMapEntry | None) -> None:
+    def set_key(self, root: str, key: str, value: Json, previous: RootMapEntry | None) -> None:
         content = b"\1" + encode_any(value)
-        if former is None:
+        if previous is None:
             self._add(_NEW_KEY[root] + var_string(key), content, 1, None, root, key)
         else:
-            origin = var_uint(former.at[0]) + var_uint(former.at[1])
-            self._add(_AFTER_ORIGIN + origin, content, 1, former.at, None, None)
-            self.drop(former)
+            origin = var_uint(previous.at[0]) + var_uint(previous.at[1])
+            self._add(_AFTER_ORIGIN + origin, content, 1, previous.at, None, None)
+            self.drop(previous)
 
-    def drop(self, former: RootMapEntry) -> None:
-        if not former.is_deleted:
-            client, clock = former.at
+    def drop(self, entry: RootMapEntry) -> None:
+        if not entry.is_deleted:
+            client, clock = entry.at
             self._deleted.append((client, clock, clock + 1))
 
     def begin_array(self, name: str, items: Sequence[Json]) -> None:

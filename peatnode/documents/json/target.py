@@ -1,4 +1,4 @@
-"""The value that a change leads to."""
+"""The target of a change: the value that the document has after it."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ def target_of(kind: str, present: dict[str, Json], body: bytes) -> dict[str, Jso
     """The value after `put` (a whole value), `patch` (RFC 7396) or `json_patch` (RFC 6902). Raises BadValue."""
     make = _TARGETS.get(kind)
     if make is None:
-        raise BadValue(f"a change of the kind {kind} leads to no value of its own")
+        raise BadValue(f"a change must be put, patch or json_patch, not {kind}")
     return make(present, body)

@@ -1,7 +1,7 @@
 """A document's JSON value and its flat shape: leaves by JSON Pointer, arrays and texts by their pointers.
 
-A deeper leaf wins over a leaf above it. An empty object is a leaf. Members are sorted, so that equal documents
-give equal bytes on every node.
+A deeper leaf replaces a leaf above it. An empty object is a leaf. Members are sorted, so that equal documents have
+equal bytes on every node.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from peatnode.documents.yjs.any_value import Json, normal_number
 from peatnode.errors import BadValue
 
 ROOT = "root"
-"""Root map of the leaves."""
+"""Name of the root map that holds the leaves."""
 
 ARRAY: dict[str, Json] = {"type": "array"}
 """The leaf that stands for the root array of this name."""
@@ -42,7 +42,7 @@ class Shape:
     leaves: Mapping[str, Json] = field(default_factory=dict)
     """Key of the root map to its value."""
     arrays: Mapping[str, list[Json]] = field(default_factory=dict)
-    """Name of a root array to its elements; those that no leaf points to are not part of the value."""
+    """Name of a root array to its elements. An array without a leaf of its name is not part of the value."""
     texts: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -56,7 +56,7 @@ def dump(value: Json) -> bytes:
 
 
 def load_object(body: bytes) -> dict[str, Json]:
-    """A document from a request. Of a name that comes twice, the last counts. Raises BadValue."""
+    """The JSON object in a request. If a name occurs twice, the last member counts. Raises BadValue."""
     value = load(body)
     if not isinstance(value, dict):
         raise BadValue(NOT_AN_OBJECT, code="not-an-object")
@@ -64,7 +64,7 @@ def load_object(body: bytes) -> dict[str, Json]:
 
 
 def load(body: bytes) -> Json:
-    """JSON from outside, its numbers within 64 bits. Raises BadValue."""
+    """The JSON value in a request, within the limits of documents. Raises BadValue."""
     try:
         value: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -73,7 +73,10 @@ def load(body: bytes) -> Json:
 
 
 def check_parsed(value: Json, body: bytes) -> bool:
-    """The limits of documents, for the value that `body` was parsed to. Raises BadValue; true if floats are in it."""
+    """Checks the limits of documents for `value`, parsed from `body`. Returns whether it contains floats.
+
+    Raises BadValue.
+    """
     found = _check(value, "", 0, MAX_KEY_BYTES)
     if found == _HUGE_FLOAT:
         _refuse_huge_integers(body)
@@ -81,9 +84,10 @@ def check_parsed(value: Json, body: bytes) -> bool:
 
 
 def check(value: Json) -> None:
-    """Refuses what a document cannot hold, for a value made of checked parts. Raises BadValue.
+    """Checks a value that is made of checked parts, such as the result of a patch. Raises BadValue.
 
-    Keys of any length pass: an engine may have written them, and a patch elsewhere in the document must go through.
+    The length of keys is not checked, except as part of a pointer: a Yjs client may have written a longer key, and a
+    patch elsewhere in that document must be possible.
     """
     _check(value, "", 0, MAX_POINTER_BYTES)
 
@@ -95,7 +99,7 @@ def check_key(name: str, where: str) -> None:
 
 
 _NO_FLOAT, _FLOAT, _HUGE_FLOAT = range(3)
-"""A huge float may have been an integer beyond 64 bits."""
+"""Which floats a value contains. A huge float may have been an integer beyond 64 bits in the request."""
 
 _PLAIN = frozenset((str, bool, type(None)))
 """Types that need no check."""
@@ -106,7 +110,7 @@ def _check(value: Json, where: str, depth: int, key_bytes: int) -> int:
     if isinstance(value, dict):
         if depth >= MAX_DEPTH:
             _refuse_depth(where)
-        quick = MAX_KEY_BYTES // 4 - len(where)  # names that break no limit in any encoding
+        quick = MAX_KEY_BYTES // 4 - len(where)  # a shorter name exceeds no limit in any encoding
         floats = _NO_FLOAT
         for name, member in value.items():
             is_plain = type(member) in _PLAIN or (
@@ -152,7 +156,7 @@ def _refuse_depth(where: str) -> NoReturn:
 
 
 def _normal(value: Json) -> Json:
-    """JSON has one kind of number: 1.0 is 1, on every node."""
+    """The value with integral floats as integers: JSON has one kind of number, so 1.0 is stored as 1."""
     if isinstance(value, float):
         return normal_number(value)
     if isinstance(value, dict):
@@ -175,7 +179,7 @@ def _refuse_huge_integers(body: bytes) -> None:
 
 
 def flatten(value: dict[str, Json]) -> Shape:
-    """The shape that a document of this value should have."""
+    """The shape of a new document with this value."""
     leaves: dict[str, Json] = {}
     arrays: dict[str, list[Json]] = {}
     _flatten(value, "", leaves, arrays)
@@ -197,7 +201,7 @@ def _flatten(
 
 
 def visible_keys(leaves: Mapping[str, Json]) -> dict[str, str]:
-    """Each pointer with the key that holds its leaf. A key with a slash wins over its alias."""
+    """Pointer to the key that holds its leaf. If a pointer has two keys, the one with the slash counts."""
     chosen: dict[str, str] = {}
     for key in leaves:
         pointer = pointer_of(key)
@@ -207,7 +211,7 @@ def visible_keys(leaves: Mapping[str, Json]) -> dict[str, str]:
 
 
 def build(shape: Shape) -> dict[str, Json]:
-    """The value that a shape shows. Shorter pointers come first, so that a deeper leaf replaces one above it."""
+    """The value of a shape. Shorter pointers are placed first, so that a deeper leaf replaces a leaf above it."""
     value: dict[str, Json] = {}
     chosen = visible_keys(shape.leaves)
     for pointer in sorted(chosen, key=lambda pointer: (pointer.count("/"), pointer)):
@@ -240,18 +244,18 @@ def _place(value: dict[str, Json], path: list[str], leaf: Json) -> None:
 
 
 class _Made(dict[str, Json]):
-    """An object that was made for the leaves below it, and is not a leaf itself."""
+    """An object that `build` has made for the leaves below it, and that is not a leaf itself."""
 
     __slots__ = ()
 
 
 def markers(leaves: Mapping[str, Json], kind: dict[str, Json]) -> list[str]:
-    """Pointers of the leaves that name a root array (ARRAY) or a root text (TEXT)."""
+    """Pointers of the leaves that stand for a root array (`kind` is ARRAY) or a root text (TEXT)."""
     return [pointer_of(key) for key, leaf in leaves.items() if leaf == kind]
 
 
 def key_for(pointer: str, leaves: Mapping[str, Json]) -> str:
-    """The key under which to write: the existing one, else the pointer."""
+    """The key to write a leaf to: the existing key of the pointer, or the pointer."""
     if pointer in leaves:
         return pointer
     alias = alias_of(pointer)

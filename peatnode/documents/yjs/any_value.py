@@ -1,4 +1,4 @@
-"""lib0's Any encoding of JSON values, both ways."""
+"""lib0's Any encoding of JSON values: encoding, and decoding of bytes that were validated."""
 
 import math
 import struct
@@ -20,14 +20,14 @@ _CONSTANTS: dict[int, Json] = {127: None, 126: None, 121: False, 120: True}
 
 
 def normal_number(value: float) -> Json:
-    """JSON has one kind of number, and no NaN: integral within 2**53 is an int, not finite is null."""
+    """The JSON value of a float: an int if it is integral and within 2**53, null if it is not finite."""
     if value.is_integer() and abs(value) <= MAX_SAFE_INTEGER:
         return int(value)
     return value if math.isfinite(value) else None
 
 
 def encode_any(value: Json) -> bytes:
-    """A value that was checked: integers within 64 bits, no lone surrogates."""
+    """The encoding of a checked value: integers fit 64 bits, and strings have no lone surrogates."""
     if value is None:
         return b"\x7e"
     if value is True:
@@ -68,7 +68,7 @@ def _encode_float(value: float) -> bytes:
 
 
 def read_any(data: bytes, pos: int) -> tuple[Json, int]:
-    """The value at `pos`, which the codec has validated, and the position after it."""
+    """The value at `pos`, which was validated when it was decoded, and the position after it."""
     tag = data[pos]
     pos += 1
     if tag == 119:
@@ -116,7 +116,7 @@ def _read_members(tag: int, data: bytes, pos: int) -> tuple[Json, int]:
 
 
 def read_last_any(data: bytes, pos: int) -> Json:
-    """The last of the values of a struct's content."""
+    """The last value in the content of an ANY struct, which begins at `pos`."""
     count, pos = read_var_uint(data, pos)
     value: Json = None
     for _ in range(count):

@@ -9,29 +9,29 @@ from peatnode.documents.yjs.update import Update
 
 
 def missing_for(update: Update, sv: StateVector) -> dict[int, int] | None:
-    """The clocks a state must reach before `update` can be applied to it, or None if it can be.
+    """The clocks that a state with `sv` must reach before `update` can be applied; None if it can be applied now.
 
-    Follows the order in which an engine would integrate: a gap before a client's own structs, an origin, right
-    origin or parent that is not there yet, structs that wait for each other in a circle, and a delete set
-    that reaches beyond everything known, all count as missing.
+    The check follows the order in which an engine would integrate. Missing are a gap before a client's own structs,
+    an unknown origin, right origin or parent, structs that wait for each other in a circle, and deletions of
+    unknown clocks.
     """
     reached, missing = _integrate(update, sv)
-    for client, end in _ends(update.delete_set):
+    for client, end in _last_deletions(update.delete_set):
         if end > reached.get(client, sv.get(client, 0)):
             missing[client] = max(end, missing.get(client, 0))
     return missing or None
 
 
-def _ends(delete_set: DeleteSet) -> Iterator[tuple[int, int]]:
+def _last_deletions(delete_set: DeleteSet) -> Iterator[tuple[int, int]]:
     for client, ranges in delete_set.ranges.items():
         yield client, ranges[-1][1]
 
 
 def _integrate(update: Update, sv: StateVector) -> tuple[dict[int, int], dict[int, int]]:
-    """How far each client of the update gets, and what the others wait for."""
+    """The clock that each client of the update reaches, and the missing clocks that the rest waits for."""
     reached = {client: sv.get(client, 0) for client in update.structs}
     position = dict.fromkeys(update.structs, 0)
-    waiting: dict[int, list[tuple[int, int]]] = {}  # client -> (clock it must pass, who waits)
+    waiting: dict[int, list[tuple[int, int]]] = {}  # client -> (clock it must pass, waiting client)
     ready = list(update.structs)
     while ready:
         client = ready.pop()
@@ -41,7 +41,7 @@ def _integrate(update: Update, sv: StateVector) -> tuple[dict[int, int], dict[in
             waiting.setdefault(blocker[0], []).append((blocker[1], client))
         if reached[client] > before and client in waiting:
             still = [w for w in waiting[client] if w[0] >= reached[client]]
-            ready += (who for clock, who in waiting[client] if clock < reached[client])
+            ready += (other for clock, other in waiting[client] if clock < reached[client])
             waiting[client] = still
     missing: dict[int, int] = {}
     for client, waits in waiting.items():
@@ -57,10 +57,10 @@ def _advance(
     reached: dict[int, int],
     sv: StateVector,
 ) -> Id | None:
-    """Take structs of `client` until one must wait; returns the id that it waits for."""
+    """Integrates structs of `client` until one must wait. Returns the id that it waits for."""
     at, end = position[client], reached[client]
     blocker: Id | None = None
-    for at in range(at, len(structs)):  # noqa: B020 (goes on where it stopped)
+    for at in range(at, len(structs)):  # noqa: B020 (continues where it stopped)
         struct = structs[at]
         if struct.end <= end:
             continue
@@ -77,7 +77,7 @@ def _advance(
 
 
 def _unmet(client: int, struct: Struct, reached: dict[int, int], sv: StateVector) -> Id | None:
-    """The first id the struct needs that is not there; its own client's past is, by its clock."""
+    """The first id that the struct needs and that is unknown. Ids of its own client are known, because its clock is."""
     parent = struct.parent
     needs = (struct.origin, struct.right_origin, None if isinstance(parent, str) else parent)
     for need in needs:

@@ -1,4 +1,4 @@
-"""Smaller updates of equal meaning."""
+"""Compaction of updates: smaller updates of equal meaning."""
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ from peatnode.documents.yjs.update import Update
 
 
 def compact(update: Update) -> Update:
-    """Drop the content of what is deleted, and join the structs that Yjs would join.
+    """Drops the content of deleted clocks, and joins the structs that Yjs would join.
 
-    State vector and delete set stay what they are, and so does the meaning of every id. A deleted type stays
-    a type: what is concurrently written into it must still find a type there (y-py poisons the document otherwise).
+    State vector, delete set and the meaning of every id stay the same. A deleted type stays a type, because a
+    concurrent write may be inside it (y-py breaks the document if it finds no type there).
     """
     structs = {
         client: _joined(client, _emptied(client, known, update.delete_set.ranges.get(client, ())))
@@ -45,7 +45,7 @@ def _joined(client: int, structs: Iterator[Struct]) -> list[Struct]:
 
 
 def _emptied(client: int, structs: Sequence[Struct], deleted: Sequence[Range]) -> Iterator[Struct]:
-    """The structs, cut at the bounds of what is deleted, the deleted parts without content."""
+    """The structs, cut at the bounds of deleted ranges, with the content of the deleted parts removed."""
     for struct in structs:
         if not deleted or struct.kind in (GC, DELETED, TYPE):
             yield struct
@@ -60,14 +60,14 @@ def _emptied(client: int, structs: Sequence[Struct], deleted: Sequence[Range]) -
             if start > rest.clock:
                 yield cut_left(rest, start - rest.clock)
                 rest = cut_right(client, rest, start - rest.clock)
-            gone, rest = _cut_at(client, rest, end)
-            yield with_content(gone, DELETED, gone.length, var_uint(gone.length))
+            emptied, rest = _cut_at(client, rest, end)
+            yield with_content(emptied, DELETED, emptied.length, var_uint(emptied.length))
         if rest is not None:
             yield rest
 
 
 def _cut_at(client: int, struct: Struct, clock: int) -> tuple[Struct, Struct | None]:
-    """What lies before `clock`, and what lies after it, if anything does."""
+    """The part before `clock`, and the part from `clock` on if there is one."""
     if struct.end <= clock:
         return struct, None
     offset = clock - struct.clock

@@ -1,8 +1,8 @@
-"""The structs of an update, read strictly: the hot loop of the codec.
+"""Decodes the structs of an update strictly: the hot loop of the codec.
 
-`_read_client` is one long function on purpose: a call a field would triple the time a struct takes, and every
-update of every peer and client comes through here. Single bytes are read without a check, since reading beyond
-the end raises IndexError, which `decode_update` translates.
+`_read_client` is one long function on purpose: one call for each field would triple the time of a struct, and each
+update from a peer or a client is decoded here. Single bytes are read without a check, because a read beyond the end
+raises IndexError, which `decode_update` translates.
 """
 
 from peatnode.documents.limits import UpdateLimits
@@ -36,7 +36,7 @@ from peatnode.errors import MalformedUpdate
 Deleted = list[tuple[int, int, int]]
 
 _ROOT_PARENT, _ITEM_PARENT = 1, 0
-_NAMED_TYPES = frozenset((3, 5))  # XML elements and hooks say their name
+_NAMED_TYPES = frozenset((3, 5))  # XML elements and hooks include their name
 _LAST_TYPE = 6
 _NO_ITEM = frozenset((GC, SKIP))
 _ONLY_LENGTH = frozenset((GC, SKIP, DELETED))
@@ -45,7 +45,10 @@ _ANY_STRING = 119
 
 
 def read_structs(data: bytes, limits: UpdateLimits) -> tuple[dict[int, list[Struct]], Deleted, int]:
-    """Structs of each client, what they say is deleted, and the position after them."""
+    """Structs of each client, the clocks that GC and DELETED structs delete, and the position after the structs.
+
+    Raises MalformedUpdate, and IndexError or UnicodeDecodeError for the caller to translate.
+    """
     clients, pos = read_var_uint(data, 0)
     if clients > limits.max_clients:
         raise MalformedUpdate("too many clients", pos)
@@ -65,7 +68,7 @@ def read_structs(data: bytes, limits: UpdateLimits) -> tuple[dict[int, list[Stru
         start = pos
         client, pos = read_var_uint(data, pos)
         if client in seen:
-            raise MalformedUpdate("client named twice", start)
+            raise MalformedUpdate("a client occurs twice", start)
         seen.add(client)
         found, pos = _read_client(data, pos, client, data[start:pos], count, deleted, limits)
         if found:
@@ -77,14 +80,14 @@ def _read_client(
     data: bytes,
     pos: int,
     client: int,
-    me: bytes,
+    client_bytes: bytes,
     count: int,
     deleted: Deleted,
     limits: UpdateLimits,
 ) -> tuple[list[Struct], int]:
-    """`me` is the client as encoded: ids mostly name their own client, and comparing is quicker than reading."""
+    """`client_bytes` is the encoded client id: most ids name their own client, and comparing is faster than reading."""
     end, max_clock, max_depth = len(data), limits.max_clock, limits.max_depth
-    me_size, starts_with, new = len(me), data.startswith, tuple.__new__
+    client_size, starts_with, new = len(client_bytes), data.startswith, tuple.__new__
     found: list[Struct] = []
     anchors: set[tuple[str | Id, str | None]] = set()
     unanchored = 0
@@ -103,35 +106,35 @@ def _read_client(
                 raise MalformedUpdate("flags on a struct that has no item", start)
         else:
             if info & HAS_ORIGIN:
-                if starts_with(me, pos):
-                    pos += me_size
-                    who = client
+                if starts_with(client_bytes, pos):
+                    pos += client_size
+                    owner = client
                 else:
-                    who, pos = read_var_uint(data, pos)
+                    owner, pos = read_var_uint(data, pos)
                 at = data[pos]
                 pos += 1
                 if at > 127:
                     at, pos = read_var_tail(data, pos, at)
-                if at > max_clock or (who == client and at >= clock):
+                if at > max_clock or (owner == client and at >= clock):
                     raise MalformedUpdate("origin in the future", start)
-                origin = (who, at)
+                origin = (owner, at)
             if info & HAS_RIGHT_ORIGIN:
-                if starts_with(me, pos):
-                    pos += me_size
-                    who = client
+                if starts_with(client_bytes, pos):
+                    pos += client_size
+                    owner = client
                 else:
-                    who, pos = read_var_uint(data, pos)
+                    owner, pos = read_var_uint(data, pos)
                 at = data[pos]
                 pos += 1
                 if at > 127:
                     at, pos = read_var_tail(data, pos, at)
-                if at > max_clock or (who == client and at >= clock):
+                if at > max_clock or (owner == client and at >= clock):
                     raise MalformedUpdate("right origin in the future", start)
-                right_origin = (who, at)
+                right_origin = (owner, at)
             elif origin is None:
-                by = data[pos]
+                parent_kind = data[pos]
                 pos += 1
-                if by == _ROOT_PARENT:
+                if parent_kind == _ROOT_PARENT:
                     size = data[pos]
                     pos += 1
                     if size > 127:
@@ -141,12 +144,12 @@ def _read_client(
                         raise MalformedUpdate("name beyond the end", pos)
                     parent = data[pos:after].decode()
                     pos = after
-                elif by == _ITEM_PARENT:
-                    who, pos = read_var_uint(data, pos)
+                elif parent_kind == _ITEM_PARENT:
+                    owner, pos = read_var_uint(data, pos)
                     at, pos = read_var_uint(data, pos)
-                    if at > max_clock or (who == client and at >= clock):
+                    if at > max_clock or (owner == client and at >= clock):
                         raise MalformedUpdate("parent in the future", start)
-                    parent = (who, at)
+                    parent = (owner, at)
                 else:
                     raise MalformedUpdate("unknown kind of parent", pos)
                 if info & HAS_KEY:
@@ -159,7 +162,7 @@ def _read_client(
                         raise MalformedUpdate("key beyond the end", pos)
                     key = data[pos:after].decode()
                     pos = after
-                # An honest client anchors all it writes into one place, but for the first, to what is there.
+                # A correct client gives each item an origin, except the first item that it writes into a place.
                 anchor = (parent, key)
                 if anchor in anchors:
                     unanchored += 1
@@ -229,7 +232,7 @@ def _read_client(
 
 
 def _skip_content(kind: int, data: bytes, pos: int, max_depth: int) -> tuple[int, int]:
-    """Length in clocks and the position after it, of the contents that are not so common."""
+    """Length in clocks of a less common content, and the position after it."""
     if kind == BINARY:
         return 1, read_chunk(data, pos)[1]
     if kind == EMBED:
@@ -240,7 +243,7 @@ def _skip_content(kind: int, data: bytes, pos: int, max_depth: int) -> tuple[int
         return 1, _skip_type(data, pos)
     if kind == JSON:
         return _skip_json_values(data, pos, max_depth)
-    raise MalformedUpdate(f"content {kind} is not taken", pos)
+    raise MalformedUpdate(f"content kind {kind} is not supported", pos)
 
 
 def _skip_json(data: bytes, pos: int, max_depth: int) -> int:
@@ -250,7 +253,7 @@ def _skip_json(data: bytes, pos: int, max_depth: int) -> int:
 
 
 def _skip_json_values(data: bytes, pos: int, max_depth: int) -> tuple[int, int]:
-    """A list of JSON texts, in which `undefined` may stand too."""
+    """Skips a list of JSON texts, some of which may be `undefined`."""
     count, pos = read_var_uint(data, pos)
     if count > len(data) - pos:
         raise MalformedUpdate("more values than bytes", pos)

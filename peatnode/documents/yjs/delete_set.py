@@ -10,26 +10,26 @@ from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
 
 Range: TypeAlias = tuple[int, int]
-"""Clocks from the first up to, and without, the second."""
+"""(start, end): clocks from `start` up to `end`, without `end`."""
 
 MAX_CLOCK = 1 << 62
-"""Above every clock: the bound for searching ranges by their start alone."""
+"""A number above every clock, with which ranges are searched by their start alone."""
 
 _NO_RANGES: Mapping[int, tuple[Range, ...]] = {}
 
 
 @dataclass(frozen=True, slots=True)
 class DeleteSet:
-    """A set of clocks in canonical form: clients descending, ranges ascending and never touching.
+    """A set of clocks in canonical form: clients descend, and the ranges of a client ascend and never touch.
 
-    Equal sets are equal values, whatever they were made from. Make one with `from_ranges`.
+    Equal sets are equal values. `from_ranges` brings any ranges into this form.
     """
 
     ranges: Mapping[int, tuple[Range, ...]] = field(default_factory=lambda: _NO_RANGES)
 
     @classmethod
     def from_ranges(cls, ranges: Iterable[tuple[int, int, int]]) -> "DeleteSet":
-        """From (client, start, end) in any order, overlapping or empty ones included."""
+        """The set of (client, start, end) ranges, which may overlap, be empty, and have any order."""
         clients: dict[int, list[Range]] = {}
         for client, start, end in ranges:
             clients.setdefault(client, []).append((start, end))
@@ -40,13 +40,13 @@ class DeleteSet:
         return not self.ranges
 
     def contains(self, client: int, clock: int) -> bool:
-        """Whether that one clock is deleted."""
+        """Whether a clock is deleted."""
         ranges = self.ranges.get(client, ())
         at = bisect_right(ranges, (clock, MAX_CLOCK)) - 1
         return at >= 0 and clock < ranges[at][1]
 
     def union(self, other: "DeleteSet") -> "DeleteSet":
-        """What either deletes: the join of the semilattice."""
+        """The clocks that are in either set: the join of the semilattice."""
         if not other.ranges or self.ranges == other.ranges:
             return self
         if not self.ranges:
@@ -57,7 +57,7 @@ class DeleteSet:
         return _canonical(clients)
 
     def subtract(self, other: "DeleteSet") -> "DeleteSet":
-        """What this one deletes and `other` does not."""
+        """The clocks of this set that are not in `other`."""
         if not self.ranges or not other.ranges:
             return self
         left: dict[int, tuple[Range, ...]] = {}
@@ -104,7 +104,7 @@ def _coalesce(ranges: list[Range]) -> tuple[Range, ...]:
 
 
 def _subtract(ranges: tuple[Range, ...], known: tuple[Range, ...]) -> Iterator[Range]:
-    """Both sorted; one walk over each."""
+    """The parts of `ranges` outside of `known`, both sorted, in one walk over each."""
     at = 0
     for start, end in ranges:
         while at < len(known) and known[at][1] <= start:
@@ -120,7 +120,7 @@ def _subtract(ranges: tuple[Range, ...], known: tuple[Range, ...]) -> Iterator[R
 
 
 def encode_delete_set(deleted: DeleteSet) -> bytes:
-    """Yjs's encoding, clients descending: equal sets give equal bytes."""
+    """Yjs's encoding with clients descending, so that equal sets have equal bytes."""
     if not deleted.ranges:
         return b"\0"
     parts = [var_uint(len(deleted.ranges))]
@@ -134,9 +134,9 @@ def encode_delete_set(deleted: DeleteSet) -> bytes:
 def read_delete_set(
     data: bytes, pos: int, limits: UpdateLimits
 ) -> tuple[list[tuple[int, int, int]], int]:
-    """The (client, start, end) at `pos`, as they stand, and the position after them.
+    """The encoded (client, start, end) ranges at `pos`, and the position after them.
 
-    A client may come twice, and ranges may overlap: their union is meant (so does Yjs).
+    A client may occur twice, and ranges may overlap: as in Yjs, the delete set is their union.
     """
     clients, pos = read_var_uint(data, pos)
     found: list[tuple[int, int, int]] = []

@@ -1,8 +1,8 @@
-"""Contents rewritten so that an engine reads each of them as a value of JSON.
+"""Rewrites contents so that an engine reads each of them as a JSON value.
 
-What JSON has no word for becomes null, as in JavaScript's JSON.stringify: undefined, NaN, infinities; and bytes.
-Contents of the old JSON kind become Any: yrs 0.12 reads one string too many of them, and so something else than
-what was checked here.
+Values that JSON cannot express become null: undefined, NaN and infinities, as in JavaScript's JSON.stringify, and
+bytes. Contents of the old JSON kind become ANY, because yrs 0.12 reads one string too many of them, and thereby other
+content than the decoder has checked.
 """
 
 import struct as packing
@@ -22,10 +22,10 @@ _FLOATS = {_FLOAT32: ">f", _FLOAT64: ">d"}
 
 
 def plain(struct: Struct) -> Struct:
-    """The same struct if its content is plain already. A shared type becomes null."""
+    """The struct with a content of JSON values. A shared type becomes null."""
     if struct.kind == ANY:
         if struct.raw.startswith(_ONE_STRING, struct.content_at):
-            return struct  # by far the most
+            return struct  # the most frequent content
         content = _plain_values(struct.raw, struct.content_at)
     elif struct.kind == JSON:
         content = _from_json(struct.raw, struct.content_at)
@@ -45,7 +45,7 @@ def _plain_values(raw: bytes, pos: int) -> bytes:
 
 
 def _copy_plain(raw: bytes, pos: int, out: list[bytes]) -> int:
-    """Append the value at `pos`, made plain; returns the position after it. Depth was checked on reading."""
+    """Appends the value at `pos` as JSON has it. Returns the position after it. The decoder has checked the depth."""
     tag = raw[pos]
     if tag in (_OBJECT, _ARRAY):
         start = pos
@@ -80,7 +80,7 @@ def _from_json(raw: bytes, pos: int) -> bytes:
 
 
 def _any(value: Any) -> bytes:
-    """A value out of JSON as lib0 writes it; numbers always as floats, which every reader takes."""
+    """The Any encoding of a parsed JSON value. Numbers are encoded as floats, which every reader supports."""
     match value:
         case None:
             return _NULL_VALUE

@@ -1,10 +1,10 @@
-"""The part of lib0's binary encoding that Yjs updates use, read strictly.
+"""The part of lib0's binary encoding that Yjs updates use, with strict decoding.
 
-Source: https://github.com/dmonad/lib0 (encoding.js, decoding.js). Only the shortest form of a number
-is taken, so that what was read can be written again byte for byte.
+Source: https://github.com/dmonad/lib0 (encoding.js, decoding.js). Only the shortest form of a number is accepted, so
+that decoded bytes can be encoded again without a difference.
 
-Reading beyond the end raises IndexError from single bytes, which the entry points (``decode_update``,
-``decode_state_vector``) translate once: a check of its own for every byte would double the time.
+A read of a single byte beyond the end raises IndexError, which the entry points (`decode_update`,
+`decode_state_vector`) translate: a check for each byte would double the time.
 """
 
 import orjson
@@ -28,7 +28,7 @@ def read_var_uint(data: bytes, pos: int) -> tuple[int, int]:
 
 
 def read_var_tail(data: bytes, pos: int, first: int) -> tuple[int, int]:
-    """The rest of a number whose first byte, already read, has its continuation bit set."""
+    """A number of which the first byte, whose continuation bit is set, was read before `pos`."""
     value = first & 127
     shift = 7
     while True:
@@ -48,7 +48,7 @@ def read_var_tail(data: bytes, pos: int, first: int) -> tuple[int, int]:
 
 
 def var_uint(value: int) -> bytes:
-    """`value` as 7 bits a byte, low bits first."""
+    """The encoding of a number: 7 bits a byte, low bits first."""
     if value < 128:
         return _SMALL[value]
     out = bytearray()
@@ -60,13 +60,13 @@ def var_uint(value: int) -> bytes:
 
 
 def var_string(text: str) -> bytes:
-    """Length in bytes, then UTF-8."""
+    """The encoding of a string: its length in bytes, then UTF-8."""
     raw = text.encode()
     return var_uint(len(raw)) + raw
 
 
 def read_chunk(data: bytes, pos: int) -> tuple[bytes, int]:
-    """Length-prefixed bytes."""
+    """The length-prefixed bytes at `pos`, and the position after them."""
     size, pos = read_var_uint(data, pos)
     after = pos + size
     if after > len(data):
@@ -75,7 +75,7 @@ def read_chunk(data: bytes, pos: int) -> tuple[bytes, int]:
 
 
 def read_string(data: bytes, pos: int) -> tuple[str, int]:
-    """Length-prefixed UTF-8, strict: no surrogates, no overlong forms."""
+    """The length-prefixed string at `pos`, in strict UTF-8, and the position after it."""
     chunk, after = read_chunk(data, pos)
     try:
         return chunk.decode(), after
@@ -84,7 +84,7 @@ def read_string(data: bytes, pos: int) -> tuple[str, int]:
 
 
 def skip_any(data: bytes, pos: int, depth: int) -> int:
-    """The position after a valid Any value; `depth` containers may still open."""
+    """The position after the Any value at `pos`, which may contain `depth` more levels of containers."""
     tag = data[pos]
     pos += 1
     fixed = _ANY_FIXED.get(tag)
@@ -113,7 +113,7 @@ def skip_any(data: bytes, pos: int, depth: int) -> int:
 
 
 def _skip_var_int(data: bytes, pos: int) -> int:
-    """A signed number: 6 bits and the sign in the first byte, then 7 bits a byte."""
+    """Skips a signed number: 6 bits and the sign in the first byte, then 7 bits a byte."""
     first = data[pos]
     pos += 1
     if first < 128:
@@ -127,7 +127,7 @@ def _skip_var_int(data: bytes, pos: int) -> int:
 
 
 def check_json(text: bytes, offset: int, depth: int) -> None:
-    """Refuses what JSON.parse or an engine cannot read: bad syntax, NaN, lone surrogates, depth."""
+    """Raises MalformedUpdate for bad syntax, NaN, lone surrogates and deep nesting, which engines cannot read."""
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:

@@ -1,4 +1,4 @@
-"""Joining updates, and what one of them has that a state lacks."""
+"""Merges updates, and cuts off the parts of an update that a state already has."""
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
@@ -14,11 +14,11 @@ from peatnode.documents.yjs.update import EMPTY_UPDATE, Update, decode_update
 def merge_updates(
     updates: Iterable[bytes | Update], limits: UpdateLimits = CLIENT_LIMITS
 ) -> Update:
-    """All structs and all deletions of all of them, once: the join of the semilattice.
+    """The update with all structs and all deletions of `updates`: the join of the semilattice.
 
-    Neither order nor duplicates change the meaning of the result. Where two cover the same clocks, an item wins over
-    GC (a reader may still need it), else the one that begins earlier; overlaps are cut.
-    Bytes are decoded within `limits` and raise MalformedUpdate.
+    Neither order nor duplicates change the meaning of the result. If two structs cover the same clocks, an item wins
+    over GC (a reader may still need it), otherwise the one that begins earlier; overlaps are cut off.
+    Bytes are decoded within `limits`. Raises MalformedUpdate.
     """
     decoded = [u if isinstance(u, Update) else decode_update(u, limits) for u in updates]
     decoded = [update for update in decoded if not update.is_empty]
@@ -35,7 +35,7 @@ def merge_updates(
 
 
 def _join_structs(client: int, lists: list[Sequence[Struct]]) -> Sequence[Struct]:
-    """One list without overlaps out of several."""
+    """The structs of several lists as one list without overlaps."""
     if len(lists) == 1:
         return lists[0]
     lists = sorted(lists, key=lambda structs: structs[0].clock)
@@ -56,7 +56,7 @@ def _join_structs(client: int, lists: list[Sequence[Struct]]) -> Sequence[Struct
 
 
 def diff_update(update: Update, sv: StateVector) -> Update:
-    """The structs at or above `sv`, the first cut where `sv` lies in it, and the whole delete set."""
+    """The structs above `sv`, cut where `sv` lies inside a struct, and the whole delete set."""
     structs = {}
     for client, known in update.structs.items():
         rest = _structs_from(client, known, sv.get(client, 0))
@@ -78,6 +78,6 @@ def _structs_from(client: int, structs: Sequence[Struct], clock: int) -> Sequenc
 
 
 def subtract_known(update: Update, sv: StateVector, delete_set: DeleteSet) -> Update:
-    """Only what is new to a state with `sv` and `delete_set`."""
+    """The part of an update that is new to a state with `sv` and `delete_set`."""
     newer = diff_update(update, sv)
     return Update(newer.structs, newer.delete_set.subtract(delete_set))

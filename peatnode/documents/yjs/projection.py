@@ -1,4 +1,4 @@
-"""A document cut down to some of its root types."""
+"""Projection of a document to some of its root types."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -10,16 +10,16 @@ from peatnode.documents.yjs.structs import GC, TYPE, Id, Struct, gc_struct, is_j
 from peatnode.documents.yjs.update import Update
 
 Slot: TypeAlias = tuple[str | Id, str | None]
-"""Parent and key: the list, or the entry of a map, that an item is in."""
+"""Parent and key of an item: the list, or the entry of a map, that contains it."""
 
 Node: TypeAlias = tuple[int, int]
-"""Client, and the index of a struct among its structs."""
+"""A struct: its client, and its index among the structs of that client."""
 
 
 def root_names(update: Update) -> frozenset[str]:
     """The root types that items of the update name as their parent.
 
-    Complete for a whole document only: in a difference, items may name an origin instead.
+    The result is complete for a whole document only: in a difference, items may name an origin instead.
     """
     return frozenset(
         struct.parent
@@ -30,18 +30,18 @@ def root_names(update: Update) -> frozenset[str]:
 
 
 def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = False) -> Update:
-    """The same clocks, with every item outside the kept root types replaced by GC.
+    """The update with every item outside the kept root types replaced by GC of the same clocks.
 
-    `update` must be a whole document: an item's place mostly follows from its origin, so what refers to
-    something that is not in here becomes GC too. So does what an engine could not place: an item in a GC struct,
-    in an item that holds no type, or with neighbours in two different slots. To project a difference, project the
-    document that contains it and take `diff_update` of that.
+    `update` must be a whole document: the slot of most items follows from their origins, so an item that refers to
+    an unknown id becomes GC. An item that an engine could not place becomes GC too: an item in a GC struct, in an
+    item without a type, or with neighbours in two different slots. To project a difference, project the document
+    that contains it, and take `diff_update` of the result.
 
-    With `flatten`, shared types inside the kept roots become null and what they hold GC, and values that JSON has
-    not (bytes, undefined, NaN) become null too (`plain`), so that no engine panics at what is left.
+    With `flatten`, shared types inside the kept roots become null and their content GC. Values that JSON cannot
+    express (bytes, undefined, NaN) become null (`plain`), so that no engine panics.
 
-    The delete set is kept whole. An engine that loads the result counts the GC clocks as deleted too: subtract
-    `gc_clocks` of the result from what it encodes, or the other roots would be deleted by its next change.
+    The delete set stays whole. An engine that loads the result reports the GC clocks as deleted: subtract
+    `gc_clocks` of the result from the engine's next update, or that update would delete the other roots.
     """
     finder = _SlotFinder(update.structs, keep_root, flatten)
     projected = {}
@@ -52,7 +52,7 @@ def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = Fa
 
 
 def gc_clocks(update: Update) -> DeleteSet:
-    """The clocks that are GC, which engines report as deleted."""
+    """The clocks of GC structs, which engines report as deleted."""
     return DeleteSet.from_ranges(
         (client, struct.clock, struct.end)
         for client, structs in update.structs.items()
@@ -72,7 +72,7 @@ def _join_gc(client: int, structs: Iterable[Struct]) -> Iterator[Struct]:
 
 
 class _SlotFinder:
-    """Finds the place of every item, without recursion: chains of origins are as long as documents."""
+    """Finds the slots of items. It does not recurse, because chains of origins are as long as documents."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class _SlotFinder:
         self._flatten = flatten
 
     def project(self, node: Node) -> Struct:
-        """The struct itself, or GC of its length."""
+        """The struct itself, or GC of its length if it is outside the kept roots."""
         struct = self._struct(node)
         if struct.kind == GC:
             return struct
@@ -101,7 +101,7 @@ class _SlotFinder:
         return self._structs[node[0]][node[1]]
 
     def _find(self, at: Id) -> Node | None:
-        """The struct that contains a clock."""
+        """The struct that contains an id."""
         client, clock = at
         index = bisect_right(self._starts.get(client, ()), clock) - 1
         if index < 0 or self._structs[client][index].end <= clock:
@@ -109,7 +109,7 @@ class _SlotFinder:
         return client, index
 
     def _slot(self, node: Node) -> Slot | None:
-        """Where an item is, or None for GC and for what no engine could place."""
+        """The slot of an item; None for GC and for an item that no engine could place."""
         slots = self._slots
         entered: set[Node] = set()
         stack = [node]
@@ -126,12 +126,12 @@ class _SlotFinder:
             else:
                 ids = (struct.origin, struct.right_origin)
                 neighbours = {self._find(at) for at in ids if at is not None}
-                open_ones = [n for n in neighbours if n is not None and n not in slots]
-                if open_ones and top not in entered:
+                unknown = [n for n in neighbours if n is not None and n not in slots]
+                if unknown and top not in entered:
                     entered.add(top)
-                    stack += open_ones
+                    stack += unknown
                 else:
-                    slots[top] = None if open_ones else self._common_slot(neighbours)
+                    slots[top] = None if unknown else self._common_slot(neighbours)
         return slots[node]
 
     def _common_slot(self, neighbours: set[Node | None]) -> Slot | None:
@@ -139,7 +139,7 @@ class _SlotFinder:
         return found.pop() if len(found) == 1 else None
 
     def _is_kept(self, parent: str | Id) -> bool:
-        """Whether the type, and each type around it, leads up to a root that is kept."""
+        """Whether the type is a kept root or lies inside one."""
         path: list[str | Id] = []
         verdict: bool | None = None
         at: str | Id = parent
@@ -158,7 +158,7 @@ class _SlotFinder:
         return verdict
 
     def _above(self, parent: str | Id) -> str | Id | bool | None:
-        """The parent of the item that holds the type; for a root, whether it is kept."""
+        """The parent of the item that holds the type; for a root type, whether it is kept."""
         if isinstance(parent, str):
             return self._keep_root(parent)
         node = None if self._flatten else self._find(parent)

@@ -8,11 +8,11 @@ from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
 
 StateVector: TypeAlias = Mapping[int, int]
-"""Client id to its next clock. A client at clock 0 says nothing, and is left out when encoded."""
+"""Client id to its next clock. A client at clock 0 has no meaning, and is not encoded."""
 
 
 def encode_state_vector(sv: StateVector) -> bytes:
-    """Yjs's encoding, clients descending: equal vectors give equal bytes."""
+    """Yjs's encoding with clients descending, so that equal vectors have equal bytes."""
     known = sorted(((client, clock) for client, clock in sv.items() if clock), reverse=True)
     parts = [var_uint(len(known))]
     for client, clock in known:
@@ -21,7 +21,7 @@ def encode_state_vector(sv: StateVector) -> bytes:
 
 
 def decode_state_vector(data: bytes, limits: UpdateLimits = CLIENT_LIMITS) -> dict[int, int]:
-    """Read Yjs's encoding, in any order of clients; raises MalformedUpdate and nothing else."""
+    """Decodes Yjs's encoding, with clients in any order. Raises MalformedUpdate, and nothing else."""
     if len(data) > limits.max_bytes:
         raise MalformedUpdate("state vector too large", 0)
     try:
@@ -41,7 +41,7 @@ def _read_state_vector(data: bytes, limits: UpdateLimits) -> dict[int, int]:
         client, pos = read_var_uint(data, pos)
         clock, pos = read_var_uint(data, pos)
         if client in sv:
-            raise MalformedUpdate("client named twice", pos)
+            raise MalformedUpdate("a client occurs twice", pos)
         if clock > limits.max_clock:
             raise MalformedUpdate("clock too large", pos)
         sv[client] = clock

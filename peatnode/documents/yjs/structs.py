@@ -1,7 +1,7 @@
-"""One struct of an update: an item, or a run of garbage-collected clocks.
+"""The structs of an update: items, and runs of garbage-collected clocks.
 
-Contents stay the bytes they came as. They are looked into only where a struct is cut in two or joined with its
-neighbour. Source of the layout and of the rules: Yjs, src/structs/Item.js and Content*.js.
+Contents stay encoded. They are decoded only where a struct is cut in two or joined with its neighbour. Source of the
+layout and of the rules: Yjs, src/structs/Item.js and Content*.js.
 """
 
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from typing import NamedTuple, TypeAlias
 from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, skip_any, var_string, var_uint
 
 GC, DELETED, JSON, BINARY, STRING, EMBED, FORMAT, TYPE, ANY, DOC, SKIP = range(11)
-"""Low five bits of a struct's first byte: what its content is."""
+"""The kinds of content: the low five bits of a struct's first byte."""
 
 HAS_ORIGIN, HAS_RIGHT_ORIGIN, HAS_KEY = 0x80, 0x40, 0x20
-"""High bits of a struct's first byte."""
+"""The flags of a struct: the high bits of its first byte."""
 
 JOINABLE = frozenset((DELETED, JSON, STRING, ANY))
-"""Items of these contents merge with a right neighbour of the same content."""
+"""Kinds of content that Yjs joins with a right neighbour of the same kind."""
 
-_NO_DEPTH_LIMIT = 1 << 16  # what is cut was validated when it was read
+_NO_DEPTH_LIMIT = 1 << 16  # the decoder has checked the depth
 
 Id: TypeAlias = tuple[int, int]
 """Client and clock of one unit of a struct."""
@@ -28,18 +28,18 @@ class Struct(NamedTuple):
     """A run of `length` clocks of one client, and its encoded bytes."""
 
     kind: int
-    """GC, or the kind of an item's content. Skips are not kept: a gap between clocks means the same."""
+    """GC, or the kind of an item's content. There are no SKIP structs: a gap between clocks has the same meaning."""
     clock: int
     length: int
-    """Clocks it takes: UTF-16 units of a string, values of an array, else one."""
+    """The number of clocks: UTF-16 units of a string, values of an array, otherwise one."""
     origin: Id | None
     right_origin: Id | None
     parent: str | Id | None
-    """Name of a root type, id of the item that holds the type, or None: that of the origin."""
+    """Name of a root type, or id of the item that holds the type; None: the parent is that of the origin."""
     key: str | None
     """Key in the parent map; only together with a parent."""
     raw: bytes
-    """The whole struct as encoded."""
+    """The encoded struct."""
     content_at: int
     """Where in `raw` the content begins."""
 
@@ -49,7 +49,7 @@ class Struct(NamedTuple):
 
 
 def gc_struct(clock: int, length: int) -> Struct:
-    """Clocks whose items are gone for good."""
+    """A run of garbage-collected clocks."""
     raw = b"\0" + var_uint(length)
     return Struct(GC, clock, length, None, None, None, None, raw, 1)
 
@@ -68,7 +68,7 @@ def cut_left(struct: Struct, offset: int) -> Struct:
 
 
 def cut_right(client: int, struct: Struct, offset: int) -> Struct:
-    """All but the first `offset` clocks, 0 < offset < length: its origin is the unit left of the cut."""
+    """All but the first `offset` clocks, 0 < offset < length. The origin is the clock left of the cut."""
     clock, length = struct.clock + offset, struct.length - offset
     if struct.kind == GC:
         return gc_struct(clock, length)
@@ -103,7 +103,7 @@ def _cut_content(struct: Struct, offset: int) -> tuple[bytes, bytes]:
 
 
 def _cut_text(struct: Struct, offset: int) -> tuple[str, str]:
-    """Between UTF-16 units. Both halves of a surrogate pair become U+FFFD, as in Yjs."""
+    """Cuts a string between UTF-16 units. Both halves of a surrogate pair become U+FFFD, as in Yjs."""
     chunk, _ = read_chunk(struct.raw, struct.content_at)
     units = chunk.decode().encode("utf-16-le")
     left, right = units[: 2 * offset], units[2 * offset :]
@@ -113,7 +113,7 @@ def _cut_text(struct: Struct, offset: int) -> tuple[str, str]:
 
 
 def is_joinable(client: int, left: Struct, right: Struct) -> bool:
-    """Whether Yjs would make one struct of these two neighbours of one client."""
+    """Whether Yjs would join these two neighbours of one client."""
     if left.kind != right.kind or left.end != right.clock:
         return False
     if left.kind == GC:
@@ -126,7 +126,7 @@ def is_joinable(client: int, left: Struct, right: Struct) -> bool:
 
 
 def join(run: Sequence[Struct]) -> Struct:
-    """One struct of a run of which each two neighbours are joinable."""
+    """The struct that replaces a run in which all neighbours are joinable."""
     first = run[0]
     if len(run) == 1:
         return first

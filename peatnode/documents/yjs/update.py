@@ -21,10 +21,10 @@ from peatnode.errors import MalformedUpdate
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """Immutable by agreement: nobody changes the sequences once they are in here."""
+    """A decoded update. The sequences in it must not be changed."""
 
     structs: Mapping[int, Sequence[Struct]] = field(default_factory=dict)
-    """Client to its structs by ascending clock, never overlapping, perhaps with gaps, never empty."""
+    """Client to its structs by ascending clock: at least one, without overlaps, with gaps at most."""
     delete_set: DeleteSet = EMPTY_DELETE_SET
 
     @property
@@ -32,14 +32,14 @@ class Update:
         return not self.structs and self.delete_set.is_empty
 
     def state_vector(self) -> dict[int, int]:
-        """Client to the end of its first run of clocks without a gap, wherever that run begins.
+        """Client to the end of its first run of clocks without a gap.
 
-        For a whole document (every run begins at 0) this is its state vector.
+        For a whole document, in which every run begins at 0, this is the state vector.
         """
         return {client: _first_run_end(structs) for client, structs in self.structs.items()}
 
     def first_clocks(self) -> dict[int, int]:
-        """Client to its lowest clock in here."""
+        """Client to its lowest clock in this update."""
         return {client: structs[0].clock for client, structs in self.structs.items()}
 
 
@@ -56,12 +56,12 @@ def _first_run_end(structs: Sequence[Struct]) -> int:
 
 
 def decode_update(data: bytes, limits: UpdateLimits = CLIENT_LIMITS) -> Update:
-    """Read an update strictly. Whatever the bytes, raises MalformedUpdate and nothing else.
+    """Decodes an update strictly. Raises MalformedUpdate, and nothing else.
 
-    Besides bad syntax it refuses sub-documents, unknown contents and types, structs without length,
-    references of a client to its own future, a client twice, anything beyond `limits`.
-    What GC structs and deleted contents say is also in the delete set of the result: equal content must
-    have an equal delete set, by whichever way it came.
+    Besides bad syntax, it refuses subdocuments, unknown contents and types, structs without length, references of a
+    client to its own future, a client that occurs twice, and everything beyond `limits`.
+    The delete set of the result includes the clocks of GC structs and deleted contents, so that equal content has an
+    equal delete set.
     """
     if len(data) > limits.max_bytes:
         raise MalformedUpdate("update too large", 0)
@@ -80,7 +80,7 @@ def decode_update(data: bytes, limits: UpdateLimits = CLIENT_LIMITS) -> Update:
 
 
 def encode_update(update: Update) -> bytes:
-    """Canonical bytes: clients descending, delete set sorted, gaps as Skip structs."""
+    """The canonical encoding: clients descend, the delete set is sorted, and gaps are SKIP structs."""
     clients = sorted(update.structs, reverse=True)
     parts = [var_uint(len(clients))]
     for client in clients:

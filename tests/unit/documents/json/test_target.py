@@ -19,5 +19,5 @@ def test_a_change_leads_to_the_same_value_wherever_it_is_made(kinds):
 
 @pytest.mark.parametrize("kind", [WriteKind.DELETE, EngineKind.APPLY, EngineKind.VALUE])
 def test_other_kinds_lead_to_no_value(kind):
-    with pytest.raises(BadValue, match=f"kind {kind} leads"):
+    with pytest.raises(BadValue, match=f"must be put, patch or json_patch, not {kind}"):
         target_of(kind, PRESENT, b"{}")
