@@ -17,6 +17,7 @@ from bench.nodes import Node, nodes
 from tests.api.test_documents import JSON_PATCH, MERGE, check_problem
 from tests.api.test_feed import EventReader
 from tests.api.test_openapi import described
+from tests.support.waiting import until
 
 DOCUMENT = "/api/v1/documents/{collection}/{doc_id}"
 COLLECTION = "/api/v1/documents/{collection}"
@@ -227,6 +228,14 @@ async def test_a_worker_dies_under_load(http: httpx.AsyncClient, node: Node, vic
     for name, number in acknowledged.items():
         held = (await http.get(f"/documents/{victim}/{name}")).json()["document"]["n"]
         assert held >= number
+    await until(lambda: is_ready(http))  # the other tests share the node, in any order
+
+
+async def is_ready(http: httpx.AsyncClient) -> bool:
+    try:
+        return (await http.get("/ready")).is_success
+    except httpx.TransportError:
+        return False
 
 
 async def test_several_serving_processes() -> None:
