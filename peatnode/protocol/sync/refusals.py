@@ -47,5 +47,11 @@ class Refusals:
             for key in [key for key in self._by_key if key[:2] == (collection, id)]:
                 del self._by_key[key]
 
+    def forget_peer(self, peer: str) -> None:
+        """Removes the refusals of a peer whose documents have become equal to the local ones."""
+        if self._by_key:
+            for key in [key for key, refusal in self._by_key.items() if refusal.peer == peer]:
+                del self._by_key[key]
+
     def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())

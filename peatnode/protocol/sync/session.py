@@ -199,6 +199,7 @@ class PeerSession:
         self.differs_since = None
         self._fruitless = 0
         self.push.mark_equal(sequence)
+        self._node.refusals.forget_peer(self.member.node_id)
         self._node.acknowledged()
         if not self.is_root_sender:
             self._node.cancel_timer("root", self)

@@ -162,6 +162,24 @@ def test_equal_roots_acknowledge_everything_before() -> None:
     assert (status.is_in_sync, status.behind, status.since) == (True, 0, None)
 
 
+def test_equal_roots_end_the_refusals_of_that_peer_alone() -> None:
+    bench = Bench()
+    bench.tell(ChangesSeen((), 40))
+    for peer, instance, name in ((1, LARGER, "one"), (2, SMALLER, "two")):
+        bench.up(peer, instance)
+        if peer == 1:
+            bench.answer_root(b"r" * 16, 41)
+        bench.tell(MessageReceived(peer, wire.Push(1, pack_updates((update(name),)))))
+        (asked,) = bench.asked(ApplyUpdates)
+        refused = AppliedReply((Outcome.REFUSED,), ("over a limit",), 41)
+        bench.tell(StoreAnswered(asked.number, refused))
+    assert bench.machine.differing() == ("notes/one", "notes/two")
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
+    assert bench.machine.differing() == ("notes/two",)
+    behind = {status.peer: status.behind for status in bench.machine.sync_statuses()}
+    assert behind[1] == 0
+
+
 def test_a_hole_in_the_feed_is_no_acknowledgement_of_what_was_in_it() -> None:
     bench = Bench()
     bench.up(1)
