@@ -7,11 +7,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An IP address and a UDP port."""
+    """A host and a UDP port."""
 
     host: str
-    """An IP address."""
+    """An IP address, or a host name that is not resolved yet."""
     port: int
+
+    def __str__(self) -> str:
+        """`host:port`, with an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)

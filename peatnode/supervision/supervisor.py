@@ -34,6 +34,7 @@ from peatnode.ipc.messages import (
     StopWorker,
     WorkerReady,
 )
+from peatnode.model.peers import Address
 from peatnode.supervision.children import Child, WorkerSpawner
 from peatnode.supervision.clients import SupervisorClients
 from peatnode.supervision.events import (
@@ -154,7 +155,7 @@ class Supervisor:
             instance=secrets.token_hex(16),
             pid=os.getpid(),
             started_at=time.time(),
-            broker_address=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+            broker_address=str(Address(host, port)),
             quic_port=sockets["quic"].getsockname()[1],
         )
         self._clients = SupervisorClients(sockets["supervisor"], self._poll, self._describe)

@@ -44,7 +44,7 @@ class DiscoveryService:
             if isinstance(event, PeerLost):
                 self._shell.log.debug("Peer lost", peer=event.key)
             else:
-                addresses = [f"{a.host}:{a.port}" for a in event.peer.addresses]
+                addresses = [str(address) for address in event.peer.addresses]
                 self._shell.log.debug("Peer found", peer=event.peer.key, addresses=addresses)
         for subscriber in self._subscribers:
             subscriber.enqueue(events)

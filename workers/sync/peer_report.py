@@ -80,7 +80,7 @@ def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic
         reason=target.reason,
         connected_since=0.0,
         last_seen=past.last_seen,
-        addresses=tuple([_joined(address.host, address.port) for address in discovered.addresses]),
+        addresses=tuple([str(address) for address in discovered.addresses]),
         sources=discovered.sources,
         metadata=discovered.metadata,
         neighbours=(),
@@ -89,10 +89,6 @@ def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic
         is_twin=False,
         version="",
     )
-
-
-def _joined(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def metrics(node: NodeShell) -> Iterator[Metric]:

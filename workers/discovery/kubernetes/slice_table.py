@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from peatnode.ipc.messages import Address
 from workers.discovery.kubernetes.slices import Slice, SliceEndpoint
 from workers.discovery.sighting import Condition, Sighting, SightingsChanged
 
@@ -29,7 +28,7 @@ class Naming:
         if not endpoint.addresses:
             return ""
         if not endpoint.name:
-            return host_and_port(endpoint.addresses[0])
+            return str(endpoint.addresses[0])
         if endpoint.name == self.own_name and endpoint.namespace == self.own_namespace:
             return ""
         return f"{endpoint.namespace}/{endpoint.name}"
@@ -113,8 +112,3 @@ class SliceTable:
             ),
             metadata=tuple(sorted(metadata.values())),
         )
-
-
-def host_and_port(address: Address) -> str:
-    host = f"[{address.host}]" if ":" in address.host else address.host
-    return f"{host}:{address.port}"

@@ -9,6 +9,7 @@ import ipaddress
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from peatnode.config.values import StaticPeer
 from peatnode.ipc.messages import Address
 from workers.discovery.sighting import Sighting, SightingsChanged
 
@@ -17,25 +18,6 @@ RESOLVE_SECONDS = 20.0
 
 FIRST_RETRY_SECONDS = 1.0
 """Delay after a failure. It doubles after each further one, up to RESOLVE_SECONDS."""
-
-
-@dataclass(frozen=True, slots=True)
-class StaticEntry:
-    """One of PEAT_STATIC_PEERS."""
-
-    node_id: str
-    """Empty: any member of the formation is accepted."""
-    host: str
-    port: int
-
-    @property
-    def endpoint(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{host}:{self.port}"
-
-    @property
-    def key(self) -> str:
-        return f"{self.node_id}@{self.endpoint}" if self.node_id else self.endpoint
 
 
 @dataclass(slots=True)
@@ -52,14 +34,14 @@ class StaticPeers:
     """The peers of the configuration. `due` returns the names to resolve,
     `deadline` the time of its next call."""
 
-    def __init__(self, entries: Iterable[StaticEntry], draw: Callable[[], float]) -> None:
+    def __init__(self, peers: Iterable[StaticPeer], draw: Callable[[], float]) -> None:
         """`draw` returns random numbers from 0 to 1."""
-        self._entries = tuple(dict.fromkeys(entries))
+        self._peers = tuple(dict.fromkeys(peers))
         self._draw = draw
         self._names = {
-            entry.host: _Name(next_at=float("-inf"))
-            for entry in self._entries
-            if not _is_address(entry.host)
+            peer.host: _Name(next_at=float("-inf"))
+            for peer in self._peers
+            if not _is_address(peer.host)
         }
         self._shown: dict[str, Sighting] = {}
 
@@ -120,22 +102,27 @@ class StaticPeers:
     def _show(self) -> SightingsChanged:
         before, self._shown = (
             self._shown,
-            {s.key: s for s in map(self._sighting, self._entries) if s},
+            {s.key: s for s in map(self._sighting, self._peers) if s},
         )
         found = tuple(new for key, new in self._shown.items() if before.get(key) != new)
         return SightingsChanged(found, tuple(key for key in before if key not in self._shown))
 
-    def _sighting(self, entry: StaticEntry) -> Sighting | None:
-        name = self._names.get(entry.host)
-        hosts = name.hosts if name else (str(ipaddress.ip_address(entry.host)),)
+    def _sighting(self, peer: StaticPeer) -> Sighting | None:
+        name = self._names.get(peer.host)
+        hosts = name.hosts if name else (str(ipaddress.ip_address(peer.host)),)
         if not hosts:
             return None
         return Sighting(
-            key=entry.key,
-            node_id=entry.node_id,
+            key=_key(peer),
+            node_id=peer.node_id,
             instance="",
-            addresses=tuple(Address(host, entry.port) for host in hosts),
+            addresses=tuple(Address(host, peer.port) for host in hosts),
         )
+
+
+def _key(peer: StaticPeer) -> str:
+    endpoint = str(Address(peer.host, peer.port))
+    return f"{peer.node_id}@{endpoint}" if peer.node_id else endpoint
 
 
 def _is_address(host: str) -> bool:

@@ -10,12 +10,12 @@ import socket
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-from peatnode.config import Config
+from peatnode.config import Config, StaticPeer
 from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
 from workers.discovery.network import Adapter
 from workers.discovery.source import SourceCondition, SourceReport, ThisNode
-from workers.discovery.static.names import StaticEntry, StaticPeers
+from workers.discovery.static.names import StaticPeers
 
 RESOLVERS = 4
 """Number of threads, which are started when they are first needed."""
@@ -25,8 +25,7 @@ RESOLVE_TIMEOUT_SECONDS = 10.0
 
 
 def open_source(config: Config, _: ThisNode, report: SourceReport) -> StaticSource:
-    entries = [StaticEntry(peer.node_id, peer.host, peer.port) for peer in config.static_peers]
-    return StaticSource(entries, report)
+    return StaticSource(config.static_peers, report)
 
 
 class StaticSource:
@@ -34,8 +33,8 @@ class StaticSource:
 
     name = "static"
 
-    def __init__(self, entries: Iterable[StaticEntry], report: SourceReport) -> None:
-        self._peers = StaticPeers(entries, random.random)
+    def __init__(self, peers: Iterable[StaticPeer], report: SourceReport) -> None:
+        self._peers = StaticPeers(peers, random.random)
         self._report = report
         self._executor = ThreadPoolExecutor(RESOLVERS, thread_name_prefix="resolver")
         self._wake = asyncio.Event()

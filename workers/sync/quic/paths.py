@@ -5,6 +5,8 @@ from __future__ import annotations
 import ipaddress
 import socket
 
+from peatnode.model.peers import Address
+
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 
 SMALLEST_DATAGRAM = 1200
@@ -41,8 +43,8 @@ def plain_host(address: SocketAddress) -> str:
 
 
 def format_address(address: SocketAddress) -> str:
-    host = plain_host(address)
-    return f"[{host}]:{address[1]}" if ":" in host else f"{host}:{address[1]}"
+    """`host:port`, for people."""
+    return str(Address(plain_host(address), address[1]))
 
 
 def datagram_size(family: int, address: SocketAddress) -> int:

@@ -2,8 +2,9 @@
 
 import math
 
+from peatnode.config import StaticPeer
 from peatnode.ipc.messages import Address
-from workers.discovery.static.names import RESOLVE_SECONDS, StaticEntry, StaticPeers
+from workers.discovery.static.names import RESOLVE_SECONDS, StaticPeers
 
 
 def half() -> float:
@@ -12,9 +13,9 @@ def half() -> float:
 
 def test_addresses_are_shown_at_once_and_names_when_resolved() -> None:
     entries = [
-        StaticEntry("a", "10.0.0.1", 1),
-        StaticEntry("", "fd00::1", 2),
-        StaticEntry("", "peer.example", 3),
+        StaticPeer("a", "10.0.0.1", 1),
+        StaticPeer("", "fd00::1", 2),
+        StaticPeer("", "peer.example", 3),
     ]
     peers = StaticPeers(entries, half)
     shown = peers.start().found
@@ -32,7 +33,7 @@ def test_addresses_are_shown_at_once_and_names_when_resolved() -> None:
 
 
 def test_a_name_is_resolved_again_and_keeps_its_last_good_answer() -> None:
-    peers = StaticPeers([StaticEntry("a", "h", 1), StaticEntry("b", "h", 2)], half)
+    peers = StaticPeers([StaticPeer("a", "h", 1), StaticPeer("b", "h", 2)], half)
     peers.start()
     assert peers.due(0) == ["h"]
     assert len(peers.resolved("h", ["10.0.0.1"], 0).found) == 2
@@ -51,7 +52,7 @@ def test_a_name_is_resolved_again_and_keeps_its_last_good_answer() -> None:
 
 
 def test_failures_are_tried_again_ever_later() -> None:
-    peers = StaticPeers([StaticEntry("", "h", 1)], half)
+    peers = StaticPeers([StaticPeer("", "h", 1)], half)
     now, pauses = 0.0, []
     for _ in range(8):
         assert peers.due(now) == ["h"]
@@ -63,7 +64,7 @@ def test_failures_are_tried_again_ever_later() -> None:
 
 
 def test_without_names_there_is_nothing_to_do() -> None:
-    peers = StaticPeers([StaticEntry("", "10.0.0.1", 1)] * 3, half)
+    peers = StaticPeers([StaticPeer("", "10.0.0.1", 1)] * 3, half)
     assert len(peers.start().found) == 1
     assert peers.deadline == math.inf
     assert peers.is_complete
