@@ -62,7 +62,6 @@ async def serve(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Serve
         settings = BrokerSettings(
             node_id="memory",
             run_dir=run_dir,
-            started_at=0.0,
             api_token=api_token,
             read_token=read_token,
             limits=replace(DEFAULT_LIMITS, **limits),  # type: ignore[arg-type]

@@ -32,7 +32,7 @@ from peatnode.ipc.messages import (
 from tests.support.waiting import until
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.rooms import Rooms
-from workers.broker.yjs.session import ClientGone, YjsSession
+from workers.broker.yjs.session import SocketClosed, YjsSession
 
 
 @dataclass
@@ -128,7 +128,7 @@ class FakeClient:
     async def receive_data(self) -> bytes:
         message = await self._incoming.get()
         if message is None:
-            raise ClientGone
+            raise SocketClosed
         if message == b"text":
             raise MalformedUpdate("text instead of bytes")
         return message

@@ -1,6 +1,6 @@
-"""The worker that serves HTTP, WebSocket, metrics and pages; DESIGN.md describes it.
+"""The worker that serves HTTP, WebSockets, metrics and pages; DESIGN.md describes it.
 
-Code between clients and the other workers enters; others import nothing but `run`.
+Code between clients and the other workers enters; other packages import nothing but `run`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from peatnode.worker.context import WorkerContext
 
 
 def run(context: WorkerContext) -> NoReturn:
-    """The supervisor calls it in the forked child; heavy imports happen here, not in the supervisor."""
+    """Runs in the forked child, so that its heavy imports do not happen in the supervisor."""
     from workers.broker.main import main
 
     main(context)

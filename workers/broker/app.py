@@ -1,4 +1,4 @@
-"""The ASGI application of a serving process: Falcon's router behind the gate."""
+"""Builds the ASGI application of a serving process: Falcon's router behind the request gate."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ _CODES = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
 
 
 def build_app(services: BrokerServices) -> RequestGate:
-    found = routes(services)
+    """The application with all routes."""
+    table = routes(services)
     app: Any = falcon.asgi.App(middleware=[_RouteName()])
     app.req_options.auto_parse_qs_csv = False
     app.req_options.keep_blank_qs_values = True
-    app.ws_options.max_receive_queue = (
-        0  # the server has a queue; what waits in a second one would be lost at a close
-    )
+    # the server has a queue; messages in a second one would be lost at a close
+    app.ws_options.max_receive_queue = 0
     app.add_error_handler(Exception, _answer_bug)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
     app.add_error_handler(HttpProblem, _answer_problem)
-    for route in found:
+    for route in table:
         app.add_route(route.path, route.resource)
-    public = frozenset(route.path for route in found if route.is_public)
+    public = frozenset(route.path for route in table if route.is_public)
     return RequestGate(
         app,
         services.store,
@@ -45,7 +45,7 @@ def build_app(services: BrokerServices) -> RequestGate:
 
 
 class _RouteName:
-    """Puts the template of the route into the scope, for the counters of the gate."""
+    """Stores the template of the route in the scope, for the counters of the gate."""
 
     async def process_resource(
         self, request: Request, response: Response, resource: object, params: dict[str, Any]
@@ -83,7 +83,7 @@ async def _answer_problem(
         response.set_headers(problem.headers)
         _fill(response, problem)
     elif ws is not None and ws.unaccepted:
-        raise problem  # the gate answers the handshake with it
+        raise problem  # the gate sends it as the answer to the handshake
     elif ws is not None:
         await ws.close(1011, problem.detail[:120])
 

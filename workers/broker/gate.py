@@ -1,7 +1,7 @@
-"""The first module that sees a request: tokens, malformed paths, counting, and the fast path of a read.
+"""The gate in front of the router: it checks tokens and paths, counts requests, and has a fast path.
 
-The fast path answers a plain GET of one document without the router. It asks the store the same question as
-`documents.DocumentResource`, and the same functions make the answer. All other requests go to the router.
+The fast path answers a plain GET of one document without the router. It asks the store the same question and
+encodes the answer with the same functions as `documents.resources.DocumentResource`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ UNMATCHED = "unmatched"
 _PLAIN_NAMES = re.compile(
     r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63})/([A-Za-z0-9_][A-Za-z0-9_.~-]{0,127})"
 )
-"""Names that are valid and need no decoding; a path with other names goes to the router."""
+"""Valid names that need no decoding. Paths with other names go to the router."""
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 _CONDITIONS = frozenset({b"if-match", b"if-none-match"})
@@ -50,7 +50,7 @@ _JSON_HEADER = (b"content-type", b"application/json")
 
 
 class RequestGate:
-    """An ASGI application around the routes."""
+    """The ASGI application around the router."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class RequestGate:
         public: frozenset[str],
         assets: str,
     ) -> None:
-        """`public` are paths that need no token, nor does any path below `assets`."""
+        """`public`: paths that need no token. Paths below `assets` need none either."""
         self._app = app
         self._store = store
         self._counters = counters
@@ -86,7 +86,7 @@ class RequestGate:
         except HttpProblem as problem:
             await send_problem(response, problem)
         except asyncio.CancelledError:
-            return  # the client has gone or the process stops; nothing awaits this task
+            return  # the client disconnected or the process stops; nothing awaits this task
         finally:
             method, route = scope["method"], scope.get("peat.route", UNMATCHED)
             self._counters.count(method, route, response.status)
@@ -143,10 +143,10 @@ class RequestGate:
         except HttpProblem as problem:
             await refuse_websocket(send, problem)
         except asyncio.CancelledError:
-            return  # as above
+            return  # as in _answer_http
 
     def _check_handshake(self, scope: Scope, subprotocols: list[str]) -> Access:
-        """Raises HttpProblem."""
+        """What the token of a WebSocket allows. Raises HttpProblem."""
         headers = dict(scope["headers"])
         check_origin(headers.get(b"origin"), headers.get(b"host"))
         token = websocket_token(headers.get(b"authorization"), subprotocols)
@@ -160,7 +160,7 @@ class RequestGate:
 
 
 class _CountedSend:
-    """ASGI's `send` that records the status, and whether the response is a stream."""
+    """An ASGI `send` that records the status, and whether the response is a stream."""
 
     __slots__ = ("_is_stopping", "_send", "is_stream", "status")
 
@@ -168,7 +168,7 @@ class _CountedSend:
         self._send = send
         self._is_stopping = stopping.is_set
         self.status = 499
-        """Until a response starts: nginx's status for a client that disconnected before its answer."""
+        """499 until the response starts: as in nginx, the client disconnected before it."""
         self.is_stream = False
 
     async def __call__(self, message: dict[str, Any]) -> None:
@@ -181,7 +181,7 @@ class _CountedSend:
         await self._send(message)
 
     async def document(self, reply: DocumentReply) -> None:
-        """The same answer as `documents.fill_document`, in fewer steps."""
+        """Sends the same response as `documents.resources.fill_document`, in fewer steps."""
         body = document_body(reply)
         headers = [
             _JSON_HEADER,
@@ -202,7 +202,7 @@ def check_path(scope: Scope) -> None:
     if b"%" not in raw:
         return
     if _BROKEN_ESCAPE.search(raw):
-        detail = "In a path, two hexadecimal digits must follow %; write % itself as %25."
+        detail = "In a path, two hexadecimal digits must follow %. Write % itself as %25."
         raise HttpProblem(400, "bad-path", detail, "path")
     try:
         unquote_to_bytes(raw).decode()

@@ -32,18 +32,20 @@ from workers.broker.yjs.resource import YjsResource
 PREFIX = "/api/v1"
 
 ASSETS = "/assets/"
-"""The path of the pages' files. They are public: they contain no data of the mesh."""
+"""The path of the files of the web pages. They are public: they contain no data of the mesh."""
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
+    """A path and the resource that answers it."""
+
     path: str
     resource: object
     """A Falcon resource."""
     is_public: bool = False
     """Whether it needs no token."""
     is_described: bool = True
-    """Whether openapi.json describes it; pages and their files are not described."""
+    """Whether openapi.json describes it. Pages and their files are not described."""
 
 
 def routes(services: BrokerServices) -> tuple[Route, ...]:
@@ -97,7 +99,7 @@ def feed_routes(services: BrokerServices) -> tuple[Route, ...]:
 
 
 def page_routes() -> tuple[Route, ...]:
-    """The dashboard at `/`, the API's reference at `/docs`, and the files of both."""
+    """The dashboard at `/`, the reference of the API at `/docs`, and the files of both."""
     return (
         _page("/", "dashboard", "index.html"),
         _page(f"{ASSETS}dashboard/{{name}}", "dashboard"),

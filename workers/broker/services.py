@@ -1,6 +1,6 @@
-"""What the routes of one serving process share. Only `app`, `routes` and `server` import it.
+"""The objects that the routes of one serving process share. Only `app`, `routes` and `server` import it.
 
-Each resource receives in its constructor only what it uses.
+Each resource receives in its constructor only the objects that it uses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from workers.broker.yjs.rooms import Rooms
 
 
 class BrokerServices:
-    """The links to the workers and the objects made from them. Made inside the serving loop."""
+    """The links to the workers, and the objects made from them. Create it inside the serving loop."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         limits, run_dir = settings.limits, settings.run_dir
@@ -33,10 +33,10 @@ class BrokerServices:
             if worker.has_socket and worker.name != self.store.name
         }
         self.workers = tuple(links.values())
-        """Links to all workers with a socket of their own: all except the broker."""
+        """Links to all workers with a socket: all except the broker."""
         self.sync = links["sync"]
         self.stopping = asyncio.Event()
-        """Set when the node stops: readiness fails, streams end, requests under way are finished."""
+        """Set when the node stops: readiness fails, streams end, and requests in progress finish."""
         self.counters = HttpCounters()
         self.authenticator = TokenAuthenticator(settings.api_token, settings.read_token)
         self.survey = NodeSurvey(self.supervisor, self.store, self.sync, links["discovery"])
@@ -45,6 +45,7 @@ class BrokerServices:
         self.rooms = Rooms(self.store, self.sync)
 
     def begin_stop(self) -> None:
+        """Fails readiness, and ends all streams and Yjs sessions."""
         self.stopping.set()
         self.feed.disconnect("the node is stopping")
         self.rooms.close()

@@ -1,4 +1,4 @@
-"""The broker's part of the node's configuration."""
+"""The settings of the broker, from the configuration of the node."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from workers.broker.http.limits import DEFAULT_LIMITS, BrokerLimits
 
 @dataclass(frozen=True, slots=True)
 class BrokerSettings:
-    """Made in the master, before it forks."""
+    """The master makes them before it forks."""
 
     node_id: str
     run_dir: Path
-    started_at: float
-    """Of the node, in Unix seconds."""
     api_token: str = ""
     """Empty: requests need no token."""
     read_token: str = ""
     limits: BrokerLimits = field(default=DEFAULT_LIMITS)
     workers: int = 1
-    """Serving processes."""
+    """Number of serving processes."""

@@ -1,4 +1,4 @@
-"""The broker's links to the other workers, and what a request does when such a worker dies."""
+"""Links to the other workers, and what happens to a request when such a worker dies."""
 
 from __future__ import annotations
 
@@ -24,25 +24,21 @@ from peatnode.ipc.messages import (
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 PAUSE_SECONDS = 0.05
-"""Before a worker that answered `unavailable` is asked again."""
+"""Pause before a worker that answered `unavailable` is asked again."""
 
 
 class WorkerClient:
-    """The link to another worker. It connects on demand, and again after the worker has restarted."""
+    """The link to another worker. It connects on demand, and again after a restart of the worker."""
 
     def __init__(self, run_dir: Path, name: str, ask_seconds: float) -> None:
         self.name = name
         self._dialer = Dialer(run_dir / f"{name}.sock", "broker")
         self._ask_seconds = ask_seconds
 
-    @property
-    def is_open(self) -> bool:
-        return self._dialer.is_open
-
     async def ask_retrying(self, message: Ask[ReplyT]) -> ReplyT:
-        """Asks until there is an answer, also across a restart of the worker, for at most `ask_seconds`.
+        """Asks until the worker answers, also across its restart, for at most `ask_seconds`.
 
-        Use it for questions that change nothing. Raises HttpProblem.
+        Use it for requests that are safe to repeat. Raises HttpProblem.
         """
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._ask_seconds
@@ -56,15 +52,15 @@ class WorkerClient:
             await asyncio.sleep(PAUSE_SECONDS)
 
     async def ask_once(self, message: Ask[ReplyT], seconds: float) -> ReplyT:
-        """Asks one time. Raises LinkError."""
+        """Asks without repetition. Raises LinkError."""
         return await self._dialer.ask(message, seconds)
 
     async def send(self, message: Message) -> None:
-        """Sends a message that has no answer, as soon as the worker is connected."""
+        """Sends a message without an answer, as soon as the worker is connected."""
         await self._dialer.send(message)
 
     async def wait_open(self) -> Link:
-        """The link of now, or the next one."""
+        """Waits for an open link; `ChangeFollower` uses it."""
         return await self._dialer.wait_open()
 
     def follow(self, message: Follow[ReplyT]) -> AsyncIterator[ReplyT]:
@@ -87,7 +83,7 @@ class StoreClient(WorkerClient):
         self._write_seconds = write_seconds
 
     async def write(self, message: WriteDocument) -> WrittenReply:
-        """Returns when the write is on disk. A write lost with its link is repeated if that is idempotent.
+        """Sends a write; returns when it is on disk. If the link is lost, an idempotent write is repeated.
 
         Raises HttpProblem.
         """

@@ -1,8 +1,8 @@
 """POST /documents/{collection}?bulk: a stream of NDJSON of any size, with one answer per line.
 
-A line is a document with its id in `_id`, or `{"_id":…,"_deleted":true}`. A document without `_id` gets a new id.
-Each line is an independent PUT or DELETE. The answers are in the order of the lines, and each is sent when its
-line is on disk.
+A line is a document with its id in `_id`, or `{"_id":…,"_deleted":true}`. A document without `_id` gets a
+new id. Each line is an independent PUT or DELETE. The answers are in the order of the lines, and each is
+sent when its line is on disk.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class LineWrites:
     collection: str
     expires_at: float
     wanted: int
-    """Peers to wait for, for each line."""
+    """Number of peers to wait for, for each line."""
     seconds: float
-    """How long to wait for them."""
+    """Time to wait for them."""
 
 
 class BulkWrites:
@@ -51,7 +51,10 @@ class BulkWrites:
         self._limits = limits
 
     async def answer(self, request: Request, response: Response, collection: str) -> None:
-        """A bad line is an error of that line only. Raises HttpProblem for the request as a whole."""
+        """Fills the response with one answer per line, also for an invalid line.
+
+        Raises HttpProblem if the request as a whole is invalid.
+        """
         check_parameters(request, WRITE_PARAMETERS | {"bulk"})
         if media_type(request) not in BULK_TYPES:
             raise HttpProblem(
@@ -122,7 +125,7 @@ async def _drain(pending: deque[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
 
 
 async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]:
-    """Drops the rest of a line that is too long, except for one byte that shows it.
+    """The lines of the body. Of a line that is too long, one byte beyond the limit is kept, which shows it.
 
     Raises HttpProblem when the client stops sending.
     """

@@ -1,8 +1,8 @@
 """GET /documents/{collection}?format=ndjson: a whole collection, one document per line.
 
-Writes continue while the pages are read. So the documents that changed meanwhile follow after the pages. The last
-line of an id counts, and `{"_id":…,"_deleted":true}` is a deletion. The complete stream is the collection at one
-moment.
+Writes continue while the pages are read. So the documents that changed meanwhile follow after the pages. The
+last line of an id counts, and `{"_id":…,"_deleted":true}` is a deletion. The complete stream is the state of
+the collection at one moment.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ BATCH_BYTES = 64 * 1024
 
 
 class ExportBroken(Exception):
-    """The stream cannot be completed. The connection is closed, so that the client notices."""
+    """The stream cannot be completed. It closes the connection, so that the client notices."""
 
 
 class CollectionExport:
-    """Answers exports. The stream is cut where it cannot be completed, so that the client notices."""
+    """Answers exports."""
 
     def __init__(self, store: WorkerClient, reader: CollectionReader) -> None:
         self._store = store
@@ -68,7 +68,9 @@ class CollectionExport:
                 async for event in events:
                     match event:
                         case FeedGap() | FeedRestarted():
-                            raise ExportBroken("the feed no longer holds what changed meanwhile")
+                            raise ExportBroken(
+                                "the feed no longer keeps the changes since the export began"
+                            )
                         case ChangesSeen():
                             for change in event.changes:
                                 yield _changed_line(change)
@@ -89,7 +91,7 @@ def _changed_line(change: Change) -> bytes:
 
 
 async def _joined(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Joins lines to parts of `BATCH_BYTES`."""
+    """Joins lines to parts of at least `BATCH_BYTES`."""
     parts: list[bytes] = []
     size = 0
     async for line in lines:

@@ -1,4 +1,4 @@
-"""GET /documents/{collection}: a page of it, a query, an export or a watch."""
+"""GET /documents/{collection}: a page, a query, an export or a watch."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT_PAGE = 100
 
 
 class CollectionListing:
-    """Answers GET of a collection, in the form that the parameters ask for."""
+    """Answers GET of a collection, in the form that the parameters request."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class CollectionListing:
         self._limits = limits
 
     async def answer(self, request: Request, response: Response, collection: str) -> None:
-        """Raises HttpProblem."""
+        """Fills the response. Raises HttpProblem."""
         check_parameters(request, QUERY_PARAMETERS)
         kind = text_parameter(request, "format", "json")
         if kind not in ("json", "ndjson"):
@@ -83,7 +83,7 @@ class CollectionListing:
         limit: int,
         position: tuple[Any, ...] | None,
     ) -> bytes:
-        """In the order of ids. A query that finds little ends after `scan_documents`, with a cursor."""
+        """A page in the order of ids. A query ends after `scan_documents` documents, with a cursor."""
         after = position[-1] if position else ""
         size = limit if query.is_plain else self._limits.page_documents
         found: list[bytes] = []
@@ -115,7 +115,7 @@ class CollectionListing:
         limit: int,
         position: tuple[Any, ...] | None,
     ) -> bytes:
-        """Reads the whole collection and keeps the page."""
+        """A page in the order of `sort`. Reads the whole collection. Raises HttpProblem."""
         best: list[tuple[tuple[Any, ...], Any]] = []
         is_more = False
         scanned = 0
@@ -143,7 +143,7 @@ class CollectionListing:
 
 
 def _select(query: ListingQuery, document: ListedDocument) -> bytes | None:
-    """The document as it is listed, or None if it does not match the query."""
+    """The document as JSON for the list, or None if it does not match the query."""
     if query.is_plain:
         return with_id(document.id, document.value)
     content = orjson.loads(document.value)

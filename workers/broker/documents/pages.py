@@ -1,4 +1,4 @@
-"""Reading a collection from the store page by page, in the order of ids."""
+"""Reads a collection from the store page by page, in the order of ids."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers.broker.worker_client import WorkerClient
 
 
 class CollectionReader:
-    """The pages of a collection; each is within the broker's limits."""
+    """Reads the pages of collections, each within the limits of the broker."""
 
     def __init__(self, store: WorkerClient, limits: BrokerLimits) -> None:
         self._store = store
@@ -20,7 +20,10 @@ class CollectionReader:
     async def pages(
         self, collection: str, prefix: str = "", after: str = "", limit: int = 0
     ) -> AsyncIterator[DocumentsReply]:
-        """Until the last page. `limit`: documents in a page; 0: the broker's limit. Raises HttpProblem."""
+        """All pages behind the id `after`. `limit`: documents in a page; 0: the limit of the broker.
+
+        Raises HttpProblem.
+        """
         while True:
             page = await self._store.ask_retrying(
                 ListDocuments(
@@ -35,4 +38,4 @@ class CollectionReader:
             if not page.next_after:
                 return
             after = page.next_after
-            await asyncio.sleep(0)  # other requests have their turn
+            await asyncio.sleep(0)  # let other requests run

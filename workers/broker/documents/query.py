@@ -1,8 +1,8 @@
 """Queries of a listing: `where`, `sort`, `fields`, `cursor`. No I/O.
 
-A clause is PATH OP VALUE. PATH is dotted (`address.city`, `tags.0`), and OP is one of = != < <= > >=. VALUE is a
-JSON scalar (42, true, null, "42"), or else text. < <= > >= compare numbers with numbers and text with text; other
-pairs do not match.
+A clause is PATH OP VALUE. PATH is dotted (`address.city`, `tags.0`), and OP is one of = != < <= > >=.
+VALUE is a JSON scalar (42, true, null, "42"), or else text. The operators < <= > >= compare numbers with
+numbers and text with text; other pairs do not match.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _CLAUSE = re.compile(r"([^=!<>]+)(<=|>=|!=|=|<|>)(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Clause:
+    """A condition on one path."""
+
     path: tuple[str, ...]
     operator: str
     value: Any
@@ -54,29 +56,33 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
+    """A path to sort by."""
+
     path: tuple[str, ...]
     is_descending: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ListingQuery:
+    """Which documents to list, in which order, with which fields."""
+
     where: tuple[Clause, ...]
     sort: tuple[SortKey, ...]
     fields: tuple[tuple[str, ...], ...]
     prefix: str
     digest: str
-    """Of the parameters that must stay the same while a cursor is used."""
+    """A hash of the parameters that must stay the same while a cursor is used."""
 
     @property
     def is_plain(self) -> bool:
-        """Whether documents are listed without being decoded."""
+        """Whether documents can be listed without decoding them."""
         return not (self.where or self.sort or self.fields)
 
     def matches(self, document: Any) -> bool:
         return all(clause.matches(document) for clause in self.where)
 
     def project(self, document: dict[str, Any]) -> dict[str, Any]:
-        """The requested fields, at their places in the document."""
+        """The requested fields, at their paths in the document."""
         if not self.fields:
             return document
         result: dict[str, Any] = {}
@@ -98,17 +104,19 @@ class ListingQuery:
         """The sort key as JSON values. The id is last, so that no two keys are equal."""
         return (*(_sortable(lookup(document, key.path)) for key in self.sort), doc_id)
 
-    def compare(self, one: Sequence[Any], other: Sequence[Any]) -> int:
-        for key, left, right in zip(self.sort, one, other, strict=False):
+    def compare(self, first: Sequence[Any], second: Sequence[Any]) -> int:
+        """Negative, 0 or positive, for two sort keys. Missing values are last in both directions."""
+        for key, left, right in zip(self.sort, first, second, strict=False):
             order = compare_scalars(left, right)
             if order:
                 missing = left is None or right is None
                 return -order if key.is_descending and not missing else order
-        return int(one[-1] > other[-1]) - int(one[-1] < other[-1])
+        return int(first[-1] > second[-1]) - int(first[-1] < second[-1])
 
     def smallest(
         self, keyed: Iterable[tuple[tuple[Any, ...], Any]], limit: int
     ) -> list[tuple[tuple[Any, ...], Any]]:
+        """The first `limit` pairs of (sort key, content), sorted."""
         order = cmp_to_key(self.compare)
         return sorted(keyed, key=lambda pair: order(pair[0]))[:limit]
 
@@ -116,7 +124,7 @@ class ListingQuery:
 def parse_query(
     where: Sequence[str], sort: str, fields: str, prefix: str, limits: BrokerLimits
 ) -> ListingQuery:
-    """Raises HttpProblem (400) that names the invalid part."""
+    """The query of these parameters. Raises HttpProblem (400) with the invalid part."""
     if len(where) > limits.where_clauses:
         raise HttpProblem(
             400, "bad-query", f"More than {limits.where_clauses} clauses in where.", "where"
@@ -144,7 +152,8 @@ def _parse_clause(text: str) -> Clause:
         raise HttpProblem(
             400,
             "bad-query",
-            f"{text!r} is not a condition. Expected PATH OP VALUE with OP one of = != < <= > >=, such as age>=30.",
+            f"{text!r} is not a condition. Expected PATH OP VALUE with OP one of = != < <= > >=,"
+            " such as age>=30.",
             "where",
         )
     text = match[3].strip()
@@ -225,12 +234,12 @@ def _equal(found: Any, wanted: Any) -> bool:
 
 
 def _sortable(value: Any) -> Any:
-    """The scalar, or null for other values and missing ones, which are last in both directions."""
+    """The scalar, or null for other and missing values, which are last in both directions."""
     return None if value is MISSING or isinstance(value, (dict, list)) else value
 
 
 def compare_scalars(left: Any, right: Any) -> int:
-    """Orders booleans, numbers, text, null."""
+    """The order of two scalars: booleans, numbers, text, null."""
     if left is None or right is None:
         return (left is None) - (right is None)
     ranks = _rank(left), _rank(right)
@@ -240,13 +249,13 @@ def compare_scalars(left: Any, right: Any) -> int:
 
 
 def encode_cursor(query: ListingQuery, position: Sequence[Any]) -> str:
-    """The position to continue at, and the query; opaque to clients."""
+    """A cursor: the position to continue at, and the digest of the query. It is opaque to clients."""
     content = orjson.dumps([query.digest, *position])
     return base64.urlsafe_b64encode(content).decode().rstrip("=")
 
 
 def decode_cursor(query: ListingQuery, text: str) -> tuple[Any, ...] | None:
-    """The position; None for an empty cursor. Raises HttpProblem."""
+    """The position in a cursor; None for an empty one. Raises HttpProblem."""
     if not text:
         return None
     try:

@@ -155,6 +155,7 @@ class DocumentResource:
 
 
 def fill_document(response: Response, reply: DocumentReply, unwanted: tuple[bytes, ...]) -> None:
+    """Answers with the document, or with 304 if its fingerprint is one of `unwanted` (If-None-Match)."""
     response.set_headers(document_headers(reply.fingerprint, reply.sequence))
     if unwanted and matches(unwanted, reply.fingerprint):
         response.status = 304

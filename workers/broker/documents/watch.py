@@ -27,7 +27,7 @@ class CollectionWatch:
         self._feed = feed
 
     async def answer(self, request: Request, response: Response, collection: str) -> None:
-        """Raises HttpProblem."""
+        """Fills the response with the stream. Raises HttpProblem."""
         selection = Selection(
             frozenset({"SyncEvent"}), collection, "", text_parameter(request, "prefix"), True
         )
@@ -42,8 +42,8 @@ class CollectionWatch:
         async for page in self._reader.pages(selection.collection, selection.prefix):
             sequence = page.sequence if sequence < 0 else sequence
             yield [
-                document_event(page.collection, one.id, one.fingerprint, one.value)
-                for one in page.documents
+                document_event(page.collection, document.id, document.fingerprint, document.value)
+                for document in page.documents
             ]
         yield [current_event(sequence)]
         stream = await open_stream(self._feed, selection, sequence)

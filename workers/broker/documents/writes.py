@@ -1,4 +1,4 @@
-"""One write, from a route to the disk, and to the peers that the client waits for."""
+"""Writes a document, and waits for the peers that the client requests."""
 
 from __future__ import annotations
 
@@ -37,18 +37,18 @@ WRITE_PARAMETERS = frozenset({"replicas", "timeout", "ttl"})
 
 
 def new_id() -> str:
-    """A unique id: 120 random bits."""
+    """A new id of 120 random bits, in hex."""
     return secrets.token_hex(NEW_ID_BYTES)
 
 
 def expiry(request: Request) -> float:
-    """When the document ends, in Unix seconds; 0: never; negative: unchanged. Raises HttpProblem."""
+    """When the document expires, in Unix seconds; 0: never; negative: unchanged. Raises HttpProblem."""
     seconds = seconds_parameter(request, "ttl", -1.0, MAX_TTL_SECONDS)
     return expires_at(seconds if seconds >= 0 else None, time.time())
 
 
 def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
-    """How many peers to wait for, and how long. Raises HttpProblem."""
+    """The number of peers to wait for, and the time in seconds. Raises HttpProblem."""
     wanted = integer_parameter(request, "replicas", 0, 0, limits.replicas)
     return wanted, seconds_parameter(request, "timeout", 5.0, limits.replicas_seconds)
 
@@ -56,7 +56,7 @@ def replicas_of(request: Request, limits: BrokerLimits) -> tuple[int, float]:
 def write_of(
     request: Request, collection: str, doc_id: str, kind: WriteKind, content: bytes
 ) -> WriteDocument:
-    """The write that a request asks for, with its conditions. Raises HttpProblem."""
+    """The write that the request describes, with its conditions. Raises HttpProblem."""
     return write_message(
         collection,
         doc_id,
@@ -69,7 +69,7 @@ def write_of(
 
 
 class DocumentWriter:
-    """Writes to the store, and asks sync for the peers that have the write."""
+    """Sends writes to the store, and asks sync which peers have them."""
 
     def __init__(self, store: StoreClient, sync: WorkerClient, limits: BrokerLimits) -> None:
         self._store = store
@@ -79,7 +79,7 @@ class DocumentWriter:
     async def answer(
         self, request: Request, response: Response, write: WriteDocument
     ) -> WrittenReply:
-        """Writes, waits for the peers that the request asks for, fills the response. Raises HttpProblem."""
+        """Writes, waits for the requested number of peers, and fills the response. Raises HttpProblem."""
         wanted, seconds = replicas_of(request, self._limits)
         written = await self.write(write)
         replicas = await self.wait_replicas(written, wanted, seconds) if wanted else None
@@ -97,13 +97,13 @@ class DocumentWriter:
         return written
 
     async def write(self, write: WriteDocument) -> WrittenReply:
-        """Returns when the write is on disk. Raises HttpProblem."""
+        """Sends the write; returns when it is on disk. Raises HttpProblem."""
         return await self._store.write(write)
 
     async def wait_replicas(
         self, written: WrittenReply, wanted: int, seconds: float
     ) -> ReplicaProgress:
-        """How many peers have the write on disk: returns when they are enough, or the time is over."""
+        """Waits until enough peers have the write on disk, or the time is over."""
         message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
         reply: ReplicasReply | None
         try:
@@ -114,4 +114,4 @@ class DocumentWriter:
 
 
 def conflict(doc_id: str) -> HttpProblem:
-    return HttpProblem(409, "exists", f"There is a document {doc_id!r} already.", "_id")
+    return HttpProblem(409, "exists", f"The document {doc_id!r} already exists.", "_id")

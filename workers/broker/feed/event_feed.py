@@ -1,4 +1,4 @@
-"""What every stream of events of this process is made from."""
+"""The sources of all event streams of this process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from workers.broker.worker_client import WorkerClient
 
 
 class EventFeed:
-    """Owns the fanouts of changes (with and without values) and of the topology, and closes them."""
+    """Owns the fanouts: of changes with values, of changes without, and of the topology."""
 
     def __init__(
         self, store: WorkerClient, sync: WorkerClient, limits: BrokerLimits, stopping: asyncio.Event
@@ -25,18 +25,19 @@ class EventFeed:
 
     @property
     def count(self) -> int:
-        """Open streams: each of them has joined the fanout of the topology."""
+        """Number of open streams: each has joined the fanout of the topology."""
         return self.topology.count
 
     @property
     def queued_bytes(self) -> int:
-        """Changes that wait for subscribers."""
+        """Bytes of changes in the queues of all subscribers."""
         return self.changes.queued_bytes + self.values.queued_bytes
 
     def fanout_of(self, selection: Selection) -> ChangeFanout:
         return self.values if selection.with_value else self.changes
 
     def disconnect(self, reason: str) -> None:
+        """Ends all streams; `reason` is sent to their clients."""
         for fanout in (self.changes, self.values, self.topology):
             fanout.disconnect(reason)
 

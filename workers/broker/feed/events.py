@@ -1,6 +1,6 @@
-"""Events as clients see them: JSON objects with a `type`, one encoding for server-sent events and WebSockets.
+"""Events as clients receive them: JSON objects with a `type`. No I/O.
 
-No I/O.
+Server-sent events and WebSockets share the encoding.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class Event:
 
     kind: str
     sequence: int
-    """Of the feed; negative: it has no place there."""
+    """Its number in the feed. Negative: it is not part of the feed."""
     collection: str
     doc_id: str
     body: bytes
 
     def as_sse(self) -> bytes:
-        place = b"id: %d\n" % self.sequence if self.sequence >= 0 else b""
-        return b"%bevent: %b\ndata: %b\n\n" % (place, self.kind.encode(), self.body)
+        id_line = b"id: %d\n" % self.sequence if self.sequence >= 0 else b""
+        return b"%bevent: %b\ndata: %b\n\n" % (id_line, self.kind.encode(), self.body)
 
     def as_line(self) -> bytes:
         return self.body + b"\n"
@@ -49,30 +49,33 @@ def sync_event(change: Change, with_value: bool) -> Event:
 
 
 def gap_event(gap: FeedGap | FeedRestarted, collection: str) -> Event:
-    """What a subscriber must read again, because the changes in between are no longer kept."""
-    from_where = f"/api/v1/documents/{collection}" if collection else "/api/v1/documents"
+    """The subscriber must read the documents again, because changes are no longer kept."""
+    reread = f"/api/v1/documents/{collection}" if collection else "/api/v1/documents"
     content = {
         "type": "Gap",
         "since": gap.since,
         "upto": gap.upto,
-        "reread": from_where,
-        "detail": "The changes between are no longer kept: read again what you follow, then go on from here.",
+        "reread": reread,
+        "detail": "The changes in between are no longer kept. Read the documents again, then continue "
+        "from `upto`.",
     }
     return Event("Gap", gap.upto, "", "", orjson.dumps(content))
 
 
 def dropped_event(reason: str, sequence: int) -> Event:
+    """The node ends the stream; the client may resume after `sequence`."""
     content = {"type": "Dropped", "reason": reason, "resume": sequence}
     return Event("Dropped", -1, "", "", orjson.dumps(content))
 
 
 def current_event(sequence: int) -> Event:
-    """Every document of the collection has been sent; changes follow."""
+    """In a watch: every document of the collection has been sent, and changes follow."""
     content = {"type": "Current", "sequence": sequence}
     return Event("Current", sequence, "", "", orjson.dumps(content))
 
 
 def document_event(collection: str, doc_id: str, fingerprint: bytes, value: bytes) -> Event:
+    """In a watch: a document that existed at the beginning."""
     body = b'{"type":"Document","collection":%b,"doc_id":%b,"fingerprint":"%b","value":%b}' % (
         quoted(collection),
         quoted(doc_id),

@@ -1,7 +1,8 @@
-"""One stream from the store, and one from sync, for all subscribers of this process.
+"""Distributes one stream from the store, and one from sync, to all subscribers of this process.
 
-The store keeps only a position for each stream. So a fanout waits for subscribers that lag instead of buffering for
-them, but only for `PATIENCE_SECONDS`: a subscriber that still lags is disconnected, and resumes with `since`.
+The store keeps only a position for each stream. So a fanout does not buffer for subscribers that lag: it
+waits for them for at most `MAX_WAIT_SECONDS`. A subscriber that still lags is disconnected, and resumes
+with `since`.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ from workers.broker.feed.subscriber import Subscriber
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.worker_client import WorkerClient
 
-PATIENCE_SECONDS = 2.0
-"""How long all wait for those that lag."""
+MAX_WAIT_SECONDS = 2.0
+"""Maximum time that all subscribers wait for those that lag."""
 
 PAUSE_SECONDS = 0.1
-"""Before a stream that ended is opened again."""
+"""Pause before a stream that ended is opened again."""
 
-SLICE = 128
-"""Changes handed out before the subscribers are looked at."""
+SLICE_CHANGES = 128
+"""Changes between two checks for subscribers that lag."""
 
 
 class Fanout:
-    """Subscribers, and the task that feeds them while there are any."""
+    """Subscribers, and the task that reads their events while there are any."""
 
     def __init__(self, limits: BrokerLimits) -> None:
         self._limits = limits
@@ -75,7 +76,7 @@ class Fanout:
 
 
 class ChangeFanout(Fanout):
-    """Changes of documents as they are synced to disk."""
+    """Distributes changes of documents, which are on disk."""
 
     def __init__(self, store: WorkerClient, limits: BrokerLimits, with_value: bool) -> None:
         super().__init__(limits)
@@ -91,11 +92,11 @@ class ChangeFanout(Fanout):
 
     @property
     def position(self) -> FeedPosition:
-        """Everything up to here has been offered to all subscribers; not known before `start`."""
+        """All subscribers have been offered every change up to here. Not known before `start`."""
         return FeedPosition(self._sequence, self._follower.position.generation)
 
     async def start(self) -> None:
-        """Makes `position` known; renews it while there are no subscribers. Raises HttpProblem."""
+        """Sets `position` to the end of the feed if there are no subscribers. Raises HttpProblem."""
         async with self._starting:
             if self._subscribers:
                 return
@@ -120,13 +121,13 @@ class ChangeFanout(Fanout):
                             self._sequence = event.upto
                             self._enqueue(gap_event(event, ""))
                         case ChangesSeen():
-                            await self._hand_out(event)
+                            await self._distribute(event)
         except AskFailed as error:
-            self.disconnect(f"the store refuses to be followed: {error}")
+            self.disconnect(f"the store refuses to send its feed: {error}")
 
-    async def _hand_out(self, seen: ChangesSeen) -> None:
-        for start in range(0, len(seen.changes), SLICE):
-            for change in seen.changes[start : start + SLICE]:
+    async def _distribute(self, seen: ChangesSeen) -> None:
+        for start in range(0, len(seen.changes), SLICE_CHANGES):
+            for change in seen.changes[start : start + SLICE_CHANGES]:
                 self._enqueue(sync_event(change, self._with_value))
                 self._sequence = change.sequence
             await self._wait_for_lagging()
@@ -134,16 +135,16 @@ class ChangeFanout(Fanout):
 
     async def _wait_for_lagging(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_SECONDS
+        deadline = loop.time() + MAX_WAIT_SECONDS
         while lagging := self._lagging():
             for subscriber in lagging:
-                subscriber.relaxed.clear()
-            left = deadline - loop.time()
-            if left <= 0:
+                subscriber.drained.clear()
+            remaining = deadline - loop.time()
+            if remaining <= 0:
                 for subscriber in lagging:
-                    subscriber.disconnect("too slow: what waited was not taken in time")
+                    subscriber.disconnect("too slow: the client did not read its events in time")
                 return
-            await _wait_any(lagging, left)
+            await _wait_any(lagging, remaining)
 
     def _lagging(self) -> list[Subscriber]:
         live = [subscriber for subscriber in self._subscribers if not subscriber.is_disconnected]
@@ -157,8 +158,8 @@ class ChangeFanout(Fanout):
 
 
 async def _wait_any(subscribers: Iterable[Subscriber], seconds: float) -> None:
-    """Until one of them has taken what waited for it."""
-    tasks = [asyncio.create_task(subscriber.relaxed.wait()) for subscriber in subscribers]
+    """Waits until one of them has taken its events, at most for `seconds`."""
+    tasks = [asyncio.create_task(subscriber.drained.wait()) for subscriber in subscribers]
     try:
         await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -167,7 +168,7 @@ async def _wait_any(subscribers: Iterable[Subscriber], seconds: float) -> None:
 
 
 class TopologyFanout(Fanout):
-    """Peers as they come and go."""
+    """Distributes connections and disconnections of peers."""
 
     def __init__(self, sync: WorkerClient, limits: BrokerLimits) -> None:
         super().__init__(limits)

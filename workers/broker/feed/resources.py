@@ -1,4 +1,4 @@
-"""Routes that follow what happens: server-sent events, and the same events over a WebSocket."""
+"""The routes of event streams: server-sent events, and the same events over a WebSocket."""
 
 from __future__ import annotations
 
@@ -22,42 +22,45 @@ EVENT_STREAM = "text/event-stream"
 FEED_PARAMETERS = frozenset({"since", "collection", "doc_id", "prefix", "types", "value"})
 
 TRY_AGAIN_LATER = 1013
-"""Close code of a WebSocket whose client was too slow (IANA registry)."""
+"""Close code for a client that reads too slowly (IANA registry)."""
 
 GOING_AWAY = 1001
+"""Close code while the node stops (RFC 6455, 7.4.1)."""
 
 
 def selection_of(request: Request) -> Selection:
-    """Raises HttpProblem."""
+    """The events that the parameters select. Raises HttpProblem."""
     check_parameters(request, FEED_PARAMETERS)
     collection = text_parameter(request, "collection")
     doc_id = text_parameter(request, "doc_id")
     if doc_id and not collection:
-        raise HttpProblem(400, "bad-parameter", "doc_id needs collection beside it.", "collection")
+        raise HttpProblem(400, "bad-parameter", "doc_id requires collection.", "collection")
     if collection:
         check_names(collection, doc_id or None)
     prefix = text_parameter(request, "prefix")
-    named = text_parameter(request, "types")
+    listed = text_parameter(request, "types")
     is_narrow = bool(collection or doc_id or prefix)
-    types = frozenset(named.split(",")) if named else _default_types(is_narrow)
+    types = frozenset(listed.split(",")) if listed else _default_types(is_narrow)
     if not types <= ALL_TYPES:
-        raise HttpProblem(400, "bad-parameter", f"types are of {', '.join(TYPES)}.", "types")
+        raise HttpProblem(
+            400, "bad-parameter", f"types must be some of {', '.join(TYPES)}.", "types"
+        )
     return Selection(types, collection, doc_id, prefix, flag_parameter(request, "value"))
 
 
 def _default_types(is_narrow: bool) -> frozenset[str]:
-    """Whoever asks for some documents wants to hear of those only."""
+    """A request for certain documents selects no events of peers."""
     return frozenset({"SyncEvent"}) if is_narrow else ALL_TYPES
 
 
 def since_of(request: Request) -> int:
-    """Where to go on; negative: from now. Raises HttpProblem."""
+    """The sequence after which to resume; negative: begin now. Raises HttpProblem."""
     text = request.get_header("last-event-id") or text_parameter(request, "since")
     if not text:
         return -1
     if not (text.isascii() and text.isdigit() and len(text) < 19):
         raise HttpProblem(
-            400, "bad-parameter", f"since is a sequence number, not {text!r}.", "since"
+            400, "bad-parameter", f"since must be a sequence number, not {text!r}.", "since"
         )
     return int(text)
 
@@ -106,7 +109,7 @@ class WebSocketResource:
         raise HttpProblem(
             426,
             "upgrade-required",
-            "This is a WebSocket: connect with ws://.",
+            "This route is a WebSocket: connect with ws://.",
             headers=(("upgrade", "websocket"), ("connection", "upgrade")),
         )
 
@@ -123,10 +126,10 @@ class WebSocketResource:
         sender = asyncio.create_task(_send_events(stream, ws))
         try:
             with contextlib.suppress(falcon.WebSocketDisconnected):
-                while True:  # what the client says means nothing, but its close must be seen
+                while True:  # messages of the client are ignored; its close ends the loop
                     await ws.receive_text()
         except falcon.PayloadTypeError:
-            await ws.close(1003, "this WebSocket takes nothing")
+            await ws.close(1003, "this WebSocket accepts no binary messages")
         finally:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)

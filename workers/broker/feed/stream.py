@@ -1,4 +1,4 @@
-"""A client's stream of events: what it missed, straight from the store, then live from the fanout; no hole between."""
+"""A client's stream of events: first missed changes from the store, then live events from the fanout."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from workers.broker.feed.events import Event, gap_event, sync_event
 from workers.broker.feed.fanout import PAUSE_SECONDS
 from workers.broker.feed.subscriber import Disconnected, Selection, Subscriber
 
-BEAT_SECONDS = 15.0
+HEARTBEAT_SECONDS = 15.0
 """Longest silence on a stream."""
 
 CATCH_UP_PAUSE_SECONDS = 0.01
-"""Before a stream that has reached the end of the feed, but not the fanout, asks the store again."""
+"""Pause of a stream that has read the whole feed, but has not reached the fanout."""
 
 
 class FeedStream:
-    """Made by `open_stream`; iterate `batches()`, which cleans up at its end."""
+    """A stream without gaps or repetitions. `open_stream` makes it; `batches()` cleans up at its end."""
 
     def __init__(self, feed: EventFeed, selection: Selection, since: int) -> None:
         self._feed = feed
@@ -39,11 +39,11 @@ class FeedStream:
 
     @property
     def position(self) -> int:
-        """The client has received everything up to this sequence; negative: it follows no changes."""
+        """The client has received every change up to this sequence. Negative: it selects no changes."""
         return self._position.sequence
 
     async def open(self) -> None:
-        """Raises HttpProblem."""
+        """Finds the position to begin at, and joins the fanouts. Raises HttpProblem."""
         if self._feed.stopping.is_set():
             raise HttpProblem(503, "stopping", "The node is stopping.", headers=RETRY_SOON)
         if self._wants_changes:
@@ -56,8 +56,10 @@ class FeedStream:
         self._feed.topology.join(self._subscriber)
 
     async def _resume(self) -> None:
-        """From a sequence that the client names, which this node's feed may not have reached: it is another node's, or
-        the store was replaced."""
+        """Resumes after the sequence of the client.
+
+        If the feed has not reached that sequence, it comes from another node or an earlier store.
+        """
         newest = self._fanout.position
         if self.position <= newest.sequence:
             self._position = FeedPosition(self.position, newest.generation)
@@ -74,15 +76,15 @@ class FeedStream:
         self._fanout.join(self._subscriber)
 
     async def batches(self) -> AsyncIterator[list[Event]]:
-        """Events as they come; an empty batch after each `BEAT_SECONDS` of silence. Raises Disconnected."""
+        """Batches of events. An empty one follows `HEARTBEAT_SECONDS` of silence. Raises Disconnected."""
         try:
             if self._gap is not None:
                 yield [gap_event(self._gap, self._selection.collection)]
             if not self._is_live:
-                async for batch in self._missed():
+                async for batch in self._missed_events():
                     yield batch
             while True:
-                yield list(self._news(await self._subscriber.next_batch(BEAT_SECONDS)))
+                yield list(self._new_events(await self._subscriber.next_batch(HEARTBEAT_SECONDS)))
         finally:
             self.close()
 
@@ -90,8 +92,8 @@ class FeedStream:
         self._feed.topology.leave(self._subscriber)
         self._fanout.leave(self._subscriber)
 
-    def _news(self, batch: list[Event]) -> Iterator[Event]:
-        """Without the changes that came from the store before. After a gap sequences may begin again."""
+    def _new_events(self, batch: list[Event]) -> Iterator[Event]:
+        """The events without changes that were already read from the store. A gap may lower the sequence."""
         for event in batch:
             if event.kind == "SyncEvent" and event.sequence <= self.position:
                 continue
@@ -99,15 +101,15 @@ class FeedStream:
                 self._position = FeedPosition(event.sequence, self._position.generation)
             yield event
 
-    async def _missed(self) -> AsyncGenerator[list[Event], None]:
-        """What the store still has after `position`, until the fanout is reached and joined."""
+    async def _missed_events(self) -> AsyncGenerator[list[Event], None]:
+        """The missed changes from the store, until the stream reaches the fanout and joins it."""
         while True:
             try:
                 await self._fanout.start()
                 if self._position.has_reached(self._fanout.position):
                     self._join()
                     return
-                async with contextlib.aclosing(self._stored()) as batches:
+                async with contextlib.aclosing(self._stored_events()) as batches:
                     async for batch in batches:
                         yield batch
             except AskFailed as error:
@@ -117,8 +119,8 @@ class FeedStream:
             if self._subscriber.is_disconnected:
                 raise Disconnected("the node is stopping")
 
-    async def _stored(self) -> AsyncGenerator[list[Event], None]:
-        """Until the fanout is reached, or the end of what the selection leaves of the feed."""
+    async def _stored_events(self) -> AsyncGenerator[list[Event], None]:
+        """The selected changes in the store, until the fanout or the end of the feed is reached."""
         selection = self._selection
         request = FollowChanges(
             since=self.position,
@@ -135,7 +137,9 @@ class FeedStream:
                     case FeedGap() | FeedRestarted():
                         batch = [gap_event(event, selection.collection)]
                     case ChangesSeen():
-                        batch = [sync_event(one, selection.with_value) for one in event.changes]
+                        batch = [
+                            sync_event(change, selection.with_value) for change in event.changes
+                        ]
                 if batch:
                     yield batch
                 if self._position.has_reached(self._fanout.position):
@@ -148,12 +152,12 @@ class FeedStream:
 
 
 async def open_stream(feed: EventFeed, selection: Selection, since: int) -> FeedStream:
-    """Raises HttpProblem."""
+    """Opens a stream after the sequence `since`; negative: from now on. Raises HttpProblem."""
     if feed.count >= feed.limits.subscribers:
         raise HttpProblem(
             503,
             "too-many-followers",
-            "This node serves no more followers of the feed; close one, or follow another node.",
+            "This node cannot open more event streams. Close one, or use another node.",
             headers=RETRY_SOON,
         )
     stream = FeedStream(feed, selection, since)

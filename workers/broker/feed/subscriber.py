@@ -1,4 +1,4 @@
-"""A subscriber to events: its selection, and the bounded queue of events that it has not taken yet."""
+"""A subscriber to events: its selection, and a bounded queue of events for it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ ALL_TYPES = frozenset(TYPES)
 
 
 class Disconnected(Exception):
-    """The subscriber receives no more events; the text says why."""
+    """The subscriber receives no more events. The text is the reason."""
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which events a subscriber wants."""
+    """Which events a subscriber receives."""
 
     types: frozenset[str] = ALL_TYPES
     collection: str = ""
-    """Empty: all."""
+    """Empty: all collections."""
     doc_id: str = ""
     prefix: str = ""
     with_value: bool = False
@@ -42,14 +42,14 @@ class Selection:
 
 
 class Subscriber:
-    """Takes events without waiting, gives them in batches."""
+    """A queue: events enter one by one without waiting, and leave in batches."""
 
     def __init__(self, selection: Selection, limits: BrokerLimits) -> None:
         self.selection = selection
         self.size = 0
         """Bytes in the queue."""
-        self.relaxed = asyncio.Event()
-        """Set when what waited has been taken."""
+        self.drained = asyncio.Event()
+        """Set when the queue has been taken."""
         self._limits = limits
         self._events: deque[Event] = deque()
         self._arrived = asyncio.Event()
@@ -61,19 +61,20 @@ class Subscriber:
 
     @property
     def is_lagging(self) -> bool:
-        """Half of what may wait does."""
+        """Whether the queue is more than half full."""
         return (
             len(self._events) * 2 > self._limits.subscriber_events
             or self.size * 2 > self._limits.subscriber_bytes
         )
 
     def enqueue(self, event: Event) -> None:
+        """Queues a selected event. A full queue disconnects the subscriber."""
         if self._reason or not self.selection.wants(event):
             return
         if len(self._events) >= self._limits.subscriber_events or (
             self._events and self.size + len(event.body) > self._limits.subscriber_bytes
         ):
-            self.disconnect("too slow: more events waited than are kept for one subscriber")
+            self.disconnect("too slow: the queue of events for this client is full")
             return
         self._events.append(event)
         self.size += len(event.body)
@@ -84,10 +85,10 @@ class Subscriber:
         self._events.clear()
         self.size = 0
         self._arrived.set()
-        self.relaxed.set()
+        self.drained.set()
 
     async def next_batch(self, seconds: float) -> list[Event]:
-        """What waits, or nothing after that many seconds. Raises Disconnected."""
+        """The events in the queue; nothing after `seconds` without events. Raises Disconnected."""
         if not self._events and not self._reason:
             self._arrived.clear()
             try:
@@ -100,5 +101,5 @@ class Subscriber:
         batch = list(self._events)
         self._events.clear()
         self.size = 0
-        self.relaxed.set()
+        self.drained.set()
         return batch

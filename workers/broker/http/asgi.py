@@ -32,7 +32,7 @@ async def send_problem(send: Send, problem: HttpProblem) -> None:
 
 
 async def refuse_websocket(send: Send, problem: HttpProblem) -> None:
-    """Answers a handshake with a problem, as any other request (ASGI: WebSocket Denial Response)."""
+    """Answers a handshake with a problem (ASGI extension WebSocket Denial Response)."""
     body = problem.encode()
     await send(
         {
@@ -45,9 +45,9 @@ async def refuse_websocket(send: Send, problem: HttpProblem) -> None:
 
 
 def ignore_disconnect(send: Send) -> Send:
-    """`send` that ignores a client which has gone.
+    """A `send` that ignores messages to a client that has disconnected.
 
-    The application learns of it from `receive`, after it has read all that the client sent before.
+    The application learns of it from `receive`, after it has read every message that the client sent before.
     """
 
     async def forward(message: dict[str, Any]) -> None:

@@ -16,10 +16,10 @@ SUBPROTOCOL = "peat"
 TOKEN_SUBPROTOCOL = "bearer."  # noqa: S105 - the prefix of a subprotocol that carries a token
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
-Headers = Iterable[tuple[bytes, bytes]]
-
 
 class Access(Enum):
+    """What a token allows."""
+
     NONE = "none"
     READ = "read"
     WRITE = "write"
@@ -30,7 +30,7 @@ def _digest(token: str) -> bytes:
 
 
 class TokenAuthenticator:
-    """Knows the tokens of this node. Without an API token every request is allowed."""
+    """Compares tokens with those of the node. A node without an API token allows every request."""
 
     def __init__(self, api_token: str, read_token: str) -> None:
         self.is_open = not api_token
@@ -38,6 +38,7 @@ class TokenAuthenticator:
         self._read = _digest(read_token) if read_token else None
 
     def access(self, token: str | None) -> Access:
+        """What the token allows; None: the request has none."""
         if token is None:
             return Access.WRITE if self.is_open else Access.NONE
         given = _digest(token)
@@ -50,7 +51,7 @@ class TokenAuthenticator:
         return Access.WRITE if self.is_open else Access.NONE
 
     def check(self, authorization: bytes | None, method: str) -> None:
-        """Raises HttpProblem: 401 or 403."""
+        """Checks the Authorization header of a request. Raises HttpProblem (401, 403)."""
         if self.is_open and self._read is None:
             return
         match self.access(bearer(authorization)):
@@ -66,7 +67,7 @@ class TokenAuthenticator:
 
 def unauthorized(was_given: bool) -> HttpProblem:
     detail = (
-        "This node does not know this token."
+        "The token is not one of this node."
         if was_given
         else "This node requires a token: send Authorization: Bearer <PEAT_API_TOKEN>."
     )
@@ -83,7 +84,7 @@ def bearer(authorization: bytes | None) -> str | None:
 
 
 def websocket_token(authorization: bytes | None, subprotocols: Iterable[str]) -> str | None:
-    """The token of the header, or of a subprotocol `bearer.<base64url of the token>` (for browsers)."""
+    """The token in the header, or in a subprotocol `bearer.<base64url of the token>` (for browsers)."""
     if authorization is not None:
         return bearer(authorization)
     for name in subprotocols:
@@ -97,7 +98,7 @@ def websocket_token(authorization: bytes | None, subprotocols: Iterable[str]) ->
 
 
 def chosen_subprotocol(subprotocols: Iterable[str]) -> str | None:
-    """The subprotocol to accept: a browser disconnects when the server accepts none that it offers."""
+    """The subprotocol to accept: a browser disconnects if the server accepts none of those it offers."""
     offered = list(subprotocols)
     if SUBPROTOCOL in offered:
         return SUBPROTOCOL
@@ -105,7 +106,7 @@ def chosen_subprotocol(subprotocols: Iterable[str]) -> str | None:
 
 
 def check_origin(origin: bytes | None, host: bytes | None) -> None:
-    """Refuses WebSockets that a page of another site opens. Raises HttpProblem."""
+    """Refuses a WebSocket from a page of another site. Raises HttpProblem."""
     if origin is None:
         return
     try:
@@ -116,6 +117,6 @@ def check_origin(origin: bytes | None, host: bytes | None) -> None:
         raise HttpProblem(
             403,
             "cross-origin",
-            "A browser can open WebSockets from the pages of this node only.",
+            "A browser can open WebSockets of this node only from its own pages.",
             "Origin",
         )

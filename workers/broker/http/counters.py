@@ -17,7 +17,10 @@ SHARED_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share_counters(directory: Path) -> None:
-    """Keeps counters in files that all serving processes read. Must precede the import of prometheus_client."""
+    """Keeps counters in files of `directory`, which all serving processes read.
+
+    Call it before prometheus_client is imported.
+    """
     directory.mkdir(mode=0o700, exist_ok=True)
     for left_over in directory.glob("*.db"):
         left_over.unlink()
@@ -78,7 +81,7 @@ class HttpCounters:
         self._rejected.labels(reason).inc()
 
     def collectable(self) -> CollectorRegistry:
-        """The registry to expose: of this process, or of all serving processes."""
+        """The registry for /metrics: of this process, or of all serving processes."""
         if SHARED_VARIABLE not in os.environ:
             return self.registry
         from prometheus_client import CollectorRegistry

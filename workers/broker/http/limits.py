@@ -1,4 +1,4 @@
-"""The limits of what one client can cost."""
+"""The limits of the resources that clients can use."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class BrokerLimits:
     headers: int = 100
     connections: int = 4096
     header_seconds: float = 10.0
-    """From a connection's or a request's first byte to the end of its headers."""
+    """From the first byte of a connection or request to the end of the headers."""
     body_seconds: float = 30.0
-    """For a whole body; in a bulk request between two parts of the body."""
+    """For a whole body; in a bulk request, between two parts of the body."""
     keepalive_seconds: float = 75.0
     write_seconds: float = 30.0
     """How long a client may leave a response unread."""
     ask_seconds: float = 5.0
     """How long a request waits for a worker that is being restarted."""
     subscribers: int = 2048
-    """Event streams and WebSockets at once."""
+    """Event streams and WebSockets of the feed, in this process."""
     subscriber_events: int = 1024
     """Events that wait for one subscriber; one more disconnects it."""
     subscriber_bytes: int = 2 * 1024 * 1024
@@ -37,7 +37,7 @@ class BrokerLimits:
     page_documents: int = 1000
     page_bytes: int = 4 * 1024 * 1024
     scan_documents: int = 100_000
-    """Documents that one query reads; beyond it a sorted query is refused, another returns a cursor."""
+    """Documents that one query reads. Beyond it, a sorted query is refused; others return a cursor."""
     where_clauses: int = 16
     replicas: int = MAX_REPLICAS
     replicas_seconds: float = MAX_REPLICAS_SECONDS

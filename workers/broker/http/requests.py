@@ -1,4 +1,4 @@
-"""Reads bodies, conditions and parameters from a request. Every function raises HttpProblem."""
+"""Reads bodies, conditions and parameters of requests. The functions raise HttpProblem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from workers.broker.http.limits import BrokerLimits
 
 
 def media_type(request: Request) -> str:
-    """In lower case and without parameters; empty when the request has no Content-Type."""
+    """The Content-Type in lower case, without parameters. Empty: the request has none."""
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
@@ -34,7 +34,7 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
     length = request.content_length
     if length is None and request.get_header("transfer-encoding") is None:
         raise HttpProblem(
-            411, "length-required", "A body needs a Content-Length, or Transfer-Encoding: chunked."
+            411, "length-required", "A body requires Content-Length, or Transfer-Encoding: chunked."
         )
     if length is not None and length > limits.body_bytes:
         raise too_large(limits)
@@ -51,20 +51,19 @@ async def read_body(request: Request, limits: BrokerLimits) -> bytes:
 
 
 def check_coding(request: Request) -> None:
-    """Refuses compressed bodies. Raises HttpProblem."""
+    """Refuses compressed bodies."""
     coding = request.get_header("content-encoding") or "identity"
     if coding.strip().lower() != "identity":
         raise HttpProblem(
             415,
             "unsupported-media-type",
-            f"Send the body without a content coding, not with {coding!r}.",
+            f"The body has the content coding {coding!r}. Send it without one.",
             "Content-Encoding",
             headers=(("accept-encoding", "identity"),),
         )
 
 
 async def _read_within(request: Request, limits: BrokerLimits) -> bytes:
-    body = b""
     parts = []
     size = 0
     async for part in request.stream:
@@ -91,7 +90,7 @@ def if_none_match(request: Request) -> tuple[bytes, ...]:
 
 
 def check_parameters(request: Request, known: frozenset[str]) -> None:
-    """Refuses parameters that the route does not have."""
+    """Refuses unknown parameters."""
     for name in request.params:
         if name not in known:
             names = ", ".join(sorted(known)) or "none"
@@ -144,7 +143,7 @@ def seconds_parameter(request: Request, name: str, default: float, high: float) 
 
 
 def flag_parameter(request: Request, name: str) -> bool:
-    """True for `?name` and `?name=true`; false when it is absent."""
+    """True for `?name` and `?name=true`; false if it is missing."""
     if name not in request.params:
         return False
     text = text_parameter(request, name)

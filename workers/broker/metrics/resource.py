@@ -1,4 +1,4 @@
-"""GET /metrics: the metrics of all workers in Prometheus' text format."""
+"""GET /metrics: the metrics of all workers in the text format of Prometheus."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 SHARED = frozenset(
     {"peatnode_rejected_input_total", "peatnode_queue_length", "peatnode_queue_capacity"}
 )
-"""Families with samples of several workers; the label `worker` names the worker."""
+"""Families with samples from several workers, which the label `worker` separates."""
 
 
 class MetricsResource:
-    """Asks all workers for their samples, and adds those of the node and of this process."""
+    """Collects the samples of all workers, of the node and of this process."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class _Gathered(Collector):
 
 
 def families(samples: Iterable[Metric]) -> list[Family]:
-    """Groups samples by name. The suffix of a name gives its type."""
+    """Groups samples by name. The suffix of a name determines its type."""
     found: dict[str, Family] = {}
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
     for sample in samples:

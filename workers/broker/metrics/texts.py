@@ -1,4 +1,4 @@
-"""The HELP line of each metric family. Those of HTTP requests are in `http.counters`."""
+"""The HELP line of each metric family. Those of HTTP requests are in `http/counters.py`."""
 
 HELP = {
     # the node

@@ -11,6 +11,8 @@ from peatnode.supervision.workers import WORKERS
 
 @dataclass(frozen=True, slots=True)
 class ReadinessCheck:
+    """One check, with a message in both cases."""
+
     name: str
     is_ready: bool
     message: str
@@ -23,11 +25,13 @@ def checks(
     discovery: DiscoveryReply | None,
     is_stopping: bool,
 ) -> tuple[ReadinessCheck, ...]:
-    """In a fixed order. None: the worker did not answer."""
-    stops = is_stopping or (node is not None and node.is_stopping)
+    """All checks in a fixed order. None: the worker did not answer."""
+    node_stops = is_stopping or (node is not None and node.is_stopping)
     found = [
         ReadinessCheck(
-            "running", not stops, "the node is stopping" if stops else "the node is running"
+            "running",
+            not node_stops,
+            "the node is stopping" if node_stops else "the node is running",
         ),
         _workers(node),
         _store(store),
@@ -91,7 +95,7 @@ def _sync(peers: PeersReply | None) -> ReadinessCheck:
 
 
 def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:
-    """A source that fails after it was complete keeps the node ready: the peers that it found remain."""
+    """A source that fails after it was complete does not fail the check: its peers remain known."""
     if discovery is None:
         return ReadinessCheck("discovery", False, "the discovery worker does not answer")
     waiting = [
@@ -101,7 +105,7 @@ def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:
         or (source.state is SourceStatus.FAILING and source.age_seconds < 0)
     ]
     failing = [
-        f"{source.name} fails, and was last complete {source.age_seconds:.0f} s ago: {source.message}"
+        f"{source.name} fails (last complete {source.age_seconds:.0f} s ago): {source.message}"
         for source in discovery.sources
         if source.state is SourceStatus.FAILING and source.age_seconds >= 0
     ]

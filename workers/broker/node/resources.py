@@ -1,4 +1,4 @@
-"""Routes of the node and of the mesh around it."""
+"""The routes of the node, its peers and the mesh."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NO_PARAMETERS: frozenset[str] = frozenset()
 
 
 class HealthResource:
-    """GET /health: this process answers; nothing else is checked."""
+    """GET /health: shows that this process answers. It checks nothing else."""
 
     def __init__(self, node_id: str) -> None:
         self._body = orjson.dumps({"status": "healthy", "node_id": node_id})
@@ -106,7 +106,7 @@ class PeerResource:
             if peer_id in (peer.id, peer.instance):
                 _answer(response, encode_peer(peer))
                 return
-        raise HttpProblem(404, "not-found", f"No peer {peer_id!r} is known here.", "id")
+        raise HttpProblem(404, "not-found", f"This node knows no peer {peer_id!r}.", "id")
 
     on_head = on_get
 

@@ -1,4 +1,4 @@
-"""What the workers report of themselves, asked of all of them at once."""
+"""Collects the reports of the workers, from all of them at once."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from workers.broker.worker_client import WorkerClient
 ReplyT = TypeVar("ReplyT", bound=Message)
 
 PROBE_SECONDS = 1.0
-"""How long a check waits for a worker."""
+"""Time for a worker to answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerReports:
-    """None: the worker did not answer in time."""
+    """The reports. None: the worker did not answer in time."""
 
     node: NodeReply | None
     store: StoreReply | None
@@ -69,7 +69,7 @@ class NodeSurvey:
 
 
 async def probe(client: WorkerClient, message: Ask[ReplyT]) -> ReplyT | None:
-    """The answer; None if there is none within `PROBE_SECONDS`."""
+    """The answer of a worker; None if it does not answer within `PROBE_SECONDS`."""
     try:
         return await client.ask_once(message, PROBE_SECONDS)
     except LinkError:

@@ -1,4 +1,4 @@
-"""openapi.json: the description of the API.
+"""GET /openapi.json: the description of the API.
 
-Every route and every body of the API enters, and nothing that a client does not see.
+Every route and every body of the API enters; internals stay out.
 """

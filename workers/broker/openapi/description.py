@@ -29,6 +29,7 @@ EVENTS = {
 
 
 def build_description() -> dict[str, Any]:
+    """The content of /openapi.json."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -51,7 +52,8 @@ def build_description() -> dict[str, Any]:
                 "bearer": {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "PEAT_API_TOKEN, or PEAT_READ_TOKEN for reads. Required if the node has a token.",
+                    "description": "PEAT_API_TOKEN, or PEAT_READ_TOKEN for reads. "
+                    "Required if the node has a token.",
                 }
             },
         },
@@ -209,7 +211,7 @@ def _create() -> Operation:
 
 def _patch() -> Operation:
     content = {
-        media_type: {"schema": one.schema} for media_type, one in PATCH_FORMATS.items()
+        media_type: {"schema": format.schema} for media_type, format in PATCH_FORMATS.items()
     } | _json(DOCUMENT)
     return _write("patchDocument", "Change a part of a document", content, (404,))
 

@@ -1,4 +1,4 @@
-"""GET /openapi.json"""
+"""The route GET /openapi.json."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from workers.broker.openapi.description import build_description
 
 
 class OpenApiResource:
-    """The description of the API, built with the first request for it."""
+    """GET /openapi.json, built with the first request."""
 
     def __init__(self) -> None:
         self._body: bytes | None = None

@@ -1,6 +1,6 @@
 """The bodies of the API as JSON Schema (2020-12), for openapi.json. No I/O.
 
-Tests validate responses with them.
+Tests validate responses against them.
 """
 
 from __future__ import annotations

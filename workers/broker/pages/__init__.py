@@ -1,4 +1,4 @@
 """The web pages: the dashboard at `/` and the reference of the API at `/docs`.
 
-Static files enter, which may use the API and nothing else.
+Static files enter; they use the API and nothing else.
 """

@@ -1,4 +1,4 @@
-"""The files of the web pages: the dashboard and the API reference."""
+"""Serves the files of the web pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAGE_HEADERS = (
 
 
 class PageResource:
-    """Serves the files of one folder of this package by their name; `page` answers the folder's own path."""
+    """Serves the files of one folder by name, or always the file `page` if it is given."""
 
     def __init__(self, folder: str, page: str = "") -> None:
         self._folder = Path(__file__).parent / folder

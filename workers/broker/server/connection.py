@@ -1,7 +1,7 @@
-"""The connection of a client: uvicorn's HTTP/1.1 and WebSocket protocols, with limits that they lack.
+"""The connections of clients: uvicorn's HTTP/1.1 and WebSocket protocols, with further limits.
 
-These are: a deadline and a size for headers, a number of connections, and a deadline for the client to read a
-response. A request whose client has disconnected is cancelled.
+The limits are: time and size of headers, number of connections, and time for the client to read a response.
+The request of a client that disconnects is cancelled.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from workers.broker.http.counters import HttpCounters
 from workers.broker.http.limits import BrokerLimits
 
 JOINED_BYTES = 64 * 1024
-"""More is written at once, so that the transport notices a client that reads slowly."""
+"""More bytes are written at once, so that the transport notices a client that reads slowly."""
 
 LINGER_SECONDS = 5.0
-"""How long the rest of a body is read and discarded after its request was answered."""
+"""Time to read and discard the rest of a body after the response."""
 
 
 class ConnectionState(ServerState):
@@ -51,13 +51,13 @@ class ConnectionState(ServerState):
 
     @default_headers.setter
     def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
-        """Ignores what uvicorn sets."""
+        """Ignores the value that uvicorn sets."""
 
 
 class JoinedWrites:
-    """A transport that joins the writes of one iteration of the loop: head and body become one packet.
+    """A transport that joins the writes of one iteration of the loop, so that head and body are one packet.
 
-    Uvicorn writes them separately, which costs a system call and wakes the client twice.
+    uvicorn writes them separately, which costs a system call and wakes the client twice.
     """
 
     __slots__ = ("_loop", "_parts", "_size", "is_closing", "transport")
@@ -96,7 +96,7 @@ class JoinedWrites:
 
 
 class _WriteDeadline:
-    """Aborts a connection whose client does not read."""
+    """Aborts a connection whose client stops reading."""
 
     _write_timer: TimerHandle | None = None
 

@@ -1,7 +1,7 @@
-"""The broker's main process: gunicorn's arbiter, embedded, on the socket that the supervisor bound.
+"""The main process of the broker: gunicorn's arbiter on the socket that the supervisor has bound.
 
 gunicorn forks and watches the serving processes (`server.BrokerWorker`). A thread of the master answers the
-supervisor. Everything that serving needs is imported before the fork, so that the processes share its memory.
+supervisor. The modules of the routes are imported before the fork, so that the processes share their memory.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from workers.broker.server.server import BrokerWorker
 from workers.broker.settings import BrokerSettings
 
 GRACE_SECONDS = 4
-"""For the serving processes to stop; then gunicorn kills them."""
+"""Time for the serving processes to stop; then gunicorn kills them."""
 
 HANG_SECONDS = 30
 """gunicorn kills a serving process whose loop is blocked for this long."""
@@ -42,11 +42,11 @@ _TIME = struct.Struct("d")
 
 
 def settings_of(context: WorkerContext) -> BrokerSettings:
+    """The settings of the broker in the configuration of the node."""
     config: Config = context.config
     return BrokerSettings(
         node_id=config.node_id,
         run_dir=config.run_dir,
-        started_at=context.node_started_at,
         api_token=config.api_token.reveal().decode() if config.api_token else "",
         read_token=config.read_token.reveal().decode() if config.read_token else "",
         limits=replace(DEFAULT_LIMITS, body_bytes=config.max_body_bytes),
@@ -68,24 +68,23 @@ class LoopHeartbeat:
         return self._reader
 
     def send(self) -> float:
-        """Sends one more; returns the longest lateness since the last call."""
+        """Sends a heartbeat. Returns the longest delay since the last call, in seconds."""
         (stall,) = _TIME.unpack(self._stall[:])
         self._stall[:] = _TIME.pack(0.0)
-        with contextlib.suppress(
-            BlockingIOError
-        ):  # the pipe is full of unread heartbeats: gunicorn is about to kill the process
+        # BlockingIOError: the pipe is full of unread heartbeats, and gunicorn is about to kill the process
+        with contextlib.suppress(BlockingIOError):
             os.write(self._writer, _TIME.pack(time.monotonic()))
         return float(stall)
 
     def receive(self) -> None:
-        """The serving loop calls it when a heartbeat can be read."""
+        """Reads the heartbeats that wait. The serving loop calls it when the pipe is readable."""
         try:
             data = os.read(self._reader, 64 * _TIME.size)
         except BlockingIOError:  # another process was faster
             return
-        (asked_at,) = _TIME.unpack(data[: _TIME.size])
+        (sent_at,) = _TIME.unpack(data[: _TIME.size])
         (known,) = _TIME.unpack(self._stall[:])
-        self._stall[:] = _TIME.pack(max(known, time.monotonic() - asked_at))
+        self._stall[:] = _TIME.pack(max(known, time.monotonic() - sent_at))
 
 
 class _Forward(logging.Handler):
@@ -93,11 +92,13 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = logs.get_logger("http")
-        say = log.error if record.levelno >= logging.ERROR else log.warning
-        say("HTTP server", source=record.name, text=record.getMessage())
+        write = log.error if record.levelno >= logging.ERROR else log.warning
+        write("HTTP server", source=record.name, text=record.getMessage())
 
 
 class ServerLog(Logger):  # type: ignore[misc]
+    """The logger of gunicorn, which forwards warnings and errors of all HTTP libraries."""
+
     def setup(self, cfg: Any) -> None:
         self.loglevel = logging.WARNING
         for name in ("gunicorn.error", "uvicorn", "falcon", "websockets"):
@@ -128,7 +129,7 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
             "graceful_timeout": GRACE_SECONDS,
             "control_socket_disable": True,
             "logger_class": ServerLog,
-            "post_fork": self._settle,
+            "post_fork": self._after_fork,
         }
         for name, value in options.items():
             self.cfg.set(name, value)
@@ -136,14 +137,16 @@ class BrokerApplication(BaseApplication):  # type: ignore[misc]
     def load(self) -> object:
         return self  # each worker builds the application in its own loop
 
-    def tell_ready(self) -> None:
+    def signal_ready(self) -> None:
+        """A serving process accepts connections."""
         os.write(self._ready_writer, b"!")
 
     def wait_ready(self) -> None:
+        """Blocks until the first serving process accepts connections."""
         os.read(self._ready_reader, 1)
 
-    def _settle(self, arbiter: Arbiter, worker: BrokerWorker) -> None:
-        """Called first in a serving process."""
+    def _after_fork(self, arbiter: Arbiter, worker: BrokerWorker) -> None:
+        """Runs first in a serving process."""
         die_with_parent(worker.ppid)
         self._context.control.close()
 
@@ -160,7 +163,7 @@ def _memory_folder(run_dir: Path) -> str:
 
 
 def run_master(context: WorkerContext) -> NoReturn:
-    """Never returns, nor do the processes that it forks."""
+    """Runs the master. Neither it nor the processes that it forks return."""
     config = context.config
     logs.configure(config.log_filter, config.log_format, context.name)
     application = BrokerApplication(context)

@@ -20,18 +20,19 @@ from workers.broker.services import BrokerServices
 from workers.broker.settings import BrokerSettings
 
 NOTIFY_SECONDS = 10.0
-"""How often gunicorn is notified that the loop runs; it kills a worker after `master.HANG_SECONDS`."""
+"""Interval of the notifications to gunicorn, which kills a silent worker after `master.HANG_SECONDS`."""
 
 WEBSOCKET_BYTES = 8 * 1024 * 1024
-"""Size of one message of a client."""
+"""Maximum size of one message of a client."""
 
 PING_SECONDS = 20.0
+"""Interval of WebSocket pings, and time to answer one."""
 
 DRAIN_SECONDS = 3.0
-"""For requests to finish when the node stops; then they are cancelled."""
+"""Time for requests to finish when the node stops; then they are cancelled."""
 
 SETTLE_SECONDS = 0.05
-"""For requests that have arrived but have no task yet."""
+"""Time for requests that have arrived to get a task, before the tasks are awaited."""
 
 
 class BrokerWorker(Worker):  # type: ignore[misc]
@@ -40,9 +41,8 @@ class BrokerWorker(Worker):  # type: ignore[misc]
     def init_signals(self) -> None:
         for number in self.SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        signal.signal(
-            signal.SIGINT, signal.SIG_IGN
-        )  # Ctrl-C reaches every process; the supervisor decides
+        # Ctrl-C reaches every process; the supervisor decides
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def run(self) -> None:
         uvloop.run(self._serve())
@@ -56,7 +56,7 @@ class BrokerWorker(Worker):  # type: ignore[misc]
         server = HttpServer(settings)
         await server.start([sock.sock for sock in self.sockets])
         loop.add_reader(self.app.heartbeat.reader, self.app.heartbeat.receive)
-        self.app.tell_ready()
+        self.app.signal_ready()
         while not stopping.is_set():
             self.notify()
             if os.getppid() != self.ppid:
@@ -68,7 +68,7 @@ class BrokerWorker(Worker):  # type: ignore[misc]
 
 
 class HttpServer:
-    """Accepts connections, and finishes their requests before it stops."""
+    """Accepts connections, and lets their requests finish before it stops."""
 
     def __init__(self, settings: BrokerSettings) -> None:
         self.services = BrokerServices(settings)
@@ -87,7 +87,7 @@ class HttpServer:
         return HttpConnection(self._config, self._state)
 
     async def stop(self, seconds: float) -> None:
-        """Readiness fails, streams end, requests finish within `seconds`, then connections close."""
+        """Fails readiness, ends streams, waits `seconds` for requests, then closes connections."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         self.services.begin_stop()
@@ -105,9 +105,9 @@ class HttpServer:
 
     async def _wait_tasks(self, deadline: float) -> None:
         tasks = list(self._state.tasks)
-        left = deadline - asyncio.get_running_loop().time()
-        if tasks and left > 0:
-            await asyncio.wait(tasks, timeout=left)
+        remaining = deadline - asyncio.get_running_loop().time()
+        if tasks and remaining > 0:
+            await asyncio.wait(tasks, timeout=remaining)
 
 
 def _uvicorn_config(app: RequestGate, limits: BrokerLimits) -> uvicorn.config.Config:

@@ -1,4 +1,4 @@
 """Yjs clients over WebSocket: the protocol of y-websocket (y-protocols sync and awareness).
 
-Only the document's bytes enter: updates pass to the store as they are, and no Yjs engine is imported here.
+Code of the protocol enters; a Yjs engine stays out, because updates pass to the store unchanged.
 """

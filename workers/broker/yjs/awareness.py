@@ -1,6 +1,6 @@
-"""Who is in a document: a state for each Yjs client, the highest clock wins, the silent are forgotten.
+"""The awareness of a document: a state for each Yjs client, of which the highest clock wins. No I/O.
 
-Source: https://github.com/yjs/y-protocols/blob/master/awareness.js. No I/O. Time is handed in.
+Source: https://github.com/yjs/y-protocols/blob/master/awareness.js. Time is an argument.
 """
 
 from __future__ import annotations
@@ -13,32 +13,34 @@ from typing import NoReturn
 from peatnode.documents.yjs.lib0 import read_string, read_var_uint, var_string, var_uint
 from peatnode.errors import MalformedUpdate
 
-FORGET_SECONDS = 30.0
-"""A client that has not renewed its state for so long is gone (as in y-protocols)."""
+EXPIRY_SECONDS = 30.0
+"""A state that its client has not renewed for this long is removed (as in y-protocols)."""
 
 MAX_STATES = 4096
-"""Clients of one document, and of one message."""
+"""Maximum number of clients in a document, and in a message."""
 
 MAX_STATE_BYTES = 64 * 1024
-"""JSON of one client's state."""
+"""Maximum size of the JSON of one state."""
 
 NOBODY = "null"
-"""The state of a client that has left."""
+"""The state of a client that has left: JSON null."""
 
 EMPTY_AWARENESS = b"\x00"
-"""A message about nobody."""
+"""A message without states."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClientState:
+    """The state of one Yjs client."""
+
     client: int
     clock: int
     state: str
-    """JSON; `null`: gone."""
+    """JSON; `null`: the client has left."""
 
 
 def decode_states(payload: bytes) -> list[ClientState]:
-    """Raises MalformedUpdate: for JSON that is none too, since every other client of the document would trip on it."""
+    """The states in a message. Raises MalformedUpdate, also for JSON on which other clients would fail."""
     try:
         return _decode_states(payload)
     except IndexError:
@@ -56,20 +58,22 @@ def _decode_states(payload: bytes) -> list[ClientState]:
         start = at
         state, at = read_string(payload, at)
         if at - start > MAX_STATE_BYTES:
-            raise MalformedUpdate(f"a client's state is over {MAX_STATE_BYTES} bytes", start)
+            raise MalformedUpdate(
+                f"the state of a client is larger than {MAX_STATE_BYTES} bytes", start
+            )
         _check_json(state, start)
         states.append(ClientState(client, clock, state))
     if at != len(payload):
-        raise MalformedUpdate("bytes behind the awareness message", at)
+        raise MalformedUpdate("there are bytes after the awareness message", at)
     return states
 
 
 def _check_json(text: str, at: int) -> None:
-    """What JSON.parse takes. (orjson refuses the half emoji that a cursor can leave in a selection.)"""
+    """Accepts the JSON that JSON.parse accepts, with lone surrogates, which orjson refuses."""
     try:
         json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise MalformedUpdate("a client's state is not JSON", at) from None
+        raise MalformedUpdate("the state of a client is not JSON", at) from None
 
 
 def _refuse_constant(name: str) -> NoReturn:
@@ -77,6 +81,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def encode_states(states: Iterable[ClientState]) -> bytes:
+    """The payload of an awareness message."""
     listed = list(states)
     parts = [var_uint(len(listed))]
     for state in listed:
@@ -85,14 +90,14 @@ def encode_states(states: Iterable[ClientState]) -> bytes:
 
 
 class AwarenessStates:
-    """The states of one document's clients."""
+    """The states of the clients of one document."""
 
     def __init__(self) -> None:
         self._states: dict[int, ClientState] = {}
         self._seen: dict[int, float] = {}
 
     def apply(self, states: Iterable[ClientState], now: float) -> list[ClientState]:
-        """Those that are news; the rest was known or is older."""
+        """Applies states. Returns those that are new; the others were known or are older."""
         return [state for state in states if self._apply_one(state, now)]
 
     def _apply_one(self, new: ClientState, now: float) -> bool:
@@ -109,35 +114,38 @@ class AwarenessStates:
         return True
 
     def remove(self, clients: Iterable[int], now: float) -> list[ClientState]:
-        """What to tell the others when a connection that spoke for these clients has ended."""
+        """Removes clients whose connection has ended. Returns the states to send to the others."""
         present = [self._states[client] for client in clients if client in self._states]
         leaving = [ClientState(known.client, known.clock, NOBODY) for known in present]
         return self.apply(leaving, now)
 
-    def farewells(self, states: Iterable[ClientState]) -> list[ClientState]:
-        """Who of those that say they are here counts as gone: told so, they speak with a higher clock, and at once.
+    def removals_of(self, states: Iterable[ClientState]) -> list[ClientState]:
+        """The removals that overrule some of these states. Their client must receive them.
 
-        A client that comes back after its connection broke repeats its state with the clock that its goodbye bears.
+        A client that reconnects repeats its state with its old clock, which is also that of its removal.
+        When it receives the removal, it sends its state again with a higher clock.
         """
         known = [self._states.get(state.client) for state in states if state.state != NOBODY]
         clocks = {state.client: state.clock for state in states}
         return [
-            one
-            for one in known
-            if one is not None and one.state == NOBODY and one.clock >= clocks[one.client]
+            state
+            for state in known
+            if state is not None and state.state == NOBODY and state.clock >= clocks[state.client]
         ]
 
-    def forget_silent(self, now: float) -> list[ClientState]:
-        """Says goodbye for those who have not been heard of for FORGET_SECONDS. Their clocks are kept for as long
-        again, so that a late copy of what they said does not bring them back."""
-        silent = [client for client, seen in self._seen.items() if now - seen >= FORGET_SECONDS]
-        for client in silent:
+    def remove_expired(self, now: float) -> list[ClientState]:
+        """Removes the states that have not been renewed for `EXPIRY_SECONDS`. Returns the states to send.
+
+        A removal is kept for the same time again, so that a delayed copy of a state restores no client.
+        """
+        expired = [client for client, seen in self._seen.items() if now - seen >= EXPIRY_SECONDS]
+        for client in expired:
             if self._states[client].state == NOBODY:
                 del self._states[client], self._seen[client]
-        return self.remove(silent, now)
+        return self.remove(expired, now)
 
     def present(self) -> list[ClientState]:
-        """Everybody who is there now."""
+        """The states of the clients that have not left."""
         return [state for state in self._states.values() if state.state != NOBODY]
 
     @property

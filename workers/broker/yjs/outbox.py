@@ -1,5 +1,4 @@
-"""Messages that wait to be sent to one client, within a bound. A client that cannot keep up is closed, and delays no
-other client."""
+"""The bounded queue of messages to one client, and the reasons for which a session closes."""
 
 from __future__ import annotations
 
@@ -8,15 +7,15 @@ from collections import deque
 from dataclasses import dataclass
 
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-"""When so much waits and more comes, the client is closed; it reconnects and asks for the difference, which is shorter
-than the backlog."""
+"""A further message closes the connection. The client reconnects and requests the difference, which is
+shorter than the queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class SessionClose:
     """The end of a connection: the close code and the reason that the client receives.
 
-    y-websocket reconnects after every code but 4400 to 4499, which say that it would be of no use.
+    y-websocket reconnects after every code except 4400 to 4499, which mean that a retry would not help.
     """
 
     code: int
@@ -32,23 +31,23 @@ DELETED = SessionClose(4410, "The document was deleted; reload it.")
 
 
 class SessionEnded(Exception):
-    """We end the session."""
+    """The node ends the session."""
 
     def __init__(self, close: SessionClose) -> None:
         super().__init__(close.reason)
         self.close = close
 
 
-def malformed(what: str) -> SessionClose:
-    return SessionClose(4400, f"Not a y-websocket message: {what}")
+def malformed(detail: str) -> SessionClose:
+    return SessionClose(4400, f"Not a y-websocket message: {detail}")
 
 
-def refused(why: str) -> SessionClose:
-    return SessionClose(4422, f"The change was refused: {why}")
+def refused(reason: str) -> SessionClose:
+    return SessionClose(4422, f"The change was refused: {reason}")
 
 
 class Outbox:
-    """A queue of messages that ends with a `SessionClose`."""
+    """A queue of messages to one client, which ends with a `SessionClose`."""
 
     def __init__(self) -> None:
         self._messages: deque[tuple[bytes, int]] = deque()
@@ -58,17 +57,17 @@ class Outbox:
         self._emptied = asyncio.Event()
         self._emptied.set()
         self.quiet_sweeps = 0
-        """Counted by the room; back to 0 with every message."""
+        """Sweeps of `Rooms` without a message since. Each message resets it to 0."""
 
     def put(self, message: bytes) -> None:
-        """Queues a message, or ends the connection when too much waits."""
+        """Queues a message. A full queue closes the connection instead."""
         if self._waiting_bytes > MAX_WAITING_BYTES:
             self._messages.clear()
             self.close(CANNOT_KEEP_UP)
         self._put(message, len(message))
 
     def put_answer(self, message: bytes) -> None:
-        """Queues what the client asked for, however long: see `wait_empty`."""
+        """Queues an answer of any size. Call `wait_empty` before, which bounds the queue."""
         self._put(message, 0)
 
     def _put(self, message: bytes, size: int) -> None:
@@ -81,18 +80,18 @@ class Outbox:
         self._filled.set()
 
     async def wait_empty(self) -> None:
-        """Until all that was queued has been sent, so that a client cannot ask for more than it reads."""
+        """Waits until the queue has been sent, so that a client cannot request more than it reads."""
         await self._emptied.wait()
 
     def close(self, close: SessionClose) -> None:
-        """Ends the connection after what is queued."""
+        """Closes the connection after the queued messages."""
         if self._close is None:
             self._close = close
             self._filled.set()
             self._emptied.set()
 
     async def next(self) -> bytes | SessionClose:
-        """The next message, once the one before it is sent; a `SessionClose` is the last."""
+        """The next message; the caller has sent the previous one. A `SessionClose` is the last."""
         while not self._messages:
             if self._close is not None:
                 return self._close

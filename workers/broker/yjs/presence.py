@@ -1,7 +1,4 @@
-"""Who is where, in the whole mesh: the awareness of every document that somebody has open on some node.
-
-No I/O.
-"""
+"""The awareness of every document that is open on some node of the mesh. No I/O."""
 
 from __future__ import annotations
 
@@ -11,20 +8,21 @@ from collections.abc import Callable, Iterable
 from workers.broker.yjs.awareness import AwarenessStates, ClientState
 
 Name = tuple[str, str]
-"""Collection and id."""
+"""Collection and id of a document."""
 
 MAX_DOCUMENTS = 10_000
-"""Kept at once; of more the longest untouched are forgotten, and known again when their clients renew their states."""
+"""Maximum number of documents. Beyond it, the least recently changed one is dropped; its clients renew their
+states."""
 
 
 class Presence:
-    """Awareness by document. Kept also without a local client, so that the first one sees who is on other nodes."""
+    """Awareness by document, also of documents without a local client: the first one receives all states."""
 
     def __init__(self) -> None:
         self._documents: OrderedDict[Name, AwarenessStates] = OrderedDict()
 
     def apply(self, name: Name, states: Iterable[ClientState], now: float) -> list[ClientState]:
-        """What of it is news."""
+        """Applies states. Returns those that are new."""
         document = self._documents.get(name)
         if document is None:
             document = self._documents[name] = AwarenessStates()
@@ -41,21 +39,23 @@ class Presence:
         document = self._documents.get(name)
         return [] if document is None else document.remove(clients, now)
 
-    def farewells(self, name: Name, states: Iterable[ClientState]) -> list[ClientState]:
-        """States to send back to the client that sent these."""
+    def removals_of(self, name: Name, states: Iterable[ClientState]) -> list[ClientState]:
+        """The removals that overrule some of these states, for the client that sent them."""
         document = self._documents.get(name)
-        return [] if document is None else document.farewells(states)
+        return [] if document is None else document.removals_of(states)
 
     def present(self, name: Name) -> list[ClientState]:
         document = self._documents.get(name)
         return [] if document is None else document.present()
 
-    def forget_silent(self, now: float, tell: Callable[[Name, list[ClientState]], None]) -> None:
-        """Calls `tell` with the clients that are gone without a goodbye."""
+    def remove_expired(
+        self, now: float, on_removed: Callable[[Name, list[ClientState]], None]
+    ) -> None:
+        """Removes expired states, and calls `on_removed` with the removals of each document."""
         for name, document in list(self._documents.items()):
-            gone = document.forget_silent(now)
-            if gone:
-                tell(name, gone)
+            removed = document.remove_expired(now)
+            if removed:
+                on_removed(name, removed)
             if document.is_empty:
                 del self._documents[name]
 

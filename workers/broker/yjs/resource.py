@@ -1,4 +1,4 @@
-"""WS /yjs/{collection}/{id}: where y-websocket's provider connects."""
+"""WS /yjs/{collection}/{id}: the route to which the provider of y-websocket connects."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from peatnode.errors import MalformedUpdate
 from workers.broker.http.authentication import Access
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.rooms import Rooms
-from workers.broker.yjs.session import ClientGone, YjsSession
+from workers.broker.yjs.session import SocketClosed, YjsSession
 
 
 class FalconSocket:
-    """Falcon's WebSocket as a session sees it."""
+    """Falcon's WebSocket as the `Socket` of a session."""
 
     def __init__(self, ws: WebSocket) -> None:
         self._ws = ws
@@ -24,7 +24,7 @@ class FalconSocket:
         try:
             return await self._ws.receive_data()
         except falcon.WebSocketDisconnected:
-            raise ClientGone from None
+            raise SocketClosed from None
         except falcon.PayloadTypeError:
             raise MalformedUpdate("text instead of bytes") from None
 
@@ -32,13 +32,13 @@ class FalconSocket:
         try:
             await self._ws.send_data(payload)
         except falcon.WebSocketDisconnected:
-            raise ClientGone from None
+            raise SocketClosed from None
 
     async def close(self, code: int, reason: str) -> None:
         try:
             await self._ws.close(code, reason)
         except falcon.WebSocketDisconnected:
-            raise ClientGone from None
+            raise SocketClosed from None
 
 
 class YjsResource:
@@ -55,7 +55,7 @@ class YjsResource:
         raise HttpProblem(
             426,
             "upgrade-required",
-            "This is a WebSocket of the y-websocket protocol: connect with ws://.",
+            "This route is a WebSocket of the y-websocket protocol: connect with ws://.",
             headers=(("upgrade", "websocket"), ("connection", "upgrade")),
         )
 

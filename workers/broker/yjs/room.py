@@ -18,14 +18,14 @@ class RoomMember:
 
     def __init__(self, process: str = "") -> None:
         self.origin = f"client:{process}{next(_member_numbers)}"
-        """Marks the changes it made, so that they are not sent back to it; no two on one node are alike."""
+        """The origin of its changes, unique on the node: changes are not sent back to their origin."""
         self.outbox = Outbox()
         self.clients: set[int] = set()
-        """Yjs client ids that it speaks for."""
+        """The Yjs client ids whose awareness states it sends."""
 
 
-def process_mark() -> str:
-    """Tells the members of this process from those of another, or of an earlier one."""
+def new_process_id() -> str:
+    """A prefix that separates the origins of this process from those of others and of earlier ones."""
     return secrets.token_hex(4) + "-"
 
 
@@ -37,39 +37,41 @@ class Room:
         self.doc_id = doc_id
         self.incarnation = incarnation
         self.members: set[RoomMember] = set()
-        self.has_missed = False
-        """Changes were skipped. The next change contains them, so its author receives it too."""
+        self.has_skipped_changes = False
+        """The next change contains the skipped ones, so its author receives it too."""
 
     @property
     def name(self) -> tuple[str, str]:
         return self.collection, self.doc_id
 
-    def broadcast(self, message: bytes, but: str = "") -> None:
+    def broadcast(self, message: bytes, excluded: str = "") -> None:
+        """Queues a message for all members, except the one whose origin is `excluded`."""
         for member in self.members:
-            if member.origin != but:
+            if member.origin != excluded:
                 member.outbox.put(message)
 
     def close(self, close: SessionClose) -> None:
         for member in self.members:
             member.outbox.close(close)
 
-    def ends_with(self, change: Change) -> bool:
-        """Whether the change is the end of this incarnation."""
+    def is_ended_by(self, change: Change) -> bool:
+        """Whether the change ends this incarnation."""
         if change.action is ChangeAction.DELETED:
             return change.incarnation >= self.incarnation
         return change.incarnation > self.incarnation
 
     def change_seen(self, change: Change) -> None:
-        """A change of the document is on disk."""
+        """Sends a change of the document, which is on disk, to the members."""
         if change.incarnation == self.incarnation and change.update:
             self.broadcast(
-                encode_update(change.update), but="" if self.has_missed else change.origin
+                encode_update(change.update),
+                excluded="" if self.has_skipped_changes else change.origin,
             )
-            self.has_missed = False
+            self.has_skipped_changes = False
 
-    def speaks_for(self, speaker: RoomMember, news: list[int], gone: list[int]) -> None:
-        """Clients belong to the connection that last had news of them."""
+    def assign_clients(self, owner: RoomMember, changed: list[int], removed: list[int]) -> None:
+        """Assigns clients to the member that sent their newest state."""
         for member in self.members:
-            member.clients.difference_update(news)
-        speaker.clients.update(news)
-        speaker.clients.difference_update(gone)
+            member.clients.difference_update(changed)
+        owner.clients.update(changed)
+        owner.clients.difference_update(removed)

@@ -1,4 +1,4 @@
-"""Rooms: the documents that are open in this process, their members, and the stream of changes that they share."""
+"""The rooms of this process: its open documents, their members, and the streams that all rooms share."""
 
 from __future__ import annotations
 
@@ -28,38 +28,39 @@ from workers.broker.yjs.awareness import (
 )
 from workers.broker.yjs.outbox import DELETED, RESYNC, SHUTTING_DOWN
 from workers.broker.yjs.presence import Name, Presence
-from workers.broker.yjs.room import Room, RoomMember, process_mark
+from workers.broker.yjs.room import Room, RoomMember, new_process_id
 from workers.broker.yjs.wire import encode_awareness
 
 SWEEP_SECONDS = 3.0
-"""How often the silent are looked for (as in y-protocols)."""
+"""Interval of the search for expired awareness states (as in y-protocols)."""
 
 QUIET_SWEEPS = 4
-"""After so many a client hears something of us: after 30 s of silence y-websocket takes the connection for dead."""
+"""A client that has received nothing for this many sweeps gets an empty message: after 30 s of silence
+y-websocket closes the connection."""
 
-MAX_TELLING = 256
-"""Awareness messages that wait for the sync worker; beyond it they are dropped."""
+MAX_PUBLISHING = 256
+"""Awareness messages that wait for the sync worker. Beyond it they are dropped."""
 
 AWARENESS_PAUSE_SECONDS = 0.5
-"""Before the sync worker is followed again."""
+"""Pause before the sync worker is followed again."""
 
-SETTLED = encode_awareness(EMPTY_AWARENESS)
+KEEP_ALIVE = encode_awareness(EMPTY_AWARENESS)
 
 
 class Rooms:
-    """All rooms of this process. Opens one with the first client of a document, closes it with the last."""
+    """Opens a room with the first client of a document, and closes it with the last."""
 
     def __init__(self, store: WorkerClient, sync: WorkerClient) -> None:
         self._store = store
         self._sync = sync
         self._rooms: dict[Name, Room] = {}
         self._presence = Presence()
-        self._process = process_mark()
+        self._process = new_process_id()
         self._position = -1
-        """All rooms have received every change up to this sequence; negative while the feed is not followed."""
+        """All rooms have received every change up to this sequence. Negative: the feed is not followed."""
         self._following: asyncio.Task[None] | None = None
-        self._listening = asyncio.get_running_loop().create_task(self._follow_awareness())
-        self._telling: set[asyncio.Task[None]] = set()
+        self._following_awareness = asyncio.get_running_loop().create_task(self._follow_awareness())
+        self._publishing: set[asyncio.Task[None]] = set()
         self._sweeping: asyncio.TimerHandle | None = None
         self.is_closed = False
 
@@ -71,7 +72,7 @@ class Rooms:
         return RoomMember(self._process)
 
     async def enter(self, collection: str, doc_id: str, member: RoomMember) -> Room:
-        """Raises HttpProblem where the store does not take the document's name or does not answer."""
+        """Adds the member to the room of a document. Raises HttpProblem if the store does not answer."""
         self._plan_sweep()
         room = self._rooms.get((collection, doc_id))
         if room is None:
@@ -83,17 +84,17 @@ class Rooms:
         return room
 
     def leave(self, room: Room, member: RoomMember) -> None:
-        """The client's states go with it, here and on the other nodes."""
+        """Removes a member, and its awareness states here and on the other nodes."""
         room.members.discard(member)
         leaving = self._presence.remove(room.name, member.clients, self._now())
         if leaving:
-            self._tell(room.name, leaving)
-            self._tell_peers(room.name, encode_states(leaving))
+            self._broadcast_states(room.name, leaving)
+            self._publish_states(room.name, encode_states(leaving))
         if not room.members:
             self._drop(room)
 
     def retire(self, room: Room) -> None:
-        """Its incarnation has ended: a client that opens the document now gets another room."""
+        """Closes a room whose incarnation has ended. Later clients of the document get another room."""
         room.close(DELETED)
         self._drop(room)
 
@@ -107,7 +108,7 @@ class Rooms:
     # --- changes
 
     async def _followed_incarnation(self, collection: str, doc_id: str) -> int:
-        """The document's incarnation, read while the feed is followed: no later change of it is missed."""
+        """The incarnation of the document, read while the feed is followed, so that no change is missed."""
         while True:
             following = self._following or await self._follow()
             state = await self._store.ask_retrying(ReadState(collection, doc_id, b""))
@@ -143,17 +144,17 @@ class Rooms:
 
     def _changes_seen(self, seen: ChangesSeen) -> None:
         if len(seen.changes) != seen.upto - self._position:
-            # read from disk, where one change of a document stands for others too
+            # the store read them from disk, where the last change of a document replaces earlier ones
             for room in self._rooms.values():
-                room.has_missed = True
+                room.has_skipped_changes = True
         for change in seen.changes:
-            concerned = self._rooms.get((change.collection, change.id))
-            if concerned is None:
+            changed = self._rooms.get((change.collection, change.id))
+            if changed is None:
                 continue
-            if concerned.ends_with(change):
-                self.retire(concerned)
+            if changed.is_ended_by(change):
+                self.retire(changed)
             else:
-                concerned.change_seen(change)
+                changed.change_seen(change)
         self._position = seen.upto
 
     # --- awareness
@@ -161,33 +162,33 @@ class Rooms:
     def present(self, room: Room) -> list[ClientState]:
         return self._presence.present(room.name)
 
-    def say_awareness(self, room: Room, member: RoomMember, payload: bytes) -> None:
-        """A client's states, for the others in the room and on the other nodes. Raises MalformedUpdate."""
+    def receive_awareness(self, room: Room, member: RoomMember, payload: bytes) -> None:
+        """Applies the states that a client sent, and forwards them. Raises MalformedUpdate."""
         states = decode_states(payload)
-        news = self._presence.apply(room.name, states, self._now())
-        overruled = self._presence.farewells(room.name, states)
-        if overruled:
-            member.outbox.put(encode_awareness(encode_states(overruled)))
-        if not news:  # clients send back what they hear
+        changed = self._presence.apply(room.name, states, self._now())
+        removals = self._presence.removals_of(room.name, states)
+        if removals:
+            member.outbox.put(encode_awareness(encode_states(removals)))
+        if not changed:  # clients send back the states that they receive
             return
-        gone = [state.client for state in news if state.state == NOBODY]
-        room.speaks_for(member, [state.client for state in news], gone)
-        encoded = encode_states(news)
-        room.broadcast(encode_awareness(encoded), but=member.origin)
-        self._tell_peers(room.name, encoded)
+        removed = [state.client for state in changed if state.state == NOBODY]
+        room.assign_clients(member, [state.client for state in changed], removed)
+        encoded = encode_states(changed)
+        room.broadcast(encode_awareness(encoded), excluded=member.origin)
+        self._publish_states(room.name, encoded)
         self._plan_sweep()
 
-    def _tell(self, name: Name, states: list[ClientState]) -> None:
+    def _broadcast_states(self, name: Name, states: list[ClientState]) -> None:
         room = self._rooms.get(name)
         if room is not None:
             room.broadcast(encode_awareness(encode_states(states)))
 
-    def _tell_peers(self, name: Name, payload: bytes) -> None:
-        """Awareness is renewed every 15 s: what is lost now comes again."""
-        if len(self._telling) < MAX_TELLING:
+    def _publish_states(self, name: Name, payload: bytes) -> None:
+        """Sends states to the other nodes. A lost message is harmless: clients renew states every 15 s."""
+        if len(self._publishing) < MAX_PUBLISHING:
             task = asyncio.create_task(self._publish(PublishAwareness(*name, payload)))
-            self._telling.add(task)
-            task.add_done_callback(self._telling.discard)
+            self._publishing.add(task)
+            task.add_done_callback(self._publishing.discard)
 
     async def _publish(self, message: PublishAwareness) -> None:
         with contextlib.suppress(LinkError):
@@ -203,15 +204,15 @@ class Rooms:
     def _awareness_seen(self, event: AwarenessSeen) -> None:
         try:
             states = decode_states(event.payload)
-        except MalformedUpdate:  # its node checked it; a newer version may differ
+        except MalformedUpdate:  # the other node has checked it, but its version may be newer
             return
         name = (event.collection, event.id)
-        news = self._presence.apply(name, states, self._now())
-        if news:
-            self._tell(name, news)
+        changed = self._presence.apply(name, states, self._now())
+        if changed:
+            self._broadcast_states(name, changed)
             self._plan_sweep()
 
-    # --- what happens by itself
+    # --- the periodic sweep
 
     def _plan_sweep(self) -> None:
         if self._sweeping is None and not self.is_closed:
@@ -220,12 +221,12 @@ class Rooms:
 
     def _sweep(self) -> None:
         self._sweeping = None
-        self._presence.forget_silent(self._now(), self._tell)
+        self._presence.remove_expired(self._now(), self._broadcast_states)
         for room in self._rooms.values():
             for member in room.members:
                 member.outbox.quiet_sweeps += 1
                 if member.outbox.quiet_sweeps >= QUIET_SWEEPS:
-                    member.outbox.put(SETTLED)
+                    member.outbox.put(KEEP_ALIVE)
         if self._rooms or not self._presence.is_empty:
             self._plan_sweep()
 
@@ -233,11 +234,11 @@ class Rooms:
         return asyncio.get_running_loop().time()
 
     def close(self) -> None:
-        """Tells every client that the node stops."""
+        """Closes every session because the node stops."""
         self.is_closed = True
         for room in self._rooms.values():
             room.close(SHUTTING_DOWN)
-        for task in (self._following, self._listening, *self._telling):
+        for task in (self._following, self._following_awareness, *self._publishing):
             if task is not None:
                 task.cancel()
         if self._sweeping is not None:

@@ -1,4 +1,4 @@
-"""One y-websocket connection, from handshake to close."""
+"""The session of one Yjs client: a y-websocket connection from handshake to close."""
 
 from __future__ import annotations
 
@@ -32,9 +32,8 @@ from workers.broker.yjs.wire import (
 )
 from workers.broker.yjs.writer import BatchResult, ClientWriter
 
-PARTING_SECONDS = 5.0
-"""How long the last changes of a client may take to reach the disk, and the last messages to reach the client."""
-
+CLOSE_SECONDS = 5.0
+"""Time for the last changes of a client to reach the disk, and for the last messages to reach the client."""
 
 NOTHING_KNOWN = b"\x00"
 """The state vector of an empty document."""
@@ -44,21 +43,21 @@ class Socket(Protocol):
     """The part of a WebSocket that a session uses."""
 
     async def receive_data(self) -> bytes:
-        """The next binary message. Raises ClientGone, MalformedUpdate."""
+        """The next binary message. Raises SocketClosed, MalformedUpdate."""
 
     async def send_data(self, payload: bytes) -> None:
-        """Raises ClientGone."""
+        """Raises SocketClosed."""
 
     async def close(self, code: int, reason: str) -> None:
-        """Raises ClientGone."""
+        """Raises SocketClosed."""
 
 
-class ClientGone(Exception):
-    """The connection has ended; raised by the adapter around the WebSocket."""
+class SocketClosed(Exception):
+    """The connection has ended. The adapter of the WebSocket raises it."""
 
 
 class YjsSession:
-    """Speaks with one client; `may_write` false: its writes are dropped."""
+    """Serves one client. If `may_write` is false, its writes are dropped."""
 
     def __init__(self, store: WorkerClient, rooms: Rooms, socket: Socket, may_write: bool) -> None:
         self._store = store
@@ -67,15 +66,15 @@ class YjsSession:
         self._may_write = may_write
         self._member = rooms.new_member()
         self._outbox = self._member.outbox
-        self._is_greeted = False
-        """Its first step 1 has been answered."""
+        self._is_synced = False
+        """Whether its first step 1 has been answered."""
 
     async def serve(self, collection: str, doc_id: str) -> None:
-        """Until either side ends it."""
+        """Serves the client until either side closes the session."""
         try:
             room = await self._rooms.enter(collection, doc_id, self._member)
         except HttpProblem as problem:
-            await self._close(_no_answer(problem))
+            await self._close(_close_for(problem))
             return
         try:
             await self._serve(room)
@@ -85,7 +84,7 @@ class YjsSession:
     async def _serve(self, room: Room) -> None:
         self._room = room
         self._writer = ClientWriter(self._store, room, self._member.origin)
-        self._welcome()
+        self._send_initial_states()
         sending = asyncio.create_task(self._send())
         receiving = asyncio.create_task(self._receive())
         writing = asyncio.create_task(self._write())
@@ -94,28 +93,28 @@ class YjsSession:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             ending = next(filter(None, map(_close_of, tasks)), None)
             receiving.cancel()
-            await self._keep_last_words(writing)
+            await self._finish_writing(writing)
             if ending is not None:
                 self._outbox.close(ending)
-                await asyncio.wait((sending,), timeout=PARTING_SECONDS)
+                await asyncio.wait((sending,), timeout=CLOSE_SECONDS)
         finally:
             for task in tasks:
                 task.cancel()
 
-    async def _keep_last_words(self, writing: asyncio.Task[None]) -> None:
-        """A client may leave right after its last change."""
+    async def _finish_writing(self, writing: asyncio.Task[None]) -> None:
+        """Waits for the last changes: a client may disconnect right after them."""
         if not writing.done():
             written = asyncio.create_task(self._writer.wait_written())
             await asyncio.wait(
                 (writing, written),
-                timeout=PARTING_SECONDS,
+                timeout=CLOSE_SECONDS,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             written.cancel()
 
     # --- to the client
 
-    def _welcome(self) -> None:
+    def _send_initial_states(self) -> None:
         present = self._rooms.present(self._room)
         if present:
             self._outbox.put(encode_awareness(encode_states(present)))
@@ -131,7 +130,7 @@ class YjsSession:
             await self._socket.send_data(message)
 
     async def _close(self, close: SessionClose) -> None:
-        with contextlib.suppress(ClientGone):
+        with contextlib.suppress(SocketClosed):
             await self._socket.close(close.code, close.reason[:120])
 
     # --- from the client
@@ -148,7 +147,7 @@ class YjsSession:
                 if self._may_write and update != EMPTY_UPDATE:
                     await self._writer.put(update)
             case AwarenessMessage(payload):
-                self._rooms.say_awareness(self._room, self._member, payload)
+                self._rooms.receive_awareness(self._room, self._member, payload)
             case QueryAwareness():
                 present = encode_states(self._rooms.present(self._room))
                 self._outbox.put(encode_awareness(present))
@@ -156,22 +155,22 @@ class YjsSession:
                 pass
 
     async def _answer_step_1(self, state_vector: bytes) -> None:
-        theirs = decode_state_vector(state_vector)
+        known = decode_state_vector(state_vector)
         await self._outbox.wait_empty()
         state = await self._read_state(state_vector)
-        if not self._is_greeted and state.ended:
+        if not self._is_synced and state.ended:
             ended = decode_state_vector(state.ended, STATE_LIMITS)
-            if not theirs.keys().isdisjoint(ended):  # it was away when the document was deleted
+            if not known.keys().isdisjoint(ended):  # the document was deleted while it was offline
                 raise SessionEnded(DELETED)
         self._outbox.put_answer(encode_step_2(state.update or EMPTY_UPDATE))
-        if not self._is_greeted:
-            self._is_greeted = True
+        if not self._is_synced:
+            self._is_synced = True
             self._outbox.put(encode_step_1(state.state_vector))
 
     async def _write(self) -> None:
         while True:
             if await self._writer.write_next() is BatchResult.HAS_GAP:
-                # Something before it got lost on the way: the client is asked for all that we lack.
+                # an earlier change was lost: the client sends everything that the node lacks
                 state = await self._read_state(NOTHING_KNOWN)
                 self._outbox.put(encode_step_1(state.state_vector))
 
@@ -181,7 +180,7 @@ class YjsSession:
         )
         if state.incarnation != self._room.incarnation:
             # a client that has received nothing of the old document may receive the new one
-            ending = DELETED if self._is_greeted else RESYNC
+            ending = DELETED if self._is_synced else RESYNC
             self._outbox.close(ending)
             self._rooms.retire(self._room)
             raise SessionEnded(ending)
@@ -189,23 +188,24 @@ class YjsSession:
 
 
 def _close_of(task: asyncio.Task[None]) -> SessionClose | None:
-    """The close that the client receives when a part of its session has ended; None: no close of ours."""
+    """The close for the task of a session that has ended; None: the client has closed, or it runs."""
     if not task.done() or task.cancelled():
         return None
     match task.exception():
-        case None | ClientGone():
+        case None | SocketClosed():
             return None
         case SessionEnded() as ended:
             return ended.close
         case MalformedUpdate() as error:
             return malformed(str(error))
         case HttpProblem() as problem:
-            return _no_answer(problem)
+            return _close_for(problem)
         case error:
             raise error
 
 
-def _no_answer(problem: HttpProblem) -> SessionClose:
+def _close_for(problem: HttpProblem) -> SessionClose:
+    """Code 1013 makes the client try again; after 4400 it gives up."""
     return (
         SessionClose(4400, problem.detail)
         if problem.status < 500

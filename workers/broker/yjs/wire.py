@@ -14,19 +14,19 @@ _SYNC, _AWARENESS, _AUTH, _QUERY_AWARENESS = 0, 1, 2, 3
 _STEP_1, _STEP_2, _UPDATE = 0, 1, 2
 
 EMPTY_UPDATE = b"\x00\x00"
-"""An update with no structs and no deletions: what a client in sync answers to step 1."""
+"""An update without structs and deletions: the answer to step 1 of a client in sync."""
 
 
 @dataclass(frozen=True, slots=True)
 class SyncStep1:
-    """What the sender has; it wants the rest."""
+    """The state vector of the sender, which requests the difference."""
 
     state_vector: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SyncUpdate:
-    """A change, or the answer to step 1 (step 2): both are applied alike."""
+    """A change, or step 2, which answers step 1. Both are applied in the same way."""
 
     update: bytes
 
@@ -40,19 +40,19 @@ class AwarenessMessage:
 
 @dataclass(frozen=True, slots=True)
 class QueryAwareness:
-    """Asks for all states known."""
+    """Requests all known states."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A message of a later protocol, or of no use to a server: passed over."""
+    """A message of a later protocol, or one without meaning for a server. It is ignored."""
 
 
 Received = SyncStep1 | SyncUpdate | AwarenessMessage | QueryAwareness | Unknown
 
 
 def decode(data: bytes) -> Received:
-    """What a client said. Raises MalformedUpdate for what is cut off or has something behind it."""
+    """The message of a client. Raises MalformedUpdate if it is incomplete or has trailing bytes."""
     try:
         return _decode(data)
     except IndexError:
@@ -78,7 +78,7 @@ def _decode(data: bytes) -> Received:
 def _last_chunk(data: bytes, at: int) -> bytes:
     chunk, end = read_chunk(data, at)
     if end != len(data):
-        raise MalformedUpdate("bytes behind the message", end)
+        raise MalformedUpdate("there are bytes after the message", end)
     return chunk
 
 

@@ -1,4 +1,4 @@
-"""A client's changes on their way to the disk: in order, and what comes while one batch is written makes the next."""
+"""Writes the changes of a client in order: changes that arrive during a write form the next batch."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from workers.broker.yjs.outbox import DELETED, SessionEnded, refused
 from workers.broker.yjs.room import Room
 
 MAX_UNWRITTEN_BYTES = 1024 * 1024
-"""Beyond it the client is not read, so that one that types faster than the disk is held back."""
+"""Beyond it the node stops reading from the client, which slows down a client faster than the disk."""
 
 MAX_BATCH = 256
+"""Maximum number of changes in a batch."""
 
 
 class BatchResult(Enum):
@@ -25,7 +26,7 @@ class BatchResult(Enum):
 
 
 class ClientWriter:
-    """Between a session's reading and the store."""
+    """The queue of changes between a session and the store."""
 
     def __init__(self, store: WorkerClient, room: Room, origin: str) -> None:
         self._store = store
@@ -37,7 +38,7 @@ class ClientWriter:
         self._progressed = asyncio.Event()
 
     async def put(self, update: bytes) -> None:
-        """Returns at once unless too much waits."""
+        """Queues a change. Waits while the queue is full."""
         while self._unwritten_bytes > MAX_UNWRITTEN_BYTES:
             await self._wait_progress()
         self._unwritten.append(update)
@@ -45,6 +46,7 @@ class ClientWriter:
         self._filled.set()
 
     async def wait_written(self) -> None:
+        """Waits until the queue is on disk."""
         while self._unwritten_bytes:
             await self._wait_progress()
 
@@ -53,7 +55,7 @@ class ClientWriter:
         await self._progressed.wait()
 
     async def write_next(self) -> BatchResult:
-        """Waits for changes and returns when they are on disk. Raises SessionEnded, HttpProblem."""
+        """Waits for changes, and writes a batch to disk. Raises SessionEnded, HttpProblem."""
         await self._filled.wait()
         batch = self._unwritten[:MAX_BATCH]
         room = self._room
@@ -61,17 +63,17 @@ class ClientWriter:
             DocumentUpdate(room.collection, room.doc_id, room.incarnation, False, 0.0, update)
             for update in batch
         )
-        # asked again after a restart of the store: joining twice changes nothing
+        # repeated after a restart of the store: joining an update twice changes nothing
         reply = await self._store.ask_retrying(ApplyUpdates(changes, self._origin))
         del self._unwritten[: len(batch)]
         if not self._unwritten:
             self._filled.clear()
         self._unwritten_bytes -= sum(map(len, batch))
         self._progressed.set()
-        return _judge(reply)
+        return _result_of(reply)
 
 
-def _judge(reply: AppliedReply) -> BatchResult:
+def _result_of(reply: AppliedReply) -> BatchResult:
     for outcome, reason in zip(reply.outcomes, reply.reasons, strict=True):
         match outcome:
             case Outcome.STALE:

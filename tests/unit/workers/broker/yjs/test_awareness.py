@@ -3,7 +3,7 @@ import pytest
 from peatnode.documents.yjs.lib0 import var_string, var_uint
 from peatnode.errors import MalformedUpdate
 from workers.broker.yjs.awareness import (
-    FORGET_SECONDS,
+    EXPIRY_SECONDS,
     MAX_STATE_BYTES,
     NOBODY,
     AwarenessStates,
@@ -42,10 +42,10 @@ def test_a_goodbye_under_the_same_clock_counts() -> None:
 def test_who_comes_back_under_the_same_clock_is_told_of_the_goodbye() -> None:
     states = AwarenessStates()
     states.apply([ANNA], 0)
-    assert states.farewells([ANNA]) == []
+    assert states.removals_of([ANNA]) == []
     states.remove({7}, 1)
-    assert states.farewells([ANNA]) == [ClientState(7, 1, NOBODY)]
-    assert states.farewells([ClientState(7, 1, NOBODY), ClientState(7, 2, '"Anna"')]) == []
+    assert states.removals_of([ANNA]) == [ClientState(7, 1, NOBODY)]
+    assert states.removals_of([ClientState(7, 1, NOBODY), ClientState(7, 2, '"Anna"')]) == []
 
 
 def test_a_connection_that_ends_takes_its_clients_along() -> None:
@@ -57,10 +57,10 @@ def test_a_connection_that_ends_takes_its_clients_along() -> None:
 def test_the_silent_are_forgotten_and_their_memory_is_freed() -> None:
     states = AwarenessStates()
     states.apply([ANNA], 0)
-    assert states.forget_silent(FORGET_SECONDS - 1) == []
-    assert states.forget_silent(FORGET_SECONDS) == [ClientState(7, 1, NOBODY)]
-    assert states.apply([ANNA], FORGET_SECONDS) == [], "a late copy brings nobody back"
-    assert states.forget_silent(2 * FORGET_SECONDS) == []
+    assert states.remove_expired(EXPIRY_SECONDS - 1) == []
+    assert states.remove_expired(EXPIRY_SECONDS) == [ClientState(7, 1, NOBODY)]
+    assert states.apply([ANNA], EXPIRY_SECONDS) == [], "a late copy brings nobody back"
+    assert states.remove_expired(2 * EXPIRY_SECONDS) == []
     assert states.is_empty
 
 

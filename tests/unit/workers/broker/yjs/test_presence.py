@@ -1,4 +1,4 @@
-from workers.broker.yjs.awareness import FORGET_SECONDS, NOBODY, ClientState
+from workers.broker.yjs.awareness import EXPIRY_SECONDS, NOBODY, ClientState
 from workers.broker.yjs.presence import MAX_DOCUMENTS, Presence
 
 NAME = ("notes", "today")
@@ -16,9 +16,9 @@ def test_the_silent_are_told_of_and_forgotten() -> None:
     presence = Presence()
     presence.apply(NAME, [ANNA], 0)
     told = []
-    presence.forget_silent(FORGET_SECONDS, lambda name, states: told.append((name, states)))
+    presence.remove_expired(EXPIRY_SECONDS, lambda name, states: told.append((name, states)))
     assert told == [(NAME, [ClientState(7, 1, NOBODY)])]
-    presence.forget_silent(2 * FORGET_SECONDS, lambda name, states: told.append((name, states)))
+    presence.remove_expired(2 * EXPIRY_SECONDS, lambda name, states: told.append((name, states)))
     assert len(told) == 1
     assert presence.is_empty
 

@@ -8,7 +8,7 @@ from peatnode.ipc.messages import FeedGap, Outcome
 from tests.support.waiting import until
 from tests.support.yjs_store import Stage, staged
 from workers.broker.yjs.awareness import NOBODY, ClientState, encode_states
-from workers.broker.yjs.rooms import QUIET_SWEEPS, SETTLED, SWEEP_SECONDS
+from workers.broker.yjs.rooms import KEEP_ALIVE, QUIET_SWEEPS, SWEEP_SECONDS
 from workers.broker.yjs.wire import EMPTY_UPDATE, encode_awareness, encode_update
 
 UPDATE = bytes((1, 1, 9, 0, 1, 1, 1, 97, 1, 120, 0))
@@ -236,7 +236,7 @@ async def test_a_client_hears_of_us_before_it_takes_the_connection_for_dead(stag
     for _ in range(QUIET_SWEEPS):
         assert len(client.received) == 2
         stage.rooms._sweep()
-    await until(lambda: client.received[2:] == [SETTLED])
+    await until(lambda: client.received[2:] == [KEEP_ALIVE])
     assert QUIET_SWEEPS * SWEEP_SECONDS < 20
 
 
