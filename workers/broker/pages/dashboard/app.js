@@ -61,7 +61,7 @@ function drawWorkers(workers) {
   );
 }
 
-function complain(error) {
+function showError(error) {
   if (error.name === "AbortError") return;
   if (error instanceof ApiError && error.status === 401) askToken();
   else if (error instanceof ApiError) pill("bad", error.message);
@@ -78,7 +78,7 @@ function askToken() {
 
 async function watch(signal) {
   while (!signal.aborted) {
-    await refresh().catch(complain);
+    await refresh().catch(showError);
     await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5 * REFRESH : REFRESH));
   }
 }
@@ -88,8 +88,8 @@ function start() {
   running = new AbortController();
   byId("forget-token").hidden = !token();
   watch(running.signal);
-  followEvents(running.signal, complain);
-  drawCollections().then(redrawLists).catch(complain);
+  followEvents(running.signal, showError);
+  drawCollections().then(redrawLists).catch(showError);
 }
 
 byId("token-form").addEventListener("submit", () => {
@@ -103,5 +103,5 @@ byId("forget-token").addEventListener("click", () => {
   location.reload();
 });
 new ResizeObserver(() => redraw()).observe(byId("graph-frame"));
-connectBrowser(complain);
+connectBrowser(showError);
 start();

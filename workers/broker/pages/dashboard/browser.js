@@ -1,6 +1,6 @@
 // The lists of collections and documents, and the open document.
 import { ask, documentPath } from "./api.js";
-import { byId, element, seldom } from "./dom.js";
+import { byId, element, throttled } from "./dom.js";
 import { Editor } from "./editor.js";
 import { stringify } from "./json.js";
 
@@ -8,7 +8,7 @@ const PAGE = 50;
 let collection = "";
 let cursor = null;
 let editor = null;
-let complain = () => {};
+let showError = () => {};
 
 export async function drawCollections() {
   const { collections } = await ask("/documents");
@@ -18,7 +18,7 @@ export async function drawCollections() {
   list.replaceChildren(
     ...collections.map(({ name, count }) => listed(name, name === collection, () => showCollection(name), String(count))),
   );
-  itemOf(list, focused)?.firstChild.focus({ preventScroll: true }); // the keyboard focus stays on its collection
+  itemOf(list, focused)?.firstChild.focus({ preventScroll: true }); // the keyboard focus stays on the collection
 }
 
 function itemOf(list, name) {
@@ -27,7 +27,7 @@ function itemOf(list, name) {
 
 function listed(name, isCurrent, choose, count) {
   const parts = count === undefined ? [] : [element("span", { class: "count", text: count })];
-  const button = element("button", { type: "button", "aria-current": String(isCurrent), onclick: () => choose().catch(complain) }, element("span", { text: name }), ...parts);
+  const button = element("button", { type: "button", "aria-current": String(isCurrent), onclick: () => choose().catch(showError) }, element("span", { text: name }), ...parts);
   return element("li", { "data-name": name }, button);
 }
 
@@ -36,7 +36,7 @@ async function showCollection(name) {
   await redrawLists();
 }
 
-/** Reads both lists again, from their first page. */
+/** Reloads both lists, from their first page. */
 export async function redrawLists() {
   cursor = null;
   if (collection === "") return;
@@ -58,14 +58,14 @@ async function showMore() {
 
 function showPage(page) {
   cursor = page.next_cursor;
-  byId("documents").append(...page.documents.map(({ _id }) => document_(_id)));
+  byId("documents").append(...page.documents.map(({ _id }) => documentItem(_id)));
   byId("documents-title-2").textContent = collection;
   byId("documents-note").textContent = page.total === 1 ? "1 document" : `${page.total.toLocaleString()} documents`;
   byId("documents-list").hidden = false;
   byId("more").hidden = !cursor;
 }
 
-function document_(id) {
+function documentItem(id) {
   return listed(id, editor?.name === `${collection}/${id}`, () => openDocument(collection, id));
 }
 
@@ -104,25 +104,25 @@ async function showFacts() {
   }
 }
 
-const drawSoon = seldom(1000, () => drawCollections().catch(complain));
-const factsSoon = seldom(300, () => showFacts().catch(complain));
+const drawSoon = throttled(1000, () => drawCollections().catch(showError));
+const factsSoon = throttled(300, () => showFacts().catch(showError));
 
-/** Called for each change that reaches this node. */
+/** Handles a change on this node, made here or on a peer. */
 export async function changeSeen(event) {
   if (event.action !== "updated") drawSoon();
   if (event.collection === collection && event.action !== "updated") {
     const known = itemOf(byId("documents"), event.doc_id);
     if (event.action === "deleted") known?.remove();
-    else if (!known && !cursor) byId("documents").append(document_(event.doc_id));
+    else if (!known && !cursor) byId("documents").append(documentItem(event.doc_id));
   }
   if (editor?.name === `${event.collection}/${event.doc_id}`) factsSoon();
 }
 
-export function connectBrowser(complainer) {
-  complain = complainer;
+export function connectBrowser(onError) {
+  showError = onError;
   const guarded = (work) => (event) => {
     event.preventDefault();
-    work().catch(complain);
+    work().catch(showError);
   };
   byId("more").addEventListener("click", guarded(showMore));
   byId("open-form").addEventListener("submit", guarded(async () => {

@@ -22,8 +22,8 @@ function fill(made, text, attributes, children) {
   return made;
 }
 
-/** Throttles `work` to one call in `milliseconds`; calls in between are combined into one at the end. */
-export function seldom(milliseconds, work) {
+/** `work`, limited to one call per `milliseconds`; calls in between are combined into one at the end. */
+export function throttled(milliseconds, work) {
   let timer = null;
   let isAsked = false;
   const run = () => {

@@ -26,11 +26,11 @@ function replaceText(shared, text) {
 
 const WRITABLE = "Live: changes are saved as you type.";
 const READ_ONLY = "Live, read-only: this token does not allow writes.";
-const AWAY = "Not connected: changes are kept in this tab and sent after reconnecting.";
+const DISCONNECTED = "Not connected: changes are kept in this tab and sent after reconnecting.";
 const MESSAGE_AUTH = 2;
 
 export class Editor {
-  constructor(collection, id, ended) {
+  constructor(collection, id, onClosed) {
     this.name = `${collection}/${id}`;
     this.collection = collection;
     this.id = id;
@@ -43,11 +43,11 @@ export class Editor {
       protocols: protocols(),
     });
     this.provider.messageHandlers[MESSAGE_AUTH] = () => this.forbid();
-    this.provider.on("status", ({ status }) => say(status !== "connected" ? AWAY : this.isReadOnly ? READ_ONLY : WRITABLE));
+    this.provider.on("status", ({ status }) => showState(status !== "connected" ? DISCONNECTED : this.isReadOnly ? READ_ONLY : WRITABLE));
     this.provider.on("closed", ({ reason }) => {
       this.forbid();
-      say(reason || "The node closed this document.");
-      ended();
+      showState(reason || "The node closed this document.");
+      onClosed();
     });
     this.provider.awareness.setLocalStateField("user", { name: "dashboard" });
     this.provider.awareness.on("change", () => this.showOthers());
@@ -62,7 +62,7 @@ export class Editor {
     this.provider.destroy();
     this.doc.destroy();
     byId("fields").replaceChildren();
-    say("");
+    showState("");
   }
 
   /** Makes the document read-only. */
@@ -70,7 +70,7 @@ export class Editor {
     this.isReadOnly = true;
     byId("add-set").disabled = true;
     for (const { row } of this.fields.values()) lock(row);
-    say(READ_ONLY);
+    showState(READ_ONLY);
   }
 
   showOthers() {
@@ -80,7 +80,7 @@ export class Editor {
 
   add(name, kind) {
     const key = pointer(name);
-    if (this.root.has(key)) say(`The field ${name} already exists.`);
+    if (this.root.has(key)) showState(`The field ${name} already exists.`);
     else this.root.set(key, kind === "value" ? "" : { type: kind });
     this.fields.get(key)?.input.focus();
   }
@@ -157,7 +157,7 @@ export class Editor {
         if (!Array.isArray(items)) throw new Error();
       } catch {
         input.classList.add("invalid");
-        say(`${fieldName(key)} must be a JSON array; it is saved when it is one.`);
+        showState(`${fieldName(key)} must be a JSON array; it is saved when it is one.`);
         return;
       }
       input.classList.remove("invalid");
@@ -206,6 +206,6 @@ function lock(row) {
   for (const part of row.querySelectorAll("button")) part.disabled = true;
 }
 
-function say(text) {
+function showState(text) {
   byId("editor-state").textContent = text;
 }

@@ -7,7 +7,7 @@ const MAX_EVENTS = 200;
 let lastSequence = null;
 let waiting = [];
 
-function words(event) {
+function describe(event) {
   switch (event.type) {
     case "PeerConnected":
       return `${event.peer_id} connected`;
@@ -24,14 +24,14 @@ function words(event) {
 
 function row(event) {
   const time = element("time", { text: new Date().toLocaleTimeString() });
-  if (event.type !== "SyncEvent") return element("li", { class: "new" }, time, element("b", { text: event.type }), ` ${words(event)}`);
+  if (event.type !== "SyncEvent") return element("li", { class: "new" }, time, element("b", { text: event.type }), ` ${describe(event)}`);
   const name = `${event.collection}/${event.doc_id}`;
   const open = element("button", { type: "button", class: "link", text: name, onclick: () => openDocument(event.collection, event.doc_id).catch(() => {}) });
   const from = !event.origin ? "" : event.origin.startsWith("client") ? " by a Yjs client" : ` from ${event.origin.slice(0, 8)}`;
   return element("li", { class: "new" }, time, element("b", { text: event.action }), " ", open, element("span", { class: "note", text: `${from}, change ${event.sequence}` }));
 }
 
-/** Events that arrive together change the page once. */
+/** Adds an event to the list. Events that arrive together change the page once. */
 function show(event) {
   if (byId("pause").checked) return;
   waiting.unshift(event);
@@ -45,18 +45,18 @@ function show(event) {
   }, 50);
 }
 
-export async function followEvents(signal, complain) {
+export async function followEvents(signal, showError) {
   while (!signal.aborted) {
     try {
       await follow(lastSequence === null ? "/events" : `/events?since=${lastSequence}`, signal, () => (byId("events-state").textContent = "live"), (event) => {
         if (event.sequence > 0) lastSequence = event.sequence;
         if (event.type === "Gap") lastSequence = event.upto;
         show(event);
-        if (event.type === "SyncEvent") changeSeen(event).catch(complain);
+        if (event.type === "SyncEvent") changeSeen(event).catch(showError);
       });
     } catch (error) {
       if (signal.aborted) return;
-      if (error instanceof ApiError) complain(error);
+      if (error instanceof ApiError) showError(error);
     }
     byId("events-state").textContent = "disconnected; reconnecting";
     await new Promise((resolve) => setTimeout(resolve, 1000));

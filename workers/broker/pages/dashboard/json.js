@@ -13,7 +13,7 @@ export function stringify(value, spaces = 0, margin = "") {
   return `${open}\n${parts.map((part) => inner + part).join(",\n")}\n${margin}${close}`;
 }
 
-/** Throws SyntaxError. A browser without the source of a number (some before 2025) rounds it to a double. */
+/** Throws SyntaxError. Browsers that do not pass the source of a number (some before 2025) round it to a double. */
 export function parse(text) {
   return JSON.parse(text, (_, value, context) => (typeof value === "number" && !Number.isSafeInteger(value) ? whole(context?.source) ?? value : value));
 }

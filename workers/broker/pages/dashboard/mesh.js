@@ -31,7 +31,7 @@ export function drawPeers(peers) {
   byId("peers").replaceChildren(...rows);
 }
 
-/** The peers of this node, and the nodes that only its peers know. */
+/** The peers of this node, and the nodes that are known only through peers. */
 function membersOf(self, peers, topology) {
   const known = new Set([self, ...peers.map((peer) => peer.id)]);
   const far = topology.nodes.filter((node) => !known.has(node.id)).map((node) => ({ id: node.id, kind: "far" }));
@@ -51,7 +51,7 @@ function place(members, width, height) {
   });
 }
 
-/** Labels that do not overlap. A label without room is left out: the table and the tooltips have it too. */
+/** Labels that do not overlap. A label without space is omitted: tables and tooltips have the same text. */
 class Labels {
   constructor(width, height, points) {
     this.width = width;

@@ -2,11 +2,11 @@
 import { byId, duration, element } from "./dom.js";
 import { syncWords } from "./mesh.js";
 
-const LATE_SECONDS = 30;
+const LATE_SECONDS = 30; // a peer out of sync for longer is a problem
 
 /** All problems as {kind: "bad" | "warn", what, advice}. */
 export function problemsOf(node, ready, peers) {
-  const said = node.problems.map((problem) => ({
+  const raised = node.problems.map((problem) => ({
     kind: problem.blocks_readiness ? "bad" : "warn",
     what: `${problem.worker}: ${problem.message}`,
     advice: `${problem.advice} (for ${duration(Date.now() / 1000 - problem.since)})`,
@@ -15,7 +15,7 @@ export function problemsOf(node, ready, peers) {
   const failing = ready.checks
     .filter((check) => !check.ready && !known.has(check.name))
     .map((check) => ({ kind: "bad", what: `Not ready, ${check.name}: ${check.message}`, advice: CHECK_ADVICE[check.name] ?? "" }));
-  const found = [...failing, ...said, ...storeProblems(node.store), ...peers.flatMap(peerProblems)];
+  const found = [...failing, ...raised, ...storeProblems(node.store), ...peers.flatMap(peerProblems)];
   return [...new Map(found.map((problem) => [problem.what, problem])).values()]; // peers with one identity report the same problem
 }
 
@@ -23,13 +23,13 @@ const CHECK_ADVICE = {
   running: "Start the node again.",
   workers: "The supervisor restarts a worker that has died; the node's log has the reason.",
   store: "Reads still work; check the disk of the data directory.",
-  engine: "It restarts automatically; writes wait until then.",
-  sync: "It restarts automatically; changes made until then are sent afterwards.",
+  engine: "The engine restarts automatically; writes wait until then.",
+  sync: "The sync worker restarts automatically; changes made until then are sent afterwards.",
   discovery: "Check PEAT_DISCOVERY and the settings of its sources; peers found before stay connected.",
 };
 
 function storeProblems(store) {
-  if (!store) return [{ kind: "bad", what: "The store does not answer.", advice: "It restarts automatically; the node's log has the reason." }];
+  if (!store) return [{ kind: "bad", what: "The store does not answer.", advice: "The store restarts automatically; the node's log has the reason." }];
   const found = [];
   if (store.quarantined.length) {
     found.push({ kind: "warn", what: `Documents in quarantine because they crashed the engine: ${store.quarantined.join(", ")}`, advice: "The node serves their last good state; write them again, or delete them." });
@@ -60,9 +60,9 @@ function peerProblems(peer) {
 export function drawProblems(problems) {
   byId("problems-panel").hidden = problems.length === 0;
   const list = byId("problems");
-  const said = problems.map(({ what }) => what).join("\n");
-  if (list.dataset.said === said) return; // a screen reader does not repeat what has not changed
-  list.dataset.said = said;
+  const shown = problems.map(({ what }) => what).join("\n");
+  if (list.dataset.shown === shown) return; // a screen reader would repeat unchanged problems
+  list.dataset.shown = shown;
   list.replaceChildren(
     ...problems.map(({ kind, what, advice }) =>
       element("li", { class: kind }, element("strong", { text: what }), ...(advice ? [element("span", { class: "advice", text: advice })] : [])),

@@ -1,4 +1,4 @@
-// The reference of the API, rendered from /openapi.json, with a form to try each route.
+// The reference of the API: renders /openapi.json, with a form to try each route.
 "use strict";
 
 let token = "";
@@ -15,7 +15,7 @@ function headers(more = {}) {
   return token ? { ...more, Authorization: `Bearer ${token}` } : more;
 }
 
-// An example of a schema, small enough to read.
+// A short example of a value that matches the schema.
 function example(schema, depth = 0) {
   if (schema.$ref) return example(schemas[schema.$ref.split("/").pop()], depth);
   const choice = schema.oneOf ?? schema.anyOf;
@@ -89,7 +89,7 @@ async function send(path, method, fields, body, type) {
   return `${answer.status} ${answer.statusText}\n${[...answer.headers].map(([k, v]) => `${k}: ${v}`).join("\n")}\n\n${text}`;
 }
 
-// A stream does not end: shows its first two seconds, at most 20,000 characters.
+// The body. A stream does not end, so this reads at most two seconds or 20,000 characters of it.
 async function firstPart(answer) {
   const reader = answer.body.getReader();
   const decoder = new TextDecoder();
@@ -118,7 +118,7 @@ function route(path, method, operation, shared) {
     parameterTable(parameters),
     ...contents(operation.requestBody?.content, "Body"),
     ...responses.flatMap(([status, one]) => status < 300
-      ? [element("p", `${status}: ${one.description}`), ...contents(one.content, "Answer")] : []),
+      ? [element("p", `${status}: ${one.description}`), ...contents(one.content, "Response")] : []),
     element("p", `Problems: ${responses.map(([status]) => status).filter((status) => status >= 400).join(", ") || "none"}`),
     ...(status101(responses) ? [] : [tryForm(path, method, operation, parameters)]),
   ], { id: operation.operationId });
