@@ -108,6 +108,8 @@ class Ping(Message):
 
 @dataclass(frozen=True, slots=True)
 class Pong(Message):
+    """The answer to Ping, with measurements of the worker."""
+
     TAG = "pong"
     number: int
     memory_bytes: int
@@ -125,6 +127,8 @@ class WorkerReady(Message):
 
 @dataclass(frozen=True, slots=True)
 class StopWorker(Message):
+    """Orders the worker to finish its requests and to exit."""
+
     TAG = "stop_worker"
     seconds: float
     """The worker is killed if it has not exited after this time."""
@@ -161,6 +165,8 @@ class RecycleMe(Message):
 
 @dataclass(frozen=True, slots=True)
 class WorkerProblem:
+    """A problem that a worker has raised and not cleared."""
+
     worker: str
     name: str
     message: str
@@ -172,6 +178,8 @@ class WorkerProblem:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
+    """The state of one worker."""
+
     name: str
     state: WorkerStatus
     pid: int
@@ -186,6 +194,8 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class NodeReply(Message):
+    """The configuration and the state of the node, its workers and its problems."""
+
     TAG = "node_reply"
     node_id: str
     cluster: str
@@ -242,6 +252,8 @@ class FollowDiscovery(Follow[PeerFound | PeerLost]):
 
 @dataclass(frozen=True, slots=True)
 class SourceState:
+    """The state of one source of peers."""
+
     name: str
     state: SourceStatus
     message: str
@@ -267,6 +279,8 @@ class GetDiscovery(Ask[DiscoveryReply]):
 
 @dataclass(frozen=True, slots=True)
 class DocumentReply(Message):
+    """One document and its value."""
+
     TAG = "document_reply"
     collection: str
     id: str
@@ -289,6 +303,8 @@ class GetDocument(Ask[DocumentReply]):
 
 
 class WriteKind(StrEnum):
+    """The kinds of writes."""
+
     PUT = "put"
     PATCH = "patch"
     """JSON Merge Patch (RFC 7396)."""
@@ -315,6 +331,8 @@ class WrittenReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class WriteDocument(Ask[WrittenReply]):
+    """Asks for one write to one document."""
+
     TAG = "write_document"
     collection: str
     id: str
@@ -331,6 +349,8 @@ class WriteDocument(Ask[WrittenReply]):
 
 @dataclass(frozen=True, slots=True)
 class ListedDocument:
+    """One document of a page."""
+
     id: str
     incarnation: int
     fingerprint: bytes
@@ -354,6 +374,8 @@ class DocumentsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class ListDocuments(Ask[DocumentsReply]):
+    """Asks for a page of a collection: at most `limit` documents and `max_bytes` of values."""
+
     TAG = "list_documents"
     collection: str
     after: str
@@ -404,6 +426,8 @@ class GetMetrics(Ask[MetricsReply]):
 
 @dataclass(frozen=True, slots=True)
 class StoreReply(Message):
+    """The state of the store."""
+
     TAG = "store_reply"
     documents: int
     tombstones: int
@@ -459,6 +483,8 @@ class FollowChanges(Follow[ChangesSeen | FeedGap]):
 
 @dataclass(frozen=True, slots=True)
 class StateReply(Message):
+    """The state of a document for a Yjs client."""
+
     TAG = "state_reply"
     incarnation: int
     """The current incarnation; if the document does not exist, the one that the next write would begin."""
@@ -501,6 +527,8 @@ class EngineKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
+    """One operation of the engine on one document."""
+
     key: bytes
     """Identifies the document and its incarnation."""
     version: int
@@ -517,6 +545,8 @@ class Operation:
 
 
 class EngineOutcome(StrEnum):
+    """The outcome of an operation."""
+
     DONE = "done"
     NEEDS_STATE = "needs_state"
     """That version is not in the cache. The operation must be sent again with its state."""
@@ -557,6 +587,8 @@ class RunOperations(Ask[OperationsReply]):
 
 @dataclass(frozen=True, slots=True)
 class PeerState:
+    """A peer that is connected or was discovered."""
+
     id: str
     """Node id; while that is unknown, the key of the discovered peer."""
     instance: str
@@ -589,6 +621,8 @@ class PeerState:
 
 @dataclass(frozen=True, slots=True)
 class PeersReply(Message):
+    """All peers of the node, and the documents that differ."""
+
     TAG = "peers_reply"
     peers: tuple[PeerState, ...]
     root: bytes
@@ -626,6 +660,8 @@ class TopologyChanged(Message):
 
 @dataclass(frozen=True, slots=True)
 class FollowTopology(Follow[PeerConnected | PeerDisconnected | TopologyChanged]):
+    """Asks for every change of connections and neighbours."""
+
     TAG = "follow_topology"
 
 
@@ -659,6 +695,8 @@ class PublishAwareness(Message):
 
 @dataclass(frozen=True, slots=True)
 class AwarenessSeen(Message):
+    """Awareness from a peer, or from another process of the broker."""
+
     TAG = "awareness_seen"
     collection: str
     id: str
@@ -669,4 +707,6 @@ class AwarenessSeen(Message):
 
 @dataclass(frozen=True, slots=True)
 class FollowAwareness(Follow[AwarenessSeen]):
+    """Asks for all awareness that this node receives."""
+
     TAG = "follow_awareness"

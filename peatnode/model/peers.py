@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A host and a UDP port."""
+    """A host and a port."""
 
     host: str
     """An IP address, or a host name that is not resolved yet."""

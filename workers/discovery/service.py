@@ -75,7 +75,7 @@ class DiscoveryService:
                 connection.fail(cause, Failure.INVALID, f"discovery does not answer {message.TAG}.")
 
     def on_close(self, connection: Connection) -> None:
-        for subscriber in [one for one in self._subscribers if one.connection is connection]:
+        for subscriber in [s for s in self._subscribers if s.connection is connection]:
             subscriber.close()
             self._subscribers.discard(subscriber)
 

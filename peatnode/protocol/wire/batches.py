@@ -30,6 +30,7 @@ _read_update = record_reader(DocumentUpdate, TOLERANT)
 
 
 def pack_updates(updates: tuple[DocumentUpdate, ...]) -> bytes:
+    """The bytes of a batch."""
     return _pack([_fields(update) for update in updates])
 
 

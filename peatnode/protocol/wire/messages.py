@@ -40,6 +40,8 @@ class WireMessage:
 
 @dataclass(frozen=True, slots=True)
 class PeerHello(WireMessage):
+    """The first message of each side: its identity and a nonce."""
+
     TYPE = 0
     version: int
     node_id: str
@@ -55,6 +57,8 @@ class PeerHello(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Proof(WireMessage):
+    """The proof of membership: a MAC with the formation key and a signature with the endpoint key."""
+
     TYPE = 1
     mac: bytes
     signature: bytes
@@ -62,6 +66,8 @@ class Proof(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Root(WireMessage):
+    """The root of the sender's hash tree. The receiver answers with its own, unless this is an answer."""
+
     TYPE = 2
     root: bytes
     is_answer: bool
@@ -69,6 +75,8 @@ class Root(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Push(WireMessage):
+    """Changes of the feed, as a batch. `number` counts the pushes on this connection."""
+
     TYPE = 3
     number: int
     batch: bytes
@@ -76,6 +84,8 @@ class Push(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Ack(WireMessage):
+    """The answer to a Push, sent after its changes are on disk."""
+
     TYPE = 4
     number: int
     is_complete: bool
@@ -85,6 +95,8 @@ class Ack(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class AskTree(WireMessage):
+    """Asks for the hashes below some nodes of the hash tree."""
+
     TYPE = 5
     number: int
     level: int
@@ -94,6 +106,8 @@ class AskTree(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Tree(WireMessage):
+    """The answer to AskTree: the hashes of all children, joined in the order of the question."""
+
     TYPE = 6
     STREAM = Stream.BULK
     number: int
@@ -102,6 +116,8 @@ class Tree(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class AskBuckets(WireMessage):
+    """Asks for the entries of some buckets."""
+
     TYPE = 7
     number: int
     indexes: tuple[int, ...]
@@ -109,6 +125,8 @@ class AskBuckets(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Buckets(WireMessage):
+    """The answer to AskBuckets."""
+
     TYPE = 8
     STREAM = Stream.BULK
     number: int
@@ -117,6 +135,8 @@ class Buckets(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class AskUpdates(WireMessage):
+    """Asks for the missing parts of some documents."""
+
     TYPE = 9
     number: int
     wanted: tuple[Wanted, ...]
@@ -124,6 +144,8 @@ class AskUpdates(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class AskRange(WireMessage):
+    """Asks for all documents of the buckets `first` to `last`, from `tree_key` on."""
+
     TYPE = 10
     number: int
     first: int
@@ -133,6 +155,8 @@ class AskRange(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Updates(WireMessage):
+    """The answer to AskUpdates and AskRange. `answered` and `next_tree_key` are those of UpdatesReply."""
+
     TYPE = 11
     STREAM = Stream.BULK
     number: int
@@ -143,6 +167,8 @@ class Updates(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Neighbours(WireMessage):
+    """The nodes to which the sender is connected."""
+
     TYPE = 12
     peers: tuple[tuple[str, bytes], ...]
     """(node id, instance)"""
@@ -150,6 +176,9 @@ class Neighbours(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Awareness(WireMessage):
+    """Awareness of a document that is open at some node.
+    `key` identifies it, so that it is passed on once."""
+
     TYPE = 13
     key: bytes
     collection: str

@@ -50,6 +50,8 @@ MAX_DELETED = 4096
 
 @dataclass(frozen=True, slots=True)
 class Timings:
+    """Times in seconds; tests use shorter ones."""
+
     relist_seconds: float = 300.0
     """Between two full lists, plus or minus a fifth."""
     watch_seconds: float = 300.0
@@ -62,6 +64,8 @@ class Timings:
 
 @dataclass(slots=True)
 class Counters:
+    """Counters for metrics."""
+
     lists: int = 0
     list_failures: int = 0
     watches: int = 0

@@ -43,6 +43,8 @@ class SliceEndpoint:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
+    """One EndpointSlice."""
+
     name: str
     resource_version: str
     endpoints: tuple[SliceEndpoint, ...]
@@ -60,6 +62,8 @@ class SlicePage:
 
 
 class LineKind(StrEnum):
+    """The kinds of events of a watch."""
+
     PUT = "put"
     DELETED = "deleted"
     BOOKMARK = "bookmark"

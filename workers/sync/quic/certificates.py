@@ -15,6 +15,7 @@ _NOT_AFTER = datetime.datetime(2120, 1, 1, tzinfo=datetime.UTC)
 
 
 def make_certificate(key: Ed25519PrivateKey) -> x509.Certificate:
+    """A self-signed certificate for the endpoint key."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "peatnode")])
     builder = (
         x509.CertificateBuilder()

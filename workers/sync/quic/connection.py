@@ -222,6 +222,7 @@ def is_handshake_failure(code: int) -> bool:
 
 
 def alert_name(code: int) -> str:
+    """The name of the TLS alert in a CRYPTO_ERROR code."""
     try:
         return AlertDescription(code - 0x100).name
     except ValueError:

@@ -39,4 +39,5 @@ PROTOCOLS = (DOCUMENTS,)
 
 
 def by_alpn(protocols: Iterable[ConnectionProtocol]) -> dict[str, ConnectionProtocol]:
+    """The protocols by their ALPN."""
     return {protocol.alpn: protocol for protocol in protocols}
