@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.from_sockets import ask_worker
-from peatnode.cli.status.report import Silent
+from peatnode.cli.status.report import NoAnswer
 from peatnode.cli.target import LocalNode, RemoteNode, read_token
 from peatnode.ipc.messages import GetNode, NodeReply
 
@@ -20,7 +20,7 @@ LOOPBACK = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104  # nothing is
 def find_api(node: LocalNode, env: Mapping[str, str]) -> RemoteNode:
     """The API of the node. Raises CliError if it is not available."""
     reply = asyncio.run(ask_worker(node.run_dir, "supervisor", GetNode()))
-    if isinstance(reply, Silent):
+    if isinstance(reply, NoAnswer):
         raise CliError(
             f"{REASON}, but the supervisor does not answer: {reply.reason}",
             Exit.UNREACHABLE,

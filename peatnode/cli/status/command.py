@@ -117,7 +117,7 @@ def peers(target: Target, output: str) -> int:
         from peatnode.cli.errors import CliError
         from peatnode.cli.exits import Exit
 
-        reasons = "; ".join(f"{silent.name}: {silent.reason}" for silent in report.silent)
+        reasons = "; ".join(f"{part.name}: {part.reason}" for part in report.unanswered)
         raise CliError(
             f"the peers of {target} are not known: {reasons}",
             Exit.UNREACHABLE,

@@ -80,18 +80,18 @@ def diagnose(report: StatusReport) -> Diagnosis:
 
 
 def _node(report: StatusReport) -> Iterator[Finding]:
-    for silent in report.silent:
+    for part in report.unanswered:
         yield Finding(
             Severity.ERROR,
-            silent.name,
-            f"{silent.name} does not answer: {silent.reason}",
-            _advice_for_silent(silent.name),
+            part.name,
+            f"{part.name} does not answer: {part.reason}",
+            _advice_for_unanswered(part.name),
         )
     if report.node is not None and report.node.is_stopping:
         yield Finding(Severity.ERROR, "node", "The node is stopping.", "")
 
 
-def _advice_for_silent(name: str) -> str:
+def _advice_for_unanswered(name: str) -> str:
     if "://" in name:
         return "Check that the node runs, and that --url (or PEAT_URL) is its address."
     if name == "supervisor":

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from peatnode.cli.status.report import Silent, StatusReport
+from peatnode.cli.status.report import NoAnswer, StatusReport
 from peatnode.cli.target import RemoteNode
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
 from peatnode.client.models import Node, NodeProblem, Peers, Readiness
@@ -28,42 +28,42 @@ def inspect_api(target: RemoteNode) -> StatusReport:
             readiness = _asked("broker", client.readiness)
             peers = _asked("sync", client.peers)
         except Unreachable as error:
-            return StatusReport(now, silent=(Silent(target.url, str(error)),))
+            return StatusReport(now, unanswered=(NoAnswer(target.url, str(error)),))
     return report_of(node, readiness, peers, now)
 
 
-def _asked(part: str, ask: Callable[[], T]) -> T | Silent:
+def _asked(part: str, ask: Callable[[], T]) -> T | NoAnswer:
     try:
         return ask()
     except (UnknownOutcome, Unavailable, UnexpectedAnswer) as error:
-        return Silent(part, str(error))
+        return NoAnswer(part, str(error))
 
 
 def report_of(
-    node: Node | Silent,
-    readiness: Readiness | Silent,
-    peers: Peers | Silent,
+    node: Node | NoAnswer,
+    readiness: Readiness | NoAnswer,
+    peers: Peers | NoAnswer,
     now: float,
 ) -> StatusReport:
-    known = None if isinstance(node, Silent) else node
-    failed = () if isinstance(readiness, Silent) else _failed_checks(readiness, node)
+    known = None if isinstance(node, NoAnswer) else node
+    failed = () if isinstance(readiness, NoAnswer) else _failed_checks(readiness, node)
     return StatusReport(
         taken_at=now,
         node=known,
         workers=None if known is None else known.workers,
-        peers=None if isinstance(peers, Silent) else peers.peers,
-        differing=() if isinstance(peers, Silent) else peers.differing,
+        peers=None if isinstance(peers, NoAnswer) else peers.peers,
+        differing=() if isinstance(peers, NoAnswer) else peers.differing,
         store=None if known is None else known.store,
         sources=None if known is None else known.sources,
         problems=(() if known is None else known.problems) + failed,
-        silent=tuple(part for part in (node, readiness, peers) if isinstance(part, Silent)),
+        unanswered=tuple(part for part in (node, readiness, peers) if isinstance(part, NoAnswer)),
     )
 
 
-def _failed_checks(readiness: Readiness, node: Node | Silent) -> tuple[NodeProblem, ...]:
+def _failed_checks(readiness: Readiness, node: Node | NoAnswer) -> tuple[NodeProblem, ...]:
     """The failed checks that no other part of the report shows."""
     known = set[str]()
-    if not isinstance(node, Silent):
+    if not isinstance(node, NoAnswer):
         known = {"running", "workers"} | {f"{p.worker}.{p.name}" for p in node.problems}
         if node.store is not None:
             known.add("store")

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from peatnode.api.encode_node import encode_node, encode_sources, encode_store
 from peatnode.api.encode_peer import encode_peers
-from peatnode.cli.status.report import Silent, StatusReport
+from peatnode.cli.status.report import NoAnswer, StatusReport
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.models import Node, NodeStore, Peers, Source
@@ -49,21 +49,21 @@ async def inspect_sockets(run_dir: Path) -> StatusReport:
 
 
 def report_of(
-    node_reply: NodeReply | Silent,
-    store_reply: StoreReply | Silent,
-    peers_reply: PeersReply | Silent,
-    discovery_reply: DiscoveryReply | Silent,
+    node_reply: NodeReply | NoAnswer,
+    store_reply: StoreReply | NoAnswer,
+    peers_reply: PeersReply | NoAnswer,
+    discovery_reply: DiscoveryReply | NoAnswer,
     now: float,
 ) -> StatusReport:
     answers = (node_reply, store_reply, peers_reply, discovery_reply)
     node, store, peers, sources = None, None, None, None
-    if not isinstance(node_reply, Silent):
+    if not isinstance(node_reply, NoAnswer):
         node = decode_record(Node, Fields(encode_node(node_reply, None, None, now)))
-    if not isinstance(store_reply, Silent):
+    if not isinstance(store_reply, NoAnswer):
         store = decode_record(NodeStore, Fields(encode_store(store_reply)))
-    if not isinstance(peers_reply, Silent):
+    if not isinstance(peers_reply, NoAnswer):
         peers = decode_record(Peers, Fields(encode_peers(peers_reply)))
-    if not isinstance(discovery_reply, Silent):
+    if not isinstance(discovery_reply, NoAnswer):
         sources = decode_records(Source, map(Fields, encode_sources(discovery_reply)))
     return StatusReport(
         taken_at=now,
@@ -74,17 +74,17 @@ def report_of(
         store=store,
         sources=sources,
         problems=() if node is None else node.problems,
-        silent=tuple(answer for answer in answers if isinstance(answer, Silent)),
+        unanswered=tuple(answer for answer in answers if isinstance(answer, NoAnswer)),
     )
 
 
-async def ask_worker(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT | Silent:
+async def ask_worker(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT | NoAnswer:
     """The answer of a worker, or why there is none."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS + 0.5):
             async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:
                 return await link.ask(question, ANSWER_SECONDS)
     except TimeoutError:
-        return Silent(worker, f"no hello within {ANSWER_SECONDS:g} s")
+        return NoAnswer(worker, f"no hello within {ANSWER_SECONDS:g} s")
     except (LinkLost, AskTimedOut, AskFailed) as error:
-        return Silent(worker, str(error))
+        return NoAnswer(worker, str(error))

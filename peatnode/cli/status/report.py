@@ -8,7 +8,7 @@ from peatnode.client.models import Node, NodeProblem, NodeStore, Peer, Source, W
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
+class NoAnswer:
     """A part of the node that did not answer."""
 
     name: str
@@ -17,7 +17,7 @@ class Silent:
 
 @dataclass(frozen=True, slots=True)
 class StatusReport:
-    """The parts of a node. A part that did not answer is None, and `silent` has the reason."""
+    """The parts of a node. A part that did not answer is None, and `unanswered` has the reason."""
 
     taken_at: float
     """Unix seconds."""
@@ -30,4 +30,4 @@ class StatusReport:
     sources: tuple[Source, ...] | None = None
     problems: tuple[NodeProblem, ...] = ()
     """The problems that the workers have raised."""
-    silent: tuple[Silent, ...] = field(default=())
+    unanswered: tuple[NoAnswer, ...] = field(default=())

@@ -14,7 +14,7 @@ from peatnode.api import encode_peer as peer_bodies
 from peatnode.cli.status.as_json import status_json
 from peatnode.cli.status.diagnosis import diagnose
 from peatnode.cli.status.from_sockets import report_of
-from peatnode.cli.status.report import Silent
+from peatnode.cli.status.report import NoAnswer
 from peatnode.client import models
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, json_name, record_content
@@ -53,14 +53,14 @@ def test_a_body_means_the_same_before_and_after_its_way_over_http(name: str) -> 
 
 
 def test_a_worker_that_does_not_answer_hides_nothing_of_the_others() -> None:
-    silent = Silent("x", "refused")
+    unanswered = NoAnswer("x", "refused")
     replies = (NODE, STORE, PEERS, DISCOVERY)
     parts = ("node", "store", "peers", "sources")
     for number, part in enumerate(parts):
         some: list[Any] = [*replies]
-        some[number] = silent
+        some[number] = unanswered
         report = report_of(some[0], some[1], some[2], some[3], NOW)
         known = {name for name in parts if getattr(report, name) is not None}
         assert known == set(parts) - {part}
-        assert report.silent == (silent,)
+        assert report.unanswered == (unanswered,)
         assert json.loads(json.dumps(status_json(report, diagnose(report))))["schema"] == 1

@@ -27,7 +27,7 @@ class Selection:
     prefix: str = ""
     with_value: bool = False
 
-    def wants(self, event: Event) -> bool:
+    def matches(self, event: Event) -> bool:
         if event.kind == "Gap":
             return "SyncEvent" in self.types
         if event.kind not in self.types:
@@ -69,7 +69,7 @@ class Subscriber:
 
     def enqueue(self, event: Event) -> None:
         """Queues a selected event. A full queue disconnects the subscriber."""
-        if self._reason or not self.selection.wants(event):
+        if self._reason or not self.selection.matches(event):
             return
         if len(self._events) >= self._limits.subscriber_events or (
             self._events and self.size + len(event.body) > self._limits.subscriber_bytes

@@ -22,7 +22,7 @@ MAX_STATES = 4096
 MAX_STATE_BYTES = 64 * 1024
 """Maximum size of the JSON of one state."""
 
-NOBODY = "null"
+LEFT = "null"
 """The state of a client that has left: JSON null."""
 
 EMPTY_AWARENESS = b"\x00"
@@ -103,10 +103,10 @@ class AwarenessStates:
     def _apply_one(self, new: ClientState, now: float) -> bool:
         known = self._states.get(new.client)
         if known is None:
-            if new.state == NOBODY or len(self._states) >= MAX_STATES:
+            if new.state == LEFT or len(self._states) >= MAX_STATES:
                 return False
         elif new.clock < known.clock or (
-            new.clock == known.clock and (new.state != NOBODY or known.state == NOBODY)
+            new.clock == known.clock and (new.state != LEFT or known.state == LEFT)
         ):
             return False
         self._states[new.client] = new
@@ -116,7 +116,7 @@ class AwarenessStates:
     def remove(self, clients: Iterable[int], now: float) -> list[ClientState]:
         """Removes clients whose connection has ended. Returns the states to send to the others."""
         present = [self._states[client] for client in clients if client in self._states]
-        leaving = [ClientState(known.client, known.clock, NOBODY) for known in present]
+        leaving = [ClientState(known.client, known.clock, LEFT) for known in present]
         return self.apply(leaving, now)
 
     def removals_of(self, states: Iterable[ClientState]) -> list[ClientState]:
@@ -125,12 +125,12 @@ class AwarenessStates:
         A client that reconnects repeats its state with its old clock, which is also that of its removal.
         When it receives the removal, it sends its state again with a higher clock.
         """
-        known = [self._states.get(state.client) for state in states if state.state != NOBODY]
+        known = [self._states.get(state.client) for state in states if state.state != LEFT]
         clocks = {state.client: state.clock for state in states}
         return [
             state
             for state in known
-            if state is not None and state.state == NOBODY and state.clock >= clocks[state.client]
+            if state is not None and state.state == LEFT and state.clock >= clocks[state.client]
         ]
 
     def remove_expired(self, now: float) -> list[ClientState]:
@@ -140,13 +140,13 @@ class AwarenessStates:
         """
         expired = [client for client, seen in self._seen.items() if now - seen >= EXPIRY_SECONDS]
         for client in expired:
-            if self._states[client].state == NOBODY:
+            if self._states[client].state == LEFT:
                 del self._states[client], self._seen[client]
         return self.remove(expired, now)
 
     def present(self) -> list[ClientState]:
         """The states of the clients that have not left."""
-        return [state for state in self._states.values() if state.state != NOBODY]
+        return [state for state in self._states.values() if state.state != LEFT]
 
     @property
     def is_empty(self) -> bool:

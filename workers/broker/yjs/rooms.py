@@ -21,7 +21,7 @@ from peatnode.model.feed import FeedRestarted
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import (
     EMPTY_AWARENESS,
-    NOBODY,
+    LEFT,
     ClientState,
     decode_states,
     encode_states,
@@ -171,7 +171,7 @@ class Rooms:
             member.outbox.put(encode_awareness(encode_states(removals)))
         if not changed:  # clients send back the states that they receive
             return
-        removed = [state.client for state in changed if state.state == NOBODY]
+        removed = [state.client for state in changed if state.state == LEFT]
         room.assign_clients(member, [state.client for state in changed], removed)
         encoded = encode_states(changed)
         room.broadcast(encode_awareness(encoded), excluded=member.origin)

@@ -8,7 +8,7 @@ from rich.console import Console
 from peatnode.cli.status.as_json import status_json
 from peatnode.cli.status.as_tables import status_page
 from peatnode.cli.status.diagnosis import diagnose
-from peatnode.cli.status.report import Silent, StatusReport
+from peatnode.cli.status.report import NoAnswer, StatusReport
 from tests.support.reports import HEALTHY, LATE, LOST, NOW, PEER
 
 FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))
@@ -86,7 +86,7 @@ def test_a_terminal_obeys_nothing_that_came_from_elsewhere() -> None:
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    text = page(StatusReport(NOW, silent=(Silent("supervisor", "refused"),)), 80)
+    text = page(StatusReport(NOW, unanswered=(NoAnswer("supervisor", "refused"),)), 80)
     assert "unreachable" in text
     assert "supervisor does not answer: refused" in text
 
@@ -128,7 +128,7 @@ def test_json_is_as_documented() -> None:
 
 
 def test_json_of_a_node_that_is_not_there() -> None:
-    report = StatusReport(NOW, silent=(Silent("supervisor", "refused"),))
+    report = StatusReport(NOW, unanswered=(NoAnswer("supervisor", "refused"),))
     content = status_json(report, diagnose(report))
     assert content["status"] == "unreachable"
     assert content["node"] is content["workers"] is content["peers"] is content["documents"] is None

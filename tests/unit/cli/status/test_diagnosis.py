@@ -4,7 +4,7 @@ import pytest
 
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.diagnosis import Health, Severity, diagnose
-from peatnode.cli.status.report import Silent, StatusReport
+from peatnode.cli.status.report import NoAnswer, StatusReport
 from peatnode.client.models import NodeProblem, Source
 from tests.support.reports import HEALTHY, LATE, LOST, NODE, NOW, PEER, STORE, worker
 
@@ -20,22 +20,28 @@ def test_a_node_alone_is_healthy() -> None:
 
 
 def test_nobody_answers() -> None:
-    silent = tuple(Silent(name, "refused") for name in ("supervisor", "store", "sync"))
-    diagnosis = diagnose(StatusReport(NOW, silent=silent))
+    unanswered = tuple(NoAnswer(name, "refused") for name in ("supervisor", "store", "sync"))
+    diagnosis = diagnose(StatusReport(NOW, unanswered=unanswered))
     assert diagnosis.health is Health.UNREACHABLE
     assert diagnosis.exit_status == Exit.UNREACHABLE
 
 
 def test_an_address_at_which_nobody_answers_has_advice_of_its_own() -> None:
-    (finding,) = diagnose(StatusReport(NOW, silent=(Silent("http://h:1", "refused"),))).findings
+    (finding,) = diagnose(
+        StatusReport(NOW, unanswered=(NoAnswer("http://h:1", "refused"),))
+    ).findings
     assert (
         finding.advice == "Check that the node runs, and that --url (or PEAT_URL) is its address."
     )
 
 
 WRONG = {
-    "a worker does not answer": replace(HEALTHY, silent=(Silent("sync", "refused"),), peers=None),
-    "the supervisor does not": replace(HEALTHY, silent=(Silent("supervisor", "x"),), node=None),
+    "a worker does not answer": replace(
+        HEALTHY, unanswered=(NoAnswer("sync", "refused"),), peers=None
+    ),
+    "the supervisor does not": replace(
+        HEALTHY, unanswered=(NoAnswer("supervisor", "x"),), node=None
+    ),
     "a worker waits": replace(HEALTHY, workers=(worker("store", "waiting"),)),
     "it stops": replace(HEALTHY, node=replace(NODE, is_stopping=True)),
     "the disk is full": replace(HEALTHY, store=replace(STORE, is_writable=False, problem="full")),

@@ -4,8 +4,8 @@ from peatnode.documents.yjs.lib0 import var_string, var_uint
 from peatnode.errors import MalformedUpdate
 from workers.broker.yjs.awareness import (
     EXPIRY_SECONDS,
+    LEFT,
     MAX_STATE_BYTES,
-    NOBODY,
     AwarenessStates,
     ClientState,
     decode_states,
@@ -16,7 +16,7 @@ ANNA = ClientState(7, 1, '{"name":"Anna"}')
 
 
 def test_what_is_written_is_read() -> None:
-    states = [ANNA, ClientState(2**52, 0, NOBODY)]
+    states = [ANNA, ClientState(2**52, 0, LEFT)]
     assert decode_states(encode_states(states)) == states
 
 
@@ -33,7 +33,7 @@ def test_only_a_higher_clock_is_news() -> None:
 def test_a_goodbye_under_the_same_clock_counts() -> None:
     states = AwarenessStates()
     states.apply([ANNA], 0)
-    goodbye = ClientState(7, 1, NOBODY)
+    goodbye = ClientState(7, 1, LEFT)
     assert states.apply([goodbye], 1) == [goodbye]
     assert states.apply([goodbye], 1) == []
     assert states.present() == []
@@ -44,21 +44,21 @@ def test_who_comes_back_under_the_same_clock_is_told_of_the_goodbye() -> None:
     states.apply([ANNA], 0)
     assert states.removals_of([ANNA]) == []
     states.remove({7}, 1)
-    assert states.removals_of([ANNA]) == [ClientState(7, 1, NOBODY)]
-    assert states.removals_of([ClientState(7, 1, NOBODY), ClientState(7, 2, '"Anna"')]) == []
+    assert states.removals_of([ANNA]) == [ClientState(7, 1, LEFT)]
+    assert states.removals_of([ClientState(7, 1, LEFT), ClientState(7, 2, '"Anna"')]) == []
 
 
 def test_a_connection_that_ends_takes_its_clients_along() -> None:
     states = AwarenessStates()
     states.apply([ANNA], 0)
-    assert states.remove({7, 8}, 1) == [ClientState(7, 1, NOBODY)]
+    assert states.remove({7, 8}, 1) == [ClientState(7, 1, LEFT)]
 
 
 def test_the_silent_are_forgotten_and_their_memory_is_freed() -> None:
     states = AwarenessStates()
     states.apply([ANNA], 0)
     assert states.remove_expired(EXPIRY_SECONDS - 1) == []
-    assert states.remove_expired(EXPIRY_SECONDS) == [ClientState(7, 1, NOBODY)]
+    assert states.remove_expired(EXPIRY_SECONDS) == [ClientState(7, 1, LEFT)]
     assert states.apply([ANNA], EXPIRY_SECONDS) == [], "a late copy brings nobody back"
     assert states.remove_expired(2 * EXPIRY_SECONDS) == []
     assert states.is_empty

@@ -1,4 +1,4 @@
-from workers.broker.yjs.awareness import EXPIRY_SECONDS, NOBODY, ClientState
+from workers.broker.yjs.awareness import EXPIRY_SECONDS, LEFT, ClientState
 from workers.broker.yjs.presence import MAX_DOCUMENTS, Presence
 
 NAME = ("notes", "today")
@@ -17,7 +17,7 @@ def test_the_silent_are_told_of_and_forgotten() -> None:
     presence.apply(NAME, [ANNA], 0)
     told = []
     presence.remove_expired(EXPIRY_SECONDS, lambda name, states: told.append((name, states)))
-    assert told == [(NAME, [ClientState(7, 1, NOBODY)])]
+    assert told == [(NAME, [ClientState(7, 1, LEFT)])]
     presence.remove_expired(2 * EXPIRY_SECONDS, lambda name, states: told.append((name, states)))
     assert len(told) == 1
     assert presence.is_empty
@@ -25,7 +25,7 @@ def test_the_silent_are_told_of_and_forgotten() -> None:
 
 def test_a_goodbye_of_somebody_unknown_leaves_nothing_behind() -> None:
     presence = Presence()
-    assert presence.apply(NAME, [ClientState(7, 1, NOBODY)], 0) == []
+    assert presence.apply(NAME, [ClientState(7, 1, LEFT)], 0) == []
     assert presence.is_empty
     assert presence.remove(NAME, {7}, 0) == []
 

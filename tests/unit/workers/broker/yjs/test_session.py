@@ -7,7 +7,7 @@ import pytest
 from peatnode.ipc.messages import FeedGap, Outcome
 from tests.support.waiting import until
 from tests.support.yjs_store import Stage, staged
-from workers.broker.yjs.awareness import NOBODY, ClientState, encode_states
+from workers.broker.yjs.awareness import LEFT, ClientState, encode_states
 from workers.broker.yjs.rooms import KEEP_ALIVE, QUIET_SWEEPS, SWEEP_SECONDS
 from workers.broker.yjs.wire import EMPTY_UPDATE, encode_awareness, encode_update
 
@@ -207,7 +207,7 @@ async def test_awareness_goes_to_the_room_and_to_peers_once(stage: Stage) -> Non
     await stage.sessions[1]
     assert stage.behind.published == [payload], "who echoed her does not take her along"
     anna.leave()
-    gone = encode_states([ClientState(7, 1, NOBODY)])
+    gone = encode_states([ClientState(7, 1, LEFT)])
     await until(lambda: stage.behind.published == [payload, gone])
 
 
