@@ -164,13 +164,15 @@ class FeedEntry:
 _ACTIONS = (ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.DELETED)
 """The index of an action is its number on disk."""
 
+_ACTION_NUMBERS = {action: number for number, action in enumerate(_ACTIONS)}
+
 
 def encode_feed_entry(entry: FeedEntry) -> bytes:
     packed: bytes = msgpack.packb(
         (
             entry.collection,
             entry.id,
-            _ACTIONS.index(entry.action),
+            _ACTION_NUMBERS[entry.action],
             entry.incarnation,
             entry.origin,
         ),
