@@ -1,7 +1,6 @@
-"""The engine: y-py and the live documents. It may crash, and it is replaced when it grows.
+"""The engine worker: y-py and the live documents, in a process that may crash and is replaced when it has grown.
 
-The supervisor imports `run`; no other worker imports anything from here, the store asks over engine.sock.
-`document.py` is the only module that imports y-py.
+The supervisor imports `run`; no other worker imports from here, and only `document.py` may import y-py.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ from peatnode.worker.run import run_worker
 
 
 def run(context: WorkerContext) -> NoReturn:
-    """The worker's process, from its fork on."""
-    os.environ["RUST_BACKTRACE"] = "0"  # else the first panic costs 55 MB
+    """Runs the worker in its forked process."""
+    os.environ["RUST_BACKTRACE"] = "0"  # otherwise the first panic takes 55 MB
     from workers.engine.main import main
 
     run_worker(context, main)

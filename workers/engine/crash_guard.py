@@ -1,6 +1,6 @@
-"""The crash guard: for a while after an operation killed an engine, operations first run in a forked child.
+"""The crash guard: after an operation has killed an engine, operations run in a forked child first, for a minute.
 
-So a client that sends what kills the engine kills it once a minute at most, and the store learns which operation did.
+Therefore a client can kill the engine once a minute at most, and the store learns which operation kills it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,15 @@ from peatnode.ipc.messages import Operation
 from workers.engine.pool import DocumentPool
 
 GUARD_SECONDS = 60.0
-TRIAL_SECONDS = 10
-"""A child that runs longer counts as killed."""
+"""Time after the death of an engine during which operations run in a child first."""
+CHILD_SECONDS = 10
+"""A child that runs longer is killed, and its operations count as fatal."""
 
 _BUSY = struct.Struct("<B7xd")
 
 
 class CrashMarker:
-    """A file that outlives the engine: whether an operation runs, and when one last killed the engine."""
+    """A file that outlives the engine: whether an operation is running, and when one has last killed the engine."""
 
     def __init__(self, path: Path) -> None:
         with open(path, "a+b") as file:
@@ -37,13 +38,16 @@ class CrashMarker:
         self.leave()
 
     def enter(self) -> None:
+        """Marks that an operation is running."""
         self._page[0] = 1
 
     def leave(self) -> None:
+        """Marks that no operation is running."""
         self._page[:] = _BUSY.pack(0, self._last_death)
 
     @property
     def is_guarding(self) -> bool:
+        """Whether an operation has killed an engine within GUARD_SECONDS."""
         return 0 < self._last_death > time.monotonic() - GUARD_SECONDS
 
 
@@ -53,8 +57,8 @@ def find_fatal(pool: DocumentPool, operations: Sequence[Operation]) -> set[int]:
         return set()
     found: set[int] = set()
     for at in range(len(operations)):
-        upto = [op for n, op in enumerate(operations[: at + 1]) if n not in found]
-        if not _survives(pool, upto):
+        harmless = [op for n, op in enumerate(operations[:at]) if n not in found]
+        if not _survives(pool, [*harmless, operations[at]]):
             found.add(at)
     return found
 
@@ -64,7 +68,7 @@ def _survives(pool: DocumentPool, operations: Sequence[Operation]) -> bool:
     if child == 0:
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(TRIAL_SECONDS)
+            signal.alarm(CHILD_SECONDS)
             for operation in operations:
                 pool.run(operation)
         finally:

@@ -1,4 +1,4 @@
-"""One live document in y-py: the only module that imports it, and the only catcher of its panics."""
+"""One live document in y-py. Only this module imports y-py and catches its panics."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from peatnode.errors import BadValue
 from peatnode.ipc.messages import EngineKind
 
 TYPE_BYTES = 4096
-"""At least what a fetched type leaks when its document is dropped."""
+"""Lower bound of the memory that a fetched type leaks when its document is dropped."""
 
 
 class EnginePanic(Exception):
-    """y-py failed. The document is half changed and must be dropped."""
+    """y-py failed. The document may be half changed and must be dropped."""
 
 
 def _translated(error: BaseException) -> BaseException:
@@ -42,18 +42,18 @@ def _translated(error: BaseException) -> BaseException:
 class LiveDocument:
     """One document in y-py.
 
-    Types are fetched once and kept: fetching leaks, and views of a temporary corrupt memory.
+    Types are fetched once and kept, because each fetch leaks memory, and views of a temporary type corrupt memory.
     """
 
     def __init__(self, client: int, states: Iterable[bytes]) -> None:
-        """Raises EnginePanic."""
+        """Loads the updates of a state. `client` is the Yjs client id of changes. Raises EnginePanic."""
         self.client = client
         self.version = 0
         self.state_bytes = 0
         self._arrays: dict[str, Any] = {}
         self._texts: dict[str, Any] = {}
         try:
-            # utf8, the default, writes wrong ids for anything beyond ASCII
+            # with utf8, the default, text beyond ASCII gets wrong ids
             self._doc: Any = y_py.YDoc(client_id=client, offset_kind="utf16")
             for state in states:
                 self._apply(state)
@@ -63,7 +63,7 @@ class LiveDocument:
 
     @property
     def weight(self) -> int:
-        """Estimate of what it takes, and of what stays when it is dropped."""
+        """Estimated bytes of memory, and of what leaks when the document is dropped."""
         types = 1 + len(self._arrays) + len(self._texts)
         return types * TYPE_BYTES + 4 * self.state_bytes
 
@@ -72,7 +72,7 @@ class LiveDocument:
         self.state_bytes += len(update)
 
     def apply(self, update: bytes) -> bytes:
-        """The value after it. Raises EnginePanic."""
+        """Applies an update. Returns the JSON value after it. Raises EnginePanic."""
         try:
             self._apply(update)
             return dump(build(self._shape({})))
@@ -80,14 +80,17 @@ class LiveDocument:
             raise _translated(error) from None
 
     def value(self) -> bytes:
-        """JSON. Raises EnginePanic."""
+        """The JSON value. Raises EnginePanic."""
         try:
             return dump(build(self._shape({})))
         except BaseException as error:
             raise _translated(error) from None
 
     def change(self, kind: EngineKind, body: bytes) -> tuple[bytes, bytes]:
-        """(update, value). An empty update means that nothing changes. Raises BadValue, EnginePanic."""
+        """Makes a change. Returns the update, which is empty if nothing changes, and the JSON value after it.
+
+        Raises BadValue for a change that the document cannot have, EnginePanic.
+        """
         try:
             shape = self._shape({})
             target = target_of(kind, build(shape), body)
@@ -103,7 +106,7 @@ class LiveDocument:
             raise _translated(error) from None
 
     def _shape(self, target: dict[str, Json]) -> Shape:
-        """What the document holds, including the remains of former arrays that `target` names."""
+        """The shape of the document, including root arrays that only `target` names: they may hold old elements."""
         leaves = {key: _normal(leaf) for key, leaf in self._root.items()}
         names = [*markers(leaves, ARRAY), *_array_names(target)]
         arrays: dict[str, list[Json]] = {}
@@ -157,7 +160,7 @@ def _splice_text(txn: Any, text: Any, splice: TextSplice) -> None:
 
 
 def _normal(value: Any) -> Json:
-    """JSON of what y-py returns: its integers come as floats, bytes have no place in JSON."""
+    """A value from y-py as JSON: y-py returns integers as floats, and bytes, which JSON does not have."""
     if value is None or isinstance(value, (bool, str, int)):
         return value
     if isinstance(value, float):

@@ -1,4 +1,4 @@
-"""Starts the engine: serves engine.sock until the worker has to stop."""
+"""Starts the engine: serves engine.sock until the worker stops."""
 
 from __future__ import annotations
 

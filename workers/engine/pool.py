@@ -1,4 +1,4 @@
-"""The live documents of the engine, within a bound of memory."""
+"""The pool of the engine's live documents, within a bound of memory."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from peatnode.ipc.messages import EngineKind, EngineOutcome, Operation, Operatio
 from workers.engine.document import EnginePanic, LiveDocument
 
 LIVE_BYTES = 6 * 1024 * 1024
-"""Bound of all live documents together."""
+"""Bound on the estimated memory of all live documents together."""
 
 
 class DocumentPool:
     """Runs operations on live documents, and drops the least recently used ones beyond its bound.
 
-    It counts what y-py does not give back of the dropped ones, so that the service can ask for a new process in time.
+    It counts the memory that y-py does not release for dropped documents, so that the service can ask for a new
+    process in time.
     """
 
     def __init__(self, live_bytes: int = LIVE_BYTES) -> None:
@@ -23,13 +24,13 @@ class DocumentPool:
         self._documents: OrderedDict[bytes, LiveDocument] = OrderedDict()
         self.live_bytes = 0
         self.leaked_bytes = 0
-        """Estimate of what y-py has not given back of dropped documents."""
+        """Estimated memory that y-py has not released for dropped documents."""
 
     def __len__(self) -> int:
         return len(self._documents)
 
     def run(self, operation: Operation) -> OperationResult:
-        """Raises nothing: a panic drops the live document and becomes the result."""
+        """Runs an operation. It raises nothing: a panic drops the live document and becomes the result."""
         try:
             live = self._find(operation)
             if live is None:

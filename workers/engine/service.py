@@ -1,4 +1,4 @@
-"""Dispatches the messages of engine.sock, and watches the memory of the process."""
+"""Dispatches the messages of engine.sock, and checks the memory of the process."""
 
 from __future__ import annotations
 
@@ -28,21 +28,25 @@ GROWTH_BYTES = 40 * 1024 * 1024
 IDLE_GROWTH_BYTES = 8 * 1024 * 1024
 """The same bound for an idle engine."""
 IDLE_SECONDS = 5.0
+"""Time without a request after which the engine is idle."""
 CHECK_SECONDS = 1.0
 
-ENGINE_DIED = OperationResult(EngineOutcome.PANICKED, b"", b"", "an engine died of it", "")
+ENGINE_DIED = OperationResult(
+    EngineOutcome.PANICKED, b"", b"", "the operation would kill the engine", ""
+)
 
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def resident_bytes() -> int:
+    """Resident memory of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
 class EngineService:
-    """Runs operations in the document pool, under the crash guard while one has lately killed an engine.
+    """Runs operations in the document pool, and tries them in a child first while the crash guard is active.
 
-    It asks the supervisor for a new process when this one has grown: y-py leaks.
+    It asks the supervisor for a new process when this one has grown, because y-py leaks memory.
     """
 
     def __init__(self, shell: WorkerShell) -> None:
@@ -63,7 +67,7 @@ class EngineService:
                 self._watch_memory(GROWTH_BYTES)
             case GetMetrics():
                 connection.reply(cause, MetricsReply(self._metrics()))
-            case _:  # a message of another socket: the contract's other side is wrong
+            case _:  # a message of another socket: the requester is wrong
                 connection.fail(cause, Failure.INVALID, f"the engine does not answer {message.TAG}")
 
     def _run(self, message: RunOperations) -> OperationsReply:

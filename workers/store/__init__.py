@@ -1,7 +1,6 @@
-"""The store: the only process that opens RocksDB. It owns the documents, the order of changes and the feed.
+"""The store worker: the only process that opens RocksDB, and the owner of the documents, their changes and the feed.
 
-The supervisor imports `run`; no other worker imports anything from here, they ask over store.sock. Begin to read with
-DESIGN.md, then `service.py`.
+The supervisor imports `run`; no other worker imports from here, and all of them send messages to store.sock.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD = -8, -3
 
 
 def _keep_memory_together() -> None:
-    """Gives all threads one arena of the allocator. Each thread of RocksDB would have its own, which never shrinks."""
+    """Gives all threads one arena of the allocator. Otherwise each thread of RocksDB has one, which never shrinks."""
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):  # glibc
         libc.mallopt(_M_ARENA_MAX, 1)
@@ -24,7 +23,7 @@ def _keep_memory_together() -> None:
 
 
 def run(context: WorkerContext) -> NoReturn:
-    """The worker's process, from its fork on."""
+    """Runs the worker in its forked process."""
     _keep_memory_together()
     from workers.store.main import main
 

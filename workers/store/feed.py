@@ -1,4 +1,4 @@
-"""The feed of changes: each follower has a position and reads on from there, from memory or from disk."""
+"""The feed of changes: each follower has a position, from which changes are read from memory or from disk."""
 
 from __future__ import annotations
 
@@ -20,24 +20,28 @@ from peatnode.model.states import ChangeAction
 from workers.store.disk.database import StorageFailed
 
 RING_CHANGES = 1024
+"""Changes in memory."""
 RING_BYTES = 1024 * 1024
+"""Estimated size of the changes in memory."""
 BATCH_CHANGES = 500
+"""Changes that are read at once, and sent in one message."""
 BATCH_BYTES = 1024 * 1024
+"""Updates and values in one message."""
 NO_FINGERPRINT = bytes(FINGERPRINT_BYTES)
-"""Of a change whose incarnation has ended."""
+"""The fingerprint in a change whose incarnation has ended."""
 UNREADABLE_SECONDS = 1.0
 """Pause before a failed read is tried again."""
 QUIET_CHANGES = 1000
-"""After so many changes that do not concern a follower, it receives the position of the feed. Before, it receives the
-position once it has caught up."""
+"""A follower receives the position of the feed after so many changes that do not concern it, and when it has caught up
+for the first time."""
 
 
 class Feed:
     """Serves the changes of the store to its followers, from any sequence that is still kept.
 
-    The newest changes are in memory; older ones are read from disk, where a document's present content stands for all
-    of its changes. A follower whose position is no longer kept receives a gap. A slow follower waits for its link and
-    falls back to reading from disk, so the feed buffers nothing per follower.
+    The newest changes are in memory. Older ones are read from disk, with the current content of their documents. A
+    follower whose position is no longer kept receives a gap. A slow follower waits for its link and then reads from
+    disk, so the feed has no buffer for each follower.
     """
 
     def __init__(self, replica: Replica, on_unreadable: Callable[[StorageFailed], None]) -> None:
@@ -49,7 +53,7 @@ class Feed:
         self.followers = 0
 
     def committed(self, batch: WriteBatch) -> None:
-        """The changes of the batch are on disk: followers receive them."""
+        """Sends the changes of a batch, which is on disk, to the followers."""
         for change in batch.changes:
             self._ring.append(change)
             self._ring_bytes += _weight(change)
@@ -69,7 +73,7 @@ class Feed:
                 advanced = self._advanced
                 if follower.cursor >= self._replica.sequence:
                     follower.announce_position()
-                    # all followers share it: one that leaves must not cancel it for the others
+                    # all followers share the future: a cancelled follower must not cancel it
                     await asyncio.shield(advanced)
                     continue
                 await connection.wait_writable()
@@ -87,7 +91,7 @@ class Feed:
             self.followers -= 1
 
     def _send_next(self, follower: _Follower) -> bool:
-        """Sends the next changes, or the gap before them. False: none of the changes read concerns the follower."""
+        """Sends the next changes, or the gap before them. Returns False if none of them concerns the follower."""
         gap = self._replica.oldest_sequence - 1
         if follower.cursor < gap:
             follower.send(FeedGap(follower.cursor, gap), gap)
@@ -124,10 +128,10 @@ class Feed:
         return changes, cursor
 
     def _read_disk(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
-        """Changes that are no longer in memory, with the document's present value and fingerprint.
+        """Changes that are no longer in memory, with the document's current value and fingerprint.
 
-        The update is the whole document. It comes with the first of the document's changes, and the later ones that it
-        contains are left out. (With the last of them, it would be lost if that one is read from memory.)
+        The update is the whole document. It is sent with the first of the document's changes, and the later changes
+        that it contains are left out. (Sent with the last of them, it would be lost if that one is read from memory.)
         """
         changes: list[Change] = []
         sent: dict[bytes, int] = {}
@@ -143,14 +147,17 @@ class Feed:
                 changes.append(change)
                 size += len(change.update) + len(change.value)
         else:
-            # nothing is left on disk up to here, though some sequences may be missing
+            # the disk has no more changes up to this position, where some sequences may be missing
             cursor = max(cursor, min(self._replica.sequence, cursor + BATCH_CHANGES))
         return changes, cursor
 
     def _reread(
         self, sequence: int, entry: FeedEntry, follow: FollowChanges, sent: dict[bytes, int]
     ) -> Change | None:
-        """`sent` holds for each document the sequence up to which its update has been sent. None: nothing to send."""
+        """The change with the document's current content; None if there is nothing to send.
+
+        `sent` holds for each document the sequence up to which its update has been sent.
+        """
         key = document_key(entry.collection, entry.id)
         record = self._replica.record_on_disk(key)
         if entry.action is ChangeAction.DELETED:
@@ -175,7 +182,7 @@ class Feed:
 
 
 class _Follower:
-    """One follower: what it wants, and its position."""
+    """One follower: its request, and its position in the feed."""
 
     __slots__ = ("_announced", "_cause", "_connection", "_has_caught_up", "cursor", "request")
 
@@ -186,18 +193,18 @@ class _Follower:
         self._cause = cause
         self.request = request
         self.cursor = cursor
-        """The last sequence that was read for it."""
+        """The last sequence that was read for this follower."""
         self._announced = cursor
-        """The last sequence that it received."""
+        """The last sequence that was sent to this follower."""
         self._has_caught_up = False
 
     def send(self, message: ChangesSeen | FeedGap, cursor: int) -> None:
-        """Sends changes or a gap, after which the follower is at `cursor`."""
+        """Sends a message that moves the follower to `cursor`. Raises LinkLost."""
         self._connection.reply(self._cause, message)
         self.cursor = self._announced = cursor
 
     def announce_position(self) -> None:
-        """Sends the position once the follower has caught up, and later after each QUIET_CHANGES without a message."""
+        """Sends the position when the follower has caught up first, and after QUIET_CHANGES without a message."""
         if self.cursor - self._announced >= (QUIET_CHANGES if self._has_caught_up else 1):
             self.send(ChangesSeen((), self.cursor), self.cursor)
         self._has_caught_up = True

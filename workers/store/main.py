@@ -1,4 +1,4 @@
-"""Starts the store: opens its database as well as the disk allows, and serves it until the worker has to stop."""
+"""Starts the store: opens its database as well as the disk allows, and serves it until the worker stops."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ REOPEN_SECONDS = 1.0
 
 
 async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
-    """Opens the database, again and again if the disk fails. None: the worker has to stop."""
+    """Opens the database, and tries again while the disk fails. None: the worker has to stop."""
     is_waiting = False
     while not shell.stopping.is_set():
         try:
@@ -49,7 +49,7 @@ async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
 async def _read_only(
     shell: WorkerShell, why: StorageFailed
 ) -> tuple[StoreService, OpenedStore] | None:
-    """A service that only answers reads. When the disk takes writes, a new worker replaces this one."""
+    """A service that only answers reads. When the disk accepts writes again, a new worker replaces this one."""
     try:
         opened = await asyncio.to_thread(open_to_read, shell.config.data_dir)
     except StorageFailed:
@@ -59,12 +59,15 @@ async def _read_only(
     except StorageFailed:
         opened.database.close()
         return None
-    service.disk.refused(why)
+    service.disk.write_failed(why)
     return service, opened
 
 
 def _service(shell: WorkerShell, opened: OpenedStore) -> StoreService | None:
-    """None: damage was found, and opening again repairs it. Raises StorageFailed."""
+    """The service of an opened database; None if it has found damage, which the next opening repairs.
+
+    Raises StorageFailed.
+    """
     try:
         return StoreService(shell, opened)
     except StorageFailed as error:
@@ -112,6 +115,6 @@ async def main(shell: WorkerShell) -> None:
             note_files(opened.database, service.generation)
             opened.database.sync()
             note_stop(opened.database.path)
-    except StorageFailed as error:  # the log is on disk anyway
+    except StorageFailed as error:  # no change is lost: the log is on disk
         shell.log.warning("Cannot flush", reason=str(error))
     opened.database.close()

@@ -1,4 +1,4 @@
-"""What the store does unasked: expiry, compaction, trimming of the feed, outdated values, probes of the disk."""
+"""Periodic work of the store: expiry, compaction, trimming of the feed, outdated values, probes of the disk."""
 
 from __future__ import annotations
 
@@ -28,18 +28,19 @@ TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000
 """Changes that the feed keeps. It is trimmed when it has a tenth more."""
 SLICE = 32
-"""Documents that one turn compacts, fills or expires."""
+"""Documents that one turn compacts or computes values of. It expires 16 times as many."""
 INLINE_BYTES = 32 * 1024
 """A larger snapshot is compacted in a thread, so that no request waits for it."""
 QUIET_SECONDS = 5.0
-"""Pause in writing after which the log is flushed into sorted files."""
+"""Time without writes after which the log is flushed to sorted files."""
 QUIET_BYTES = 256 * 1024
+"""A smaller log is not flushed."""
 
 
 class Maintenance:
-    """Runs twice a second: puts due work into the queue of the committer, and lets the disk be probed.
+    """Runs twice a second: adds due work to the queue of the committer, and probes the disk.
 
-    It changes documents only through the queue, so that its work keeps its order with the writes.
+    It changes documents only through the queue, so that all changes have one order.
     """
 
     def __init__(
@@ -81,21 +82,23 @@ class Maintenance:
             else:
                 self._committer.give_up_waiting()
             if has_engine and self._builder.outdated:
-                self._ask(FillValue(key) for key in islice(self._builder.outdated.copy(), SLICE))
+                self._enqueue(
+                    FillValue(key) for key in islice(self._builder.outdated.copy(), SLICE)
+                )
             if not self._disk.is_writable:
                 if self._replica.open_batch.is_empty:
                     self._disk.probe()
                 continue
-            self._disk.pass_time()
+            self._disk.clear_old_problem()
             try:
                 self._expire()
                 await self._compact()
             except StorageFailed as error:
-                self._disk.cannot_read(error)
+                self._disk.read_failed(error)
             self._trim()
-            await self._settle()
+            await self._flush_if_quiet()
 
-    def _ask(self, works: Iterator[FillValue | Expire | Compact | SetSnapshot]) -> None:
+    def _enqueue(self, works: Iterator[FillValue | Expire | Compact | SetSnapshot]) -> None:
         if self._committer.queue_length < SLICE:
             for work in works:
                 self._committer.add(QueuedRequest(work))
@@ -119,12 +122,12 @@ class Maintenance:
             if record is None or not record.delta_log:
                 continue
             if record.snapshot_bytes <= INLINE_BYTES:
-                self._ask(iter([Compact(key)]))
+                self._enqueue(iter([Compact(key)]))
                 continue
             states = self._replica.state(key, record)
             loop = asyncio.get_running_loop()
-            base = await loop.run_in_executor(None, compacted, states)
-            self._ask(iter([SetSnapshot(key, record, base)]))
+            snapshot = await loop.run_in_executor(None, compacted, states)
+            self._enqueue(iter([SetSnapshot(key, record, snapshot)]))
 
     def _trim(self) -> None:
         oldest = self._replica.oldest_sequence
@@ -134,12 +137,12 @@ class Maintenance:
         try:
             self._database.delete_range(FEED + number(0), FEED + number(keep))
         except StorageFailed as error:
-            self._disk.refused(error)
+            self._disk.write_failed(error)
             return
         self._replica.trimmed(keep)
 
-    async def _settle(self) -> None:
-        """Flushes the log while nobody writes: sorted files hold each key once, the log holds every write."""
+    async def _flush_if_quiet(self) -> None:
+        """Flushes the log while there are no writes: sorted files hold each key once, the log holds each write."""
         quiet = time.monotonic() - self._last_write
         if quiet < QUIET_SECONDS or self._unflushed < QUIET_BYTES:
             return
@@ -147,4 +150,4 @@ class Maintenance:
         try:
             await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
         except StorageFailed as error:
-            self._disk.refused(error)
+            self._disk.write_failed(error)

@@ -1,4 +1,4 @@
-"""The key of a document, from the names in a request."""
+"""Checks the names in a request, and makes the document's key of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answers to questions that change nothing, from the database."""
+"""Answers the requests that change nothing, from the database."""
 
 from __future__ import annotations
 
@@ -43,22 +43,24 @@ from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 
 MAX_LIMIT = 10_000
+"""Entries in one reply."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
+"""Values or updates in one reply; one entry is always update."""
 NO_FINGERPRINT = bytes(16)
+"""The fingerprint of a document that does not exist."""
 
 
 class Reads:
-    """Answers questions about documents, the hash tree and collections from what the database holds.
+    """Answers requests about documents, the hash tree and collections from the database.
 
-    It never waits: a value that is outdated is returned as it is, and the service decides whether to wait for the
-    engine.
+    It never waits: an outdated value is returned as it is, and the service decides whether to wait for the engine.
     """
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
 
-    def living(self, key: bytes) -> Record:
-        """Raises RequestRefused."""
+    def live_record(self, key: bytes) -> Record:
+        """The record of a document that exists. Raises RequestRefused."""
         record = self._replica.record_on_disk(key)
         if record is None or record.is_deleted:
             raise RequestRefused(Failure.NOT_FOUND, "there is no such document")
@@ -75,15 +77,17 @@ class Reads:
             record.expires_at,
         )
 
-    def documents(self, asked: ListDocuments) -> tuple[DocumentsReply, list[bytes]]:
-        """The listing, and the keys of the documents in it whose value is outdated."""
-        self._check_listing(asked)
-        limit = min(max(asked.limit, 1), MAX_LIMIT)
-        room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
+    def documents(self, request: ListDocuments) -> tuple[DocumentsReply, list[bytes]]:
+        """The listing, and the keys of its documents whose value is outdated. Raises RequestRefused."""
+        self._check_listing(request)
+        limit = min(max(request.limit, 1), MAX_LIMIT)
+        room = min(max(request.max_bytes, 1), MAX_REPLY_BYTES)
         listed: list[ListedDocument] = []
         outdated: list[bytes] = []
         next_after = ""
-        for key, record in documents_of(self._replica, asked.collection, asked.after, asked.prefix):
+        for key, record in documents_of(
+            self._replica, request.collection, request.after, request.prefix
+        ):
             if len(listed) >= limit or (listed and room <= 0):
                 next_after = listed[-1].id
                 break
@@ -100,16 +104,16 @@ class Reads:
                     value,
                 )
             )
-        counts = self._replica.counts.get(asked.collection)
+        counts = self._replica.counts.get(request.collection)
         count = counts.documents if counts is not None else 0
         reply = DocumentsReply(
-            asked.collection, tuple(listed), next_after, count, self._replica.sequence
+            request.collection, tuple(listed), next_after, count, self._replica.sequence
         )
         return reply, outdated
 
-    def _check_listing(self, asked: ListDocuments) -> None:
+    def _check_listing(self, request: ListDocuments) -> None:
         try:
-            check_collection(asked.collection)
+            check_collection(request.collection)
         except BadName as error:
             raise RequestRefused(Failure.INVALID, str(error), "collection") from None
 
@@ -124,18 +128,18 @@ class Reads:
 
     # --- for sync
 
-    def tree(self, asked: ReadTree) -> TreeReply:
+    def tree(self, request: ReadTree) -> TreeReply:
         try:
-            hashes = tuple(self._replica.tree.hash(asked.level, at) for at in asked.indexes)
+            hashes = tuple(self._replica.tree.hash(request.level, at) for at in request.indexes)
         except IndexError as error:
             raise RequestRefused(Failure.INVALID, str(error), "indexes") from None
         return TreeReply(hashes, self._replica.sequence)
 
-    def buckets(self, asked: ReadBuckets) -> BucketsReply:
-        _check_range(asked.first, asked.last)
-        limit = min(max(asked.limit, 1), MAX_LIMIT)
+    def buckets(self, request: ReadBuckets) -> BucketsReply:
+        _check_range(request.first, request.last)
+        limit = min(max(request.limit, 1), MAX_LIMIT)
         entries: list[BucketEntry] = []
-        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.tree_key):
+        for entry in bucket_entries(self._replica, request.first, request.last, request.tree_key):
             if len(entries) == limit:
                 return BucketsReply(tuple(entries), entry.tree_key)
             entries.append(
@@ -145,48 +149,48 @@ class Reads:
             )
         return BucketsReply(tuple(entries), b"")
 
-    def range(self, asked: ReadRange) -> UpdatesReply:
-        _check_range(asked.first, asked.last)
+    def range(self, request: ReadRange) -> UpdatesReply:
+        _check_range(request.first, request.last)
         updates: list[DocumentUpdate] = []
-        room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
-        for entry in bucket_entries(self._replica, asked.first, asked.last, asked.tree_key):
+        room = min(max(request.max_bytes, 1), MAX_REPLY_BYTES)
+        for entry in bucket_entries(self._replica, request.first, request.last, request.tree_key):
             if updates and room <= 0:
                 return UpdatesReply(tuple(updates), len(updates), entry.tree_key)
             record = self._replica.record_on_disk(entry.key)
             if record is None:
                 continue
-            sent = document_update(self._replica, entry.key, record)
-            updates.append(sent)
-            room -= len(sent.update) + 60 + len(entry.key)
+            update = document_update(self._replica, entry.key, record)
+            updates.append(update)
+            room -= len(update.update) + 60 + len(entry.key)
         return UpdatesReply(tuple(updates), len(updates), b"")
 
-    def differences(self, asked: ReadDifferences) -> UpdatesReply:
+    def differences(self, request: ReadDifferences) -> UpdatesReply:
         updates: list[DocumentUpdate] = []
-        room = min(max(asked.max_bytes, 1), MAX_REPLY_BYTES)
+        room = min(max(request.max_bytes, 1), MAX_REPLY_BYTES)
         answered = 0
-        for wanted in asked.wanted:
+        for wanted in request.wanted:
             if updates and room <= 0:
                 break
             answered += 1
             key = checked_key(wanted.collection, wanted.id)
             try:
-                sent = missing_update(self._replica, key, wanted.incarnation, wanted.state_vector)
+                update = missing_update(self._replica, key, wanted.incarnation, wanted.state_vector)
             except MalformedUpdate as error:
                 raise RequestRefused(Failure.INVALID, str(error), "state_vector") from None
-            if sent is not None:
-                updates.append(sent)
-                room -= len(sent.update) + 60 + len(key)
+            if update is not None:
+                updates.append(update)
+                room -= len(update.update) + 60 + len(key)
         return UpdatesReply(tuple(updates), answered, b"")
 
-    def vectors(self, asked: ReadVectors) -> VectorsReply:
-        return VectorsReply(tuple(self._wanted(*names) for names in asked.documents))
+    def vectors(self, request: ReadVectors) -> VectorsReply:
+        return VectorsReply(tuple(self._wanted(*names) for names in request.documents))
 
     def _wanted(self, collection: str, document: str) -> Wanted:
         key = checked_key(collection, document)
         return Wanted(collection, document, *wanted_of(self._replica, key))
 
-    def state(self, asked: ReadState) -> StateReply:
-        key = checked_key(asked.collection, asked.id)
+    def state(self, request: ReadState) -> StateReply:
+        key = checked_key(request.collection, request.id)
         record = self._replica.record_on_disk(key)
         if record is None or record.is_deleted:
             incarnation = 1 if record is None else record.incarnation + 1
@@ -197,10 +201,10 @@ class Reads:
                 b"\0",
                 NO_FINGERPRINT,
                 self._replica.sequence,
-                b"" if record is None else _ended(record),
+                b"" if record is None else _ended_vector(record),
             )
         try:
-            update = state_difference(self._replica, key, record, asked.state_vector)
+            update = state_difference(self._replica, key, record, request.state_vector)
         except MalformedUpdate as error:
             raise RequestRefused(Failure.INVALID, str(error), "state_vector") from None
         return StateReply(
@@ -210,11 +214,11 @@ class Reads:
             encode_state_vector(record.state_vector),
             record.fingerprint,
             self._replica.sequence,
-            _ended(record),
+            _ended_vector(record),
         )
 
 
-def _ended(record: Record) -> bytes:
+def _ended_vector(record: Record) -> bytes:
     return encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
 
 

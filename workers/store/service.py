@@ -50,14 +50,14 @@ from workers.store.write.committer import MAX_QUEUE, GroupCommitter
 from workers.store.write.request import WriteResolver
 
 MAX_FILLED = 64
-"""Outdated values that one listing waits for."""
+"""Outdated values that one listing waits for at most."""
 
 
 class StoreService:
-    """Puts the parts of the store together, and gives each message to the part that answers it.
+    """Connects the parts of the store, and passes each message to the part that answers it.
 
-    Reads are answered at once, or after the running sync if one is under way; writes go into the committer's queue; a
-    follower of the feed gets a task of its own.
+    A read is answered at once, or after the sync that is running. A write goes into the committer's queue. A follower
+    of the feed has a task of its own.
     """
 
     def __init__(self, shell: WorkerShell, opened: OpenedStore) -> None:
@@ -76,14 +76,14 @@ class StoreService:
         self._builder = BatchBuilder(
             self._replica, self.engine, self._quarantine, resolver, self._renew_client
         )
-        self._feed = Feed(self._replica, self.disk.cannot_read)
+        self._feed = Feed(self._replica, self.disk.read_failed)
         self.committer = GroupCommitter(
             database,
             self._replica,
             self._builder,
             self._committed,
             self._storage,
-            self.disk.cannot_read,
+            self.disk.read_failed,
         )
         self.maintenance = Maintenance(
             database, self._replica, self.committer, self._builder, self.engine, self.disk
@@ -97,7 +97,9 @@ class StoreService:
         self._replica.client = client_id(self._shell.config.node_id, self.generation)
         self._replica.is_client_id_taken = False
         self.engine.forget()
-        self._shell.log.warning("Somebody else wrote under our client id: a new generation begins")
+        self._shell.log.warning(
+            "Another writer uses this node's client id: a new generation begins"
+        )
 
     def _committed(self, batch: WriteBatch) -> None:
         self._feed.committed(batch)
@@ -105,17 +107,17 @@ class StoreService:
 
     def _storage(self, error: StorageFailed | None) -> None:
         if error is None:
-            self.disk.wrote()
+            self.disk.write_succeeded()
         else:
-            self.disk.refused(error)
+            self.disk.write_failed(error)
 
-    # --- questions
+    # --- messages
 
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
             case WriteDocument() | ApplyUpdates():
                 if not self.committer.add(QueuedRequest(message, connection, cause)):
-                    connection.fail(cause, Failure.BUSY, "too many writes wait; try again")
+                    connection.fail(cause, Failure.BUSY, "too many writes are waiting; try again")
             case FollowChanges():
                 self._follow(connection, cause, message)
             case _:
@@ -140,17 +142,19 @@ class StoreService:
             self._after_sync(lambda: connection.reply(cause, reply))
 
     def _unreadable(self, error: StorageFailed) -> Failed:
-        self.disk.cannot_read(error)
+        self.disk.read_failed(error)
         return Failed(Failure.STORAGE, f"the database cannot be read: {error}")
 
-    def _after_sync(self, say: Callable[[], None]) -> None:
-        """Answers after the running sync, because a read sees what is being synced. If the sync fails, there is no
-        answer: the worker ends, and the requester asks the next one."""
+    def _after_sync(self, send: Callable[[], None]) -> None:
+        """Sends a reply after the running sync, because a read sees the changes that are being synced.
+
+        If the sync fails, nothing is sent: the worker ends, and the requester asks the next worker.
+        """
         syncing = self.committer.syncing
         if syncing is None or syncing.done():
-            say()
+            send()
         else:
-            syncing.add_done_callback(lambda done: say() if _has_succeeded(done) else None)
+            syncing.add_done_callback(lambda done: send() if _has_succeeded(done) else None)
 
     def _reply(self, connection: Connection, cause: int, message: Message) -> Message | None:
         """None: the reply comes later."""
@@ -177,38 +181,38 @@ class StoreService:
                 return self._store()
             case GetMetrics():
                 return MetricsReply(tuple(self._metrics()))
-            case _:  # a message of another socket: the contract's other side is wrong
+            case _:  # a message of another socket: the requester is wrong
                 raise RequestRefused(Failure.INVALID, f"the store does not answer {message.TAG}")
 
-    def _document(self, connection: Connection, cause: int, asked: GetDocument) -> Message | None:
-        key = checked_key(asked.collection, asked.id)
-        record = self._reads.living(key)
+    def _document(self, connection: Connection, cause: int, request: GetDocument) -> Message | None:
+        key = checked_key(request.collection, request.id)
+        record = self._reads.live_record(key)
         if not record.is_value_outdated:
-            return self._reads.document(asked.collection, asked.id, key, record)
+            return self._reads.document(request.collection, request.id, key, record)
         self._refuse_quarantined(key, record)
-        self._run(self._document_when_filled(connection, cause, asked, key))
+        self._run(self._document_when_filled(connection, cause, request, key))
         return None
 
     def _refuse_quarantined(self, key: bytes, record: Record) -> None:
         if self._quarantine.holds(key, record.incarnation):
             raise RequestRefused(
                 Failure.QUARANTINED,
-                "the document broke the engine and was set aside: its changes are kept and synced, "
+                "the document is quarantined because it broke the engine: its changes are kept and synced, "
                 "but its value cannot be read",
             )
 
     async def _document_when_filled(
-        self, connection: Connection, cause: int, asked: GetDocument, key: bytes
+        self, connection: Connection, cause: int, request: GetDocument, key: bytes
     ) -> None:
         failed = await self._fill([key])
         try:
-            record = self._reads.living(key)
+            record = self._reads.live_record(key)
             if record.is_value_outdated:
                 self._refuse_quarantined(key, record)
                 raise RequestRefused(
                     Failure.UNAVAILABLE, failed or "the document changes too quickly; try again"
                 )
-            reply: Message = self._reads.document(asked.collection, asked.id, key, record)
+            reply: Message = self._reads.document(request.collection, request.id, key, record)
         except RequestRefused as refusal:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
@@ -216,13 +220,13 @@ class StoreService:
         connection.reply(cause, reply)
 
     def _documents(
-        self, connection: Connection, cause: int, asked: ListDocuments
+        self, connection: Connection, cause: int, request: ListDocuments
     ) -> Message | None:
-        reply, outdated = self._reads.documents(asked)
+        reply, outdated = self._reads.documents(request)
         wanted = [key for key in outdated if not self._is_set_aside(key)][:MAX_FILLED]
         if not wanted:
             return reply
-        self._run(self._documents_when_filled(connection, cause, asked, wanted))
+        self._run(self._documents_when_filled(connection, cause, request, wanted))
         return None
 
     def _is_set_aside(self, key: bytes) -> bool:
@@ -230,19 +234,19 @@ class StoreService:
         return record is not None and self._quarantine.holds(key, record.incarnation)
 
     async def _documents_when_filled(
-        self, connection: Connection, cause: int, asked: ListDocuments, keys: list[bytes]
+        self, connection: Connection, cause: int, request: ListDocuments, keys: list[bytes]
     ) -> None:
-        """While the engine is away, the listing has the values that were last known."""
+        """Replies after the engine has computed the values; without an engine, with the values that were last known."""
         await self._fill(keys)
         reply: Message
         try:
-            reply = self._reads.documents(asked)[0]
+            reply = self._reads.documents(request)[0]
         except StorageFailed as error:
             reply = self._unreadable(error)
         self._after_sync(lambda: connection.reply(cause, reply))
 
     async def _fill(self, keys: Iterable[bytes]) -> str:
-        """Waits until the engine has computed outdated values. Returns why it did not, or nothing."""
+        """Waits until the engine has computed outdated values. Returns the reason if it has not, otherwise ""."""
         loop = asyncio.get_running_loop()
         waits: list[asyncio.Future[Message | None]] = []
         for key in keys:
@@ -258,7 +262,7 @@ class StoreService:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    # --- about itself
+    # --- status and metrics
 
     def _store(self) -> StoreReply:
         replica, path = self._replica, self._database.path

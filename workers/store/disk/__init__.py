@@ -1,4 +1,4 @@
 """The database on disk: RocksDB, its opening, repair and generations, and the health and space of its disk.
 
-`database.py` is the only module that imports rocksdict; the rest of the store imports from here, never the reverse.
+Only `database.py` may import rocksdict; the rest of the store imports from here, never the reverse.
 """

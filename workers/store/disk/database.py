@@ -1,4 +1,4 @@
-"""RocksDB. The only module that imports rocksdict, and it translates the errors of that library."""
+"""The database: RocksDB. Only this module imports rocksdict, and it translates the errors of that library."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DEFAULT_WINDOW_BITS = -14
 
 
 class StorageFailed(PeatnodeError):
-    """The disk or the database failed. The text is RocksDB's."""
+    """The disk or the database failed. The text comes from RocksDB or the operating system."""
 
     @property
     def is_corruption(self) -> bool:
@@ -48,17 +48,17 @@ class StorageFailed(PeatnodeError):
 
 
 class Recovery(Enum):
-    """Which damage of the log is tolerated when the database is opened."""
+    """Damage of the log that is tolerated when the database is opened."""
 
     NOTHING = DBRecoveryMode.absolute_consistency()
     TORN_END = DBRecoveryMode.tolerate_corrupted_tail_records()
-    """An incomplete last batch is left out."""
+    """An incomplete last batch is dropped."""
     ANYTHING = DBRecoveryMode.skip_any_corrupted_record()
-    """Damaged batches are left out, and the batches after them are read."""
+    """Damaged batches are dropped, and the batches after them are read."""
 
 
 def _options(recovery: DBRecoveryMode) -> Options:
-    """Sized so that the whole database works in about 25 MB."""
+    """Options with which the whole database needs about 25 MB of memory."""
     options = Options(raw_mode=True)
     options.create_if_missing(True)
     options.set_wal_recovery_mode(recovery)
@@ -95,13 +95,15 @@ def _options(recovery: DBRecoveryMode) -> Options:
 
 
 class Database:
-    """One process, one writer. Implements `KeyValue` of the documents."""
+    """An open database with one writer. It is the `KeyValue` of the replica."""
 
     def __init__(
         self, path: Path, recovery: Recovery = Recovery.NOTHING, is_read_only: bool = False
     ) -> None:
-        """Raises StorageFailed, also if the log has damage that `recovery` does not tolerate. A read-only database
-        refuses all writes."""
+        """Opens or creates the database. A read-only database refuses all writes.
+
+        Raises StorageFailed, also if the log has damage that `recovery` does not tolerate.
+        """
         self.path = path
         access = AccessType.read_only() if is_read_only else AccessType.read_write()
         try:
@@ -122,7 +124,7 @@ class Database:
             raise StorageFailed(str(error)) from error
 
     def get(self, key: bytes) -> bytes | None:
-        """Raises StorageFailed."""
+        """The value of a key. Raises StorageFailed."""
         try:
             found: bytes | None = self._get(key)
         except Exception as error:
@@ -132,7 +134,7 @@ class Database:
     def scan(
         self, start: bytes, end: bytes, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        """Entries with start <= key < end. Raises StorageFailed where rocksdict would end early."""
+        """Entries with start <= key < end. Raises StorageFailed where rocksdict would end without an error."""
         entries = self._db.iter()
         try:
             if reverse:
@@ -154,9 +156,12 @@ class Database:
             raise StorageFailed(str(error)) from error
 
     def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
-        """All or nothing; visible at once, on disk after `sync`. Raises StorageFailed."""
+        """Writes all puts and deletions (None), or none. Reads see them at once, and `sync` brings them to the disk.
+
+        Raises StorageFailed.
+        """
         if self.is_read_only:
-            raise StorageFailed("the database is read-only until the disk takes writes again")
+            raise StorageFailed("the database is read-only until the disk accepts writes again")
         batch = WriteBatch(raw_mode=True)
         for key, value in writes:
             if value is None:
@@ -169,9 +174,9 @@ class Database:
             raise StorageFailed(str(error)) from error
 
     def sync(self) -> None:
-        """Returns when everything written is on disk. Raises StorageFailed.
+        """Returns when all writes are on disk. Raises StorageFailed.
 
-        It may run in a thread: unlike RocksDB's own sync it releases the interpreter's lock while the disk works.
+        It may run in a thread: unlike RocksDB's own sync, it releases the interpreter's lock while the disk works.
         """
         try:
             self._log.sync()
@@ -179,6 +184,7 @@ class Database:
             raise StorageFailed(f"the log could not be synced: {error}") from error
 
     def delete_range(self, start: bytes, end: bytes) -> None:
+        """Deletes the entries with start <= key < end. Raises StorageFailed."""
         try:
             self._db.delete_range(start, end)
         except Exception as error:
@@ -192,22 +198,25 @@ class Database:
             raise StorageFailed(str(error)) from error
 
     def property(self, name: str) -> int:
-        """An integer property of RocksDB, 0 where there is none."""
+        """An integer property of RocksDB; 0 if it has no such property."""
         return self._db.property_int_value(f"rocksdb.{name}") or 0
 
     def close(self) -> None:
-        """Needs no flush, because what was synced is in the log. An error that RocksDB repeats here is ignored."""
+        """Closes the database without a flush, because the log has all synced writes.
+
+        RocksDB repeats earlier errors here. They are ignored.
+        """
         self._log.close()
         with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
             self._db.close()
-        del self._get, self._db  # with them go the files and the lock
+        del self._get, self._db  # closes the files and releases the lock
 
 
 class _WriteAheadLog:
-    """The log that RocksDB appends to.
+    """Syncs the log that RocksDB appends to.
 
-    RocksDB begins a new log only before it writes a batch or when it flushes, so the newest holds the last batch. The
-    older ones are synced once more when a new log has begun.
+    RocksDB begins a new log only before it writes a batch or when it flushes, so the newest log holds the last batch.
+    When a new log has begun, the older ones are synced once more.
     """
 
     def __init__(self, path: Path) -> None:
@@ -225,7 +234,7 @@ class _WriteAheadLog:
         os.fdatasync(self._file)
 
     def _sync_older(self, name: str) -> None:
-        """A log that no longer exists is in sorted files, which RocksDB has synced."""
+        """Syncs an older log. If it does not exist, its content is in sorted files, which RocksDB has synced."""
         with contextlib.suppress(FileNotFoundError):
             file = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
             try:

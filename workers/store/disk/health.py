@@ -1,4 +1,4 @@
-"""Disk health: the problems that operators see, and the response: writes are tried again, damage is repaired."""
+"""Disk health: reports the problems of the disk, tries refused writes again, and schedules the repair of damage."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from workers.store.disk.open import mark_damaged, write_probe
 from workers.store.disk.space import free_bytes, used_bytes
 
 PROBE_SECONDS = 1.0
+"""Pause between two probes."""
 MAX_PROBES = 3
-"""After so many writes that only RocksDB refuses, the database is opened again."""
+"""After so many probes that only RocksDB refuses, the worker restarts and opens the database again."""
 UNREADABLE_SECONDS = 3.0
-"""Without a failed read, after which the disk counts as healthy."""
+"""Time without a failed read after which the disk counts as healthy."""
 REPAIRED_SECONDS = 600.0
-"""Damage so soon after a repair is not repaired again: it would come back."""
+"""Damage that appears sooner after a repair is not repaired again, because it would come back."""
 SPARE_BYTES = 32 * 1024 * 1024
+"""Free space that a repair needs in addition to the size of the database."""
 
 ADVICE_FULL = (
     "Free some space in PEAT_DATA_DIR, or enlarge its volume. Writes resume without a restart."
@@ -34,9 +36,9 @@ _PROBE = META + b"probe"
 
 
 class DiskHealth:
-    """Knows whether the disk can be written and read, raises the problems that say so, and probes a disk that failed.
+    """Keeps track of failed reads and writes, raises the problems for operators, and probes a disk that failed.
 
-    Damage is marked, and the worker restarts: opening the database repairs it.
+    If the database is damaged, it marks the damage and restarts the worker, because the next opening repairs it.
     """
 
     def __init__(self, shell: WorkerShell, database: Database, was_repaired: bool) -> None:
@@ -47,15 +49,16 @@ class DiskHealth:
         self._last_probe = 0.0
         self._probes = 0
         self._unreadable_at: float | None = None
-        self._is_leaving = False
+        self._is_restarting = False
         self.problem = ""
-        """Why the disk takes no writes; empty if it does."""
+        """The reason why the disk refuses writes; empty if it accepts them."""
 
     @property
     def is_writable(self) -> bool:
         return not self.problem
 
-    def wrote(self) -> None:
+    def write_succeeded(self) -> None:
+        """Notes that a write succeeded."""
         if not self.problem:
             return
         self.problem = ""
@@ -63,8 +66,8 @@ class DiskHealth:
         self._shell.log.info("Disk takes writes again")
         self._shell.clear_problem("storage")
 
-    def refused(self, error: StorageFailed) -> None:
-        """A write failed. A read-only database keeps its first reason."""
+    def write_failed(self, error: StorageFailed) -> None:
+        """Notes that a write failed. A read-only database keeps its first reason."""
         if self._database.is_read_only and self.problem:
             return
         if not self.problem:
@@ -77,10 +80,10 @@ class DiskHealth:
             blocks_readiness=True,
         )
         if error.is_corruption:
-            self.cannot_read(error)
+            self.read_failed(error)
 
     def probe(self) -> None:
-        """Tests whether the disk takes writes again. Not while a batch is open."""
+        """Tests whether the disk accepts writes again. The caller makes sure that no batch is open."""
         now = time.monotonic()
         if now - self._last_probe < PROBE_SECONDS:
             return
@@ -92,10 +95,10 @@ class DiskHealth:
         except StorageFailed:
             self._doubt_database()
             return
-        self.wrote()
+        self.write_succeeded()
 
     def _doubt_database(self) -> None:
-        """After a disk error, RocksDB may refuse writes even when the disk is healthy again."""
+        """Restarts the worker if RocksDB refuses writes after a disk error although the disk is healthy again."""
         try:
             write_probe(self._database.path)
         except OSError:
@@ -103,10 +106,10 @@ class DiskHealth:
             return
         self._probes += 1
         if self._probes >= MAX_PROBES:
-            self._leave("the disk is healthy, and the database has to be opened again")
+            self._restart("the disk is healthy, and the database must be opened again")
 
-    def cannot_read(self, error: StorageFailed) -> None:
-        """A read failed. The next opening repairs damage; other failures may pass."""
+    def read_failed(self, error: StorageFailed) -> None:
+        """Notes that a read failed. The next opening repairs damage; other failures may pass."""
         if self._unreadable_at is None:
             self._shell.log.error("Cannot read", reason=str(error))
         self._unreadable_at = time.monotonic()
@@ -121,31 +124,34 @@ class DiskHealth:
         )
 
     def _schedule_repair(self, damage: str) -> str:
-        """Returns the advice."""
+        """Marks the damage and restarts the worker, if a repair can help. Returns the advice for the operator."""
         if (
             self._repaired_at is not None
             and time.monotonic() - self._repaired_at < REPAIRED_SECONDS
         ):
-            return f"It was repaired a moment ago: do not trust this disk. {_ADVICE_DAMAGED}"
+            return f"It was repaired a moment ago, so this disk is not reliable. {_ADVICE_DAMAGED}"
         path = self._database.path
         if free_bytes(path) < used_bytes(path) + SPARE_BYTES:
-            return f"There is no room to repair it: free as much space as the store uses. Or: {_ADVICE_DAMAGED}"
+            return (
+                "There is not enough free space to repair it: free as much space as the store uses. "
+                f"Or: {_ADVICE_DAMAGED}"
+            )
         try:
             mark_damaged(path, damage)
         except OSError:
             return _ADVICE_DAMAGED
-        self._leave("part of the database is damaged, and the next start repairs it")
+        self._restart("part of the database is damaged, and the next start repairs it")
         return "It is being repaired. Documents that were lost come back from the peers."
 
-    def _leave(self, reason: str) -> None:
-        if not self._is_leaving:
-            self._is_leaving = True
+    def _restart(self, reason: str) -> None:
+        if not self._is_restarting:
+            self._is_restarting = True
             self._shell.recycle(reason)
 
-    def pass_time(self) -> None:
-        """Clears the problem of a failed read when none has failed for a while."""
+    def clear_old_problem(self) -> None:
+        """Clears the problem of failed reads if no read has failed for a while."""
         since = self._unreadable_at
-        if since is None or self._is_leaving or time.monotonic() - since < UNREADABLE_SECONDS:
+        if since is None or self._is_restarting or time.monotonic() - since < UNREADABLE_SECONDS:
             return
         self._unreadable_at = None
         self._shell.clear_problem("damage")

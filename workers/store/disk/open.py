@@ -14,29 +14,34 @@ from peatnode.documents.replica.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
 from workers.store.disk.generation import continue_or_begin, file_identity, kept_generation
-from workers.store.disk.repair import reconcile, save_readable
+from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
 
 FORMAT = 1
-"""Of everything in the database. It is raised when an older program could not read the new content."""
+"""The format of the whole database. It is increased when older programs cannot read the new content."""
 
 _FORMAT_KEY = META + b"format"
 _MARK = "damaged"
 _FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
-_PASSING = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-"""Errors of a disk that held a database before. They may pass."""
+_TRANSIENT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""Errors that may pass, if the disk held a database before."""
 
 
 @dataclass(slots=True)
 class OpenedStore:
+    """An open database, and what its opening has found."""
+
     database: Database
     generation: int
     damage: str
-    """The damage that was repaired; empty: none."""
+    """The damage that was repaired; empty if there was none."""
 
 
 def open_store(data_dir: Path) -> OpenedStore:
-    """Raises BadConfiguration if the user has to act, StorageFailed if trying again may help."""
+    """Opens the database in `data_dir`, and repairs it if it is damaged.
+
+    Raises BadConfiguration if the operator must change something, StorageFailed if another try may succeed.
+    """
     path = data_dir / "store"
     try:
         finish_exchange(path)
@@ -53,7 +58,10 @@ def open_store(data_dir: Path) -> OpenedStore:
 
 
 def open_to_read(data_dir: Path) -> OpenedStore:
-    """Opens a database whose disk takes no writes, if its log is on disk for sure. Raises StorageFailed."""
+    """Opens a database whose disk refuses writes, for reads only.
+
+    Raises StorageFailed, also if it is uncertain whether the log is on disk.
+    """
     path = data_dir / "store"
     if damage_of(path):
         raise StorageFailed("it is damaged, and it cannot be repaired now")
@@ -66,7 +74,7 @@ def open_to_read(data_dir: Path) -> OpenedStore:
     try:
         generation = kept_generation(database)
         if generation is None:
-            raise StorageFailed("there is nothing in it yet")
+            raise StorageFailed("the database is empty")
         return OpenedStore(database, generation, "")
     except StorageFailed:
         database.close()
@@ -74,7 +82,7 @@ def open_to_read(data_dir: Path) -> OpenedStore:
 
 
 def sync_file(path: Path) -> None:
-    """Raises OSError."""
+    """Brings the content of a file to the disk. Raises OSError."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fdatasync(file)
@@ -100,7 +108,7 @@ def _check_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_probe(path)
     except OSError as error:
-        if error.errno in _PASSING and (path / "CURRENT").exists():
+        if error.errno in _TRANSIENT and (path / "CURRENT").exists():
             raise StorageFailed(f"{str(path)!r} cannot be written: {error.strerror}") from None
         raise BadConfiguration(
             f"PEAT_DATA_DIR: {str(path)!r} cannot be written: {error.strerror}. Free some space there, "
@@ -109,7 +117,7 @@ def _check_directory(path: Path) -> None:
 
 
 def write_probe(path: Path) -> None:
-    """Raises OSError if the disk takes no writes."""
+    """Writes and syncs a small file. Raises OSError if the disk refuses it."""
     probe = os.open(path / "probe", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(probe, b"x" * 4096)
@@ -120,11 +128,11 @@ def write_probe(path: Path) -> None:
 
 
 def _open_repaired(path: Path) -> tuple[Database, str]:
-    """The database, and the damage that was found."""
+    """The database, and the damage that was repaired; empty if there was none."""
     damage = damage_of(path)
     if damage:
-        return _open_saved(path), f"the database was damaged: {damage}"
-    if not _is_headless(path):
+        return _open_copied(path), f"the database was damaged: {damage}"
+    if not _lacks_current(path):
         try:
             return Database(path), ""
         except StorageFailed as error:
@@ -134,10 +142,10 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
         except StorageFailed as error:
             damage = _damage(path, error)
         else:
-            return database, f"the end of the log was torn off: {damage}"
+            return database, f"the end of the log was incomplete: {damage}"
     else:
         damage = "its file CURRENT is missing"
-    # From here on files are changed. The mark says that an interrupted repair was not finished.
+    # From here on, files change. The mark makes the next opening repeat an interrupted repair.
     mark_damaged(path, damage)
     return _open_reconciled(path, damage)
 
@@ -145,9 +153,9 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
 def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
     database = None
     try:
-        if _is_headless(path):
+        if _lacks_current(path):
             Database.repair(path)
-        database = _open_anyhow(path)
+        database = _open_skipping_damage(path)
         _check_format(database, path)
         reconcile(database)
     except StorageFailed as error:
@@ -155,12 +163,12 @@ def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
             database.close()
         if not error.is_corruption:
             raise
-        return _open_saved(path), f"the database was damaged: {damage}"
+        return _open_copied(path), f"the database was damaged: {damage}"
     unmark_damaged(path)
     return database, f"the database was damaged: {damage}"
 
 
-def _open_anyhow(path: Path) -> Database:
+def _open_skipping_damage(path: Path) -> Database:
     try:
         return Database(path, Recovery.ANYTHING)
     except StorageFailed as error:
@@ -170,7 +178,7 @@ def _open_anyhow(path: Path) -> Database:
 
 
 def _damage(path: Path, error: StorageFailed) -> str:
-    """The damage of the files. Raises for any other cause."""
+    """The damage that an error reports. Raises BadConfiguration or the error itself for any other cause."""
     text = str(error)
     if "lock" in text.lower() and "LOCK" in text:
         raise BadConfiguration(
@@ -187,17 +195,17 @@ def _damage(path: Path, error: StorageFailed) -> str:
     return text
 
 
-def _is_headless(path: Path) -> bool:
-    """Whether files are there, but RocksDB would create a new database over them."""
+def _lacks_current(path: Path) -> bool:
+    """Whether RocksDB would create a new database over existing files, because CURRENT is missing."""
     if (path / "CURRENT").exists():
         return False
     return any(path.glob("*.sst")) or any(path.glob("*.log")) or any(path.glob("MANIFEST-*"))
 
 
-# --- everything into new files
+# --- repair into a new database
 
 
-def _open_saved(path: Path) -> Database:
+def _open_copied(path: Path) -> Database:
     """Copies what can be read of a damaged database into a new one, which takes its place."""
     fresh = path.with_name(_FRESH)
     shutil.rmtree(fresh, ignore_errors=True)
@@ -207,14 +215,14 @@ def _open_saved(path: Path) -> Database:
         )
     fresh.mkdir(mode=0o700)
     try:
-        saved = Database(fresh)
+        copied = Database(fresh)
         try:
-            _save_all(path, saved)
-            _check_format(saved, path)
-            reconcile(saved)
-            saved.flush()
+            _copy_all(path, copied)
+            _check_format(copied, path)
+            reconcile(copied)
+            copied.flush()
         finally:
-            saved.close()
+            copied.close()
     except StorageFailed:
         shutil.rmtree(fresh, ignore_errors=True)
         raise
@@ -223,32 +231,32 @@ def _open_saved(path: Path) -> Database:
     return Database(path)
 
 
-def _save_all(path: Path, into: Database) -> None:
-    """Reads the database as it is, and then once more after RocksDB's own repair.
+def _copy_all(path: Path, into: Database) -> None:
+    """Copies entries from the database as it is, and then from links to its files after RocksDB's own repair.
 
-    That repair loses every file with any damage. But it needs no list of what the other files hold, and an unreadable
-    file does not stop it.
+    That repair drops each file with any damage. But it works without the list of files, and an unreadable file does
+    not stop it.
     """
-    damaged = None if _is_headless(path) else _open_unrepaired(path)
+    damaged = None if _lacks_current(path) else _open_unrepaired(path)
     if damaged is not None:
         try:
-            save_readable(damaged, into, keeps=False)
+            copy_readable(damaged, into, keep_existing=False)
         finally:
             damaged.close()
     links = _linked(path)
     Database.repair(links)
     repaired = Database(links, Recovery.ANYTHING)
     try:
-        save_readable(repaired, into, keeps=True)
+        copy_readable(repaired, into, keep_existing=True)
     finally:
         repaired.close()
     shutil.rmtree(links)
 
 
 def _linked(path: Path) -> Path:
-    """Hard links to the same files, so that the repair removes none before everything is saved.
+    """A directory of hard links to the files, so that the repair removes no file before everything is copied.
 
-    RocksDB writes to no file that existed when it began.
+    RocksDB does not write to files that exist when it starts.
     """
     links = path.with_name(_LINKS)
     shutil.rmtree(links, ignore_errors=True)
@@ -268,7 +276,7 @@ def _open_unrepaired(path: Path) -> Database | None:
 
 
 def finish_exchange(path: Path) -> None:
-    """Puts the new files in the place of the damaged ones, also after an interruption at any point."""
+    """Replaces the damaged files by the new ones. It completes an exchange that was interrupted at any point."""
     fresh, damaged = path.with_name(_FRESH), path.with_name(_DAMAGED)
     if damaged.exists():
         if fresh.exists() and not path.exists():
@@ -280,7 +288,7 @@ def finish_exchange(path: Path) -> None:
 
 
 def damage_of(path: Path) -> str:
-    """The damage that was found and is not repaired yet; empty: none."""
+    """The damage that was found and is not repaired yet; empty if there is none."""
     try:
         return (path / _MARK).read_text() or "the damage is not recorded"
     except FileNotFoundError:
@@ -310,11 +318,11 @@ def _sync_directory(path: Path) -> None:
 
 
 def _check_format(database: Database, path: Path) -> None:
-    kept = database.get(_FORMAT_KEY)
-    if kept is None:
+    stored = database.get(_FORMAT_KEY)
+    if stored is None:
         database.write([(_FORMAT_KEY, msgpack.packb(FORMAT))])
         return
-    found = msgpack.unpackb(kept)
+    found = msgpack.unpackb(stored)
     if found > FORMAT:
         raise BadConfiguration(
             f"A newer peatnode wrote the database in {str(path)!r} (format {found}, this one reads {FORMAT}): "

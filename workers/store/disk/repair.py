@@ -1,8 +1,8 @@
-"""Repair of a damaged database: everything that can be read is kept, and what no longer fits together is left out.
+"""Repair of a damaged database: all readable entries are kept, and parts that do not fit together are dropped.
 
-The fingerprints then show the peers what is missing, and they send it. A record says itself which state it has. The
-indexes (tree, expiries) are rebuilt from the records. The feed begins again far beyond its old end, so its followers
-receive a gap.
+The fingerprints then differ from those of the peers, which send the missing changes. A record contains the state
+vector and the delete set of its state, so lost parts are found. The indexes (tree, expiries) are rebuilt from the
+records. The feed begins again far beyond its old end, so its followers receive a gap.
 """
 
 from __future__ import annotations
@@ -44,24 +44,25 @@ from peatnode.model.documents import DocumentUpdate
 from workers.store.disk.database import Database, StorageFailed
 
 FEED_JUMP = 1_000_000
-"""More than the sequences that the feed may have shown before they were lost."""
+"""Gap in the sequences after a repair. It exceeds the number of changes that can have been sent and then lost."""
 BATCH_BYTES = 1024 * 1024
+"""Size of one write while entries are copied."""
 
-_SAVED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, QUARANTINE, META)
+_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, QUARANTINE, META)
 
 Writes = list[tuple[bytes, bytes | None]]
 
 
-def save_readable(damaged: Database, into: Database, keeps: bool) -> None:
-    """Copies what can be read. Existing entries stay if `keeps`.
+def copy_readable(damaged: Database, into: Database, keep_existing: bool) -> None:
+    """Copies all readable entries. With `keep_existing`, entries that `into` has already stay.
 
-    Raises StorageFailed for any error but corruption: a disk that cannot be read now has lost nothing yet.
+    Raises StorageFailed for each error except corruption: a disk that cannot be read now may be readable later.
     """
     batch: Writes = []
     size = 0
-    for prefix in _SAVED:
+    for prefix in _COPIED:
         for key, value in readable(damaged, prefix, after(prefix)):
-            if keeps and into.get(key) is not None:
+            if keep_existing and into.get(key) is not None:
                 continue
             batch.append((key, value))
             size += len(value)
@@ -73,7 +74,7 @@ def save_readable(damaged: Database, into: Database, keeps: bool) -> None:
 
 
 def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Entries with start <= key < end, in no order, without those in damaged blocks."""
+    """Entries with start <= key < end, without those in damaged blocks, in no particular order."""
     last = start
     while True:
         try:
@@ -82,7 +83,7 @@ def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[byt
                 last = key + b"\0"
             return
         except StorageFailed as error:
-            _refuse_other(error)
+            _raise_unless_corrupt(error)
         beyond = _first_beyond(database, last, end)
         yield from _backwards(database, last, beyond or end)
         if beyond is None:
@@ -91,23 +92,23 @@ def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[byt
 
 
 def _first_beyond(database: KeyValue, bad: bytes, end: bytes) -> bytes | None:
-    """A key after `bad` that can be read, searched near `bad` first, then further away.
+    """A readable key after `bad`, which is searched near `bad` first, and then further away.
 
-    What the search skips is read backwards.
+    The caller reads the skipped entries backwards.
     """
-    for target in _further_and_further(bad):
+    for target in _keys_beyond(bad):
         if target >= end:
             continue
         try:
             found = next(database.scan(target, end), None)
         except StorageFailed as error:
-            _refuse_other(error)
+            _raise_unless_corrupt(error)
             continue
         return None if found is None else found[0]
     return None
 
 
-def _further_and_further(key: bytes) -> Iterator[bytes]:
+def _keys_beyond(key: bytes) -> Iterator[bytes]:
     """Keys beyond `key`, those with the longest common prefix first."""
     for depth in range(len(key) - 1, -1, -1):
         for step in (1, 2, 4, 8, 16, 32, 64, 128):
@@ -116,14 +117,14 @@ def _further_and_further(key: bytes) -> Iterator[bytes]:
 
 
 def _backwards(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Entries between the damage and the next readable key."""
+    """Entries between the damage and the next readable key, from the end to the damage."""
     try:
         yield from database.scan(start, end, reverse=True)
     except StorageFailed as error:
-        _refuse_other(error)
+        _raise_unless_corrupt(error)
 
 
-def _refuse_other(error: StorageFailed) -> None:
+def _raise_unless_corrupt(error: StorageFailed) -> None:
     if not error.is_corruption:
         raise error
 
@@ -132,7 +133,7 @@ def _refuse_other(error: StorageFailed) -> None:
 
 
 def reconcile(database: Database) -> None:
-    """Rebuilds indexes and feed from the records. Raises StorageFailed if a record cannot be read."""
+    """Rebuilds the indexes from the records, and begins a new feed. Raises StorageFailed if a record cannot be read."""
     newest = _newest_sequence(database)
     for index in (TREE, EXPIRY, FEED):
         database.delete_range(index, after(index))
@@ -148,17 +149,17 @@ def reconcile(database: Database) -> None:
                 batch = []
     database.write([*batch, (SEQUENCE, number(newest + FEED_JUMP))])
     if broken:
-        _join_remains(database, broken)
+        _rejoin_parts(database, broken)
         database.delete_range(FEED, after(FEED))
     database.sync()
 
 
 def _newest_sequence(database: Database) -> int:
-    kept = database.get(SEQUENCE)
-    newest = int.from_bytes(kept, "big") if kept else 0
+    stored = database.get(SEQUENCE)
+    newest = int.from_bytes(stored, "big") if stored else 0
     try:
         last = next(database.scan(FEED, after(FEED), reverse=True), None)
-    except StorageFailed:  # the feed is deleted anyway
+    except StorageFailed:  # a damaged feed is no problem: the caller deletes it
         return newest
     return max(newest, int.from_bytes(last[0][1:], "big") if last else 0)
 
@@ -172,22 +173,22 @@ def _reconciled(
         record = decode_record(data)
     except ValueError:
         return [(entry, None)], 0
-    if _is_beaten(database, key, record):
+    if _is_superseded(database, key, record):
         return [(entry, None)], record.sequence
     if not record.is_deleted and not _is_whole(database, key, record):
         broken.append(key)
         return [], record.sequence
-    place = encode_tree_entry(record.incarnation, record.is_deleted, record.fingerprint)
-    writes: Writes = [(TREE + tree_key_of(key) + key, place)]
+    tree_entry = encode_tree_entry(record.incarnation, record.is_deleted, record.fingerprint)
+    writes: Writes = [(TREE + tree_key_of(key) + key, tree_entry)]
     if record.expires_at:
         writes.append((expiry_key(key, record.expires_at), b""))
     if record.flags & DocumentFlag.VALUE_SEPARATE:
-        writes.append((entry, _with_value_asked(database, key, record)))
+        writes.append((entry, _with_outdated_value(database, key, record)))
     return writes, record.sequence
 
 
-def _is_beaten(database: Database, key: bytes, record: Record) -> bool:
-    """Where a deletion was lost, there are a record and a tombstone. The later one wins."""
+def _is_superseded(database: Database, key: bytes, record: Record) -> bool:
+    """Whether a later record or tombstone of the document exists, because the deletion of this one was lost."""
     data = database.get((RECORD if record.is_deleted else TOMBSTONE) + key)
     try:
         other = None if data is None else decode_record(data)
@@ -201,7 +202,7 @@ def _rank(record: Record) -> tuple[int, bool]:
 
 
 def _is_whole(database: Database, key: bytes, record: Record) -> bool:
-    """Whether the stored state is the one that the record names. An inline snapshot was written with its record."""
+    """Whether the stored state is the state of the record. An inline snapshot is, because it is part of the record."""
     if record.snapshot is not None:
         return True
     try:
@@ -213,8 +214,8 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
     return vector == record.state_vector and whole.delete_set == record.delete_set
 
 
-def _with_value_asked(database: Database, key: bytes, record: Record) -> bytes:
-    """A separate value may be older or lost, so the engine has to compute it."""
+def _with_outdated_value(database: Database, key: bytes, record: Record) -> bytes:
+    """The record with its value marked as outdated, because a separate value may be an older one, or lost."""
     flags = record.flags | DocumentFlag.VALUE_OUTDATED
     value = None
     if database.get(VALUE + key) is None:
@@ -223,14 +224,14 @@ def _with_value_asked(database: Database, key: bytes, record: Record) -> bytes:
     return encode_record(replace(record, flags=flags), flags, record.snapshot, value)
 
 
-def _join_remains(database: Database, keys: list[bytes]) -> None:
-    """Joins the parts of documents whose parts do not fit, as if they came from a peer."""
-    remains: dict[bytes, Record] = {}
+def _rejoin_parts(database: Database, keys: list[bytes]) -> None:
+    """Joins the parts of documents whose parts do not fit together, as if a peer had sent them."""
+    parts: dict[bytes, Record] = {}
     for key in keys:
-        remains[key] = decode_record(database.get(RECORD + key) or b"")
+        parts[key] = decode_record(database.get(RECORD + key) or b"")
         database.write([(RECORD + key, None), (VALUE + key, None)])
     replica = Replica(database, 1)
-    for key, record in remains.items():
+    for key, record in parts.items():
         snapshot = database.get(SNAPSHOT + key)
         database.write([(SNAPSHOT + key, None)])
         for update in (_unpacked(snapshot), *record.delta_log):

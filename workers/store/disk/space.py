@@ -1,4 +1,4 @@
-"""Free and used space of the disk."""
+"""The free space of the disk, and the space that the database uses."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 
 def free_bytes(path: Path) -> int:
+    """Bytes that this user may write; 0 if the disk cannot be asked."""
     try:
         found = os.statvfs(path)
     except OSError:
@@ -15,7 +16,7 @@ def free_bytes(path: Path) -> int:
 
 
 def used_bytes(path: Path) -> int:
-    """On disk, including RocksDB's logs."""
+    """Bytes on disk of the files in a directory, including RocksDB's logs."""
     total = 0
     with os.scandir(path) as entries:
         for entry in entries:

@@ -1,4 +1,4 @@
-"""The client of the engine: what the engine has alive, what to ask it, and what to do when it dies."""
+"""The client of the engine worker: sends operations and states to it, and finds the operation that kills it."""
 
 from __future__ import annotations
 
@@ -26,21 +26,24 @@ from peatnode.ipc.messages import (
 )
 
 ASK_SECONDS = 20.0
-"""For a whole batch. The supervisor kills a hanging engine sooner."""
+"""Timeout of one batch. The supervisor kills a hanging engine sooner."""
 
-MAX_KNOWN_ALIVE = 4096
+MAX_VERSIONS = 4096
+"""Documents whose version in the engine is remembered."""
 
 BATCH_BYTES = 4 * 1024 * 1024
-"""Of states and payloads in one message."""
+"""Size of the states and payloads in one message; one operation is always sent."""
 
 DEATHS = 2
-"""An operation is quarantined if the engine died so often while it ran alone."""
+"""An operation that killed the engine so often, while it ran alone, is quarantined."""
 
-ENGINE_DIED = OperationResult(EngineOutcome.PANICKED, b"", b"", "the engine died of it", "")
+ENGINE_DIED = OperationResult(
+    EngineOutcome.PANICKED, b"", b"", "the operation killed the engine", ""
+)
 
 
 class EngineUnavailable(Exception):
-    """The engine does not answer; nothing was changed."""
+    """The engine does not answer. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +59,22 @@ class EngineQuestion:
 class EngineClient:
     """Asks the engine to compute values and changes, in batches.
 
-    It remembers which version of a document the engine has alive, so that a state is sent only once. When the engine
-    dies during a batch, it asks each operation alone to find the one that kills it.
+    It remembers which version of a document the engine holds, so that a state is sent only once. If the engine dies
+    during a batch, it sends each operation alone to find the one that kills the engine.
     """
 
     def __init__(self, path: Path, replica: Replica) -> None:
         self._dialer = Dialer(path, "store")
         self._replica = replica
         self._versions: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
-        """For each document its incarnation, and the version that the engine may have alive."""
+        """Document key to its incarnation, and the version that the engine may hold."""
         self._last_version = 0
         self._opening: asyncio.Task[object] | None = None
         self.deaths = 0
 
     @property
     def is_ready(self) -> bool:
+        """Whether the engine is connected. If it is not, a connection is opened in the background."""
         if self._dialer.is_open:
             return True
         if self._opening is None or self._opening.done():
@@ -88,13 +92,14 @@ class EngineClient:
         await self._dialer.close()
 
     def forget(self, key: bytes | None = None) -> None:
-        """The engine's copy of a document (of all documents) is no longer its state."""
+        """Forgets the version of a document, or of all, because the engine's copy is no longer the document's state."""
         if key is None:
             self._versions.clear()
         else:
             self._versions.pop(key, None)
 
-    def is_alive(self, key: bytes, record: Record) -> bool:
+    def has_version(self, key: bytes, record: Record) -> bool:
+        """Whether the engine may hold the document."""
         return self._version(key, record) > 0
 
     def _version(self, key: bytes, record: Record) -> int:
@@ -102,9 +107,9 @@ class EngineClient:
         return version if incarnation == record.incarnation else 0
 
     async def ask(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
-        """One result for each question, in order; PANICKED if the engine failed on the whole state, or died.
+        """One result for each question, in order: PANICKED if the engine failed with the whole state, or died.
 
-        Raises EngineUnavailable if the engine cannot be reached.
+        Raises EngineUnavailable if the engine does not answer in time.
         """
         results: list[OperationResult] = []
         for batch in self._batches(questions):
@@ -127,7 +132,7 @@ class EngineClient:
         return batches
 
     async def _ask_each(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
-        """Asks one question after the other, to find the one that kills the engine."""
+        """Asks each question alone, to find the one that kills the engine."""
         results = []
         for question in questions:
             result = ENGINE_DIED
@@ -143,16 +148,16 @@ class EngineClient:
     async def _ask_batch(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
         operations = [self._operation(question, False) for question in questions]
         results = await self._run(operations)
-        again = [
+        retried = [
             at
             for at, result in enumerate(results)
             if result.outcome in (EngineOutcome.NEEDS_STATE, EngineOutcome.PANICKED)
         ]
-        if again:
-            for at in again:
+        if retried:
+            for at in retried:
                 operations[at] = self._operation(questions[at], True)
             for at, result in zip(
-                again, await self._run([operations[at] for at in again]), strict=True
+                retried, await self._run([operations[at] for at in retried]), strict=True
             ):
                 results[at] = result
         for question, operation, result in zip(questions, operations, results, strict=True):
@@ -181,7 +186,7 @@ class EngineClient:
             version = self._last_version
             self._last_version += 1
         return Operation(
-            _alive_key(question.key, record),
+            _engine_key(question.key, record),
             version,
             self._last_version,
             question.kind,
@@ -209,12 +214,14 @@ class EngineClient:
         version = operation.next_version if has_changed else operation.version
         self._versions[question.key] = (question.record.incarnation, version)
         self._versions.move_to_end(question.key)
-        if len(self._versions) > MAX_KNOWN_ALIVE:
+        if len(self._versions) > MAX_VERSIONS:
             self._versions.popitem(last=False)
 
     def new_part(self, key: bytes, record: Record, update: bytes) -> Update:
-        """The new part of an update from the engine, which also names all known deletions, and in a projected document
-        all garbage."""
+        """The new part of an update from the engine.
+
+        The update also contains all known deletions, and for a projected document all GC clocks as deletions.
+        """
         decoded = decode_update(update, STATE_LIMITS)
         if record.flags & DocumentFlag.HAS_OTHER_ROOTS:
             garbage = gc_clocks(self._projected(key, record))
@@ -222,5 +229,5 @@ class EngineClient:
         return subtract_known(decoded, record.state_vector, record.delete_set)
 
 
-def _alive_key(key: bytes, record: Record) -> bytes:
+def _engine_key(key: bytes, record: Record) -> bytes:
     return key + b"\0" + record.incarnation.to_bytes(6, "big")

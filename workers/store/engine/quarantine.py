@@ -1,7 +1,7 @@
-"""What broke the engine and is not given to it again, also after a restart. No I/O.
+"""The quarantine of documents and changes that broke the engine, and are not sent to it again. No I/O.
 
-An entry is a whole document (its updates are kept and synced, its value is not read), or one change to a document
-(which is refused).
+An entry is a whole document, whose updates are kept and synced and whose value is not read, or one change to a
+document, which is refused.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from peatnode.documents.replica.keyspace import QUARANTINE
 from peatnode.documents.replica.replica import Replica
 
 DOCUMENT = b""
-"""Instead of a change's digest: the document as a whole."""
+"""Stands for the whole document, in the place of a change or its digest."""
 
 _DIGEST_BYTES = 16
 
 
 class Quarantine:
-    """Few entries: all are held in memory."""
+    """The entries of the quarantine. There are few, so all of them are in memory, and on disk for the next start."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
@@ -32,30 +32,35 @@ class Quarantine:
             self._entries[key, digest] = incarnation
 
     def names(self) -> tuple[str, ...]:
-        """`collection/id` of each document concerned, once."""
+        """`collection/id` of each document that has an entry, sorted."""
         return tuple(sorted({"/".join(names_of(key)) for key, _ in self._entries}))
 
     def __len__(self) -> int:
         return len(self._entries)
 
     def holds(self, key: bytes, incarnation: int, change: bytes = DOCUMENT) -> bool:
-        """Whether the document in that incarnation, or only that change to it, is quarantined."""
+        """Whether a document in this incarnation, or only a change to it, is quarantined."""
         if not self._entries:
             return False
         return self._entries.get((key, _digest(change))) == incarnation
 
     def add(self, key: bytes, incarnation: int, change: bytes = DOCUMENT) -> None:
-        """Adds an entry to the open batch, with the change itself for an investigation."""
+        """Adds an entry to the open batch. It contains the change itself, for an investigation."""
         digest = _digest(change)
         self._entries[key, digest] = incarnation
         kept = msgpack.packb((key, digest, incarnation, change))
         self._replica.put(_entry(key, digest), kept)
 
     def release(self, key: bytes, incarnation: int) -> None:
-        """Removes the entries of incarnations before this one."""
-        for held in [h for h, of in self._entries.items() if h[0] == key and of < incarnation]:
-            del self._entries[held]
-            self._replica.put(_entry(*held), None)
+        """Removes a document's entries of incarnations below `incarnation`."""
+        ended = [
+            entry
+            for entry, quarantined in self._entries.items()
+            if entry[0] == key and quarantined < incarnation
+        ]
+        for entry in ended:
+            del self._entries[entry]
+            self._replica.put(_entry(*entry), None)
 
 
 def _digest(change: bytes) -> bytes:

@@ -1,7 +1,7 @@
-"""Builds a batch: what its requests change, in order, in rounds with the engine.
+"""Builds a batch: carries out its requests in order, in rounds with the engine.
 
-Two requests for one document never share a round: the second starts from the result of the first. Nothing here is on
-disk. `committer.py` writes and syncs the batch, and answers only then.
+Two requests for one document never share a round, because the second starts from the result of the first. The changes
+are not on disk yet: `committer.py` writes and syncs the batch, and then answers the requests.
 """
 
 from __future__ import annotations
@@ -43,29 +43,33 @@ LAZY_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FillValue:
-    """Computes an outdated value, which a reader waits for."""
+    """Computes the outdated value of a document."""
 
     key: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Expire:
+    """Deletes a document, unless its expiry has changed."""
+
     key: bytes
     expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Compact:
+    """Compacts a small document."""
+
     key: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class SetSnapshot:
-    """Compacts a large document, whose snapshot a thread has made."""
+    """Stores the snapshot of a large document that a thread has compacted."""
 
     key: bytes
     compacted_from: Record
-    base: bytes
+    snapshot: bytes
 
 
 Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | SetSnapshot
@@ -73,13 +77,13 @@ Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | 
 
 @dataclass(slots=True, eq=False)
 class QueuedRequest:
-    """Work in the queue, and how to answer it."""
+    """Work in the queue, and the requester to answer."""
 
     work: Work
     connection: Connection | None = None
     cause: int = 0
     deadline: float = 0.0
-    """When to stop waiting for the engine."""
+    """Time of the event loop at which the request stops waiting for the engine."""
     reply: Message | None = None
     on_done: Callable[[Message | None], None] | None = None
     """Receives the reply when the requester is in this process."""
@@ -93,18 +97,19 @@ class QueuedRequest:
 
 @dataclass(slots=True)
 class BuiltBatch:
-    """The requests of a batch, by what became of them."""
+    """The requests of a batch after it was built."""
 
     done: list[QueuedRequest] = field(default_factory=list)
+    """Requests to answer once the batch is on disk."""
     waiting: list[QueuedRequest] = field(default_factory=list)
-    """Requests that wait for the engine, which is away."""
+    """Requests that need the engine, which is not available."""
 
 
 class BatchBuilder:
-    """Carries requests out on the replica's open batch, and asks the engine where only it can tell the result.
+    """Carries out requests on the replica's open batch, and asks the engine for results that only it can compute.
 
-    It keeps the updates that the engine has not seen, so that the values of all changed documents are computed, or
-    known to be outdated, before the batch is committed.
+    It keeps the updates that the engine has not received, so that the values of all changed documents are computed,
+    or marked as outdated, before the batch is committed.
     """
 
     def __init__(
@@ -122,7 +127,7 @@ class BatchBuilder:
         self._quarantine = quarantine
         self._resolver = resolver
         self._arrived: dict[bytes, list[bytes]] = {}
-        """Updates of the open batch that the engine has not seen, for documents whose value only it can compute."""
+        """Updates of the open batch that the engine has not received, for documents whose value only it can compute."""
         self.rejected: Counter[str] = Counter()
         self.outdated: set[bytes] = set()
         """Documents whose value waits for the engine."""
@@ -133,10 +138,11 @@ class BatchBuilder:
         self._engine.forget()
 
     async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
+        """Carries out the requests on the open batch, and sets their replies. Raises StorageFailed."""
         built = BuiltBatch()
-        left = list(requests)
-        while left:
-            left = await self._round(left, built)
+        remaining = list(requests)
+        while remaining:
+            remaining = await self._round(remaining, built)
         await self._fill_arrived()
         return built
 
@@ -177,8 +183,8 @@ class BatchBuilder:
                     self._expire(key, expires_at)
                 case Compact(key):
                     self._replica.compact(key)
-                case SetSnapshot(key, record, base):
-                    self._replica.set_snapshot(key, record, base)
+                case SetSnapshot(key, record, snapshot):
+                    self._replica.set_snapshot(key, record, snapshot)
         except RequestRefused as refusal:
             self._refuse(request, refusal)
         return None
@@ -188,7 +194,7 @@ class BatchBuilder:
         if self._replica.is_client_id_taken:
             self._renew_client()
         if key in self._arrived:
-            # The engine's copy lacks the update that has just come: it needs the whole state.
+            # The engine's copy lacks an update of this batch, so it needs the whole state.
             self._engine.forget(key)
         begun = self._resolver.write(key, message)
         if isinstance(begun, EngineQuestion):
@@ -256,7 +262,7 @@ class BatchBuilder:
             self._engine.forget(key)
 
     async def _fill_arrived(self) -> None:
-        """Computes the values of the documents that this batch updated, before the batch is shown."""
+        """Computes the values of the documents that this batch has updated, before the batch is committed."""
         if not self._arrived:
             return
         arrived, self._arrived = self._arrived, {}
@@ -283,7 +289,7 @@ class BatchBuilder:
     def _question_of_arrival(
         self, key: bytes, record: Record, updates: Sequence[bytes]
     ) -> EngineQuestion | None:
-        if record.flags & DocumentFlag.HAS_OTHER_ROOTS or not self._engine.is_alive(key, record):
+        if record.flags & DocumentFlag.HAS_OTHER_ROOTS or not self._engine.has_version(key, record):
             self._engine.forget(key)
             return self._question_of_value(key)
         if self._quarantine.holds(key, record.incarnation):

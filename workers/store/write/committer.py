@@ -15,19 +15,20 @@ from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.histogram import Histogram
 
 MAX_QUEUE = 8192
-"""Requests in the queue. Beyond it, a request is answered BUSY."""
+"""Requests in the queue. A request beyond the limit is answered with BUSY."""
 MAX_BATCH = 512
 """Requests in one batch, so that a turn of the event loop stays short."""
 ENGINE_WAIT_SECONDS = 8.0
+"""A request waits so long for the engine, and is then answered with UNAVAILABLE."""
 QUICK_SYNC_SECONDS = 0.001
-"""A sync that is usually faster runs on the event loop: a thread would cost more than it saves."""
+"""While the average sync is faster, it runs on the event loop: a thread would cost more than it saves."""
 
 
 class GroupCommitter:
     """Owns the queue of requests and commits them in batches.
 
-    One batch is built while the one before is synced. A request is answered, and its changes are shown, only when
-    they are on disk. A failed write refuses the batch; a failed sync ends the worker.
+    One batch is built while the previous one is synced. A request is answered, and its changes are visible, only when
+    they are on disk. If a write fails, the requests of the batch are refused. If a sync fails, the worker ends.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class GroupCommitter:
 
     @property
     def syncing(self) -> asyncio.Task[None] | None:
-        """Until it is done, what can be read may not be on disk."""
+        """The running sync. Until it is done, reads may see changes that are not on disk."""
         return self._syncing
 
     def add(self, request: QueuedRequest) -> bool:
-        """False: the queue is full."""
+        """Adds a request to the queue. Returns False if the queue is full."""
         if len(self._queue) >= MAX_QUEUE:
             return False
         request.deadline = self._loop.time() + ENGINE_WAIT_SECONDS
@@ -123,7 +124,7 @@ class GroupCommitter:
         self._commit(built.done)
 
     async def _commit_one_by_one(self, batch: list[QueuedRequest], error: StorageFailed) -> None:
-        """Something that the batch builds on cannot be read: refuses only the requests that need it."""
+        """Commits each request alone after a failed read, so that only requests which need that entry are refused."""
         if self._syncing is not None:
             await self._syncing
         self._forget_open()
@@ -156,16 +157,17 @@ class GroupCommitter:
     def _fail(self, requests: list[QueuedRequest], error: StorageFailed) -> None:
         self._forget_open()
         self._on_storage(error)
-        _refuse(requests, f"the disk refused: {error}")
+        _refuse(requests, f"the disk refused the write: {error}")
 
     def _forget_open(self) -> None:
         self._replica.forget()
         self._builder.forget()
 
     async def _sync(self, batch: WriteBatch, requests: list[QueuedRequest], started: float) -> None:
-        """A failed sync raises and ends the worker, without an answer: the content of the log is unknown then.
+        """Syncs a written batch, and answers its requests.
 
-        The next worker writes the log to other files when it opens the database, before it serves.
+        A failed sync raises StorageFailed, which ends the worker without an answer, because the content of the log on
+        disk is unknown. The next worker writes the log to other files when it opens the database.
         """
         before = time.perf_counter()
         if self._sync_seconds < QUICK_SYNC_SECONDS:

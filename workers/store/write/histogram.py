@@ -1,4 +1,4 @@
-"""A Prometheus histogram as the samples of `GetMetrics`. No I/O."""
+"""Prometheus histograms, as samples for `MetricsReply`. No I/O."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from peatnode.ipc.messages import Metric
 
 
 class Histogram:
+    """Counts values by upper bounds."""
+
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
@@ -19,7 +21,7 @@ class Histogram:
         self._sum += value
 
     def samples(self, name: str) -> Iterator[Metric]:
-        """Buckets are cumulative, as Prometheus has them."""
+        """The samples of the metric `name`. As in Prometheus, buckets are cumulative."""
         total = 0
         for bound, count in zip([*map(str, self._bounds), "+Inf"], self._counts, strict=True):
             total += count

@@ -1,4 +1,4 @@
-"""One write over HTTP or from the CLI: its preconditions, and the change that it makes."""
+"""Resolves one write from HTTP or the CLI: checks its preconditions, and computes its change."""
 
 from __future__ import annotations
 
@@ -26,11 +26,12 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import RequestRefused
 
 ANY_FINGERPRINT = b"*"
+"""In If-Match and If-None-Match: every document that exists."""
 
 
 @dataclass(slots=True)
 class WriteResolver:
-    """Turns a write into a staged change, or into a question to the engine where only that can compute the change."""
+    """Turns a write into a staged change, or into a question to the engine if only that can compute the change."""
 
     replica: Replica
     engine: EngineClient
@@ -65,7 +66,7 @@ class WriteResolver:
     def _question(self, key: bytes, message: WriteDocument, record: Record) -> EngineQuestion:
         if self.quarantine.holds(key, record.incarnation):
             raise RequestRefused(
-                Failure.QUARANTINED, "the document broke the engine and was set aside"
+                Failure.QUARANTINED, "the document is quarantined because it broke the engine"
             )
         question = EngineQuestion(key, record, EngineKind(message.kind), message.body)
         if self.quarantine.holds(key, record.incarnation, change_of(question)):
@@ -117,13 +118,13 @@ class WriteResolver:
         update = root_maps.change(maps, edits, client, clock, new_expiry)
         if update.is_empty:
             return _reply(message, record, False, False, value)
-        grown = self.replica.write(key, update, value)
-        return _reply(message, grown, False, True, value)
+        updated = self.replica.write(key, update, value)
+        return _reply(message, updated, False, True, value)
 
     def finish(
         self, message: WriteDocument, question: EngineQuestion, result: OperationResult
     ) -> WrittenReply:
-        """The reply to a write that the engine has answered. Raises RequestRefused."""
+        """The reply to a write for which the engine has computed the change. Raises RequestRefused."""
         key, record = question.key, question.record
         match result.outcome:
             case EngineOutcome.INVALID:
@@ -141,13 +142,13 @@ class WriteResolver:
                 Failure.TOO_LARGE,
                 f"the document would take {len(result.value)} bytes of JSON, and {self.max_bytes} is the most",
             )
-        grown = record
+        updated = record
         if result.update:
             update = self.engine.new_part(key, record, result.update)
             if not update.is_empty:
-                grown = self.replica.write(key, update, result.value)
-        grown = self._set_expiry(key, message, grown, result.value)
-        return _reply(message, grown, False, grown is not record, result.value)
+                updated = self.replica.write(key, update, result.value)
+        updated = self._set_expiry(key, message, updated, result.value)
+        return _reply(message, updated, False, updated is not record, result.value)
 
     def _set_expiry(
         self, key: bytes, message: WriteDocument, record: Record, value: bytes
@@ -165,7 +166,7 @@ class WriteResolver:
 
 
 def change_of(question: EngineQuestion) -> bytes:
-    """What the quarantine keeps of a change that broke the engine."""
+    """The bytes by which the quarantine knows a change that broke the engine."""
     return question.kind.encode() + b"\0" + question.payload
 
 
@@ -185,7 +186,7 @@ def _exclusion(message: WriteDocument) -> str:
     name = f"{message.collection}/{message.id}"
     if ANY_FINGERPRINT in message.if_none_match:
         return f"{name} already exists"
-    return f"{name} has an etag of If-None-Match"
+    return f"{name} has an etag that If-None-Match excludes"
 
 
 def _matches(fingerprints: tuple[bytes, ...], record: Record | None) -> bool:

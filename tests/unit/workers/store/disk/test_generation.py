@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from workers.store.disk import generation as generations
-from workers.store.disk.generation import AWAY_SECONDS, note_stop
+from workers.store.disk.generation import MAX_CLOSED_SECONDS, note_stop
 from workers.store.disk.open import open_store
 
 
@@ -43,7 +43,7 @@ def test_the_same_files_written_in_place_begin_anew(tmp_path: Path) -> None:
     assert generation(tmp_path) != first
 
 
-@pytest.mark.parametrize("seconds", [2 * AWAY_SECONDS, -2 * AWAY_SECONDS])
+@pytest.mark.parametrize("seconds", [2 * MAX_CLOSED_SECONDS, -2 * MAX_CLOSED_SECONDS])
 def test_files_left_long_ago_begin_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
@@ -57,7 +57,7 @@ def test_a_store_that_stopped_just_now_goes_on_however_long_ago_it_wrote(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = generation(tmp_path)
-    now = pass_time(monkeypatch, 2 * AWAY_SECONDS)
+    now = pass_time(monkeypatch, 2 * MAX_CLOSED_SECONDS)
     note_stop(tmp_path / "store")
     os.utime(tmp_path / "store" / "stopped", (now, now))
     assert generation(tmp_path) == first
