@@ -10,9 +10,11 @@ import pytest
 from tests.support import seeds
 from tests.support.source import ROOT
 
-UNSEEDED = re.compile(
-    r"SystemRandom|(?<![\w.])random\.(random|randrange|randint|choice|shuffle|sample|randbytes)\(|(?<!\w)Random\(\)"
+OF_ITS_OWN = re.compile(
+    r"SystemRandom|(?<![\w.])random\.(random|randrange|randint|choice|shuffle|sample|randbytes|uniform)\("
+    r"|(?<!\w)Random\((?!.*# fixed: \w)|PEAT_SIM_SEED|parametrize\(\"seed\""
 )
+"""A generator of its own, without a comment `# fixed: <reason>`."""
 
 
 def test_a_seed_and_a_name_bring_the_same_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,13 +39,13 @@ def test_the_fixture_draws_from_the_name(
     assert rng.random() == seeds.generator(request.node.nodeid).random()
 
 
-def test_no_test_draws_without_a_seed() -> None:
+def test_no_test_has_a_seed_of_its_own() -> None:
     mine = {ROOT / "tests/support/seeds.py", ROOT / "tests/contract/test_seeds.py"}
     found = [
         f"{path.relative_to(ROOT)}:{number}"
         for path in sorted((ROOT / "tests").rglob("*.py"))
         if path not in mine
         for number, line in enumerate(path.read_text().splitlines(), 1)
-        if UNSEEDED.search(line)
+        if OF_ITS_OWN.search(line)
     ]
     assert not found, "take the fixture `rng`, or tests.support.seeds.generator"

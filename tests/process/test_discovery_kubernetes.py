@@ -263,11 +263,9 @@ async def test_a_silent_server_is_left_for_a_new_connection(api: Api) -> None:
         await seen.wait(lambda: fake.counted.watches > watches, 2)
 
 
-@pytest.mark.parametrize("number", range(4))
-async def test_after_any_misbehaviour_the_truth_is_known_within_seconds(
-    number: int, rng: random.Random
-) -> None:
-    api = FakeApi(rng=random.Random(rng.random()), bookmark_seconds=0.2)
+@pytest.mark.parametrize("rng", range(4), indirect=True)
+async def test_after_any_misbehaviour_the_truth_is_known_within_seconds(rng: random.Random) -> None:
+    api = FakeApi(rng=rng, bookmark_seconds=0.2)
     cluster = Cluster(api.write, slice_size=rng.choice([1, 3, 100]))
     async with api.serve() as port:
         for n in range(rng.randrange(0, 60)):

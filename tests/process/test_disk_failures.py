@@ -10,7 +10,6 @@ import contextlib
 import errno
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
@@ -34,6 +33,7 @@ from peatnode.ipc.messages import (
     ReadRange,
     StoreReply,
 )
+from tests.support import seeds
 from tests.support.store_node import StoreNode
 from tests.support.waiting import until, wait
 
@@ -265,7 +265,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 async def _fill(directory: Path) -> None:
-    rng = random.Random(7)
+    rng = seeds.generator("contents of the damaged databases")
     for turn in range(3):
         async with StoreNode(directory, restarts=False) as node:
             text = {n: rng.randbytes(150).hex().encode() for n in range(turn * 60, SMALL)}

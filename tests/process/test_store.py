@@ -138,8 +138,9 @@ async def test_values_come_back_as_they_were(node: StoreNode, body: dict):
         assert await read(node, "copy-" + document) == body
 
 
-async def test_random_values_lead_to_each_other_by_engine_and_without(node: StoreNode):
-    rng = random.Random(5)
+async def test_random_values_lead_to_each_other_by_engine_and_without(
+    node: StoreNode, rng: random.Random
+):
 
     def some(depth: int) -> object:
         kind = rng.randrange(8 if depth else 5)

@@ -3,7 +3,6 @@
 import contextlib
 import random
 import tracemalloc
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,10 +14,11 @@ from peatnode.documents.yjs.projection import project
 from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import MalformedUpdate
+from tests.support.yjs_histories import random_history
 
-SEEDS = range(8)
+BATCHES = range(8)
 MUTANTS = 15_000
-"""A seed."""
+"""A batch."""
 
 
 def mutate(rng: random.Random, raw: bytes, other: bytes) -> bytes:
@@ -46,24 +46,18 @@ def mutate(rng: random.Random, raw: bytes, other: bytes) -> bytes:
     return bytes(data)
 
 
-@pytest.fixture
-def corpus(history: Callable[..., Any]) -> Callable[[int], list[bytes]]:
-    def make(seed: int) -> list[bytes]:
-        found = [b"\0\0"]
-        for number in range(20):
-            deltas = history(seed * 100 + number).deltas
-            found += [d for d in (*deltas, encode_update(merge_updates(deltas))) if len(d) < 600]
-        return found
-
-    return make
+def corpus(rng: random.Random) -> list[bytes]:
+    """Valid updates, each below 600 bytes."""
+    found = [b"\0\0"]
+    for _ in range(20):
+        deltas = random_history(rng).deltas
+        found += [d for d in (*deltas, encode_update(merge_updates(deltas))) if len(d) < 600]
+    return found
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_mutants_raise_one_exception_or_mean_something(
-    corpus: Callable[[int], list[bytes]], seed: int
-) -> None:
-    rng = random.Random(seed)
-    raws = corpus(seed)
+@pytest.mark.parametrize("rng", BATCHES, indirect=True)
+def test_mutants_raise_one_exception_or_mean_something(rng: random.Random) -> None:
+    raws = corpus(rng)
     taken = 0
     for _ in range(MUTANTS):
         mutant = mutate(rng, rng.choice(raws), rng.choice(raws))
@@ -93,18 +87,16 @@ def _check(rng: random.Random, update: Any, mutant: bytes) -> None:
         missing_for(one, cut)
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_mutated_state_vectors_raise_one_exception(seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize("rng", BATCHES, indirect=True)
+def test_mutated_state_vectors_raise_one_exception(rng: random.Random) -> None:
     for _ in range(2000):
         raw = rng.randbytes(rng.randrange(12))
         with contextlib.suppress(MalformedUpdate):
             assert all(decode_state_vector(raw).values())
 
 
-def test_refusing_keeps_no_memory(corpus: Callable[[int], list[bytes]]) -> None:
-    rng = random.Random(1)
-    raws = corpus(1)
+def test_refusing_keeps_no_memory(rng: random.Random) -> None:
+    raws = corpus(rng)
     mutants = [mutate(rng, rng.choice(raws), rng.choice(raws)) for _ in range(3000)]
 
     def run() -> None:

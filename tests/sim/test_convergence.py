@@ -10,16 +10,18 @@ import pytest
 
 from tests.sim.standin import StandinStore
 from tests.sim.world import Node, Store, Weather, World
+from tests.support import seeds
 
 RUNS = int(os.environ.get("PEAT_SIM_RUNS", "1000"))
-FIRST_SEED = int(os.environ.get("PEAT_SIM_SEED", "0"))
+FIRST = int(os.environ.get("PEAT_SIM_FIRST", "0"))
 PER_TEST = 50
 
 
-def run_history(seed: int, make_store: Callable[[], Store] = StandinStore) -> World:
-    plan = random.Random(f"plan {seed}")
+def run_history(name: str, make_store: Callable[[], Store] = StandinStore) -> World:
+    """`name` and the seed of the run determine the whole history."""
+    plan = seeds.generator(f"plan of {name}")
     count = plan.choice([3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 8, 12, 20])
-    world = World(seed, count, _weather(plan), _links(plan, count), make_store)
+    world = World(seeds.generator(name), count, _weather(plan), _links(plan, count), make_store)
     keys = [("notes", f"n{i}") for i in range(plan.choice([1, 3, 10, 40]))]
     for _ in range(plan.randint(15, 40)):
         _act(world, plan, keys)
@@ -29,13 +31,13 @@ def run_history(seed: int, make_store: Callable[[], Store] = StandinStore) -> Wo
         world.run(2.0)
         if world.have_converged():
             break
-    assert world.have_converged(), f"seed {seed}: not the same everywhere"
+    assert world.have_converged(), "the nodes differ"
     world.check_nothing_lost()
     for _ in range(20):
         if all(s.is_in_sync for node in world.nodes for s in node.machine.sync_statuses()):
             return world
         world.run(2.0)
-    raise AssertionError(f"seed {seed}: somebody still believes to be out of sync")
+    raise AssertionError("a node still reports a peer as out of sync")
 
 
 def _weather(plan: random.Random) -> Weather:
@@ -110,11 +112,15 @@ def _restart(world: World, node: Node, plan: random.Random) -> None:
         world.at(plan.uniform(0.05, 2.0), start)
 
 
-@pytest.mark.parametrize("first", range(FIRST_SEED, FIRST_SEED + RUNS, PER_TEST))
+@pytest.mark.parametrize("first", range(FIRST, FIRST + RUNS, PER_TEST))
 def test_histories_converge(first: int) -> None:
-    for seed in range(first, first + PER_TEST):
+    for number in range(first, min(first + PER_TEST, FIRST + RUNS)):
         try:
-            run_history(seed)
-        except Exception:
-            print(f"failing seed: {seed} (PEAT_SIM_SEED={seed} PEAT_SIM_RUNS=1)")
+            run_history(f"history {number}")
+        except Exception as error:
+            error.add_note(f"this history alone: {alone(number)} PEAT_SIM_RUNS=1")
             raise
+
+
+def alone(number: int) -> str:
+    return f"{seeds.VARIABLE}={seeds.run_seed()} PEAT_SIM_FIRST={number}"

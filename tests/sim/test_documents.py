@@ -7,17 +7,17 @@ import os
 import pytest
 
 from tests.sim.replicas import ReplicaStore
-from tests.sim.test_convergence import FIRST_SEED, run_history
+from tests.sim.test_convergence import FIRST, alone, run_history
 
 RUNS = int(os.environ.get("PEAT_SIM_DOCUMENT_RUNS", "60"))
 PER_TEST = 10
 
 
-@pytest.mark.parametrize("first", range(FIRST_SEED, FIRST_SEED + RUNS, PER_TEST))
+@pytest.mark.parametrize("first", range(FIRST, FIRST + RUNS, PER_TEST))
 def test_histories_of_real_documents_converge(first: int) -> None:
-    for seed in range(first, first + PER_TEST):
+    for number in range(first, min(first + PER_TEST, FIRST + RUNS)):
         try:
-            run_history(seed, ReplicaStore)
-        except Exception:
-            print(f"failing seed: {seed} (PEAT_SIM_SEED={seed} PEAT_SIM_DOCUMENT_RUNS=1)")
+            run_history(f"history of documents {number}", ReplicaStore)
+        except Exception as error:
+            error.add_note(f"this history alone: {alone(number)} PEAT_SIM_DOCUMENT_RUNS=1")
             raise

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from tests.sim.world import Weather, World
-
-SEED = 7
+from tests.support import seeds
 
 
 def mesh(count: int) -> World:
     links = {(a, b) for a in range(count) for b in range(a + 1, count)}
-    return World(SEED, count, Weather(delay=0.002), links)
+    return World(seeds.generator("quiet mesh"), count, Weather(delay=0.002), links)
 
 
 def test_a_quiet_mesh_says_two_small_messages_a_pair_each_five_seconds() -> None:
@@ -61,7 +60,7 @@ def test_a_ring_of_meshes_converges() -> None:
     links = {(a, b) for a in range(count) for b in range(a + 1, count) if a // group == b // group}
     links |= {(g * group, ((g + 1) * group) % count) for g in range(count // group)}
     links = {(min(link), max(link)) for link in links}
-    world = World(SEED, count, Weather(delay=0.01), links)
+    world = World(seeds.generator("quiet world"), count, Weather(delay=0.01), links)
     world.run(5.0)
     for i in range(30):
         world.write(world.nodes[(i * 7) % count], ("notes", f"n{i}"))

@@ -217,13 +217,13 @@ class Node:
 class World:
     def __init__(
         self,
-        seed: int,
+        rng: random.Random,
         count: int,
         weather: Weather,
         links: set[tuple[int, int]],
         make_store: Callable[[], Store] = StandinStore,
     ) -> None:
-        self.random = random.Random(seed)
+        self.random = rng
         self.now = 0.0
         self.weather = weather
         self.make_store = make_store

@@ -1,5 +1,7 @@
 """Random histories of several writers, made by a real engine (pycrdt)."""
 
+from __future__ import annotations
+
 import random
 from typing import Any
 
@@ -12,11 +14,16 @@ VALUES: tuple[Any, ...] = (
 )  # fmt: skip
 
 
+def random_history(rng: random.Random, flat: bool = False) -> Writers:
+    """Up to four writers and 64 steps; with `flat=True` only root maps, arrays and texts of plain values."""
+    return Writers(rng, 1 + rng.randrange(4), 15 + rng.randrange(50), flat)
+
+
 class Writers:
     """`deltas` are in an order in which they can be applied."""
 
-    def __init__(self, seed: int, writers: int, steps: int, flat: bool) -> None:
-        self._rng = random.Random(seed)
+    def __init__(self, rng: random.Random, writers: int, steps: int, flat: bool) -> None:
+        self._rng = rng
         self._flat = flat
         self.deltas: list[bytes] = []
         self.docs = [self._open(1 + i + 8 * self._rng.randrange(2**29)) for i in range(writers)]

@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support import seeds
+
 TOKEN = "a-token"
 
 Object = dict[str, Any]
@@ -58,7 +60,7 @@ class Counted:
 
 @dataclass
 class FakeApi:
-    rng: random.Random = field(default_factory=lambda: random.Random(0))
+    rng: random.Random = field(default_factory=lambda: seeds.generator("Kubernetes API"))
     faults: Faults = field(default_factory=Faults)
     counted: Counted = field(default_factory=Counted)
     objects: dict[str, Object] = field(default_factory=dict)

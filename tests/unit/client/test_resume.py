@@ -1,5 +1,3 @@
-from random import Random
-
 import pytest
 
 from peatnode.client.events import (
@@ -16,10 +14,11 @@ from peatnode.client.events import (
 )
 from peatnode.client.resume import EventFilter, FeedCursor
 from peatnode.client.retry import RetryPolicy
+from tests.support import seeds
 
 
 def cursor(since: int | None = None) -> FeedCursor:
-    return FeedCursor(EventFilter(), since, RetryPolicy(), Random(1))
+    return FeedCursor(EventFilter(), since, RetryPolicy(), seeds.generator("pauses of a feed"))
 
 
 def change(sequence: int) -> SyncEvent:

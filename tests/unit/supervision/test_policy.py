@@ -368,18 +368,16 @@ def test_endings_in_words(status: int, words: str) -> None:
     assert describe_exit(status) == words
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_whatever_happens_a_stop_ends_and_nothing_runs_twice(seed: int) -> None:
-    print(f"seed {seed}")
-    chance = random.Random(seed)
+@pytest.mark.parametrize("rng", range(200), indirect=True)
+def test_whatever_happens_a_stop_ends_and_nothing_runs_twice(rng: random.Random) -> None:
     node = Node()
     node.say(NodeStarted())
-    for _ in range(chance.randrange(40)):
-        name = chance.choice(list(TURNS))
+    for _ in range(rng.randrange(40)):
+        name = rng.choice(list(TURNS))
         worker = node.policy.workers[name]
-        kind = chance.randrange(6)
+        kind = rng.randrange(6)
         if kind == 0 and worker.is_alive:
-            node.say(WorkerExited(name, chance.choice([0, 1, -9, -11]), ""))
+            node.say(WorkerExited(name, rng.choice([0, 1, -9, -11]), ""))
         elif kind == 1 and worker.is_alive:
             node.say(RecycleRequested(name, ""))
         elif kind == 2:
@@ -389,7 +387,7 @@ def test_whatever_happens_a_stop_ends_and_nothing_runs_twice(seed: int) -> None:
         elif kind == 4 and worker.is_alive:
             node.say(WorkerServing(name))
         else:
-            node.wait(chance.uniform(0, 20))
+            node.wait(rng.uniform(0, 20))
     began = node.now
     node.say(StopRequested())
     node.wait(60.0)

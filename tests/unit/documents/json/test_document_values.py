@@ -17,6 +17,7 @@ from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import BadName, BadValue
+from tests.support.yjs_histories import random_history
 
 
 def some(rng: random.Random, depth: int) -> Any:
@@ -34,9 +35,9 @@ def some_object(rng: random.Random) -> dict:
     return {rng.choice("abcd"): some(rng, 3) for _ in range(rng.randrange(5))}
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_a_value_is_what_its_shape_shows(seed):
-    value = some_object(random.Random(seed))
+@pytest.mark.parametrize("rng", range(300), indirect=True)
+def test_a_value_is_what_its_shape_shows(rng):
+    value = some_object(rng)
     assert build(flatten(value)) == value
     assert plan(flatten(value), value).is_empty
 
@@ -55,9 +56,8 @@ def test_a_key_without_a_slash_is_a_member_of_that_name_and_stays_one():
     assert not edits.drop_leaves
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_array_differences_lead_there_and_are_few(seed):
-    rng = random.Random(seed)
+@pytest.mark.parametrize("rng", range(300), indirect=True)
+def test_array_differences_lead_there_and_are_few(rng):
     old = [rng.randrange(4) for _ in range(rng.randrange(12))]
     new = [rng.randrange(4) for _ in range(rng.randrange(12))]
     result = list(old)
@@ -179,10 +179,8 @@ def test_names():
             check_id(name)
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_flat_documents_are_read_as_yjs_reads_them_and_written_as_it_writes_them(seed):
-    print("seed", seed)
-    rng = random.Random(seed)
+@pytest.mark.parametrize("rng", range(150), indirect=True)
+def test_flat_documents_are_read_as_yjs_reads_them_and_written_as_it_writes_them(rng):
     docs: list[Any] = [pycrdt.Doc(client_id=client) for client in rng.sample(range(1, 2**32), 3)]
     roots = [doc.get("root", type=pycrdt.Map) for doc in docs]
     deltas: list[bytes] = []
@@ -219,9 +217,8 @@ def test_flat_documents_are_read_as_yjs_reads_them_and_written_as_it_writes_them
     assert build(Shape(roots[0].to_py(), arrays)) == target
 
 
-@pytest.mark.parametrize("seed", range(60))
-def test_entries_carried_forward_are_those_of_a_whole_reading(seed):
-    rng = random.Random(seed)
+@pytest.mark.parametrize("rng", range(60), indirect=True)
+def test_entries_carried_forward_are_those_of_a_whole_reading(rng):
     maps, updates, clock = root_maps.NO_ROOT_MAPS, [], 0
     for _ in range(20):
         target = {key: rng.choice([1, 2, {"x": 1}]) for key in rng.sample("abcd", rng.randrange(4))}
@@ -237,9 +234,9 @@ def test_entries_carried_forward_are_those_of_a_whole_reading(seed):
         maps = carried
 
 
-def test_squeezed_states_come_back_and_overwrites_take_next_to_nothing(history):
-    for seed in range(40):
-        state = encode_update(compact(merge_updates(history(seed).deltas)))
+def test_squeezed_states_come_back_and_overwrites_take_next_to_nothing(rng):
+    for _ in range(40):
+        state = encode_update(compact(merge_updates(random_history(rng).deltas)))
         assert unpack_state(pack_state(state)) == state
     maps, updates, clock = root_maps.NO_ROOT_MAPS, [], 0
     for n in range(500):

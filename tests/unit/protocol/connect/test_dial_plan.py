@@ -23,8 +23,8 @@ def take(dialling: DialPlan, now: float) -> Dial:
     return dial
 
 
-def test_a_found_peer_is_dialled_at_once_and_the_smaller_instance_is_let_first() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_a_found_peer_is_dialled_at_once_and_the_smaller_instance_is_let_first(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found("a"), 10.0)
     dialling.found(found("b", "node-b", SMALLER), 10.0)
     dialling.found(found("c", "node-c", LARGER), 10.0)
@@ -32,8 +32,8 @@ def test_a_found_peer_is_dialled_at_once_and_the_smaller_instance_is_let_first()
     assert dialling.next_due == 10.5
 
 
-def test_addresses_in_turn_then_longer_pauses_then_careful_ones() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_addresses_in_turn_then_longer_pauses_then_careful_ones(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found(addresses=2), 0.0)
     now, pauses, dials = 0.0, [], []
     for _ in range(30):
@@ -48,8 +48,8 @@ def test_addresses_in_turn_then_longer_pauses_then_careful_ones() -> None:
     assert 15.0 <= pauses[-1] <= 30.0
 
 
-def test_nobody_who_is_connected_is_dialled_and_who_is_lost_is_dialled_again() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_nobody_who_is_connected_is_dialled_and_who_is_lost_is_dialled_again(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.connected("", "node-b", LARGER, 0.0)
     dialling.found(found("b", "node-b", LARGER), 1.0)
     assert dialling.next_due is None
@@ -58,8 +58,8 @@ def test_nobody_who_is_connected_is_dialled_and_who_is_lost_is_dialled_again() -
     assert dialling.next_due < 20.2
 
 
-def test_a_peer_without_id_is_known_by_whom_the_dial_led_to() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_a_peer_without_id_is_known_by_whom_the_dial_led_to(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found("10.0.0.1:1"), 0.0)
     dial = take(dialling, 0.0)
     dialling.connected(dial.key, "node-b", LARGER, 0.1)
@@ -67,8 +67,8 @@ def test_a_peer_without_id_is_known_by_whom_the_dial_led_to() -> None:
     assert dialling.targets[dial.key].state == "connected"
 
 
-def test_ourselves_are_never_dialled_again() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_ourselves_are_never_dialled_again(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found(), 0.0)
     dial = take(dialling, 0.0)
     dialling.reached_self(dial.key, dial.address, 0.1)
@@ -77,8 +77,8 @@ def test_ourselves_are_never_dialled_again() -> None:
     assert dialling.next_due is None
 
 
-def test_a_changed_address_is_dialled_at_once() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_a_changed_address_is_dialled_at_once(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found(), 0.0)
     for _ in range(20):
         now = dialling.next_due or 0.0
@@ -88,15 +88,15 @@ def test_a_changed_address_is_dialled_at_once() -> None:
     assert dialling.next_due == now
 
 
-def test_a_lost_peer_is_not_dialled() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_a_lost_peer_is_not_dialled(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found(), 0.0)
     dialling.lost("p")
     assert dialling.next_due is None
 
 
-def test_one_who_refuses_is_asked_seldom() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_one_who_refuses_is_asked_seldom(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found(), 0.0)
     take(dialling, 0.0)
     dialling.failed("p", "wrong secret", 0.0, is_refused=True)
@@ -105,8 +105,8 @@ def test_one_who_refuses_is_asked_seldom() -> None:
     assert dialling.next_due >= 0.4
 
 
-def test_another_name_at_its_address_is_not_the_peer() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_another_name_at_its_address_is_not_the_peer(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found("c", "node-c", addresses=2), 0.0)
     take(dialling, 0.0)
     dialling.connected("c", "node-b", LARGER, 0.1)
@@ -124,8 +124,10 @@ def test_another_name_at_its_address_is_not_the_peer() -> None:
     assert (target.state, target.reason) == ("connected", "")
 
 
-def test_a_peer_at_a_new_address_is_dialled_although_another_answered_at_the_old() -> None:
-    dialling = DialPlan(OWN, Random(1))
+def test_a_peer_at_a_new_address_is_dialled_although_another_answered_at_the_old(
+    rng: Random,
+) -> None:
+    dialling = DialPlan(OWN, rng)
     dialling.found(found("c", "node-c"), 0.0)
     dialling.connected(take(dialling, 0.0).key, "node-b", LARGER, 0.1)
     assert dialling.next_due is None

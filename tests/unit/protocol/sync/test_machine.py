@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from random import Random
-
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import AppliedReply, ApplyUpdates, ReadTree, ReadVectors, TreeReply
@@ -32,6 +30,7 @@ from peatnode.protocol.sync.session import PULL_STALLED_SECONDS, ROOT_SECONDS
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates
 from peatnode.protocol.wire.errors import CloseCode
+from tests.support import seeds
 from tests.support.feed_changes import change_of
 
 OWN = b"5" * 16
@@ -43,7 +42,7 @@ class Bench:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.machine = SyncMachine("own", OWN, Random(1), self.now)
+        self.machine = SyncMachine("own", OWN, seeds.generator("machine"), self.now)
         self.done: list[Action] = []
         self.tell(ChangesSeen((), 0))
 
@@ -228,7 +227,7 @@ def test_changes_of_a_feed_that_restarted_are_still_pushed() -> None:
 
 def test_what_was_before_the_feed_began_is_not_acknowledged_by_what_comes_after() -> None:
     bench = Bench()
-    bench.machine = SyncMachine("own", OWN, Random(1), bench.now)
+    bench.machine = SyncMachine("own", OWN, seeds.generator("machine"), bench.now)
     bench.up(1)
     bench.tell(ChangesSeen((), 8))
     bench.tell(changes(9))

@@ -41,19 +41,17 @@ def some_keys(rng: random.Random, count: int) -> list[bytes]:
     return sorted({name.encode() for name in names} | {b"d\xff\xff", b"d\0"})
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_all_but_the_damage_is_found(seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize("rng", range(40), indirect=True)
+def test_all_but_the_damage_is_found(rng: random.Random) -> None:
     keys = some_keys(rng, 300)
     first = rng.randrange(len(keys))
     bad = set(keys[first : first + rng.randrange(1, 60)])
     found = [key for key, _ in readable(Damaged(keys, bad), b"d", b"e")]
-    assert sorted(found) == [key for key in keys if key not in bad], f"seed {seed}"
+    assert sorted(found) == [key for key in keys if key not in bad]
 
 
-@pytest.mark.parametrize("seed", range(40))
-def test_of_several_damages_most_of_what_lies_between_is_found(seed: int) -> None:
-    rng = random.Random(seed)
+@pytest.mark.parametrize("rng", range(40), indirect=True)
+def test_of_several_damages_most_of_what_lies_between_is_found(rng: random.Random) -> None:
     keys = some_keys(rng, 1000)
     bad: set[bytes] = set()
     for _ in range(3):
@@ -61,7 +59,7 @@ def test_of_several_damages_most_of_what_lies_between_is_found(seed: int) -> Non
         bad.update(keys[first : first + 20])
     found = {key for key, _ in readable(Damaged(keys, bad), b"d", b"e")}
     assert not found & bad
-    assert len(found) > len(keys) // 2, f"seed {seed}"
+    assert len(found) > len(keys) // 2
 
 
 def test_a_disk_that_cannot_be_read_now_has_lost_nothing() -> None:
