@@ -72,6 +72,7 @@ class Node:
         self.name = f"node-{index}"
         self.store = world.make_store()
         self.store_generation = 0
+        self.store.open(self.client)
         self.clock_offset = world.random.uniform(-1e6, 1e6)
         self.clock_rate = world.random.uniform(0.97, 1.03)
         self.generation = 0
@@ -92,7 +93,7 @@ class Node:
     @property
     def client(self) -> int:
         """Of this node and this generation of its store."""
-        return self.index * 1000 + self.store_generation
+        return (self.index + 1) * 1000 + self.store_generation
 
     def now(self) -> float:
         return self.clock_offset + self.world.now * self.clock_rate

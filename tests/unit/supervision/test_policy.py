@@ -1,6 +1,7 @@
 """The policy, with a clock of our own: what it orders for what happens."""
 
 import random
+from collections import deque
 from collections.abc import Iterator
 
 import pytest
@@ -45,10 +46,12 @@ class Node:
         self.last_pid = 1000
 
     def say(self, event: Event) -> None:
-        for action in self.policy.handle(event, self.now):
-            self.log.append((self.now, action))
-            for reaction in self.react(action):
-                self.say(reaction)
+        """All actions are carried out before the events that they cause, as by the supervisor."""
+        events = deque([event])
+        while events:
+            for action in self.policy.handle(events.popleft(), self.now):
+                self.log.append((self.now, action))
+                events.extend(self.react(action))
 
     def react(self, action: Action) -> Iterator[Event]:
         match action:
