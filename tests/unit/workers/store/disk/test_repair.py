@@ -3,6 +3,7 @@
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
@@ -50,16 +51,19 @@ def test_all_but_the_damage_is_found(rng: random.Random) -> None:
     assert sorted(found) == [key for key in keys if key not in bad]
 
 
-@pytest.mark.parametrize("rng", range(40), indirect=True)
 def test_of_several_damages_most_of_what_lies_between_is_found(rng: random.Random) -> None:
-    keys = some_keys(rng, 1000)
-    bad: set[bytes] = set()
-    for _ in range(3):
-        first = rng.randrange(len(keys))
-        bad.update(keys[first : first + 20])
-    found = {key for key, _ in readable(Damaged(keys, bad), b"d", b"e")}
-    assert not found & bad
-    assert len(found) > len(keys) // 2
+    """On average: the search for a readable key may skip what lies between two damages."""
+    share = []
+    for _ in range(40):
+        keys = some_keys(rng, 1000)
+        bad: set[bytes] = set()
+        for _ in range(3):
+            first = rng.randrange(len(keys))
+            bad.update(keys[first : first + 20])
+        found = {key for key, _ in readable(Damaged(keys, bad), b"d", b"e")}
+        assert not found & bad
+        share.append(len(found) / len(keys))
+    assert fmean(share) > 0.8
 
 
 def test_a_disk_that_cannot_be_read_now_has_lost_nothing() -> None:
