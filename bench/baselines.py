@@ -19,7 +19,7 @@ from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.events import QuicEvent, StreamDataReceived
 from rocksdict import Options, Rdict, WriteBatch, WriteOptions
 
-from bench.nodes import free_port
+from tests.support.processes import free_port, is_listening, stop
 from tests.support.waiting import wait
 
 ASGI = """
@@ -65,17 +65,10 @@ def bare_asgi() -> Iterator[tuple[int, int]]:
             cwd=directory,
         )
         try:
-            wait(lambda: _answers(port), "the bare ASGI application")
+            wait(lambda: is_listening(port), "the bare ASGI application")
             yield port, process.pid
         finally:
-            process.terminate()
-            process.wait()
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+            stop(process)
 
 
 def rocksdb_puts(count: int, size: int, batch: int) -> float:

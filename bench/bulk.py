@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from bench.baselines import rocksdb_puts
 from bench.http_load import document
-from bench.nodes import Node, nodes
 from bench.report import keep, spread
+from tests.support.nodes import Node, nodes
 
 COUNT = 100_000
 RUNS = 3

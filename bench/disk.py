@@ -8,8 +8,8 @@ from pathlib import Path
 from bench.baselines import rocksdb_bytes
 from bench.http_load import document, load, put
 from bench.join import fill
-from bench.nodes import Node, nodes
 from bench.report import keep
+from tests.support.nodes import Node, nodes
 
 COUNT = 10_000
 QUIET_SECONDS = 10.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bench.baselines import bare_asgi, rocksdb_puts
 from bench.http_load import document, get, load, put
-from bench.nodes import Node, nodes
 from bench.report import keep, spread
+from tests.support.nodes import Node, nodes
 
 RUNS = 3
 PATH = "/api/v1/documents/bench/{}"

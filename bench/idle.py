@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.baselines import bare_asgi
 from bench.join import fill
-from bench.nodes import nodes
 from bench.report import keep
+from tests.support.nodes import nodes
 from tests.support.waiting import wait
 
 SECONDS = 60

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from bench.baselines import quic_echo, quic_transfer
 from bench.http_load import document, load, put
-from bench.nodes import Node, nodes
 from bench.report import keep, spread
+from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
 

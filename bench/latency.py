@@ -12,8 +12,8 @@ import websockets
 
 from bench.baselines import quic_echo, quic_round_trips
 from bench.http_load import document, percentiles, put
-from bench.nodes import Node, nodes
 from bench.report import keep
+from tests.support.nodes import Node, nodes
 
 COUNT = 1000
 WARM_UP = 300

@@ -6,8 +6,8 @@ import os
 import time
 
 from bench.http_load import document, load, put
-from bench.nodes import nodes
 from bench.report import keep
+from tests.support.nodes import nodes
 
 SECONDS = int(os.environ.get("SECONDS", "600"))
 

@@ -6,8 +6,8 @@ import subprocess
 import sys
 import time
 
-from bench.nodes import nodes
 from bench.report import keep, spread
+from tests.support.nodes import nodes
 
 IMPORTS = "import aioquic.quic.connection, falcon.asgi, gunicorn.app.base, rocksdict, uvicorn, y_py, msgpack, structlog"
 

@@ -14,9 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bench.nodes import Node, free_port, nodes
 from bench.report import keep
 from tests.live.npm import installed
+from tests.support.nodes import Node, nodes
+from tests.support.processes import free_port, is_listening, stop
 from tests.support.waiting import wait
 
 HERE = Path(__file__).parent / "npm"
@@ -69,17 +70,10 @@ def npm_server(folder: Path, kind: str) -> Iterator[str]:
         stdout=subprocess.DEVNULL,
     )
     try:
-        wait(lambda: _answers(port), f"{kind} to listen")
+        wait(lambda: is_listening(port), f"{kind} to listen")
         yield f"ws://127.0.0.1:{port}"
     finally:
-        process.kill()
-        process.wait()
-
-
-def _answers(port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-        return True
-    return False
+        stop(process)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import load_all_checks
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from bench.nodes import nodes
+from tests.support.nodes import nodes
 from workers.broker.openapi.description import build_description
 
 EXAMPLES = 20

@@ -13,10 +13,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.nodes import Node, nodes
 from tests.api.test_documents import JSON_PATCH, MERGE, check_problem
 from tests.api.test_feed import EventReader
 from tests.api.test_openapi import described
+from tests.support.nodes import Node, nodes
 from tests.support.waiting import until
 
 DOCUMENT = "/api/v1/documents/{collection}/{doc_id}"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.nodes import Node, nodes
 from tests.live.browser import Browser, chromium
 from tests.live.npm import installed, missing_program
 from tests.live.yjs_clients import YjsClients
+from tests.support.nodes import Node, nodes
 
 
 @pytest.fixture(scope="session")

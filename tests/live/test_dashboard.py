@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from bench.nodes import Node, nodes
 from tests.live.browser import Browser, Page
+from tests.support.nodes import Node, nodes
 
 API, READ = "token-to-write-with", "token-to-read-with"
 

@@ -14,9 +14,9 @@ from urllib.error import HTTPError
 import pycrdt
 import pytest
 
-from bench.nodes import Node
 from peatnode.documents.yjs.lib0 import var_uint
 from tests.live.yjs_clients import YjsClients
+from tests.support.nodes import Node
 from tests.support.waiting import wait
 
 _numbers = count(1)

@@ -10,8 +10,8 @@ from contextlib import closing
 
 import pytest
 
-from bench.nodes import Node, nodes
 from tests.live.yjs_clients import YjsClient, YjsClients
+from tests.support.nodes import Node, nodes
 
 API, READ = "token-to-write-with", "token-to-read-with"
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.nodes import Node
 from tests.live.yjs_clients import YjsClient, YjsClients
+from tests.support.nodes import Node
 from tests.support.waiting import wait
 
 Mesh = Callable[[int], list[Node]]

@@ -1,35 +1,20 @@
 """`peatnode dev` as a newcomer starts it, and the examples of docs/client.md against it."""
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.processes import LoggedProcess, environment, free_port
+from tests.support.waiting import wait
+
 ROOT = Path(__file__).parents[2]
 COMMAND = (sys.executable, "-m", "peatnode.cli")
-
-
-def environment(**env: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    return {**clean, **env}
-
-
-def free_port(kind: socket.SocketKind) -> int:
-    for port in range(26000 + os.getpid() % 3000, 32000):
-        with socket.socket(socket.AF_INET, kind) as sock:
-            try:
-                sock.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        return port
-    raise AssertionError("no free port")
 
 
 @pytest.fixture(scope="module")
@@ -38,25 +23,23 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]
     directory = tmp_path_factory.mktemp("dev")
     port = free_port(socket.SOCK_STREAM)
     env = environment(PEAT_BROKER_PORT=str(port), PEAT_QUIC_PORT=str(free_port(socket.SOCK_DGRAM)))
-    with (directory / "output").open("w") as output:
-        process = subprocess.Popen(
-            [*COMMAND, "dev"], env=env, cwd=directory, stdout=output, stderr=output
-        )
-    try:
-        end = time.monotonic() + 60
-        while subprocess.run(
+    dev = LoggedProcess(directory / "output")
+    dev.spawn([*COMMAND, "dev"], env, directory)
+
+    def is_healthy() -> bool:
+        dev.check_running()
+        done = subprocess.run(
             [*COMMAND, "status"], cwd=directory, env=environment(), check=False, capture_output=True
-        ).returncode:
-            assert process.poll() is None, (directory / "output").read_text()
-            assert time.monotonic() < end, (directory / "output").read_text()
-            time.sleep(0.1)
+        )
+        return done.returncode == 0
+
+    try:
+        wait(is_healthy, "the node to be healthy", pause=0.1)
         yield f"http://127.0.0.1:{port}", directory
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0, (directory / "output").read_text()
+        dev.signal(signal.SIGINT)
+        assert dev.wait_exit(30) == 0, dev.log()
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
+        dev.stop()
 
 
 def test_it_says_where_it_is_and_how_to_go_on(node: tuple[str, Path]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from bench.nodes import Node, nodes
+from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
 TOKEN = "a-token-of-these-tests"

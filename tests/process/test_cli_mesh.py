@@ -18,17 +18,13 @@ from pathlib import Path
 import pytest
 
 from peatnode.cli.commands import run_cli
+from tests.support.processes import environment, free_port, stop
 from tests.support.waiting import wait
 
 PATIENCE_SECONDS = 60.0
 
 TOKEN = "0123456789abcdef"
 COMMAND = (sys.executable, "-m", "peatnode.cli")
-
-
-def environment(**env: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    return {**clean, **env}
 
 
 @contextmanager
@@ -40,19 +36,6 @@ def killed_after(process: subprocess.Popen[str], seconds: float) -> Iterator[Non
         yield
     finally:
         timer.cancel()
-
-
-def free_ports(kind: socket.SocketKind, count: int) -> int:
-    """The first of so many in a row, below those that outgoing connections use."""
-    for first in range(21000 + os.getpid() % 5000, 32000, count):
-        try:
-            for port in range(first, first + count):
-                with socket.socket(socket.AF_INET, kind) as sock:
-                    sock.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no free ports")
 
 
 @dataclass
@@ -85,8 +68,8 @@ class Mesh:
 
 
 def start_mesh(directory: Path, count: int, *more: str) -> Mesh:
-    api_port = free_ports(socket.SOCK_STREAM, count)
-    quic_port = free_ports(socket.SOCK_DGRAM, count)
+    api_port = free_port(socket.SOCK_STREAM, count)
+    quic_port = free_port(socket.SOCK_DGRAM, count)
     options = [
         "--data-dir",
         str(directory),
@@ -110,13 +93,7 @@ def start_mesh(directory: Path, count: int, *more: str) -> Mesh:
 
 
 def end_mesh(mesh: Mesh) -> None:
-    if mesh.process.poll() is None:
-        mesh.process.terminate()
-        try:
-            mesh.process.wait(40)
-        except subprocess.TimeoutExpired:
-            mesh.process.kill()
-            mesh.process.wait()
+    stop(mesh.process, 40)
 
 
 @pytest.fixture(scope="module")

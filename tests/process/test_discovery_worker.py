@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,21 +38,8 @@ from peatnode.ipc.messages import (
 from tests.support.kubernetes_api.account import make_account, make_server_tls
 from tests.support.kubernetes_api.cluster import Cluster
 from tests.support.kubernetes_api.server import FakeApi, Faults
+from tests.support.processes import SECRET, environment, start_worker
 from tests.support.waiting import until
-
-DRIVER = """
-import json, os, socket, sys, time
-from peatnode.config import load_config
-from peatnode.worker.context import WorkerContext
-from workers.discovery import run
-control, listener, instance = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-run(WorkerContext(
-    name="discovery", config=load_config(dict(os.environ)), instance=instance,
-    control=socket.socket(fileno=control), listeners={"discovery": socket.socket(fileno=listener)},
-    node_started_at=time.time(),
-))
-"""
-SECRET = base64.b64encode(b"s" * 32).decode()
 
 
 @dataclass
@@ -124,27 +110,20 @@ async def start(tmp_path: Path) -> AsyncIterator[Start]:
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         instance = os.urandom(16).hex()
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("PEAT_", "KUBERNETES_"))},
-            "PEAT_FORMATION_SECRET": SECRET,
+        variables = {
             "HOSTNAME": name,
+            "PEAT_FORMATION_SECRET": SECRET,
             "PEAT_DATA_DIR": str(run_dir),
             "PEAT_RUN_DIR": str(run_dir),
             "PEAT_QUIC_PORT": str(12000 + number),
-            **settings,
         }
-        process = subprocess.Popen(
-            [
-                *prefix,
-                sys.executable,
-                "-c",
-                DRIVER,
-                str(theirs.fileno()),
-                str(listener.fileno()),
-                instance,
-            ],
-            pass_fds=[theirs.fileno(), listener.fileno()],
-            env=environment,
+        process = start_worker(
+            "discovery",
+            instance,
+            theirs,
+            {"discovery": listener},
+            environment(**variables | settings),
+            prefix=prefix,
         )
         theirs.close()
         listener.close()

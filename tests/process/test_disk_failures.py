@@ -21,7 +21,6 @@ from typing import Any
 
 import pytest
 
-from bench.nodes import Node, nodes
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.messages import (
     ApplyUpdates,
@@ -34,6 +33,7 @@ from peatnode.ipc.messages import (
     StoreReply,
 )
 from tests.support import seeds
+from tests.support.nodes import Node, nodes
 from tests.support.store_node import StoreNode
 from tests.support.waiting import until, wait
 

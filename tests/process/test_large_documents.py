@@ -7,11 +7,11 @@ import string
 
 import pycrdt
 
-from bench.nodes import Node, nodes
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import ApplyUpdates, DocumentUpdate, Outcome
 from tests.process.test_whole_nodes import all_agree, document, send
 from tests.support import seeds
+from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
 MIB = 1024 * 1024

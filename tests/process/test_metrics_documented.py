@@ -4,7 +4,7 @@ import re
 import urllib.request
 from pathlib import Path
 
-from bench.nodes import nodes
+from tests.support.nodes import nodes
 from workers.broker.metrics.texts import HELP
 
 HELP_LINE = re.compile(r"^# HELP (\S+) (.*)$", re.MULTILINE)

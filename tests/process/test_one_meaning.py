@@ -12,7 +12,6 @@ import httpx
 import pytest
 from click.testing import CliRunner
 
-from bench.nodes import Node, nodes
 from peatnode.api.failures import from_failure
 from peatnode.cli.commands import cli
 from peatnode.cli.documents.socket_source import SocketDocuments
@@ -22,6 +21,7 @@ from peatnode.config import default_run_dir
 from peatnode.errors import AskFailed
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import WriteDocument, WriteKind
+from tests.support.nodes import Node, nodes
 
 NO_CONDITIONS = Conditions()
 

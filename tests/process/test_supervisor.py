@@ -34,9 +34,9 @@ def test_a_node_starts_says_so_and_stops_in_order(node: SupervisedNode) -> None:
     assert reply.quic_port > 0
     assert len(reply.instance) == 32
     assert reply.problems == ()
-    assert f"Mesh started node_id=node-0 device_id={reply.device_id}" in node.said()
+    assert f"Mesh started node_id=node-0 device_id={reply.device_id}" in node.log()
     node.signal(signal.SIGTERM)
-    assert node.wait_end() == 0
+    assert node.wait_exit() == 0
     stops = node.stops()
     assert stops[0] == "broker"
     assert set(stops[1:3]) == {"sync", "discovery"}
@@ -88,7 +88,7 @@ def test_a_worker_whose_loop_does_not_turn_is_killed(node: SupervisedNode) -> No
     node.limits = {"ping_every": 0.2, "pong_within": 1.0}
     node.start()
     wait(lambda: (w := node.worker("engine")) and w.restarts, "the engine to be killed")
-    assert "no answer" in node.said()
+    assert "no answer" in node.log()
 
 
 @pytest.mark.parametrize("behaviour", ["fails", "killed at start", "speaks nonsense"])
@@ -97,8 +97,8 @@ def test_a_worker_that_dies_again_and_again_ends_the_node(
 ) -> None:
     node.behaviours = {"engine": behaviour}
     node.limits = {"first_delay": 0.02}
-    assert node.start().wait_end() == 1
-    assert "peatnode: the worker engine exited 6 times within 60 s" in node.said()
+    assert node.start().wait_exit() == 1
+    assert "peatnode: the worker engine exited 6 times within 60 s" in node.log()
     assert sorted(node.stops()) == sorted(set(NAMES) - {"engine"})
 
 
@@ -116,17 +116,17 @@ def test_what_the_network_does_to_a_transport_is_no_death(node: SupervisedNode) 
     worker = node.worker("sync")
     assert worker is not None
     assert worker.restarts == 0
-    assert "No route to host" in node.said()
+    assert "No route to host" in node.log()
 
 
 def test_a_configuration_that_a_worker_refuses_ends_the_node_with_its_sentence(
     node: SupervisedNode,
 ) -> None:
     node.behaviours = {"store": "refuses"}
-    assert node.start().wait_end() == 78
-    lines = [line for line in node.said().splitlines() if line.startswith("peatnode:")]
+    assert node.start().wait_exit() == 78
+    lines = [line for line in node.log().splitlines() if line.startswith("peatnode:")]
     assert lines == ["peatnode: PEAT_DATA_DIR is of a newer version: run that version."]
-    assert "Traceback" not in node.said()
+    assert "Traceback" not in node.log()
 
 
 def test_being_replaced_is_no_death(node: SupervisedNode) -> None:
@@ -161,7 +161,7 @@ def test_an_api_that_is_open_to_the_network_is_a_problem(tmp_path: Path) -> None
 def test_relays_are_said_to_be_unused(tmp_path: Path) -> None:
     with SupervisedNode(tmp_path, PEAT_RELAY_URLS="https://relay.example") as node:
         node.start().wait_ready()
-        assert "relay.example" in node.said()
+        assert "relay.example" in node.log()
 
 
 def test_the_heartbeat_of_a_process_whose_main_thread_is_not_ours(node: SupervisedNode) -> None:
@@ -170,7 +170,7 @@ def test_the_heartbeat_of_a_process_whose_main_thread_is_not_ours(node: Supervis
     node.start().wait_ready()
     wait(lambda: (w := node.worker("broker")) and w.memory_bytes, "the broker's answer")
     node.signal(signal.SIGINT)
-    assert node.wait_end() == 0
+    assert node.wait_exit() == 0
 
 
 def test_a_worker_that_does_not_stop_holds_up_nobody_for_long(node: SupervisedNode) -> None:
@@ -179,7 +179,7 @@ def test_a_worker_that_does_not_stop_holds_up_nobody_for_long(node: SupervisedNo
     node.start().wait_ready()
     started = time.monotonic()
     node.signal(signal.SIGTERM)
-    assert node.wait_end() == 0
+    assert node.wait_exit() == 0
     assert time.monotonic() - started < 4.0
     assert node.stops()[-2:] == ["store", "engine"]
 
@@ -191,7 +191,7 @@ def test_a_second_signal_hurries(node: SupervisedNode) -> None:
     node.signal(signal.SIGTERM)
     wait(lambda: node.stops() == ["broker"], "the broker to be told")
     node.signal(signal.SIGTERM)
-    assert node.wait_end() == 0
+    assert node.wait_exit() == 0
     assert time.monotonic() - started < 4.0
 
 
@@ -204,7 +204,7 @@ def test_a_death_during_the_stop_is_part_of_it(node: SupervisedNode) -> None:
     wait(lambda: node.stops() == ["broker"], "the broker to be told")
     os.kill(store.pid, signal.SIGKILL)
     node.signal(signal.SIGTERM)
-    assert node.wait_end() == 0
+    assert node.wait_exit() == 0
     assert "store" not in node.stops()
 
 
@@ -214,23 +214,23 @@ def test_a_signal_to_all_processes_at_once(node: SupervisedNode, number: int) ->
     node.start().wait_ready()
     assert node.process is not None
     os.killpg(node.process.pid, number)
-    assert node.wait_end() == 0
+    assert node.wait_exit() == 0
     assert sorted(node.stops()) == sorted(NAMES)
-    assert "Traceback" not in node.said()
+    assert "Traceback" not in node.log()
 
 
 def test_no_orphans_when_the_supervisor_is_killed(node: SupervisedNode) -> None:
     node.behaviours = {"broker": "threaded", "engine": "blocks"}
     pids = [worker.pid for worker in node.start().wait_ready().workers]
     node.signal(signal.SIGKILL)
-    node.wait_end()
+    node.wait_exit()
     wait(lambda: not any(map(is_running, pids)), "the workers to be gone", 5)
 
 
 def test_a_node_starts_again_after_it_was_killed(node: SupervisedNode) -> None:
     first = node.start().wait_ready()
     node.signal(signal.SIGKILL)
-    node.wait_end()
+    node.wait_exit()
     assert (node.run_dir / "store.sock").exists()
     second = node.start().wait_ready()
     assert second.device_id == first.device_id
@@ -241,8 +241,8 @@ def test_two_nodes_on_one_data_directory(node: SupervisedNode, tmp_path: Path) -
     pid = node.start().wait_ready().pid
     (tmp_path / "second").mkdir()
     with SupervisedNode(tmp_path / "second", PEAT_DATA_DIR=str(node.data_dir)) as second:
-        assert second.start().wait_end() == 78
-        assert f"in use by another node (process {pid})" in second.said()
+        assert second.start().wait_exit() == 78
+        assert f"in use by another node (process {pid})" in second.log()
     assert node.ask() is not None, "the first was not disturbed"
 
 
@@ -257,22 +257,22 @@ def test_a_port_in_use(tmp_path: Path, kind: int, variable: str) -> None:
             taken.listen()
         port = taken.getsockname()[1]
         with SupervisedNode(tmp_path, **{variable: str(port)}) as node:
-            assert node.start().wait_end() == 78
-            (line,) = node.said().splitlines()
+            assert node.start().wait_exit() == 78
+            (line,) = node.log().splitlines()
             assert line.startswith(f"peatnode: {variable}={port} is in use")
 
 
 def test_a_data_directory_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with SupervisedNode(tmp_path, PEAT_DATA_DIR=str(tmp_path / "file" / "data")) as node:
-        assert node.start().wait_end() == 78
-        assert "PEAT_DATA_DIR" in node.said()
+        assert node.start().wait_exit() == 78
+        assert "PEAT_DATA_DIR" in node.log()
 
 
 def test_an_address_that_is_not_ours(tmp_path: Path) -> None:
     with SupervisedNode(tmp_path, PEAT_BROKER_HOST="192.0.2.1") as node:
-        assert node.start().wait_end() == 78
-        assert node.said().startswith("peatnode: PEAT_BROKER_HOST='192.0.2.1': cannot listen there")
+        assert node.start().wait_exit() == 78
+        assert node.log().startswith("peatnode: PEAT_BROKER_HOST='192.0.2.1': cannot listen there")
         assert not list(node.run_dir.glob("*.sock")), "nothing is left behind"
 
 
@@ -285,21 +285,21 @@ def test_a_run_directory_that_could_be_somebody_elses(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     with SupervisedNode(tmp_path, PEAT_RUN_DIR=str(tmp_path / "link")) as node:
-        assert node.start().wait_end() == 78
-        assert "symbolic link" in node.said()
+        assert node.start().wait_exit() == 78
+        assert "symbolic link" in node.log()
 
 
 def test_a_run_directory_that_is_too_long_for_a_socket(tmp_path: Path) -> None:
     with SupervisedNode(tmp_path, PEAT_RUN_DIR=str(tmp_path / ("x" * 120))) as node:
-        assert node.start().wait_end() == 78
-        assert "PEAT_RUN_DIR" in node.said()
-        assert "short path" in node.said()
+        assert node.start().wait_exit() == 78
+        assert "PEAT_RUN_DIR" in node.log()
+        assert "short path" in node.log()
 
 
 def test_a_failure_is_one_object_where_the_log_is_json(tmp_path: Path) -> None:
     with SupervisedNode(tmp_path, PEAT_BROKER_HOST="192.0.2.1", PEAT_LOG_FORMAT="json") as node:
-        assert node.start().wait_end() == 78
-        (line,) = node.said().splitlines()
+        assert node.start().wait_exit() == 78
+        (line,) = node.log().splitlines()
         found = json.loads(line)
         assert (found["level"], found["status"]) == ("error", 78)
         assert "PEAT_BROKER_HOST" in found["reason"]
@@ -314,7 +314,7 @@ def test_a_long_path_still_has_sockets(tmp_path: Path) -> None:
         node.start().wait_ready()
         assert node.run_dir.stat().st_mode & 0o777 == 0o700
         node.signal(signal.SIGTERM)
-        assert node.wait_end() == 0
+        assert node.wait_exit() == 0
     node.run_dir.rmdir()
 
 

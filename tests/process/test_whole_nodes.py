@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.nodes import Node, nodes
 from peatnode.supervision.workers import WORKERS
+from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
 

@@ -1,114 +1,81 @@
-"""Real nodes for the benchmarks: `peatnode run` in processes, on loopback, each with its own data directory."""
+"""The one way to start whole nodes: `peatnode run` in processes on loopback, each with a data directory of its own."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import json
-import os
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from tests.support.processes import LoggedProcess, free_port, node_environment
 from tests.support.waiting import wait
 
-SECRET = base64.b64encode(bytes(range(32))).decode()
 
+class Node(LoggedProcess):
+    """One node, which can be stopped or killed and started again."""
 
-@dataclass
-class Node:
-    """One running node. `start` returns when it says that it is ready."""
-
-    name: str
-    directory: Path
-    api_port: int
-    quic_port: int
-    peers: list[int] = field(default_factory=list)
-    settings: dict[str, str] = field(default_factory=dict)
-    """More variables of the environment."""
-    process: subprocess.Popen[bytes] | None = None
+    def __init__(self, name: str, directory: Path, api_port: int, quic_port: int) -> None:
+        super().__init__(directory.parent / f"{name}.log")
+        self.name, self.directory = name, directory
+        self.api_port, self.quic_port = api_port, quic_port
+        self.peers: list[int] = []
+        """QUIC ports of its static peers."""
+        self.settings: dict[str, str] = {}
+        """More variables of the environment."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.api_port}/api/v1"
 
     def environment(self) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-        return kept | {
+        variables = {
             "HOSTNAME": self.name,
-            "PEAT_FORMATION_SECRET": SECRET,
-            "PEAT_DISCOVERY": "static",
             "PEAT_STATIC_PEERS": ",".join(f"127.0.0.1:{port}" for port in self.peers),
-            "PEAT_DATA_DIR": str(self.directory),
-            "PEAT_BROKER_HOST": "127.0.0.1",
             "PEAT_BROKER_PORT": str(self.api_port),
             "PEAT_QUIC_PORT": str(self.quic_port),
-            "PEAT_QUIC_HOST": "127.0.0.1",
             "PEAT_LOG": "info",
             **self.settings,
         }
+        return node_environment(self.directory, **variables)
 
     def launch(self) -> None:
-        with (self.directory.parent / f"{self.name}.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                [str(Path(sys.executable).with_name("peatnode")), "run"],
-                env=self.environment(),
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+        self.spawn([str(Path(sys.executable).with_name("peatnode")), "run"], self.environment())
 
     def start(self, limit: float = 30) -> float:
-        """Launches and waits; returns the seconds from launch to ready."""
+        """Launches the node and waits until it is ready; returns the seconds that this took."""
         started = time.perf_counter()
         self.launch()
-        wait(lambda: self.is_ready(), f"{self.name} to be ready", limit, pause=0.005)
+        wait(self.is_ready, f"{self.name} to be ready", limit, pause=0.005)
         return time.perf_counter() - started
 
     def is_ready(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            log = self.directory.parent / f"{self.name}.log"
-            raise SystemExit(
-                f"{self.name} ended with {self.process.returncode}:\n{log.read_text()[-3000:]}"
-            )
+        self.check_running()
         with contextlib.suppress(OSError):
-            return self.get("/ready")["ready"]
+            return bool(self.get("/ready")["ready"])
         return False
 
-    def get(self, path: str) -> dict:
+    def get(self, path: str) -> dict[str, Any]:
         with urllib.request.urlopen(self.url + path, timeout=10) as answer:
-            return json.load(answer)
-
-    def log(self) -> str:
-        return (self.directory.parent / f"{self.name}.log").read_text()
-
-    def kill(self) -> None:
-        """As a power cut would: the supervisor first, which takes all others along."""
-        assert self.process is not None
-        self.process.kill()
-        self.process.wait()
+            content: dict[str, Any] = json.load(answer)
+            return content
 
     def root(self) -> str:
-        """Fingerprint of all that the node holds."""
+        """Fingerprint of all documents of the node."""
         store = self.get("/node")["store"]
-        return store["root"] if store else f"{self.name} does not tell now"
+        return str(store["root"]) if store else f"{self.name} cannot reach its store"
 
     def is_connected(self, peers: int) -> bool:
         return sum(peer["connected"] for peer in self.get("/peers")["peers"]) >= peers
 
     def pids(self) -> list[int]:
         """The supervisor and everything below it."""
-        assert self.process is not None
-        found, queue = [], [self.process.pid]
+        found, queue = [], [self.pid]
         while queue:
             pid = queue.pop()
             found.append(pid)
@@ -140,30 +107,6 @@ class Node:
                 for task in Path(f"/proc/{pid}/task").iterdir():
                     total += int((task / "schedstat").read_text().split()[0])
         return total / 1e9
-
-    def stop(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
-            try:
-                self.process.wait(15)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-
-
-def free_port(kind: int) -> int:
-    """A port below the range of outgoing connections that nobody holds now."""
-    start = 20000 + os.getpid() % 9000
-    for port in range(start, 32000):
-        with socket.socket(socket.AF_INET, kind) as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            if port not in _given:
-                _given.add(port)
-                return port
-    raise SystemExit("no free port")
-
-
-_given: set[int] = set()
 
 
 @contextlib.contextmanager

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -31,8 +29,8 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
+from tests.support.processes import node_environment, start_worker
 
-HERE = Path(__file__).parent
 SECONDS = 20.0
 
 
@@ -74,15 +72,8 @@ class Worker:
 
     async def _live(self) -> None:
         ours, theirs = socket.socketpair()
-        fds = (theirs.fileno(), self._listener.fileno())
-        self.process = subprocess.Popen(
-            [
-                sys.executable, str(HERE / "one_worker.py"), self.name, "0" * 32,
-                str(fds[0]), f"{self.name}={fds[1]}",
-            ],
-            pass_fds=fds,
-            env={**os.environ, **self.node.env},
-        )  # fmt: skip
+        listeners = {self.name: self._listener}
+        self.process = start_worker(self.name, "0" * 32, theirs, listeners, self.node.env)
         theirs.close()
         reader, writer = await asyncio.open_connection(sock=ours)
         self._writer = writer
@@ -144,16 +135,8 @@ class StoreNode:
     ) -> None:
         self.run_dir = Path(tempfile.mkdtemp(prefix="peat-", dir="/tmp"))
         self.is_stopping = False
-        self.env = {
-            "PEAT_FORMATION_SECRET": base64.b64encode(b"s" * 32).decode(),
-            "HOSTNAME": "node-a",
-            "PEAT_DISCOVERY": "static",
-            "PEAT_DATA_DIR": str(data_dir),
-            "PEAT_RUN_DIR": str(self.run_dir),
-            "PEAT_LOG": "warn",
-            "PYTHONPATH": str(HERE.parent.parent),
-            **env,
-        }  # fmt: skip
+        variables = {"HOSTNAME": "node-a", "PEAT_RUN_DIR": str(self.run_dir), "PEAT_LOG": "warn"}
+        self.env = node_environment(data_dir, **variables | env)
         self.store = Worker(self, "store", restarts)
         self.engine = Worker(self, "engine", restarts)
         self._has_engine = engine

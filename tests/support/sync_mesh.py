@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import base64
 import secrets
 import socket
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,7 @@ from peatnode.ipc.messages import Message
 from peatnode.model.sync import StoreQuestion
 from tests.sim.standin import StandinStore
 from tests.support.feed_changes import change_of
-
-FIRST_PORT, LAST_PORT = 20_000, 30_000
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.support.processes import FIRST_PORT, LAST_PORT, node_environment, start_worker
 
 
 def bind_udp(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -79,7 +76,6 @@ class FakeStore:
         if isinstance(message, messages.FollowChanges):
             since = self.standin.sequence if message.since < 0 else message.since
             self._followers[connection] = (cause, since)
-            connection.reply(cause, messages.ChangesSeen((), since))
         else:
             connection.reply(cause, self._answer(message))
         self.feed()
@@ -173,7 +169,7 @@ class Worker:
         self.store = FakeStore(self.run_dir / "store.sock")
         self.discovery = FakeDiscovery(self.run_dir / "discovery.sock")
         self.log_path = self.run_dir / "log"
-        self._secret = secret
+        self._secret = base64.b64encode(secret.encode().ljust(32, b".")).decode()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._link: Link | None = None
@@ -187,23 +183,20 @@ class Worker:
         if self._control is not None:
             self._control.close()
         control, child_control = socket.socketpair()
-        fds = [child_control.fileno(), self.unix.fileno(), self.udp.fileno()]
-        with self.log_path.open("ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    str(REPOSITORY / "tests/support/sync_child.py"),
-                    str(self.run_dir),
-                    self.node_id,
-                    self._secret,
-                    self.instance,
-                    *map(str, fds),
-                ],
-                pass_fds=fds,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
-            )
+        variables = {
+            "HOSTNAME": self.node_id,
+            "PEAT_FORMATION_SECRET": self._secret,
+            "PEAT_RUN_DIR": str(self.run_dir),
+            "PEAT_LOG": "info,peatnode=debug",
+        }
+        self._process = start_worker(
+            "sync",
+            self.instance,
+            child_control,
+            {"sync": self.unix, "quic": self.udp},
+            node_environment(self.run_dir, **variables),
+            log_path=self.log_path,
+        )
         child_control.close()
         self._control = control
 
