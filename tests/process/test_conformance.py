@@ -5,6 +5,7 @@ The simulator and the tests of the API rely on stand-ins. Where one of them answ
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -17,7 +18,7 @@ import pytest
 
 from peatnode.errors import AskFailed
 from peatnode.ipc import messages as m
-from peatnode.ipc.link import Dialer
+from peatnode.ipc.link import Dialer, Link
 from peatnode.model.documents import DocumentUpdate, Outcome, Wanted
 from peatnode.model.sync import (
     ApplyUpdates,
@@ -32,8 +33,11 @@ from tests.sim.replicas import ReplicaStore
 from tests.sim.standin import StandinStore
 from tests.support.memory_node import MemoryNode
 from tests.support.store_node import StoreNode
+from tests.support.sync_mesh import FakeStore
+from tests.support.yjs_store import Behind, serve_behind
 
 Ask = Callable[[Any], Awaitable[Any]]
+Write = Callable[[str], Awaitable[None]]
 Made = Callable[[int, int], bytes]
 """The update of one writer that holds its clocks from, to."""
 
@@ -229,3 +233,77 @@ async def test_the_questions_of_the_api(kind: str) -> None:
         store = await ask(m.GetStore())
         assert (store.documents, store.sequence) == (2, deleted.sequence)
         assert store.is_writable
+
+
+@contextlib.asynccontextmanager
+async def followed_store() -> AsyncIterator[tuple[Link, Write]]:
+    with tempfile.TemporaryDirectory() as directory:
+        async with StoreNode(Path(directory)) as node, await connect(node.run_dir) as link:
+            yield link, lambda name: apply_to(link, name)
+
+
+@contextlib.asynccontextmanager
+async def followed_behind() -> AsyncIterator[tuple[Link, Write]]:
+    with tempfile.TemporaryDirectory() as directory:
+        async with serve_behind(Behind(), Path(directory)), await connect(Path(directory)) as link:
+            yield link, lambda name: apply_to(link, name)
+
+
+@contextlib.asynccontextmanager
+async def followed_memory_node() -> AsyncIterator[tuple[Link, Write]]:
+    with tempfile.TemporaryDirectory() as directory:
+        node = MemoryNode(Path(directory))
+        await node.start_worker("store")
+
+        async def write(name: str) -> None:
+            node.put("c", name, {"by": "peer"}, "peer")
+
+        async with await connect(Path(directory)) as link:
+            yield link, write
+        await node.close()
+
+
+@contextlib.asynccontextmanager
+async def followed_fake_store() -> AsyncIterator[tuple[Link, Write]]:
+    with tempfile.TemporaryDirectory() as directory:
+        store = FakeStore(Path(directory) / "store.sock")
+        await store.start()
+        async with await connect(Path(directory)) as link:
+            yield link, lambda name: apply_to(link, name, ranges(0, 1))
+        await store.close()
+
+
+async def connect(run_dir: Path) -> Link:
+    return await Link.connect(run_dir / "store.sock", "test")
+
+
+async def apply_to(link: Link, name: str, update: bytes = b"") -> None:
+    reply = await link.ask(ApplyUpdates((change(name, 1, update or yjs(0, 1)),), "peer"))
+    assert (reply.outcomes, reply.reasons) == ((Outcome.APPLIED,), ("",))
+    assert reply.sequence == (await link.ask(m.GetStore())).sequence
+
+
+FOLLOWED = {
+    "store process": followed_store,
+    "Behind": followed_behind,
+    "MemoryNode": followed_memory_node,
+    "FakeStore": followed_fake_store,
+}
+
+
+@pytest.mark.parametrize("kind", FOLLOWED)
+async def test_the_feed_of_changes(kind: str) -> None:
+    async with FOLLOWED[kind]() as (link, write), asyncio.timeout(20):
+        before = (await link.ask(m.GetStore())).sequence
+        seen = link.follow(m.FollowChanges(before))
+        for number, name in enumerate(("one", "two", "three"), 1):
+            # The first is read from the history or live. Before the others the follower has caught up.
+            following = asyncio.ensure_future(anext(seen))
+            await link.ask(m.GetStore())
+            await write(name)
+            event = await following
+            assert isinstance(event, m.ChangesSeen)
+            (made,) = event.changes
+            assert (made.sequence, event.upto) == (before + number, before + number)
+            assert (made.incarnation, made.origin) == (1, "peer")
+        assert (await link.ask(m.GetStore())).sequence == before + 3

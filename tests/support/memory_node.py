@@ -152,8 +152,8 @@ class MemoryNode:
         change = m.Change(self.sequence, *key, action, 1, digest, by, b"", body)
         self.changes.append(change)
         for connection, cause, follow in self.followers:
-            found = (change,) if _wants(follow, change) else ()
-            connection.reply(cause, m.ChangesSeen(found, self.sequence))
+            if _wants(follow, change):
+                connection.reply(cause, m.ChangesSeen((change,), self.sequence))
 
     def _follow(self, connection: Connection, cause: int, follow: m.FollowChanges) -> None:
         since = self.sequence if follow.since < 0 else follow.since
@@ -161,7 +161,8 @@ class MemoryNode:
             connection.reply(cause, m.FeedGap(since, self.oldest))
             since = self.oldest
         missed = tuple(c for c in self.changes if c.sequence > since and _wants(follow, c))
-        connection.reply(cause, m.ChangesSeen(missed, self.sequence))
+        if since < self.sequence:
+            connection.reply(cause, m.ChangesSeen(missed, self.sequence))
         self.followers.append((connection, cause, follow))
 
     def _get(self, connection: Connection, cause: int, message: m.GetDocument) -> None:

@@ -46,6 +46,7 @@ class Behind:
     outcome: Outcome = Outcome.APPLIED
     applied: list[bytes] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
     published: list[bytes] = field(default_factory=list)
     followers: list[tuple[Connection, int]] = field(default_factory=list)
     listeners: list[tuple[Connection, int]] = field(default_factory=list)
@@ -64,6 +65,9 @@ class Behind:
                 self._apply(connection, cause, message)
             case FollowChanges():
                 self.follows.append(message.since)
+                missed = tuple(c for c in self.changes if 0 <= message.since < c.sequence)
+                if missed:
+                    connection.reply(cause, ChangesSeen(missed, self.sequence))
                 self.followers.append((connection, cause))
             case FollowAwareness():
                 self.listeners.append((connection, cause))
@@ -74,12 +78,13 @@ class Behind:
 
     def _apply(self, connection: Connection, cause: int, message: ApplyUpdates) -> None:
         outcomes = (self.outcome,) * len(message.updates)
-        connection.reply(cause, AppliedReply(outcomes, ("why",) * len(outcomes), self.sequence))
         self.batches.append(len(outcomes))
         if self.outcome is Outcome.APPLIED:
             for update in message.updates:
                 self.applied.append(update.update)
                 self.change(update.update, message.origin)
+        reason = "" if self.outcome is Outcome.APPLIED else "why"
+        connection.reply(cause, AppliedReply(outcomes, (reason,) * len(outcomes), self.sequence))
 
     def change(
         self, update: bytes, origin: str = "", action: str = "updated", skip: int = 0
@@ -87,6 +92,7 @@ class Behind:
         """Tells the followers; `skip` numbers are passed over."""
         self.sequence += 1 + skip
         change = Change(self.sequence, "n", "d", action, self.incarnation, b"", origin, update, b"")
+        self.changes.append(change)
         self.tell(ChangesSeen((change,), self.sequence))
 
     def tell(self, message: ChangesSeen | FeedGap) -> None:
@@ -162,8 +168,8 @@ class Stage:
 
 
 @contextlib.asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
-    behind = Behind()
+async def serve_behind(behind: Behind, folder: Path) -> AsyncIterator[None]:
+    """On the sockets of the store and of sync."""
     servers = []
     for name in ("store", "sync"):
         sock = socket.socket(socket.AF_UNIX)
@@ -172,16 +178,25 @@ async def staged(folder: Path) -> AsyncIterator[Stage]:
         sock.setblocking(False)
         servers.append(await serve(sock, name, behind.on_message))
         sock.close()
-    store, sync = WorkerClient(folder, "store", 2.0), WorkerClient(folder, "sync", 2.0)
-    stage = Stage(behind, Rooms(store, sync), store)
     try:
-        yield stage
+        yield
     finally:
-        stage.rooms.close()
-        for task in stage.sessions:
-            task.cancel()
-        await asyncio.gather(*stage.sessions, return_exceptions=True)
-        for upstream in (store, sync):
-            await upstream.close()
         for server in servers:
             await server.close()
+
+
+@contextlib.asynccontextmanager
+async def staged(folder: Path) -> AsyncIterator[Stage]:
+    behind = Behind()
+    async with serve_behind(behind, folder):
+        store, sync = WorkerClient(folder, "store", 2.0), WorkerClient(folder, "sync", 2.0)
+        stage = Stage(behind, Rooms(store, sync), store)
+        try:
+            yield stage
+        finally:
+            stage.rooms.close()
+            for task in stage.sessions:
+                task.cancel()
+            await asyncio.gather(*stage.sessions, return_exceptions=True)
+            for upstream in (store, sync):
+                await upstream.close()
