@@ -2,20 +2,20 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
-# A fitting Python: the one named by PYTHON=, else the first of these that is 3.11 or 3.12.
+# The Python to use: the one named by PYTHON=, else the first of these that is 3.11 or 3.12.
 PYTHON ?= $(shell for candidate in python3.12 python3.11 python3 $(HOME)/.pyenv/versions/3.12.*/bin/python $(HOME)/.pyenv/versions/3.11.*/bin/python; do \
 	"$$candidate" -c 'import sys; sys.exit(not ((3, 11) <= sys.version_info < (3, 13)))' 2>/dev/null && { echo "$$candidate"; break; }; done)
 VENV ?= .venv
 BIN := $(VENV)/bin
 N ?= 3
 
-# The summary names what failed and what ran once more, with the seed that brings it back. STRICT=1: a skipped test fails the run.
+# The summary names the tests that failed or ran once more, with the seed that repeats them. STRICT=1: a skipped test fails the run.
 STRICT ?=
 PYTEST_OPTIONS := -q -n 2 --dist loadfile -r fER $(if $(STRICT),--strict-skips -rs)
 
 .PHONY: help install install-dev run mesh test check format client lint types layers coverage bench clean
 
-## help: what can be made
+## help: list the targets
 help:
 	@grep -hE '^## ' $(MAKEFILE_LIST) | sed -E 's/^## ([^:]+): (.*)/  \1\t\2/' | expand -t 20
 
@@ -85,7 +85,7 @@ coverage: $(VENV)/.installed-dev
 	$(BIN)/python -m coverage combine -q
 	set -o pipefail; $(BIN)/python -m coverage report --skip-covered --sort=cover | tail -n 40
 
-## clean: remove what was made here, but not the data of nodes
+## clean: remove build products and caches, but not the data of nodes
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .coverage .coverage.*
 

@@ -1,4 +1,4 @@
-"""What the libraries do without us: the denominators of the ratios, run beside each benchmark."""
+"""The same work by the libraries alone: the denominators of the ratios of each benchmark."""
 
 from __future__ import annotations
 

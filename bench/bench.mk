@@ -3,7 +3,7 @@
 ## bench: all benchmarks but the soak, one after the other; results in bench/results/
 bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs
 
-## bench-latency: a write on one node until its event on another
+## bench-latency: from a write on one node to its event on another
 bench-latency: $(VENV)/.installed
 	$(BIN)/python -m bench.latency
 
@@ -11,7 +11,7 @@ bench-latency: $(VENV)/.installed
 bench-http: $(VENV)/.installed
 	$(BIN)/python -m bench.http_rates
 
-## bench-join: a fresh node joining a full one
+## bench-join: a fresh node joins one that holds documents
 bench-join: $(VENV)/.installed
 	$(BIN)/python -m bench.join
 

@@ -1,4 +1,7 @@
-"""Bytes on disk: 10,000 documents of 200 bytes, and 10,000 overwrites of one, beside a RocksDB of the bare values."""
+"""Bytes on disk: 10,000 documents of 200 bytes, and 10,000 overwrites of one.
+
+A RocksDB of the bare values is measured for comparison.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from tests.support.nodes import Node, nodes
 
 COUNT = 10_000
 QUIET_SECONDS = 10.0
-"""After five the store brings its log into sorted files."""
+"""After five seconds without writes the store flushes its log into sorted files."""
 
 
 def data_bytes(node: Node) -> int:

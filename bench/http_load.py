@@ -12,7 +12,7 @@ import uvloop
 
 
 class LoadConnection(asyncio.Protocol):
-    """One client: the next request goes out when the answer to the last is whole."""
+    """One client: it sends the next request when it has the whole answer to the last."""
 
     def __init__(
         self, next_request: Callable[[], bytes | None], expected: tuple[bytes, ...]
@@ -87,7 +87,7 @@ def load(
     expected: tuple[bytes, ...] = (b"200", b"201"),
 ) -> dict[str, float]:
     """Sends `count` requests from `clients` kept connections; per second, and latencies in ms."""
-    # made before the clock starts: whoever makes load takes as little of the shared cores as can be
+    # Made before the clock starts: the load generator takes as little as possible of the shared cores.
     requests = iter([make(number) for number in range(count)])
     taken, latencies = uvloop.run(_run(port, clients, lambda: next(requests, None), expected))
     return {"per_second": round(count / taken, 1), **percentiles(latencies)}
@@ -111,7 +111,7 @@ def get(port: int, path: str) -> bytes:
 
 
 def document(number: int, size: int = 200) -> bytes:
-    """A JSON object of `size` bytes with ten fields; the last is text that hardly compresses, other for each number."""
+    """A JSON object of `size` bytes with ten fields; the last is text that hardly compresses."""
     fields = "".join(
         f'"f{field}":{(number * 31 + field) % 1000:03d}9,' for field in range(8)
     ).replace(":0", ":1")

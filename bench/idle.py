@@ -1,4 +1,7 @@
-"""An idle pair with 10,000 documents over 60 s, and the memory of a node empty and full, beside a bare idle server."""
+"""An idle pair with 10,000 documents over 60 s, and the memory of an empty and a full node.
+
+A bare idle server is measured for comparison.
+"""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def join(count: int, size: int) -> dict[str, float]:
 
 
 def loopback_bytes() -> int:
-    """What has gone over the loopback interface since boot, headers included."""
+    """Bytes sent over the loopback interface since boot, headers included."""
     line = next(
         line
         for line in Path("/proc/net/dev").read_text().splitlines()
@@ -50,7 +50,7 @@ def loopback_bytes() -> int:
 
 
 def wire_bytes(count: int, size: int) -> float:
-    """Bytes on the wire a document, from start to agreement; the few questions asked meanwhile are in it."""
+    """Bytes on the wire a document, from start to agreement; it includes the few requests of this benchmark."""
     with nodes(2, start=False) as (full, fresh):
         full.start()
         fill(full, count, size)

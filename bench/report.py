@@ -1,4 +1,4 @@
-"""What every benchmark prints and keeps."""
+"""Summaries of figures, and how every benchmark prints and keeps them."""
 
 from __future__ import annotations
 

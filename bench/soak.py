@@ -1,4 +1,4 @@
-"""Ten minutes of writes on a pair: memory by the minute, which has to level off. `SECONDS=60` for a short one."""
+"""Ten minutes of writes on a pair: memory by the minute, which must level off. `SECONDS=60` for a short one."""
 
 from __future__ import annotations
 

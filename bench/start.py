@@ -1,4 +1,4 @@
-"""From `peatnode run` to ready, beside a Python that only imports the same libraries."""
+"""From `peatnode run` to ready, compared with a Python that only imports the same libraries."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Yjs clients: from an edit to its arrival elsewhere, and 500 that type at once.
+"""Yjs clients: from an edit on one to its arrival at another, and 500 that type at once.
 
-Beside the npm servers of Hocuspocus and y-websocket, each one server for all clients (which keep nothing on disk).
+The npm servers of Hocuspocus and y-websocket run the same load for comparison: one server, which keeps nothing on disk.
 """
 
 from __future__ import annotations

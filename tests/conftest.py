@@ -66,7 +66,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         for report in _of(terminalreporter, kind)
     ]
     if failed:
-        terminalreporter.section("the same again")
+        terminalreporter.section("to repeat")
     for nodeid in dict.fromkeys(failed):
         terminalreporter.line(f"{seeds.VARIABLE}={seeds.run_seed()} python -m pytest '{nodeid}'")
 

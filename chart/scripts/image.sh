@@ -4,7 +4,7 @@ set -euo pipefail
 # shellcheck source=chart/scripts/steps.sh
 . "$(dirname "$0")/steps.sh"
 
-# What the image holds is asked of the image itself, by a program that runs in it.
+# A program inside the image lists what the image holds.
 sbom() {
     local out=$ROOT/build/sbom.cdx.json
     docker image inspect "$IMAGE" >/dev/null 2>&1 || fail "there is no image $IMAGE: make image"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Takes out of an image what a node never uses. Run while the image is built:
 #   slim.sh packages SITE-PACKAGES   of the Python packages: debug symbols, tests, code that is not called
-#   slim.sh system                   of the operating system: its package manager, documentation, pip, and libraries nobody links
+#   slim.sh system                   of the operating system: its package manager, documentation, pip, and libraries that nothing links
 set -eu
 
 # What only the Kubernetes client needs. Discovery uses one module of it, kubernetes.config.incluster_config.

@@ -16,7 +16,7 @@ SECRET_NAME=peat-formation
 say() { printf '==> %s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# require_tools TOOL...: says of every one that is missing how to get it, then ends.
+# require_tools TOOL...: exits with 1 if a tool is missing, and prints how to install it.
 require_tools() {
     local tool missing=0
     for tool in "$@"; do
@@ -50,7 +50,7 @@ build_image() {
 
 cluster_exists() { k3d cluster list --no-headers 2>/dev/null | awk '{print $1}' | grep -qx "$CLUSTER"; }
 
-# create_cluster [K3D-ARGUMENT...]: makes it, or starts the one that is there.
+# create_cluster [K3D-ARGUMENT...]: creates the cluster, or starts the existing one.
 create_cluster() {
     if cluster_exists; then
         say "cluster $CLUSTER is there"
@@ -71,7 +71,7 @@ in_cluster() { kubectl --context "k3d-$CLUSTER" --namespace "$NAMESPACE" "$@"; }
 
 new_secret() { head -c 32 /dev/urandom | base64 | tr -d '\n'; }
 
-# make_secret FILE: once; the file is readable by its owner alone.
+# make_secret FILE: creates FILE if it is missing, readable by its owner alone.
 make_secret() {
     local file=$1
     [ -s "$file" ] && return
@@ -79,7 +79,7 @@ make_secret() {
     say "made a formation secret: $file"
 }
 
-# install_secret FILE: into the cluster, by file, so that it is on no command line; the one that is there stays.
+# install_secret FILE: puts FILE into the cluster, on no command line; an existing secret stays.
 install_secret() {
     in_cluster create namespace "$NAMESPACE" --dry-run=client -o yaml | in_cluster apply -f - >/dev/null
     if in_cluster get secret "$SECRET_NAME" >/dev/null 2>&1; then

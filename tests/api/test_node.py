@@ -187,7 +187,7 @@ async def test_requests_do_not_wait_for_ever(serve: Serve) -> None:
 
 
 async def test_lost_answers(served: Served) -> None:
-    """What is safe is made again; of what is not, the client is told that the outcome is unknown."""
+    """The broker repeats a write if that is safe; otherwise it answers that the outcome is unknown."""
     http, node = served.http, served.node
     node.swallow_writes = 1
     put = await http.put("/documents/c/a", json={"n": 1})

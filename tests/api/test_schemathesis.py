@@ -15,7 +15,7 @@ from tests.support.nodes import nodes
 from workers.broker.openapi.description import build_description
 
 EXAMPLES = 20
-"""Of each operation, beside those of every single parameter's limits."""
+"""Random requests of each operation, in addition to those at the limits of each parameter."""
 
 MAX_WAIT_SECONDS = 0.05
 """A lone node waits in vain for replicas, so not for long."""

@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# What every running mesh must show, in containers or in pods. Sourced; who sources it defines
+# Checks of a running mesh, in containers or in pods. Sourced by a script that defines
 #   on NODE COMMAND...   runs a command in a node, with its standard input
 #   logs_of NODE         prints its log
-# and has sourced chart/scripts/steps.sh.
+# and has sourced chart/scripts/steps.sh first.
 
 API=http://127.0.0.1:8081/api/v1
 
@@ -27,7 +27,7 @@ is_ready() { [ "$(ask "$1" /ready 'd["ready"]')" = True ]; }
 device_id() { ask "$1" /node 'd["device_id"]'; }
 connected_peers() { ask "$1" /peers '" ".join(sorted(p["id"] for p in d["peers"] if p["connected"]))'; }
 
-# sees NODE PEER...: whether it is connected to all of them.
+# sees NODE PEER...: whether NODE is connected to every PEER.
 sees() {
     local node=$1 peers peer
     shift
@@ -68,7 +68,7 @@ check_status() {
     ok "peatnode status finds nothing wrong on any of $*"
 }
 
-# check_documents COLLECTION NODE...: one written on each is read on all.
+# check_documents COLLECTION NODE...: a document written on each node can be read on all.
 check_documents() {
     local collection=$1 node writer
     shift
@@ -84,7 +84,7 @@ check_documents() {
     ok "a document written on each of $* is read on all of them"
 }
 
-# check_no_errors NODE...: nothing in the logs that is our own fault.
+# check_no_errors NODE...: the logs have no errors.
 check_no_errors() {
     local node lines
     for node in "$@"; do

@@ -1,4 +1,4 @@
-"""Real Yjs under Node.js, installed on demand from the lock file beside this."""
+"""Real Yjs under Node.js, installed on demand from the lock file in this folder."""
 
 import fcntl
 import hashlib

@@ -1,4 +1,4 @@
-"""npm packages, installed on demand from the lock file beside this, into a cache shared by all runs."""
+"""npm packages, installed on demand from the lock file in this folder, into a cache shared by all runs."""
 
 from __future__ import annotations
 

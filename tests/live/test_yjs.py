@@ -139,7 +139,7 @@ def test_awareness_crosses_nodes_and_ends_with_the_client(
 
 
 def test_who_comes_back_is_seen_at_once(pair: list[Node], clients: YjsClients, name: str) -> None:
-    """Its state bears the clock of its goodbye, until it is told so."""
+    """Its awareness has the clock of its goodbye until it receives that clock."""
     here = clients.open(pair[0].url, name).wait_synced()
     there = clients.open(pair[1].url, name).wait_synced()
     here.run("awareness.setLocalStateField('user', 'Ann')")
@@ -180,7 +180,7 @@ def test_last_words_are_kept(pair: list[Node], clients: YjsClients, name: str) -
 
 
 def test_last_words_are_kept_of_who_hears_no_answer(pair: list[Node], name: str) -> None:
-    """All at once and then goodbye: that its answers reach nobody must not cost what is still unread."""
+    """It sends everything at once and leaves: undeliverable answers do not discard its unread messages."""
     doc: pycrdt.Doc[Any] = pycrdt.Doc()
     root = doc.get("root", type=pycrdt.Map)
     question = frame(b"\x00\x00\x01\x00")  # sync step 1

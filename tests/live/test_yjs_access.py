@@ -112,7 +112,7 @@ def test_clients_of_several_serving_processes_are_together(clients: YjsClients) 
             client.run(f"doc.getMap('m').set('{number}', 1)")
         for client in opened:
             client.wait("doc.getMap('m').size === 12")
-            # a serving process that starts later hears of the others when they renew their states, every 15 s
+            # a serving process that starts later learns of the others when they renew their states, every 15 s
             client.wait("awareness.getStates().size === 12", 35)
         opened[0].close()
         for client in opened[1:]:

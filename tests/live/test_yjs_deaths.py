@@ -1,4 +1,4 @@
-"""Yjs clients while processes die under them: nothing that was typed is lost, whoever is killed."""
+"""Yjs clients while processes of the nodes are killed: nothing that was typed is lost."""
 
 from __future__ import annotations
 

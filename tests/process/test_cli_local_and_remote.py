@@ -19,7 +19,7 @@ TOKEN = "a-token-of-these-tests"
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[Node]:
-    """Connected to a peer; it also looks for one by a name that nobody has."""
+    """It is connected to one peer, and dials another by a name that does not resolve."""
     with nodes(2, start=False) as (first, second):
         first.settings["PEAT_STATIC_PEERS"] = f"127.0.0.1:{second.quic_port},no-such.invalid:11204"
         first.settings["PEAT_API_TOKEN"] = TOKEN

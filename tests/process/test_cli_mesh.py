@@ -29,7 +29,7 @@ COMMAND = (sys.executable, "-m", "peatnode.cli")
 
 @contextmanager
 def killed_after(process: subprocess.Popen[str], seconds: float) -> Iterator[None]:
-    """So that a reader of its output waits no longer."""
+    """Kills the process, so that a read of its output ends."""
     timer = threading.Timer(seconds, process.kill)
     timer.start()
     try:
@@ -135,7 +135,7 @@ def run(*args: str, input: str = "", **env: str) -> Done:
 
 @dataclass(frozen=True)
 class Way:
-    """How a command is told which node is meant."""
+    """How a command selects its node: by data directory or by URL."""
 
     name: str
 

@@ -134,7 +134,7 @@ def test_its_peers(start_node: StartNode) -> None:
 
 @pytest.mark.parametrize("down", ["supervisor", "store", "sync", "discovery"])
 def test_a_part_that_is_gone_is_shown_and_the_rest_too(start_node: StartNode, down: str) -> None:
-    # A supervisor that is gone must still be found: its socket is there, and nobody answers at it.
+    # A supervisor that was killed is still reported: its socket exists and refuses connections.
     answers = {**HEALTHY, down: SILENCE} if down == "supervisor" else dict(HEALTHY)
     if down != "supervisor":
         del answers[down]
@@ -211,7 +211,7 @@ def test_watch_on_a_pipe_is_one_look_after_the_other(start_node: StartNode) -> N
         command,
         stdout=subprocess.PIPE,
         text=True,
-        # Whoever runs the tests in the background has it ignored, and children inherit that.
+        # A shell ignores SIGINT in background jobs, and their children inherit that.
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     ) as process:
         assert process.stdout is not None

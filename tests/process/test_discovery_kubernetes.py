@@ -147,7 +147,7 @@ async def test_a_peer_is_found_and_lost_within_a_second_of_its_endpoint(api: Api
         await seen.wait(lambda: seen.truth()["peat-mesh-2"] == going, 1)
         cluster.remove("peat-mesh-2")
         assert await seen.wait(lambda: "peat-mesh-2" not in seen.truth(), 1) < 1
-        # The first cut of a watch costs nobody a second either.
+        # After the first cut of a watch there is no pause either.
         api[0].drop_watches()
         cluster.add("peat-mesh-3", "10.0.0.4")
         assert await seen.wait(lambda: "peat-mesh-3" in seen.truth(), 1) < 1

@@ -22,7 +22,7 @@ def test_every_documented_metric_has_a_text() -> None:
 
 
 def test_every_metric_of_a_worker_has_a_text() -> None:
-    """Also those that a node tells only later."""
+    """Also those that a node reports only after some events."""
     workers = PAGE.parents[1] / "workers"
     sources = [
         path for path in workers.rglob("*.py") if "broker" not in path.relative_to(workers).parts
@@ -41,7 +41,7 @@ def test_every_metric_is_documented() -> None:
         urllib.request.urlopen(f"http://127.0.0.1:{node.api_port}/metrics", timeout=10) as answer,
     ):
         text = answer.read().decode()
-    told = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    reported = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
     assert {name for name, help_text in HELP_LINE.findall(text) if help_text in name} == set()
-    assert {"peatnode_sync_peer_connected", "peatnode_store_commit_duration_seconds"} <= told
-    assert told <= documented
+    assert {"peatnode_sync_peer_connected", "peatnode_store_commit_duration_seconds"} <= reported
+    assert reported <= documented

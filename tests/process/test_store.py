@@ -495,7 +495,7 @@ async def test_a_restored_copy_writes_under_a_new_generation(tmp_path: Path):
 async def test_files_put_back_in_place_write_under_a_new_generation(
     tmp_path: Path, is_backed_up_running: bool
 ):
-    """By whatever copies only what differs, into the directory and beside the files that are there."""
+    """As by a tool that copies only files that differ, and keeps those already in the directory."""
     data, backup = tmp_path / "data", tmp_path / "backup"
     async with StoreNode(data) as node:
         await node.put("c", "one", b'{"n":1}')

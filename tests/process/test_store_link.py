@@ -20,7 +20,7 @@ from workers.sync.store_link import StoreLink
 
 
 async def test_a_feed_that_stays_mute_is_passed_over(tmp_path: Path) -> None:
-    """Opened anew it is mute still: what it holds back is left to anti-entropy, and pushing goes on after it."""
+    """Reopened, it is still mute: anti-entropy brings what it holds back, and pushes continue after it."""
     store = FakeStore(tmp_path / "store.sock")
     await store.start()
     heard: list[events.Event] = []
@@ -53,7 +53,7 @@ async def test_a_feed_that_stays_mute_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rewritten", [0, 2, 3, 5], ids=["empty", "behind", "equal", "passed"])
 async def test_a_store_that_came_back_without_its_files(tmp_path: Path, rewritten: int) -> None:
-    """Its sequences begin anew: the position in the old feed means nothing, whatever the new one has reached."""
+    """Its sequences start again at 0: a position in the old feed is invalid, whatever sequence the new one has."""
     heard: list[events.Event] = []
 
     async with StoreNode(tmp_path, restarts=False) as node:

@@ -73,7 +73,7 @@ async def test_what_a_chain_learns_goes_through_its_middle(mesh: Mesh) -> None:
     a.store.write("notes", "from-a")
     await until(lambda: ("notes", "from-a") in c.store.standin.documents, 2.0)
     (peer,) = await c.wait_connected(1)
-    while set(peer.neighbours) != {"node-a", "node-c"}:  # told a moment after they have changed
+    while set(peer.neighbours) != {"node-a", "node-c"}:  # sent a moment after a change
         await asyncio.sleep(0.01)
         (peer,) = await c.wait_connected(1)
 

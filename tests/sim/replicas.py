@@ -82,7 +82,7 @@ class ReplicaStore:
         return self._replica.tree.root
 
     def open(self, client: int) -> None:
-        """Starts anew from what is on disk; what was staged is forgotten. `client` is of a new generation."""
+        """Restarts from what is on disk, without the staged writes. `client` is the id of a new generation."""
         self._replica = Replica(self._disk, client)
 
     def stage_and_lose(self, key: Key) -> None:

@@ -123,7 +123,7 @@ class StandinStore:
         return self._tree[level].get(index, 0).to_bytes(16, "big")
 
     def open(self, client: int) -> None:
-        """Starts anew; everything is on disk."""
+        """Restarts; everything is on disk."""
 
     def stage_and_lose(self, key: Key) -> None:
         """A write that never reaches the disk: here, nothing."""

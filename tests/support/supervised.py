@@ -85,7 +85,7 @@ class SupervisedNode(LoggedProcess):
         return wait(restarted, f"{name} to be restarted")
 
     def stops(self) -> list[str]:
-        """The workers, in the order in which they were told to stop."""
+        """The workers, in the order in which they were ordered to stop."""
         path = self.data_dir / "stops"
         return path.read_text().split() if path.exists() else []
 

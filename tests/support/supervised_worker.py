@@ -1,4 +1,4 @@
-"""A worker that behaves as its test says: the environment's BEHAVIOURS is a JSON object, name to behaviour."""
+"""A worker that behaves as its test chooses: the environment's BEHAVIOURS is a JSON object, name to behaviour."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(context: WorkerContext) -> NoReturn:
 
 
 def run_threaded(context: WorkerContext) -> NoReturn:
-    """As gunicorn's arbiter: the main thread is busy with its own."""
+    """Like gunicorn's master: the main thread blocks on other work."""
     reader, writer = socket.socketpair()
     control = answer_control_in_thread(context, lambda _: writer.close())
     from peatnode.ipc.messages import WorkerReady
@@ -93,7 +93,7 @@ def be_cut_off() -> None:
 
 
 async def answer(listener: socket.socket) -> None:
-    """Says its pid to whoever connects."""
+    """Sends its pid to each client that connects."""
     loop = asyncio.get_running_loop()
     while True:
         client, _ = await loop.sock_accept(listener)

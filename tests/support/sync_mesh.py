@@ -1,4 +1,4 @@
-"""Real sync workers on loopback, each with a store and a discovery of the test's own behind the real links."""
+"""Real sync workers on loopback, each with a stand-in for store and discovery behind the real links."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class FakeStore:
         self._server: LinkServer | None = None
         self._followers: dict[Connection, tuple[int, int]] = {}
         self.is_mute = False
-        """Tells no changes to those who follow, however often they begin anew."""
+        """Sends no changes to its followers, however often they follow again."""
 
     async def start(self) -> None:
         sock = bind_unix(self._path)
@@ -81,7 +81,7 @@ class FakeStore:
         self.feed()
 
     def go_quiet(self) -> None:
-        """Those who follow now are told nothing more, and not that it is over."""
+        """Present followers receive nothing more, and their streams stay open."""
         self._followers.clear()
 
     def feed(self) -> None:

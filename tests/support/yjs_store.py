@@ -1,4 +1,4 @@
-"""A store as small as Yjs sessions need it, behind a real link."""
+"""A minimal store for Yjs sessions, behind a real link."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from workers.broker.yjs.session import SocketClosed, YjsSession
 
 @dataclass
 class Behind:
-    """What stands behind the broker; tests turn its knobs."""
+    """A stand-in for store and sync, whose answers a test sets by attributes."""
 
     incarnation: int = 1
     sequence: int = 0
@@ -89,7 +89,7 @@ class Behind:
     def change(
         self, update: bytes, origin: str = "", action: str = "updated", skip: int = 0
     ) -> None:
-        """Tells the followers; `skip` numbers are passed over."""
+        """Sends it to the followers; `skip` sequences before it are left out."""
         self.sequence += 1 + skip
         change = Change(self.sequence, "n", "d", action, self.incarnation, b"", origin, update, b"")
         self.changes.append(change)

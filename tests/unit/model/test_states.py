@@ -1,4 +1,4 @@
-"""Each state has a producer, and whoever lists or compares states has exactly these."""
+"""Each state has a producer, and every list or comparison of states has exactly these."""
 
 from __future__ import annotations
 

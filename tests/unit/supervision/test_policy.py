@@ -1,4 +1,4 @@
-"""The policy, with a clock of our own: what it orders for what happens."""
+"""The policy, with a clock of the test: its actions for each event."""
 
 import random
 from collections import deque
@@ -33,7 +33,7 @@ TURNS = {"store": 2, "engine": 3, "sync": 1, "discovery": 1, "broker": 0}
 
 
 class Node:
-    """A policy, and workers that do as they are told: they start and answer at once unless the test says otherwise."""
+    """A policy, and workers that obey it: they start, answer and stop at once unless the test sets otherwise."""
 
     def __init__(self, limits: RestartLimits | None = None) -> None:
         self.policy = Policy(TURNS, limits or RestartLimits())

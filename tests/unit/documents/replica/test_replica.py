@@ -360,7 +360,7 @@ def test_listing_by_prefix_and_cursor():
 
 
 def test_a_document_remembers_what_has_ended():
-    """So that a Yjs client that was away during a deletion can be told from one of the document that follows."""
+    """A Yjs client that was away during a deletion is distinguished from a client of the new document."""
     here, there = new_replica(1), new_replica(2)
     put(here, KEY, {"a": 1})
     here.delete(KEY)

@@ -18,7 +18,7 @@ def set_field(replica: Replica, clock: int) -> None:
 
 
 async def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
-    """Also while a later change is written but not synced yet: that one will be told from memory, by itself."""
+    """Also while a later change is written but not synced yet: followers receive that one from memory, by itself."""
     replica = Replica(MemoryKeyValue(), 1)
     for clock in range(3):
         set_field(replica, clock)

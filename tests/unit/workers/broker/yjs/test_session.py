@@ -143,7 +143,7 @@ async def test_a_room_that_the_feed_has_not_ended_yet_is_left_for_the_new_one(
     stage: Stage,
 ) -> None:
     old = await stage.join()
-    stage.behind.incarnation = 2  # deleted and made again: the feed has not told us
+    stage.behind.incarnation = 2  # deleted and created again; the feed has not reported it yet
     fresh = await stage.join()
     assert fresh.closed is not None
     assert fresh.closed[0] == 1012, "it comes again at once, and finds the new room"
@@ -231,7 +231,7 @@ async def test_the_node_stops(stage: Stage) -> None:
 
 
 async def test_a_client_hears_of_us_before_it_takes_the_connection_for_dead(stage: Stage) -> None:
-    """After 30 s without any message y-websocket connects anew."""
+    """y-websocket reconnects after 30 s without any message."""
     client = await stage.join()
     for _ in range(QUIET_SWEEPS):
         assert len(client.received) == 2

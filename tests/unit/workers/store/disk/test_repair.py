@@ -1,4 +1,4 @@
-"""Repair: what is found around damage, and what becomes of documents with lost parts."""
+"""The entries that a repair finds around damage, in a map with unreadable keys."""
 
 import random
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from workers.store.disk.repair import readable, reconcile
 
 
 class Damaged(MemoryKeyValue):
-    """A scan that reaches a bad key from either side fails, as at a damaged block of RocksDB."""
+    """A scan fails at a bad key from either side, as at a damaged block of RocksDB."""
 
     def __init__(self, keys: list[bytes], bad: set[bytes], reason: str = "Corruption: x") -> None:
         super().__init__()
