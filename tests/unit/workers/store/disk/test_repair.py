@@ -1,4 +1,4 @@
-"""The entries that a repair finds around damage, in a map with unreadable keys."""
+"""Repair: the entries found around damage, and the outcome for documents with lost parts."""
 
 import random
 from collections.abc import Iterator
