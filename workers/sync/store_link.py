@@ -36,7 +36,6 @@ class StoreLink:
         self._watch = watch or FeedWatchdog()
         self._follower = ChangeFollower(self._dialer, FollowChanges(since=-1, with_update=True))
         self._reopened_at = -1
-        self.last_failure = ""
 
     def start_question(self, number: int, question: StoreQuestion) -> None:
         """Asks the store. The answer is passed on as StoreAnswered with this number."""
@@ -56,10 +55,8 @@ class StoreLink:
     async def _ask(self, number: int, question: StoreQuestion) -> None:
         answer: StoreAnswer | None = None
         ask: Ask[StoreAnswer] = question
-        try:
+        with contextlib.suppress(LinkError):  # the machine receives None
             answer = await self._dialer.ask(ask, ASK_SECONDS)
-        except LinkError as error:
-            self.last_failure = str(error)
         self._handle(events.StoreAnswered(number, answer))
         if isinstance(answer, TreeReply):
             self._check_feed(answer.sequence)

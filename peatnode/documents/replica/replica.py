@@ -24,7 +24,6 @@ from peatnode.documents.replica.join import (
 )
 from peatnode.documents.replica.keyspace import (
     FEED,
-    META,
     RECORD,
     SEQUENCE,
     SNAPSHOT,
@@ -224,12 +223,6 @@ class Replica:
     def put(self, key: bytes, value: bytes | None) -> None:
         """Adds an entry that belongs to no record to the open batch; None deletes the key."""
         self._open.extra[key] = value
-
-    def put_meta(self, name: str, value: bytes | None) -> None:
-        self.put(META + name.encode(), value)
-
-    def meta(self, name: str) -> bytes | None:
-        return self.kv.get(META + name.encode())
 
     def is_full(self, record: Record) -> bool:
         """Whether the document's history leaves no room for another change."""

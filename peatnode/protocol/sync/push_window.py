@@ -32,7 +32,7 @@ class PushWindow:
     The peer has every change after `pushed_from` and up to `acked`, and every change up to `equal_at`.
     """
 
-    def __init__(self, log: PushLog, now: float) -> None:
+    def __init__(self, log: PushLog) -> None:
         self._log = log
         self._cursor = log.end
         self._in_flight: dict[int, _InFlight] = {}
@@ -42,7 +42,6 @@ class PushWindow:
         self.acked = log.upto
         self.equal_at = -1
         """Sequence at which the roots were equal; -1: never."""
-        self.last_sent_at = now - ACK_SECONDS
 
     @property
     def cursor(self) -> int:
@@ -91,7 +90,6 @@ class PushWindow:
         self._last_number += 1
         upto = log.change_at(positions[-1]).sequence
         self._in_flight[self._last_number] = _InFlight(upto, len(positions), now)
-        self.last_sent_at = now
         return Push(self._last_number, log.pack(positions))
 
     def acknowledge(self, number: int, is_complete: bool) -> None:

@@ -89,7 +89,7 @@ class PeerSession:
         self.instance = member.instance.hex()
         self.is_root_sender = is_root_sender
         self.connected_at = node.now
-        self.push = PushWindow(node.log, node.now)
+        self.push = PushWindow(node.log)
         self.pull: Pull | None = None
         self.pull_progress_at = node.now
         self.neighbours: dict[bytes, str] = {}
