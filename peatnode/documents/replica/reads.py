@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key, names_of
-from peatnode.documents.replica.hash_tree import TREE_KEY_BYTES, bucket_start
+from peatnode.documents.replica.index.hash_tree import TREE_KEY_BYTES, bucket_start
 from peatnode.documents.replica.keyspace import FEED, RECORD, TREE, after, number
 from peatnode.documents.replica.record import (
     FeedEntry,

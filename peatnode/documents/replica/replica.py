@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 
 from peatnode.documents.json import root_maps
@@ -13,7 +13,13 @@ from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.hash_tree import TREE_KEY_BYTES, HashTree, bucket_of, digest_of
+from peatnode.documents.replica.index.counts import CollectionCounts
+from peatnode.documents.replica.index.hash_tree import (
+    TREE_KEY_BYTES,
+    HashTree,
+    bucket_of,
+    digest_of,
+)
 from peatnode.documents.replica.join import (
     JoinResult,
     check_change,
@@ -47,14 +53,6 @@ from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
-
-
-@dataclass(slots=True)
-class CollectionCounts:
-    """The numbers of live and deleted documents in a collection."""
-
-    documents: int = 0
-    tombstones: int = 0
 
 
 class Replica:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from peatnode.documents.names import names_of
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.hash_tree import NO_DIGEST, digest_of, tree_key_of
+from peatnode.documents.replica.index.hash_tree import NO_DIGEST, digest_of, tree_key_of
 from peatnode.documents.replica.keyspace import (
     EXPIRY,
     FEED,

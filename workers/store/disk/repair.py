@@ -13,7 +13,7 @@ from dataclasses import replace
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import names_of
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.hash_tree import tree_key_of
+from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
     EXPIRY,
     FEED,
