@@ -6,6 +6,8 @@ PeatnodeError
 ├── BadName               the name of a collection or document is invalid
 ├── BadValue              a document cannot hold the JSON, or a patch does not apply
 ├── MalformedFrame        the bytes of a stream are not a frame or not a message
+├── StorageFailed         the disk or the database failed
+│   └── EntriesDiffer     entries of the database that belong together do not match
 └── LinkError
     ├── LinkLost          the link to the other worker is closed; a request that was sent may have been carried out
     ├── ContractMismatch  the other worker has another version of the messages
@@ -56,6 +58,34 @@ class BadValue(PeatnodeError):
 
 class MalformedFrame(PeatnodeError):
     """A frame is longer than its limit, or its content is not a message of the contract."""
+
+
+class StorageFailed(PeatnodeError):
+    """The disk or the database failed. The text comes from RocksDB or the operating system."""
+
+    @property
+    def is_corruption(self) -> bool:
+        """Whether the database is damaged, so that its next opening has to repair it."""
+        return "orruption" in str(self)
+
+    @property
+    def is_missing_file(self) -> bool:
+        return "No such file" in str(self)
+
+    @property
+    def is_full(self) -> bool:
+        return "No space left" in str(self) or "NoSpace" in str(self) or "Disk quota" in str(self)
+
+
+class EntriesDiffer(StorageFailed):
+    """Entries of the database that belong together do not match. Each of them can be read, and so the files are sound.
+
+    The text is one sentence that names the entries.
+    """
+
+    @property
+    def is_corruption(self) -> bool:
+        return True
 
 
 class LinkError(PeatnodeError):

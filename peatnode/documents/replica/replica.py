@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from peatnode.documents.json import root_maps
 from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
-from peatnode.documents.names import document_key
+from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.counts import CollectionCounts
@@ -52,6 +52,7 @@ from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.update import Update, encode_update
+from peatnode.errors import EntriesDiffer, MalformedUpdate
 from peatnode.model.documents import DocumentUpdate, Outcome
 
 
@@ -137,23 +138,42 @@ class Replica:
         return 1 if record is None else record.incarnation + record.is_deleted
 
     def state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
-        """The updates, in causal order, that make up the record's state."""
+        """The updates, in causal order, that make up the record's state.
+
+        Raises EntriesDiffer if the separate snapshot is missing, or is that of another record.
+        """
         snapshot = record.snapshot
         if snapshot is None:
-            snapshot = unpack_state(self._read_separate(SNAPSHOT, key))
+            snapshot = self._separate_snapshot(key, record)
         return (snapshot, *record.delta_log) if snapshot else record.delta_log
 
+    def _separate_snapshot(self, key: bytes, record: Record) -> bytes:
+        """Reads the disk alone, because only a record from disk has separate entries."""
+        stored = self.kv.get(SNAPSHOT + key) or b""
+        try:
+            snapshot = unpack_state(stored)
+        except (MalformedUpdate, IndexError):
+            snapshot = b""
+        if len(snapshot) != record.snapshot_bytes:
+            raise EntriesDiffer(
+                f"the snapshot of {'/'.join(names_of(key))} has {len(snapshot)} bytes, "
+                f"and its record says {record.snapshot_bytes}"
+            )
+        return snapshot
+
     def value(self, key: bytes, record: Record) -> bytes:
-        """The document's JSON. If it is outdated, the last one that was computed."""
+        """The document's JSON. If it is outdated, the last one that was computed.
+
+        Raises EntriesDiffer if a separate value that is not outdated is missing.
+        """
         if record.value is not None:
             return record.value
-        return (
-            self._read_separate(VALUE, key) if record.flags & DocumentFlag.VALUE_SEPARATE else b"{}"
-        )
-
-    def _read_separate(self, prefix: bytes, key: bytes) -> bytes:
-        """Reads the disk alone, because only a record from disk has separate entries."""
-        return self.kv.get(prefix + key) or b""
+        if not record.flags & DocumentFlag.VALUE_SEPARATE:
+            return b"{}"
+        value = self.kv.get(VALUE + key)
+        if value is None and not record.is_value_outdated:
+            raise EntriesDiffer(f"the value of {'/'.join(names_of(key))} is missing")
+        return value or b"{}"
 
     def merged(self, key: bytes, record: Record) -> Update:
         """The record's state as one update."""

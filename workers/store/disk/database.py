@@ -20,7 +20,9 @@ from rocksdict import (
     WriteOptions,
 )
 
-from peatnode.errors import PeatnodeError
+from peatnode.errors import StorageFailed
+
+__all__ = ["Database", "Recovery", "StorageFailed"]
 
 MEMTABLE_BYTES = 4 * 1024 * 1024
 BLOCK_CACHE_BYTES = 6 * 1024 * 1024
@@ -29,22 +31,6 @@ OPEN_FILES = 128
 ZSTD_LEVEL = 3
 
 _DEFAULT_WINDOW_BITS = -14
-
-
-class StorageFailed(PeatnodeError):
-    """The disk or the database failed. The text comes from RocksDB or the operating system."""
-
-    @property
-    def is_corruption(self) -> bool:
-        return "orruption" in str(self)
-
-    @property
-    def is_missing_file(self) -> bool:
-        return "No such file" in str(self)
-
-    @property
-    def is_full(self) -> bool:
-        return "No space left" in str(self) or "NoSpace" in str(self) or "Disk quota" in str(self)
 
 
 class Recovery(Enum):
