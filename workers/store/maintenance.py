@@ -10,7 +10,7 @@ from itertools import islice
 from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.keyspace import EXPIRY, FEED, number
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.write_batch import WriteBatch
+from peatnode.documents.replica.write_batch import WriteBatch, expiry_key
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.health import DiskHealth
 from workers.store.engine.client import EngineClient
@@ -104,15 +104,8 @@ class Maintenance:
                 self._committer.add(QueuedRequest(work))
 
     def _expire(self) -> None:
-        now = number(int(time.time() * 1000))
-        ended = self._replica.kv.scan(EXPIRY, EXPIRY + now)
-        for entry, _ in islice(ended, SLICE * 16):
-            key = entry[9:]
-            record = self._replica.record_on_disk(key)
-            if record is None or record.is_deleted:
-                self._replica.put(entry, None)
-            else:
-                self._committer.add(QueuedRequest(Expire(key, record.expires_at)))
+        for work in due_expiries(self._replica, time.time()):
+            self._committer.add(QueuedRequest(work))
 
     async def _compact(self) -> None:
         keys = [self._due.pop() for _ in range(min(SLICE, len(self._due)))]
@@ -151,3 +144,20 @@ class Maintenance:
             await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
         except StorageFailed as error:
             self._disk.write_failed(error)
+
+
+def due_expiries(replica: Replica, now: float) -> list[Expire]:
+    """The documents whose expiry has passed at `now` (Unix seconds), up to the limit of one turn.
+
+    An entry of the index without a document that expires then is deleted with the next batch. Raises StorageFailed.
+    """
+    due = replica.kv.scan(EXPIRY, EXPIRY + number(max(0, int(now * 1000))))
+    works = []
+    for entry, _ in islice(due, SLICE * 16):
+        key = entry[9:]
+        record = replica.record_on_disk(key)
+        if record is None or not record.expires_at or expiry_key(key, record.expires_at) != entry:
+            replica.put(entry, None)
+        else:
+            works.append(Expire(key, record.expires_at))
+    return works

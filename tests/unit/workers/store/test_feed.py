@@ -6,7 +6,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.update import decode_update
 from peatnode.ipc.messages import FollowChanges
 from tests.support.memory_kv import MemoryKeyValue, commit
-from workers.store.feed import Feed
+from workers.store.feed_reader import FeedReader
 
 KEY = document_key("c", "one")
 
@@ -17,7 +17,7 @@ def set_field(replica: Replica, clock: int) -> None:
     replica.write(KEY, update, dump(target))
 
 
-async def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
+def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
     """Also while a later change is written but not synced yet: followers receive that one from memory, by itself."""
     replica = Replica(MemoryKeyValue(), 1)
     for clock in range(3):
@@ -25,8 +25,7 @@ async def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
         commit(replica)
     set_field(replica, 3)
     replica.kv.write(replica.take_batch())  # type: ignore[attr-defined]
-    feed = Feed(replica, lambda error: None)
-    changes, cursor = feed._read(0, FollowChanges(0, with_update=True))
+    changes, cursor = FeedReader(replica).read(0, FollowChanges(0, with_update=True))
     assert cursor == 3
     assert len(changes) == 1
     assert decode_update(changes[0].update).state_vector()[1] >= 3
