@@ -28,7 +28,8 @@ def make_credentials(config: Config, instance: str) -> Credentials:
     return Credentials(
         node_id=config.node_id,
         instance=bytes.fromhex(instance),
-        started=time.time_ns() // 1000,
+        # Compared only between processes of one supervisor. The wall clock may go back between two of them.
+        started=time.monotonic_ns() // 1000,
         software=f"peatnode/{peatnode.__version__}",
         formation_key=identity.formation_key,
         sign=endpoint_private_key(secret, config.node_id).sign,
