@@ -8,7 +8,9 @@ from peatnode.protocol.wire.messages import ALPN, VERSION
 from tests.support.releases import FIXTURES, RELEASES, contents_of, session_of
 from workers.store.disk.open import FORMAT
 
-RECORD = "record it with tests/fixtures/record_release.py, as CONTRIBUTING.md says under 'A release'"
+RECORD = (
+    "record it with tests/fixtures/record_release.py, as CONTRIBUTING.md says under 'A release'"
+)
 MOST_BYTES = 150 * 1024
 
 

@@ -19,7 +19,8 @@ from tests.support.processes import node_environment
 from tests.support.releases import RELEASES, STORES, contents_of, unpack_store
 from tests.support.store_node import StoreNode
 from workers.store.disk.database import Database
-from workers.store.disk.open import FORMAT
+from workers.store.disk.format import note_format, noted_format
+from workers.store.disk.open import FORMAT, mark_damaged
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -92,57 +93,78 @@ async def read_feed(node: StoreNode, upto: int) -> list[list[Any]]:
 # --- a newer format
 
 
-def raised(data: Path, number: int) -> None:
-    """What a later version would write into the store."""
+def raise_format(data: Path, number: int, with_note: bool) -> None:
+    """What a later version leaves behind; one that was stopped while it raised the number has no note."""
     database = Database(data / "store")
     database.write([(b"mformat", msgpack.packb(number))])
-    database.flush()
     database.sync()
     database.close()
+    if with_note:
+        note_format(data / "store", number)
 
 
-def digests(data: Path) -> dict[str, str]:
-    """Content of all files of the documents; RocksDB's log for people may change."""
+def files(data: Path) -> dict[str, tuple[str, int]]:
+    """Content and time of the last change of all files of the store."""
     return {
-        str(path.relative_to(data)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted((data / "store").rglob("*"))
-        if path.suffix in (".sst", ".log") and path.stat().st_size
+        path.name: (hashlib.sha256(path.read_bytes()).hexdigest(), path.stat().st_mtime_ns)
+        for path in sorted((data / "store").iterdir())
     }
 
 
-def test_a_store_of_a_newer_version_is_refused_and_stays_as_it_is(tmp_path: Path) -> None:
-    unpack_store(RELEASES[0], "stopped", tmp_path)
-    raised(tmp_path, FORMAT + 1)
-    before = digests(tmp_path)
-    assert before
-    for _ in range(2):
-        node = subprocess.run(
-            [str(Path(sys.executable).with_name("peatnode")), "run"],
-            env=node_environment(tmp_path),
-            capture_output=True,
-            text=True,
-            timeout=30,
-            check=False,
-        )
-        assert node.returncode == EXIT_CONFIGURATION
-        said = node.stderr.splitlines()[-1]
-        assert f"format {FORMAT + 1}, this one reads {FORMAT}" in said
-        assert "run that peatnode" in said
-        assert digests(tmp_path) == before
+def entries(data: Path) -> list[tuple[bytes, bytes]]:
+    database = Database(data / "store", is_read_only=True)
+    found = list(database.scan(b"", b"\xff"))
+    database.close()
+    return found
+
+
+def refusal_of(data: Path) -> str:
+    """The last line of a node that does not start because of its configuration."""
+    node = subprocess.run(
+        [str(Path(sys.executable).with_name("peatnode")), "run"],
+        env=node_environment(data),
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert node.returncode == EXIT_CONFIGURATION
+    return node.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("mark", ["", "a block was damaged"])
+def test_a_store_of_a_newer_version_is_refused_and_no_file_of_it_changes(
+    tmp_path: Path, mark: str
+) -> None:
+    unpack_store(RELEASES[0], "killed", tmp_path)
+    raise_format(tmp_path, FORMAT + 1, with_note=True)
+    if mark:  # not even repaired: the rules of the newer version are unknown
+        mark_damaged(tmp_path / "store", mark)
+    before = files(tmp_path)
+    said = refusal_of(tmp_path)
+    assert f"(format {FORMAT + 1}, this one reads {FORMAT}): run that peatnode" in said
+    assert str(tmp_path / "store") in said
+    assert files(tmp_path) == before
+
+
+def test_a_store_of_a_newer_version_without_its_note_is_refused_and_no_entry_changes(
+    tmp_path: Path,
+) -> None:
+    unpack_store(RELEASES[0], "killed", tmp_path)
+    raise_format(tmp_path, FORMAT + 1, with_note=False)
+    before = entries(tmp_path)
+    assert f"(format {FORMAT + 1}, this one reads {FORMAT})" in refusal_of(tmp_path)
+    assert entries(tmp_path) == before
 
 
 @pytest.mark.parametrize("release", RELEASES)
-async def test_an_older_version_would_refuse_a_store_that_this_one_raised(
+async def test_a_store_that_this_version_has_opened_says_so_to_older_ones(
     tmp_path: Path, release: str
 ) -> None:
-    """The rule of the check of each version: it reads the formats up to its own, and refuses a higher one."""
-    unpack_store(release, "stopped", tmp_path)
+    """Each version reads the formats up to its own and refuses a higher number, so the number alone decides."""
+    unpack_store(release, "killed", tmp_path)
     async with StoreNode(tmp_path) as node:
         await node.put("maps", "flat", b"{}")
-    database = Database(tmp_path / "store", is_read_only=True)
-    stored = database.get(b"mformat")
-    database.close()
-    assert stored is not None
-    assert msgpack.unpackb(stored) == FORMAT, "the store is of the format that this version writes"
-    reads = contents_of(release)["format"]
-    assert (reads < FORMAT) == (msgpack.unpackb(stored) > reads)
+    found = dict(entries(tmp_path))[b"mformat"]
+    assert msgpack.unpackb(found) == noted_format(tmp_path / "store") == FORMAT
+    assert contents_of(release)["format"] <= FORMAT

@@ -13,6 +13,7 @@ import msgpack
 from peatnode.documents.replica.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
+from workers.store.disk.format import check_noted_format, note_format, refuse_newer
 from workers.store.disk.generation import continue_or_begin, file_identity, kept_generation
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
@@ -43,6 +44,7 @@ def open_store(data_dir: Path) -> OpenedStore:
     Raises BadConfiguration if the operator must change something, StorageFailed if another try may succeed.
     """
     path = data_dir / "store"
+    check_noted_format(path, FORMAT)
     try:
         finish_exchange(path)
         _check_directory(path)
@@ -63,6 +65,7 @@ def open_to_read(data_dir: Path) -> OpenedStore:
     Raises StorageFailed, also if it is uncertain whether the log is on disk.
     """
     path = data_dir / "store"
+    check_noted_format(path, FORMAT)
     if damage_of(path):
         raise StorageFailed("it is damaged, and it cannot be repaired now")
     try:
@@ -75,8 +78,9 @@ def open_to_read(data_dir: Path) -> OpenedStore:
         generation = kept_generation(database)
         if generation is None:
             raise StorageFailed("the database is empty")
+        refuse_newer(path, stored_format(database), FORMAT)
         return OpenedStore(database, generation, "")
-    except StorageFailed:
+    except BaseException:
         database.close()
         raise
 
@@ -97,6 +101,7 @@ def _open(path: Path) -> OpenedStore:
         _check_format(database, path)
         generation = continue_or_begin(database, None if damage else before)
         database.sync()
+        note_format(path, stored_format(database))
     except BaseException:
         database.close()
         raise
@@ -318,13 +323,13 @@ def _sync_directory(path: Path) -> None:
 
 
 def _check_format(database: Database, path: Path) -> None:
-    stored = database.get(_FORMAT_KEY)
-    if stored is None:
+    found = stored_format(database)
+    if not found:
         database.write([(_FORMAT_KEY, msgpack.packb(FORMAT))])
-        return
-    found = msgpack.unpackb(stored)
-    if found > FORMAT:
-        raise BadConfiguration(
-            f"A newer peatnode wrote the database in {str(path)!r} (format {found}, this one reads {FORMAT}): "
-            "run that peatnode, or give this node another PEAT_DATA_DIR."
-        )
+    refuse_newer(path, found, FORMAT)
+
+
+def stored_format(database: Database) -> int:
+    """The number of the format in the database; 0 in a new one. Raises StorageFailed."""
+    stored = database.get(_FORMAT_KEY)
+    return 0 if stored is None else int(msgpack.unpackb(stored))

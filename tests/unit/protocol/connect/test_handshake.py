@@ -185,3 +185,17 @@ def test_nothing_else_is_read_first(content: bytes) -> None:
     _, accepting = pair(credentials("node-a"), credentials("node-b"))
     with pytest.raises(PeerFault):
         accepting.receive(content)
+
+
+@pytest.mark.parametrize("is_dialling", [True, False])
+def test_another_version_is_refused_with_both_numbers(is_dialling: bool) -> None:
+    dialling, accepting = pair(credentials("a"), credentials("b"))
+    side = dialling if is_dialling else accepting
+    side.begin()
+    hello = wire.PeerHello(wire.VERSION + 1, "other", b"o" * 16, b"n" * 32, 1, 1)
+    with pytest.raises(NotAuthenticated) as caught:
+        side.receive(wire.encode(hello))
+    assert str(caught.value) == (
+        f"other version: it has {wire.VERSION + 1}, this node {wire.VERSION}"
+    )
+    assert side.member is None

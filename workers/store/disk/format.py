@@ -1,0 +1,53 @@
+"""The number of the format as a file beside the database, so that a program can refuse it without opening it.
+
+RocksDB writes to the files of a database when it opens them, and a repair by the rules of an older format would drop
+what it cannot read. The entry of the database decides; the file says the same before anything is touched.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from peatnode.errors import BadConfiguration
+
+_NAME = "format"
+
+
+def noted_format(path: Path) -> int:
+    """The number in the file; 0 if there is none, as in a store of 0.1."""
+    try:
+        return int((path / _NAME).read_text())
+    except (FileNotFoundError, ValueError):
+        return 0
+
+
+def check_noted_format(path: Path, newest: int) -> None:
+    """Raises BadConfiguration if the store is of a newer format than `newest`, which this program reads."""
+    refuse_newer(path, noted_format(path), newest)
+
+
+def refuse_newer(path: Path, found: int, newest: int) -> None:
+    """Raises BadConfiguration if `found` is higher than `newest`."""
+    if found > newest:
+        raise BadConfiguration(
+            f"A newer peatnode wrote the database in {str(path)!r} (format {found}, this one reads {newest}): "
+            "run that peatnode, or give this node another PEAT_DATA_DIR."
+        )
+
+
+def note_format(path: Path, number: int) -> None:
+    """Writes the file, if it does not hold the number. Raises OSError."""
+    if noted_format(path) == number:
+        return
+    part = path / f"{_NAME}.new"
+    with part.open("w") as file:
+        file.write(f"{number}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path / _NAME)
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
