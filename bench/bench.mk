@@ -1,7 +1,7 @@
-.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-soak
+.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-soak
 
 ## bench: all benchmarks but the soak, one after the other; results in bench/results/
-bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs
+bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays
 
 ## bench-latency: from a write on one node to its event on another
 bench-latency: $(VENV)/.installed
@@ -30,6 +30,10 @@ bench-start: $(VENV)/.installed
 ## bench-yjs: Yjs clients, compared with the npm servers of Hocuspocus and y-websocket (needs node and npm)
 bench-yjs: $(VENV)/.installed
 	$(BIN)/python -m bench.yjs
+
+## bench-arrays: writes to documents with arrays, and how often the engine is replaced
+bench-arrays: $(VENV)/.installed
+	$(BIN)/python -m bench.arrays
 
 ## bench-soak: memory over ten minutes of writes
 bench-soak: $(VENV)/.installed

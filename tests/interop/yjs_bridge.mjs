@@ -161,8 +161,48 @@ const history = ({ seed, writers = 3, steps = 60, gc = true }) => {
   }
 }
 
+// Writers who insert and delete at the same few places of one array and one text, and seldom hear of each other.
+const contended = ({ seed, writers = 3, steps = 60 }) => {
+  const r = random(seed)
+  const upto = n => Math.floor(r() * (n + 1))
+  const docs = []; const deltas = []; const seen = []
+  for (let i = 0; i < writers; i++) {
+    const doc = new Y.Doc()
+    doc.clientID = 1 + i + 8 * Math.floor(r() * 2 ** 29)
+    doc.on('update', (update, origin) => { if (origin !== 'remote') { seen[i].add(deltas.length); deltas.push(update) } })
+    docs.push(doc); seen.push(new Set())
+  }
+  const step = (doc, n) => {
+    const list = doc.getArray('/list'); const text = doc.getText('/text')
+    if (r() < 0.4) {
+      const at = upto(Math.min(3, list.length))
+      list.insert(at, r() < 0.6 ? [n] : [n, `${n}`, [n]])
+    } else if (r() < 0.5 && list.length) {
+      const at = upto(list.length - 1)
+      list.delete(at, Math.min(1 + upto(4), list.length - at))
+    } else if (r() < 0.6) text.insert(caret(text, upto(Math.min(3, text.length))), TEXTS[upto(TEXTS.length - 1)])
+    else if (text.length) { const at = caret(text, upto(text.length - 1)); text.delete(at, caret(text, at + upto(3)) - at) }
+  }
+  for (let n = 0; n < steps; n++) {
+    const who = upto(writers - 1)
+    if (r() < 0.15) {
+      const to = upto(deltas.length)
+      for (let d = 0; d < to; d++) if (!seen[who].has(d)) { seen[who].add(d); Y.applyUpdate(docs[who], deltas[d], 'remote') }
+    } else docs[who].transact(() => { for (let m = r() < 0.7 ? 1 : 3; m > 0; m--) step(docs[who], n) })
+  }
+  const whole = new Y.Doc()
+  deltas.forEach(d => Y.applyUpdate(whole, d))
+  return {
+    deltas: deltas.map(b64),
+    state: b64(Y.encodeStateAsUpdate(whole)),
+    list: whole.getArray('/list').toJSON(),
+    text: whole.getText('/text').toString()
+  }
+}
+
 const OPS = {
   history,
+  contended,
   view: ({ updates }) => {
     const doc = open()
     updates.forEach(u => Y.applyUpdate(doc, bytes(u)))
