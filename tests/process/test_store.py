@@ -495,7 +495,7 @@ async def test_a_restored_copy_writes_under_a_new_generation(tmp_path: Path):
 async def test_files_put_back_in_place_write_under_a_new_generation(
     tmp_path: Path, is_backed_up_running: bool
 ):
-    """As by a tool that copies only files that differ, and keeps those already in the directory."""
+    """As by an image of the volume: inodes and times are those of then."""
     data, backup = tmp_path / "data", tmp_path / "backup"
     async with StoreNode(data) as node:
         await node.put("c", "one", b'{"n":1}')
@@ -506,6 +506,7 @@ async def test_files_put_back_in_place_write_under_a_new_generation(
         shutil.copytree(data / "store", backup)
     async with StoreNode(data) as node:
         await node.put("c", "one", b'{"n":2}')
+        await node.put("c", "one", b'{"n":3}')
         assert (await node.ask(GetStore())).generation == before.generation
     for file in (data / "store").iterdir():
         kept = backup / file.name
@@ -513,6 +514,7 @@ async def test_files_put_back_in_place_write_under_a_new_generation(
             file.unlink()
         elif kept.read_bytes() != file.read_bytes():
             file.write_bytes(kept.read_bytes())  # the inode stays
+            shutil.copystat(kept, file)
     for kept in backup.iterdir():
         if not (data / "store" / kept.name).exists():
             shutil.copy2(kept, data / "store")
@@ -520,6 +522,21 @@ async def test_files_put_back_in_place_write_under_a_new_generation(
         assert await read(node, "one") == {"n": 1}
         after = await node.ask(GetStore())
         assert (after.root, after.generation == before.generation) == (before.root, False)
+        problem = node.store.problems["lost"]
+        assert "last 2 changes" in problem.message
+        assert not problem.blocks_readiness
+
+
+async def test_a_killed_store_goes_on_under_its_generation(tmp_path: Path):
+    async with StoreNode(tmp_path) as node:
+        for n in range(3):
+            generation = (await node.ask(GetStore())).generation
+            await node.put("c", f"d{n}", b"{}")
+            node.store.kill()
+            await node.store.wait_ready()
+            store = await node.ask(GetStore())
+            assert (store.generation, store.documents) == (generation, n + 1)
+            assert node.store.problems == {}
 
 
 async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(tmp_path: Path):
@@ -529,9 +546,12 @@ async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(t
         state = await node.ask(ReadState("c", "one", b""))
         assert (await node.apply("two", state.update)).outcomes == ("applied",)
         await node.put("c", "one", b'{"n":2}')
-        assert (await node.ask(GetStore())).generation != generation
+        renewed = (await node.ask(GetStore())).generation
+        assert renewed != generation
         state = await node.ask(ReadState("c", "one", b""))
         assert len(decode_update(state.update).structs) == 2
+    async with StoreNode(tmp_path / "a") as node:
+        assert (await node.ask(GetStore())).generation == renewed
 
 
 def newest_log(data_dir: Path) -> Path:

@@ -133,7 +133,8 @@ class StoreNode:
     def __init__(
         self, data_dir: Path, restarts: bool = True, engine: bool = True, **env: str
     ) -> None:
-        self.run_dir = Path(tempfile.mkdtemp(prefix="peat-", dir="/tmp"))
+        # not on a tmpfs, where the witness would be in it: a restart gets another directory
+        self.run_dir = Path(tempfile.mkdtemp(prefix="peat-", dir="/var/tmp"))
         self.is_stopping = False
         variables = {"HOSTNAME": "node-a", "PEAT_RUN_DIR": str(self.run_dir), "PEAT_LOG": "warn"}
         self.env = node_environment(data_dir, **variables | env)

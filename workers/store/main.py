@@ -9,7 +9,6 @@ from typing import Any
 from peatnode.ipc.link import serve
 from peatnode.worker.shell import WorkerShell
 from workers.store.disk.database import StorageFailed
-from workers.store.disk.generation import note_files, note_stop
 from workers.store.disk.health import ADVICE_DISK, ADVICE_FULL
 from workers.store.disk.open import OpenedStore, mark_damaged, open_store, open_to_read
 from workers.store.service import StoreService
@@ -23,7 +22,9 @@ async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
     is_waiting = False
     while not shell.stopping.is_set():
         try:
-            opened = await asyncio.to_thread(open_store, shell.config.data_dir)
+            opened = await asyncio.to_thread(
+                open_store, shell.config.data_dir, shell.config.run_dir
+            )
             service = _service(shell, opened)
         except StorageFailed as error:
             if not is_waiting:
@@ -57,7 +58,7 @@ async def _read_only(
     try:
         service = StoreService(shell, opened)
     except StorageFailed:
-        opened.database.close()
+        opened.close()
         return None
     service.disk.write_failed(why)
     return service, opened
@@ -71,18 +72,15 @@ def _service(shell: WorkerShell, opened: OpenedStore) -> StoreService | None:
     try:
         return StoreService(shell, opened)
     except StorageFailed as error:
-        opened.database.close()
+        opened.close()
         if not error.is_corruption or opened.damage:
             raise
         mark_damaged(opened.database.path, str(error))
         return None
 
 
-async def main(shell: WorkerShell) -> None:
-    found = await _open(shell)
-    if found is None:
-        return
-    service, opened = found
+def _report_losses(shell: WorkerShell, opened: OpenedStore) -> None:
+    """Tells the operator what the opening has found. The store is ready nevertheless."""
     if opened.damage:
         shell.log.error("Database was damaged and has been repaired", damage=opened.damage)
         shell.raise_problem(
@@ -90,6 +88,26 @@ async def main(shell: WorkerShell) -> None:
             f"the database was damaged and has been repaired: {opened.damage}",
             "Documents that were lost come back from the peers. Check the disk. A restart ends this notice.",
         )
+    choice = opened.choice
+    if choice.why_new:
+        shell.log.info("Generation begins", generation=choice.generation, reason=choice.why_new)
+    if choice.missing:
+        shell.log.error("Store has lost its last changes", changes=choice.missing)
+        shell.raise_problem(
+            "lost",
+            f"the store has lost its last {choice.missing} changes: its volume was put back to an earlier "
+            "state, or its log was damaged",
+            "What the peers had received comes back from them. If nobody restored this volume, check the disk. "
+            "A restart ends this notice.",
+        )
+
+
+async def main(shell: WorkerShell) -> None:
+    found = await _open(shell)
+    if found is None:
+        return
+    service, opened = found
+    _report_losses(shell, opened)
     server = await serve(
         shell.context.listeners["store"], "store", service.on_message, service.on_close
     )
@@ -112,9 +130,7 @@ async def main(shell: WorkerShell) -> None:
     try:
         if not opened.database.is_read_only:
             opened.database.flush()
-            note_files(opened.database, service.generation)
             opened.database.sync()
-            note_stop(opened.database.path)
     except StorageFailed as error:  # no change is lost: the log is on disk
         shell.log.warning("Cannot flush", reason=str(error))
-    opened.database.close()
+    opened.close()

@@ -64,8 +64,11 @@ class StoreService:
         """Raises StorageFailed."""
         self._shell = shell
         self._database = database = opened.database
-        self.generation = generation = opened.generation
+        self._witness = opened.witness
+        self.generation = generation = opened.choice.generation
         self.disk = DiskHealth(shell, database, bool(opened.damage))
+        self._is_generation_begun = False
+        """Whether a generation has begun that the witness does not stand for yet."""
         node_id = shell.config.node_id
         self._replica = Replica(database, client_id(node_id, generation))
         self.engine = EngineClient(shell.config.run_dir / "engine.sock", self._replica)
@@ -79,6 +82,7 @@ class StoreService:
         self._feed = Feed(self._replica, self.disk.read_failed)
         self.committer = GroupCommitter(
             database,
+            opened.witness,
             self._replica,
             self._builder,
             self._committed,
@@ -93,15 +97,20 @@ class StoreService:
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
 
     def _renew_client(self) -> None:
+        self._witness.discard()
         self.generation = new_generation(self._database)
         self._replica.client = client_id(self._shell.config.node_id, self.generation)
         self._replica.is_client_id_taken = False
+        self._is_generation_begun = True
         self.engine.forget()
         self._shell.log.warning(
             "Another writer uses this node's client id: a new generation begins"
         )
 
     def _committed(self, batch: WriteBatch) -> None:
+        if self._is_generation_begun:
+            self._is_generation_begun = False
+            self._witness.begin(self.generation, self._replica.sequence)
         self._feed.committed(batch)
         self.maintenance.committed(batch)
 

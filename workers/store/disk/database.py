@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -21,6 +20,7 @@ from rocksdict import (
 )
 
 from peatnode.errors import StorageFailed
+from workers.store.disk.write_ahead_log import WriteAheadLog
 
 __all__ = ["Database", "Recovery", "StorageFailed"]
 
@@ -99,7 +99,7 @@ class Database:
         self._get = self._db.get
         self._options = WriteOptions()
         self.is_read_only = is_read_only
-        self._log = _WriteAheadLog(path)
+        self._log = WriteAheadLog(path)
 
     @staticmethod
     def repair(path: Path) -> None:
@@ -196,46 +196,3 @@ class Database:
         with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
             self._db.close()
         del self._get, self._db  # closes the files and releases the lock
-
-
-class _WriteAheadLog:
-    """Syncs the log that RocksDB appends to.
-
-    RocksDB begins a new log only before it writes a batch or when it flushes, so the newest log holds the last batch.
-    When a new log has begun, the older ones are synced once more.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-        self._name = ""
-        self._file = -1
-
-    def sync(self) -> None:
-        *older, newest = sorted(name for name in os.listdir(self._path) if name.endswith(".log"))
-        if newest != self._name:
-            for name in older:
-                self._sync_older(name)
-            self._open(newest)
-        os.fdatasync(self._file)
-
-    def _sync_older(self, name: str) -> None:
-        """Syncs an older log. If it does not exist, its content is in sorted files, which RocksDB has synced."""
-        with contextlib.suppress(FileNotFoundError):
-            file = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fdatasync(file)
-            finally:
-                os.close(file)
-
-    def _open(self, name: str) -> None:
-        opened = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
-        os.fsync(self._directory)
-        if self._file >= 0:
-            os.close(self._file)
-        self._name, self._file = name, opened
-
-    def close(self) -> None:
-        if self._file >= 0:
-            os.close(self._file)
-        os.close(self._directory)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,9 +15,11 @@ from peatnode.documents.replica.keyspace import META
 from peatnode.errors import BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
 from workers.store.disk.format import check_noted_format, note_format, refuse_newer
-from workers.store.disk.generation import continue_or_begin, file_identity, kept_generation
+from workers.store.disk.generation import GenerationChoice, continue_or_begin, kept_generation
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
+from workers.store.disk.witness import CommitWitness, no_witness, open_witness
+from workers.store.disk.write_ahead_log import missing_log
 
 FORMAT = 1
 """The format of the whole database. It is increased when older programs cannot read the new content."""
@@ -33,30 +36,44 @@ class OpenedStore:
     """An open database, and what its opening has found."""
 
     database: Database
-    generation: int
+    choice: GenerationChoice
+    witness: CommitWitness
     damage: str
     """The damage that was repaired; empty if there was none."""
 
+    def close(self) -> None:
+        self.witness.close()
+        self.database.close()
 
-def open_store(data_dir: Path) -> OpenedStore:
-    """Opens the database in `data_dir`, and repairs it if it is damaged.
+
+def open_store(data_dir: Path, run_dir: Path | None = None) -> OpenedStore:
+    """Opens the database in `data_dir`, and repairs it if it is damaged. `run_dir` may hold the witness.
 
     Raises BadConfiguration if the operator must change something, StorageFailed if another try may succeed.
     """
     path = data_dir / "store"
     check_noted_format(path, FORMAT)
-    try:
-        finish_exchange(path)
-        _check_directory(path)
+    with ExitStack() as on_failure:
+        witness = open_witness(path, run_dir)
+        on_failure.callback(witness.close)
         try:
-            return _open(path)
-        except StorageFailed as error:
-            if not error.is_corruption or damage_of(path):
-                raise
-            mark_damaged(path, str(error))
-        return _open(path)
-    except OSError as error:
-        raise StorageFailed(f"the database cannot be opened: {error}") from error
+            opened = _open_writable(path, witness)
+        except OSError as error:
+            raise StorageFailed(f"the database cannot be opened: {error}") from error
+        on_failure.pop_all()
+        return opened
+
+
+def _open_writable(path: Path, witness: CommitWitness) -> OpenedStore:
+    finish_exchange(path)
+    _check_directory(path)
+    try:
+        return _open(path, witness)
+    except StorageFailed as error:
+        if not error.is_corruption or damage_of(path):
+            raise
+        mark_damaged(path, str(error))
+    return _open(path, witness)
 
 
 def open_to_read(data_dir: Path) -> OpenedStore:
@@ -66,9 +83,9 @@ def open_to_read(data_dir: Path) -> OpenedStore:
     """
     path = data_dir / "store"
     check_noted_format(path, FORMAT)
-    if damage_of(path):
-        raise StorageFailed("it is damaged, and it cannot be repaired now")
     try:
+        if damage_of(path) or missing_log(path):
+            raise StorageFailed("it is damaged, and it cannot be repaired now")
         for log in path.glob("*.log"):
             sync_file(log)
     except OSError as error:
@@ -79,7 +96,7 @@ def open_to_read(data_dir: Path) -> OpenedStore:
         if generation is None:
             raise StorageFailed("the database is empty")
         refuse_newer(path, stored_format(database), FORMAT)
-        return OpenedStore(database, generation, "")
+        return OpenedStore(database, GenerationChoice(generation), no_witness(path), "")
     except BaseException:
         database.close()
         raise
@@ -94,18 +111,16 @@ def sync_file(path: Path) -> None:
         os.close(file)
 
 
-def _open(path: Path) -> OpenedStore:
-    before = file_identity(path)
+def _open(path: Path, witness: CommitWitness) -> OpenedStore:
     database, damage = _open_repaired(path)
     try:
         _check_format(database, path)
-        generation = continue_or_begin(database, None if damage else before)
-        database.sync()
+        choice = continue_or_begin(database, witness, damage)
         note_format(path, stored_format(database))
     except BaseException:
         database.close()
         raise
-    return OpenedStore(database, generation, damage)
+    return OpenedStore(database, choice, witness, damage)
 
 
 def _check_directory(path: Path) -> None:
@@ -137,7 +152,8 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
     damage = damage_of(path)
     if damage:
         return _open_copied(path), f"the database was damaged: {damage}"
-    if not _lacks_current(path):
+    damage = missing_log(path)
+    if not damage and not _lacks_current(path):
         try:
             return Database(path), ""
         except StorageFailed as error:
@@ -148,8 +164,7 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
             damage = _damage(path, error)
         else:
             return database, f"the end of the log was incomplete: {damage}"
-    else:
-        damage = "its file CURRENT is missing"
+    damage = damage or "its file CURRENT is missing"
     # From here on, files change. The mark makes the next opening repeat an interrupted repair.
     mark_damaged(path, damage)
     return _open_reconciled(path, damage)

@@ -11,6 +11,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.disk.database import Database, StorageFailed
+from workers.store.disk.witness import CommitWitness
 from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.histogram import Histogram
 
@@ -34,6 +35,7 @@ class GroupCommitter:
     def __init__(
         self,
         database: Database,
+        witness: CommitWitness,
         replica: Replica,
         builder: BatchBuilder,
         on_committed: Callable[[WriteBatch], None],
@@ -42,6 +44,7 @@ class GroupCommitter:
     ) -> None:
         """`on_storage` receives the error of a failed write, and None after a write that succeeded."""
         self._database = database
+        self._witness = witness
         self._replica = replica
         self._builder = builder
         self._on_committed = on_committed
@@ -176,6 +179,8 @@ class GroupCommitter:
             await self._loop.run_in_executor(None, self._database.sync)
         now = time.perf_counter()
         self._sync_seconds += (now - before - self._sync_seconds) / 16
+        if batch.changes:
+            self._witness.note(batch.changes[-1].sequence)
         self._replica.committed(batch)
         self.durations.add(now - started)
         self.sizes.add(len(requests))

@@ -1,63 +1,153 @@
-"""When a store goes on under the generation that it had, and when it begins a new one."""
+"""A store keeps its generation only with the proof that nothing is missing, and begins a new one otherwise."""
 
 from __future__ import annotations
 
 import os
 import shutil
-import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from workers.store.disk import generation as generations
-from workers.store.disk.generation import MAX_CLOSED_SECONDS, note_stop
-from workers.store.disk.open import open_store
+from peatnode.documents.replica.keyspace import SEQUENCE, number
+from workers.store.disk.open import OpenedStore, open_store
 
 
-def generation(data_dir: Path) -> int:
-    opened = open_store(data_dir)
-    opened.database.close()
-    return opened.generation
+@pytest.fixture
+def run_dir() -> Iterator[Path]:
+    with TemporaryDirectory(dir="/dev/shm") as name:
+        yield Path(name)
 
 
-def pass_time(monkeypatch: pytest.MonkeyPatch, seconds: float) -> float:
-    now = time.time() + seconds
-    monkeypatch.setattr(generations.time, "time", lambda: now)
-    return now
+def commit(opened: OpenedStore, sequence: int) -> None:
+    opened.database.write([(SEQUENCE, number(sequence))])
+    opened.database.sync()
+    opened.witness.note(sequence)
 
 
-def test_files_that_are_where_they_were_go_on(tmp_path: Path) -> None:
-    assert len({generation(tmp_path) for _ in range(3)}) == 1
+def opened_once(data_dir: Path, run_dir: Path, sequence: int = 0) -> OpenedStore:
+    """An opened store that has committed `sequence`, and was closed."""
+    opened = open_store(data_dir, run_dir)
+    if sequence:
+        commit(opened, sequence)
+    opened.close()
+    return opened
 
 
-def test_a_copy_begins_anew(tmp_path: Path) -> None:
-    first = generation(tmp_path / "a")
+def killed_after_flush(data_dir: Path, run_dir: Path, *later: int) -> OpenedStore:
+    """A store whose process ended without closing it. Its newest log holds the commits after the first."""
+    opened = open_store(data_dir, run_dir)
+    commit(opened, 10)
+    opened.database.flush()
+    for sequence in later:
+        commit(opened, sequence)
+    shutil.copytree(data_dir / "store", data_dir / "killed")
+    opened.close()
+    put_back(data_dir / "killed", data_dir / "store")
+    return opened
+
+
+def put_back(image: Path, store: Path) -> None:
+    """Writes the files of an image into the inodes that exist, with the times of the image."""
+    for file in store.iterdir():
+        if not (image / file.name).exists():
+            file.unlink()
+    for kept in image.iterdir():
+        (store / kept.name).write_bytes(kept.read_bytes())
+        shutil.copystat(kept, store / kept.name)
+
+
+def test_a_store_goes_on(tmp_path: Path, run_dir: Path) -> None:
+    stores = [opened_once(tmp_path, run_dir, sequence) for sequence in (10, 20, 0, 30)]
+    assert len({opened.choice.generation for opened in stores}) == 1
+    assert {opened.choice.why_new for opened in stores} == {""}
+
+
+def test_a_new_store_begins_without_a_reason(tmp_path: Path, run_dir: Path) -> None:
+    assert opened_once(tmp_path, run_dir).choice.why_new == ""
+    assert opened_once(tmp_path, run_dir).choice.why_new == ""
+
+
+def test_a_commit_that_nobody_saw_is_no_loss(tmp_path: Path, run_dir: Path) -> None:
+    """The process ended between the sync and the note."""
+    first = open_store(tmp_path, run_dir)
+    commit(first, 10)
+    first.database.write([(SEQUENCE, number(11))])
+    first.database.sync()
+    first.close()
+    assert opened_once(tmp_path, run_dir).choice == first.choice
+
+
+def test_an_image_put_back_at_once_begins_anew_and_tells_what_is_missing(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    first = opened_once(tmp_path, run_dir, 10)
+    shutil.copytree(tmp_path / "store", tmp_path / "image")
+    opened_once(tmp_path, run_dir, 17)
+    put_back(tmp_path / "image", tmp_path / "store")
+    after = opened_once(tmp_path, run_dir, 11)
+    assert after.choice.generation != first.choice.generation
+    assert after.choice.missing == 7
+    put_back(tmp_path / "image", tmp_path / "store")
+    again = opened_once(tmp_path, run_dir)
+    assert again.choice.generation not in (first.choice.generation, after.choice.generation)
+    assert (again.choice.missing, bool(again.choice.why_new)) == (0, True)
+
+
+def test_a_copy_begins_anew(tmp_path: Path, run_dir: Path) -> None:
+    first = opened_once(tmp_path / "a", run_dir)
     shutil.copytree(tmp_path / "a", tmp_path / "b")
-    assert generation(tmp_path / "b") != first
+    assert opened_once(tmp_path / "b", run_dir).choice.generation != first.choice.generation
 
 
-def test_the_same_files_written_in_place_begin_anew(tmp_path: Path) -> None:
-    first = generation(tmp_path)
-    current = tmp_path / "store" / "CURRENT"
-    current.write_bytes(current.read_bytes())
-    assert generation(tmp_path) != first
+def _of_another_boot(witness: Path) -> None:
+    content = bytearray(witness.read_bytes())
+    content[8] ^= 1
+    witness.write_bytes(content)
 
 
-@pytest.mark.parametrize("seconds", [2 * MAX_CLOSED_SECONDS, -2 * MAX_CLOSED_SECONDS])
-def test_files_left_long_ago_begin_anew(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+@pytest.mark.parametrize("loses", [Path.unlink, _of_another_boot])
+def test_without_a_witness_of_this_boot_a_store_begins_anew(
+    tmp_path: Path, run_dir: Path, loses: Callable[[Path], None]
 ) -> None:
-    """An image of a volume has the inodes and the times of then."""
-    first = generation(tmp_path)
-    pass_time(monkeypatch, seconds)
-    assert generation(tmp_path) != first
+    first = opened_once(tmp_path, run_dir, 10)
+    (witness,) = (run_dir / f"peatnode-{os.getuid()}").iterdir()
+    loses(witness)
+    second = opened_once(tmp_path, run_dir)
+    assert second.choice.generation != first.choice.generation
+    assert (second.choice.missing, bool(second.choice.why_new)) == (0, True)
+    assert opened_once(tmp_path, run_dir).choice.generation == second.choice.generation
 
 
-def test_a_store_that_stopped_just_now_goes_on_however_long_ago_it_wrote(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", ["newest-log", "log"])
+def test_a_store_that_lost_its_newest_log_is_repaired_and_begins_anew(
+    tmp_path: Path, run_dir: Path, name: str
 ) -> None:
-    first = generation(tmp_path)
-    now = pass_time(monkeypatch, 2 * MAX_CLOSED_SECONDS)
-    note_stop(tmp_path / "store")
-    os.utime(tmp_path / "store" / "stopped", (now, now))
-    assert generation(tmp_path) == first
+    opened = killed_after_flush(tmp_path, run_dir, 20)
+    store = tmp_path / "store"
+    max(store.glob("*.log")).unlink() if name == "log" else (store / name).write_text("000?.log")
+    after = opened_once(tmp_path, run_dir)
+    assert "newest" in after.damage
+    assert after.choice.generation != opened.choice.generation
+    again = opened_once(tmp_path, run_dir)
+    assert (again.damage, again.choice.generation) == ("", after.choice.generation)
+
+
+def test_a_store_of_an_older_program_without_any_log_is_damaged(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    killed_after_flush(tmp_path, run_dir)
+    store = tmp_path / "store"
+    (store / "newest-log").unlink()
+    for log in store.glob("*.log"):
+        log.unlink()
+    assert "logs are missing" in opened_once(tmp_path, run_dir).damage
+
+
+def test_a_log_that_was_emptied_is_told_by_the_witness(tmp_path: Path, run_dir: Path) -> None:
+    opened = killed_after_flush(tmp_path, run_dir, 12)
+    os.truncate(max((tmp_path / "store").glob("*.log")), 0)
+    after = opened_once(tmp_path, run_dir)
+    assert after.choice.generation != opened.choice.generation
+    assert (after.damage, after.choice.missing) == ("", 2)
