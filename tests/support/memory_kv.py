@@ -2,6 +2,9 @@
 
 from collections.abc import Iterator
 
+from peatnode.documents.json import root_maps
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.value import dump
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
 
@@ -33,3 +36,15 @@ def commit(replica: Replica) -> WriteBatch:
     replica.kv.write(batch)
     replica.committed(batch)
     return batch
+
+
+def put(replica: Replica, key: bytes, target: dict) -> None:
+    """As the store does for documents that need no engine."""
+    record = replica.live(key)
+    maps = root_maps.NO_ROOT_MAPS if record is None else replica.maps(key, record)
+    assert maps is not None
+    client = replica.client_of(replica.next_incarnation(key))
+    clock = 0 if record is None else record.state_vector.get(client, 0)
+    update = root_maps.change(maps, plan(maps.shape(), target), client, clock)
+    if record is None or not update.is_empty:
+        replica.write(key, update, dump(target))

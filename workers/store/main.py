@@ -129,6 +129,7 @@ async def main(shell: WorkerShell) -> None:
     await service.engine.close()
     try:
         if not opened.database.is_read_only:
+            service.checkpoints.write_at_stop()
             opened.database.flush()
             opened.database.sync()
     except StorageFailed as error:  # no change is lost: the log is on disk

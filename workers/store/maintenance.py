@@ -1,4 +1,4 @@
-"""Periodic work of the store: expiry, compaction, trimming of the feed, outdated values, probes of the disk."""
+"""Periodic work of the store: expiry, compaction, trimming of the feed, checkpoints, outdated values, probes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.keyspace import EXPIRY, FEED, number
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch, expiry_key
+from workers.store.checkpoints import Checkpoints
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.health import DiskHealth
 from workers.store.engine.client import EngineClient
@@ -51,6 +52,7 @@ class Maintenance:
         builder: BatchBuilder,
         engine: EngineClient,
         disk: DiskHealth,
+        checkpoints: Checkpoints,
     ) -> None:
         self._database = database
         self._replica = replica
@@ -58,6 +60,7 @@ class Maintenance:
         self._builder = builder
         self._engine = engine
         self._disk = disk
+        self._checkpoints = checkpoints
         self._due: set[bytes] = set()
         """Documents whose delta log is due for compaction."""
         self._last_write = time.monotonic()
@@ -95,8 +98,12 @@ class Maintenance:
                 await self._compact()
             except StorageFailed as error:
                 self._disk.read_failed(error)
-            self._trim()
-            await self._flush_if_quiet()
+            try:
+                await self._checkpoints.write_if_due()
+                self._trim()
+                await self._flush_if_quiet()
+            except StorageFailed as error:
+                self._disk.write_failed(error)
 
     def _enqueue(self, works: Iterator[FillValue | Expire | Compact | SetSnapshot]) -> None:
         if self._committer.queue_length < SLICE:
@@ -125,13 +132,11 @@ class Maintenance:
     def _trim(self) -> None:
         oldest = self._replica.oldest_sequence
         keep = self._replica.sequence - FEED_CHANGES + 1
+        if self._replica.checkpoint_sequence:
+            keep = min(keep, self._replica.checkpoint_sequence + 1)
         if keep - oldest < FEED_CHANGES // 10:
             return
-        try:
-            self._database.delete_range(FEED + number(0), FEED + number(keep))
-        except StorageFailed as error:
-            self._disk.write_failed(error)
-            return
+        self._database.delete_range(FEED + number(0), FEED + number(keep))
         self._replica.trimmed(keep)
 
     async def _flush_if_quiet(self) -> None:
@@ -140,10 +145,8 @@ class Maintenance:
         if quiet < QUIET_SECONDS or self._unflushed < QUIET_BYTES:
             return
         self._unflushed = 0
-        try:
-            await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
-        except StorageFailed as error:
-            self._disk.write_failed(error)
+        await self._checkpoints.write_if_due(is_quiet=True)
+        await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
 
 
 def due_expiries(replica: Replica, now: float) -> list[Expire]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
@@ -32,7 +33,9 @@ from peatnode.ipc.messages import (
     StoreReply,
     WriteDocument,
 )
+from peatnode.model.tree import BUCKETS
 from peatnode.worker.shell import WorkerShell
+from workers.store.checkpoints import Checkpoints
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import client_id, new_generation
 from workers.store.disk.health import DiskHealth
@@ -51,6 +54,8 @@ from workers.store.write.request import WriteResolver
 
 MAX_FILLED = 64
 """Outdated values that one listing waits for at most."""
+SAMPLE_BUCKETS = 64
+"""Buckets of the hash tree that a start compares with their entries, so that a wrong checkpoint is found."""
 
 
 class StoreService:
@@ -70,7 +75,11 @@ class StoreService:
         self._is_generation_begun = False
         """Whether a generation has begun that the witness does not stand for yet."""
         node_id = shell.config.node_id
-        self._replica = Replica(database, client_id(node_id, generation))
+        sample = random.sample(range(BUCKETS), SAMPLE_BUCKETS)
+        self._replica = Replica(database, client_id(node_id, generation), sample)
+        if self._replica.checkpoint_fault:
+            shell.log.error("Checkpoint is wrong", reason=self._replica.checkpoint_fault)
+        self.checkpoints = Checkpoints(database, self._replica)
         self.engine = EngineClient(shell.config.run_dir / "engine.sock", self._replica)
         self._quarantine = Quarantine(self._replica)
         resolver = WriteResolver(
@@ -90,7 +99,13 @@ class StoreService:
             self.disk.read_failed,
         )
         self.maintenance = Maintenance(
-            database, self._replica, self.committer, self._builder, self.engine, self.disk
+            database,
+            self._replica,
+            self.committer,
+            self._builder,
+            self.engine,
+            self.disk,
+            self.checkpoints,
         )
         self._reads = Reads(self._replica)
         self._tasks: set[asyncio.Task[None]] = set()

@@ -24,6 +24,8 @@ META = b"m"
 
 SEQUENCE = META + b"sequence"
 """The key of the sequence of the newest change (8 bytes)."""
+CHECKPOINT = META + b"checkpoint"
+"""The key of the checkpoint of the index. Whoever rewrites the index or the feed deletes it."""
 
 
 class KeyValue(Protocol):

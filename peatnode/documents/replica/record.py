@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
 
@@ -146,6 +147,20 @@ def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:
     return DeleteSet({c: tuple(zip(r[::2], r[1::2], strict=True)) for c, r in fields})
 
 
+class Existence(Enum):
+    """What a replica holds of a document. The value is the number on disk."""
+
+    ABSENT = 0
+    LIVE = 1
+    TOMBSTONE = 2
+
+
+def existence_of(record: Record | None) -> Existence:
+    if record is None:
+        return Existence.ABSENT
+    return Existence.TOMBSTONE if record.is_deleted else Existence.LIVE
+
+
 @dataclass(frozen=True, slots=True)
 class FeedEntry:
     """A change as the feed stores it. The content of the change is read from the document."""
@@ -159,6 +174,8 @@ class FeedEntry:
     bytes do not compress. The record has the current fingerprint."""
     origin: str
     """Who sent the change; empty for a change of this node."""
+    before: Existence
+    """Of the document before the change, so that a start can count documents from the feed."""
 
 
 _ACTIONS = (ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.DELETED)
@@ -167,23 +184,33 @@ _ACTIONS = (ChangeAction.CREATED, ChangeAction.UPDATED, ChangeAction.DELETED)
 _ACTION_NUMBERS = {action: number for number, action in enumerate(_ACTIONS)}
 
 
+_USUALLY_BEFORE = {
+    ChangeAction.CREATED: Existence.ABSENT,
+    ChangeAction.UPDATED: Existence.LIVE,
+    ChangeAction.DELETED: Existence.LIVE,
+}
+"""What is not stored. Entries of format 1 never say what was before."""
+
+
 def encode_feed_entry(entry: FeedEntry) -> bytes:
-    packed: bytes = msgpack.packb(
-        (
-            entry.collection,
-            entry.id,
-            _ACTION_NUMBERS[entry.action],
-            entry.incarnation,
-            entry.origin,
-        ),
-        buf_size=_BUFFER_BYTES,
+    fields: tuple[str | int, ...] = (
+        entry.collection,
+        entry.id,
+        _ACTION_NUMBERS[entry.action],
+        entry.incarnation,
+        entry.origin,
     )
+    if entry.before is not _USUALLY_BEFORE[entry.action]:
+        fields += (entry.before.value,)
+    packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
 
 def decode_feed_entry(data: bytes) -> FeedEntry:
-    collection, document, action, incarnation, origin = msgpack.unpackb(data)
-    return FeedEntry(collection, document, _ACTIONS[action], incarnation, b"", origin)
+    collection, document, number, incarnation, origin, *more = msgpack.unpackb(data)
+    action = _ACTIONS[number]
+    before = Existence(more[0]) if more else _USUALLY_BEFORE[action]
+    return FeedEntry(collection, document, action, incarnation, b"", origin, before)
 
 
 def encode_tree_entry(incarnation: int, is_deleted: bool, digest: bytes) -> bytes:
@@ -195,3 +222,12 @@ def decode_tree_entry(data: bytes) -> tuple[int, bool, bytes]:
     """(incarnation, is_deleted, fingerprint)"""
     number = int.from_bytes(data[16:], "big")
     return number >> 1, bool(number & 1), data[:16]
+
+
+def tree_entry_fingerprint(data: bytes) -> bytes:
+    return data[:16]
+
+
+def is_of_tombstone(data: bytes) -> bool:
+    """Whether an entry of the tree index is that of a tombstone."""
+    return bool(data[-1] & 1)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from hashlib import sha256
 
@@ -13,13 +14,10 @@ from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.index.counts import CollectionCounts
-from peatnode.documents.replica.index.hash_tree import (
-    TREE_KEY_BYTES,
-    HashTree,
-    bucket_of,
-    digest_of,
-)
+from peatnode.documents.replica.index.checkpoint import MAX_COLLECTIONS, Checkpoint
+from peatnode.documents.replica.index.counts import add_counts, copy_counts
+from peatnode.documents.replica.index.hash_tree import bucket_of
+from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.join import (
     JoinResult,
     check_change,
@@ -29,21 +27,16 @@ from peatnode.documents.replica.join import (
     state_bytes,
 )
 from peatnode.documents.replica.keyspace import (
-    FEED,
     RECORD,
-    SEQUENCE,
     SNAPSHOT,
     TOMBSTONE,
-    TREE,
     VALUE,
     KeyValue,
-    after,
 )
 from peatnode.documents.replica.record import (
     EMPTY_VECTOR,
     Record,
     decode_record,
-    decode_tree_entry,
     ended_vector_after,
     tombstone,
 )
@@ -64,41 +57,32 @@ class Replica:
     replica also holds the hash tree, the counts of each collection, and the sequence of changes.
     """
 
-    def __init__(self, kv: KeyValue, client: int) -> None:
-        """Reads the tree index. `client` is the Yjs client id of own writes to first incarnations; see `client_of`."""
+    def __init__(self, kv: KeyValue, client: int, sample: Iterable[int] = ()) -> None:
+        """Loads the index. `client` is the Yjs client id of own writes to first incarnations; see `client_of`.
+
+        `sample`: buckets that are compared with their entries on disk. Raises StorageFailed.
+        """
         self.kv = kv
         self.client = client
         self.is_client_id_taken = False
         """Whether an update held unknown structs of this node's own client id, so that another writer uses it too."""
-        self.tree = HashTree()
-        self.counts: dict[str, CollectionCounts] = {}
-        self.sequence = 0
+        index = load_index(kv, sample)
+        self.tree = index.tree
+        self.counts = index.counts
+        self.sequence = index.sequence
         """The sequence of the newest change on disk."""
-        self.oldest_sequence = 1
+        self.oldest_sequence = index.oldest_sequence
         """The sequence of the oldest change that the feed keeps."""
-        self._staged_sequence = 0
+        self.checkpoint_sequence = index.checkpoint_sequence
+        """The sequence of the checkpoint on disk; 0 if there is none. A start needs all changes after it."""
+        self.checkpoint_fault = index.fault
+        """Why the checkpoint on disk was not used; empty if it was right, or if there was none."""
+        self._staged_sequence = index.sequence
         self._open = WriteBatch()
         self._unsynced: list[WriteBatch] = []
         self._found: dict[bytes, Record | None] = {}
         """Records that the open batch has read from disk."""
         self._updater = RecordUpdater(self.state)
-        self._load()
-
-    def _load(self) -> None:
-        for entry, data in self.kv.scan(TREE, after(TREE)):
-            _, is_deleted, digest = decode_tree_entry(data)
-            tree_key, key = entry[1 : 1 + TREE_KEY_BYTES], entry[1 + TREE_KEY_BYTES :]
-            self.tree.change(bucket_of(tree_key), digest_of(key, digest))
-            self._count(key.partition(b"\0")[0].decode(), not is_deleted, is_deleted)
-        kept = self.kv.get(SEQUENCE)
-        self.sequence = self._staged_sequence = int.from_bytes(kept, "big") if kept else 0
-        first = next(self.kv.scan(FEED, after(FEED)), None)
-        self.oldest_sequence = int.from_bytes(first[0][1:], "big") if first else self.sequence + 1
-
-    def _count(self, collection: str, documents: int, tombstones: int) -> None:
-        counts = self.counts.setdefault(collection, CollectionCounts())
-        counts.documents += documents
-        counts.tombstones += tombstones
 
     def client_of(self, incarnation: int) -> int:
         """The Yjs client id of this node's own writes to an incarnation.
@@ -337,7 +321,12 @@ class Replica:
             if tree_change.difference:
                 self.tree.change(bucket_of(tree_change.tree_key), tree_change.difference)
             if tree_change.documents or tree_change.tombstones:
-                self._count(tree_change.collection, tree_change.documents, tree_change.tombstones)
+                add_counts(
+                    self.counts,
+                    tree_change.collection,
+                    tree_change.documents,
+                    tree_change.tombstones,
+                )
         if batch.changes:
             self.sequence = batch.changes[-1].sequence
 
@@ -352,3 +341,17 @@ class Replica:
     def trimmed(self, oldest: int) -> None:
         """Notes that the caller has deleted the feed before `oldest`."""
         self.oldest_sequence = max(self.oldest_sequence, oldest)
+
+    # --- checkpoints
+
+    def checkpoint(self, is_of_stop: bool = False) -> Checkpoint | None:
+        """The index at the newest change on disk; None if there are too many collections to copy."""
+        if len(self.counts) > MAX_COLLECTIONS:
+            return None
+        counts = copy_counts(self.counts)
+        return Checkpoint(self.sequence, self.tree.leaves(), counts, is_of_stop)
+
+    def checkpointed(self, sequence: int) -> None:
+        """Notes that the caller has written the checkpoint of this sequence; 0: that it has deleted it."""
+        self.checkpoint_sequence = sequence
+        self.checkpoint_fault = ""

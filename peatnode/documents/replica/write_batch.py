@@ -25,6 +25,7 @@ from peatnode.documents.replica.record import (
     encode_feed_entry,
     encode_record,
     encode_tree_entry,
+    existence_of,
 )
 from peatnode.documents.replica.state_packing import pack_state
 from peatnode.model.states import ChangeAction
@@ -74,7 +75,7 @@ class WriteBatch:
         return not self.records and not self.extra
 
     def put(self, key: bytes, previous: Record | None, record: Record) -> None:
-        """Replaces a record without a change in the feed."""
+        """Replaces a record without a change in the feed. The fingerprint must stay, as a start replays the feed."""
         if key not in self.previous:
             self.previous[key] = previous
         self.records[key] = record
@@ -85,7 +86,14 @@ class WriteBatch:
         """Replaces a record, and adds the change to the feed."""
         self.put(key, previous, record)
         action = _action_of(previous, record)
-        entry = FeedEntry(*names_of(key), action, record.incarnation, record.fingerprint, origin)
+        entry = FeedEntry(
+            *names_of(key),
+            action,
+            record.incarnation,
+            record.fingerprint,
+            origin,
+            existence_of(previous),
+        )
         value = b"" if record.is_deleted else None if record.is_value_outdated else record.value
         self.changes.append(StagedChange(record.sequence, key, entry, update, value))
 

@@ -21,7 +21,7 @@ from workers.store.disk.space import free_bytes, used_bytes
 from workers.store.disk.witness import CommitWitness, no_witness, open_witness
 from workers.store.disk.write_ahead_log import missing_log
 
-FORMAT = 1
+FORMAT = 2
 """The format of the whole database. It is increased when older programs cannot read the new content."""
 
 _FORMAT_KEY = META + b"format"
@@ -338,10 +338,14 @@ def _sync_directory(path: Path) -> None:
 
 
 def _check_format(database: Database, path: Path) -> None:
+    """Raises the number in an older database, whose entries are all read by the rules of this format.
+
+    The caller syncs before it writes an entry that an older program cannot read.
+    """
     found = stored_format(database)
-    if not found:
-        database.write([(_FORMAT_KEY, msgpack.packb(FORMAT))])
     refuse_newer(path, found, FORMAT)
+    if found < FORMAT:
+        database.write([(_FORMAT_KEY, msgpack.packb(FORMAT))])
 
 
 def stored_format(database: Database) -> int:

@@ -15,6 +15,7 @@ from peatnode.documents.names import names_of
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
+    CHECKPOINT,
     EXPIRY,
     FEED,
     META,
@@ -135,6 +136,7 @@ def _raise_unless_corrupt(error: StorageFailed) -> None:
 def reconcile(database: Database) -> None:
     """Rebuilds the indexes from the records, and begins a new feed. Raises StorageFailed if a record cannot be read."""
     newest = _newest_sequence(database)
+    database.write([(CHECKPOINT, None)])  # before the entries that it describes change
     for index in (TREE, EXPIRY, FEED):
         database.delete_range(index, after(index))
     broken: list[bytes] = []

@@ -1,6 +1,9 @@
 """The numbers of documents and tombstones in each collection."""
 
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 
 @dataclass(slots=True)
@@ -9,3 +12,18 @@ class CollectionCounts:
 
     documents: int = 0
     tombstones: int = 0
+
+
+Counts: TypeAlias = dict[str, CollectionCounts]
+"""The counts of each collection that has a document or a tombstone."""
+
+
+def add_counts(counts: Counts, collection: str, documents: int, tombstones: int) -> None:
+    """Adds a change of a collection's numbers."""
+    found = counts.setdefault(collection, CollectionCounts())
+    found.documents += documents
+    found.tombstones += tombstones
+
+
+def copy_counts(counts: Counts) -> Counts:
+    return {collection: replace(found) for collection, found in counts.items()}

@@ -4,7 +4,10 @@ A hash of its key assigns each document to one of 65,536 buckets, the leaves of 
 node's hash is the XOR of the digests of all documents below it, so that a change costs one XOR on each level.
 """
 
+from __future__ import annotations
+
 from array import array
+from dataclasses import dataclass
 from hashlib import sha256
 
 from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES, LEVELS
@@ -38,6 +41,26 @@ def digest_of(key: bytes, fingerprint: bytes) -> int:
     return int.from_bytes(sha256(_DIGEST_DOMAIN + fingerprint + key).digest()[:HASH_BYTES], "big")
 
 
+@dataclass(frozen=True, slots=True)
+class Leaves:
+    """The hashes of all buckets at one moment, which determine those of all other nodes."""
+
+    high: array[int]
+    """The upper 64 bits of each bucket's hash."""
+    low: array[int]
+    """The lower 64 bits of each bucket's hash."""
+
+    @staticmethod
+    def empty() -> Leaves:
+        return Leaves(array("Q", bytes(8 * BUCKETS)), array("Q", bytes(8 * BUCKETS)))
+
+    def set(self, bucket: int, number: int) -> None:
+        self.high[bucket], self.low[bucket] = number >> 64, number & _LOW
+
+    def number(self, bucket: int) -> int:
+        return self.high[bucket] << 64 | self.low[bucket]
+
+
 class HashTree:
     """The hashes of all nodes, in two flat arrays of about 1.1 MB for any number of documents."""
 
@@ -50,6 +73,28 @@ class HashTree:
         nodes = self._starts[LEVELS] + BUCKETS
         self._high = array("Q", bytes(8 * nodes))
         self._low = array("Q", bytes(8 * nodes))
+
+    @classmethod
+    def of(cls, leaves: Leaves) -> HashTree:
+        """The tree above these leaves."""
+        tree = cls()
+        high, low = leaves.high, leaves.low
+        for level in range(LEVELS, -1, -1):
+            start = tree._starts[level]
+            tree._high[start : start + len(high)] = high
+            tree._low[start : start + len(low)] = low
+            high, low = _level_above(high), _level_above(low)
+        return tree
+
+    def leaves(self) -> Leaves:
+        """A copy of the hashes of all buckets, 1 MiB."""
+        start = self._starts[LEVELS]
+        return Leaves(self._high[start:], self._low[start:])
+
+    def leaf(self, bucket: int) -> int:
+        """The hash of a bucket as a number: the XOR of the digests of its documents."""
+        at = self._starts[LEVELS] + bucket
+        return self._high[at] << 64 | self._low[at]
 
     def change(self, bucket: int, difference: int) -> None:
         """Adds a document's change. `difference` is the XOR of its digests before and after."""
@@ -71,3 +116,11 @@ class HashTree:
     @property
     def root(self) -> bytes:
         return self.hash(0, 0)
+
+
+def _level_above(level: array[int]) -> array[int]:
+    """The XOR of the children of each node, all nodes at once."""
+    above = 0
+    for child in range(FAN_OUT):
+        above ^= int.from_bytes(level[child::FAN_OUT].tobytes(), "little")
+    return array("Q", above.to_bytes(max(len(level) // FAN_OUT, 1) * 8, "little"))

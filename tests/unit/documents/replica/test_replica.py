@@ -4,7 +4,7 @@ import pytest
 
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
-from peatnode.documents.json.value import Shape, dump
+from peatnode.documents.json.value import Shape
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.keyspace import FEED, after
 from peatnode.documents.replica.reads import (
@@ -19,7 +19,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
-from tests.support.memory_kv import MemoryKeyValue, commit
+from tests.support.memory_kv import MemoryKeyValue, commit, put
 from tests.support.yjs_histories import Writers
 
 KEY = document_key("c", "one")
@@ -27,18 +27,6 @@ KEY = document_key("c", "one")
 
 def new_replica(client: int = 1) -> Replica:
     return Replica(MemoryKeyValue(), client)
-
-
-def put(replica: Replica, key: bytes, target: dict) -> None:
-    """As the store does for documents that need no engine."""
-    record = replica.live(key)
-    maps = root_maps.NO_ROOT_MAPS if record is None else replica.maps(key, record)
-    assert maps is not None
-    client = replica.client_of(replica.next_incarnation(key))
-    clock = 0 if record is None else record.state_vector.get(client, 0)
-    update = root_maps.change(maps, plan(maps.shape(), target), client, clock)
-    if record is None or not update.is_empty:
-        replica.write(key, update, dump(target))
 
 
 def arrival(replica: Replica, key: bytes) -> DocumentUpdate:
