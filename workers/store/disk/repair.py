@@ -7,8 +7,8 @@ records. The feed begins again far beyond its old end, so its followers receive 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass, replace
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import names_of
@@ -48,6 +48,10 @@ FEED_JUMP = 1_000_000
 """Gap in the sequences after a repair. It exceeds the number of changes that can have been sent and then lost."""
 BATCH_BYTES = 1024 * 1024
 """Size of one write while entries are copied."""
+MAX_PROBES = 100_000
+"""Keys at which `readable` tries to go on in one kind of entry. One damaged block needs a few hundred."""
+MAX_DEPTH = 160
+"""Halvings of the keys between two damages until the search there ends: 20 bytes beyond their common beginning."""
 
 _COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, QUARANTINE, META)
 
@@ -76,58 +80,103 @@ def copy_readable(damaged: Database, into: Database, keep_existing: bool) -> Non
 
 def readable(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Entries with start <= key < end, without those in damaged blocks, in no particular order."""
-    last = start
-    while True:
-        try:
-            for key, value in database.scan(last, end):
-                yield key, value
-                last = key + b"\0"
+    low = yield from _read_forwards(database, start, end)
+    if low is None:
+        return
+    high = yield from _read_backwards(database, low.key, end)
+    gaps = [_Gap(low, _Damaged(high, ""), 0)]
+    for _ in range(MAX_PROBES):
+        if not gaps:
             return
-        except StorageFailed as error:
-            _raise_unless_corrupt(error)
-        beyond = _first_beyond(database, last, end)
-        yield from _backwards(database, last, beyond or end)
-        if beyond is None:
-            return
-        last = beyond
+        gap = gaps.pop()
+        middle = gap.middle()
+        if middle is None:
+            continue
+        error = _probe(database, middle, gap.high.key)
+        if error is not None:
+            gaps += (_Gap(gap.low, error, gap.depth + 1), _Gap(error, gap.high, gap.depth + 1))
+            continue
+        last = yield from _read_forwards(database, middle, gap.high.key)
+        first = yield from _read_backwards(database, gap.low.key, middle)
+        gaps.append(_Gap(gap.low, _Damaged(first, ""), gap.depth + 1 if first == middle else 0))
+        if last is not None:
+            gaps.append(_Gap(last, gap.high, 0))
 
 
-def _first_beyond(database: KeyValue, bad: bytes, end: bytes) -> bytes | None:
-    """A readable key after `bad`, which is searched near `bad` first, and then further away.
+@dataclass(frozen=True, slots=True)
+class _Damaged:
+    """A key from which no scan can start.
 
-    The caller reads the skipped entries backwards.
+    RocksDB's error names the file and the place of the damaged block. If two keys have the same error, one block, or
+    one file, extends from the one to the other, and nothing between them can be read.
     """
-    for target in _keys_beyond(bad):
-        if target >= end:
-            continue
-        try:
-            found = next(database.scan(target, end), None)
-        except StorageFailed as error:
-            _raise_unless_corrupt(error)
-            continue
-        return None if found is None else found[0]
+
+    key: bytes
+    text: str
+    """The error; empty if it is not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """Keys between two damages, of which none has been read."""
+
+    low: _Damaged
+    high: _Damaged
+    depth: int
+    """How often the gap was halved since entries beside it were read."""
+
+    def middle(self) -> bytes | None:
+        """A key halfway through; None if nothing can be read in the gap."""
+        if self.low.text == self.high.text or self.depth > MAX_DEPTH:
+            return None
+        size = max(len(self.low.key), len(self.high.key)) + 1
+        first = int.from_bytes(self.low.key.ljust(size, b"\0"), "big")
+        last = int.from_bytes(self.high.key.ljust(size, b"\0"), "big")
+        middle = (first + last) // 2
+        return middle.to_bytes(size, "big") if first < middle else None
+
+
+def _read_forwards(
+    database: KeyValue, start: bytes, end: bytes
+) -> Generator[tuple[bytes, bytes], None, _Damaged | None]:
+    """Yields the entries up to the first damage. Returns that damage."""
+    try:
+        for key, value in database.scan(start, end):
+            yield key, value
+            start = key + b"\0"
+    except StorageFailed as error:
+        return _Damaged(start, _corruption(error))
     return None
 
 
-def _keys_beyond(key: bytes) -> Iterator[bytes]:
-    """Keys beyond `key`, those with the longest common prefix first."""
-    for depth in range(len(key) - 1, -1, -1):
-        for step in (1, 2, 4, 8, 16, 32, 64, 128):
-            if key[depth] + step < 256:
-                yield key[:depth] + bytes((key[depth] + step,))
-
-
-def _backwards(database: KeyValue, start: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Entries between the damage and the next readable key, from the end to the damage."""
+def _read_backwards(
+    database: KeyValue, start: bytes, end: bytes
+) -> Generator[tuple[bytes, bytes], None, bytes]:
+    """Yields the entries from the end down to the first damage. Returns the last key that was read."""
     try:
-        yield from database.scan(start, end, reverse=True)
+        for key, value in database.scan(start, end, reverse=True):
+            yield key, value
+            end = key
     except StorageFailed as error:
-        _raise_unless_corrupt(error)
+        _corruption(error)
+        return end
+    return start
 
 
-def _raise_unless_corrupt(error: StorageFailed) -> None:
+def _probe(database: KeyValue, start: bytes, end: bytes) -> _Damaged | None:
+    """The damage at which a scan from `start` fails at once; None if it can begin."""
+    try:
+        next(database.scan(start, end), None)
+    except StorageFailed as error:
+        return _Damaged(start, _corruption(error))
+    return None
+
+
+def _corruption(error: StorageFailed) -> str:
+    """The text of the error. Raises the error if it may pass."""
     if not error.is_corruption:
         raise error
+    return str(error)
 
 
 # --- reconciliation
