@@ -16,6 +16,7 @@ from peatnode.errors import BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
 from workers.store.disk.format import check_noted_format, note_format, refuse_newer
 from workers.store.disk.generation import GenerationChoice, continue_or_begin, kept_generation
+from workers.store.disk.log_records import is_torn_inside
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
 from workers.store.disk.witness import CommitWitness, no_witness, open_witness
@@ -159,10 +160,10 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
         except StorageFailed as error:
             damage = _damage(path, error)
         try:
-            database = Database(path, Recovery.TORN_END)
+            database = None if is_torn_inside(path) else Database(path, Recovery.TORN_END)
         except StorageFailed as error:
-            damage = _damage(path, error)
-        else:
+            database, damage = None, _damage(path, error)
+        if database is not None:
             return database, f"the end of the log was incomplete: {damage}"
     damage = damage or "its file CURRENT is missing"
     # From here on, files change. The mark makes the next opening repeat an interrupted repair.
@@ -177,7 +178,7 @@ def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
             Database.repair(path)
         database = _open_skipping_damage(path)
         _check_format(database, path)
-        reconcile(database)
+        _finish_repair(database)
     except StorageFailed as error:
         if database is not None:
             database.close()
@@ -186,6 +187,16 @@ def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
         return _open_copied(path), f"the database was damaged: {damage}"
     unmark_damaged(path)
     return database, f"the database was damaged: {damage}"
+
+
+def _finish_repair(database: Database) -> None:
+    """Makes the entries fit together, and writes the whole repair to sorted files.
+
+    A repair that existed only in the log would be undone in part by the next damage of the log, and nothing would
+    show that indexes and records differ.
+    """
+    reconcile(database)
+    database.flush()
 
 
 def _open_skipping_damage(path: Path) -> Database:
@@ -239,8 +250,7 @@ def _open_copied(path: Path) -> Database:
         try:
             _copy_all(path, copied)
             _check_format(copied, path)
-            reconcile(copied)
-            copied.flush()
+            _finish_repair(copied)
         finally:
             copied.close()
     except StorageFailed:
