@@ -17,6 +17,11 @@ PeatnodeError
 
 from __future__ import annotations
 
+import errno
+
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+"""Error numbers of a disk that refuses writes now and may take them later, without a change of the configuration."""
+
 EXIT_CONFIGURATION = 78
 """Exit status (EX_CONFIG of sysexits.h) after BadConfiguration:
 a restart without a change would fail again."""
@@ -71,6 +76,10 @@ class StorageFailed(PeatnodeError):
     @property
     def is_missing_file(self) -> bool:
         return "No such file" in str(self)
+
+    @property
+    def is_read_only(self) -> bool:
+        return "Read-only file system" in str(self)
 
     @property
     def is_full(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from peatnode.cli.errors import CliError
@@ -15,16 +17,14 @@ SHOWN_RUN_DIRS = 4
 
 def run_dirs(data_dir: str, env: Mapping[str, str]) -> Iterator[Path]:
     """The run directories to search, in order."""
-    from peatnode.config import default_run_dir
-
     if data_dir:
-        yield default_run_dir(Path(data_dir).absolute())
+        yield from _places_of(Path(data_dir).absolute())
         return
     if env.get("PEAT_RUN_DIR"):
         yield Path(env["PEAT_RUN_DIR"])
         return
     if env.get("PEAT_DATA_DIR"):
-        yield default_run_dir(Path(env["PEAT_DATA_DIR"]).absolute())
+        yield from _places_of(Path(env["PEAT_DATA_DIR"]).absolute())
         return
     here = Path(".data").absolute()
     data_dirs = [
@@ -33,7 +33,25 @@ def run_dirs(data_dir: str, env: Mapping[str, str]) -> Iterator[Path]:
         *sorted(here.glob("peat-mesh-*")),
         *sorted(here.glob("mesh/peat-mesh-*")),
     ]
-    yield from map(default_run_dir, data_dirs)
+    yield from chain.from_iterable(map(_places_of, data_dirs))
+
+
+def _places_of(data_dir: Path) -> Iterator[Path]:
+    """Where the node of a data directory can have its sockets: first in it, then in /tmp, where other users write."""
+    from peatnode.config import run_dir_choices
+
+    first, *others = run_dir_choices(data_dir)
+    yield first
+    yield from (place for place in others if _is_trusted(place, data_dir))
+
+
+def _is_trusted(place: Path, data_dir: Path) -> bool:
+    """Whether it belongs to this user, to root, or to the owner of the data."""
+    try:
+        owners = {os.getuid(), 0, data_dir.stat().st_uid}
+        return place.lstat().st_uid in owners and place.is_dir()
+    except OSError:
+        return False
 
 
 def is_served(path: Path) -> bool:

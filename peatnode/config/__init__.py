@@ -3,7 +3,13 @@
 A new setting enters as a row of `variables.py`; other packages import Config and the loaders from here.
 """
 
-from peatnode.config.loading import Setting, default_run_dir, load_config, read_settings
+from peatnode.config.loading import (
+    Setting,
+    default_run_dir,
+    load_config,
+    read_settings,
+    run_dir_choices,
+)
 from peatnode.config.reading import MIN_SECRET_BYTES
 from peatnode.config.sources import SOURCE_NAMES, SOURCES, SourceSpec
 from peatnode.config.values import Config, Secret, StaticPeer
@@ -24,4 +30,5 @@ __all__ = [
     "flag_of",
     "load_config",
     "read_settings",
+    "run_dir_choices",
 ]

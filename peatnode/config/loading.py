@@ -54,14 +54,23 @@ def read_settings(
 
 
 def default_run_dir(data_dir: Path) -> Path:
-    """`run` in the data directory; if that path is too long for a Unix socket,
-    a directory in /tmp named by a digest."""
-    run_dir = data_dir / "run"
-    if len(str(run_dir).encode()) <= _MAX_SOCKET_PATH:
-        return run_dir
+    """Where the sockets of a node are, if its disk takes them: the first of `run_dir_choices`."""
+    return run_dir_choices(data_dir)[0]
+
+
+def run_dir_choices(data_dir: Path) -> tuple[Path, ...]:
+    """Where the sockets of a node with this data directory can be, in order of preference.
+
+    `run` in the data directory, unless that path is too long for a Unix socket, and a directory in /tmp named by a
+    digest, for a data directory that takes no files.
+    """
     import hashlib
 
-    return Path("/tmp") / f"peatnode-{hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]}"  # noqa: S108  # created 0700
+    digest = hashlib.sha256(str(data_dir).encode()).hexdigest()[:24]
+    elsewhere = Path("/tmp") / f"peatnode-{digest}"  # noqa: S108  # created 0700
+    run_dir = data_dir / "run"
+    is_short = len(str(run_dir).encode()) <= _MAX_SOCKET_PATH
+    return (run_dir, elsewhere) if is_short else (elsewhere,)
 
 
 def _find(

@@ -81,7 +81,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_RUN_DIR",
         "",
-        "where the node's Unix sockets are; by default `run` in the data directory",
+        "where the node's Unix sockets are; by default `run` in the data directory"
+        ", or in /tmp if that takes no files",
         read_path,
         "run_dir",
     ),

@@ -1,11 +1,9 @@
-"""The listening sockets of a node, which are bound before any fork, and the lock on its data directory."""
+"""The listening sockets of a node, which are bound before any fork."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
-import os
 import socket
 from pathlib import Path
 
@@ -21,62 +19,9 @@ _UDP_BUFFER = 4 * 1024 * 1024
 """Bytes. The kernel may limit it to a lower value."""
 
 
-def lock_data_dir(data_dir: Path) -> int:
-    """Creates the directory if it is missing, and returns the descriptor of its lock.
-    Raises BadConfiguration."""
-    try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        lock = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise BadConfiguration(
-            f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. "
-            "Set a directory that this user may write to, or mount the volume writable."
-        ) from None
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.pread(lock, 32, 0).decode(errors="replace").strip() or "unknown"
-        os.close(lock)
-        raise BadConfiguration(
-            f"PEAT_DATA_DIR={str(data_dir)!r} is in use by another node (process {holder}): "
-            "stop that node, or set another directory for this one."
-        ) from None
-    try:
-        os.ftruncate(lock, 0)
-        os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
-    except OSError as error:
-        raise BadConfiguration(
-            f"PEAT_DATA_DIR={str(data_dir)!r} cannot be written: {error.strerror}. Free space on that file system."
-        ) from None
-    return lock
-
-
-def make_run_dir(run_dir: Path) -> None:
-    """Creates the directory of the Unix sockets with mode 0700.
-    Raises BadConfiguration if it belongs to another user."""
-    try:
-        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if run_dir.is_symlink():  # in /tmp another user could have created it
-            raise BadConfiguration(
-                f"PEAT_RUN_DIR={str(run_dir)!r} is a symbolic link: set the directory itself."
-            )
-        owner = run_dir.stat().st_uid
-        if owner not in (os.getuid(), 0):
-            raise BadConfiguration(
-                f"PEAT_RUN_DIR={str(run_dir)!r} belongs to user {owner}: remove it or set another directory."
-            )
-        if owner == os.getuid():
-            run_dir.chmod(0o700)
-    except OSError as error:
-        raise BadConfiguration(
-            f"PEAT_RUN_DIR={str(run_dir)!r} cannot be created: {error.strerror}."
-        ) from None
-
-
 def bind_all(config: Config) -> dict[str, socket.socket]:
-    """Binds all listening sockets: the Unix sockets, `http` and `quic`. Returns them by name.
+    """Binds all listening sockets: the Unix sockets in the run directory, `http` and `quic`. Returns them by name.
     Raises BadConfiguration."""
-    make_run_dir(config.run_dir)
     bound: dict[str, socket.socket] = {}
     try:
         for name in UNIX_SOCKETS:

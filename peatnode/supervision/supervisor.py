@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from peatnode import __version__, logs
 from peatnode.config import Config
@@ -37,6 +38,7 @@ from peatnode.ipc.messages import (
 from peatnode.model.peers import Address
 from peatnode.supervision.children import Child, WorkerSpawner
 from peatnode.supervision.clients import SupervisorClients
+from peatnode.supervision.directories import lock_data_dir, settle_run_dir
 from peatnode.supervision.events import (
     Action,
     AnnounceDeath,
@@ -60,7 +62,7 @@ from peatnode.supervision.events import (
 )
 from peatnode.supervision.node_report import NodeDescription, ProblemRegister, describe_node
 from peatnode.supervision.policy import EXIT_FAILED, Policy, RestartLimits
-from peatnode.supervision.sockets import bind_all, lock_data_dir, remove_unix_sockets
+from peatnode.supervision.sockets import bind_all, remove_unix_sockets
 from peatnode.supervision.workers import WORKERS, WorkerSpec
 from peatnode.worker.memory import MemoryGauge, memory_bytes
 
@@ -87,6 +89,7 @@ def _run_node(config: Config, workers: Sequence[WorkerSpec], limits: RestartLimi
         )
     lock = lock_data_dir(config.data_dir)
     try:
+        config = replace(config, run_dir=settle_run_dir(config))
         status = Supervisor(config, bind_all(config), workers, limits, lock).run()
         remove_unix_sockets(config.run_dir)
         return status

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -222,33 +222,87 @@ async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Pat
         assert node.store.exits == []
 
 
-async def test_a_store_that_starts_on_a_full_disk_answers_reads(tmp_path: Path):
+@contextlib.contextmanager
+def small_disk(tmp_path: Path, option: str) -> Iterator[Path]:
+    """A file system of its own, in memory."""
     disk = tmp_path / "disk"
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", option, "tmpfs", str(disk)]
     if os.geteuid() or subprocess.run(mount, check=False).returncode:
         pytest.skip("mounting needs root")
     try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def fill_space(disk: Path) -> None:
+    with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
+        while True:
+            ballast.write(bytes(4096))
+
+
+def fill_inodes(disk: Path) -> None:
+    (disk / "ballast").mkdir()
+    with contextlib.suppress(OSError):
+        for number in range(10_000):
+            (disk / "ballast" / str(number)).touch()
+
+
+def free(disk: Path) -> None:
+    ballast = disk / "ballast"
+    shutil.rmtree(ballast) if ballast.is_dir() else ballast.unlink()
+
+
+FULL: dict[str, tuple[str, Callable[[Path], None], str, str]] = {
+    "space": ("size=24m", fill_space, "the disk is full", "Free some space"),
+    "inodes": ("size=24m,nr_inodes=60", fill_inodes, "no inodes are left", "remove files from it"),
+}
+
+
+@pytest.mark.parametrize("lack", FULL)
+async def test_a_store_that_starts_on_a_full_disk_answers_reads(tmp_path: Path, lack: str):
+    option, fill, reason, advice = FULL[lack]
+    with small_disk(tmp_path, option) as disk:
         async with StoreNode(disk) as node:
             for n in range(20):
                 await node.put("c", f"d{n}", b'{"n":%d}' % n)
-            with contextlib.suppress(OSError), (disk / "ballast").open("wb", 0) as ballast:
-                while True:
-                    ballast.write(bytes(4096))
+            fill(disk)
             node.store.kill()
             await node.store.wait_ready()
             assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
             assert await code_of(node.put("c", "new", b"{}")) == "storage"
             assert await code_of(node.put("c", "d1", b"{}")) == "storage"
-            assert node.store.problems["storage"].blocks_readiness
-            assert "Free some space" in node.store.problems["storage"].advice
-            (disk / "ballast").unlink()
+            problem = node.store.problems["storage"]
+            assert problem.blocks_readiness
+            assert reason in problem.message
+            assert advice in problem.advice
+            free(disk)
             await until(lambda: accepts(node))
             assert "storage" not in node.store.problems
             assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
             assert sorted(set(node.store.exits)) == [-9, 0]
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+async def test_a_disk_that_runs_out_of_inodes_says_so(tmp_path: Path):
+    with small_disk(tmp_path, "size=64m,nr_inodes=60") as disk:
+        async with StoreNode(disk) as node:
+            await node.put("c", "kept", b'{"a":1}')
+            fill_inodes(disk)
+            large = os.urandom(400_000).hex().encode()
+            for n in range(40):  # until RocksDB needs another file
+                with contextlib.suppress(AskFailed):
+                    await node.put("c", f"d{n}", b'{"x":"%s"}' % large)
+                    continue
+                break
+            problem = node.store.problems["storage"]
+            assert "no inodes are left on the disk" in problem.message
+            assert "df -i" in problem.advice
+            assert (await node.ask(GetStore())).problem == "no inodes are left on the disk"
+            assert await read(node, "kept") == {"a": 1}
+            free(disk)
+            await until(lambda: accepts(node))
+            await until(lambda: has("storage" not in node.store.problems))
 
 
 # --- damaged files

@@ -8,9 +8,10 @@ from typing import Any
 
 from peatnode.ipc.link import serve
 from peatnode.worker.shell import WorkerShell
+from workers.store.disk.advice import advice_of
 from workers.store.disk.database import StorageFailed
-from workers.store.disk.health import ADVICE_DISK, ADVICE_FULL
 from workers.store.disk.open import OpenedStore, mark_damaged, open_store, open_to_read
+from workers.store.disk.reading import remove_links
 from workers.store.service import StoreService
 
 REOPEN_SECONDS = 1.0
@@ -35,7 +36,7 @@ async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
             shell.raise_problem(
                 "storage",
                 f"the store waits for its disk: {error}",
-                ADVICE_FULL if error.is_full else ADVICE_DISK,
+                advice_of(error, shell.config.data_dir),
                 blocks_readiness=True,
             )
             with contextlib.suppress(TimeoutError):
@@ -52,7 +53,7 @@ async def _read_only(
 ) -> tuple[StoreService, OpenedStore] | None:
     """A service that only answers reads. When the disk accepts writes again, a new worker replaces this one."""
     try:
-        opened = await asyncio.to_thread(open_to_read, shell.config.data_dir)
+        opened = await asyncio.to_thread(open_to_read, shell.config.data_dir, shell.config.run_dir)
     except StorageFailed:
         return None
     try:
@@ -135,3 +136,4 @@ async def main(shell: WorkerShell) -> None:
     except StorageFailed as error:  # no change is lost: the log is on disk
         shell.log.warning("Cannot flush", reason=str(error))
     opened.close()
+    remove_links(shell.config.run_dir)

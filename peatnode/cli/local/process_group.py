@@ -16,7 +16,7 @@ import click
 from peatnode.cli.exits import Exit
 from peatnode.cli.local.plan import FIRST_NAME, NodePlan
 from peatnode.cli.terminal.program import program
-from peatnode.config import default_run_dir
+from peatnode.config import run_dir_choices
 from peatnode.errors import LinkError
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import GetNode
@@ -172,14 +172,15 @@ async def _wait_ready(node: NodeProcess) -> None:
 
 
 async def _is_ready(node: NodeProcess) -> bool:
-    run_dir = default_run_dir(node.plan.data_dir.absolute())
-    try:
-        async with await Link.connect(run_dir / "supervisor.sock", "cli") as link:
-            reply = await link.ask(GetNode(), 2.0)
-    except LinkError:
-        return False
-    is_this_process = reply.pid == node.process.pid  # not an earlier node of this directory
-    return is_this_process and all(worker.state is WorkerStatus.READY for worker in reply.workers)
+    for run_dir in run_dir_choices(node.plan.data_dir.absolute()):
+        try:
+            async with await Link.connect(run_dir / "supervisor.sock", "cli") as link:
+                reply = await link.ask(GetNode(), 2.0)
+        except LinkError:
+            continue
+        if reply.pid == node.process.pid:  # not an earlier node of this directory
+            return all(worker.state is WorkerStatus.READY for worker in reply.workers)
+    return False
 
 
 def _signal(node: NodeProcess, number: signal.Signals) -> None:

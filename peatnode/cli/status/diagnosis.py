@@ -131,7 +131,7 @@ def _store(report: StatusReport) -> Iterator[Finding]:
             Severity.ERROR,
             "store",
             f"The store refuses writes: {store.problem or 'the store is read-only'}",
-            "Reads still work. Free disk space or repair the disk; then writes resume.",
+            "Reads still work. Make the disk take writes again; they resume without a restart.",
         )
     elif 0 < store.disk_free_bytes < LOW_DISK_BYTES:
         yield Finding(

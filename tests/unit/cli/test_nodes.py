@@ -9,7 +9,7 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.nodes import find_run_dir, is_served, run_dirs
 from peatnode.cli.target import LocalNode, find_target
-from peatnode.config import default_run_dir
+from peatnode.config import default_run_dir, run_dir_choices
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +47,23 @@ def test_where_a_node_of_this_machine_is_searched(
     if data_dir or not env:
         expected = [default_run_dir(path.parent) for path in expected]
     assert list(run_dirs(data_dir, env)) == expected
+
+
+def test_sockets_outside_of_the_data_are_trusted_only_with_their_owner(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    inside, outside = run_dir_choices(data)
+    assert list(run_dirs(str(data), {})) == [inside]
+    outside.mkdir()
+    try:
+        assert list(run_dirs(str(data), {})) == [inside, outside]
+        if os.geteuid() == 0:
+            os.chown(outside, 12_345, -1)
+            assert list(run_dirs(str(data), {})) == [inside]
+            os.chown(data, 12_345, -1)  # the node runs as this user
+            assert list(run_dirs(str(data), {})) == [inside, outside]
+    finally:
+        outside.rmdir()
 
 
 def test_a_socket_file_that_no_process_serves_is_no_node() -> None:

@@ -13,6 +13,7 @@ from peatnode.config import (
     flag_of,
     load_config,
     read_settings,
+    run_dir_choices,
 )
 from peatnode.errors import BadConfiguration
 
@@ -251,6 +252,14 @@ def test_a_run_directory_always_fits_a_socket() -> None:
     assert len(str(long / "supervisor.sock")) < 108
     assert long != default_run_dir(Path("/" + "x" * 201))
     assert load(PEAT_DATA_DIR="/" + "x" * 200).run_dir == long
+    assert run_dir_choices(Path("/" + "x" * 200)) == (long,)
+
+
+def test_a_disk_that_takes_no_files_has_another_run_directory() -> None:
+    first, second = run_dir_choices(Path("/data"))
+    assert first == default_run_dir(Path("/data")) == Path("/data/run")
+    assert second.parent == Path("/tmp")
+    assert second != run_dir_choices(Path("/other"))[1]
 
 
 def test_nothing_secret_in_a_repr() -> None:

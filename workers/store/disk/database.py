@@ -84,16 +84,21 @@ class Database:
     """An open database with one writer. It is the `KeyValue` of the replica."""
 
     def __init__(
-        self, path: Path, recovery: Recovery = Recovery.NOTHING, is_read_only: bool = False
+        self,
+        path: Path,
+        recovery: Recovery = Recovery.NOTHING,
+        is_read_only: bool = False,
+        links: Path | None = None,
     ) -> None:
         """Opens or creates the database. A read-only database refuses all writes.
 
+        `links` is a directory with links to the files: rocksdict writes a file there whenever it opens a database.
         Raises StorageFailed, also if the log has damage that `recovery` does not tolerate.
         """
         self.path = path
         access = AccessType.read_only() if is_read_only else AccessType.read_write()
         try:
-            self._db = Rdict(str(path), _options(recovery.value), access_type=access)
+            self._db = Rdict(str(links or path), _options(recovery.value), access_type=access)
         except Exception as error:  # rocksdict raises nothing narrower
             raise StorageFailed(str(error)) from error
         self._get = self._db.get

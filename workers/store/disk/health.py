@@ -6,6 +6,7 @@ import time
 
 from peatnode.documents.replica.keyspace import META
 from peatnode.worker.shell import WorkerShell
+from workers.store.disk.advice import ADVICE_DISK, advice_of, reason_of
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.open import mark_damaged, write_probe
 from workers.store.disk.space import free_bytes, used_bytes
@@ -21,13 +22,6 @@ REPAIRED_SECONDS = 600.0
 SPARE_BYTES = 32 * 1024 * 1024
 """Free space that a repair needs in addition to the size of the database."""
 
-ADVICE_FULL = (
-    "Free some space in PEAT_DATA_DIR, or enlarge its volume. Writes resume without a restart."
-)
-ADVICE_DISK = (
-    "Check the disk of PEAT_DATA_DIR and the kernel's log. The node resumes when the disk is healthy. "
-    "If the disk is lost: stop the node, give it another disk and start it, and the peers send the documents."
-)
 _ADVICE_DAMAGED = (
     "Stop the node, move its store directory away and start it. The peers send the documents again."
 )
@@ -72,11 +66,12 @@ class DiskHealth:
             return
         if not self.problem:
             self._shell.log.error("Disk refuses writes", reason=str(error))
-        self.problem = "the disk is full" if error.is_full else str(error)
+        path = self._database.path
+        self.problem = reason_of(error, path)
         self._shell.raise_problem(
             "storage",
             f"the store cannot write: {self.problem}",
-            ADVICE_FULL if error.is_full else ADVICE_DISK,
+            advice_of(error, path),
             blocks_readiness=True,
         )
         if error.is_corruption:

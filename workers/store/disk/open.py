@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import ExitStack
@@ -12,11 +11,12 @@ from pathlib import Path
 import msgpack
 
 from peatnode.documents.replica.keyspace import META
-from peatnode.errors import BadConfiguration
+from peatnode.errors import DISK_ERRORS, BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
 from workers.store.disk.format import check_noted_format, note_format, refuse_newer
 from workers.store.disk.generation import GenerationChoice, continue_or_begin, kept_generation
 from workers.store.disk.log_records import is_torn_inside
+from workers.store.disk.reading import link_files
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
 from workers.store.disk.witness import CommitWitness, no_witness, open_witness
@@ -28,8 +28,6 @@ FORMAT = 2
 _FORMAT_KEY = META + b"format"
 _MARK = "damaged"
 _FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
-_TRANSIENT = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
-"""Errors that may pass, if the disk held a database before."""
 
 
 @dataclass(slots=True)
@@ -77,8 +75,8 @@ def _open_writable(path: Path, witness: CommitWitness) -> OpenedStore:
     return _open(path, witness)
 
 
-def open_to_read(data_dir: Path) -> OpenedStore:
-    """Opens a database whose disk refuses writes, for reads only.
+def open_to_read(data_dir: Path, run_dir: Path) -> OpenedStore:
+    """Opens a database whose disk refuses writes, for reads only. Nothing on that disk is written.
 
     Raises StorageFailed, also if it is uncertain whether the log is on disk.
     """
@@ -91,7 +89,11 @@ def open_to_read(data_dir: Path) -> OpenedStore:
             sync_file(log)
     except OSError as error:
         raise StorageFailed(f"the log cannot be synced: {error}") from error
-    database = Database(path, Recovery.TORN_END, is_read_only=True)
+    try:
+        links = link_files(path, run_dir)
+    except OSError as error:
+        raise StorageFailed(f"{str(run_dir)!r} cannot be written: {error}") from error
+    database = Database(path, Recovery.TORN_END, is_read_only=True, links=links)
     try:
         generation = kept_generation(database)
         if generation is None:
@@ -129,7 +131,7 @@ def _check_directory(path: Path) -> None:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_probe(path)
     except OSError as error:
-        if error.errno in _TRANSIENT and (path / "CURRENT").exists():
+        if error.errno in DISK_ERRORS and (path / "CURRENT").exists():
             raise StorageFailed(f"{str(path)!r} cannot be written: {error.strerror}") from None
         raise BadConfiguration(
             f"PEAT_DATA_DIR: {str(path)!r} cannot be written: {error.strerror}. Free some space there, "

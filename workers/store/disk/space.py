@@ -1,4 +1,4 @@
-"""The free space of the disk, and the space that the database uses."""
+"""The free space and inodes of the disk, and the space that the database uses."""
 
 from __future__ import annotations
 
@@ -13,6 +13,15 @@ def free_bytes(path: Path) -> int:
     except OSError:
         return 0
     return found.f_bavail * found.f_frsize
+
+
+def free_inodes(path: Path) -> int | None:
+    """Files that this user may create; None if the file system has no such limit, or cannot be asked."""
+    try:
+        found = os.statvfs(path)
+    except OSError:
+        return None
+    return found.f_favail if found.f_files else None
 
 
 def used_bytes(path: Path) -> int:
