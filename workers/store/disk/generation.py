@@ -8,6 +8,7 @@ generation continues only with the proof of the commit witness that nothing is m
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -52,7 +53,17 @@ def kept_sequence(database: Database) -> int:
     return int.from_bytes(stored, "big") if stored else 0
 
 
-def continue_or_begin(database: Database, witness: CommitWitness, damage: str) -> GenerationChoice:
+def random_generation() -> int:
+    """48 random bits, not 0."""
+    return int.from_bytes(os.urandom(6), "big") or 1
+
+
+def continue_or_begin(
+    database: Database,
+    witness: CommitWitness,
+    damage: str,
+    draw: Callable[[], int] = random_generation,
+) -> GenerationChoice:
     """The generation to use. It is synced, and the witness stands for it. Raises StorageFailed.
 
     `damage` says what was repaired; it is empty if the database is as it was closed.
@@ -60,7 +71,7 @@ def continue_or_begin(database: Database, witness: CommitWitness, damage: str) -
     choice = _choice(database, witness, damage)
     is_new = bool(choice.why_new) or not choice.generation
     if is_new:
-        choice = replace(choice, generation=new_generation(database))
+        choice = replace(choice, generation=new_generation(database, draw))
     database.sync()
     if is_new:
         witness.begin(choice.generation, kept_sequence(database))
@@ -82,11 +93,13 @@ def _choice(database: Database, witness: CommitWitness, damage: str) -> Generati
         return GenerationChoice(kept, "the files are not those that this machine wrote last")
     if sequence < found.sequence:
         return GenerationChoice(kept, "changes are missing", found.sequence - sequence)
+    if sequence < found.written:
+        return GenerationChoice(kept, "a change that nobody saw is missing")
     return GenerationChoice(kept)
 
 
-def new_generation(database: Database) -> int:
+def new_generation(database: Database, draw: Callable[[], int] = random_generation) -> int:
     """Writes a new random generation. The caller syncs the database before it uses the number. Raises StorageFailed."""
-    generation = int.from_bytes(os.urandom(6), "big") or 1
+    generation = draw()
     database.write([(_GENERATION_KEY, msgpack.packb((generation,)))])
     return generation

@@ -3,6 +3,9 @@
 A store whose disk went back in time, or lost synced changes, does not know it. The witness does: it is updated after
 each sync and before anything of the batch is answered or sent, and it does not survive the machine. So a store with the
 same boot id, the same generation and no lower sequence has everything that anybody has seen of it.
+
+A second sequence is noted before a batch is written. A batch that was lost before its sync has been seen by nobody. But
+a copy of the files may hold it, and a store that has it after a crash shows it from then on.
 """
 
 from __future__ import annotations
@@ -25,10 +28,10 @@ MAX_ORPHANS = 256
 """Files that one opening inspects, to remove the witnesses of stores that do not exist any more."""
 
 _MAGIC = b"peatwit1"
-_HEADER = struct.Struct("=8s16sQQ")
+_HEADER = struct.Struct("=8s16sQQQ")
 _SEQUENCE = struct.Struct("=Q")
-_SEQUENCE_AT = 32
-"""Aligned to 8 bytes, so that one store instruction of the processor replaces the number."""
+_SEQUENCE_AT, _WRITTEN_AT = 32, 40
+"""Aligned to 8 bytes, so that one store instruction of the processor replaces a number."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _MOUNTS = Path("/proc/self/mountinfo")
 _VOLATILE = ("tmpfs", "ramfs")
@@ -43,6 +46,8 @@ class Witnessed:
     generation: int
     sequence: int
     """Of the last commit that can have been answered, shown or sent."""
+    written: int
+    """Of the last change that can have been written to the log."""
 
 
 class CommitWitness:
@@ -63,8 +68,8 @@ class CommitWitness:
         if directory >= 0:
             self._map = self._open()
         if self._map is not None:
-            _, noted_boot, generation, sequence = _HEADER.unpack_from(self._map)
-            self.found = Witnessed(noted_boot == boot, generation, sequence)
+            _, noted_boot, generation, sequence, written = _HEADER.unpack_from(self._map)
+            self.found = Witnessed(noted_boot == boot, generation, sequence, written)
 
     @property
     def is_kept(self) -> bool:
@@ -90,7 +95,7 @@ class CommitWitness:
         self.discard()
         if self._directory < 0:
             return
-        header = _HEADER.pack(_MAGIC, self._boot, generation, sequence)
+        header = _HEADER.pack(_MAGIC, self._boot, generation, sequence, sequence)
         try:
             self._map = self._create(header.ljust(HEADER_BYTES, b"\0") + self._store)
         except (OSError, ValueError):
@@ -113,6 +118,11 @@ class CommitWitness:
             mapped.close()
             raise
         return mapped
+
+    def note_write(self, sequence: int) -> None:
+        """Notes that changes up to `sequence` may be in the log. Call it before they are written."""
+        if self._map is not None:
+            _SEQUENCE.pack_into(self._map, _WRITTEN_AT, sequence)
 
     def note(self, sequence: int) -> None:
         """Notes that all changes up to `sequence` are synced. Call it before anything of them is answered or sent."""

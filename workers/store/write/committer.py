@@ -145,6 +145,8 @@ class GroupCommitter:
             return
         started = time.perf_counter()
         batch = self._replica.take_batch()
+        if batch.changes:
+            self._witness.note_write(batch.changes[-1].sequence)
         try:
             self._database.write(batch.writes())
         except StorageFailed as error:

@@ -79,6 +79,34 @@ def test_a_commit_that_nobody_saw_is_no_loss(tmp_path: Path, run_dir: Path) -> N
     assert opened_once(tmp_path, run_dir).choice == first.choice
 
 
+def test_a_written_change_that_is_missing_begins_a_generation_without_a_loss(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    """Nobody saw it, but a copy of the files may hold it: its clocks must not get another meaning."""
+    first = open_store(tmp_path, run_dir)
+    commit(first, 10)
+    first.witness.note_write(11)
+    first.close()
+    second = opened_once(tmp_path, run_dir)
+    assert second.choice.generation != first.choice.generation
+    assert (second.choice.missing, bool(second.choice.why_new)) == (0, True)
+
+
+def test_a_change_that_survived_a_crash_is_missed_from_then_on(
+    tmp_path: Path, run_dir: Path
+) -> None:
+    """The opened store shows it and sends it, although nobody noted its sync."""
+    first = opened_once(tmp_path, run_dir, 10)
+    shutil.copytree(tmp_path / "store", tmp_path / "image")
+    second = open_store(tmp_path, run_dir)
+    second.witness.note_write(11)
+    second.database.write([(SEQUENCE, number(11))])
+    second.close()
+    assert opened_once(tmp_path, run_dir).choice == first.choice
+    put_back(tmp_path / "image", tmp_path / "store")
+    assert opened_once(tmp_path, run_dir).choice.generation != first.choice.generation
+
+
 def test_an_image_put_back_at_once_begins_anew_and_tells_what_is_missing(
     tmp_path: Path, run_dir: Path
 ) -> None:

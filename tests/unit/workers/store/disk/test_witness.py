@@ -38,16 +38,18 @@ def test_the_next_process_finds_what_was_noted_last(private: tuple[Path, int], t
     first = CommitWitness(again(directory), tmp_path, BOOT)
     assert first.found is None
     first.begin(5, 100)
+    first.note_write(101)
     first.note(101)
+    first.note_write(2**40 + 7)
     first.note(2**40)
     first.close()
     assert stat.S_IMODE(only_file(place).stat().st_mode) == 0o600
     second = CommitWitness(again(directory), tmp_path, BOOT)
-    assert second.found == Witnessed(True, 5, 2**40)
+    assert second.found == Witnessed(True, 5, 2**40, 2**40 + 7)
     second.note(2**40 + 1)
     second.close()
     other_boot = CommitWitness(directory, tmp_path, BOOT[::-1])
-    assert other_boot.found == Witnessed(False, 5, 2**40 + 1)
+    assert other_boot.found == Witnessed(False, 5, 2**40 + 1, 2**40 + 7)
     other_boot.close()
 
 
@@ -57,11 +59,12 @@ def test_a_killed_process_leaves_what_it_noted(private: tuple[Path, int], tmp_pa
     if pid == 0:
         child = CommitWitness(directory, tmp_path, BOOT)
         child.begin(5, 1)
+        child.note_write(3)
         child.note(2)
         os.kill(os.getpid(), 9)
     os.waitpid(pid, 0)
     parent = CommitWitness(directory, tmp_path, BOOT)
-    assert parent.found == Witnessed(True, 5, 2)
+    assert parent.found == Witnessed(True, 5, 2, 3)
     parent.close()
 
 
@@ -72,7 +75,7 @@ def test_each_store_has_its_own(private: tuple[Path, int], tmp_path: Path):
     two.begin(2, 2)
     one.close(), two.close()
     again_one = CommitWitness(directory, tmp_path / "a", BOOT)
-    assert again_one.found == Witnessed(True, 1, 1)
+    assert again_one.found == Witnessed(True, 1, 1, 1)
     again_one.close()
 
 
@@ -83,10 +86,11 @@ def test_who_lost_its_file_to_another_cannot_write_to_it(private: tuple[Path, in
     one.begin(1, 50)
     two = CommitWitness(again(directory), tmp_path, BOOT)
     two.begin(2, 100)
+    one.note_write(51)
     one.note(51)
     one.close(), two.close()
     after = CommitWitness(directory, tmp_path, BOOT)
-    assert after.found == Witnessed(True, 2, 100)
+    assert after.found == Witnessed(True, 2, 100, 100)
     after.close()
 
 
