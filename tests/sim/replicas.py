@@ -1,28 +1,35 @@
-"""The real documents behind the simulator's stores: `Replica` over memory, with real Yjs updates."""
+"""The store of a node without its process: the real replica, builder, reads and feed, on a disk that forgets."""
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
 
-from peatnode.documents.json import root_maps
-from peatnode.documents.json.diff import plan
-from peatnode.documents.json.value import build, dump
-from peatnode.documents.names import document_key, names_of
-from peatnode.documents.replica.reads import (
-    bucket_entries,
-    document_update,
-    missing_update,
-    wanted_of,
-)
+import msgpack
+import orjson
+
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.index.checkpoint import encode_checkpoint
+from peatnode.documents.replica.keyspace import CHECKPOINT, META
+from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.yjs.update import decode_update
-from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.documents.replica.write_batch import WriteBatch
+from peatnode.ipc.messages import (
+    ChangesSeen,
+    FeedGap,
+    FollowChanges,
+    Message,
+    WriteDocument,
+    WriteKind,
+    WrittenReply,
+)
+from peatnode.model.documents import Outcome
 from peatnode.model.states import ChangeAction
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
-    BucketsReply,
     ReadBuckets,
     ReadDifferences,
     ReadRange,
@@ -30,179 +37,457 @@ from peatnode.model.sync import (
     ReadVectors,
     StoreAnswer,
     StoreQuestion,
-    TreeReply,
-    UpdatesReply,
-    VectorsReply,
 )
+from tests.sim.disk import ForgetfulDisk, Image
+from tests.sim.engine import EngineInProcess
+from tests.sim.ledger import Acknowledged, DiskView, Ledger
 from tests.sim.standin import Key
+from workers.store.checkpoints import Checkpoints
+from workers.store.disk.generation import client_id, continue_or_begin, new_generation
+from workers.store.disk.witness import Witnessed
+from workers.store.engine.quarantine import Quarantine
+from workers.store.feed_reader import FeedReader
+from workers.store.maintenance import due_expiries
+from workers.store.reads import Reads
+from workers.store.write.batch import (
+    BatchBuilder,
+    BuiltBatch,
+    Compact,
+    Expire,
+    FillValue,
+    QueuedRequest,
+    Work,
+)
+from workers.store.write.request import WriteResolver
+
+GENERATION = META + b"generation"
+RANGE_BYTES = 200
+"""Ranges are answered in small parts, so that they go on."""
+MAX_BODY_BYTES = 1 << 20
 
 
-class MemoryStore:
-    """An ordered map of bytes: what is in here is on disk."""
+class MemoryWitness:
+    """A commit witness, in the memory of the simulated machine."""
 
     def __init__(self) -> None:
-        self._values: dict[bytes, bytes] = {}
-        self._keys: list[bytes] = []
+        self.found: Witnessed | None = None
 
-    def get(self, key: bytes) -> bytes | None:
-        return self._values.get(key)
+    def begin(self, generation: int, sequence: int) -> None:
+        self.found = Witnessed(True, generation, sequence, sequence)
 
-    def scan(
-        self, start: bytes, end: bytes, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        keys = self._keys[bisect_left(self._keys, start) : bisect_left(self._keys, end)]
-        for key in reversed(keys) if reverse else keys:
-            yield key, self._values[key]
+    def note_write(self, sequence: int) -> None:
+        if self.found is not None:
+            self.found = replace(self.found, written=sequence)
 
-    def write(self, key: bytes, value: bytes | None) -> None:
-        if value is None:
-            if self._values.pop(key, None) is not None:
-                del self._keys[bisect_left(self._keys, key)]
+    def note(self, sequence: int) -> None:
+        if self.found is not None:
+            self.found = replace(self.found, sequence=sequence)
+
+    def discard(self) -> None:
+        self.found = None
+
+
+Reply = Callable[[StoreAnswer | None], None]
+
+Then = Callable[[Acknowledged, int], None]
+"""Receives a write that was acknowledged, and its sequence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Habits:
+    """What clients do how often, as a part of the writes."""
+
+    puts: float = 0.15
+    drops: float = 0.1
+    arrays: float = 0.0
+    expiries: float = 0.0
+
+
+NO_EXPIRY = Habits()
+
+
+class StoreHost(Protocol):
+    """What a store is given by the node that it runs on."""
+
+    random: random.Random
+
+    def at(self, seconds: float, act: Callable[[], None]) -> None: ...
+    def wall_clock(self) -> float: ...
+    def sync_seconds(self) -> float: ...
+    def committed(self) -> None: ...
+
+
+class AtOnce:
+    """A host on which everything happens in the moment it is begun."""
+
+    def __init__(self) -> None:
+        self.random = random.Random(0)  # fixed: nothing is drawn from it that a test could see
+        self._acts: list[Callable[[], None]] = []
+        self._is_running = False
+
+    def at(self, seconds: float, act: Callable[[], None]) -> None:
+        self._acts.append(act)
+        if self._is_running:
             return
-        if key not in self._values:
-            insort(self._keys, key)
-        self._values[key] = value
+        self._is_running = True
+        while self._acts:
+            self._acts.pop(0)()
+        self._is_running = False
+
+    def wall_clock(self) -> float:
+        return 0.0
+
+    def sync_seconds(self) -> float:
+        return 0.0
+
+    def committed(self) -> None:
+        pass
+
+
+@dataclass(slots=True)
+class _Syncing:
+    """A batch that is written and not synced yet."""
+
+    batch: WriteBatch
+    requests: list[QueuedRequest]
+    written: int
+    """Batches of the disk that the sync covers."""
+    reads: list[tuple[Reply, StoreAnswer]] = field(default_factory=list)
+    """Answers that may have seen the batch."""
 
 
 class ReplicaStore:
-    """As StandinStore, of real documents."""
+    """Opens, serves and loses a disk as the store worker does. `keeps_generation` and `acknowledges_early` are faults
+    for the control runs."""
 
-    def __init__(self) -> None:
-        self._disk = MemoryStore()
-        self._replica = Replica(self._disk, 1)
-        self.feed: list[tuple[DocumentUpdate, str]] = []
-        self._writes = 0
+    keeps_generation = False
+    acknowledges_early = False
+
+    def __init__(
+        self, node_id: str = "node-0", host: StoreHost | None = None, ledger: Ledger | None = None
+    ) -> None:
+        self.node_id = node_id
+        self._host = host or AtOnce()
+        self._ledger = ledger or Ledger()
+        self.habits = NO_EXPIRY
+        self._written = 0
+        self.disk = ForgetfulDisk()
+        self.witness = MemoryWitness()
+        self.epoch = 0
+        """Counts the openings: what was begun before is dropped."""
+        self.has_been_cloned = False
+        """Whether an image came back together with its witness, so that nothing here tells that a tail is missing."""
+        self.open()
+
+    # --- opening and losing
+
+    def open(self) -> None:
+        if self.keeps_generation and (stored := self.disk.get(GENERATION)):
+            self.generation = int(msgpack.unpackb(stored)[0])
+        else:
+            choice = continue_or_begin(self.disk, self.witness, "", self._draw)
+            self.generation = choice.generation
+        self.disk.sync()
+        self.is_open = True
+        self.epoch += 1
+        self.replica = Replica(self.disk, client_id(self.node_id, self.generation))
+        self._engine = EngineInProcess(self.replica)
+        quarantine = Quarantine(self.replica)
+        resolver = WriteResolver(self.replica, self._engine, quarantine, MAX_BODY_BYTES)
+        self._builder = BatchBuilder(
+            self.replica, self._engine, quarantine, resolver, self._renew_client
+        )
+        self._is_generation_begun = False
+        self._reads = Reads(self.replica)
+        self._feed = FeedReader(self.replica)
+        self._acknowledged: dict[int, Acknowledged] = {}
+        self._queue: list[QueuedRequest] = []
+        self._built: BuiltBatch | None = None
+        self._syncing: _Syncing | None = None
+
+    def _draw(self) -> int:
+        return self._host.random.getrandbits(48)
+
+    def _renew_client(self) -> None:
+        """As `StoreService._renew_client`."""
+        self.witness.discard()
+        self.generation = new_generation(self.disk, self._draw)
+        self.replica.client = client_id(self.node_id, self.generation)
+        self.replica.is_client_id_taken = False
+        self._is_generation_begun = True
+        self._engine.forget()
+
+    def crash(self, lost: int | None = None) -> None:
+        """The process ends. Of what is not synced, the newest `lost` batches are lost; None: as chance has it."""
+        outstanding = [*self._queue, *(self._built.done if self._built else ())]
+        reads = self._syncing.reads if self._syncing is not None else []
+        if self._syncing is not None and not self.acknowledges_early:
+            outstanding += self._syncing.requests
+        self.is_open = False
+        self.epoch += 1
+        unsynced = self.disk.unsynced
+        self.disk.lose(self._host.random.randint(0, unsynced) if lost is None else lost)
+        self.disk.sync()
+        for request in outstanding:
+            request.reply = None
+            request.answer()
+        for reply, _ in reads:
+            reply(None)
+
+    def power_off(self) -> None:
+        """After `crash`: what was kept in memory is gone too."""
+        self.witness.discard()
+
+    def image(self) -> Image:
+        return self.disk.image()
+
+    # --- requests
 
     @property
     def sequence(self) -> int:
-        return self._replica.sequence
+        return self.replica.sequence
 
     @property
     def root(self) -> bytes:
-        return self._replica.tree.root
+        return self.replica.tree.root
 
-    def open(self, client: int) -> None:
-        """Restarts from what is on disk, without the staged writes. `client` is the id of a new generation."""
-        self._replica = Replica(self._disk, client)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is in hand, so that memory and disk are the same."""
+        return self.is_open and not (self._queue or self._built or self._syncing)
 
-    def stage_and_lose(self, key: Key) -> None:
-        """A write that never reaches the disk, as when the power fails."""
-        self._stage(key)
-        self._replica.take_batch()
-
-    def write(self, key: Key, client: int) -> DocumentUpdate:
-        if self._replica.client != client:
-            self.open(client)
-        self._stage(key)
-        return self._commit()
-
-    def _stage(self, key: Key) -> None:
-        replica, name = self._replica, document_key(*key)
-        self._writes += 1
-        record = replica.live(name)
-        maps = root_maps.NO_ROOT_MAPS
-        if record is not None:
-            # Where only an engine could tell what there is, a key is set as by one who has seen nothing of it.
-            maps = root_maps.read(replica.merged(name, record)) or root_maps.NO_ROOT_MAPS
-        target = dict(build(maps.shape()))
-        target[f"field-{self._writes % 3}"] = f"{replica.client}:{self._writes}"
-        if self._writes % 5 == 0 and len(target) > 1:
-            target.pop(next(iter(target)))
-        clock = record.state_vector.get(replica.client, 0) if record is not None else 0
-        update = root_maps.change(maps, plan(maps.shape(), target), replica.client, clock)
-        assert update is not None
-        replica.write(name, update, dump(target))
-
-    def delete(self, key: Key) -> DocumentUpdate | None:
-        name = document_key(*key)
-        if self._replica.live(name) is None:
-            return None
-        self._replica.delete(name)
-        return self._commit()
-
-    def _commit(self) -> DocumentUpdate:
-        batch = self._replica.take_batch()
-        for key, value in batch.writes():
-            self._disk.write(key, value)
-        self._replica.committed(batch)
-        for change in batch.changes:
-            entry = change.entry
-            update = DocumentUpdate(
-                entry.collection,
-                entry.id,
-                entry.incarnation,
-                entry.action is ChangeAction.DELETED,
-                0.0,
-                change.update,
-            )
-            self.feed.append((update, entry.origin))
-        return self.feed[-1][0] if self.feed else DocumentUpdate("", "", 0, False, 0.0, b"")
-
-    def holds(self, update: DocumentUpdate) -> bool:
-        record = self._replica.record_on_disk(document_key(update.collection, update.id))
-        if record is None or record.incarnation < update.incarnation:
-            return False
-        if record.incarnation > update.incarnation or record.is_deleted:
-            return True
-        if update.is_deleted:
-            return False
-        told = decode_update(update.update)
-        is_known = all(
-            record.state_vector.get(client, 0) >= clock
-            for client, clock in told.state_vector().items()
-        )
-        return is_known and told.delete_set.subtract(record.delete_set).is_empty
+    def ask(self, question: StoreQuestion, reply: Reply) -> None:
+        """`reply` receives the answer after the running sync; None if the process ends before."""
+        if isinstance(question, ApplyUpdates):
+            self.add(question, reply)
+            return
+        answer = self._read(question)
+        if self._syncing is not None:
+            self._syncing.reads.append((reply, answer))
+        else:
+            reply(answer)
 
     def answer(self, question: StoreQuestion) -> StoreAnswer:
-        replica = self._replica
+        """The answer, on a host where everything happens at once."""
+        replies: list[StoreAnswer | None] = []
+        self.ask(question, replies.append)
+        (reply,) = replies
+        assert reply is not None
+        return reply
+
+    def _read(self, question: StoreQuestion) -> StoreAnswer:
         match question:
             case ReadTree():
-                hashes = [replica.tree.hash(question.level, i) for i in question.indexes]
-                return TreeReply(tuple(hashes), replica.sequence)
+                return self._reads.tree(question)
             case ReadBuckets():
-                placed = list(
-                    bucket_entries(replica, question.first, question.last, question.tree_key)
-                )
-                entries = [
-                    BucketEntry(*names_of(p.key), p.incarnation, p.is_deleted, p.fingerprint)
-                    for p in placed
-                ]
-                return BucketsReply(tuple(entries), b"")
+                return self._reads.buckets(question)
             case ReadVectors():
-                wanted = [
-                    Wanted(*key, *wanted_of(replica, document_key(*key)))
-                    for key in question.documents
-                ]
-                return VectorsReply(tuple(wanted))
+                return self._reads.vectors(question)
             case ReadDifferences():
-                found = [self._difference(wanted) for wanted in question.wanted]
-                return UpdatesReply(
-                    tuple([one for one in found if one is not None]), len(found), b""
-                )
+                return self._reads.differences(question)
             case ReadRange():
-                return self._read_range(question)
+                return self._reads.range(replace(question, max_bytes=RANGE_BYTES))
             case ApplyUpdates():
-                outcomes = [self._join(one, question.origin) for one in question.updates]
-                self._commit()
-                return AppliedReply(tuple(outcomes), ("",) * len(outcomes), replica.sequence)
+                raise AssertionError("it is added to the queue")
 
-    def _join(self, update: DocumentUpdate, origin: str) -> Outcome:
-        joined = self._replica.join(update, origin)
-        assert joined.outcome is not Outcome.REFUSED, joined.reason
-        assert not self._replica.is_client_id_taken
-        return joined.outcome
+    # --- writes of clients
 
-    def _difference(self, wanted: Wanted) -> DocumentUpdate | None:
-        name = document_key(wanted.collection, wanted.id)
-        return missing_update(self._replica, name, wanted.incarnation, wanted.state_vector)
+    def write_of_client(self, key: Key, then: Then = lambda write, sequence: None) -> None:
+        """Some change to a document: it creates it, patches it, or puts another value in its place."""
+        rng, habits = self._host.random, self.habits
+        self._written += 1
+        value = f"{self.node_id}.{self._written}"
+        name = f"field-{rng.randrange(3)}"
+        kind, body = WriteKind.PATCH, {name: value}
+        if self._live(key) is None:
+            kind, body = WriteKind.PUT, {name: value}
+        elif rng.random() < habits.puts:
+            kind, body = WriteKind.PUT, {name: value, "put": self._written}
+        elif rng.random() < habits.drops:
+            body = {name: None}
+        if rng.random() < habits.arrays:
+            body["list"] = [self._written, *range(rng.randrange(3))]
+        expires_at = -1.0
+        if rng.random() < habits.expiries:
+            expires_at = rng.choice([0.0, self._host.wall_clock() + rng.choice([0.3, 3.0, 20.0])])
+        self._submit(WriteDocument(*key, kind, orjson.dumps(body), expires_at=expires_at), then)
 
-    def _read_range(self, question: ReadRange) -> UpdatesReply:
-        placed = list(
-            bucket_entries(self._replica, question.first, question.last, question.tree_key)
-        )
-        updates = []
-        for one in placed[:5]:
-            record = self._replica.record_on_disk(one.key)
-            assert record is not None
-            updates.append(document_update(self._replica, one.key, record))
-        return UpdatesReply(tuple(updates), 0, placed[5].tree_key if len(placed) > 5 else b"")
+    def delete_of_client(self, key: Key) -> None:
+        if self._live(key) is not None:
+            self._submit(WriteDocument(*key, WriteKind.DELETE, b""), lambda write, sequence: None)
+
+    def _submit(self, message: WriteDocument, then: Then) -> None:
+        def answered(reply: Message | None) -> None:
+            if isinstance(reply, WrittenReply) and reply.sequence in self._acknowledged:
+                then(self._acknowledged[reply.sequence], reply.sequence)
+
+        self.add(message, answered)
+
+    def _live(self, key: Key) -> Record | None:
+        record = self.replica.record_on_disk(document_key(*key))
+        return None if record is None or record.is_deleted else record
+
+    def add(self, work: Work, reply: Callable[[Any], None] = lambda _: None) -> None:
+        """As `GroupCommitter.add`: what arrives during a sync goes into the next batch."""
+        self._queue.append(QueuedRequest(work, on_done=reply))
+        if len(self._queue) == 1 and self._built is None:
+            self._later(0.0, self._build)
+
+    def maintain(self) -> None:
+        """One turn of the maintenance: expiry, and compaction of some document at any time."""
+        for expire in due_expiries(self.replica, self._host.wall_clock()):
+            self.add(expire)
+        for key in list(self._builder.outdated):
+            self.add(FillValue(key))
+
+    def checkpoint(self) -> None:
+        """Writes a checkpoint of the index, at any time. It is not synced."""
+        checkpoint = self.replica.checkpoint()
+        assert checkpoint is not None
+        self.disk.write([(CHECKPOINT, encode_checkpoint(checkpoint))])
+        self.replica.checkpointed(checkpoint.sequence)
+
+    def stop(self) -> None:
+        """The process ends in order; only where nothing is in hand."""
+        assert self.is_idle
+        Checkpoints(self.disk, self.replica).write_at_stop()
+        self.disk.sync()
+        self.crash()
+
+    def compact(self, collection: str, document: str) -> None:
+        self.add(Compact(document_key(collection, document)))
+
+    def _later(self, seconds: float, act: Callable[[], None]) -> None:
+        epoch = self.epoch
+
+        def still() -> None:
+            if self.epoch == epoch:
+                act()
+
+        self._host.at(seconds, still)
+
+    # --- batches
+
+    def _build(self) -> None:
+        if self._built is not None or not self._queue:
+            return
+        requests, self._queue = self._queue, []
+        for request in requests:
+            self._check_expiry(request.work)
+        self._built = _finished(self._builder.build(requests))
+        assert not self._built.waiting
+        assert self.has_been_cloned or self.keeps_generation or not self.replica.is_client_id_taken
+        if self._syncing is None:
+            self._commit()
+
+    def _check_expiry(self, work: Work) -> None:
+        if not isinstance(work, Expire):
+            return
+        record = self.replica.live(work.key)
+        if record is None or record.expires_at != work.expires_at:
+            return
+        assert (work.key, record.incarnation) in self._ledger.expiring, "it has no expiry"
+        self._ledger.ended.add((work.key, record.incarnation))
+
+    def _commit(self) -> None:
+        built, self._built = self._built, None
+        assert built is not None
+        if self.replica.open_batch.is_empty:
+            _answer(built.done)
+            self._build()
+            return
+        batch = self.replica.take_batch()
+        self._note(batch, built.done)
+        if batch.changes:
+            self.witness.note_write(batch.changes[-1].sequence)
+        self.disk.write(batch.writes())
+        self._syncing = _Syncing(batch, built.done, self.disk.unsynced)
+        if self.acknowledges_early:
+            self._acknowledge(batch, built.done)
+        self._later(self._host.sync_seconds(), self._synced)
+        self._build()
+
+    def _note(self, batch: WriteBatch, requests: list[QueuedRequest]) -> None:
+        """What may end from now on, whether or not the client hears of it."""
+        for request in requests:
+            reply = request.reply
+            if isinstance(request.work, WriteDocument) and isinstance(reply, WrittenReply):
+                ended = (document_key(reply.collection, reply.id), reply.incarnation)
+                if reply.expires_at:
+                    self._ledger.expiring.add(ended)
+                if request.work.kind is WriteKind.DELETE:
+                    self._ledger.ended.add(ended)
+
+    def _synced(self) -> None:
+        syncing, self._syncing = self._syncing, None
+        assert syncing is not None
+        self.disk.sync(syncing.written)
+        self.replica.committed(syncing.batch)
+        if syncing.batch.changes:
+            self.witness.note(syncing.batch.changes[-1].sequence)
+        if self._is_generation_begun:
+            self._is_generation_begun = False
+            self.witness.begin(self.generation, self.replica.sequence)
+        if not self.acknowledges_early:
+            self._acknowledge(syncing.batch, syncing.requests)
+        self._feed.committed(syncing.batch)
+        for reply, answer in syncing.reads:
+            reply(answer)
+        self._host.committed()
+        if self._built is not None:
+            self._commit()
+
+    def _acknowledge(self, batch: WriteBatch, requests: list[QueuedRequest]) -> None:
+        changes = {change.sequence: change for change in batch.changes}
+        for request in requests:
+            reply = request.reply
+            if isinstance(reply, WrittenReply) and reply.was_changed:
+                change = changes[reply.sequence]
+                is_deleted = change.entry.action is ChangeAction.DELETED
+                write = Acknowledged(
+                    change.key, reply.incarnation, is_deleted, change.update, self.node_id
+                )
+                self._ledger.writes.append(write)
+                self._acknowledged[reply.sequence] = write
+            if isinstance(reply, AppliedReply):
+                assert Outcome.REFUSED not in reply.outcomes, reply.reasons
+        _answer(requests)
+
+    # --- what must hold
+
+    def missing(self) -> list[Acknowledged]:
+        """What was acknowledged and is not in here."""
+        return self._ledger.missing(self.disk.get)
+
+    def holds(self, write: Acknowledged) -> bool:
+        """Whether a write is in here, and no crash can take it away."""
+        return DiskView(self.disk.durable).holds(write)
+
+    # --- feed
+
+    def events_after(self, cursor: int) -> Iterator[ChangesSeen | FeedGap]:
+        """What a follower at this position receives now."""
+        follow = FollowChanges(cursor, with_update=True)
+        while cursor < self.replica.sequence:
+            gap = self._feed.gap_after(cursor)
+            if gap is not None:
+                cursor = gap.upto
+                yield gap
+                continue
+            changes, cursor = self._feed.read(cursor, follow)
+            yield ChangesSeen(tuple(changes), cursor)
+
+
+def _answer(requests: list[QueuedRequest]) -> None:
+    for request in requests:
+        request.answer()
+
+
+def _finished(build: Any) -> BuiltBatch:
+    """The result of a coroutine that waits for nothing."""
+    try:
+        build.send(None)
+    except StopIteration as stop:
+        built: BuiltBatch = stop.value
+        return built
+    raise AssertionError("the engine is in this process: there is nothing to wait for")

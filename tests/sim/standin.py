@@ -122,12 +122,6 @@ class StandinStore:
     def _hash(self, level: int, index: int) -> bytes:
         return self._tree[level].get(index, 0).to_bytes(16, "big")
 
-    def open(self, client: int) -> None:
-        """Restarts; everything is on disk."""
-
-    def stage_and_lose(self, key: Key) -> None:
-        """A write that never reaches the disk: here, nothing."""
-
     def holds(self, update: DocumentUpdate) -> bool:
         """Whether this change is in here, or ended by a deletion or a later incarnation."""
         document = self.documents.get((update.collection, update.id))

@@ -14,7 +14,7 @@ def mesh(count: int) -> World:
 def test_a_quiet_mesh_says_two_small_messages_a_pair_each_five_seconds() -> None:
     world = mesh(5)
     for i in range(200):
-        world.write(world.nodes[0], ("notes", f"n{i}"))
+        world.nodes[0].write(("notes", f"n{i}"))
     world.run(30.0)
     assert world.have_converged()
     world.links.clear()
@@ -29,8 +29,8 @@ def test_a_refused_document_is_reported_and_not_asked_for_for_ever() -> None:
     refusing = world.nodes[2]
     refusing.store.refused.add(("notes", "bad"))
     for i in range(50):
-        world.write(world.nodes[0], ("notes", f"n{i}"))
-    world.write(world.nodes[0], ("notes", "bad"))
+        world.nodes[0].write(("notes", f"n{i}"))
+    world.nodes[0].write(("notes", "bad"))
     world.run(20.0)
     sync_statuses = refusing.machine.sync_statuses()
     assert {one.is_in_sync for one in sync_statuses} == {False}
@@ -46,10 +46,10 @@ def test_a_refused_document_that_changes_is_taken() -> None:
     world = mesh(3)
     refusing = world.nodes[2]
     refusing.store.refused.add(("notes", "bad"))
-    world.write(world.nodes[0], ("notes", "bad"))
+    world.nodes[0].write(("notes", "bad"))
     world.run(20.0)
     refusing.store.refused.clear()
-    world.write(world.nodes[0], ("notes", "bad"))
+    world.nodes[0].write(("notes", "bad"))
     world.run(20.0)
     assert world.have_converged()
     assert refusing.machine.differing() == ()
@@ -63,7 +63,7 @@ def test_a_ring_of_meshes_converges() -> None:
     world = World(seeds.generator("quiet world"), count, Weather(delay=0.01), links)
     world.run(5.0)
     for i in range(30):
-        world.write(world.nodes[(i * 7) % count], ("notes", f"n{i}"))
+        world.nodes[(i * 7) % count].write(("notes", f"n{i}"))
         world.run(0.1)
     for _ in range(30):
         world.run(2.0)

@@ -1,0 +1,196 @@
+"""Histories of real documents on disks that forget: crashes, lost tails, images that return, wrong clocks, expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from peatnode.documents.names import names_of
+from peatnode.documents.replica.replica import Replica
+from tests.sim.contents import check_equal, keys_of, record_of
+from tests.sim.disk import Image
+from tests.sim.histories import (
+    _break_something,
+    _cut,
+    _links,
+    _restart,
+    _weather,
+    check_quiet,
+    settle,
+)
+from tests.sim.ledger import Ledger
+from tests.sim.node import Node
+from tests.sim.replicas import NO_EXPIRY, Habits, ReplicaStore
+from tests.sim.standin import Key
+from tests.sim.world import World
+from tests.support import seeds
+
+TURN_SECONDS = 0.5
+"""Between two turns of the maintenance of a store."""
+
+CHECKPOINTS = 0.1
+"""Part of the occasions at which a checkpoint is written: one takes longer than a short history."""
+
+
+def replica_store(
+    kind: type[ReplicaStore] = ReplicaStore, habits: Habits = NO_EXPIRY
+) -> Callable[[int, Node, Ledger], ReplicaStore]:
+    """Makes the stores of a world."""
+
+    def make(index: int, host: Node, ledger: Ledger) -> ReplicaStore:
+        store = kind(f"node-{index}", host, ledger)
+        store.habits = habits
+        return store
+
+    return make
+
+
+def maintain(node: Node) -> None:
+    """From now on the store of a node looks after what is due, and in particular after expired documents."""
+    if node.store.is_open:
+        node.store.maintain()
+    node.world.at(TURN_SECONDS, lambda: maintain(node))
+
+
+@dataclass
+class DocumentHistory:
+    """One history: `name` and the seed of the run determine all of it."""
+
+    name: str
+    store: type[ReplicaStore] = ReplicaStore
+    images: dict[int, list[Image]] = field(default_factory=dict)
+
+    def run(self) -> World:
+        self.plan = plan = seeds.generator(f"plan of {self.name}")
+        count = plan.choice([2, 3, 3, 3, 4, 5])
+        ledger = Ledger()
+        habits = Habits(
+            arrays=plan.choice([0.0, 0.0, 0.0, 0.05]),
+            expiries=plan.choice([0.0, 0.0, 0.15]),
+        )
+
+        self.world = world = World(
+            seeds.generator(self.name),
+            count,
+            _weather(plan),
+            _links(plan, count),
+            replica_store(self.store, habits),
+            ledger,
+        )
+        world.sync_seconds = plan.choice([0.0005, 0.01, 0.1])
+        if plan.random() < 0.5:
+            for node in world.nodes:
+                node.wall_offset = plan.choice([0.0, -3600.0, 40.0, 1e8, -2e9])
+        for node in world.nodes:
+            maintain(node)
+        keys = [("notes", f"n{i}") for i in range(plan.choice([1, 2, 4, 8]))]
+        for _ in range(plan.randint(10, 40)):
+            self._act(plan.choice(world.nodes), keys)
+            world.run(plan.expovariate(4.0))
+        settle(world)
+        self.check()
+        return world
+
+    # --- what happens
+
+    def _act(self, node: Node, keys: list[Key]) -> None:
+        plan, world = self.plan, self.world
+        match plan.choices(range(11), [50, 8, 4, 3, 3, 3, 14, 6, 5, 5, 4])[0]:
+            case 0:
+                for _ in range(plan.choice([1, 1, 1, 3, 10])):
+                    node.write(plan.choice(keys))
+            case 1:
+                node.delete(plan.choice(keys))
+            case 2:
+                _break_something(world, plan)
+            case 3:
+                _cut(world, plan)
+            case 4:
+                world.cut.clear()
+            case 5:
+                _restart(world, node, plan)
+            case 6:
+                for _ in range(plan.choice([0, 1, 3])):
+                    node.write(plan.choice(keys))
+                    world.run(plan.choice([0.0, 0.003, 0.05]))
+                self._harm(node)
+            case 7:
+                if node.is_up:
+                    node.write_and_wait(plan.choice(keys), plan.randint(1, 3))
+            case 8:
+                if node.store.is_open:
+                    self.images.setdefault(node.index, []).append(node.store.image())
+            case 9:
+                if node.store.is_open:
+                    node.store.compact(*plan.choice(keys))
+                    if plan.random() < CHECKPOINTS:
+                        node.store.checkpoint()
+            case 10:
+                node.wall_offset += plan.choice([-1e9, -5.0, 5.0, 4000.0, 1e9])
+
+    def _harm(self, node: Node) -> None:
+        if not node.store.is_open:
+            return
+        plan, store, seconds = self.plan, node.store, self.plan.choice([0.01, 0.1, 1.0])
+        images = self.images.get(node.index, [])
+        match plan.choices(range(5), [4, 2, 3, 3, 1])[0]:
+            case 0:
+                if store.is_idle and plan.random() < CHECKPOINTS:
+                    store.stop()
+                    store.open()
+                node.kill_store(seconds)
+            case 1:
+                node.kill_store(seconds, store.power_off)
+                _restart(self.world, node, plan, is_new=True)
+            case 2:
+                count = plan.choice([1, 1, 2, 5])
+                node.kill_store(seconds, lambda: self._damage(lambda: store.disk.lose(count)))
+            case 3:
+                if images:
+                    image = plan.choice(images)
+                    node.kill_store(
+                        seconds, lambda: self._damage(lambda: store.disk.restore(image))
+                    )
+            case 4:
+                if images:
+                    image = plan.choice(images)
+                    node.kill_store(
+                        seconds, lambda: self._damage(lambda: store.disk.restore(image))
+                    )
+                    store.power_off()
+                    _restart(self.world, node, plan, is_new=True)
+
+    def _damage(self, harm: Callable[[], None]) -> None:
+        harm()
+        self.world.damages += 1
+        self.world.ledger.disk_damaged(node.store.disk.durable for node in self.world.nodes)
+
+    # --- what must hold
+
+    def check(self) -> None:
+        world, ledger = self.world, self.world.ledger
+        check_equal({node.name: node.store.disk for node in world.nodes})
+        world.check_nothing_lost()
+        _check_indexes(self.plan.choice(world.nodes))
+        for node in world.nodes:
+            _check_ends(node, ledger)
+        check_quiet(world)
+
+
+def _check_indexes(node: Node) -> None:
+    """The tree and the counts in memory are those of what is on disk."""
+    replica = node.store.replica
+    fresh = Replica(node.store.disk, replica.client)
+    assert (fresh.tree.root, fresh.sequence) == (replica.tree.root, replica.sequence)
+    known = {name: counts for name, counts in replica.counts.items() if counts != type(counts)()}
+    assert fresh.counts == known
+
+
+def _check_ends(node: Node, ledger: Ledger) -> None:
+    """Whatever has ended was deleted by a client, or had an expiry."""
+    for key in keys_of(node.store.disk):
+        record = record_of(node.store.disk.get, key)
+        assert record is not None
+        ends = range(1, record.incarnation + record.is_deleted)
+        for incarnation in ends:
+            assert (key, incarnation) in ledger.ended, f"{names_of(key)} {incarnation} has ended"
