@@ -33,6 +33,7 @@ from peatnode.ipc.messages import (
     StoreReply,
 )
 from tests.support import seeds
+from tests.support.interposer import compiled
 from tests.support.nodes import Node, nodes
 from tests.support.store_node import StoreNode
 from tests.support.waiting import until, wait
@@ -86,16 +87,7 @@ ssize_t pread64(int fd, void *data, size_t size, off64_t at) {
 
 @pytest.fixture(scope="module")
 def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("there is no C compiler")
-    directory = tmp_path_factory.mktemp("shim")
-    source, library = directory / "faults.c", directory / "faults.so"
-    source.write_text(SHIM)
-    subprocess.run(
-        [compiler, "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True
-    )
-    return library
+    return compiled(SHIM, tmp_path_factory.mktemp("shim"), "faults")
 
 
 class Faults:

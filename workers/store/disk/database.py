@@ -20,7 +20,7 @@ from rocksdict import (
 )
 
 from peatnode.errors import StorageFailed
-from workers.store.disk.write_ahead_log import WriteAheadLog
+from workers.store.disk.log.write_ahead_log import WriteAheadLog
 
 __all__ = ["Database", "Recovery", "StorageFailed"]
 

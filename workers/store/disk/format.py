@@ -18,7 +18,7 @@ def noted_format(path: Path) -> int:
     """The number in the file; 0 if there is none, as in a store of 0.1."""
     try:
         return int((path / _NAME).read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,21 +12,31 @@ import msgpack
 from peatnode.documents.replica.keyspace import META
 from peatnode.errors import DISK_ERRORS, BadConfiguration
 from workers.store.disk.database import Database, Recovery, StorageFailed
+from workers.store.disk.exchange import (
+    FRESH,
+    LINKS,
+    exchange,
+    finish_exchange,
+    hard_link_files,
+    locked,
+    make_directory,
+    other_directory,
+    sync_directory,
+)
 from workers.store.disk.format import check_noted_format, note_format, refuse_newer
 from workers.store.disk.generation import GenerationChoice, continue_or_begin, kept_generation
-from workers.store.disk.log_records import is_torn_inside
+from workers.store.disk.log.records import is_torn_inside
+from workers.store.disk.log.write_ahead_log import missing_log
 from workers.store.disk.reading import link_files
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
 from workers.store.disk.witness import CommitWitness, no_witness, open_witness
-from workers.store.disk.write_ahead_log import missing_log
 
 FORMAT = 2
 """The format of the whole database. It is increased when older programs cannot read the new content."""
 
 _FORMAT_KEY = META + b"format"
 _MARK = "damaged"
-_FRESH, _DAMAGED, _LINKS = "store.mending", "store.damaged", "store.links"
 
 
 @dataclass(slots=True)
@@ -57,6 +66,8 @@ def open_store(data_dir: Path, run_dir: Path | None = None) -> OpenedStore:
         on_failure.callback(witness.close)
         try:
             opened = _open_writable(path, witness)
+        except BlockingIOError:
+            raise _in_use(path) from None
         except OSError as error:
             raise StorageFailed(f"the database cannot be opened: {error}") from error
         on_failure.pop_all()
@@ -66,6 +77,7 @@ def open_store(data_dir: Path, run_dir: Path | None = None) -> OpenedStore:
 def _open_writable(path: Path, witness: CommitWitness) -> OpenedStore:
     finish_exchange(path)
     _check_directory(path)
+    _create_if_empty(path)
     try:
         return _open(path, witness)
     except StorageFailed as error:
@@ -128,7 +140,7 @@ def _open(path: Path, witness: CommitWitness) -> OpenedStore:
 
 def _check_directory(path: Path) -> None:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(path)
         write_probe(path)
     except OSError as error:
         if error.errno in DISK_ERRORS and (path / "CURRENT").exists():
@@ -174,50 +186,49 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
 
 
 def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
-    database = None
     try:
-        if _lacks_current(path):
-            Database.repair(path)
-        database = _open_skipping_damage(path)
-        _check_format(database, path)
-        _finish_repair(database)
+        database = _open_skipping_damage(path) or _open_relinked(path)
     except StorageFailed as error:
-        if database is not None:
-            database.close()
         if not error.is_corruption:
             raise
-        return _open_copied(path), f"the database was damaged: {damage}"
-    unmark_damaged(path)
+        database = _open_copied(path)
     return database, f"the database was damaged: {damage}"
 
 
-def _finish_repair(database: Database) -> None:
+def _open_skipping_damage(path: Path) -> Database | None:
+    """The database without the damaged records of its log; None if RocksDB does not open it."""
+    if _lacks_current(path):
+        return None
+    try:
+        database = Database(path, Recovery.ANYTHING)
+    except StorageFailed as error:
+        _damage(path, error)
+        return None
+    try:
+        _complete(database, path)
+    except StorageFailed:
+        database.close()
+        raise
+    unmark_damaged(path)
+    return database
+
+
+def _complete(repaired: Database, path: Path) -> None:
     """Makes the entries fit together, and writes the whole repair to sorted files.
 
     A repair that existed only in the log would be undone in part by the next damage of the log, and nothing would
     show that indexes and records differ.
     """
-    reconcile(database)
-    database.flush()
-
-
-def _open_skipping_damage(path: Path) -> Database:
-    try:
-        return Database(path, Recovery.ANYTHING)
-    except StorageFailed as error:
-        _damage(path, error)
-    Database.repair(path)
-    return Database(path, Recovery.ANYTHING)
+    _check_format(repaired, path)
+    reconcile(repaired)
+    repaired.flush()
 
 
 def _damage(path: Path, error: StorageFailed) -> str:
     """The damage that an error reports. Raises BadConfiguration or the error itself for any other cause."""
     text = str(error)
     if "lock" in text.lower() and "LOCK" in text:
-        raise BadConfiguration(
-            f"The database in {str(path)!r} is in use by another process: stop it, "
-            "or give this node a PEAT_DATA_DIR of its own."
-        ) from None
+        raise _in_use(path) from None
     if "Permission denied" in text:
         raise BadConfiguration(
             f"PEAT_DATA_DIR: {str(path)!r} cannot be written ({text}). "
@@ -228,6 +239,13 @@ def _damage(path: Path, error: StorageFailed) -> str:
     return text
 
 
+def _in_use(path: Path) -> BadConfiguration:
+    return BadConfiguration(
+        f"The database in {str(path)!r} is in use by another process: stop it, "
+        "or give this node a PEAT_DATA_DIR of its own."
+    )
+
+
 def _lacks_current(path: Path) -> bool:
     """Whether RocksDB would create a new database over existing files, because CURRENT is missing."""
     if (path / "CURRENT").exists():
@@ -235,68 +253,80 @@ def _lacks_current(path: Path) -> bool:
     return any(path.glob("*.sst")) or any(path.glob("*.log")) or any(path.glob("MANIFEST-*"))
 
 
-# --- repair into a new database
+def _create_if_empty(path: Path) -> None:
+    """Makes a new database elsewhere, so that an interrupted start leaves none without its file CURRENT."""
+    if any(path.iterdir()):
+        return
+    try:
+        with other_directory(path, FRESH) as fresh:
+            Database(fresh).close()
+            sync_directory(fresh)
+            fresh.rename(path)
+            sync_directory(path.parent)
+    except OSError:  # `path` is a mount point: the database is created in it
+        return
+
+
+# --- repair into other directories
+
+
+def _open_relinked(path: Path) -> Database:
+    """Lets RocksDB repair links to the files, which then take the place of the files.
+
+    RocksDB's own repair has moments at which only it could go on: it removes the list of files before it has another.
+    """
+    with locked(path), other_directory(path, FRESH) as fresh:
+        hard_link_files(path, fresh, [_MARK])
+        Database.repair(fresh)
+        repaired = Database(fresh, Recovery.ANYTHING)
+        try:
+            _complete(repaired, path)
+        finally:
+            repaired.close()
+        exchange(path)
+    return Database(path)
 
 
 def _open_copied(path: Path) -> Database:
     """Copies what can be read of a damaged database into a new one, which takes its place."""
-    fresh = path.with_name(_FRESH)
-    shutil.rmtree(fresh, ignore_errors=True)
     if free_bytes(path) < used_bytes(path):
         raise StorageFailed(
             f"No space left on device to repair the database ({used_bytes(path)} bytes)"
         )
-    fresh.mkdir(mode=0o700)
-    try:
+    with locked(path), other_directory(path, FRESH) as fresh:
         copied = Database(fresh)
         try:
             _copy_all(path, copied)
-            _check_format(copied, path)
-            _finish_repair(copied)
+            _complete(copied, path)
         finally:
             copied.close()
-    except StorageFailed:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    path.rename(path.with_name(_DAMAGED))
-    finish_exchange(path)
+        exchange(path)
     return Database(path)
 
 
 def _copy_all(path: Path, into: Database) -> None:
-    """Copies entries from the database as it is, and then from links to its files after RocksDB's own repair.
+    """Copies entries from the database as it is, and then after RocksDB's own repair.
 
     That repair drops each file with any damage. But it works without the list of files, and an unreadable file does
-    not stop it.
+    not stop it. Both open links, because both delete files that are not in the list of files.
     """
-    damaged = None if _lacks_current(path) else _open_unrepaired(path)
-    if damaged is not None:
-        try:
-            copy_readable(damaged, into, keep_existing=False)
-        finally:
-            damaged.close()
-    links = _linked(path)
-    Database.repair(links)
-    repaired = Database(links, Recovery.ANYTHING)
+    if not _lacks_current(path):
+        with other_directory(path, LINKS) as links:
+            hard_link_files(path, links, [_MARK])
+            _copy(_open_unrepaired(links), into, keep_existing=False)
+    with other_directory(path, LINKS) as links:
+        hard_link_files(path, links, [_MARK])
+        Database.repair(links)
+        _copy(Database(links, Recovery.ANYTHING), into, keep_existing=True)
+
+
+def _copy(damaged: Database | None, into: Database, keep_existing: bool) -> None:
+    if damaged is None:
+        return
     try:
-        copy_readable(repaired, into, keep_existing=True)
+        copy_readable(damaged, into, keep_existing)
     finally:
-        repaired.close()
-    shutil.rmtree(links)
-
-
-def _linked(path: Path) -> Path:
-    """A directory of hard links to the files, so that the repair removes no file before everything is copied.
-
-    RocksDB does not write to files that exist when it starts.
-    """
-    links = path.with_name(_LINKS)
-    shutil.rmtree(links, ignore_errors=True)
-    links.mkdir(mode=0o700)
-    for file in path.iterdir():
-        if file.is_file() and file.name not in ("LOCK", "LOG"):
-            os.link(file, links / file.name)
-    return links
+        damaged.close()
 
 
 def _open_unrepaired(path: Path) -> Database | None:
@@ -305,18 +335,6 @@ def _open_unrepaired(path: Path) -> Database | None:
     except StorageFailed as error:
         _damage(path, error)
         return None
-
-
-def finish_exchange(path: Path) -> None:
-    """Replaces the damaged files by the new ones. It completes an exchange that was interrupted at any point."""
-    fresh, damaged = path.with_name(_FRESH), path.with_name(_DAMAGED)
-    if damaged.exists():
-        if fresh.exists() and not path.exists():
-            fresh.rename(path)
-            _sync_directory(path.parent)
-        shutil.rmtree(damaged, ignore_errors=True)
-    for leftover in (fresh, path.with_name(_LINKS)):
-        shutil.rmtree(leftover, ignore_errors=True)
 
 
 def damage_of(path: Path) -> str:
@@ -333,20 +351,12 @@ def mark_damaged(path: Path, damage: str) -> None:
         mark.write(damage)
         mark.flush()
         os.fsync(mark.fileno())
-    _sync_directory(path)
+    sync_directory(path)
 
 
 def unmark_damaged(path: Path) -> None:
     (path / _MARK).unlink()
-    _sync_directory(path)
-
-
-def _sync_directory(path: Path) -> None:
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    sync_directory(path)
 
 
 def _check_format(database: Database, path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from workers.store.disk.database import Database, Recovery, StorageFailed
-from workers.store.disk.log_records import BLOCK_BYTES, is_torn_inside, whole_bytes
+from workers.store.disk.log.records import BLOCK_BYTES, is_torn_inside, whole_bytes
 
 
 @pytest.fixture(scope="module")

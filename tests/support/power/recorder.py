@@ -1,0 +1,54 @@
+"""The recorder: a process with its environment leaves a trace of what it did to the files below one directory."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tests.support.interposer import compiled
+from tests.support.power.disk import Directory, Disk, File
+from tests.support.power.trace import Event, read_trace
+
+SOURCE = Path(__file__).with_name("recorder.c")
+
+
+class Recorder:
+    """`env` is for the process that is recorded. Several may follow each other, and continue one trace."""
+
+    def __init__(self, library: Path, root: Path, trace: Path, sync_microseconds: int = 0) -> None:
+        root.mkdir(exist_ok=True)
+        self.root = root.resolve()
+        self.trace = trace
+        self.env = {
+            "LD_PRELOAD": str(library),
+            "POWER_ROOT": str(self.root),
+            "POWER_TRACE": str(trace),
+            "POWER_SYNC_MICROSECONDS": str(sync_microseconds),
+        }
+
+    def events(self) -> list[Event]:
+        """The whole trace, after the processes have ended. Fails if it does not account for what is on disk."""
+        events = read_trace(self.trace)
+        disk = Disk()
+        disk.replay(events)
+        assert_same(disk.root, self.root)
+        return events
+
+
+def compiled_recorder(directory: Path) -> Path:
+    """Skips the test where there is no compiler."""
+    return compiled(SOURCE.read_text(), directory, "recorder")
+
+
+def assert_same(directory: Directory, path: Path) -> None:
+    """Every file is in the model as it is on disk: no call has escaped the recorder."""
+    assert sorted(directory.names) == sorted(os.listdir(path)), path
+    for name, found in directory.names.items():
+        if isinstance(found, Directory):
+            assert_same(found, path / name)
+        else:
+            assert not found.is_tracked or is_same(found, path / name), path / name
+
+
+def is_same(file: File, path: Path) -> bool:
+    return file.content() == path.read_bytes()
