@@ -53,6 +53,9 @@ class GroupCommitter:
         self._queue: deque[QueuedRequest] = deque()
         self._waiting: list[QueuedRequest] = []
         self._arrived = asyncio.Event()
+        self._idle = asyncio.Event()
+        """Set while the queue is empty and no batch is being built."""
+        self._idle.set()
         self._syncing: asyncio.Task[None] | None = None
         self._sync_seconds = 0.0
         self._loop = asyncio.get_running_loop()
@@ -76,15 +79,19 @@ class GroupCommitter:
             return False
         request.deadline = self._loop.time() + ENGINE_WAIT_SECONDS
         self._queue.append(request)
-        self._arrived.set()
+        self._wake()
         return True
+
+    def _wake(self) -> None:
+        self._idle.clear()
+        self._arrived.set()
 
     def engine_returned(self) -> None:
         """Puts the requests that waited for the engine at the front of the queue."""
         if self._waiting:
             self._queue.extendleft(reversed(self._waiting))
             self._waiting.clear()
-            self._arrived.set()
+            self._wake()
 
     def give_up_waiting(self) -> None:
         """Answers the requests that have waited too long for the engine."""
@@ -98,16 +105,24 @@ class GroupCommitter:
             request.answer()
 
     async def run(self) -> None:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            while self._queue:
-                await self._next_batch()
+        try:
+            while True:
+                await self._arrived.wait()
+                self._arrived.clear()
+                while self._queue:
+                    await self._next_batch()
+                self._idle.set()
+        finally:
+            self._idle.set()  # nothing more is built, so nobody waits for it
 
     async def drain(self) -> None:
-        """Waits until every request is on disk or refused."""
-        while self._queue or (self._syncing is not None and not self._syncing.done()):  # noqa: ASYNC110
-            await asyncio.sleep(0.005)
+        """Waits until every request is on disk or refused. Those that wait for the engine stay."""
+        while True:
+            await self._idle.wait()
+            if self._syncing is not None and not self._syncing.done():
+                await asyncio.wait([self._syncing])
+            elif self._idle.is_set():
+                return
 
     async def _next_batch(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_BATCH))]

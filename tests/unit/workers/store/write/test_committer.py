@@ -1,0 +1,121 @@
+"""The committer's end: everything that was accepted is on disk, or refused, before the store stops."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pycrdt
+
+from peatnode.documents.replica.replica import Replica
+from peatnode.ipc.link import Connection, serve
+from peatnode.ipc.messages import (
+    AppliedReply,
+    ApplyUpdates,
+    EngineOutcome,
+    Message,
+    OperationResult,
+    OperationsReply,
+    RunOperations,
+    WriteDocument,
+    WriteKind,
+    WrittenReply,
+)
+from peatnode.model.documents import DocumentUpdate
+from tests.support.waiting import until
+from workers.store.disk.database import Database
+from workers.store.disk.witness import no_witness
+from workers.store.engine.client import EngineClient
+from workers.store.engine.quarantine import Quarantine
+from workers.store.write.batch import BatchBuilder, QueuedRequest
+from workers.store.write.committer import GroupCommitter
+from workers.store.write.request import WriteResolver
+
+
+class SlowEngine:
+    """An engine that answers when the test says so."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Connection, int, RunOperations]] = []
+
+    def on_message(self, connection: Connection, cause: int, message: Message) -> None:
+        assert isinstance(message, RunOperations)
+        self.asked.append((connection, cause, message))
+
+    def answer(self) -> None:
+        connection, cause, message = self.asked.pop()
+        result = OperationResult(EngineOutcome.DONE, b"", b'{"text":"by the engine"}', "", "")
+        connection.reply(cause, OperationsReply((result,) * len(message.operations)))
+
+
+@asynccontextmanager
+async def committing(directory: Path) -> AsyncIterator[tuple[GroupCommitter, SlowEngine]]:
+    slow = SlowEngine()
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(directory / "engine.sock"))
+    listener.listen()
+    listener.setblocking(False)
+    server = await serve(listener, "engine", slow.on_message)
+    database = Database(directory / "store")
+    replica = Replica(database, 7)
+    engine = EngineClient(directory / "engine.sock", replica)
+    assert await engine.wait_ready(5.0)
+    quarantine = Quarantine(replica)
+    resolver = WriteResolver(replica, engine, quarantine, 2**20)
+    builder = BatchBuilder(replica, engine, quarantine, resolver, lambda: None)
+    committer = GroupCommitter(
+        database,
+        no_witness(directory),
+        replica,
+        builder,
+        lambda _: None,
+        lambda _: None,
+        lambda _: None,
+    )
+    running = asyncio.create_task(committer.run())
+    try:
+        yield committer, slow
+    finally:
+        running.cancel()
+        await engine.close()
+        await server.close()
+        listener.close()
+        database.close()
+
+
+def text_update() -> bytes:
+    doc: Any = pycrdt.Doc(client_id=3)
+    doc.get("root", type=pycrdt.Map)["/text"] = pycrdt.Text("a text, which only the engine reads")
+    return bytes(doc.get_update())
+
+
+async def test_draining_waits_for_what_the_engine_computes(tmp_path: Path) -> None:
+    answers: list[Message | None] = []
+    async with committing(tmp_path) as (committer, engine):
+        update = DocumentUpdate("c", "d", 1, False, 0.0, text_update())
+        committer.add(QueuedRequest(ApplyUpdates((update,), "peer"), on_done=answers.append))
+        await until(lambda: bool(engine.asked))
+        draining = asyncio.create_task(committer.drain())
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert not draining.done(), "the request is neither on disk nor refused"
+        engine.answer()
+        await draining
+        (answer,) = answers
+        assert isinstance(answer, AppliedReply)
+
+
+async def test_draining_waits_for_all_that_arrived_and_ends_with_its_sync(tmp_path: Path) -> None:
+    answers: list[Message | None] = []
+    async with committing(tmp_path) as (committer, _):
+        await committer.drain()  # nothing to wait for
+        for n in range(1300):  # several batches
+            write = WriteDocument("c", f"{n}", WriteKind.PUT, b"{}")
+            assert committer.add(QueuedRequest(write, on_done=answers.append))
+        await committer.drain()
+        assert [type(answer) for answer in answers] == [WrittenReply] * 1300
+        await committer.drain()
