@@ -129,7 +129,12 @@ def replica_progress(reply: ReplicasReply | None, wanted: int, seconds: float) -
         detail = "The write is on this node's disk; the number of peers that have it is not known."
         return ReplicaProgress(wanted, 0, (), detail)
     detail = ""
-    if reply.count < wanted:
+    if reply.count < wanted and reply.is_other_feed:
+        detail = (
+            "The write was acknowledged, and then the store was replaced, restored or repaired. "
+            f"{reply.count} of {wanted} peers are known to have the write. Read it again."
+        )
+    elif reply.count < wanted:
         detail = (
             f"The write is on this node's disk and on {reply.count} of {wanted} peers after "
             f"{seconds:g} s. Sync continues to send it to the others."

@@ -50,7 +50,7 @@ from peatnode.model.sync import TreeReply as TreeReply
 from peatnode.model.sync import UpdatesReply as UpdatesReply
 from peatnode.model.sync import VectorsReply as VectorsReply
 
-CONTRACT = 1
+CONTRACT = 2
 """Version of all messages in this file. Both ends of a link must use the same version."""
 
 
@@ -327,6 +327,8 @@ class WrittenReply(Message):
     sequence: int
     value: bytes
     expires_at: float
+    generation: int = 0
+    """Generation of the store that assigned the sequence; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -671,16 +673,21 @@ class ReplicasReply(Message):
     count: int
     """Number of peers that have the change on disk."""
     peers: tuple[str, ...]
+    is_other_feed: bool = False
+    """Whether the store has begun another feed, in which the sequence means something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitReplicas(Ask[ReplicasReply]):
-    """Answered when `count` peers have all changes up to `sequence` on disk, or after `seconds`."""
+    """Answered when `count` peers have all changes up to `sequence` on disk, after `seconds`, or when the store has
+    begun another feed."""
 
     TAG = "wait_replicas"
     sequence: int
     count: int
     seconds: float
+    generation: int = 0
+    """Generation of the store that assigned the sequence; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

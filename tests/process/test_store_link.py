@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from peatnode.ipc.messages import GetStore
 from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import ReadTree
 from peatnode.protocol.sync import events
@@ -63,6 +64,8 @@ async def test_a_store_that_came_back_without_its_files(tmp_path: Path, rewritte
         for number in range(3):
             await node.put("c", f"old{number}", b"{}")
         await until(lambda: link.upto == 3)
+        (opened,) = [event for event in heard if isinstance(event, events.FeedOpened)]
+        assert heard[0] == opened == events.FeedOpened(await generation_of(node))
         following.cancel()
         node.store.kill()
         await node.store.wait_ended()
@@ -75,12 +78,22 @@ async def test_a_store_that_came_back_without_its_files(tmp_path: Path, rewritte
         heard.clear()
         following = asyncio.create_task(link.follow())
         await until(lambda: FeedRestarted(3, rewritten) in heard)
+        assert heard[heard.index(FeedRestarted(3, rewritten)) - 1] == events.FeedOpened(
+            await generation_of(node)
+        )
+        written = await node.put("c", "named", b"{}")
+        assert events.FeedOpened(written.generation) in heard
+        assert opened.generation != written.generation
         await node.put("c", "after", b"{}")
-        await until(lambda: link.upto == rewritten + 1)
+        await until(lambda: link.upto == rewritten + 2)
         following.cancel()
         await link.close()
     seen = [event for event in heard if isinstance(event, ChangesSeen)]
-    assert [change.id for event in seen for change in event.changes] == ["after"]
+    assert [change.id for event in seen for change in event.changes] == ["named", "after"]
+
+
+async def generation_of(node: StoreNode) -> int:
+    return int((await node.ask(GetStore())).generation)
 
 
 async def test_a_store_that_only_restarted_goes_on(tmp_path: Path) -> None:

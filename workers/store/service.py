@@ -83,7 +83,11 @@ class StoreService:
         self.engine = EngineClient(shell.config.run_dir / "engine.sock", self._replica)
         self._quarantine = Quarantine(self._replica)
         resolver = WriteResolver(
-            self._replica, self.engine, self._quarantine, shell.config.max_body_bytes
+            self._replica,
+            self.engine,
+            self._quarantine,
+            shell.config.max_body_bytes,
+            lambda: self.generation,
         )
         self._builder = BatchBuilder(
             self._replica, self.engine, self._quarantine, resolver, self._renew_client

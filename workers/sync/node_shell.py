@@ -246,11 +246,19 @@ class NodeShell:
     def wait_replicas(self, requester: tuple[Any, int], ask: messages.WaitReplicas) -> None:
         self._last_waiter += 1
         self.waiters[self._last_waiter] = requester
-        self.handle(events.ReplicasWanted(self._last_waiter, ask.sequence, ask.count, ask.seconds))
+        self.handle(
+            events.ReplicasWanted(
+                self._last_waiter, ask.sequence, ask.count, ask.seconds, ask.generation
+            )
+        )
+        if not self.machine.is_followed(ask.generation):
+            self.store.reopen()
 
     def _answer_waiter(self, known: events.ReplicasKnown) -> None:
         connection, cause = self.waiters.pop(known.waiter)
-        connection.reply(cause, messages.ReplicasReply(len(known.peers), known.peers))
+        connection.reply(
+            cause, messages.ReplicasReply(len(known.peers), known.peers, known.is_other_feed)
+        )
 
     def _publish_topology(self, message: messages.Message) -> None:
         for connection, cause in self.topology_followers:

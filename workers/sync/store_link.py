@@ -12,6 +12,7 @@ from peatnode.errors import LinkError
 from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import Ask, FeedGap, FollowChanges
+from peatnode.model.feed import FeedEvent, FeedRestarted
 from peatnode.model.sync import StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
@@ -36,6 +37,7 @@ class StoreLink:
         self._watch = watch or FeedWatchdog()
         self._follower = ChangeFollower(self._dialer, FollowChanges(since=-1, with_update=True))
         self._reopened_at = -1
+        self._generation = 0
 
     def start_question(self, number: int, question: StoreQuestion) -> None:
         """Asks the store. The answer is passed on as StoreAnswered with this number."""
@@ -82,7 +84,18 @@ class StoreLink:
         feed_events = self._follower.events(self._feed_lost)
         async with contextlib.aclosing(feed_events):
             async for event in feed_events:
+                self._name_feed(event)
                 self._handle(event)
+
+    def _name_feed(self, event: FeedEvent) -> None:
+        generation = self._follower.position.generation or 0
+        if generation != self._generation or isinstance(event, FeedRestarted):
+            self._generation = generation
+            self._handle(events.FeedOpened(generation))
+
+    def reopen(self) -> None:
+        """Asks the store anew which feed it has, because somebody has seen another one."""
+        self._follower.reopen()
 
     def _feed_lost(self, _: LinkError) -> None:
         self._handle(events.StoreLost())

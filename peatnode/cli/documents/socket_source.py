@@ -113,7 +113,7 @@ class SocketDocuments:
         self, written: WrittenReply, conditions: Conditions
     ) -> ReplicaProgress:
         wanted, seconds = conditions.replicas, conditions.timeout
-        question = WaitReplicas(written.sequence, wanted, seconds)
+        question = WaitReplicas(written.sequence, wanted, seconds, written.generation)
         reply: ReplicasReply | None
         try:
             reply = await self._ask("sync", question, seconds + REPLICAS_GRACE_SECONDS)

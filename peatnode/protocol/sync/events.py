@@ -53,6 +53,13 @@ class StoreLost:
 
 
 @dataclass(frozen=True, slots=True)
+class FeedOpened:
+    """The feed of this generation of the store is followed. It precedes the first event of that feed."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
 class AwarenessPublished:
     """A Yjs client of this node published awareness."""
 
@@ -69,6 +76,8 @@ class ReplicasWanted:
     sequence: int
     count: int
     seconds: float
+    generation: int = 0
+    """Generation of the store that assigned the sequence; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +91,7 @@ Event = (
     | MessageReceived
     | StoreAnswered
     | StoreLost
+    | FeedOpened
     | FeedEvent
     | AwarenessPublished
     | ReplicasWanted
@@ -157,6 +167,8 @@ class ReplicasKnown:
 
     waiter: int
     peers: tuple[str, ...]
+    is_other_feed: bool = False
+    """Whether the sequence belongs to another feed than the one that is followed now."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from peatnode.protocol.sync.events import (
     ConnectionDown,
     ConnectionUp,
     Event,
+    FeedOpened,
     MessageReceived,
     NeighboursChanged,
     PeerAppeared,
@@ -104,7 +105,7 @@ class SyncMachine:
         self._last_asked = 0
         self._root: tuple[bytes, int, float] | None = None
         self._root_waiters: list[tuple[PeerSession, Callable[[bytes, int], None]]] = []
-        self._waiters: dict[int, tuple[int, int]] = {}
+        self._waiters: dict[int, ReplicasWanted] = {}
         self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
 
     @property
@@ -128,6 +129,8 @@ class SyncMachine:
                 self._changes_seen(event.changes, event.upto)
             case StoreLost():
                 self._root = None
+            case FeedOpened():
+                self._feed_opened(event.generation)
             case FeedGap():
                 self.log.upto = event.upto
                 for session in self._sessions.values():
@@ -137,9 +140,7 @@ class SyncMachine:
             case AwarenessPublished():
                 self._publish_awareness(event)
             case ReplicasWanted():
-                self._waiters[event.waiter] = (event.sequence, event.count)
-                self._timers.set(("waiter", event.waiter), now + event.seconds)
-                self.acknowledged()
+                self._replicas_wanted(event)
             case WakeUp():
                 self._wake()
         actions, self._actions = self._actions, []
@@ -317,9 +318,17 @@ class SyncMachine:
             session.send_pushes()
         self._trim_log()
 
+    def _feed_opened(self, generation: int) -> None:
+        """Answers those who wait for sequences of another feed, from what was acknowledged up to now."""
+        for wanted in list(self._waiters.values()):
+            if wanted.generation not in (0, generation):
+                self._answer_waiter(wanted, is_other_feed=True)
+        self.log.name_feed(generation)
+
     def _feed_restarted(self, upto: int) -> None:
-        for waiter in list(self._waiters):  # they wait for sequences of the old feed
-            self._answer_waiter(waiter)
+        for wanted in list(self._waiters.values()):
+            if not wanted.generation:
+                self._answer_waiter(wanted, is_other_feed=True)
         self._root = None
         self.log.restart(upto)
         for session in self._sessions.values():
@@ -362,19 +371,36 @@ class SyncMachine:
             self.refusals.add(refusal, fp)
             self._actions.append(UpdateRefused(node_id, update.collection, update.id, reason))
 
+    def _replicas_wanted(self, wanted: ReplicasWanted) -> None:
+        self._waiters[wanted.waiter] = wanted
+        if self.log.is_over(wanted.generation):
+            self._answer_waiter(wanted, is_other_feed=True)
+            return
+        self._timers.set(("waiter", wanted.waiter), self.now + wanted.seconds)
+        self.acknowledged()
+
     def acknowledged(self) -> None:
         """Answers the writers that wait for replicas and now have enough of them."""
-        for waiter, (sequence, count) in list(self._waiters.items()):
-            if len(self._holders(sequence)) >= count:
-                self._answer_waiter(waiter)
+        for wanted in list(self._waiters.values()):
+            if len(self._holders(wanted)) >= wanted.count:
+                self._answer_waiter(wanted)
 
-    def _holders(self, sequence: int) -> list[str]:
-        return [s.member.node_id for s in self._sessions.values() if s.push.has(sequence)]
+    def _holders(self, wanted: ReplicasWanted) -> list[str]:
+        """Peers that have the change. What was acknowledged in another feed says nothing about it."""
+        if not self.log.is_of(wanted.generation):
+            return []
+        return [s.member.node_id for s in self._sessions.values() if s.push.has(wanted.sequence)]
 
-    def _answer_waiter(self, waiter: int) -> None:
-        sequence, _ = self._waiters.pop(waiter)
-        self._timers.cancel(("waiter", waiter))
-        self._actions.append(ReplicasKnown(waiter, tuple(self._holders(sequence))))
+    def _answer_waiter(self, wanted: ReplicasWanted, is_other_feed: bool = False) -> None:
+        del self._waiters[wanted.waiter]
+        self._timers.cancel(("waiter", wanted.waiter))
+        is_other_feed = is_other_feed or not self.log.is_of(wanted.generation)
+        holders = tuple(self._holders(wanted))
+        self._actions.append(ReplicasKnown(wanted.waiter, holders, is_other_feed))
+
+    def is_followed(self, generation: int) -> bool:
+        """Whether the feed of this generation of the store is the one that is followed."""
+        return self.log.is_of(generation)
 
     # --- timers ------------------------------------------------------------------------------------
 
@@ -393,7 +419,7 @@ class SyncMachine:
             if kind == "neighbours":
                 self._send_neighbours()
             elif kind == "waiter":
-                self._answer_waiter(number)
+                self._answer_waiter(self._waiters[number])
             elif number in self._sessions:
                 self._session_due(kind, self._sessions[number])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import replace
 
 from peatnode.model.feed import Change
@@ -15,6 +16,8 @@ MAX_BATCH_BYTES = 128 * 1024
 
 _ENTRY_OVERHEAD = 200
 _KEPT_PACKED = 4
+MAX_FORMER = 16
+"""Former generations of the store that are remembered."""
 
 
 class PushLog:
@@ -30,6 +33,8 @@ class PushLog:
         self._packed: dict[tuple[int, ...], bytes] = {}
         self.upto = -1
         """Sequence up to which the feed has delivered changes."""
+        self._generation = 0
+        self._former: deque[int] = deque(maxlen=MAX_FORMER)
 
     @property
     def first(self) -> int:
@@ -38,6 +43,20 @@ class PushLog:
     @property
     def end(self) -> int:
         return self._first + len(self._changes)
+
+    def name_feed(self, generation: int) -> None:
+        """Sets the generation of the store whose sequences follow."""
+        if generation != self._generation:
+            self._former.append(self._generation)
+            self._generation = generation
+
+    def is_of(self, generation: int) -> bool:
+        """Whether sequences of this generation are those of the log. True for 0, which stands for unknown."""
+        return generation in (0, self._generation)
+
+    def is_over(self, generation: int) -> bool:
+        """Whether the feed of this generation was followed before, and has ended."""
+        return generation in self._former and not self.is_of(generation)
 
     def restart(self, upto: int) -> None:
         """Continues after a restart of the feed.

@@ -104,7 +104,7 @@ class DocumentWriter:
         self, written: WrittenReply, wanted: int, seconds: float
     ) -> ReplicaProgress:
         """Waits until enough peers have the write on disk, or the time is over."""
-        message = WaitReplicas(sequence=written.sequence, count=wanted, seconds=seconds)
+        message = WaitReplicas(written.sequence, wanted, seconds, written.generation)
         reply: ReplicasReply | None
         try:
             reply = await self._sync.ask_once(message, seconds + REPLICAS_GRACE_SECONDS)

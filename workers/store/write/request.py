@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from peatnode.documents.json import root_maps
@@ -37,6 +38,8 @@ class WriteResolver:
     engine: EngineClient
     quarantine: Quarantine
     max_bytes: int
+    generation: Callable[[], int] = lambda: 0
+    """The generation of the store, whose sequences the replies hold; 0: unknown."""
 
     def write(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineQuestion:
         """The reply, valid once the batch is on disk, or the question to the engine. Raises RequestRefused."""
@@ -80,7 +83,7 @@ class WriteResolver:
             raise RequestRefused(Failure.NOT_FOUND, "there is no such document")
         self.engine.forget(key)
         ended = self.replica.delete(key)
-        return _reply(message, ended, False, True, b"")
+        return self._reply(message, ended, False, True, b"")
 
     def _create(self, key: bytes, message: WriteDocument) -> WrittenReply:
         if message.kind is not WriteKind.PUT:
@@ -91,7 +94,7 @@ class WriteResolver:
         client = self.replica.client_of(self.replica.next_incarnation(key))
         update = root_maps.change(root_maps.NO_ROOT_MAPS, plan(Shape(), target), client, 0, expires)
         record = self.replica.write(key, update, value)
-        return _reply(message, record, True, True, value)
+        return self._reply(message, record, True, True, value)
 
     def _checked(self, target: Json) -> bytes:
         value = dump(target)
@@ -117,9 +120,9 @@ class WriteResolver:
         clock = record.state_vector.get(client, 0)
         update = root_maps.change(maps, edits, client, clock, new_expiry)
         if update.is_empty:
-            return _reply(message, record, False, False, value)
+            return self._reply(message, record, False, False, value)
         updated = self.replica.write(key, update, value)
-        return _reply(message, updated, False, True, value)
+        return self._reply(message, updated, False, True, value)
 
     def finish(
         self, message: WriteDocument, question: EngineQuestion, result: OperationResult
@@ -148,7 +151,7 @@ class WriteResolver:
             if not update.is_empty:
                 updated = self.replica.write(key, update, result.value)
         updated = self._set_expiry(key, message, updated, result.value)
-        return _reply(message, updated, False, updated is not record, result.value)
+        return self._reply(message, updated, False, updated is not record, result.value)
 
     def _set_expiry(
         self, key: bytes, message: WriteDocument, record: Record, value: bytes
@@ -163,6 +166,27 @@ class WriteResolver:
         clock = record.state_vector.get(client, 0)
         update = root_maps.change(maps, NO_EDITS, client, clock, message.expires_at)
         return self.replica.write(key, update, value)
+
+    def _reply(
+        self,
+        message: WriteDocument,
+        record: Record,
+        was_created: bool,
+        was_changed: bool,
+        value: bytes,
+    ) -> WrittenReply:
+        return WrittenReply(
+            message.collection,
+            message.id,
+            was_created,
+            was_changed,
+            record.incarnation,
+            record.fingerprint,
+            record.sequence,
+            value,
+            record.expires_at,
+            self.generation(),
+        )
 
 
 def change_of(question: EngineQuestion) -> bytes:
@@ -193,19 +217,3 @@ def _matches(fingerprints: tuple[bytes, ...], record: Record | None) -> bool:
     if record is None:
         return False
     return ANY_FINGERPRINT in fingerprints or record.fingerprint in fingerprints
-
-
-def _reply(
-    message: WriteDocument, record: Record, was_created: bool, was_changed: bool, value: bytes
-) -> WrittenReply:
-    return WrittenReply(
-        message.collection,
-        message.id,
-        was_created,
-        was_changed,
-        record.incarnation,
-        record.fingerprint,
-        record.sequence,
-        value,
-        record.expires_at,
-    )

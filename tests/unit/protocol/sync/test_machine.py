@@ -15,6 +15,7 @@ from peatnode.protocol.sync.events import (
     ConnectionDown,
     ConnectionUp,
     Event,
+    FeedOpened,
     MessageReceived,
     PeerAppeared,
     PeerVanished,
@@ -200,7 +201,9 @@ def test_nothing_of_a_feed_that_restarted_acknowledges_the_new_one() -> None:
     bench.tell(changes(42))
     bench.tell(ReplicasWanted(7, 43, 1, 5.0))
     bench.tell(FeedRestarted(42, 5))
-    assert ReplicasKnown(7, ()) in bench.done, "a sequence that no longer is cannot be waited for"
+    assert ReplicasKnown(7, (), is_other_feed=True) in bench.done, (
+        "a sequence that no longer is cannot be waited for"
+    )
     bench.tell(MessageReceived(1, wire.Ack(1, True)))
     bench.tell(ReplicasWanted(8, 5, 1, 1.0))
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
@@ -208,6 +211,50 @@ def test_nothing_of_a_feed_that_restarted_acknowledges_the_new_one() -> None:
     bench.tell(MessageReceived(1, wire.Ack(2, True)))
     bench.tell(ReplicasWanted(9, 6, 1, 1.0))
     assert ReplicasKnown(9, ("node-9",)) in bench.done
+
+
+def test_a_sequence_of_another_feed_is_not_taken_for_one_that_peers_have() -> None:
+    """The writer got its answer from a store whose feed this machine does not follow yet."""
+    bench = Bench()
+    bench.tell(FeedOpened(1))
+    bench.tell(ChangesSeen((), 40))
+    bench.up(1)
+    bench.answer_root(b"r" * 16, 41)
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
+    bench.tell(ReplicasWanted(7, 5, 1, 5.0, generation=1))
+    assert ReplicasKnown(7, ("node-9",)) in bench.done
+    bench.tell(ReplicasWanted(8, 5, 1, 5.0, generation=2))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)], "a false success"
+    assert not bench.machine.is_followed(2)
+    bench.tell(FeedOpened(2))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    bench.tell(FeedRestarted(40, 4))
+    assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
+    bench.tell(changes(5))
+    (push,) = bench.sent(wire.Push)
+    assert isinstance(push, wire.Push)
+    bench.tell(MessageReceived(1, wire.Ack(push.number, True)))
+    assert ReplicasKnown(8, ("node-9",)) in bench.done
+
+
+def test_who_waits_for_a_sequence_of_a_former_feed_is_told_at_once() -> None:
+    bench = Bench()
+    bench.tell(FeedOpened(1))
+    bench.up(1)
+    bench.tell(changes(1))
+    bench.tell(changes(2))
+    bench.tell(MessageReceived(1, wire.Ack(1, True)))
+    bench.tell(ReplicasWanted(7, 1, 2, 5.0, generation=1))
+    bench.tell(FeedOpened(2))
+    assert ReplicasKnown(7, ("node-9",), is_other_feed=True) in bench.done, (
+        "what was acknowledged counts"
+    )
+    bench.tell(FeedRestarted(2, 9))
+    bench.tell(ReplicasWanted(8, 1, 1, 5.0, generation=1))
+    assert ReplicasKnown(8, (), is_other_feed=True) in bench.done
+    bench.tell(ReplicasWanted(9, 1, 1, 5.0, generation=3))
+    bench.wake(6.0)
+    assert ReplicasKnown(9, (), is_other_feed=True) in bench.done, "a feed that never opened"
 
 
 def test_changes_of_a_feed_that_restarted_are_still_pushed() -> None:

@@ -65,7 +65,7 @@ async def committing(directory: Path) -> AsyncIterator[tuple[GroupCommitter, Slo
     engine = EngineClient(directory / "engine.sock", replica)
     assert await engine.wait_ready(5.0)
     quarantine = Quarantine(replica)
-    resolver = WriteResolver(replica, engine, quarantine, 2**20)
+    resolver = WriteResolver(replica, engine, quarantine, 2**20, lambda: 1)
     builder = BatchBuilder(replica, engine, quarantine, resolver, lambda: None)
     committer = GroupCommitter(
         database,
