@@ -69,6 +69,27 @@ def unknown_outcome() -> HttpProblem:
     )
 
 
+OUT_OF_MEMORY = "out-of-memory"
+"""The code of a request that needed more memory than the node has."""
+
+
+def out_of_memory(may_have_written: bool) -> HttpProblem:
+    """The problem for a request in which this process ran out of memory."""
+    if may_have_written:
+        return HttpProblem(
+            503,
+            UNKNOWN_OUTCOME,
+            "The node had not enough memory to answer this write: the document may or may not have changed. "
+            "Read it before you write again.",
+        )
+    return HttpProblem(
+        503,
+        OUT_OF_MEMORY,
+        "The node had not enough memory to answer. Ask for less at a time (limit, prefix, fields), or try again later.",
+        headers=RETRY_SOON,
+    )
+
+
 _STATUS: dict[str, tuple[int, str]] = {
     Failure.INVALID: (422, "invalid"),
     Failure.NOT_FOUND: (404, "not-found"),
@@ -79,13 +100,14 @@ _STATUS: dict[str, tuple[int, str]] = {
     Failure.STORAGE: (507, "storage"),
     Failure.QUARANTINED: (409, "quarantined"),
     Failure.BUSY: (503, "busy"),
+    Failure.OUT_OF_MEMORY: (503, OUT_OF_MEMORY),
 }
 
 
 def from_failure(failure: AskFailed) -> HttpProblem:
     """The problem for the typed refusal of a worker."""
     status, code = _STATUS.get(failure.code, (500, "internal"))
-    headers = RETRY_SOON if code in ("unavailable", "busy") else ()
+    headers = RETRY_SOON if code in ("unavailable", "busy", OUT_OF_MEMORY) else ()
     return HttpProblem(status, code, sentence(failure.message), failure.where, headers)
 
 

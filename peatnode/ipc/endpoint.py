@@ -45,9 +45,17 @@ class Endpoint(asyncio.Protocol):
         self._outgoing.append(encode_frame(message, cause))
 
     def _flush(self) -> None:
-        if self._transport is not None and not self.is_closed:
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
+        outgoing, self._outgoing = self._outgoing, []
+        if self._transport is None or self.is_closed:
+            return
+        try:
+            self._transport.write(b"".join(outgoing))
+        except MemoryError:
+            self._lose_for_memory()
+
+    def _lose_for_memory(self) -> None:
+        """Closes the link, so that both sides know of the requests whose frames were neither sent nor read."""
+        self.abort(LinkLost("a frame needed more memory than the process has"))
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -59,6 +67,8 @@ class Endpoint(asyncio.Protocol):
                     self._greet(message)
         except (MalformedFrame, ContractMismatch) as error:
             self.abort(error)
+        except MemoryError:
+            self._lose_for_memory()
 
     def _greet(self, message: Message) -> None:
         if not isinstance(message, Hello):

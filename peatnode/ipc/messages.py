@@ -83,6 +83,8 @@ class Failure(StrEnum):
     """The document, or this change to it, is in quarantine because it crashed the engine."""
     BUSY = "busy"
     """A queue is full. Nothing was changed."""
+    OUT_OF_MEMORY = "out_of_memory"
+    """The worker had not enough memory for this request. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,6 +112,7 @@ async def test_no_store_is_nobody_reached(tmp_path: Path) -> None:
         (Failure.STORAGE, Unavailable),
         (Failure.QUARANTINED, Conflict),
         (Failure.BUSY, Unavailable),
+        (Failure.OUT_OF_MEMORY, Unavailable),
     ],
 )
 async def test_each_refusal_has_its_error(

@@ -221,3 +221,25 @@ async def test_a_link_is_no_bottleneck(served: tuple[Path, Answers, LinkServer])
         for _ in range(1000):
             await link.ask(ListCollections())
         assert time.monotonic() - started < 30
+
+
+async def test_a_message_that_needs_too_much_memory_ends_its_link_and_no_process(
+    tmp_path: Path,
+) -> None:
+    """An allocation really fails: 2**62 bytes, while the server handles the message."""
+
+    def on_message(connection: Connection, cause: int, message: Message) -> None:
+        if isinstance(message, GetNode):
+            bytes(2**62)
+        connection.reply(cause, CollectionsReply(()))
+
+    listener = listen(tmp_path / "s.sock")
+    server = await serve(listener, "store", on_message)
+    dialer = Dialer(tmp_path / "s.sock", "test")
+    for _ in range(2):
+        with pytest.raises(LinkLost):
+            await dialer.ask(GetNode(), 5.0)
+        assert await dialer.ask(ListCollections(), 5.0) == CollectionsReply(())
+    await dialer.close()
+    await server.close()
+    listener.close()

@@ -8,9 +8,9 @@ import falcon
 import falcon.asgi
 from falcon.asgi import Request, Response, WebSocket
 
-from peatnode.api.failures import MEDIA_TYPE, HttpProblem
+from peatnode.api.failures import MEDIA_TYPE, HttpProblem, out_of_memory
 from peatnode.logs import get_logger
-from workers.broker.gate import RequestGate
+from workers.broker.gate import SAFE_METHODS, RequestGate
 from workers.broker.routes import ASSETS, routes
 from workers.broker.services import BrokerServices
 
@@ -28,6 +28,7 @@ def build_app(services: BrokerServices) -> RequestGate:
     # the server has a queue; messages in a second one would be lost at a close
     app.ws_options.max_receive_queue = 0
     app.add_error_handler(Exception, _answer_bug)
+    app.add_error_handler(MemoryError, _answer_out_of_memory)
     app.add_error_handler(falcon.HTTPError, _answer_http_error)
     app.add_error_handler(HttpProblem, _answer_problem)
     for route in table:
@@ -86,6 +87,20 @@ async def _answer_problem(
         raise problem  # the gate sends it as the answer to the handshake
     elif ws is not None:
         await ws.close(1011, problem.detail[:120])
+
+
+async def _answer_out_of_memory(
+    request: Request,
+    response: Response | None,
+    error: MemoryError,
+    params: dict[str, Any],
+    ws: WebSocket | None = None,
+) -> None:
+    """Ends one request: what it held is free again, and the process goes on."""
+    error.__traceback__ = None  # its frames hold what did not fit
+    log.error("Out of memory", route=request.uri_template, method=request.method)
+    problem = out_of_memory(request.method not in SAFE_METHODS)
+    await _answer_problem(request, response, problem, params, ws)
 
 
 async def _answer_bug(

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from peatnode.api.encode_document import document_body
-from peatnode.api.failures import RETRY_SOON, HttpProblem
+from peatnode.api.failures import RETRY_SOON, HttpProblem, out_of_memory
 from peatnode.ipc.messages import DocumentReply, GetDocument
 from workers.broker.http.asgi import (
     AsgiApp,
@@ -45,6 +45,8 @@ _PLAIN_NAMES = re.compile(
 """Valid names that need no decoding. Paths with other names go to the router."""
 
 _BROKEN_ESCAPE = re.compile(rb"%(?![0-9A-Fa-f]{2})")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Methods that change nothing (RFC 9110)."""
 _CONDITIONS = frozenset({b"if-match", b"if-none-match"})
 _JSON_HEADER = (b"content-type", b"application/json")
 
@@ -85,6 +87,10 @@ class RequestGate:
             await self._route(scope, receive, response)
         except HttpProblem as problem:
             await send_problem(response, problem)
+        except MemoryError:
+            if response.is_started:
+                raise  # the server closes the connection, so that the client notices
+            await send_problem(response, out_of_memory(scope["method"] not in SAFE_METHODS))
         except asyncio.CancelledError:
             return  # the client disconnected or the process stops; nothing awaits this task
         finally:
@@ -162,7 +168,7 @@ class RequestGate:
 class _CountedSend:
     """An ASGI `send` that records the status, and whether the response is a stream."""
 
-    __slots__ = ("_is_stopping", "_send", "is_stream", "status")
+    __slots__ = ("_is_stopping", "_send", "is_started", "is_stream", "status")
 
     def __init__(self, send: Send, stopping: asyncio.Event) -> None:
         self._send = send
@@ -170,10 +176,12 @@ class _CountedSend:
         self.status = 499
         """499 until the response starts: as in nginx, the client disconnected before it."""
         self.is_stream = False
+        self.is_started = False
 
     async def __call__(self, message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.is_started = True
             if self._is_stopping():
                 message["headers"] = [*message["headers"], (b"connection", b"close")]
         elif message.get("more_body"):

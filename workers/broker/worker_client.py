@@ -7,7 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TypeVar
 
-from peatnode.api.failures import HttpProblem, from_failure, unavailable, unknown_outcome
+from peatnode.api.failures import (
+    OUT_OF_MEMORY,
+    HttpProblem,
+    from_failure,
+    unavailable,
+    unknown_outcome,
+)
 from peatnode.api.writes import is_repeatable
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Dialer, Link
@@ -47,7 +53,8 @@ class WorkerClient:
                 return await self._dialer.ask(message, max(0.01, deadline - loop.time()))
             except (LinkLost, AskTimedOut, AskFailed) as error:
                 problem = self._refusal(error)
-            if loop.time() >= deadline or problem.status != 503:
+            is_hopeless = problem.status != 503 or problem.code == OUT_OF_MEMORY
+            if loop.time() >= deadline or is_hopeless:
                 raise problem
             await asyncio.sleep(PAUSE_SECONDS)
 

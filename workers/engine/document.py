@@ -34,7 +34,7 @@ class EnginePanic(Exception):
 
 def _translated(error: BaseException) -> BaseException:
     """Any error of y-py as an EnginePanic. Its own panic is a BaseException that cannot be imported."""
-    if isinstance(error, (BadValue, KeyboardInterrupt, SystemExit)):
+    if isinstance(error, (BadValue, MemoryError, KeyboardInterrupt, SystemExit)):
         return error
     return EnginePanic(f"{type(error).__name__}: {error}"[:200])
 

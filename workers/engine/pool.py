@@ -30,7 +30,7 @@ class DocumentPool:
         return len(self._documents)
 
     def run(self, operation: Operation) -> OperationResult:
-        """Runs an operation. It raises nothing: a panic drops the live document and becomes the result."""
+        """Runs an operation. A panic drops the live document and becomes the result. Raises MemoryError."""
         try:
             live = self._find(operation)
             if live is None:
@@ -39,6 +39,9 @@ class DocumentPool:
         except EnginePanic as panic:
             self._drop(operation.key)
             return _result(EngineOutcome.PANICKED, message=str(panic))
+        except MemoryError:  # the document may be half changed, and is not to blame
+            self._drop(operation.key)
+            raise
 
     def _find(self, operation: Operation) -> LiveDocument | None:
         live = self._documents.get(operation.key)

@@ -62,13 +62,24 @@ class EngineService:
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
             case RunOperations():
-                connection.reply(cause, self._run(message))
+                try:
+                    connection.reply(cause, self._run(message))
+                except MemoryError:
+                    self._leave_for_memory(connection, cause)
                 self._last_request = self._loop.time()
                 self._watch_memory(GROWTH_BYTES)
             case GetMetrics():
                 connection.reply(cause, MetricsReply(self._metrics()))
             case _:  # a message of another socket: the requester is wrong
                 connection.fail(cause, Failure.INVALID, f"the engine does not answer {message.TAG}")
+
+    def _leave_for_memory(self, connection: Connection, cause: int) -> None:
+        """Answers that the engine is unavailable: none of the operations is to blame, and none was recorded."""
+        self._marker.leave()
+        connection.fail(cause, Failure.UNAVAILABLE, "the engine had not enough memory")
+        if not self._is_leaving:
+            self._is_leaving = True
+            self._shell.recycle("out of memory")
 
     def _run(self, message: RunOperations) -> OperationsReply:
         operations = message.operations

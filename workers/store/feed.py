@@ -57,8 +57,9 @@ class Feed:
                 await connection.wait_writable()
                 try:
                     is_sent = self._send_next(follower)
-                except StorageFailed as error:
-                    self._on_unreadable(error)
+                except (StorageFailed, MemoryError) as error:
+                    if isinstance(error, StorageFailed):
+                        self._on_unreadable(error)
                     await asyncio.sleep(UNREADABLE_SECONDS)
                     continue
                 if not is_sent:

@@ -58,6 +58,13 @@ SAMPLE_BUCKETS = 64
 """Buckets of the hash tree that a start compares with their entries, so that a wrong checkpoint is found."""
 
 
+OUT_OF_MEMORY = Failed(
+    Failure.OUT_OF_MEMORY,
+    "the store had not enough memory to answer: ask for less at a time (limit, prefix, fields), or try again later",
+)
+"""Made at the start, because there may be no memory for it when it is sent."""
+
+
 class StoreService:
     """Connects the parts of the store, and passes each message to the part that answers it.
 
@@ -166,8 +173,10 @@ class StoreService:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
             reply = self._unreadable(error)
+        except MemoryError:
+            reply = OUT_OF_MEMORY
         if reply is not None:
-            self._after_sync(lambda: connection.reply(cause, reply))
+            self._after_sync(lambda: _send(connection, cause, reply))
 
     def _unreadable(self, error: StorageFailed) -> Failed:
         self.disk.read_failed(error)
@@ -245,7 +254,9 @@ class StoreService:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
             reply = self._unreadable(error)
-        connection.reply(cause, reply)
+        except MemoryError:
+            reply = OUT_OF_MEMORY
+        _send(connection, cause, reply)
 
     def _documents(
         self, connection: Connection, cause: int, request: ListDocuments
@@ -271,7 +282,9 @@ class StoreService:
             reply = self._reads.documents(request)[0]
         except StorageFailed as error:
             reply = self._unreadable(error)
-        self._after_sync(lambda: connection.reply(cause, reply))
+        except MemoryError:
+            reply = OUT_OF_MEMORY
+        self._after_sync(lambda: _send(connection, cause, reply))
 
     async def _fill(self, keys: Iterable[bytes]) -> str:
         """Waits until the engine has computed outdated values. Returns the reason if it has not, otherwise ""."""
@@ -344,6 +357,14 @@ def _setter(wait: asyncio.Future[Message | None]) -> Callable[[Message | None], 
             wait.set_result(reply)
 
     return done
+
+
+def _send(connection: Connection, cause: int, reply: Message) -> None:
+    """Sends a reply, or that there is not enough memory to send it."""
+    try:
+        connection.reply(cause, reply)
+    except MemoryError:
+        connection.reply(cause, OUT_OF_MEMORY)
 
 
 def _has_succeeded(task: asyncio.Task[None]) -> bool:

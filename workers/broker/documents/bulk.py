@@ -17,7 +17,7 @@ from falcon.asgi import Request, Response
 
 from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
 from peatnode.api.encode_document import NDJSON
-from peatnode.api.failures import HttpProblem
+from peatnode.api.failures import HttpProblem, out_of_memory
 from workers.broker.documents.writes import (
     WRITE_PARAMETERS,
     DocumentWriter,
@@ -106,6 +106,8 @@ class BulkWrites:
             written = await self._writer.write(write)
         except HttpProblem as problem:
             return _line_error(number, problem)
+        except MemoryError:
+            return _line_error(number, out_of_memory(may_have_written=True))
         replicas = None
         if writes.wanted:
             replicas = await self._writer.wait_replicas(written, writes.wanted, writes.seconds)

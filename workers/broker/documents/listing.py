@@ -9,12 +9,13 @@ from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import JSON, listing_body, with_id
 from peatnode.api.failures import HttpProblem
-from peatnode.ipc.messages import ListedDocument
+from peatnode.ipc.messages import DocumentsReply, ListedDocument
 from workers.broker.documents.export import CollectionExport
 from workers.broker.documents.pages import CollectionReader
 from workers.broker.documents.query import ListingQuery, decode_cursor, encode_cursor, parse_query
 from workers.broker.documents.watch import CollectionWatch
 from workers.broker.http.limits import BrokerLimits
+from workers.broker.http.memory import require_memory
 from workers.broker.http.requests import (
     check_parameters,
     flag_parameter,
@@ -28,6 +29,10 @@ QUERY_PARAMETERS = frozenset(
 )
 
 DEFAULT_PAGE = 100
+PARSED_FACTOR = 8
+"""Memory of parsed documents, as a multiple of their JSON."""
+ENCODED_FACTOR = 3
+"""Memory in which documents are encoded and joined, as a multiple of their JSON."""
 
 
 class CollectionListing:
@@ -89,6 +94,8 @@ class CollectionListing:
         found: list[bytes] = []
         scanned = 0
         async for page in self._reader.pages(collection, query.prefix, after, size):
+            if not query.is_plain:
+                require_memory(PARSED_FACTOR * _size_of(page))
             for document in page.documents:
                 after = document.id
                 line = _select(query, document)
@@ -128,18 +135,24 @@ class CollectionListing:
                     f"More than {self._limits.scan_documents} documents cannot be sorted; use prefix.",
                     "sort",
                 )
+            require_memory(PARSED_FACTOR * _size_of(page))
             for document in page.documents:
                 content = orjson.loads(document.value)
                 if not query.matches(content):
                     continue
                 key = query.key(content, document.id)
                 if position is None or query.compare(key, position) > 0:
-                    best.append((key, content))
+                    best.append((key, (content, len(document.value))))
             is_more = is_more or len(best) > limit
             best = query.smallest(best, limit)
-        lines = [_projected(query, key[-1], content) for key, content in best]
+        require_memory(ENCODED_FACTOR * sum(size for _, (_, size) in best))
+        lines = [_projected(query, key[-1], content) for key, (content, _) in best]
         cursor = encode_cursor(query, best[-1][0]) if is_more else ""
         return listing_body(collection, lines, len(lines), page.count, page.sequence, cursor)
+
+
+def _size_of(page: DocumentsReply) -> int:
+    return sum(len(document.value) for document in page.documents)
 
 
 def _select(query: ListingQuery, document: ListedDocument) -> bytes | None:

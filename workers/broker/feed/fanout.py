@@ -124,6 +124,8 @@ class ChangeFanout(Fanout):
                             await self._distribute(event)
         except AskFailed as error:
             self.disconnect(f"the store refuses to send its feed: {error}")
+        except MemoryError:
+            self.disconnect("the node had not enough memory for the events")
 
     async def _distribute(self, seen: ChangesSeen) -> None:
         for start in range(0, len(seen.changes), SLICE_CHANGES):
@@ -179,5 +181,5 @@ class TopologyFanout(Fanout):
             try:
                 async for event in self._sync.follow(FollowTopology()):
                     self._enqueue(topology_event(event))
-            except LinkError:
+            except (LinkError, MemoryError):
                 await asyncio.sleep(PAUSE_SECONDS)

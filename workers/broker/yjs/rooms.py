@@ -133,7 +133,7 @@ class Rooms:
                             self._changes_seen(event)
                         case FeedGap() | FeedRestarted():
                             self._resync(event.upto)
-        except AskFailed:
+        except (AskFailed, MemoryError):
             self._following = None
             self._resync(-1)
 
@@ -196,7 +196,7 @@ class Rooms:
 
     async def _follow_awareness(self) -> None:
         while True:
-            with contextlib.suppress(LinkError):
+            with contextlib.suppress(LinkError, MemoryError):
                 async for event in self._sync.follow(FollowAwareness()):
                     self._awareness_seen(event)
             await asyncio.sleep(AWARENESS_PAUSE_SECONDS)

@@ -80,6 +80,11 @@ def _options(recovery: DBRecoveryMode) -> Options:
     return options
 
 
+def _translated(error: Exception) -> StorageFailed | MemoryError:
+    """rocksdict raises nothing narrower than Exception for its own errors. Too little memory is none of the disk's."""
+    return error if isinstance(error, MemoryError) else StorageFailed(str(error))
+
+
 class Database:
     """An open database with one writer. It is the `KeyValue` of the replica."""
 
@@ -100,7 +105,7 @@ class Database:
         try:
             self._db = Rdict(str(links or path), _options(recovery.value), access_type=access)
         except Exception as error:  # rocksdict raises nothing narrower
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
         self._get = self._db.get
         self._options = WriteOptions()
         self.is_read_only = is_read_only
@@ -112,14 +117,14 @@ class Database:
         try:
             Rdict.repair(str(path), _options(Recovery.ANYTHING.value))
         except Exception as error:
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
 
     def get(self, key: bytes) -> bytes | None:
         """The value of a key. Raises StorageFailed."""
         try:
             found: bytes | None = self._get(key)
         except Exception as error:
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
         return found
 
     def scan(
@@ -144,7 +149,7 @@ class Database:
         except GeneratorExit:
             raise
         except Exception as error:
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
 
     def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
         """Writes all puts and deletions (None), or none. Reads see them at once, and `sync` brings them to the disk.
@@ -162,7 +167,7 @@ class Database:
         try:
             self._db.write(batch, self._options)
         except Exception as error:
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
 
     def sync(self) -> None:
         """Returns when all writes are on disk. Raises StorageFailed.
@@ -179,14 +184,14 @@ class Database:
         try:
             self._db.delete_range(start, end)
         except Exception as error:
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
 
     def flush(self) -> None:
         """Writes the content of the log to sorted files. Raises StorageFailed."""
         try:
             self._db.flush(True)
         except Exception as error:
-            raise StorageFailed(str(error)) from error
+            raise _translated(error) from error
 
     def property(self, name: str) -> int:
         """An integer property of RocksDB; 0 if it has no such property."""

@@ -15,7 +15,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import subtract_known
 from peatnode.documents.yjs.projection import gc_clocks, project
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
-from peatnode.errors import AskTimedOut, LinkLost
+from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Dialer
 from peatnode.ipc.messages import (
     EngineKind,
@@ -167,7 +167,7 @@ class EngineClient:
     async def _run(self, operations: Sequence[Operation]) -> list[OperationResult]:
         try:
             reply = await self._dialer.ask(RunOperations(tuple(operations)), ASK_SECONDS)
-        except AskTimedOut:
+        except (AskTimedOut, AskFailed):
             self._versions.clear()
             raise EngineUnavailable from None
         except LinkLost:

@@ -92,7 +92,10 @@ class QueuedRequest:
         if self.on_done is not None:
             self.on_done(self.reply)
         if self.connection is not None and self.reply is not None:
-            self.connection.reply(self.cause, self.reply)
+            try:
+                self.connection.reply(self.cause, self.reply)
+            except MemoryError:  # the requester must know that its answer is lost
+                self.connection.close()
 
 
 @dataclass(slots=True)

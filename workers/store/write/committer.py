@@ -25,6 +25,11 @@ QUICK_SYNC_SECONDS = 0.001
 """While the average sync is faster, it runs on the event loop: a thread would cost more than it saves."""
 
 
+_OUT_OF_MEMORY = (
+    "the store had not enough memory for this write, and nothing was changed: try again later"
+)
+
+
 class GroupCommitter:
     """Owns the queue of requests and commits them in batches.
 
@@ -133,7 +138,7 @@ class GroupCommitter:
     async def _commit_batch(self, batch: list[QueuedRequest]) -> None:
         try:
             built = await self._builder.build(batch)
-        except StorageFailed as error:
+        except (StorageFailed, MemoryError) as error:
             await self._commit_one_by_one(batch, error)
             return
         self._waiting += built.waiting
@@ -141,14 +146,22 @@ class GroupCommitter:
             await self._syncing
         self._commit(built.done)
 
-    async def _commit_one_by_one(self, batch: list[QueuedRequest], error: StorageFailed) -> None:
-        """Commits each request alone after a failed read, so that only requests which need that entry are refused."""
+    async def _commit_one_by_one(
+        self, batch: list[QueuedRequest], error: StorageFailed | MemoryError
+    ) -> None:
+        """Commits each request alone after a failed read, or without memory for all of them.
+
+        So only the requests that need the unreadable entry, or too much memory, are refused.
+        """
         if self._syncing is not None:
             await self._syncing
         self._forget_open()
         if len(batch) == 1:
-            self._on_unreadable(error)
-            _refuse(batch, f"the database cannot be read: {error}")
+            if isinstance(error, MemoryError):
+                _refuse(batch, _OUT_OF_MEMORY, Failure.OUT_OF_MEMORY)
+            else:
+                self._on_unreadable(error)
+                _refuse(batch, f"the database cannot be read: {error}")
             return
         for request in batch:
             request.reply = None
@@ -166,6 +179,10 @@ class GroupCommitter:
             self._database.write(batch.writes())
         except StorageFailed as error:
             self._fail(requests, error)
+            return
+        except MemoryError:
+            self._forget_open()
+            _refuse(requests, _OUT_OF_MEMORY, Failure.OUT_OF_MEMORY)
             return
         self._syncing = self._loop.create_task(self._sync(batch, requests, started))
         self._syncing.add_done_callback(self._note_failure)
@@ -206,10 +223,10 @@ class GroupCommitter:
         self._on_committed(batch)
 
 
-def _refuse(requests: list[QueuedRequest], reason: str) -> None:
+def _refuse(requests: list[QueuedRequest], reason: str, code: Failure = Failure.STORAGE) -> None:
     for request in requests:
         if not isinstance(request.reply, Failed):
-            request.reply = Failed(Failure.STORAGE, reason)
+            request.reply = Failed(code, reason)
     _answer(requests)
 
 

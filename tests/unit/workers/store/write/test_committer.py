@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from peatnode.ipc.messages import (
     AppliedReply,
     ApplyUpdates,
     EngineOutcome,
+    Failed,
+    Failure,
     Message,
     OperationResult,
     OperationsReply,
@@ -53,7 +56,9 @@ class SlowEngine:
 
 
 @asynccontextmanager
-async def committing(directory: Path) -> AsyncIterator[tuple[GroupCommitter, SlowEngine]]:
+async def committing(
+    directory: Path, generation: Callable[[], int] = lambda: 1
+) -> AsyncIterator[tuple[GroupCommitter, SlowEngine, Replica]]:
     slow = SlowEngine()
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(directory / "engine.sock"))
@@ -65,7 +70,7 @@ async def committing(directory: Path) -> AsyncIterator[tuple[GroupCommitter, Slo
     engine = EngineClient(directory / "engine.sock", replica)
     assert await engine.wait_ready(5.0)
     quarantine = Quarantine(replica)
-    resolver = WriteResolver(replica, engine, quarantine, 2**20, lambda: 1)
+    resolver = WriteResolver(replica, engine, quarantine, 2**20, generation)
     builder = BatchBuilder(replica, engine, quarantine, resolver, lambda: None)
     committer = GroupCommitter(
         database,
@@ -78,7 +83,7 @@ async def committing(directory: Path) -> AsyncIterator[tuple[GroupCommitter, Slo
     )
     running = asyncio.create_task(committer.run())
     try:
-        yield committer, slow
+        yield committer, slow, replica
     finally:
         running.cancel()
         await engine.close()
@@ -95,7 +100,7 @@ def text_update() -> bytes:
 
 async def test_draining_waits_for_what_the_engine_computes(tmp_path: Path) -> None:
     answers: list[Message | None] = []
-    async with committing(tmp_path) as (committer, engine):
+    async with committing(tmp_path) as (committer, engine, _):
         update = DocumentUpdate("c", "d", 1, False, 0.0, text_update())
         committer.add(QueuedRequest(ApplyUpdates((update,), "peer"), on_done=answers.append))
         await until(lambda: bool(engine.asked))
@@ -111,7 +116,7 @@ async def test_draining_waits_for_what_the_engine_computes(tmp_path: Path) -> No
 
 async def test_draining_waits_for_all_that_arrived_and_ends_with_its_sync(tmp_path: Path) -> None:
     answers: list[Message | None] = []
-    async with committing(tmp_path) as (committer, _):
+    async with committing(tmp_path) as (committer, _, _):
         await committer.drain()  # nothing to wait for
         for n in range(1300):  # several batches
             write = WriteDocument("c", f"{n}", WriteKind.PUT, b"{}")
@@ -119,3 +124,28 @@ async def test_draining_waits_for_all_that_arrived_and_ends_with_its_sync(tmp_pa
         await committer.drain()
         assert [type(answer) for answer in answers] == [WrittenReply] * 1300
         await committer.drain()
+
+
+async def test_a_write_without_memory_is_refused_alone_and_nothing_of_it_is_written(
+    tmp_path: Path,
+) -> None:
+    """An allocation really fails, after the change is staged: 2**62 bytes, while its reply is made."""
+    failures = iter([True, True])  # in the batch, and when the request is carried out alone
+    answers: dict[str, Message | None] = {}
+
+    def generation() -> int:
+        return len(bytes(2**62)) if next(failures, False) else 1
+
+    async with committing(tmp_path, generation) as (committer, _, replica):
+        for name in ("first", "second"):
+            write = WriteDocument("c", name, WriteKind.PUT, b'{"a":1}')
+            done = functools.partial(answers.__setitem__, name)
+            assert committer.add(QueuedRequest(write, on_done=done))
+        await committer.drain()
+        refused, written = answers["first"], answers["second"]
+        assert isinstance(refused, Failed)
+        assert refused.code == Failure.OUT_OF_MEMORY
+        assert isinstance(written, WrittenReply)
+        assert (written.sequence, replica.sequence) == (1, 1)
+        assert replica.record_on_disk(b"c\0first") is None
+        assert replica.record_on_disk(b"c\0second") is not None
