@@ -62,7 +62,7 @@ def scanned(path: Path) -> LoadedIndex:
 
 async def write(node: StoreNode, rng: random.Random, count: int) -> None:
     for _ in range(count):
-        collection, document = rng.choice("ab"), f"d{rng.randrange(40)}"
+        collection, document = rng.choice("ab"), f"d{rng.randrange(300)}"
         with contextlib.suppress(AskFailed):  # a deletion of what is not there
             if rng.random() < 0.3:
                 await node.put(collection, document, b"", WriteKind.DELETE)
@@ -87,7 +87,7 @@ async def test_a_kill_an_orderly_stop_and_a_lost_or_wrong_checkpoint(
     tmp_path: Path, rng: random.Random
 ) -> None:
     async with store_in(tmp_path) as node:
-        await write(node, rng, 200)
+        await write(node, rng, 600)  # so many that a replay reads single buckets
         last: StoreReply = await node.ask(GetStore())
     with opened(tmp_path) as database:
         checkpoint = decode_checkpoint(database.get(CHECKPOINT) or b"")
@@ -97,13 +97,13 @@ async def test_a_kill_an_orderly_stop_and_a_lost_or_wrong_checkpoint(
     node = StoreNode(tmp_path, restarts=False, engine=False)
     async with node:
         writing = asyncio.create_task(write(node, rng, 10_000))
-        while (await node.ask(GetStore())).sequence < last.sequence + 50:
+        while (await node.ask(GetStore())).sequence < last.sequence + 40:
             await asyncio.sleep(0)
         node.store.kill()
         with contextlib.suppress(LinkLost):
             await writing
         await node.store.wait_ended()
-    assert scanned(tmp_path).sequence >= last.sequence + 50
+    assert scanned(tmp_path).sequence >= last.sequence + 40
     killed = await check_start(tmp_path)
     assert killed.root != last.root
 
@@ -125,12 +125,14 @@ async def test_a_hole_in_the_feed_is_repaired_and_reported(
 ) -> None:
     async with store_in(tmp_path) as node:
         await write(node, rng, 30)
+    with opened(tmp_path) as database:
+        checkpoint = database.get(CHECKPOINT)
     async with store_in(tmp_path) as node:
         await write(node, rng, 30)
         last: StoreReply = await node.ask(GetStore())
     with opened(tmp_path) as database:
         hole = last.sequence - 3
-        database.write([(FEED + number(hole), None), (CHECKPOINT, None)])
+        database.write([(FEED + number(hole), None), (CHECKPOINT, checkpoint)])
     async with store_in(tmp_path) as node:
         problem = node.store.problems["mended"]
         assert f"the changes {hole} to {hole} are missing" in problem.message

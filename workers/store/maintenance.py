@@ -130,11 +130,8 @@ class Maintenance:
             self._enqueue(iter([SetSnapshot(key, record, snapshot)]))
 
     def _trim(self) -> None:
-        oldest = self._replica.oldest_sequence
-        keep = self._replica.sequence - FEED_CHANGES + 1
-        if self._replica.checkpoint_sequence:
-            keep = min(keep, self._replica.checkpoint_sequence + 1)
-        if keep - oldest < FEED_CHANGES // 10:
+        keep = first_kept(self._replica)
+        if keep - self._replica.oldest_sequence < FEED_CHANGES // 10:
             return
         self._database.delete_range(FEED + number(0), FEED + number(keep))
         self._replica.trimmed(keep)
@@ -147,6 +144,14 @@ class Maintenance:
         self._unflushed = 0
         await self._checkpoints.write_if_due(is_quiet=True)
         await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
+
+
+def first_kept(replica: Replica) -> int:
+    """The sequence of the oldest change that the feed has to keep, for its followers and for the next start."""
+    oldest = replica.sequence - FEED_CHANGES + 1
+    if replica.checkpoint_sequence:
+        oldest = min(oldest, replica.checkpoint_sequence + 1)
+    return oldest
 
 
 def due_expiries(replica: Replica, now: float) -> list[Expire]:
