@@ -1,6 +1,6 @@
 .PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-soak
 
-## bench: all benchmarks but the soak, one after the other; results in bench/results/
+## bench: all benchmarks but the soak and the large start, one after the other; results in bench/results/
 bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays
 
 ## bench-latency: from a write on one node to its event on another
@@ -26,6 +26,10 @@ bench-disk: $(VENV)/.installed
 ## bench-start: from `peatnode run` to ready
 bench-start: $(VENV)/.installed
 	$(BIN)/python -m bench.start
+
+## bench-start-large: the same with 1,000,000 documents, after a stop, a kill and without a checkpoint; some minutes
+bench-start-large: $(VENV)/.installed
+	$(BIN)/python -m bench.start --documents 1000000
 
 ## bench-yjs: Yjs clients, compared with the npm servers of Hocuspocus and y-websocket (needs node and npm)
 bench-yjs: $(VENV)/.installed
