@@ -75,11 +75,24 @@ def cut_often(
         ledger.add(events[done:at])
         done, rest, data = at, rng.choice(rests), scratch / f"cut-{n}"
         cut_power(disk, data, rest, rng, names)
-        found = check_store(data, ledger, may_be_damaged=True)
+        may_be = phase == "repair" or lacks_manifest(data)
+        found = check_store(data, ledger, may_be_damaged=may_be)
         if found:
             wrong[f"before event {at} ({phase}), the rest is {rest.value}"] = found
         shutil.rmtree(data)
     return wrong
+
+
+def lacks_manifest(data: Path) -> bool:
+    """Whether the disk has kept the name of CURRENT without that of the file in it, which is older.
+
+    RocksDB relies on the order of both. File systems keep it; POSIX does not promise it. Then nothing is lost, but the
+    store repairs what it takes for damage.
+    """
+    try:
+        return not (data / "store" / (data / "store/CURRENT").read_text().strip()).exists()
+    except FileNotFoundError:
+        return False
 
 
 def test_a_power_cut_loses_nothing_that_was_acknowledged(

@@ -69,6 +69,9 @@ MAX_BODY_BYTES = 1 << 20
 class MemoryWitness:
     """A commit witness, in the memory of the simulated machine."""
 
+    boot = b""
+    """No log of the simulator ends within a record, so no restart of the machine has to explain one."""
+
     def __init__(self) -> None:
         self.found: Witnessed | None = None
 

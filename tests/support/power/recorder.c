@@ -112,6 +112,12 @@ static uint64_t inode_of(int fd) {
 
 /* --- opening */
 
+/* The recorded processes run on a machine that was started before this one. */
+static const char *boot_id(const char *path) {
+    const char *other = getenv("POWER_BOOT_ID");
+    return other && path && !strcmp(path, "/proc/sys/kernel/random/boot_id") ? other : path;
+}
+
 static void opened(int fd, const char *path, int flags) {
     struct stat found;
     if (fd < 0) return;
@@ -130,7 +136,7 @@ static mode_t mode_of(int flags, va_list more) {
         REAL(name); \
         va_list more; va_start(more, flags); mode_t mode = mode_of(flags, more); va_end(more); \
         char buffer[PATH_MAX]; const char *inside = named(AT_FDCWD, path, buffer); \
-        if (!inside) return real(path, flags, mode); \
+        if (!inside) return real(boot_id(path), flags, mode); \
         lock(); int fd = real(path, flags, mode); opened(fd, inside, flags); unlock(); \
         return fd; \
     }
@@ -142,7 +148,7 @@ OPEN(open64)
         REAL(name); \
         va_list more; va_start(more, flags); mode_t mode = mode_of(flags, more); va_end(more); \
         char buffer[PATH_MAX]; const char *inside = named(directory, path, buffer); \
-        if (!inside) return real(directory, path, flags, mode); \
+        if (!inside) return real(directory, boot_id(path), flags, mode); \
         lock(); int fd = real(directory, path, flags, mode); opened(fd, inside, flags); unlock(); \
         return fd; \
     }

@@ -19,10 +19,13 @@ class Recorder:
         root.mkdir(exist_ok=True)
         self.root = root.resolve()
         self.trace = trace
+        boot = trace.with_name("boot_id")
+        boot.write_text("00000000-0000-4000-8000-000000000000\n")
         self.env = {
             "LD_PRELOAD": str(library),
             "POWER_ROOT": str(self.root),
             "POWER_TRACE": str(trace),
+            "POWER_BOOT_ID": str(boot),
             "POWER_SYNC_MICROSECONDS": str(sync_microseconds),
         }
 

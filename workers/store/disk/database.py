@@ -37,8 +37,8 @@ class Recovery(Enum):
     """Damage of the log that is tolerated when the database is opened."""
 
     NOTHING = DBRecoveryMode.absolute_consistency()
-    TORN_END = DBRecoveryMode.tolerate_corrupted_tail_records()
-    """An incomplete last batch is dropped."""
+    TORN_END = DBRecoveryMode.point_in_time()
+    """Everything from the first damage on is dropped. `log/records.py` tells whether that is one torn write."""
     ANYTHING = DBRecoveryMode.skip_any_corrupted_record()
     """Damaged batches are dropped, and the batches after them are read."""
 
@@ -192,6 +192,11 @@ class Database:
             self._db.flush(True)
         except Exception as error:
             raise _translated(error) from error
+
+    @property
+    def newest_write(self) -> int:
+        """RocksDB's own number of the last write. It is not the sequence of a change."""
+        return int(self._db.latest_sequence_number())
 
     def property(self, name: str) -> int:
         """An integer property of RocksDB; 0 if it has no such property."""

@@ -19,6 +19,8 @@ from workers.store.disk.database import Database
 from workers.store.disk.witness import CommitWitness
 
 _GENERATION_KEY = META + b"generation"
+_BOOT_KEY = META + b"boot"
+"""The boot id of the machine at the last opening."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ def continue_or_begin(
     is_new = bool(choice.why_new) or not choice.generation
     if is_new:
         choice = replace(choice, generation=new_generation(database, draw))
+    if witness.boot and database.get(_BOOT_KEY) != witness.boot:
+        database.write([(_BOOT_KEY, witness.boot)])
     database.sync()
     if is_new:
         witness.begin(choice.generation, kept_sequence(database))
@@ -96,6 +100,18 @@ def _choice(database: Database, witness: CommitWitness, damage: str) -> Generati
     if sequence < found.written:
         return GenerationChoice(kept, "a change that nobody saw is missing")
     return GenerationChoice(kept)
+
+
+def explains_torn_end(database: Database, witness: CommitWitness) -> bool:
+    """Whether nothing is missing, or a power cut has interrupted the last write before it was answered.
+
+    Otherwise the torn end of the log may have held changes that were answered. Raises StorageFailed.
+    """
+    kept, found, boot = kept_generation(database), witness.found, database.get(_BOOT_KEY)
+    if kept is None or (boot and witness.boot and boot != witness.boot):
+        return True
+    is_same = found is not None and found.is_same_boot and found.generation == kept
+    return found is not None and is_same and kept_sequence(database) >= found.sequence
 
 
 def new_generation(database: Database, draw: Callable[[], int] = random_generation) -> int:

@@ -24,8 +24,13 @@ from workers.store.disk.exchange import (
     sync_directory,
 )
 from workers.store.disk.format import check_noted_format, note_format, refuse_newer
-from workers.store.disk.generation import GenerationChoice, continue_or_begin, kept_generation
-from workers.store.disk.log.records import is_torn_inside
+from workers.store.disk.generation import (
+    GenerationChoice,
+    continue_or_begin,
+    explains_torn_end,
+    kept_generation,
+)
+from workers.store.disk.log.records import is_torn_end
 from workers.store.disk.log.write_ahead_log import missing_log
 from workers.store.disk.reading import link_files
 from workers.store.disk.repair import copy_readable, reconcile
@@ -127,7 +132,7 @@ def sync_file(path: Path) -> None:
 
 
 def _open(path: Path, witness: CommitWitness) -> OpenedStore:
-    database, damage = _open_repaired(path)
+    database, damage = _open_repaired(path, witness)
     try:
         _check_format(database, path)
         choice = continue_or_begin(database, witness, damage)
@@ -162,7 +167,7 @@ def write_probe(path: Path) -> None:
         (path / "probe").unlink()
 
 
-def _open_repaired(path: Path) -> tuple[Database, str]:
+def _open_repaired(path: Path, witness: CommitWitness) -> tuple[Database, str]:
     """The database, and the damage that was repaired; empty if there was none."""
     damage = damage_of(path)
     if damage:
@@ -173,16 +178,32 @@ def _open_repaired(path: Path) -> tuple[Database, str]:
             return Database(path), ""
         except StorageFailed as error:
             damage = _damage(path, error)
-        try:
-            database = None if is_torn_inside(path) else Database(path, Recovery.TORN_END)
-        except StorageFailed as error:
-            database, damage = None, _damage(path, error)
-        if database is not None:
-            return database, f"the end of the log was incomplete: {damage}"
+        torn = _torn_end(path, witness, damage)
+        if torn is not None:
+            return Database(path, Recovery.TORN_END), torn
     damage = damage or "its file CURRENT is missing"
     # From here on, files change. The mark makes the next opening repeat an interrupted repair.
     mark_damaged(path, damage)
     return _open_reconciled(path, damage)
+
+
+def _torn_end(path: Path, witness: CommitWitness, damage: str) -> str | None:
+    """The damage to report if the log ends with an interrupted write; None for any other damage.
+
+    It is empty if a power cut or the end of the process explains it: then nothing that was answered is missing.
+    """
+    try:
+        database = Database(path, Recovery.TORN_END, is_read_only=True)
+    except StorageFailed as error:
+        _damage(path, error)
+        return None
+    try:
+        if not is_torn_end(path, database.newest_write):
+            return None
+        is_explained = explains_torn_end(database, witness)
+    finally:
+        database.close()
+    return "" if is_explained else f"the end of the log was incomplete: {damage}"
 
 
 def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:

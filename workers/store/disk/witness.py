@@ -59,7 +59,8 @@ class CommitWitness:
     def __init__(self, directory: int, store: Path, boot: bytes) -> None:
         """`directory` is the descriptor of a private directory on a tmpfs, or -1; `boot` is the boot id."""
         self._directory = directory
-        self._boot = boot
+        self.boot = boot
+        """The boot id of the machine; empty if it is unknown."""
         self._store = os.fsencode(os.path.realpath(store))[:MAX_PATH_BYTES]
         self._name = sha256(self._store).hexdigest()[:32]
         self._map: mmap.mmap | None = None
@@ -95,7 +96,7 @@ class CommitWitness:
         self.discard()
         if self._directory < 0:
             return
-        header = _HEADER.pack(_MAGIC, self._boot, generation, sequence, sequence)
+        header = _HEADER.pack(_MAGIC, self.boot, generation, sequence, sequence)
         try:
             self._map = self._create(header.ljust(HEADER_BYTES, b"\0") + self._store)
         except (OSError, ValueError):
@@ -162,7 +163,7 @@ def open_witness(store: Path, run_dir: Path | None = None) -> CommitWitness:
         if directory >= 0:
             _remove_orphans(directory)
             return CommitWitness(directory, store, boot)
-    return no_witness(store)
+    return CommitWitness(-1, store, boot)
 
 
 def no_witness(store: Path) -> CommitWitness:

@@ -1,57 +1,113 @@
-"""The records of RocksDB's logs, found by their headers alone.
+"""The records of RocksDB's logs, read to tell a write that was interrupted from damage.
 
 A log is a sequence of blocks of 32 KiB. A record lies in one block, or is split into a first, middle and last part.
-Each part has a header: checksum (4 bytes), length (2 bytes, little-endian) and kind.
-Source: RocksDB, db/log_format.h and https://github.com/facebook/rocksdb/wiki/Write-Ahead-Log-File-Format.
+Each part has a header: masked CRC-32C of what follows the length (4 bytes), length (2 bytes, little-endian) and kind.
+A record is a write batch, which begins with the sequence of its first write (8 bytes) and their number (4 bytes).
+Source: RocksDB, db/log_format.h, db/write_batch.cc, util/crc32c.h.
 """
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
 BLOCK_BYTES = 32 * 1024
 
 _HEADER = struct.Struct("<IHB")
+_BATCH = struct.Struct("<QI")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
-_STARTS, _ENDS = (_FULL, _FIRST), (_FULL, _LAST)
+_STARTS = (_FULL, _FIRST)
+_KIND_AT = 6
+_LOW_BITS = 24
+"""A search looks for the higher bits of a sequence."""
 
 
-def whole_bytes(content: bytes) -> int:
-    """The end of the last record that is whole. Checksums are not verified, because RocksDB does that."""
-    pos = whole = 0
-    is_inside = False
+def is_torn_end(path: Path, sequence: int) -> bool:
+    """Whether the damage of the logs is one write at their end: no other record begins after it. Raises OSError.
+
+    `sequence` is that of the last write that RocksDB reads before the damage. A write begins only after the previous
+    one is synced. So a power cut tears the last one, and a record after the damage was synced after it.
+    """
+    is_found = False
+    for log in sorted(path.glob("*.log"), key=lambda log: (len(log.name), log.name)):
+        content = log.read_bytes()
+        start = 0
+        if not is_found:
+            damage = _place_after(content, sequence)
+            if damage is None:
+                continue
+            is_found, start = True, damage + 1
+        if _has_start(content, start, sequence):
+            return False
+    return True
+
+
+def _place_after(content: bytes, sequence: int) -> int | None:
+    """Where the first record after `sequence` begins, or a header cannot be right; None if all records are older."""
+    pos, expected = 0, -1
     while pos < len(content):
         room = BLOCK_BYTES - pos % BLOCK_BYTES
         if room < _HEADER.size:
-            if any(content[pos : pos + room]) or len(content) < pos + room:
-                break
             pos += room
             continue
         if len(content) - pos < _HEADER.size:
-            break
+            return pos
         _, length, kind = _HEADER.unpack_from(content, pos)
         end = pos + _HEADER.size + length
-        is_expected = kind in ((_MIDDLE, _LAST) if is_inside else _STARTS)
-        if not is_expected or _HEADER.size + length > room or end > len(content):
-            break
+        if not _FULL <= kind <= _LAST or _HEADER.size + length > room or end > len(content):
+            return pos
+        if kind in _STARTS:
+            if length < _BATCH.size:
+                return pos
+            first, count = _BATCH.unpack_from(content, pos + _HEADER.size)
+            if first > sequence or expected not in (-1, first):
+                return pos
+            expected = first + count
         pos = end
-        is_inside = kind not in _ENDS
-        if not is_inside:
-            whole = pos
-    return whole
+    return None
 
 
-def is_torn_inside(path: Path) -> bool:
-    """Whether a log of a closed database lacks its end, and a later log has records. Raises OSError.
+def _has_start(content: bytes, start: int, sequence: int) -> bool:
+    """Whether a record after `sequence` begins at `start` or later. Its first part must be whole."""
+    high = sequence >> _LOW_BITS
+    bits = b"|".join(
+        re.escape(number.to_bytes(8 - _LOW_BITS // 8, "little")) for number in (high, high + 1)
+    )
+    pattern = re.compile(rb"[\1\2](?=.{%d}(?:%b))" % (_LOW_BITS // 8, bits), re.DOTALL)
+    return any(
+        _is_start(content, found.start() - _KIND_AT, sequence)
+        for found in pattern.finditer(content, start + _KIND_AT)
+    )
 
-    Then later batches would be applied without earlier ones, so that entries which belong together can differ.
-    """
-    logs = sorted(path.glob("*.log"), key=lambda log: (len(log.name), log.name))
-    is_torn = False
-    for log in logs:
-        content = log.read_bytes()
-        if is_torn and content:
-            return True
-        is_torn = is_torn or whole_bytes(content) < len(content)
-    return False
+
+def _is_start(content: bytes, pos: int, sequence: int) -> bool:
+    checksum, length, _ = _HEADER.unpack_from(content, pos)
+    end = pos + _HEADER.size + length
+    room = BLOCK_BYTES - pos % BLOCK_BYTES
+    if length < _BATCH.size or end > len(content) or _HEADER.size + length > room:
+        return False
+    first, _ = _BATCH.unpack_from(content, pos + _HEADER.size)
+    return bool(first > sequence and _masked_crc(content[pos + _KIND_AT : end]) == checksum)
+
+
+def _crc_table() -> list[int]:
+    """The CRC-32C of each byte, least significant bit first."""
+    table = []
+    for value in range(256):
+        for _ in range(8):
+            value = value >> 1 ^ (0x82F63B78 if value & 1 else 0)
+        table.append(value)
+    return table
+
+
+_CRC_TABLE = _crc_table()
+
+
+def _masked_crc(data: bytes) -> int:
+    """RocksDB's checksum: CRC-32C, rotated and moved, so that the checksum of a checksum is no weak one."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ byte) & 0xFF]
+    crc ^= 0xFFFFFFFF
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

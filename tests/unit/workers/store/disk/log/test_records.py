@@ -1,4 +1,4 @@
-"""The records of a log are found by their headers, at whatever place the log ends."""
+"""An interrupted write at the end of a log is told from damage before records that were synced later."""
 
 import random
 import shutil
@@ -6,21 +6,38 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.store_files import copy_of_killed
 from workers.store.disk.database import Database, Recovery, StorageFailed
-from workers.store.disk.log.records import BLOCK_BYTES, is_torn_inside, whole_bytes
+from workers.store.disk.log.records import BLOCK_BYTES, is_torn_end
+
+SMALL = 60
+"""Batches that share the first block of the log."""
 
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store whose log has batches of many sizes, some of which are split over blocks."""
-    path = tmp_path_factory.mktemp("log") / "store"
+    """A store whose log has small batches in one block, and a last one of several blocks."""
+    path = tmp_path_factory.mktemp("log")
     database = Database(path / "open")
-    for number in range(300):
-        database.write([(b"%d" % number, bytes(number * number % 2900))])
-    database.write([(b"large", bytes(3 * BLOCK_BYTES))])
-    shutil.copytree(path / "open", path / "killed", ignore=shutil.ignore_patterns("LOCK"))
+    for number in range(SMALL):
+        database.write([(b"%d" % number, bytes(200)), (b"last", b"%d" % number)])
+    database.write([(b"large", b"x" * 3 * BLOCK_BYTES)])
+    copy_of_killed(path / "open", path / "killed")
     database.close()
     return path / "killed"
+
+
+def torn(store: Path, content: bytes, place: Path) -> bool:
+    """Whether the store with this log has a torn end, as its opening finds out."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(store, place)
+    log_of(place).write_bytes(content)
+    with pytest.raises(StorageFailed):
+        Database(place, Recovery.NOTHING).close()
+    database = Database(place, Recovery.TORN_END, is_read_only=True)
+    sequence = database.newest_write
+    database.close()
+    return is_torn_end(place, sequence)
 
 
 def log_of(store: Path) -> Path:
@@ -28,36 +45,48 @@ def log_of(store: Path) -> Path:
     return log
 
 
-def test_a_log_is_whole_where_rocksdb_finds_no_torn_end(
-    store: Path, tmp_path: Path, rng: random.Random
+@pytest.fixture
+def content(store: Path) -> bytes:
+    return log_of(store).read_bytes()
+
+
+def test_a_log_that_ends_within_its_last_record_has_a_torn_end(
+    store: Path, content: bytes, tmp_path: Path, rng: random.Random
 ) -> None:
-    content = log_of(store).read_bytes()
-    assert whole_bytes(content) == len(content) > 8 * BLOCK_BYTES
-    sizes = {whole_bytes(content[: rng.randrange(len(content))]) for _ in range(6)}
-    sizes |= {size + rng.randint(1, 6) for size in sizes} | {size - 1 for size in sizes if size}
-    for size in sizes:
-        shutil.rmtree(tmp_path / "cut", ignore_errors=True)
-        shutil.copytree(store, tmp_path / "cut")
-        log_of(tmp_path / "cut").write_bytes(content[:size])
-        try:
-            Database(tmp_path / "cut", Recovery.NOTHING).close()
-        except StorageFailed:
-            assert whole_bytes(content[:size]) < size
-        else:
-            assert whole_bytes(content[:size]) == size
+    assert len(content) > 3 * BLOCK_BYTES
+    for _ in range(5):
+        assert torn(store, content[: rng.randint(BLOCK_BYTES, len(content) - 1)], tmp_path / "s")
 
 
-def test_only_a_torn_log_before_one_with_records_is_torn_inside(tmp_path: Path) -> None:
-    batch = bytes((0, 0, 0, 0, 3, 0, 1)) + b"abc"
-    (tmp_path / "000009.log").write_bytes(batch)
-    (tmp_path / "999999.log").write_bytes(batch + b"\1")
-    assert not is_torn_inside(tmp_path)
-    (tmp_path / "1000000.log").write_bytes(b"")
-    assert not is_torn_inside(tmp_path)
-    (tmp_path / "1000000.log").write_bytes(batch)
-    assert is_torn_inside(tmp_path)
+def test_holes_in_the_last_record_are_a_torn_end(
+    store: Path, content: bytes, tmp_path: Path, rng: random.Random
+) -> None:
+    for _ in range(5):
+        at = rng.randint(BLOCK_BYTES, len(content) - 600)
+        assert torn(store, content[:at] + bytes(512) + content[at + 512 :], tmp_path / "s")
 
 
-@pytest.mark.parametrize("kind", [0, 3, 4, 5, 130])
-def test_a_record_cannot_begin_with_another_kind_of_part(kind: int) -> None:
-    assert whole_bytes(bytes((0, 0, 0, 0, 3, 0, kind)) + b"abc") == 0
+def test_damage_before_a_whole_record_is_no_torn_end_in_the_same_block(
+    store: Path, content: bytes, tmp_path: Path, rng: random.Random
+) -> None:
+    """RocksDB does not read the rest of a block in which a record is damaged."""
+    small = content[: content.index(b"x" * 100) - 40]
+    assert len(small) < BLOCK_BYTES
+    for _ in range(10):
+        flipped = bytearray(small)
+        flipped[rng.randrange(len(small) * 9 // 10)] ^= 1 << rng.randrange(8)
+        assert not torn(store, bytes(flipped), tmp_path / "s")
+
+
+def test_records_in_a_later_log_make_it_damage(store: Path, content: bytes, tmp_path: Path) -> None:
+    assert torn(store, content[:-1], tmp_path / "s")
+    database = Database(tmp_path / "s", Recovery.TORN_END, is_read_only=True)
+    sequence = database.newest_write
+    database.close()
+    later = log_of(tmp_path / "s").with_name("9999999.log")
+    later.write_bytes(b"")
+    assert is_torn_end(tmp_path / "s", sequence)
+    later.write_bytes(content[:2000])
+    assert is_torn_end(tmp_path / "s", sequence), "its records are older"
+    later.write_bytes(content)
+    assert not is_torn_end(tmp_path / "s", sequence)
