@@ -144,26 +144,25 @@ class DocumentHistory:
                 _restart(self.world, node, plan, is_new=True)
             case 2:
                 count = plan.choice([1, 1, 2, 5])
-                node.kill_store(seconds, lambda: self._damage(lambda: store.disk.lose(count)))
+                node.kill_store(seconds, lambda: self._damage(node, lambda: store.disk.lose(count)))
             case 3:
                 if images:
                     image = plan.choice(images)
                     node.kill_store(
-                        seconds, lambda: self._damage(lambda: store.disk.restore(image))
+                        seconds, lambda: self._damage(node, lambda: store.disk.restore(image))
                     )
             case 4:
                 if images:
                     image = plan.choice(images)
                     node.kill_store(
-                        seconds, lambda: self._damage(lambda: store.disk.restore(image))
+                        seconds, lambda: self._damage(node, lambda: store.disk.restore(image))
                     )
                     store.power_off()
                     _restart(self.world, node, plan, is_new=True)
 
-    def _damage(self, harm: Callable[[], None]) -> None:
+    def _damage(self, node: Node, harm: Callable[[], None]) -> None:
         harm()
-        self.world.damages += 1
-        self.world.ledger.disk_damaged(node.store.disk.durable for node in self.world.nodes)
+        self.world.disk_damaged(node)
 
     # --- what must hold
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peatnode.ipc.feed_position import FeedPosition, FollowerState
+from peatnode.model.feed import FeedRestarted
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
@@ -14,6 +15,7 @@ from peatnode.protocol.sync.events import (
     ConnectionDown,
     ConnectionUp,
     Event,
+    FeedOpened,
     ReplicasKnown,
     ReplicasWanted,
     Send,
@@ -36,8 +38,8 @@ class _Wait:
     """A write for which a client waits until peers have it."""
 
     write: Any
-    damages: int
-    """Damages of disks before the write."""
+    damages: tuple[int, ...]
+    """Of the disk of each node, before the write."""
 
 
 class Node:
@@ -60,6 +62,8 @@ class Node:
         self.instance = b""
         self.machine: SyncMachine
         self.waits: dict[int, _Wait] = {}
+        self.damages = 0
+        """How often its disk has lost something that was synced."""
         self._unasked: list[Callable[[], None]] = []
         """Questions that wait for the store to open."""
         self._is_telling = False
@@ -100,6 +104,7 @@ class Node:
         self.started += 1
         self.machine = SyncMachine(self.name, self.instance, self.world.random, self.now())
         self.follower = FollowerState(FeedPosition())
+        self._feed_generation = 0
         self.wake_at = None
         self.waits.clear()
         self._unasked.clear()
@@ -197,6 +202,9 @@ class Node:
         if not self.is_up or not self.store.is_open:
             return
         event = self.follower.open(self.store.sequence, self.store.generation)
+        if self.store.generation != self._feed_generation or isinstance(event, FeedRestarted):
+            self._feed_generation = self.store.generation
+            self.handle(FeedOpened(self.store.generation))
         if event is not None:
             self.handle(event)
         self._tell()
@@ -219,12 +227,13 @@ class Node:
         """A write whose client waits until `count` peers have it on disk."""
         if not self.store.is_open:
             return
-        damages = self.world.damages
+        damages = tuple([node.damages for node in self.world.nodes])
 
         def then(write: Any, sequence: int) -> None:
             self.world.waiters += 1
             self.waits[self.world.waiters] = _Wait(write, damages)
-            self.handle(ReplicasWanted(self.world.waiters, sequence, count, 5.0))
+            generation = self.store.generation
+            self.handle(ReplicasWanted(self.world.waiters, sequence, count, 5.0, generation))
 
         self.store.write_of_client(key, then)
 
@@ -234,8 +243,7 @@ class Node:
 
     def _check_replicas(self, known: ReplicasKnown) -> None:
         wait = self.waits.pop(known.waiter)
-        if wait.damages != self.world.damages:
-            return
         for name in known.peers:
             holder = self.world.nodes[int(name.split("-")[1])]
-            assert holder.store.holds(wait.write), f"{name} is said to hold {wait.write}"
+            if holder.damages == wait.damages[holder.index]:
+                assert holder.store.holds(wait.write), f"{name} is said to hold {wait.write}"

@@ -51,8 +51,7 @@ class Scene:
         self.run(6.0)
 
     def damaged(self) -> None:
-        self.world.damages += 1
-        self.world.ledger.disk_damaged(node.store.disk.durable for node in self.world.nodes)
+        self.world.disk_damaged(self.first)
 
     def check(self) -> None:
         settle(self.world)

@@ -74,8 +74,6 @@ class World:
         self.links = links
         self.cut: set[tuple[int, int]] = set()
         self.waiters = 0
-        self.damages = 0
-        """How often a disk has lost something that was synced."""
         self.sync_seconds = 0.002
         """Mean time of a sync."""
         self._events: list[tuple[float, int, Callable[[], None]]] = []
@@ -175,6 +173,11 @@ class World:
             self.at(at - self.now, arrive)
 
     # --- what must hold ----------------------------------------------------------------------------
+
+    def disk_damaged(self, node: Node) -> None:
+        """Call after the disk of a node has lost something that was synced."""
+        node.damages += 1
+        self.ledger.disk_damaged(node.store.disk.durable for node in self.nodes)
 
     def heal(self) -> None:
         self.cut.clear()
