@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pycrdt
 import pytest
 
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
@@ -274,6 +275,25 @@ async def test_a_store_that_starts_on_a_full_disk_answers_reads(tmp_path: Path, 
             assert "storage" not in node.store.problems
             assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
             assert sorted(set(node.store.exits)) == [-9, 0]
+
+
+async def test_a_value_that_a_read_only_disk_does_not_have_is_computed_for_each_read(
+    tmp_path: Path,
+):
+    """The store ended before the engine had computed it."""
+    doc: Any = pycrdt.Doc(client_id=3)
+    doc.get("root", type=pycrdt.Map)["/text"] = pycrdt.Text("only the engine reads it")
+    with small_disk(tmp_path, "size=24m") as disk:
+        async with StoreNode(disk, engine=False) as node:
+            await node.apply("d", doc.get_update())
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        async with StoreNode(disk) as node:
+            for _ in range(2):
+                assert await read(node, "d") == {"text": None}  # a nested text is no JSON
+            assert await code_of(node.put("c", "d", b"{}")) == "storage"
+            subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+            await until(lambda: accepts(node))
+            assert await read(node, "d") == {"text": None}  # a nested text is no JSON
 
 
 async def test_a_disk_that_runs_out_of_inodes_says_so(tmp_path: Path):

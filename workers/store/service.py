@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable, Coroutine, Iterable
+from dataclasses import replace
 from typing import Any
 
 from peatnode.documents.replica.record import Record
@@ -13,6 +14,8 @@ from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     ApplyUpdates,
+    EngineKind,
+    EngineOutcome,
     Failed,
     Failure,
     FollowChanges,
@@ -41,7 +44,7 @@ from workers.store.disk.generation import client_id, new_generation
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore
 from workers.store.disk.space import free_bytes, used_bytes
-from workers.store.engine.client import EngineClient
+from workers.store.engine.client import EngineClient, EngineQuestion, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import RequestRefused
 from workers.store.feed import Feed
@@ -244,12 +247,16 @@ class StoreService:
         failed = await self._fill([key])
         try:
             record = self._reads.live_record(key)
+            found = self._reads.document(request.collection, request.id, key, record)
             if record.is_value_outdated:
                 self._refuse_quarantined(key, record)
-                raise RequestRefused(
-                    Failure.UNAVAILABLE, failed or "the document changes too quickly; try again"
-                )
-            reply: Message = self._reads.document(request.collection, request.id, key, record)
+                value = await self._value_without_disk(key, record)
+                if value is None:
+                    raise RequestRefused(
+                        Failure.UNAVAILABLE, failed or "the document changes too quickly; try again"
+                    )
+                found = replace(found, value=value)
+            reply: Message = found
         except RequestRefused as refusal:
             reply = Failed(refusal.code, refusal.message, refusal.where)
         except StorageFailed as error:
@@ -257,6 +264,16 @@ class StoreService:
         except MemoryError:
             reply = OUT_OF_MEMORY
         _send(connection, cause, reply)
+
+    async def _value_without_disk(self, key: bytes, record: Record) -> bytes | None:
+        """The value as the engine computes it, where the disk refuses to take it. None: it cannot be had."""
+        if self.disk.is_writable or not self.engine.is_ready:
+            return None
+        try:
+            (result,) = await self.engine.ask([EngineQuestion(key, record, EngineKind.VALUE, b"")])
+        except EngineUnavailable:
+            return None
+        return result.value if result.outcome is EngineOutcome.DONE else None
 
     def _documents(
         self, connection: Connection, cause: int, request: ListDocuments
