@@ -48,8 +48,16 @@ class Node:
     def say(self, event: Event) -> None:
         """All actions are carried out before the events that they cause, as by the supervisor."""
         events = deque([event])
+        exited: set[str] = set()
         while events:
-            for action in self.policy.handle(events.popleft(), self.now):
+            event = events.popleft()
+            if isinstance(event, WorkerStarted):
+                exited.discard(event.name)
+            elif isinstance(event, WorkerExited):
+                if event.name in exited:  # ordered to stop, and killed: it exits once
+                    continue
+                exited.add(event.name)
+            for action in self.policy.handle(event, self.now):
                 self.log.append((self.now, action))
                 events.extend(self.react(action))
 
