@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import TypeAlias
 
 from peatnode.documents.replica.index.checkpoint import encode_checkpoint
 from peatnode.documents.replica.keyspace import CHECKPOINT
@@ -14,19 +17,22 @@ MAX_CHANGES = 50_000
 QUIET_CHANGES = 2000
 """The same while there are no writes, so that short bursts do not write a checkpoint each."""
 
+WriteAlone: TypeAlias = Callable[[Callable[[], None]], Awaitable[None]]
+"""Makes a write while no other one is unsynced: `GroupCommitter.write_alone`."""
+
 
 class Checkpoints:
     """Writes checkpoints of the replica. No request waits for one.
 
-    A checkpoint lies in the log behind the changes that it covers, so it is not synced: a log that has lost its end
-    has lost the checkpoint before it has lost one of them.
+    A checkpoint lies in the log behind the changes that it covers: a log that has lost its end has lost the checkpoint
+    before it has lost one of them.
     """
 
     def __init__(self, database: Database, replica: Replica) -> None:
         self._database = database
         self._replica = replica
 
-    async def write_if_due(self, is_quiet: bool = False) -> None:
+    async def write_if_due(self, write_alone: WriteAlone, is_quiet: bool = False) -> None:
         """Writes a checkpoint if many changes have passed since the last one. Raises StorageFailed."""
         changes = self._replica.sequence - self._replica.checkpoint_sequence
         is_due = changes >= (QUIET_CHANGES if is_quiet else MAX_CHANGES)
@@ -34,12 +40,11 @@ class Checkpoints:
             return
         checkpoint = self._replica.checkpoint()
         if checkpoint is None:
-            self._drop()
+            await write_alone(self._drop)
             return
         loop = asyncio.get_running_loop()
-        self._keep(
-            checkpoint.sequence, await loop.run_in_executor(None, encode_checkpoint, checkpoint)
-        )
+        data = await loop.run_in_executor(None, encode_checkpoint, checkpoint)
+        await write_alone(partial(self._keep, checkpoint.sequence, data))
 
     def write_at_stop(self) -> None:
         """Writes a checkpoint of all changes, before the caller flushes. Raises StorageFailed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from functools import partial
 from itertools import islice
 
 from peatnode.documents.replica.apply_update import compacted
@@ -99,8 +100,8 @@ class Maintenance:
             except StorageFailed as error:
                 self._disk.read_failed(error)
             try:
-                await self._checkpoints.write_if_due()
-                self._trim()
+                await self._checkpoints.write_if_due(self._committer.write_alone)
+                await self._trim()
                 await self._flush_if_quiet()
             except StorageFailed as error:
                 self._disk.write_failed(error)
@@ -129,11 +130,13 @@ class Maintenance:
             snapshot = await loop.run_in_executor(None, compacted, states)
             self._enqueue(iter([SetSnapshot(key, record, snapshot)]))
 
-    def _trim(self) -> None:
+    async def _trim(self) -> None:
         keep = first_kept(self._replica)
         if keep - self._replica.oldest_sequence < FEED_CHANGES // 10:
             return
-        self._database.delete_range(FEED + number(0), FEED + number(keep))
+        await self._committer.write_alone(
+            partial(self._database.delete_range, FEED + number(0), FEED + number(keep))
+        )
         self._replica.trimmed(keep)
 
     async def _flush_if_quiet(self) -> None:
@@ -142,7 +145,7 @@ class Maintenance:
         if quiet < QUIET_SECONDS or self._unflushed < QUIET_BYTES:
             return
         self._unflushed = 0
-        await self._checkpoints.write_if_due(is_quiet=True)
+        await self._checkpoints.write_if_due(self._committer.write_alone, is_quiet=True)
         await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
 
 

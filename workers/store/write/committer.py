@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
@@ -142,9 +143,25 @@ class GroupCommitter:
             await self._commit_one_by_one(batch, error)
             return
         self._waiting += built.waiting
-        if self._syncing is not None:
-            await self._syncing
+        await self._wait_synced()
         self._commit(built.done)
+
+    async def _wait_synced(self) -> None:
+        """Returns when every write is on disk. Raises StorageFailed if it cannot be known."""
+        while (syncing := self._syncing) is not None:
+            await syncing
+            if syncing is self._syncing:
+                return
+
+    async def write_alone(self, write: Callable[[], None]) -> None:
+        """Makes a write of the store itself between two batches, and syncs it.
+
+        Never is more than one write unsynced. So a power cut tears only the last one in the log, and whatever is
+        before it is whole. Raises StorageFailed if the write is refused.
+        """
+        await self._wait_synced()
+        write()
+        self._begin_sync(self._sync_log())
 
     async def _commit_one_by_one(
         self, batch: list[QueuedRequest], error: StorageFailed | MemoryError
@@ -153,8 +170,7 @@ class GroupCommitter:
 
         So only the requests that need the unreadable entry, or too much memory, are refused.
         """
-        if self._syncing is not None:
-            await self._syncing
+        await self._wait_synced()
         self._forget_open()
         if len(batch) == 1:
             if isinstance(error, MemoryError):
@@ -184,7 +200,10 @@ class GroupCommitter:
             self._forget_open()
             _refuse(requests, _OUT_OF_MEMORY, Failure.OUT_OF_MEMORY)
             return
-        self._syncing = self._loop.create_task(self._sync(batch, requests, started))
+        self._begin_sync(self._sync(batch, requests, started))
+
+    def _begin_sync(self, sync: Coroutine[Any, Any, None]) -> None:
+        self._syncing = self._loop.create_task(sync)
         self._syncing.add_done_callback(self._note_failure)
 
     def _note_failure(self, task: asyncio.Task[None]) -> None:
@@ -206,21 +225,23 @@ class GroupCommitter:
         A failed sync raises StorageFailed, which ends the worker without an answer, because the content of the log on
         disk is unknown. The next worker writes the log to other files when it opens the database.
         """
+        await self._sync_log()
+        if batch.changes:
+            self._witness.note(batch.changes[-1].sequence)
+        self._replica.committed(batch)
+        self.durations.add(time.perf_counter() - started)
+        self.sizes.add(len(requests))
+        self._on_storage(None)
+        _answer(requests)
+        self._on_committed(batch)
+
+    async def _sync_log(self) -> None:
         before = time.perf_counter()
         if self._sync_seconds < QUICK_SYNC_SECONDS:
             self._database.sync()
         else:
             await self._loop.run_in_executor(None, self._database.sync)
-        now = time.perf_counter()
-        self._sync_seconds += (now - before - self._sync_seconds) / 16
-        if batch.changes:
-            self._witness.note(batch.changes[-1].sequence)
-        self._replica.committed(batch)
-        self.durations.add(now - started)
-        self.sizes.add(len(requests))
-        self._on_storage(None)
-        _answer(requests)
-        self._on_committed(batch)
+        self._sync_seconds += (time.perf_counter() - before - self._sync_seconds) / 16
 
 
 def _refuse(requests: list[QueuedRequest], reason: str, code: Failure = Failure.STORAGE) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -39,6 +39,10 @@ def replica_at(database: Database, sequence: int) -> Replica:
     return replica
 
 
+async def at_once(write: Callable[[], None]) -> None:
+    write()
+
+
 def kept(database: Database) -> Checkpoint | None:
     data = database.get(CHECKPOINT)
     return None if data is None else decode_checkpoint(data)
@@ -57,7 +61,7 @@ async def test_it_is_written_after_many_changes(
     database: Database, changes: int, is_quiet: bool, is_due: bool
 ) -> None:
     replica = replica_at(database, changes)
-    await Checkpoints(database, replica).write_if_due(is_quiet)
+    await Checkpoints(database, replica).write_if_due(at_once, is_quiet)
     found = kept(database)
     assert (found is not None) is is_due
     if found is not None:
@@ -71,9 +75,9 @@ async def test_it_is_not_written_again_before_as_many_changes_have_passed(
 ) -> None:
     replica = replica_at(database, MAX_CHANGES)
     checkpoints = Checkpoints(database, replica)
-    await checkpoints.write_if_due()
+    await checkpoints.write_if_due(at_once)
     database.write([(CHECKPOINT, None)])
-    await checkpoints.write_if_due(is_quiet=True)
+    await checkpoints.write_if_due(at_once, is_quiet=True)
     assert kept(database) is None
 
 
@@ -83,7 +87,7 @@ async def test_a_wrong_one_is_replaced_at_once(database: Database) -> None:
     replica = Replica(database, 1)
     assert replica.checkpoint_fault
     checkpoints = Checkpoints(database, replica)
-    await checkpoints.write_if_due()
+    await checkpoints.write_if_due(at_once)
     assert kept(database) == replica.checkpoint()
     assert not replica.checkpoint_fault
     assert not Replica(database, 1).checkpoint_fault
@@ -103,7 +107,7 @@ async def test_too_many_collections_delete_it_because_the_feed_does_not_wait_for
     checkpoints.write_at_stop()
     replica.checkpointed(1)
     replica.counts.update({f"c{n}": CollectionCounts(1) for n in range(MAX_COLLECTIONS + 1)})
-    await checkpoints.write_if_due()
+    await checkpoints.write_if_due(at_once)
     assert kept(database) is None
     assert replica.checkpoint_sequence == 0
     checkpoints.write_at_stop()

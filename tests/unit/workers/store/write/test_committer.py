@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,9 @@ class SlowEngine:
 
 @asynccontextmanager
 async def committing(
-    directory: Path, generation: Callable[[], int] = lambda: 1
+    directory: Path,
+    generation: Callable[[], int] = lambda: 1,
+    kind: type[Database] = Database,
 ) -> AsyncIterator[tuple[GroupCommitter, SlowEngine, Replica]]:
     slow = SlowEngine()
     listener = socket.socket(socket.AF_UNIX)
@@ -65,7 +68,7 @@ async def committing(
     listener.listen()
     listener.setblocking(False)
     server = await serve(listener, "engine", slow.on_message)
-    database = Database(directory / "store")
+    database = kind(directory / "store")
     replica = Replica(database, 7)
     engine = EngineClient(directory / "engine.sock", replica)
     assert await engine.wait_ready(5.0)
@@ -149,3 +152,36 @@ async def test_a_write_without_memory_is_refused_alone_and_nothing_of_it_is_writ
         assert (written.sequence, replica.sequence) == (1, 1)
         assert replica.record_on_disk(b"c\0first") is None
         assert replica.record_on_disk(b"c\0second") is not None
+
+
+class WatchedDatabase(Database):
+    """Fails if a second write is made before the first one is synced."""
+
+    unsynced = 0
+
+    def write(self, writes: Iterable[tuple[bytes, bytes | None]]) -> None:
+        assert not self.unsynced, "a power cut could tear a write before a whole one"
+        self.unsynced += 1
+        super().write(writes)
+
+    def sync(self) -> None:
+        super().sync()
+        self.unsynced = 0
+
+
+async def test_never_is_more_than_one_write_unsynced(tmp_path: Path) -> None:
+    answers: list[Message | None] = []
+    async with committing(tmp_path, kind=WatchedDatabase) as (committer, _, replica):
+        database = replica.kv
+        assert isinstance(database, WatchedDatabase)
+        for n in range(200):
+            write = WriteDocument("c", f"{n}", WriteKind.PUT, b"{}")
+            assert committer.add(QueuedRequest(write, on_done=answers.append))
+            alone = [
+                asyncio.create_task(committer.write_alone(partial(database.write, [(b"mx", b"")])))
+                for _ in range(n % 3)
+            ]
+            await asyncio.gather(*alone)
+        await committer.drain()
+        assert len(answers) == 200
+        assert database.get(b"mx") == b""
