@@ -124,7 +124,7 @@ def test_an_image_of_the_volume_put_back_a_moment_later(
     write_and_wait(pair, "image", "lost")
     node.stop()
     put_image_back(tmp_path / "image", node.directory / "store")
-    write_alone(node, "image")
+    assert "lost" in write_alone(node, "image")
     node.start()
     check_all_equal(pair, "image")
 
@@ -156,6 +156,6 @@ def test_the_newest_log_is_lost_after_older_changes_reached_sorted_files(
     node.wait_exit()
     assert newest_log(node).stat().st_size
     loses(newest_log(node))
-    write_alone(node, problem)
+    assert problem in write_alone(node, problem)
     node.start()
     check_all_equal(pair, problem)
