@@ -25,6 +25,8 @@ class ReadTree(Ask[TreeReply]):
     TAG = "read_tree"
     level: int
     indexes: tuple[int, ...]
+    agreed: bytes = b""
+    """The last root of this store that a peer had at the same time; empty: none."""
 
 
 @dataclass(frozen=True, slots=True)

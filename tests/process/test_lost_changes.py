@@ -33,12 +33,13 @@ def pair() -> Iterator[tuple[Node, Node]]:
         yield running[0], running[1]
 
 
-def put(node: Node, name: str, body: object) -> None:
+def send(node: Node, method: str, name: str, body: object = None) -> None:
+    kind = "application/merge-patch+json" if method == "PATCH" else "application/json"
     request = urllib.request.Request(
         f"{node.url}/documents/{name}",
         json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-        method="PUT",
+        {"Content-Type": kind},
+        method=method,
     )
     with urllib.request.urlopen(request, timeout=20):
         pass
@@ -99,7 +100,7 @@ def write_alone(node: Node, collection: str) -> set[str]:
 
 def write_and_wait(pair: tuple[Node, Node], collection: str, key: str) -> None:
     for name in DOCUMENTS:
-        put(pair[0], f"{collection}/{name}", {"base": 1, key: name})
+        send(pair[0], "PUT", f"{collection}/{name}", {"base": 1, key: name})
     wait(lambda: pair[0].root() == pair[1].root(), "both to agree", 20)
 
 
@@ -137,7 +138,7 @@ def begin_new_log(node: Node) -> None:
     """Writes until RocksDB writes its memory to a sorted file."""
     before = newest_log(node)
     while newest_log(node) == before:
-        put(node, "filler/one", {"text": os.urandom(400_000).hex()})
+        send(node, "PUT", "filler/one", {"text": os.urandom(400_000).hex()})
 
 
 def _empty(log: Path) -> None:
@@ -159,3 +160,98 @@ def test_the_newest_log_is_lost_after_older_changes_reached_sorted_files(
     assert problem in write_alone(node, problem)
     node.start()
     check_all_equal(pair, problem)
+
+
+def witness_of(node: Node) -> Path:
+    store = os.fsencode(os.path.realpath(node.directory / "store"))
+    for place in (Path("/dev/shm"), Path(f"/run/user/{os.getuid()}"), Path("/tmp")):
+        for file in place.glob(f"peatnode-{os.getuid()}/*"):
+            if file.read_bytes().endswith(store):
+                return file
+    pytest.skip("no tmpfs holds the witness")
+
+
+BASES: dict[str, tuple[int, dict[str, object]]] = {
+    "longer": (3, {"base": 1}),
+    "shorter": (1, {"base": 1}),
+    "equal": (2, {"base": 1}),
+    "list": (2, {"list": ["base", "base"]}),
+    "cleared": (2, {"base": 1, "drop before 1": 1, "drop after 1": 1}),
+    "again": (2, {"base": 1}),
+    "new": (2, {}),
+}
+"""Documents that are written before and after the machine goes back: how often before, and what all have."""
+
+
+def write_each(node: Node, writer: str) -> None:
+    """Writes to each document: twice after the machine went back, and before as often as BASES says."""
+    for name, (times, _) in BASES.items():
+        for number in range(times if writer == "before" else 2):
+            body: dict[str, object] = {f"{writer} {number}": 1}
+            if name == "list":
+                body = {"list": ["base", "base", *[f"{writer} {n}" for n in range(number + 1)]]}
+            elif name == "cleared":
+                body[f"drop {writer} 1"] = None
+            is_first = name == "new" and not number
+            send(node, "PUT" if is_first else "PATCH", f"back/{name}", body)
+    send(node, "PUT", f"back/only-{writer}", {writer: 1})
+
+
+def is_complete(documents: dict[str, dict[str, object]]) -> bool:
+    """Whether everything is there that was acknowledged before or after the machine went back."""
+    for name, (times, base) in BASES.items():
+        written = {f"before {n}" for n in range(times)} | {f"after {n}" for n in range(2)}
+        if name == "list":
+            items = documents[name]["list"]
+            assert isinstance(items, list)
+            if sorted(items) != sorted(["base", "base", *written]):
+                return False
+        elif name == "cleared":
+            if set(documents[name]) != {"base", *written}:
+                return False
+        elif set(documents[name]) != {*base, *written}:
+            return False
+    return documents["only-before"] == {"before": 1} and documents["only-after"] == {"after": 1}
+
+
+def test_a_machine_whose_memory_and_disk_go_back_writes_again(
+    pair: tuple[Node, Node], tmp_path: Path
+) -> None:
+    """The store cannot notice it at its start, because the witness goes back too. Its peer tells."""
+    node, peer = pair
+    send(node, "PUT", "back/again", {"ended": 1})
+    send(node, "DELETE", "back/again")
+    for name, (_, base) in BASES.items():
+        if base:
+            send(node, "PUT", f"back/{name}", base)
+    wait(lambda: node.root() == peer.root(), "both to agree", 20)
+    node.stop()
+    witness = witness_of(node)
+    noted = witness.read_bytes()
+    shutil.copytree(node.directory / "store", tmp_path / "image")
+    node.start()
+    write_each(node, "before")
+    wait(lambda: node.root() == peer.root(), "both to agree", 20)
+    node.stop()
+    peer.stop()
+    put_image_back(tmp_path / "image", node.directory / "store")
+    witness.write_bytes(noted)
+    node.start()
+    write_each(node, "after")
+    assert "only-before" not in all_of(node)
+    peer.start()
+    wait(
+        lambda: all_of(node) == all_of(peer) and is_complete(all_of(node)),
+        "all documents to be equal, and complete",
+        30,
+        pause=0.3,
+    )
+    assert node.root() == peer.root()
+    problems = [problem["name"] for problem in node.get("/node")["problems"]]
+    assert "withdrawn" in problems
+
+
+def all_of(node: Node) -> dict[str, dict[str, object]]:
+    names = [*BASES, "only-before", "only-after"]
+    found = {name: content(node, f"back/{name}") for name in names}
+    return {name: body for name, body in found.items() if isinstance(body, dict)}

@@ -43,11 +43,12 @@ from tests.sim.engine import EngineInProcess
 from tests.sim.ledger import Acknowledged, DiskView, Ledger
 from tests.sim.standin import Key
 from workers.store.checkpoints import Checkpoints
-from workers.store.disk.generation import client_id, continue_or_begin, new_generation
+from workers.store.client_ids import ClientIds
+from workers.store.disk.generation import client_id, continue_or_begin
 from workers.store.disk.witness import Witnessed
 from workers.store.engine.quarantine import Quarantine
 from workers.store.feed_reader import FeedReader
-from workers.store.maintenance import due_expiries
+from workers.store.maintenance import due_expiries, due_withdrawals
 from workers.store.reads import Reads
 from workers.store.write.batch import (
     BatchBuilder,
@@ -59,6 +60,7 @@ from workers.store.write.batch import (
     Work,
 )
 from workers.store.write.request import WriteResolver
+from workers.store.write.withdrawal import Withdrawals
 
 GENERATION = META + b"generation"
 RANGE_BYTES = 200
@@ -88,6 +90,19 @@ class MemoryWitness:
 
     def discard(self) -> None:
         self.found = None
+
+
+class NoObserver:
+    """Is told what happens to the client ids, and tells nobody."""
+
+    def renewed(self, generation: int, withdrawals: int) -> None:
+        pass
+
+    def withdrawn(self, outcomes: object, is_complete: bool) -> None:
+        pass
+
+    def kept(self, name: str, reason: str) -> None:
+        pass
 
 
 Reply = Callable[[StoreAnswer | None], None]
@@ -186,21 +201,39 @@ class ReplicaStore:
 
     def open(self) -> None:
         if self.keeps_generation and (stored := self.disk.get(GENERATION)):
-            self.generation = int(msgpack.unpackb(stored)[0])
+            generation = int(msgpack.unpackb(stored)[0])
         else:
             choice = continue_or_begin(self.disk, self.witness, "", self._draw)
-            self.generation = choice.generation
+            generation = choice.generation
         self.disk.sync()
         self.is_open = True
         self.epoch += 1
-        self.replica = Replica(self.disk, client_id(self.node_id, self.generation))
+        self.replica = Replica(self.disk, client_id(self.node_id, generation))
         self._engine = EngineInProcess(self.replica)
         quarantine = Quarantine(self.replica)
         resolver = WriteResolver(self.replica, self._engine, quarantine, MAX_BODY_BYTES)
-        self._builder = BatchBuilder(
-            self.replica, self._engine, quarantine, resolver, self._renew_client
+        observer = NoObserver()
+        self._ids = ClientIds(
+            self.node_id,
+            generation,
+            self.witness,
+            self.replica,
+            self._engine,
+            observer,
+            self._draw,
         )
-        self._is_generation_begun = False
+        self._withdrawals = Withdrawals(
+            self.replica, self._engine, quarantine, resolver, observer.kept
+        )
+        self._builder = BatchBuilder(
+            self.replica,
+            self._engine,
+            quarantine,
+            resolver,
+            self._withdrawals,
+            self._ids.renew,
+            self._ids.stage,
+        )
         self._reads = Reads(self.replica)
         self._feed = FeedReader(self.replica)
         self._acknowledged: dict[int, Acknowledged] = {}
@@ -208,17 +241,12 @@ class ReplicaStore:
         self._built: BuiltBatch | None = None
         self._syncing: _Syncing | None = None
 
+    @property
+    def generation(self) -> int:
+        return self._ids.generation
+
     def _draw(self) -> int:
         return self._host.random.getrandbits(48)
-
-    def _renew_client(self) -> None:
-        """As `StoreService._renew_client`."""
-        self.witness.discard()
-        self.generation = new_generation(self.disk, self._draw)
-        self.replica.client = client_id(self.node_id, self.generation)
-        self.replica.is_client_id_taken = False
-        self._is_generation_begun = True
-        self._engine.forget()
 
     def crash(self, lost: int | None = None) -> None:
         """The process ends. Of what is not synced, the newest `lost` batches are lost; None: as chance has it."""
@@ -340,6 +368,8 @@ class ReplicaStore:
         """One turn of the maintenance: expiry, and compaction of some document at any time."""
         for expire in due_expiries(self.replica, self._host.wall_clock()):
             self.add(expire)
+        for work in due_withdrawals(self.replica):
+            self.add(work)
         for key in list(self._builder.outdated):
             self.add(FillValue(key))
 
@@ -428,9 +458,7 @@ class ReplicaStore:
         self.replica.committed(syncing.batch)
         if syncing.batch.changes:
             self.witness.note(syncing.batch.changes[-1].sequence)
-        if self._is_generation_begun:
-            self._is_generation_begun = False
-            self.witness.begin(self.generation, self.replica.sequence)
+        self._ids.committed(syncing.batch, self._withdrawals.outcomes)
         if not self.acknowledges_early:
             self._acknowledge(syncing.batch, syncing.requests)
         self._feed.committed(syncing.batch)

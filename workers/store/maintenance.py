@@ -22,7 +22,10 @@ from workers.store.write.batch import (
     Expire,
     FillValue,
     QueuedRequest,
+    RenewClient,
     SetSnapshot,
+    Withdraw,
+    Work,
 )
 from workers.store.write.committer import GroupCommitter
 
@@ -37,6 +40,15 @@ QUIET_SECONDS = 5.0
 """Time without writes after which the log is flushed to sorted files."""
 QUIET_BYTES = 256 * 1024
 """A smaller log is not flushed."""
+
+
+def due_withdrawals(replica: Replica) -> Iterator[FillValue | RenewClient | Withdraw]:
+    """The work that renews a client id which is taken, and withdraws own writes that another writer contradicts."""
+    if replica.is_client_id_taken:
+        yield RenewClient()
+    for key in list(islice(replica.own_writes.pending, SLICE * 4)):
+        yield FillValue(key)
+        yield Withdraw(key)
 
 
 class Maintenance:
@@ -89,6 +101,7 @@ class Maintenance:
                 self._enqueue(
                     FillValue(key) for key in islice(self._builder.outdated.copy(), SLICE)
                 )
+            self._withdraw()
             if not self._disk.is_writable:
                 if self._replica.open_batch.is_empty:
                     self._disk.probe()
@@ -106,10 +119,13 @@ class Maintenance:
             except StorageFailed as error:
                 self._disk.write_failed(error)
 
-    def _enqueue(self, works: Iterator[FillValue | Expire | Compact | SetSnapshot]) -> None:
+    def _enqueue(self, works: Iterator[Work]) -> None:
         if self._committer.queue_length < SLICE:
             for work in works:
                 self._committer.add(QueuedRequest(work))
+
+    def _withdraw(self) -> None:
+        self._enqueue(due_withdrawals(self._replica))
 
     def _expire(self) -> None:
         for work in due_expiries(self._replica, time.time()):

@@ -39,8 +39,9 @@ from peatnode.ipc.messages import (
 from peatnode.model.tree import BUCKETS
 from peatnode.worker.shell import WorkerShell
 from workers.store.checkpoints import Checkpoints
+from workers.store.client_ids import ClientIds, IdReports
 from workers.store.disk.database import StorageFailed
-from workers.store.disk.generation import client_id, new_generation
+from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore
 from workers.store.disk.space import free_bytes, used_bytes
@@ -54,6 +55,7 @@ from workers.store.reads import Reads
 from workers.store.write.batch import BatchBuilder, FillValue, QueuedRequest
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter
 from workers.store.write.request import WriteResolver
+from workers.store.write.withdrawal import Withdrawals
 
 MAX_FILLED = 64
 """Outdated values that one listing waits for at most."""
@@ -79,28 +81,43 @@ class StoreService:
         """Raises StorageFailed."""
         self._shell = shell
         self._database = database = opened.database
-        self._witness = opened.witness
-        self.generation = generation = opened.choice.generation
         self.disk = DiskHealth(shell, database, bool(opened.damage))
-        self._is_generation_begun = False
-        """Whether a generation has begun that the witness does not stand for yet."""
-        node_id = shell.config.node_id
         sample = random.sample(range(BUCKETS), SAMPLE_BUCKETS)
-        self._replica = Replica(database, client_id(node_id, generation), sample)
+        self._replica = Replica(
+            database, client_id(shell.config.node_id, opened.choice.generation), sample
+        )
         if self._replica.checkpoint_fault:
             shell.log.error("Checkpoint is wrong", reason=self._replica.checkpoint_fault)
         self.checkpoints = Checkpoints(database, self._replica)
         self.engine = EngineClient(shell.config.run_dir / "engine.sock", self._replica)
         self._quarantine = Quarantine(self._replica)
+        reports = IdReports(shell)
+        self._ids = ClientIds(
+            shell.config.node_id,
+            opened.choice.generation,
+            opened.witness,
+            self._replica,
+            self.engine,
+            reports,
+        )
         resolver = WriteResolver(
             self._replica,
             self.engine,
             self._quarantine,
             shell.config.max_body_bytes,
-            lambda: self.generation,
+            lambda: self._ids.generation,
+        )
+        self._withdrawals = Withdrawals(
+            self._replica, self.engine, self._quarantine, resolver, reports.kept
         )
         self._builder = BatchBuilder(
-            self._replica, self.engine, self._quarantine, resolver, self._renew_client
+            self._replica,
+            self.engine,
+            self._quarantine,
+            resolver,
+            self._withdrawals,
+            self._ids.renew,
+            self._ids.stage,
         )
         self._feed = Feed(self._replica, self.disk.read_failed)
         self.committer = GroupCommitter(
@@ -125,21 +142,8 @@ class StoreService:
         self._tasks: set[asyncio.Task[None]] = set()
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
 
-    def _renew_client(self) -> None:
-        self._witness.discard()
-        self.generation = new_generation(self._database)
-        self._replica.client = client_id(self._shell.config.node_id, self.generation)
-        self._replica.is_client_id_taken = False
-        self._is_generation_begun = True
-        self.engine.forget()
-        self._shell.log.warning(
-            "Another writer uses this node's client id: a new generation begins"
-        )
-
     def _committed(self, batch: WriteBatch) -> None:
-        if self._is_generation_begun:
-            self._is_generation_begun = False
-            self._witness.begin(self.generation, self._replica.sequence)
+        self._ids.committed(batch, self._withdrawals.outcomes)
         self._feed.committed(batch)
         self.maintenance.committed(batch)
 
@@ -331,7 +335,7 @@ class StoreService:
             replica.sequence,
             replica.oldest_sequence,
             replica.tree.root,
-            self.generation,
+            self._ids.generation,
             used_bytes(path),
             free_bytes(path),
             self.disk.is_writable,
@@ -361,6 +365,11 @@ class StoreService:
             ("pending_compaction_bytes", "estimate-pending-compaction-bytes"),
         ):
             yield Metric(f"peatnode_store_{name}", (), self._database.property(source))
+        for outcome, count in self._withdrawals.outcomes.items():
+            yield Metric("peatnode_store_withdrawals_total", (("outcome", outcome),), count)
+        yield Metric(
+            "peatnode_store_withdrawals_pending", (), len(self._replica.own_writes.pending)
+        )
         for reason, count in sorted(self._builder.rejected.items()):
             yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
         queue = (("queue", "store"),)

@@ -89,10 +89,12 @@ def missing_update(
         return None
     if record.incarnation > incarnation or record.is_deleted:
         return document_update(replica, key, record)
+    if key in replica.own_writes.pending:
+        return None  # the peer would take structs that are being withdrawn
     peer_vector = decode_state_vector(vector) if vector else {}
     own_client = replica.client_of(record.incarnation)
     if peer_vector.get(own_client, 0) > record.state_vector.get(own_client, 0):
-        replica.is_client_id_taken = True
+        replica.id_taken(record, record.incarnation, own_client)
     if covers(peer_vector, record) and record.delete_set.is_empty:
         return None
     return document_update(replica, key, record, vector)

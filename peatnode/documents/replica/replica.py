@@ -19,6 +19,7 @@ from peatnode.documents.replica.index.counts import add_counts, copy_counts
 from peatnode.documents.replica.index.hash_tree import bucket_of
 from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.join import (
+    CLIENT,
     JoinResult,
     check_change,
     check_size,
@@ -34,6 +35,7 @@ from peatnode.documents.replica.keyspace import (
     KeyValue,
 )
 from peatnode.documents.replica.record import (
+    EMPTY_STATE,
     EMPTY_VECTOR,
     Record,
     decode_record,
@@ -41,6 +43,7 @@ from peatnode.documents.replica.record import (
     tombstone,
 )
 from peatnode.documents.replica.state_packing import unpack_state
+from peatnode.documents.replica.withdraw import OwnWrite, OwnWrites, without_own_writes
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
@@ -66,6 +69,9 @@ class Replica:
         self.client = client
         self.is_client_id_taken = False
         """Whether an update held unknown structs of this node's own client id, so that another writer uses it too."""
+        self.is_contradicted = False
+        """Whether such structs belong to a document that this node has written under that id."""
+        self.own_writes = OwnWrites()
         index = load_index(kv, sample)
         self.tree = index.tree
         self.counts = index.counts
@@ -186,8 +192,9 @@ class Replica:
         update = new_update(change, record, origin)
         if isinstance(update, JoinResult):
             return update
-        if self.client_of(incarnation) in update.structs:
-            self.is_client_id_taken = True
+        refusal = self._check_own_ids(key, record, incarnation, update, origin)
+        if refusal is not None:
+            return refusal
         encoded = encode_update(update)
         refusal = check_size(record, incarnation, len(encoded))
         if refusal is not None:
@@ -195,7 +202,63 @@ class Replica:
         staged = self._apply(key, record, incarnation, update, encoded, None, origin)
         return JoinResult(Outcome.APPLIED, "", staged)
 
+    def _check_own_ids(
+        self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
+    ) -> JoinResult | None:
+        """Notices structs that another writer wrote under an id of this node. Returns why nothing changes, or None."""
+        clients = update.structs
+        own = self.own_writes
+        if own.contradicted_by(key, incarnation, clients):
+            self.is_client_id_taken = self.is_contradicted = True
+            return JoinResult(Outcome.GAP, "this node writes the document again under a new id")
+        if origin.startswith(CLIENT) and own.is_withdrawn(key, clients):
+            return JoinResult(
+                Outcome.REFUSED, "the document was written again under a new id: reload it"
+            )
+        client = self.client_of(incarnation)
+        if client in clients:
+            self.id_taken(record, incarnation, client)
+        return None
+
+    def id_taken(self, record: Record | None, incarnation: int, client: int) -> None:
+        """Notes that somebody has unknown structs of an own id in the document of a record.
+
+        A document without structs of this node may also be the copy of another one.
+        """
+        self.is_client_id_taken = True
+        if record is not None and record.incarnation == incarnation:
+            self.is_contradicted |= client in record.state_vector
+
     # --- own writes
+
+    def renew_client(self, client: int) -> None:
+        """Writes under another id from now on. If own writes were contradicted, all of them have to be withdrawn."""
+        if self.is_contradicted:
+            self.own_writes.withdraw_all()
+        self.client = client
+        self.is_client_id_taken = self.is_contradicted = False
+
+    def remaining(self, key: bytes, record: Record, write: OwnWrite) -> Record | None:
+        """The record without own structs from a clock on; None if structs of others depend on them."""
+        update = without_own_writes(self.merged(key, record), write)
+        if update is None:
+            return None
+        ended = tombstone(record.incarnation - 1, 0, record.ended_vector)
+        encoded = encode_update(update)
+        return self._updater.apply(
+            record.sequence, key, ended, record.incarnation, update, encoded, None
+        )
+
+    def replace_state(self, key: bytes, previous: Record, record: Record) -> None:
+        """Stages a record with another state. The caller stages a change of it in the same batch."""
+        self._open.put(key, previous, record)
+
+    def announce(self, key: bytes) -> None:
+        """Stages a change without content, for a record with another state."""
+        record = self.record(key)
+        assert record is not None
+        record = replace(record, sequence=self._staged_sequence + 1)
+        self._stage(key, record, record, EMPTY_STATE, "")
 
     def write(self, key: bytes, update: Update, value: bytes) -> Record:
         """Stages a change of this node. Creates the document if it does not exist.
@@ -205,6 +268,9 @@ class Replica:
         """
         record = self.record(key)
         incarnation = self.next_incarnation(key)
+        for client, structs in update.structs.items():
+            sequence = self._staged_sequence + 1
+            self.own_writes.note(key, client, incarnation, structs[0].clock, sequence)
         return self._apply(key, record, incarnation, update, encode_update(update), value, "")
 
     def delete(self, key: bytes) -> Record:
@@ -327,6 +393,8 @@ class Replica:
                     tree_change.documents,
                     tree_change.tombstones,
                 )
+        if batch.extra:
+            self.own_writes.committed(batch.extra)
         if batch.changes:
             self.sequence = batch.changes[-1].sequence
 

@@ -91,6 +91,8 @@ class SyncMachine:
         self.now = now
         self.log = PushLog()
         self.refusals = Refusals()
+        self.agreed_root = b""
+        """The last local root that a peer had too."""
         self.last_change_at = now - ROOT_SECONDS
         self.faults: dict[str, int] = {}
         """Number of faults of peers, by reason."""
@@ -289,7 +291,7 @@ class SyncMachine:
             return
         self._root_waiters.append((owner, then))
         if len(self._root_waiters) == 1:
-            self.ask_store(None, ReadTree(0, (0,)), self._root_read)
+            self.ask_store(None, ReadTree(0, (0,), self.agreed_root), self._root_read)
 
     def _root_read(self, answer: StoreAnswer | None) -> None:
         waiters, self._root_waiters = self._root_waiters, []

@@ -56,6 +56,7 @@ class SessionHost(Protocol):
     log: PushLog
     refusals: Refusals
     last_change_at: float
+    agreed_root: bytes
 
     def ask_store(
         self,
@@ -189,6 +190,7 @@ class PeerSession:
             self._send(Root(root, True))
         self.is_compared = True
         if message.root == root:
+            self._node.agreed_root = root
             self._became_equal(sequence)
             return
         if self.differs_since is None:

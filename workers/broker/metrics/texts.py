@@ -36,6 +36,8 @@ HELP = {
     "peatnode_store_followers": "Streams of the feed from the store to other workers.",
     "peatnode_store_stale_values": "Documents whose JSON value the engine has not read yet.",
     "peatnode_store_quarantined": "Documents in quarantine because they cannot be read.",
+    "peatnode_store_withdrawals_total": "Documents whose own writes another writer contradicted, by outcome.",
+    "peatnode_store_withdrawals_pending": "Documents whose own writes are being withdrawn.",
     "peatnode_store_engine_deaths_total": "Deaths of the engine while the store was connected to it.",
     "peatnode_engine_operations_total": "Operations of the engine, by kind and outcome.",
     "peatnode_engine_live_documents": "Documents that the engine holds in memory.",

@@ -117,5 +117,10 @@ def explains_torn_end(database: Database, witness: CommitWitness) -> bool:
 def new_generation(database: Database, draw: Callable[[], int] = random_generation) -> int:
     """Writes a new random generation. The caller syncs the database before it uses the number. Raises StorageFailed."""
     generation = draw()
-    database.write([(_GENERATION_KEY, msgpack.packb((generation,)))])
+    database.write([generation_entry(generation)])
     return generation
+
+
+def generation_entry(generation: int) -> tuple[bytes, bytes]:
+    """The entry of the database that holds the generation."""
+    return _GENERATION_KEY, msgpack.packb((generation,))

@@ -36,6 +36,7 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.write.request import WriteResolver
+from workers.store.write.withdrawal import Withdrawals
 
 LAZY_BYTES = 64 * 1024
 """The value of a larger document is computed on demand, not after each change from a peer or a Yjs client."""
@@ -72,7 +73,28 @@ class SetSnapshot:
     snapshot: bytes
 
 
-Work: TypeAlias = WriteDocument | ApplyUpdates | FillValue | Expire | Compact | SetSnapshot
+@dataclass(frozen=True, slots=True)
+class RenewClient:
+    """Begins a new generation, if another writer uses this node's client id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Withdraw:
+    """Withdraws contradicted own writes from a document, and writes its value again."""
+
+    key: bytes
+
+
+Work: TypeAlias = (
+    WriteDocument
+    | ApplyUpdates
+    | FillValue
+    | Expire
+    | Compact
+    | SetSnapshot
+    | RenewClient
+    | Withdraw
+)
 
 
 @dataclass(slots=True, eq=False)
@@ -121,9 +143,15 @@ class BatchBuilder:
         engine: EngineClient,
         quarantine: Quarantine,
         resolver: WriteResolver,
+        withdrawals: Withdrawals,
         renew_client: Callable[[], None],
+        stage_client: Callable[[], None],
     ) -> None:
-        """`renew_client` is called when another writer uses this node's Yjs client id."""
+        """`renew_client` is called when another writer uses this node's Yjs client id, and `stage_client` in the batch
+        after one that was dropped."""
+        self._stage_client = stage_client
+        self._was_dropped = False
+        self._withdrawals = withdrawals
         self._renew_client = renew_client
         self._replica = replica
         self._engine = engine
@@ -139,15 +167,32 @@ class BatchBuilder:
         """Drops the state of the open batch."""
         self._arrived.clear()
         self._engine.forget()
+        self._withdrawals.forget()
+        self._was_dropped = True
 
     async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
         """Carries out the requests on the open batch, and sets their replies. Raises StorageFailed."""
         built = BuiltBatch()
-        remaining = list(requests)
+        if self._was_dropped:
+            self._was_dropped = False
+            self._stage_client()
+        remaining = self._after_withdrawals(requests)
         while remaining:
             remaining = await self._round(remaining, built)
         await self._fill_arrived()
         return built
+
+    def _after_withdrawals(self, requests: Iterable[QueuedRequest]) -> list[QueuedRequest]:
+        """The requests, each after the pending withdrawal of its documents, so that nothing new depends on them."""
+        if not self._replica.own_writes.pending:
+            return list(requests)
+        ordered: list[QueuedRequest] = []
+        for request in requests:
+            if isinstance(request.work, WriteDocument | ApplyUpdates):
+                for key in filter(self._withdrawals.is_pending, _keys(request.work)):
+                    ordered += (QueuedRequest(FillValue(key)), QueuedRequest(Withdraw(key)))
+            ordered.append(request)
+        return ordered
 
     async def _round(
         self, requests: Sequence[QueuedRequest], built: BuiltBatch
@@ -188,14 +233,17 @@ class BatchBuilder:
                     self._replica.compact(key)
                 case SetSnapshot(key, record, snapshot):
                     self._replica.set_snapshot(key, record, snapshot)
+                case RenewClient():
+                    self._renew_if_taken()
+                case Withdraw(key):
+                    return self._withdrawals.begin(key)
         except RequestRefused as refusal:
             self._refuse(request, refusal)
         return None
 
     def _begin_write(self, request: QueuedRequest, message: WriteDocument) -> EngineQuestion | None:
         key = checked_key(message.collection, message.id)
-        if self._replica.is_client_id_taken:
-            self._renew_client()
+        self._renew_if_taken()
         if key in self._arrived:
             # The engine's copy lacks an update of this batch, so it needs the whole state.
             self._engine.forget(key)
@@ -205,6 +253,10 @@ class BatchBuilder:
         self._engine.forget(key)
         request.reply = begun
         return None
+
+    def _renew_if_taken(self) -> None:
+        if self._replica.is_client_id_taken:
+            self._renew_client()
 
     def _refuse(self, request: QueuedRequest, refusal: RequestRefused) -> None:
         if refusal.code in (Failure.INVALID, Failure.TOO_LARGE, Failure.QUARANTINED):
@@ -221,7 +273,11 @@ class BatchBuilder:
                 raise EngineUnavailable
             results = await self._engine.ask([question for _, question in asking])
         except EngineUnavailable:
-            built.waiting += [request for request, _ in asking]
+            for request, question in asking:
+                if isinstance(request.work, Withdraw):
+                    self._withdrawals.undo(question.key)
+                else:
+                    built.waiting.append(request)
             return
         for (request, question), result in zip(asking, results, strict=True):
             self._finish(request, question, result)
@@ -230,6 +286,9 @@ class BatchBuilder:
     def _finish(
         self, request: QueuedRequest, question: EngineQuestion, result: OperationResult
     ) -> None:
+        if isinstance(request.work, Withdraw):
+            self._withdrawals.finish(question, result)
+            return
         if not isinstance(request.work, WriteDocument):
             self._take_value(question, result)
             return
@@ -333,5 +392,7 @@ def _keys(work: Work) -> tuple[bytes, ...]:
             return (f"{collection}\0{document}".encode(errors="replace"),)
         case ApplyUpdates(updates):
             return tuple(f"{u.collection}\0{u.id}".encode(errors="replace") for u in updates)
-        case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key):
+        case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key) | Withdraw(key):
             return (key,)
+        case RenewClient():
+            return ()

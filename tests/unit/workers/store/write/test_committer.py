@@ -38,6 +38,7 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.committer import GroupCommitter
 from workers.store.write.request import WriteResolver
+from workers.store.write.withdrawal import Withdrawals
 
 
 class SlowEngine:
@@ -74,7 +75,10 @@ async def committing(
     assert await engine.wait_ready(5.0)
     quarantine = Quarantine(replica)
     resolver = WriteResolver(replica, engine, quarantine, 2**20, generation)
-    builder = BatchBuilder(replica, engine, quarantine, resolver, lambda: None)
+    withdrawals = Withdrawals(replica, engine, quarantine, resolver, lambda name, reason: None)
+    builder = BatchBuilder(
+        replica, engine, quarantine, resolver, withdrawals, lambda: None, lambda: None
+    )
     committer = GroupCommitter(
         database,
         no_witness(directory),

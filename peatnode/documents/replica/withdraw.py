@@ -1,0 +1,140 @@
+"""Own writes that another writer of this node's client ids may contradict, and how they are taken out of a document.
+
+A machine whose memory and disk go back to an earlier state writes again under clocks that its peers know already. What
+it has written since, and no peer has, is withdrawn and written again under a new id. The store does the second part.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+import msgpack
+
+from peatnode.documents.replica.keyspace import META
+from peatnode.documents.yjs.delete_set import DeleteSet
+from peatnode.documents.yjs.structs import Id, Struct, cut_left
+from peatnode.documents.yjs.update import Update
+
+MAX_OWN_WRITES = 100_000
+"""Documents that are remembered. The oldest stay, and `OwnWrites.is_complete` tells that others were written."""
+MAX_ROOTS = 8
+"""Roots that are remembered until a peer turns out to have one of them too."""
+
+PENDING = META + b"withdraw\0"
+"""Begins the keys of documents that have to be withdrawn, so that a restart continues."""
+
+
+class OwnWrite(NamedTuple):
+    """The first of this node's writes to a document that no peer is known to have."""
+
+    client: int
+    incarnation: int
+    clock: int
+    """Of the client before that write."""
+    sequence: int
+    """Of the last of these writes."""
+
+
+class OwnWrites:
+    """The documents that this node has written since its start and that no peer is known to have.
+
+    When another writer contradicts one of them, all of them have to be withdrawn: `pending`.
+    """
+
+    def __init__(self) -> None:
+        self.pending: dict[bytes, OwnWrite] = {}
+        self.is_complete = True
+        """Whether there were never more than MAX_OWN_WRITES."""
+        self._written: dict[bytes, OwnWrite] = {}
+        self._withdrawn: dict[bytes, int] = {}
+        self._roots: OrderedDict[bytes, int] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._written)
+
+    def note(self, key: bytes, client: int, incarnation: int, clock: int, sequence: int) -> None:
+        """Notes a write; `clock` is the client's clock in the document before it."""
+        before = self._written.get(key)
+        if before is not None and before[:2] == (client, incarnation):
+            clock = before.clock
+        elif before is None and len(self._written) >= MAX_OWN_WRITES:
+            self.is_complete = False
+            return
+        self._written[key] = OwnWrite(client, incarnation, clock, sequence)
+
+    def contradicted_by(self, key: bytes, incarnation: int, clients: Iterable[int]) -> bool:
+        """Whether unknown structs of `clients` collide with writes to this document that are not withdrawn yet."""
+        write = self.pending.get(key) or self._written.get(key)
+        return write is not None and write.incarnation == incarnation and write.client in clients
+
+    def is_withdrawn(self, key: bytes, clients: Iterable[int]) -> bool:
+        """Whether one of `clients` is an id whose structs were withdrawn from this document."""
+        client = self._withdrawn.get(key)
+        return client is not None and client in clients
+
+    def withdraw_all(self) -> None:
+        """Everything written has to be withdrawn."""
+        self.pending |= self._written
+        self._written.clear()
+
+    def committed(self, entries: Mapping[bytes, bytes | None]) -> None:
+        """Removes the documents from `pending` whose entries a batch has deleted on disk."""
+        for entry, value in entries.items():
+            if value is None and entry.startswith(PENDING):
+                key = entry[len(PENDING) :]
+                write = self.pending.pop(key, None)
+                if write is not None:
+                    self._withdrawn[key] = write.client
+
+    # --- what peers have
+
+    def root_read(self, root: bytes, sequence: int) -> None:
+        """Notes the root of the hash tree at a sequence."""
+        self._roots[root] = sequence
+        if len(self._roots) > MAX_ROOTS:
+            self._roots.popitem(last=False)
+
+    def agreed(self, root: bytes) -> None:
+        """Forgets what was written before this root, because a peer had the same root and so has the same documents."""
+        sequence = self._roots.pop(root, None)
+        if sequence is not None and self._written:
+            self._written = {k: w for k, w in self._written.items() if w.sequence > sequence}
+
+
+def encode_own_write(write: OwnWrite) -> bytes:
+    packed: bytes = msgpack.packb(tuple(write))
+    return packed
+
+
+def decode_own_write(data: bytes) -> OwnWrite:
+    return OwnWrite(*msgpack.unpackb(data))
+
+
+def without_own_writes(whole: Update, write: OwnWrite) -> Update | None:
+    """A document's state without this node's structs from the clock on; None if structs of others depend on them."""
+    structs: dict[int, list[Struct]] = {c: list(found) for c, found in whole.structs.items()}
+    own = [struct for struct in structs.pop(write.client, ()) if struct.clock < write.clock]
+    if own:
+        if own[-1].end > write.clock:
+            own[-1] = cut_left(own[-1], write.clock - own[-1].clock)
+        structs[write.client] = own
+    if any(_is_own(at, write) for found in structs.values() for at in _needs(found)):
+        return None
+    kept = (
+        (client, start, min(end, write.clock) if client == write.client else end)
+        for client, start, end in whole.delete_set
+    )
+    return Update(structs, DeleteSet.from_ranges(kept))
+
+
+def _needs(structs: Iterable[Struct]) -> Iterator[Id]:
+    for struct in structs:
+        for at in (struct.origin, struct.right_origin, struct.parent):
+            if isinstance(at, tuple):
+                yield at
+
+
+def _is_own(at: Id, write: OwnWrite) -> bool:
+    return at[0] == write.client and at[1] >= write.clock

@@ -1,0 +1,302 @@
+"""Own writes that another writer of this node's ids contradicts: who notices, and what is left without them."""
+
+import json
+from dataclasses import replace
+
+import pycrdt
+import pytest
+
+from peatnode.documents.names import document_key, names_of
+from peatnode.documents.replica.reads import document_update, missing_update, wanted_of
+from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.withdraw import (
+    MAX_OWN_WRITES,
+    PENDING,
+    OwnWrite,
+    OwnWrites,
+    decode_own_write,
+    encode_own_write,
+    without_own_writes,
+)
+from peatnode.documents.yjs.update import decode_update, encode_update
+from peatnode.model.documents import DocumentUpdate, Outcome
+from tests.support.memory_kv import MemoryKeyValue, commit, put
+
+KEYS = [document_key("c", name) for name in ("one", "two", "three")]
+KEY = KEYS[0]
+OLD, NEW, PEER = 1000, 2000, 3000
+
+
+def replica_of(client: int, image: Replica | None = None) -> Replica:
+    kv = MemoryKeyValue()
+    if image is not None:
+        assert isinstance(image.kv, MemoryKeyValue)
+        kv.entries = dict(image.kv.entries)
+    return Replica(kv, client)
+
+
+def write(replica: Replica, key: bytes, **changes: object) -> None:
+    """Sets keys, and drops those that are None."""
+    record = replica.live(key)
+    target = json.loads(replica.value(key, record)) if record is not None else {}
+    merged = {**target, **changes}
+    put(replica, key, {name: value for name, value in merged.items() if value is not None})
+    commit(replica)
+
+
+def pull(into: Replica, source: Replica) -> list[Outcome]:
+    """What a round of anti-entropy brings; a document that is being withdrawn is not sent."""
+    outcomes = []
+    for key in KEYS:
+        update = missing_update(source, key, *wanted_of(into, key))
+        if update is not None:
+            outcomes.append(into.join(update, "peer").outcome)
+    if not into.open_batch.is_empty:
+        commit(into)
+    return outcomes
+
+
+def write_again(replica: Replica) -> set[bytes]:
+    """As the store does for documents that need no engine. Returns the documents that were withdrawn."""
+    assert replica.is_client_id_taken
+    replica.renew_client(NEW)
+    withdrawn = set()
+    for key, own in list(replica.own_writes.pending.items()):
+        record = replica.live(key)
+        assert record is not None
+        remaining = replica.remaining(key, record, own)
+        if remaining is not None:
+            value = json.loads(replica.value(key, record))
+            replica.replace_state(key, record, remaining)
+            before = replica.staged_sequence
+            put(replica, key, value)
+            if replica.staged_sequence == before:
+                replica.announce(key)
+            withdrawn.add(key)
+        replica.put(PENDING + key, None)
+    commit(replica)
+    assert not replica.own_writes.pending
+    return withdrawn
+
+
+def content(replica: Replica) -> dict[bytes, object]:
+    found = {}
+    for key in KEYS:
+        record = replica.record_on_disk(key)
+        if record is not None and not record.is_deleted:
+            assert not record.is_value_outdated
+            found[key] = json.loads(replica.value(key, record))
+    return found
+
+
+def converge(here: Replica, peer: Replica) -> None:
+    for _ in range(3):
+        pull(here, peer), pull(peer, here)
+    assert content(here) == content(peer)
+    assert here.tree.root == peer.tree.root
+    for replica in (here, peer):
+        again = Replica(replica.kv, replica.client)
+        assert (again.tree.root, again.sequence) == (replica.tree.root, replica.sequence)
+
+
+def gone_back(lost: int, **before: object) -> tuple[Replica, Replica]:
+    """A replica that went back to its image, and a peer that has the `lost` writes to each document since then."""
+    image, peer = replica_of(OLD), replica_of(PEER)
+    for key in KEYS:
+        write(image, key, base=1, **before)
+    here = replica_of(OLD, image)
+    for number in range(lost):
+        for key in KEYS:
+            write(image, key, **{f"lost {number}": number})
+    pull(peer, image)
+    return here, peer
+
+
+@pytest.mark.parametrize("more", [0, 1, 2])
+def test_nothing_of_either_side_is_lost(more: int):
+    """One document is contradicted, so all that was written since is withdrawn, also where no clock tells."""
+    here, peer = gone_back(2)
+    write(here, KEYS[0], mine=0)
+    for number in range(2):
+        write(here, KEYS[1], **{f"mine {number}": number})
+    for number in range(more):
+        write(here, KEYS[1], **{f"more {number}": number})
+    assert Outcome.GAP in pull(here, peer)
+    assert write_again(here) == {KEYS[0], KEYS[1]}
+    converge(here, peer)
+    lost = {"base": 1, "lost 0": 0, "lost 1": 1}
+    written = {f"more {number}": number for number in range(more)}
+    assert content(peer) == {
+        KEYS[0]: {**lost, "mine": 0},
+        KEYS[1]: {**lost, "mine 0": 0, "mine 1": 1, **written},
+        KEYS[2]: lost,
+    }
+
+
+def test_clocks_alone_do_not_tell():
+    """The control: without another document that contradicts, roots become equal, and contents do not."""
+    here, peer = gone_back(1)
+    write(here, KEY, mine=0)
+    for _ in range(3):
+        pull(here, peer), pull(peer, here)
+    assert here.record_on_disk(KEY).fingerprint == peer.record_on_disk(KEY).fingerprint  # type: ignore[union-attr]
+    assert content(here)[KEY] != content(peer)[KEY]
+
+
+def test_deletions_and_replaced_values_stay():
+    here, peer = gone_back(3, dropped=1, replaced=1)
+    write(here, KEY, dropped=None, replaced=2, mine=1)
+    write(here, KEY, mine=None)
+    pull(here, peer)
+    write_again(here)
+    converge(here, peer)
+    found = content(here)[KEY]
+    assert isinstance(found, dict)
+    assert (found["replaced"], found["base"]) == (2, 1)
+    assert {"dropped", "mine"}.isdisjoint(found)
+
+
+def test_a_second_incarnation_is_written_again_too():
+    image, peer = replica_of(OLD), replica_of(PEER)
+    write(image, KEY, ended=1)
+    image.delete(KEY)
+    commit(image)
+    here = replica_of(OLD, image)
+    write(image, KEY, lost=1, more=1)
+    write(here, KEY, mine=1)
+    pull(peer, image)
+    pull(here, peer)
+    assert write_again(here) == {KEY}
+    converge(here, peer)
+    assert content(peer)[KEY] == {"lost": 1, "more": 1, "mine": 1}
+
+
+def test_a_document_that_ends_up_as_it_was_is_announced():
+    here, peer = gone_back(3)
+    write(here, KEY, mine=1)
+    write(here, KEY, mine=None)
+    pull(here, peer)
+    write_again(here)
+    converge(here, peer)
+    assert content(here)[KEY] == {"base": 1, "lost 0": 0, "lost 1": 1, "lost 2": 2}
+
+
+def test_the_clocks_of_ended_incarnations_are_kept():
+    here, peer = gone_back(2)
+    write(here, KEY, mine=1)
+    pull(here, peer)
+    record = here.live(KEY)
+    assert record is not None
+    own = OwnWrite(OLD, 1, 1, 0)
+    remaining = here.remaining(KEY, replace(record, ended_vector=((7, 3),)), own)
+    assert remaining is not None
+    assert (remaining.ended_vector, remaining.state_vector) == (((7, 3),), {OLD: 1})
+
+
+def test_what_changes_of_others_depend_on_is_kept():
+    here, peer = gone_back(2)
+    write(here, KEY, mine=1)
+    other = replica_of(PEER + 1)
+    pull(other, here)
+    write(other, KEY, mine=2)
+    pull(here, other)
+    pull(here, peer)
+    assert here.is_contradicted
+    assert write_again(here) == set()
+
+
+def test_a_state_vector_of_a_peer_contradicts_as_well():
+    here, peer = gone_back(2)
+    write(here, KEYS[1], mine=1)
+    missing_update(here, KEYS[2], *wanted_of(peer, KEYS[2]))
+    assert here.is_contradicted
+
+
+def test_the_copy_of_a_document_contradicts_nothing():
+    """It has structs of this node under another name, so a new id is needed. What was written stays."""
+    here = replica_of(OLD)
+    for key in KEYS[:2]:
+        write(here, key, base=1)
+    update = document_update(here, KEY, here.record_on_disk(KEY))  # type: ignore[arg-type]
+    copy = DocumentUpdate(*names_of(KEYS[2]), 1, False, 0.0, update.update)
+    assert here.join(copy, "peer").outcome is Outcome.APPLIED
+    assert here.is_client_id_taken
+    assert not here.is_contradicted
+    assert write_again(here) == set()
+
+
+def test_a_client_does_not_bring_back_what_was_withdrawn():
+    here, peer = gone_back(3)
+    write(here, KEY, mine=1)
+    held = document_update(here, KEY, here.record_on_disk(KEY))  # type: ignore[arg-type]
+    pull(here, peer)
+    write_again(here)
+    assert here.join(held, "client 1").outcome is Outcome.REFUSED
+
+
+# --- what is remembered
+
+
+def test_the_first_clock_and_the_last_sequence_are_remembered():
+    own = OwnWrites()
+    own.note(KEY, 1, 1, 5, 10)
+    own.note(KEY, 1, 1, 7, 11)
+    assert own.contradicted_by(KEY, 1, [1])
+    assert not own.contradicted_by(KEY, 2, [1])
+    own.withdraw_all()
+    assert own.pending == {KEY: OwnWrite(1, 1, 5, 11)}
+    assert decode_own_write(encode_own_write(own.pending[KEY])) == own.pending[KEY]
+
+
+def test_what_a_peer_has_is_forgotten():
+    own = OwnWrites()
+    own.note(KEYS[0], 1, 1, 0, 1)
+    own.root_read(b"root 1", 1)
+    own.note(KEYS[1], 1, 1, 0, 2)
+    own.note(KEYS[0], 1, 1, 1, 3)
+    own.root_read(b"root 3", 3)
+    own.note(KEYS[2], 1, 1, 0, 4)
+    own.agreed(b"another root")
+    assert len(own) == 3
+    own.agreed(b"root 1")
+    assert len(own) == 3
+    own.agreed(b"root 3")
+    own.withdraw_all()
+    assert set(own.pending) == {KEYS[2]}
+
+
+def test_so_many_documents_are_remembered():
+    own = OwnWrites()
+    for number in range(MAX_OWN_WRITES):
+        own.note(b"c\0%d" % number, 1, 1, 0, number)
+    assert own.is_complete
+    own.note(KEY, 1, 1, 0, 0)
+    assert (len(own), own.is_complete) == (MAX_OWN_WRITES, False)
+
+
+# --- the state without own writes
+
+
+def test_arrays_and_texts_are_what_they_were_before():
+    other: pycrdt.Doc = pycrdt.Doc(client_id=7)
+    other.get("/list", type=pycrdt.Array).extend([1, 2])
+    own: pycrdt.Doc = pycrdt.Doc(client_id=5)
+    own.apply_update(other.get_update())
+    items, text = own.get("/list", type=pycrdt.Array), own.get("/text", type=pycrdt.Text)
+    items.append("kept")
+    text += "kept"
+    clock = sum(struct.length for struct in decode_update(own.get_update()).structs[5])
+    items.append("withdrawn")
+    del items[0]
+    text += " withdrawn"
+    whole = decode_update(own.get_update())
+    left = without_own_writes(whole, OwnWrite(5, 1, clock, 0))
+    assert left is not None
+    assert left.state_vector() == {7: 2, 5: clock}
+    after: pycrdt.Doc = pycrdt.Doc()
+    after.apply_update(encode_update(left))
+    assert after.get("/list", type=pycrdt.Array).to_py() == [2, "kept"]
+    assert str(after.get("/text", type=pycrdt.Text)) == "kept"
+    none_left = without_own_writes(whole, OwnWrite(5, 1, 0, 0))
+    assert none_left is not None
+    assert none_left.state_vector() == {7: 2}
