@@ -200,9 +200,51 @@ const contended = ({ seed, writers = 3, steps = 60 }) => {
   }
 }
 
+// One transaction of a client that knows `updates`, on a document with the array /l and the text /t.
+const edited = ({ updates, client, seed }) => {
+  const doc = new Y.Doc()
+  updates.forEach(u => Y.applyUpdate(doc, bytes(u)))
+  doc.clientID = client // Yjs takes another id when it receives updates under its own
+  const r = random(seed)
+  const upto = n => Math.floor(r() * (n + 1))
+  let made = null
+  doc.on('update', update => { made = b64(update) })
+  doc.transact(() => {
+    const root = doc.getMap('root'); const list = doc.getArray('/l'); const text = doc.getText('/t')
+    for (let n = 1 + upto(2); n > 0; n--) {
+      switch (upto(6)) {
+        case 0: root.set(['/s', '/o', '/m'][upto(2)], [seed, 'x', null, { type: 'array' }, {}][upto(4)]); break
+        case 1: root.delete(['/s', '/l', '/t', '/o'][upto(3)]); break
+        case 2: root.set('/l', { type: 'array' }); root.set('/t', { type: 'text' }); break
+        case 3: list.insert(upto(Math.min(3, list.length)), upto(1) ? [seed] : ['a', new Uint8Array([1, 2]), [1.5]]); break
+        case 4: if (list.length) { const at = upto(list.length - 1); list.delete(at, Math.min(1 + upto(3), list.length - at)) } break
+        case 5: text.insert(caret(text, upto(Math.min(3, text.length))), TEXTS[upto(TEXTS.length - 1)]); break
+        default: if (text.length) { const at = caret(text, upto(text.length - 1)); text.delete(at, caret(text, at + upto(3)) - at) }
+      }
+    }
+  })
+  return made
+}
+
+const base64 = (_key, v) => v instanceof Uint8Array ? b64(v) : v
+
+const shape = ({ updates, arrays, texts }) => {
+  const doc = new Y.Doc()
+  updates.forEach(u => Y.applyUpdate(doc, bytes(u)))
+  const read = get => names => Object.fromEntries(names.map(name => [name, get(name)]))
+  const found = {
+    leaves: doc.getMap('root').toJSON(),
+    arrays: read(name => doc.getArray(name).toJSON())(arrays),
+    texts: read(name => doc.getText(name).toString())(texts)
+  }
+  return { shape: JSON.parse(JSON.stringify(found, base64)), pending: doc.store.pendingStructs !== null || doc.store.pendingDs !== null }
+}
+
 const OPS = {
   history,
   contended,
+  edited,
+  shape,
   view: ({ updates }) => {
     const doc = open()
     updates.forEach(u => Y.applyUpdate(doc, bytes(u)))

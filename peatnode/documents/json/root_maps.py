@@ -1,9 +1,9 @@
-"""Documents that consist of root maps alone, read and written without an engine.
+"""Documents that consist of root maps alone, read without an engine; and changes to all that is read without one.
 
 The result is exact. An item of a map has an origin (the item that its writer saw under the key) and no right origin.
 Therefore Yjs orders the items of one key as a walk over the tree of origins, with siblings ascending by client. The
 last item is the key's value, if it is not deleted. Source: Item.integrate and typeMapSet in Yjs. For other content
-(lists, texts, nested types, garbage) `read` returns None, and only the engine can read the document.
+`read` returns None; `root_lists.py` reads documents with arrays and texts.
 """
 
 from __future__ import annotations
@@ -11,12 +11,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from peatnode.documents.json.diff import Edits
-from peatnode.documents.json.value import ROOT, Shape
+from peatnode.documents.json.diff import Edits, Splice, TextSplice
+from peatnode.documents.json.value import ARRAY, ROOT, TEXT, Shape, flatten, markers
 from peatnode.documents.yjs.any_value import Json, encode_any, read_last_any
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.yjs.lib0 import var_string, var_uint
-from peatnode.documents.yjs.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, Id, Struct
+from peatnode.documents.yjs.sequences.contents import (
+    is_array,
+    read_text,
+    read_values,
+    visible_kinds,
+)
+from peatnode.documents.yjs.sequences.item_lists import ItemLists
+from peatnode.documents.yjs.sequences.places import Place, Places, new_struct
+from peatnode.documents.yjs.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, STRING, Id, Struct
 from peatnode.documents.yjs.update import Update
 
 CONTROL = "peat"
@@ -43,14 +51,37 @@ class RootMapEntry:
 
 @dataclass(frozen=True, slots=True)
 class RootMaps:
-    """The entries of the root maps of a document."""
+    """The entries of the root maps of a document, and the items of its arrays and texts."""
 
     root: Mapping[str, RootMapEntry] = field(default_factory=dict)
     control: Mapping[str, RootMapEntry] = field(default_factory=dict)
+    lists: ItemLists | None = None
+    """All items of the document; None if it never had an array or a text with content."""
 
     def shape(self) -> Shape:
-        """The shape of the document. Arrays, if there are any, are empty: `read` accepts no others."""
-        return Shape({k: entry.value() for k, entry in self.root.items() if not entry.is_deleted})
+        """The shape of the document: its leaves, and the arrays and texts that they stand for."""
+        leaves = {k: entry.value() for k, entry in self.root.items() if not entry.is_deleted}
+        if self.lists is None:
+            return Shape(leaves)
+        arrays = {name: _array(self.lists, name) for name in markers(leaves, ARRAY)}
+        return Shape(
+            leaves, arrays, {name: _text(self.lists, name) for name in markers(leaves, TEXT)}
+        )
+
+    def shape_towards(self, shape: Shape, target: dict[str, Json]) -> Shape | None:
+        """`shape` with the arrays that only `target` names: they may hold elements that the value does not show.
+
+        None if one of them holds what is no array, so that only an engine can change it.
+        """
+        if self.lists is None:
+            return shape
+        hidden = [name for name in flatten(target).arrays if name not in shape.arrays]
+        for name in hidden:
+            items = self.lists.find((name, None))
+            if items is not None and not is_array(visible_kinds(items)):
+                return None
+        arrays = {name: _array(self.lists, name) for name in hidden}
+        return Shape(shape.leaves, {**shape.arrays, **arrays}, shape.texts)
 
     def expires_at(self) -> float:
         """The expiry in Unix seconds; 0: never."""
@@ -58,6 +89,16 @@ class RootMaps:
         value = None if entry is None or entry.is_deleted else entry.value()
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return max(0.0, float(value)) if is_number else 0.0  # type: ignore[arg-type]
+
+
+def _array(lists: ItemLists, name: str) -> list[Json]:
+    items = lists.find((name, None))
+    return [] if items is None else read_values(items)
+
+
+def _text(lists: ItemLists, name: str) -> str:
+    items = lists.find((name, None))
+    return "" if items is None else read_text(items)
 
 
 NO_ROOT_MAPS = RootMaps()
@@ -150,26 +191,28 @@ def _client(sibling: tuple[int, Struct]) -> int:
 def change(
     maps: RootMaps, edits: Edits, client: int, clock: int, expires_at: float | None = None
 ) -> Update:
-    """The update that makes `edits` and sets the expiry, written by `client`, whose next clock is `clock`.
-
-    The arrays in `edits` must never have had an item. That is true for each document that `read` can read.
-    """
+    """The update that makes `edits` and sets the expiry, written by `client`, whose next clock is `clock`."""
     writer = _UpdateBuilder(client, clock)
     for key, leaf in edits.set_leaves.items():
         writer.set_key(ROOT, key, leaf, maps.root.get(key))
     for key in edits.drop_leaves:
         writer.drop(maps.root[key])
     for name, splices in edits.arrays.items():
-        writer.begin_array(name, splices[0].added)
+        writer.edit_array(name, _places(maps, name), splices)
+    for name, splice in edits.texts.items():
+        writer.edit_text(name, _places(maps, name), splice)
     if expires_at is not None:
         writer.set_key(CONTROL, EXPIRES, expires_at, maps.control.get(EXPIRES))
     return writer.update()
 
 
-_IN_ROOT = bytes((ANY, 1))
+def _places(maps: RootMaps, name: str) -> Places:
+    return Places(None if maps.lists is None else maps.lists.find((name, None)))
+
+
 _AFTER_ORIGIN = bytes((ANY | HAS_ORIGIN,))
 _NEW_KEY = {root: bytes((ANY | HAS_KEY, 1)) + var_string(root) for root in ROOT_MAP_NAMES}
-"""First bytes of a struct: for an array, for a key with an item, and for a new key of each root map."""
+"""First bytes of a struct: for a key with an item, and for a new key of each root map."""
 
 
 class _UpdateBuilder:
@@ -184,10 +227,10 @@ class _UpdateBuilder:
     def set_key(self, root: str, key: str, value: Json, previous: RootMapEntry | None) -> None:
         content = b"\1" + encode_any(value)
         if previous is None:
-            self._add(_NEW_KEY[root] + var_string(key), content, 1, None, root, key)
+            self._add(_NEW_KEY[root] + var_string(key), content, None, root, key)
         else:
             origin = var_uint(previous.at[0]) + var_uint(previous.at[1])
-            self._add(_AFTER_ORIGIN + origin, content, 1, previous.at, None, None)
+            self._add(_AFTER_ORIGIN + origin, content, previous.at, None, None)
             self.drop(previous)
 
     def drop(self, entry: RootMapEntry) -> None:
@@ -195,23 +238,32 @@ class _UpdateBuilder:
             client, clock = entry.at
             self._deleted.append((client, clock, clock + 1))
 
-    def begin_array(self, name: str, items: Sequence[Json]) -> None:
-        content = var_uint(len(items)) + b"".join(map(encode_any, items))
-        self._add(_IN_ROOT + var_string(name), content, len(items), None, name, None)
+    def edit_array(self, name: str, places: Places, splices: Sequence[Splice]) -> None:
+        for splice in splices:
+            self._deleted += places.ranges(splice.index, splice.removed)
+            if splice.added:
+                size = len(splice.added)
+                content = var_uint(size) + b"".join(map(encode_any, splice.added))
+                self._insert(ANY, size, content, places.before(splice.index), name)
+
+    def edit_text(self, name: str, places: Places, splice: TextSplice) -> None:
+        self._deleted += places.ranges(splice.index, splice.removed)
+        if splice.added:
+            size = len(splice.added.encode("utf-16-le")) // 2
+            place = places.behind_deleted(splice.index)
+            self._insert(STRING, size, var_string(splice.added), place, name)
+
+    def _insert(self, kind: int, length: int, content: bytes, place: Place, root: str) -> None:
+        self._structs.append(new_struct(kind, self._clock, length, content, place, root))
+        self._clock += length
 
     def _add(
-        self,
-        head: bytes,
-        content: bytes,
-        length: int,
-        origin: Id | None,
-        parent: str | None,
-        key: str | None,
+        self, head: bytes, content: bytes, origin: Id | None, parent: str | None, key: str | None
     ) -> None:
         self._structs.append(
-            Struct(ANY, self._clock, length, origin, None, parent, key, head + content, len(head))
+            Struct(ANY, self._clock, 1, origin, None, parent, key, head + content, len(head))
         )
-        self._clock += length
+        self._clock += 1
 
     def update(self) -> Update:
         deleted = DeleteSet.from_ranges(self._deleted) if self._deleted else EMPTY_DELETE_SET

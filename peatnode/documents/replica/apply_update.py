@@ -1,13 +1,13 @@
 """Computes a document's record after an update: its state, and its value if no engine is needed to read it.
 
-The values of small documents of root maps alone are read here, and exactly. The engine reads all others.
+The values of small documents of root maps, arrays and texts are read here, and exactly. The engine reads all others.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from peatnode.documents.json import root_maps
+from peatnode.documents.json import root_lists, root_maps
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.replica.flags import DocumentFlag, flags_of
@@ -19,14 +19,14 @@ from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
 
 ROOT_MAPS_BYTES = 16 * 1024
-"""The largest snapshot whose root maps are read without the engine."""
+"""The largest snapshot that is read without the engine."""
 MAX_DELTAS = 200
 """A delta log of more updates is compacted, however small they are."""
 MIN_DELTA_BYTES = 2048
 """A smaller delta log is not worth a compaction."""
 
-_BEYOND_ROOT_MAPS = DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS
-"""Flags of documents that hold more than root maps."""
+_BEYOND_READING = DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS
+"""Flags of documents that only an engine can read."""
 
 
 class RecordUpdater:
@@ -63,9 +63,9 @@ class RecordUpdater:
             delta_log = (*previous.delta_log, encoded)
         flags = previous.flags | flags_of(update)
         maps = None
-        if not flags & _BEYOND_ROOT_MAPS and snapshot_bytes <= ROOT_MAPS_BYTES:
+        if _is_readable(flags, snapshot_bytes, len(encoded)):
             if value is None or not is_first:
-                maps = self._maps_after(key, previous, update, is_first, value is None)
+                maps = self._maps_after(key, previous, update, flags, is_first, value is None)
             if value is None:
                 if maps is None:
                     flags |= DocumentFlag.NEEDS_ENGINE
@@ -92,15 +92,21 @@ class RecordUpdater:
         return updated
 
     def _maps_after(
-        self, key: bytes, known: Record, update: Update, is_first: bool, is_needed: bool
+        self,
+        key: bytes,
+        known: Record,
+        update: Update,
+        flags: int,
+        is_first: bool,
+        is_needed: bool,
     ) -> root_maps.RootMaps | None:
         """The root maps after `update`. Unless `is_needed`, None if they would have to be read from the whole state."""
         if is_first:
-            return root_maps.read(update)
+            return _read(flags, update)
         before = self._maps.get(key, known)
-        maps = None if before is None else root_maps.advance(before, update)
+        maps = None if before is None else _advance(flags, before, update)
         if maps is None and is_needed:
-            maps = root_maps.read(merge_updates((*self._state(key, known), update), STATE_LIMITS))
+            maps = _read(flags, merge_updates((*self._state(key, known), update), STATE_LIMITS))
         return maps
 
     def _controls(self, key: bytes, known: Record, encoded: bytes) -> root_maps.RootMaps:
@@ -113,17 +119,37 @@ class RecordUpdater:
 
     def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
         """The document's root maps, if it is small and no engine is needed to read it."""
-        if record.flags & _BEYOND_ROOT_MAPS or record.snapshot_bytes > ROOT_MAPS_BYTES:
+        if not _is_readable(record.flags, record.snapshot_bytes, sum(map(len, record.delta_log))):
             return None
         maps = self._maps.get(key, record)
         if maps is None:
-            maps = root_maps.read(merge_updates(self._state(key, record), STATE_LIMITS))
+            state = merge_updates(self._state(key, record), STATE_LIMITS)
+            maps = _read(record.flags, state)
             self._maps.put(key, record, maps)
         return maps
 
     def forget(self) -> None:
         """Empties the cache, because it holds root maps of records that were discarded."""
         self._maps.clear()
+
+
+def _is_readable(flags: int, snapshot_bytes: int, log_bytes: int) -> bool:
+    """Whether a document may be read without the engine. A long log with lists may hold too many items."""
+    return (
+        not flags & _BEYOND_READING
+        and snapshot_bytes <= ROOT_MAPS_BYTES
+        and (not flags & DocumentFlag.HAS_LISTS or log_bytes <= ROOT_MAPS_BYTES)
+    )
+
+
+def _read(flags: int, state: Update) -> root_maps.RootMaps | None:
+    return root_lists.read(state) if flags & DocumentFlag.HAS_LISTS else root_maps.read(state)
+
+
+def _advance(flags: int, maps: root_maps.RootMaps, update: Update) -> root_maps.RootMaps | None:
+    if flags & DocumentFlag.HAS_LISTS:
+        return root_lists.advance(maps, update)
+    return root_maps.advance(maps, update)
 
 
 def _new_record(incarnation: int, ended: Record | None) -> Record:

@@ -16,8 +16,8 @@ class DocumentFlag:
     DELETED = 1
     VALUE_OUTDATED = 2
     """The value is older than the state. The engine has not computed it yet."""
-    NEEDS_ENGINE = 4
-    """The document has or had arrays, texts or other content that only an engine can read."""
+    HAS_LISTS = 4
+    """The document has or had arrays, texts or other content than the plain entries of root maps."""
     HAS_OTHER_ROOTS = 8
     """Some root types or nested types are not part of the value. An engine receives a projection without them."""
     HAS_VALUE = 16
@@ -28,6 +28,8 @@ class DocumentFlag:
     """The snapshot is large and has an entry of its own."""
     VALUE_SEPARATE = 128
     """The value is large and has an entry of its own."""
+    NEEDS_ENGINE = 256
+    """The document has or had content that only an engine can read."""
 
 
 def flags_of(update: Update) -> int:
@@ -38,7 +40,7 @@ def flags_of(update: Update) -> int:
             if struct.kind not in (ANY, DELETED):
                 flags |= _flags_of_kind(struct)
             if struct.right_origin is not None:
-                flags |= DocumentFlag.NEEDS_ENGINE
+                flags |= DocumentFlag.HAS_LISTS
             parent = struct.parent
             if parent is not None:
                 flags |= _flags_of_parent(parent, struct.key)
@@ -46,7 +48,7 @@ def flags_of(update: Update) -> int:
 
 
 def _flags_of_kind(struct: Struct) -> int:
-    return DocumentFlag.HAS_OTHER_ROOTS if struct.kind in (GC, TYPE) else DocumentFlag.NEEDS_ENGINE
+    return DocumentFlag.HAS_OTHER_ROOTS if struct.kind in (GC, TYPE) else DocumentFlag.HAS_LISTS
 
 
 def _flags_of_parent(parent: str | tuple[int, int], key: str | None) -> int:
@@ -55,7 +57,8 @@ def _flags_of_parent(parent: str | tuple[int, int], key: str | None) -> int:
     if parent == CONTROL:
         return DocumentFlag.HAS_EXPIRY if key is not None else DocumentFlag.NEEDS_ENGINE
     if is_value_root(parent):
-        return DocumentFlag.HAS_VALUE | DocumentFlag.NEEDS_ENGINE
+        unread = DocumentFlag.HAS_LISTS if key is None else DocumentFlag.NEEDS_ENGINE
+        return DocumentFlag.HAS_VALUE | unread
     return DocumentFlag.HAS_OTHER_ROOTS
 
 

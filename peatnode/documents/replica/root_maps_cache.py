@@ -11,6 +11,7 @@ MAX_BYTES = 3 * 1024 * 1024
 """Estimated size of all cached root maps."""
 
 _ENTRY_BYTES = 400
+_ITEM_BYTES = 500
 
 
 class RootMapsCache:
@@ -34,6 +35,8 @@ class RootMapsCache:
         if maps is None:
             return
         weight = record.snapshot_bytes + _ENTRY_BYTES * (1 + len(maps.root))
+        if maps.lists is not None:
+            weight += _ITEM_BYTES * len(maps.lists)
         self._maps[key] = (record.sequence, weight, maps)
         self._bytes += weight
         while self._bytes > MAX_BYTES:

@@ -36,6 +36,16 @@ def plain(struct: Struct) -> Struct:
     return with_content(struct, ANY, struct.length, content)
 
 
+def as_any(struct: Struct) -> Struct:
+    """The struct with the same values in the Any encoding, if it has values. Bytes stay bytes."""
+    if struct.kind == JSON:
+        return with_content(struct, ANY, struct.length, _from_json(struct.raw, struct.content_at))
+    if struct.kind == BINARY:
+        content = bytes((1, _BYTES)) + struct.raw[struct.content_at :]
+        return with_content(struct, ANY, 1, content)
+    return struct
+
+
 def _plain_values(raw: bytes, pos: int) -> bytes:
     count, pos = read_var_uint(raw, pos)
     out = [var_uint(count)]

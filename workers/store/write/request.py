@@ -111,9 +111,10 @@ class WriteResolver:
         shape = maps.shape()
         target = target_of(message.kind, build(shape), message.body)
         value = self._checked(target)
-        edits = plan(shape, target)
-        if edits.texts:
+        whole = maps.shape_towards(shape, target)
+        if whole is None:
             return self._question(key, message, record)
+        edits = plan(whole, target)
         expires = message.expires_at if message.expires_at >= 0 else record.expires_at
         new_expiry = expires if expires != record.expires_at else None
         client = self.replica.client_of(record.incarnation)

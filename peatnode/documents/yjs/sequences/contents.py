@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-
 from peatnode.documents.yjs.any_value import Json, read_any
-from peatnode.documents.yjs.json_content import plain
+from peatnode.documents.yjs.json_content import as_any
 from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint
 from peatnode.documents.yjs.sequences.items import ItemList
 from peatnode.documents.yjs.structs import ANY, BINARY, JSON, STRING, Struct
@@ -38,14 +36,10 @@ def read_values(items: ItemList) -> list[Json]:
 
 
 def _read_struct(struct: Struct, values: list[Json]) -> None:
-    raw, pos = struct.raw, struct.content_at
-    if struct.kind == BINARY:
-        values.append(b64encode(read_chunk(raw, pos)[0]).decode())
-        return
-    if struct.kind == JSON:
-        struct = plain(struct)
-        raw, pos = struct.raw, struct.content_at
-    _, pos = read_var_uint(raw, pos)
+    if struct.kind != ANY:
+        struct = as_any(struct)
+    raw = struct.raw
+    _, pos = read_var_uint(raw, struct.content_at)
     for _ in range(struct.length):
         value, pos = read_any(raw, pos)
         values.append(value)

@@ -14,6 +14,9 @@ from peatnode.documents.yjs.sequences.items import ClientItems, Item, ItemList, 
 from peatnode.documents.yjs.structs import GC, TYPE, Id, Struct
 from peatnode.documents.yjs.update import Update
 
+MAX_COMPARISONS = 100_000
+"""Comparisons of concurrent items in one update. Few updates need any, and they take quadratic time."""
+
 
 class ItemLists:
     """The items of a document, by slot and by id. `apply` changes it in place."""
@@ -21,6 +24,8 @@ class ItemLists:
     def __init__(self) -> None:
         self._clients: dict[int, ClientItems] = {}
         self._lists: dict[Slot, ItemList] = {}
+        self._comparisons = 0
+        """How many `apply` may still make."""
 
     def __len__(self) -> int:
         """The number of items."""
@@ -29,8 +34,10 @@ class ItemLists:
     def apply(self, update: Update) -> None:
         """Integrates what is new in an update; it must hold nothing that is known.
 
-        Raises NotIntegrable. The lists are half changed then, and must be dropped.
+        Raises NotIntegrable, also for an update that would take too long. The lists are half changed then, and must
+        be dropped.
         """
+        self._comparisons = MAX_COMPARISONS
         for client, struct in in_causal_order(update.structs, self._end):
             self._integrate(client, struct)
         for client, start, end in update.delete_set:
@@ -99,6 +106,7 @@ class ItemLists:
         while other is not None and other is not right:
             passed.add(other)
             conflicting.add(other)
+            self._comparisons -= 1
             if other.struct.origin == origin:
                 if other.client < item.client:
                     left = other
@@ -113,6 +121,8 @@ class ItemLists:
                     left = other
                     conflicting.clear()
             other = other.right
+        if self._comparisons < 0:
+            raise NotIntegrable(f"more than {MAX_COMPARISONS} comparisons of concurrent items")
         return left
 
     def _anchor(self, origin: Id | None) -> Item | None:
