@@ -36,7 +36,7 @@ from peatnode.ipc.messages import (
     ReadVectors,
     WriteKind,
 )
-from tests.support.store_node import StoreNode
+from tests.support.store_node import LONG, StoreNode
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
@@ -128,8 +128,9 @@ async def test_what_cannot_be_is_refused_with_its_place(node: StoreNode):
     ],
 )
 async def test_values_come_back_as_they_were(node: StoreNode, body: dict):
-    await node.put("c", "one", b'{"l":[1]}')  # so that the engine has to do it
-    for document in ("one", "new"):
+    await node.put("c", "large", json.dumps({"l": [LONG]}).encode())  # the engine has to do it
+    await node.put("c", "lists", b'{"l":[1]}')
+    for document in ("large", "lists", "new"):
         written = await node.put("c", document, json.dumps(body).encode())
         assert json.loads(written.value) == body
         # and from the state alone, as a peer reads it
@@ -150,15 +151,19 @@ async def test_random_values_lead_to_each_other_by_engine_and_without(
             return [some(depth - 1) for _ in range(rng.randrange(4))]
         return {rng.choice("abc/~"): some(depth - 1) for _ in range(rng.randrange(4))}
 
-    for _ in range(150):
+    await node.put("c", "large", json.dumps({"keep": [LONG]}).encode())
+    for _ in range(100):
         target = {rng.choice("abcd"): some(3) for _ in range(rng.randrange(4))}
-        written = await node.put("c", "one", json.dumps(target).encode())
-        assert json.loads(written.value) == target
-        state = await node.ask(ReadState("c", "one", b""))
-        mirror: pycrdt.Doc = pycrdt.Doc()
-        mirror.apply_update(state.update)
-    await node.apply("copy", state.update)
-    assert await read(node, "copy") == await read(node, "one")
+        body = json.dumps(target).encode()
+        assert json.loads((await node.put("c", "small", body)).value) == target
+        body = json.dumps({**target, "keep": [LONG]}).encode()
+        written = json.loads((await node.put("c", "large", body)).value)
+        assert written.pop("keep") == [LONG]
+        assert written == target
+    for document in ("small", "large"):
+        state = await node.ask(ReadState("c", document, b""))
+        await node.apply("copy-" + document, state.update)
+        assert await read(node, "copy-" + document) == await read(node, document)
 
 
 async def test_preconditions_see_the_open_group(node: StoreNode):
@@ -180,8 +185,9 @@ async def test_preconditions_see_the_open_group(node: StoreNode):
     await refused(node, "precondition", "c", "three", b"{}", if_match=(b"*",))
 
 
-async def test_concurrent_appends_to_one_array_are_all_kept(node: StoreNode):
-    await node.put("c", "one", b'{"l":[]}')
+@pytest.mark.parametrize("first", [[], [LONG]], ids=["without the engine", "by the engine"])
+async def test_concurrent_appends_to_one_array_are_all_kept(node: StoreNode, first: list):
+    await node.put("c", "one", json.dumps({"l": first}).encode())
     await asyncio.gather(
         *(
             node.put(
@@ -191,7 +197,7 @@ async def test_concurrent_appends_to_one_array_are_all_kept(node: StoreNode):
         )
     )
     found = await read(node, "one")
-    assert sorted(found["l"]) == list(range(100))  # type: ignore[index]
+    assert sorted(found["l"][len(first) :]) == list(range(100))  # type: ignore[index]
 
 
 async def test_listing_pages_and_counts(node: StoreNode):
@@ -365,7 +371,8 @@ async def test_killing_a_worker_under_load_loses_nothing_acknowledged(tmp_path: 
                 n += 1
                 document = f"w{who}-{n % 5}"
                 try:
-                    await node.put("c", document, b'{"n":%d,"l":[%d]}' % (n, n))
+                    body = json.dumps({"n": n, "l": [LONG, n]}).encode()
+                    await node.put("c", document, body)
                     acknowledged[document] = n
                 except (LinkLost, AskTimedOut):
                     continue
@@ -388,7 +395,7 @@ async def test_killing_a_worker_under_load_loses_nothing_acknowledged(tmp_path: 
         for document, n in acknowledged.items():
             found = await read(node, document)
             assert found["n"] >= n  # type: ignore[index]
-            assert found["l"] == [found["n"]]  # type: ignore[index]
+            assert found["l"] == [LONG, found["n"]]  # type: ignore[index]
         store = await node.ask(GetStore())
         assert store.quarantined == ()
 
@@ -396,24 +403,47 @@ async def test_killing_a_worker_under_load_loses_nothing_acknowledged(tmp_path: 
 async def test_peers_are_taken_from_while_the_engine_is_away(tmp_path: Path):
     doc: pycrdt.Doc = pycrdt.Doc(client_id=5)
     doc.get("root", type=pycrdt.Map)["/l"] = {"type": "array"}
-    doc.get("/l", type=pycrdt.Array).append(1)
+    doc.get("/l", type=pycrdt.Array).append(LONG)
     async with StoreNode(tmp_path, engine=False) as node:
         assert (await node.apply("one", doc.get_update())).outcomes == (Outcome.APPLIED,)
         await node.put("c", "flat", b'{"a":1}')
         assert not (await node.ask(GetStore())).engine_is_ready
         waiting = asyncio.create_task(read(node, "one"))
         node.engine.start()
-        assert await waiting == {"l": [1]}
+        assert await waiting == {"l": [LONG]}
+
+
+async def test_small_documents_with_arrays_and_texts_need_no_engine(tmp_path: Path):
+    doc: pycrdt.Doc = pycrdt.Doc(client_id=5)
+    root, text = doc.get("root", type=pycrdt.Map), doc.get("/t", type=pycrdt.Text)
+    root["/l"], root["/t"] = {"type": "array"}, {"type": "text"}
+    text += "some text"
+    async with StoreNode(tmp_path, engine=False) as node:
+        await node.apply("one", doc.get_update())
+        for n in range(300):
+            body = b'[{"op":"add","path":"/l/-","value":%d}]' % n
+            await node.put("c", "one", body, WriteKind.JSON_PATCH)
+        await node.put("c", "one", b'{"t":"some more text"}', WriteKind.PATCH)
+        text.insert(0, "Here is ")
+        await node.apply("one", doc.get_update())
+        found = {"l": list(range(300)), "t": "Here is some more text"}
+        assert await read(node, "one") == found
+        doc.apply_update((await node.ask(ReadState("c", "one", b""))).update)
+        assert str(text) == found["t"]
+        assert doc.get("/l", type=pycrdt.Array).to_py() == found["l"]
+    async with StoreNode(tmp_path, engine=False) as node:
+        assert await read(node, "one") == found
+        assert (await node.put("c", "one", b'{"l":[]}')).was_changed
 
 
 async def test_an_engine_that_stays_away_makes_writes_unavailable(tmp_path: Path):
     async with StoreNode(tmp_path) as node:
-        await node.put("c", "one", b'{"l":[1]}')
+        await node.put("c", "one", json.dumps({"l": [LONG]}).encode())
         node.engine.restarts = False
         node.engine.kill()
         await node.engine.wait_ended()
         await refused(node, "unavailable", "c", "one", b'{"l":[1,2]}')
-        assert await read(node, "one") == {"l": [1]}
+        assert await read(node, "one") == {"l": [LONG]}
         assert (await node.put("c", "flat", b'{"a":1}')).was_changed
 
 

@@ -33,6 +33,9 @@ from tests.support.processes import node_environment, start_worker
 
 SECONDS = 20.0
 
+LONG = "x" * 20_000
+"""A text that makes a document so large that only the engine reads it."""
+
 
 class Worker:
     """One process; restarted when it was killed or asked to be replaced, if it is to be."""
