@@ -8,8 +8,8 @@ from typing import Any
 import pycrdt
 
 from peatnode.documents.yjs.causality import missing_for
-from peatnode.documents.yjs.sequences.contents import read_text, read_values
 from peatnode.documents.yjs.sequences.item_lists import ItemLists
+from peatnode.documents.yjs.sequences.visible import VisibleList
 from peatnode.documents.yjs.update import Update
 
 PIECES = ("a", "bcd", "ż", "żółć", "x😀y", "\n")
@@ -81,7 +81,7 @@ def read_lists(*updates: Update) -> tuple[list[Any], str]:
     for update in updates:
         lists.apply(update)
     array, text = lists.find(("/list", None)), lists.find(("/text", None))
-    return read_values(array) if array else [], read_text(text) if text else ""
+    return VisibleList.of(array or ()).values(), VisibleList.of(text or ()).text()
 
 
 def in_some_causal_order(rng: random.Random, updates: list[Update]) -> list[Update]:

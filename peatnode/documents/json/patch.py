@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import re
+
+import orjson
 
 from peatnode.documents.json.diff import same
 from peatnode.documents.json.pointer import split
@@ -46,7 +47,7 @@ def apply_patch(target: dict[str, Json], body: bytes) -> dict[str, Json]:
         raise BadValue(NOT_A_PATCH)
     if len(operations) > MAX_PATCH_OPERATIONS:
         raise BadValue(f"a JSON Patch has at most {MAX_PATCH_OPERATIONS} operations")
-    value: Json = copy.deepcopy(target)
+    value: Json = _copied(target)
     budget = MAX_PATCH_COPIED_BYTES
     for number, operation in enumerate(operations):
         where = f"/{number}"
@@ -66,7 +67,13 @@ def _as_add(value: Json, operation: dict[str, Json], where: str) -> dict[str, Js
     """The add operation that does the same as a copy operation."""
     found = _find(value, _path(operation, "from", where), where)
     check(found)
-    return {"op": "add", "path": operation.get("path"), "value": copy.deepcopy(found)}
+    return {"op": "add", "path": operation.get("path"), "value": _copied(found)}
+
+
+def _copied(value: Json) -> Json:
+    """A deep copy, several times as fast as `copy.deepcopy`."""
+    copied: Json = orjson.loads(dump(value))
+    return copied
 
 
 def _apply(value: Json, operation: Json, where: str) -> Json:

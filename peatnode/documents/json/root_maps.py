@@ -16,14 +16,7 @@ from peatnode.documents.json.value import ARRAY, ROOT, TEXT, Shape, flatten, mar
 from peatnode.documents.yjs.any_value import Json, encode_any, read_last_any
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.yjs.lib0 import var_string, var_uint
-from peatnode.documents.yjs.sequences.contents import (
-    is_array,
-    read_text,
-    read_values,
-    visible_kinds,
-)
-from peatnode.documents.yjs.sequences.item_lists import ItemLists
-from peatnode.documents.yjs.sequences.places import Place, Places, new_struct
+from peatnode.documents.yjs.sequences.visible import Place, Places, VisibleList, new_struct
 from peatnode.documents.yjs.structs import ANY, DELETED, HAS_KEY, HAS_ORIGIN, STRING, Id, Struct
 from peatnode.documents.yjs.update import Update
 
@@ -48,40 +41,44 @@ class RootMapEntry:
     def value(self) -> Json:
         return read_last_any(self.struct.raw, self.struct.content_at)
 
+    def content(self) -> bytes:
+        """The encoded values of the item."""
+        return self.struct.raw[self.struct.content_at :]
+
 
 @dataclass(frozen=True, slots=True)
 class RootMaps:
-    """The entries of the root maps of a document, and the items of its arrays and texts."""
+    """The entries of the root maps of a document, and what its arrays and texts show."""
 
     root: Mapping[str, RootMapEntry] = field(default_factory=dict)
     control: Mapping[str, RootMapEntry] = field(default_factory=dict)
-    lists: ItemLists | None = None
-    """All items of the document; None if it never had an array or a text with content."""
+    lists: Mapping[str, VisibleList] | None = None
+    """Arrays and texts by name, also those without a leaf. None: the document never had content in one."""
 
     def shape(self) -> Shape:
         """The shape of the document: its leaves, and the arrays and texts that they stand for."""
         leaves = {k: entry.value() for k, entry in self.root.items() if not entry.is_deleted}
         if self.lists is None:
             return Shape(leaves)
-        arrays = {name: _array(self.lists, name) for name in markers(leaves, ARRAY)}
-        return Shape(
-            leaves, arrays, {name: _text(self.lists, name) for name in markers(leaves, TEXT)}
-        )
+        arrays = {name: self._list(name).values() for name in markers(leaves, ARRAY)}
+        return Shape(leaves, arrays, {n: self._list(n).text() for n in markers(leaves, TEXT)})
 
     def shape_towards(self, shape: Shape, target: dict[str, Json]) -> Shape | None:
         """`shape` with the arrays that only `target` names: they may hold elements that the value does not show.
 
         None if one of them holds what is no array, so that only an engine can change it.
         """
-        if self.lists is None:
+        hidden = [name for name, shown in (self.lists or {}).items() if shown.runs]
+        if len(hidden) <= len(shape.arrays) and all(name in shape.arrays for name in hidden):
             return shape
-        hidden = [name for name in flatten(target).arrays if name not in shape.arrays]
-        for name in hidden:
-            items = self.lists.find((name, None))
-            if items is not None and not is_array(visible_kinds(items)):
-                return None
-        arrays = {name: _array(self.lists, name) for name in hidden}
+        names = [n for n in flatten(target).arrays if n in hidden and n not in shape.arrays]
+        if not all(self._list(name).shows_only(ANY) for name in names):
+            return None
+        arrays = {name: self._list(name).values() for name in names}
         return Shape(shape.leaves, {**shape.arrays, **arrays}, shape.texts)
+
+    def _list(self, name: str) -> VisibleList:
+        return (self.lists or {}).get(name) or VisibleList()
 
     def expires_at(self) -> float:
         """The expiry in Unix seconds; 0: never."""
@@ -89,16 +86,6 @@ class RootMaps:
         value = None if entry is None or entry.is_deleted else entry.value()
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         return max(0.0, float(value)) if is_number else 0.0  # type: ignore[arg-type]
-
-
-def _array(lists: ItemLists, name: str) -> list[Json]:
-    items = lists.find((name, None))
-    return [] if items is None else read_values(items)
-
-
-def _text(lists: ItemLists, name: str) -> str:
-    items = lists.find((name, None))
-    return "" if items is None else read_text(items)
 
 
 NO_ROOT_MAPS = RootMaps()
@@ -207,7 +194,8 @@ def change(
 
 
 def _places(maps: RootMaps, name: str) -> Places:
-    return Places(None if maps.lists is None else maps.lists.find((name, None)))
+    shown = None if maps.lists is None else maps.lists.get(name)
+    return Places(shown or VisibleList())
 
 
 _AFTER_ORIGIN = bytes((ANY | HAS_ORIGIN,))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from peatnode.documents.json.packed_maps import pack, unpack
 from peatnode.documents.json.root_maps import RootMaps
 from peatnode.documents.replica.record import Record
 
@@ -11,14 +12,16 @@ MAX_BYTES = 3 * 1024 * 1024
 """Estimated size of all cached root maps."""
 
 _ENTRY_BYTES = 400
-_ITEM_BYTES = 500
 
 
 class RootMapsCache:
-    """Root maps by document key, within MAX_BYTES. The ones stored the longest ago are dropped."""
+    """Root maps by document key, within MAX_BYTES. The ones stored the longest ago are dropped.
+
+    Those with lists are packed: they have many parts, and each `get` returns parts that the caller may change.
+    """
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[bytes, tuple[int, int, RootMaps]] = OrderedDict()
+        self._maps: OrderedDict[bytes, tuple[int, int, RootMaps | bytes]] = OrderedDict()
         self._bytes = 0
 
     def get(self, key: bytes, record: Record) -> RootMaps | None:
@@ -26,7 +29,8 @@ class RootMapsCache:
         found = self._maps.get(key)
         if found is None or found[0] != record.sequence:
             return None
-        return found[2]
+        maps = found[2]
+        return unpack(maps) if isinstance(maps, bytes) else maps
 
     def put(self, key: bytes, record: Record, maps: RootMaps | None) -> None:
         replaced = self._maps.pop(key, None)
@@ -34,10 +38,13 @@ class RootMapsCache:
             self._bytes -= replaced[1]
         if maps is None:
             return
-        weight = record.snapshot_bytes + _ENTRY_BYTES * (1 + len(maps.root))
-        if maps.lists is not None:
-            weight += _ITEM_BYTES * len(maps.lists)
-        self._maps[key] = (record.sequence, weight, maps)
+        if maps.lists is None:
+            weight = record.snapshot_bytes + _ENTRY_BYTES * (1 + len(maps.root))
+            self._maps[key] = (record.sequence, weight, maps)
+        else:
+            packed = pack(maps)
+            weight = len(packed) + _ENTRY_BYTES
+            self._maps[key] = (record.sequence, weight, packed)
         self._bytes += weight
         while self._bytes > MAX_BYTES:
             self._bytes -= self._maps.popitem(last=False)[1][1]
