@@ -12,7 +12,9 @@ from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.names import document_key
+from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.update import encode_update
 from peatnode.ipc.messages import EngineKind
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.memory_kv import MemoryKeyValue, commit
@@ -32,17 +34,23 @@ class CodecWriter:
         assert self._replica.join(change, "p").outcome in (Outcome.APPLIED, Outcome.KNOWN)
         commit(self._replica)
 
-    def value(self) -> dict[str, Any]:
+    def record(self) -> Record:
         record = self._replica.live(KEY)
         assert record is not None
+        return record
+
+    def state(self) -> bytes:
+        return encode_update(self._replica.merged(KEY, self.record()))
+
+    def value(self) -> dict[str, Any]:
+        record = self.record()
         assert not record.is_value_outdated
         found: dict[str, Any] = json.loads(self._replica.value(KEY, record))
         return found
 
     def write(self, target: dict[str, Any]) -> bytes:
         """As the store does it; the update, which is empty if nothing changes."""
-        record = self._replica.live(KEY)
-        assert record is not None
+        record = self.record()
         maps = self._replica.maps(KEY, record)
         assert maps is not None
         shape = maps.shape()

@@ -22,6 +22,9 @@ from peatnode.documents.yjs.update import Update
 MAX_CLIENT = 2**32
 """The engine compares client ids in 32 bits, Yjs compares whole ids: it draws none above this bound."""
 
+MAX_STEPS = 500
+"""Structs in one update that are carried forward one by one; each looks through the runs of the lists."""
+
 _ARRAY_MARKER, _TEXT_MARKER = encode_any(ARRAY), encode_any(TEXT)
 
 
@@ -43,6 +46,8 @@ def advance(maps: RootMaps, update: Update) -> RootMaps | None:
     It changes the lists of `maps`, which must not be used any more.
     """
     if maps.lists is None or not _has_small_clients(update):
+        return None
+    if sum(map(len, update.structs.values())) > MAX_STEPS:
         return None
     step = _Step(maps)
     try:

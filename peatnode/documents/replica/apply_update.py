@@ -19,7 +19,7 @@ from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
 
 ROOT_MAPS_BYTES = 16 * 1024
-"""The largest snapshot that is read without the engine."""
+"""The largest snapshot that is read without the engine. What was read is carried forward while the snapshot grows."""
 MAX_DELTAS = 200
 """A delta log of more updates is compacted, however small they are."""
 MIN_DELTA_BYTES = 2048
@@ -63,15 +63,15 @@ class RecordUpdater:
             delta_log = (*previous.delta_log, encoded)
         flags = previous.flags | flags_of(update)
         maps = None
-        if _is_readable(flags, snapshot_bytes, len(encoded)):
-            if value is None or not is_first:
-                maps = self._maps_after(key, previous, update, flags, is_first, value is None)
-            if value is None:
-                if maps is None:
-                    flags |= DocumentFlag.NEEDS_ENGINE
-                else:
-                    value = dump(build(maps.shape()))
-            if is_log_long(delta_log, snapshot_bytes):
+        if not flags & _BEYOND_READING:
+            is_small = _is_small(flags, snapshot_bytes, len(encoded))
+            known = None if is_first else previous
+            maps = self._maps_after(key, known, update, flags, value is None, is_small)
+            if value is None and maps is not None:
+                value = dump(build(maps.shape()))
+            elif value is None and is_small:
+                flags |= DocumentFlag.NEEDS_ENGINE
+            if is_small and is_log_long(delta_log, snapshot_bytes):
                 snapshot = compacted((*self._state(key, previous), encoded))
                 snapshot_bytes, delta_log = len(snapshot), ()
         expires_at = previous.expires_at
@@ -94,18 +94,18 @@ class RecordUpdater:
     def _maps_after(
         self,
         key: bytes,
-        known: Record,
+        known: Record | None,
         update: Update,
         flags: int,
-        is_first: bool,
         is_needed: bool,
+        is_small: bool,
     ) -> root_maps.RootMaps | None:
-        """The root maps after `update`. Unless `is_needed`, None if they would have to be read from the whole state."""
-        if is_first:
-            return _read(flags, update)
+        """The root maps after `update`, or None. Only if they are needed and small, they are read from all items."""
+        if known is None:
+            return _read(flags, update) if is_needed and is_small else None
         before = self._maps.get(key, known)
         maps = None if before is None else _advance(flags, before, update)
-        if maps is None and is_needed:
+        if maps is None and is_needed and is_small:
             maps = _read(flags, merge_updates((*self._state(key, known), update), STATE_LIMITS))
         return maps
 
@@ -118,11 +118,14 @@ class RecordUpdater:
         return controls
 
     def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
-        """The document's root maps, if it is small and no engine is needed to read it."""
-        if not _is_readable(record.flags, record.snapshot_bytes, sum(map(len, record.delta_log))):
+        """The document's root maps, if no engine is needed to read it, and it is small or was read before."""
+        if record.flags & _BEYOND_READING:
             return None
         maps = self._maps.get(key, record)
         if maps is None:
+            log_bytes = sum(map(len, record.delta_log))
+            if not _is_small(record.flags, record.snapshot_bytes, log_bytes):
+                return None
             state = merge_updates(self._state(key, record), STATE_LIMITS)
             maps = _read(record.flags, state)
             self._maps.put(key, record, maps)
@@ -133,12 +136,10 @@ class RecordUpdater:
         self._maps.clear()
 
 
-def _is_readable(flags: int, snapshot_bytes: int, log_bytes: int) -> bool:
-    """Whether a document may be read without the engine. A long log with lists may hold too many items."""
-    return (
-        not flags & _BEYOND_READING
-        and snapshot_bytes <= ROOT_MAPS_BYTES
-        and (not flags & DocumentFlag.HAS_LISTS or log_bytes <= ROOT_MAPS_BYTES)
+def _is_small(flags: int, snapshot_bytes: int, log_bytes: int) -> bool:
+    """Whether a state may be read as a whole without the engine. A long log with lists may hold too many items."""
+    return snapshot_bytes <= ROOT_MAPS_BYTES and (
+        not flags & DocumentFlag.HAS_LISTS or log_bytes <= ROOT_MAPS_BYTES
     )
 
 

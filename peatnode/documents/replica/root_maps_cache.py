@@ -8,8 +8,11 @@ from peatnode.documents.json.packed_maps import pack, unpack
 from peatnode.documents.json.root_maps import RootMaps
 from peatnode.documents.replica.record import Record
 
-MAX_BYTES = 3 * 1024 * 1024
+MAX_BYTES = 8 * 1024 * 1024
 """Estimated size of all cached root maps."""
+
+MAX_PACKED_BYTES = 32 * 1024
+"""Size of the largest cached root maps with lists. A change to larger ones takes too long for the store."""
 
 _ENTRY_BYTES = 400
 
@@ -38,13 +41,15 @@ class RootMapsCache:
             self._bytes -= replaced[1]
         if maps is None:
             return
+        kept: RootMaps | bytes = maps
         if maps.lists is None:
             weight = record.snapshot_bytes + _ENTRY_BYTES * (1 + len(maps.root))
-            self._maps[key] = (record.sequence, weight, maps)
         else:
-            packed = pack(maps)
-            weight = len(packed) + _ENTRY_BYTES
-            self._maps[key] = (record.sequence, weight, packed)
+            kept = pack(maps)
+            weight = len(kept) + _ENTRY_BYTES
+            if weight > MAX_PACKED_BYTES:
+                return
+        self._maps[key] = (record.sequence, weight, kept)
         self._bytes += weight
         while self._bytes > MAX_BYTES:
             self._bytes -= self._maps.popitem(last=False)[1][1]
