@@ -8,7 +8,7 @@ from typing import Any
 import msgpack
 
 from peatnode.documents.json.root_maps import RootMapEntry, RootMaps
-from peatnode.documents.yjs.sequences.visible import Gap, Run, VisibleList
+from peatnode.documents.yjs.sequences.visible import DeletedSpan, Run, VisibleList
 from peatnode.documents.yjs.structs import ANY, Struct
 
 _BUFFER_BYTES = 2048
@@ -27,13 +27,13 @@ def _entry_fields(entries: Mapping[str, RootMapEntry]) -> Iterator[object]:
 
 
 def _run_fields(shown: VisibleList) -> Iterator[object]:
-    yield _gap_fields(shown.head)
+    yield _span_fields(shown.head)
     for run in shown.runs:
-        yield from (*run[:5], _gap_fields(run.gap))
+        yield from (*run[:5], _span_fields(run.span))
 
 
-def _gap_fields(gap: Gap | None) -> tuple[int, int, int, int] | None:
-    return None if gap is None else (*gap.first, *gap.last)
+def _span_fields(span: DeletedSpan | None) -> tuple[int, int, int, int] | None:
+    return None if span is None else (*span.first, *span.last)
 
 
 def unpack(packed: bytes) -> RootMaps:
@@ -52,14 +52,14 @@ def _entries(fields: list[Any]) -> dict[str, RootMapEntry]:
 
 
 def _list(fields: list[Any]) -> VisibleList:
-    return VisibleList(_runs(fields), _gap(fields[0]))
+    return VisibleList(_runs(fields), _span(fields[0]))
 
 
 def _runs(fields: list[Any]) -> Iterator[Run]:
     for at in range(1, len(fields), 6):
-        kind, client, clock, length, content, gap = fields[at : at + 6]
-        yield Run(kind, client, clock, length, content, _gap(gap))
+        kind, client, clock, length, content, span = fields[at : at + 6]
+        yield Run(kind, client, clock, length, content, _span(span))
 
 
-def _gap(fields: list[int] | None) -> Gap | None:
-    return None if fields is None else Gap((fields[0], fields[1]), (fields[2], fields[3]))
+def _span(fields: list[int] | None) -> DeletedSpan | None:
+    return None if fields is None else DeletedSpan((fields[0], fields[1]), (fields[2], fields[3]))

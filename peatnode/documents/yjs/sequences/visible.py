@@ -34,7 +34,7 @@ class NotReadable(Exception):
     """A list shows something else than plain values or plain text."""
 
 
-class Gap(NamedTuple):
+class DeletedSpan(NamedTuple):
     """Deleted units that stand side by side."""
 
     first: Id
@@ -51,7 +51,7 @@ class Run(NamedTuple):
     length: int
     content: bytes
     """The encoded values one after the other, or the text in UTF-8."""
-    gap: Gap | None
+    span: DeletedSpan | None
     """The deleted units to the right of the run."""
 
     @property
@@ -76,7 +76,7 @@ class Run(NamedTuple):
                 for part in (units[: 2 * offset], units[2 * offset :])
             )
         rest = Run(
-            self.kind, self.client, self.clock + offset, self.length - offset, right, self.gap
+            self.kind, self.client, self.clock + offset, self.length - offset, right, self.span
         )
         return Run(self.kind, self.client, self.clock, offset, left, None), rest
 
@@ -88,16 +88,16 @@ class Place(NamedTuple):
     right_origin: Id | None
 
 
-def run_of(client: int, struct: Struct, gap: Gap | None) -> Run:
+def run_of(client: int, struct: Struct, span: DeletedSpan | None) -> Run:
     """Raises NotReadable for other content than plain values and plain text."""
     if struct.kind == STRING:
         content = read_chunk(struct.raw, struct.content_at)[0]
-        return Run(STRING, client, struct.clock, struct.length, content, gap)
+        return Run(STRING, client, struct.clock, struct.length, content, span)
     struct = as_any(struct)
     if struct.kind != ANY:
         raise NotReadable(f"content kind {struct.kind}")
     start = read_var_uint(struct.raw, struct.content_at)[1]
-    return Run(ANY, client, struct.clock, struct.length, struct.raw[start:], gap)
+    return Run(ANY, client, struct.clock, struct.length, struct.raw[start:], span)
 
 
 class VisibleList:
@@ -105,7 +105,7 @@ class VisibleList:
 
     __slots__ = ("head", "runs")
 
-    def __init__(self, runs: Iterable[Run] = (), head: Gap | None = None) -> None:
+    def __init__(self, runs: Iterable[Run] = (), head: DeletedSpan | None = None) -> None:
         self.runs = list(runs)
         self.head = head
         """The deleted units at the beginning of the list."""
@@ -116,7 +116,7 @@ class VisibleList:
         shown = cls()
         for item in items:
             if item.is_deleted:
-                shown._extend_gap(item.first_id, item.last_id)
+                shown._extend_span(item.first_id, item.last_id)
             else:
                 shown.runs.append(run_of(item.client, item.struct, None))
         return shown
@@ -145,27 +145,29 @@ class VisibleList:
         at = self._index_behind(struct.origin)
         if at is None:
             return False
-        gap = self._gap(at)
-        behind = gap is not None and gap.last == struct.origin
-        right = gap.first if gap is not None and not behind else self._first_id(at)
+        span = self._span(at)
+        behind = span is not None and span.last == struct.origin
+        right = span.first if span is not None and not behind else self._first_id(at)
         if struct.right_origin != right:
             return False
         first, last = (client, struct.clock), (client, struct.end - 1)
         if struct.kind == DELETED:
-            if gap is None:
-                self._set_gap(at, Gap(first, last))
+            if span is None:
+                self._set_span(at, DeletedSpan(first, last))
             else:
-                self._set_gap(at, Gap(gap.first, last) if behind else Gap(first, gap.last))
+                self._set_span(
+                    at, DeletedSpan(span.first, last) if behind else DeletedSpan(first, span.last)
+                )
             return True
         if not behind:
-            self._set_gap(at, None)
-        self._insert_run(at, run_of(client, struct, None if behind else gap))
+            self._set_span(at, None)
+        self._insert_run(at, run_of(client, struct, None if behind else span))
         return True
 
     def _index_behind(self, origin: Id | None) -> int | None:
-        """The index behind the run that ends with `origin` or with the gap that ends there; None: there is no such run.
+        """The index behind the run that contains `origin`, or whose span ends with it; None: there is no such run.
 
-        A run is split behind `origin` if it goes on.
+        A run that goes on behind `origin` is split there.
         """
         if origin is None or (self.head is not None and self.head.last == origin):
             return 0
@@ -175,24 +177,24 @@ class VisibleList:
                 if clock + 1 < run.end:
                     self.runs[at : at + 1] = run.split(clock + 1 - run.clock)
                 return at + 1
-            if run.gap is not None and run.gap.last == origin:
+            if run.span is not None and run.span.last == origin:
                 return at + 1
         return None
 
-    def _gap(self, at: int) -> Gap | None:
-        """The gap before the run of this index."""
-        return self.runs[at - 1].gap if at else self.head
+    def _span(self, at: int) -> DeletedSpan | None:
+        """The span before the run of this index."""
+        return self.runs[at - 1].span if at else self.head
 
-    def _set_gap(self, at: int, gap: Gap | None) -> None:
+    def _set_span(self, at: int, span: DeletedSpan | None) -> None:
         if at:
-            self.runs[at - 1] = self.runs[at - 1]._replace(gap=gap)
+            self.runs[at - 1] = self.runs[at - 1]._replace(span=span)
         else:
-            self.head = gap
+            self.head = span
 
-    def _extend_gap(self, first: Id, last: Id) -> None:
+    def _extend_span(self, first: Id, last: Id) -> None:
         """Adds deleted units at the end of the list."""
-        gap = self._gap(len(self.runs))
-        self._set_gap(len(self.runs), Gap(first if gap is None else gap.first, last))
+        span = self._span(len(self.runs))
+        self._set_span(len(self.runs), DeletedSpan(first if span is None else span.first, last))
 
     def _first_id(self, at: int) -> Id | None:
         return self.runs[at].first_id if at < len(self.runs) else None
@@ -201,11 +203,11 @@ class VisibleList:
         left = self.runs[at - 1] if at else None
         if (
             left is not None
-            and left.gap is None
+            and left.span is None
             and (left.kind, left.client, left.end) == (run.kind, run.client, run.clock)
         ):
             self.runs[at - 1] = left._replace(
-                length=left.length + run.length, content=left.content + run.content, gap=run.gap
+                length=left.length + run.length, content=left.content + run.content, span=run.span
             )
         else:
             self.runs.insert(at, run)
@@ -228,11 +230,11 @@ class VisibleList:
         if run.clock < start:
             left, run = run.split(start - run.clock)
             self.runs.append(left)
-        self._extend_gap(run.first_id, (run.client, min(end, run.end) - 1))
+        self._extend_span(run.first_id, (run.client, min(end, run.end) - 1))
         if end < run.end:
             self.runs.append(run.split(end - run.clock)[1])
-        elif run.gap is not None:
-            self._extend_gap(*run.gap)
+        elif run.span is not None:
+            self._extend_span(*run.span)
 
 
 class Places:
@@ -245,16 +247,16 @@ class Places:
 
     def before(self, index: int) -> Place:
         """The place right behind the visible unit `index` - 1: there, Yjs inserts into arrays."""
-        origin, gap, right = self._around(index)
-        return Place(origin, right if gap is None else gap.first)
+        origin, span, right = self._around(index)
+        return Place(origin, right if span is None else span.first)
 
     def behind_deleted(self, index: int) -> Place:
         """The place right before the visible unit `index`: there, Yjs inserts into texts."""
-        origin, gap, right = self._around(index)
-        return Place(origin if gap is None else gap.last, right)
+        origin, span, right = self._around(index)
+        return Place(origin if span is None else span.last, right)
 
-    def _around(self, index: int) -> tuple[Id | None, Gap | None, Id | None]:
-        """The visible unit before `index`, the gap behind it, and the visible unit of `index`."""
+    def _around(self, index: int) -> tuple[Id | None, DeletedSpan | None, Id | None]:
+        """The visible unit before `index`, the span behind it, and the visible unit of `index`."""
         first = self._runs[0].first_id if self._runs else None
         if index == 0:
             return None, self._head, first
@@ -264,7 +266,7 @@ class Places:
         if rest:
             return origin, None, (run.client, run.end - rest)
         after = self._runs[at + 1].first_id if at + 1 < len(self._runs) else None
-        return origin, run.gap, after
+        return origin, run.span, after
 
     def ranges(self, index: int, count: int) -> Iterator[tuple[int, int, int]]:
         """(client, start, end) of the clocks of `count` visible units from `index` on."""
