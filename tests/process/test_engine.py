@@ -131,6 +131,29 @@ async def test_an_engine_that_grows_is_replaced_and_nobody_notices(tmp_path: Pat
         assert set(node.engine.exits) == {0}
 
 
+async def test_a_large_text_that_is_typed_into_is_loaded_once(tmp_path: Path):
+    """Each load of it would leak 0.4 MB."""
+    doc: pycrdt.Doc = pycrdt.Doc(client_id=3)
+    doc.get("root", type=pycrdt.Map)["/t"] = {"type": "text"}
+    text = doc.get("/t", type=pycrdt.Text)
+    text += "some words and " * 7_000
+    async with StoreNode(tmp_path) as node:
+        await node.apply("one", doc.get_update())
+        for n in range(20):
+            known = doc.get_state()
+            text.insert(n * 100, f"{n}")
+            await node.apply("one", doc.get_update(known))
+            if n == 10:
+                await node.put("c", "one", b'{"a":1}', WriteKind.PATCH)
+            found = json.loads((await node.ask(GetDocument("c", "one"))).value)
+            assert found["t"] == str(text)
+        link = await Link.connect(node.run_dir / "engine.sock", "test")
+        metrics = {metric.name: metric.value for metric in (await link.ask(GetMetrics())).metrics}
+        await link.close()
+    # after the patch the store does not know what the engine holds, and the document is loaded twice more
+    assert metrics["peatnode_engine_leaked_bytes"] < 4 * 500_000
+
+
 async def test_the_engine_by_itself_asks_for_states_and_keeps_what_it_has(tmp_path: Path):
     async with StoreNode(tmp_path) as node:
         link = await Link.connect(node.run_dir / "engine.sock", "test")

@@ -12,7 +12,7 @@ from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.replica.flags import DocumentFlag, is_value_root
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.yjs.merge import subtract_known
+from peatnode.documents.yjs.merge import merge_updates, subtract_known
 from peatnode.documents.yjs.projection import gc_clocks, project
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
@@ -24,6 +24,7 @@ from peatnode.ipc.messages import (
     OperationResult,
     RunOperations,
 )
+from workers.store.engine.reading import LAZY_BYTES, MAX_READINGS, EngineReading
 
 ASK_SECONDS = 20.0
 """Timeout of one batch. The supervisor kills a hanging engine sooner."""
@@ -68,6 +69,8 @@ class EngineClient:
         self._replica = replica
         self._versions: OrderedDict[bytes, tuple[int, int]] = OrderedDict()
         """Document key to its incarnation, and the version that the engine may hold."""
+        self._readings: OrderedDict[bytes, EngineReading] = OrderedDict()
+        """Large documents as the engine may still hold them, although they have changed since."""
         self._last_version = 0
         self._opening: asyncio.Task[object] | None = None
         self.deaths = 0
@@ -95,8 +98,14 @@ class EngineClient:
         """Forgets the version of a document, or of all, because the engine's copy is no longer the document's state."""
         if key is None:
             self._versions.clear()
+            self._readings.clear()
         else:
             self._versions.pop(key, None)
+            self._readings.pop(key, None)
+
+    def fall_behind(self, key: bytes) -> None:
+        """Notes that the engine's copy lacks updates, which the next question for the value brings."""
+        self._versions.pop(key, None)
 
     def has_version(self, key: bytes, record: Record) -> bool:
         """Whether the engine may hold the document."""
@@ -168,15 +177,18 @@ class EngineClient:
         try:
             reply = await self._dialer.ask(RunOperations(tuple(operations)), ASK_SECONDS)
         except (AskTimedOut, AskFailed):
-            self._versions.clear()
+            self.forget()
             raise EngineUnavailable from None
         except LinkLost:
             self.deaths += 1
-            self._versions.clear()
+            self.forget()
             raise
         return list(reply.results)
 
     def _operation(self, question: EngineQuestion, with_state: bool) -> Operation:
+        caught_up = None if with_state else self._catching_up(question)
+        if caught_up is not None:
+            return caught_up
         record = question.record
         version = self._version(question.key, record)
         state: tuple[bytes, ...] = ()
@@ -195,6 +207,29 @@ class EngineClient:
             self._replica.client_of(record.incarnation),
         )
 
+    def _catching_up(self, question: EngineQuestion) -> Operation | None:
+        """The operation that brings a large document up to date and reads it, if the engine may still hold it.
+
+        Sent whole, the document would be loaded again, and y-py does not release the memory of the one before.
+        """
+        record, reading = question.record, self._readings.get(question.key)
+        if question.kind is not EngineKind.VALUE or reading is None:
+            return None
+        news = reading.news(record)
+        if news is None or record.flags & DocumentFlag.HAS_OTHER_ROOTS:
+            return None
+        self._last_version += 1
+        payload = encode_update(merge_updates(news, STATE_LIMITS)) if news else b""
+        return Operation(
+            _engine_key(question.key, record),
+            reading.version,
+            self._last_version,
+            EngineKind.APPLY if news else EngineKind.VALUE,
+            payload,
+            (),
+            self._replica.client_of(record.incarnation),
+        )
+
     def _state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
         if not record.flags & DocumentFlag.HAS_OTHER_ROOTS:
             return self._replica.state(key, record)
@@ -208,14 +243,26 @@ class EngineClient:
         self, question: EngineQuestion, operation: Operation, result: OperationResult
     ) -> None:
         if result.outcome is EngineOutcome.PANICKED:
-            self._versions.pop(question.key, None)
+            self.forget(question.key)
             return
-        has_changed = bool(result.update) or question.kind is EngineKind.APPLY
+        has_changed = bool(result.update) or operation.kind is EngineKind.APPLY
         version = operation.next_version if has_changed else operation.version
+        self._remember_reading(question, version)
         self._versions[question.key] = (question.record.incarnation, version)
         self._versions.move_to_end(question.key)
         if len(self._versions) > MAX_VERSIONS:
             self._versions.popitem(last=False)
+
+    def _remember_reading(self, question: EngineQuestion, version: int) -> None:
+        key, record = question.key, question.record
+        self._readings.pop(key, None)
+        if question.kind is not EngineKind.VALUE or record.snapshot_bytes <= LAZY_BYTES:
+            return
+        self._readings[key] = EngineReading(
+            record.incarnation, version, record.snapshot_bytes, record.delta_log
+        )
+        if len(self._readings) > MAX_READINGS:
+            self._readings.popitem(last=False)
 
     def new_part(self, key: bytes, record: Record, update: bytes) -> Update:
         """The new part of an update from the engine.

@@ -33,13 +33,11 @@ from peatnode.ipc.messages import (
 )
 from workers.store.engine.client import EngineClient, EngineQuestion, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
-
-LAZY_BYTES = 64 * 1024
-"""The value of a larger document is computed on demand, not after each change from a peer or a Yjs client."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -334,7 +332,7 @@ class BatchBuilder:
             if record is None or not record.is_value_outdated:
                 continue
             if record.snapshot_bytes > LAZY_BYTES or not self._engine.is_ready:
-                self._engine.forget(key)
+                self._engine.fall_behind(key)
                 self.outdated.add(key)
                 continue
             question = self._question_of_arrival(key, record, updates)
