@@ -16,7 +16,9 @@ from peatnode.documents.replica.keyspace import CHECKPOINT, META
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
+from peatnode.documents.yjs.update import decode_update
 from peatnode.ipc.messages import (
+    Change,
     ChangesSeen,
     FeedGap,
     FollowChanges,
@@ -38,6 +40,7 @@ from peatnode.model.sync import (
     StoreAnswer,
     StoreQuestion,
 )
+from tests.sim.contents import record_of
 from tests.sim.disk import ForgetfulDisk, Image
 from tests.sim.engine import EngineInProcess
 from tests.sim.ledger import Acknowledged, DiskView, Ledger
@@ -506,7 +509,20 @@ class ReplicaStore:
                 yield gap
                 continue
             changes, cursor = self._feed.read(cursor, follow)
+            if self._feed.has_read_disk:
+                if self._syncing is not None:  # as `Feed` does, which waits
+                    return
+                self._check_durable(changes)
             yield ChangesSeen(tuple(changes), cursor)
+
+    def _check_durable(self, changes: list[Change]) -> None:
+        """Whatever is sent is on disk for certain."""
+        for change in changes:
+            record = record_of(self.disk.durable, document_key(change.collection, change.id))
+            assert record is not None
+            if change.update and record.incarnation == change.incarnation:
+                sent = decode_update(change.update).state_vector()
+                assert all(record.state_vector.get(c, 0) >= clock for c, clock in sent.items())
 
 
 def _answer(requests: list[QueuedRequest]) -> None:

@@ -28,9 +28,16 @@ class Feed:
     disk, so the feed has no buffer for each follower.
     """
 
-    def __init__(self, replica: Replica, on_unreadable: Callable[[StorageFailed], None]) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        on_unreadable: Callable[[StorageFailed], None],
+        syncing: Callable[[], asyncio.Task[None] | None],
+    ) -> None:
+        """`syncing` returns the running sync: what was read from disk is sent when it is done."""
         self._reader = FeedReader(replica)
         self._on_unreadable = on_unreadable
+        self._syncing = syncing
         self._advanced: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.followers = 0
 
@@ -56,7 +63,7 @@ class Feed:
                     continue
                 await connection.wait_writable()
                 try:
-                    is_sent = self._send_next(follower)
+                    is_sent = await self._send_next(follower)
                 except (StorageFailed, MemoryError) as error:
                     if isinstance(error, StorageFailed):
                         self._on_unreadable(error)
@@ -69,17 +76,30 @@ class Feed:
         finally:
             self.followers -= 1
 
-    def _send_next(self, follower: _Follower) -> bool:
-        """Sends the next changes, or the gap before them. Returns False if none of them concerns the follower."""
+    async def _send_next(self, follower: _Follower) -> bool:
+        """Sends the next changes, or the gap before them. Returns False if none of them concerns the follower.
+
+        Raises LinkLost, StorageFailed.
+        """
         gap = self._reader.gap_after(follower.cursor)
         if gap is not None:
             follower.send(gap, gap.upto)
             return True
         changes, cursor = self._reader.read(follower.cursor, follower.request)
+        if self._reader.has_read_disk and not await self._wait_synced():
+            raise LinkLost("the store ends, because its log cannot be synced")
         if changes:
             follower.send(ChangesSeen(tuple(changes), cursor), cursor)
         follower.cursor = cursor
         return bool(changes)
+
+    async def _wait_synced(self) -> bool:
+        """Waits for the running sync. Returns False if it has failed."""
+        syncing = self._syncing()
+        if syncing is None:
+            return True
+        await asyncio.wait([syncing])
+        return not syncing.cancelled() and syncing.exception() is None
 
 
 class _Follower:

@@ -36,6 +36,8 @@ class FeedReader:
         self._replica = replica
         self._ring: deque[StagedChange] = deque()
         self._ring_bytes = 0
+        self.has_read_disk = False
+        """Whether the last read may have seen a batch that is written and not synced yet."""
 
     @property
     def newest(self) -> int:
@@ -57,6 +59,7 @@ class FeedReader:
 
     def read(self, cursor: int, follow: FollowChanges) -> tuple[list[Change], int]:
         """The changes after `cursor` that concern the follower, and the position after them. Raises StorageFailed."""
+        self.has_read_disk = False
         if self._ring and self._ring[0].sequence <= cursor + 1:
             return self._read_ring(cursor, follow)
         return self._read_disk(cursor, follow)
@@ -86,6 +89,7 @@ class FeedReader:
         The update is the whole document. It is sent with the first of the document's changes, and the later changes
         that it contains are left out. (Sent with the last of them, it would be lost if that one is read from memory.)
         """
+        self.has_read_disk = True
         changes: list[Change] = []
         sent: dict[bytes, int] = {}
         size = 0
@@ -130,6 +134,7 @@ class FeedReader:
         return _change(sequence, present, follow, update, value)
 
     def _value(self, key: bytes) -> bytes:
+        self.has_read_disk = True
         record: Record | None = self._replica.record_on_disk(key)
         return b"" if record is None or record.is_deleted else self._replica.value(key, record)
 

@@ -119,7 +119,7 @@ class StoreService:
             self._ids.renew,
             self._ids.stage,
         )
-        self._feed = Feed(self._replica, self.disk.read_failed)
+        self._feed = Feed(self._replica, self.disk.read_failed, lambda: self.committer.syncing)
         self.committer = GroupCommitter(
             database,
             opened.witness,

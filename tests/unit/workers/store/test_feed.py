@@ -1,11 +1,15 @@
+import asyncio
+
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.update import decode_update
-from peatnode.ipc.messages import FollowChanges
+from peatnode.ipc.messages import FollowChanges, Message
 from tests.support.memory_kv import MemoryKeyValue, commit
+from tests.support.waiting import until
+from workers.store.feed import Feed
 from workers.store.feed_reader import FeedReader
 
 KEY = document_key("c", "one")
@@ -29,3 +33,36 @@ def test_what_is_told_from_disk_holds_all_that_is_skipped() -> None:
     assert cursor == 3
     assert len(changes) == 1
     assert decode_update(changes[0].update).state_vector()[1] >= 3
+
+
+class Heard:
+    """A connection of one follower."""
+
+    def __init__(self) -> None:
+        self.messages: list[Message] = []
+
+    async def wait_writable(self) -> None:
+        pass
+
+    def reply(self, cause: int, message: Message) -> None:
+        self.messages.append(message)
+
+
+async def test_what_is_read_from_disk_during_a_sync_is_sent_after_it() -> None:
+    """It may hold a change that is written and not synced: the sync may fail, and then nobody may have seen it."""
+    replica = Replica(MemoryKeyValue(), 1)
+    set_field(replica, 0)
+    commit(replica)
+    set_field(replica, 1)
+    replica.kv.write(replica.take_batch())  # type: ignore[attr-defined]
+    is_synced = asyncio.Event()
+    syncing = asyncio.create_task(is_synced.wait())
+    feed = Feed(replica, lambda error: None, lambda: syncing)  # type: ignore[arg-type,return-value]
+    heard = Heard()
+    serving = asyncio.create_task(feed.serve(heard, 1, FollowChanges(0, with_update=True)))  # type: ignore[arg-type]
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert heard.messages == []
+    is_synced.set()
+    await until(lambda: bool(heard.messages))
+    serving.cancel()
