@@ -38,6 +38,8 @@ from tests.support.interposer import compiled
 from tests.support.nodes import Node, nodes
 from tests.support.store_node import StoreNode
 from tests.support.waiting import until, wait
+from workers.broker.http.counters import SHARED_VARIABLE, share_counters
+from workers.engine.crash_guard import CrashMarker
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -294,6 +296,31 @@ async def test_a_value_that_a_read_only_disk_does_not_have_is_computed_for_each_
             subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
             await until(lambda: accepts(node))
             assert await read(node, "d") == {"text": None}  # a nested text is no JSON
+
+
+async def test_a_run_directory_on_the_read_only_disk_does_not_end_reads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As when the kernel makes a disk read-only while its node runs, and a worker is replaced then."""
+    with small_disk(tmp_path, "size=24m") as disk:
+        (disk / "run").mkdir()
+        run_dir = {"PEAT_RUN_DIR": str(disk / "run"), "TMPDIR": str(tmp_path)}
+        async with StoreNode(disk, engine=False, **run_dir) as node:
+            await node.put("c", "d", b'{"a":1}')
+        subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+        async with StoreNode(disk, engine=False, **run_dir) as node:
+            assert await read(node, "d") == {"a": 1}
+            assert "the disk is read-only" in node.store.problems["storage"].message
+            assert list(tmp_path.glob("peatnode-reading-*"))
+        assert not list(tmp_path.glob("peatnode-reading-*"))
+        # what the other workers write in the run directory when they start
+        CrashMarker(disk / "run" / "engine.box").enter()
+        monkeypatch.setenv(SHARED_VARIABLE, "")
+        share_counters(disk / "run" / "metrics")
+        metrics = Path(os.environ[SHARED_VARIABLE])
+        assert metrics.is_dir()
+        assert not metrics.is_relative_to(disk)
+        metrics.rmdir()
 
 
 async def test_a_disk_that_runs_out_of_inodes_says_so(tmp_path: Path):

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from peatnode.errors import DISK_ERRORS
 from peatnode.ipc.messages import Operation
 from workers.engine.pool import DocumentPool
 
@@ -28,11 +29,7 @@ class CrashMarker:
     """A file that outlives the engine: whether an operation is running, and when one has last killed the engine."""
 
     def __init__(self, path: Path) -> None:
-        with open(path, "a+b") as file:
-            if file.seek(0, os.SEEK_END) < _BUSY.size:
-                file.write(bytes(_BUSY.size))
-                file.flush()
-            self._page = mmap.mmap(file.fileno(), _BUSY.size)
+        self._page = _map_file(path)
         was_busy, last_death = _BUSY.unpack(self._page)
         self._last_death = time.monotonic() if was_busy else min(last_death, time.monotonic())
         self.leave()
@@ -49,6 +46,20 @@ class CrashMarker:
     def is_guarding(self) -> bool:
         """Whether an operation has killed an engine within GUARD_SECONDS."""
         return 0 < self._last_death > time.monotonic() - GUARD_SECONDS
+
+
+def _map_file(path: Path) -> mmap.mmap:
+    """The file, or memory of this process alone where the disk takes no files: then no death is remembered."""
+    try:
+        with open(path, "a+b") as file:
+            if file.seek(0, os.SEEK_END) < _BUSY.size:
+                file.write(bytes(_BUSY.size))
+                file.flush()
+            return mmap.mmap(file.fileno(), _BUSY.size)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        return mmap.mmap(-1, _BUSY.size)
 
 
 def find_fatal(pool: DocumentPool, operations: Sequence[Operation]) -> set[int]:

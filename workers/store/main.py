@@ -11,7 +11,6 @@ from peatnode.worker.shell import WorkerShell
 from workers.store.disk.advice import advice_of
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.open import OpenedStore, mark_damaged, open_store, open_to_read
-from workers.store.disk.reading import remove_links
 from workers.store.service import StoreService
 
 REOPEN_SECONDS = 1.0
@@ -136,4 +135,3 @@ async def main(shell: WorkerShell) -> None:
     except StorageFailed as error:  # no change is lost: the log is on disk
         shell.log.warning("Cannot flush", reason=str(error))
     opened.close()
-    remove_links(shell.config.run_dir)

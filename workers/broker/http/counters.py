@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from peatnode.errors import DISK_ERRORS
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -17,13 +20,21 @@ SHARED_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def share_counters(directory: Path) -> None:
-    """Keeps counters in files of `directory`, which all serving processes read.
+    """Keeps counters in files of `directory`, which all serving processes read; where the disk takes no files, in the
+    system's temporary directory.
 
     Call it before prometheus_client is imported.
     """
-    directory.mkdir(mode=0o700, exist_ok=True)
-    for left_over in directory.glob("*.db"):
-        left_over.unlink()
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+        for left_over in directory.glob("*.db"):
+            left_over.unlink()
+        (directory / "probe").touch()
+        (directory / "probe").unlink()
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        directory = Path(tempfile.mkdtemp(prefix="peatnode-metrics-"))
     os.environ[SHARED_VARIABLE] = str(directory)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 from collections.abc import Iterable, Iterator
 from enum import Enum
 from pathlib import Path
@@ -97,14 +98,17 @@ class Database:
     ) -> None:
         """Opens or creates the database. A read-only database refuses all writes.
 
-        `links` is a directory with links to the files: rocksdict writes a file there whenever it opens a database.
+        `links` is a directory with links to the files, which `close` removes: rocksdict writes a file whenever it opens
+        a database.
         Raises StorageFailed, also if the log has damage that `recovery` does not tolerate.
         """
         self.path = path
+        self._links = links
         access = AccessType.read_only() if is_read_only else AccessType.read_write()
         try:
             self._db = Rdict(str(links or path), _options(recovery.value), access_type=access)
         except Exception as error:  # rocksdict raises nothing narrower
+            self._remove_links()
             raise _translated(error) from error
         self._get = self._db.get
         self._options = WriteOptions()
@@ -211,3 +215,8 @@ class Database:
         with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
             self._db.close()
         del self._get, self._db  # closes the files and releases the lock
+        self._remove_links()
+
+    def _remove_links(self) -> None:
+        if self._links is not None:
+            shutil.rmtree(self._links, ignore_errors=True)

@@ -3,26 +3,35 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 from pathlib import Path
+
+from peatnode.errors import DISK_ERRORS
 
 _NAME = "reading"
 _LEFT_OUT = ("LOCK", "rocksdict-config.json")
 
 
 def link_files(path: Path, run_dir: Path) -> Path:
-    """Makes the directory in `run_dir`, anew each time. RocksDB and rocksdict write their own files there.
+    """Makes the directory, anew each time. RocksDB and rocksdict write their own files there.
 
+    It is in the run directory, or in the system's temporary directory if the run directory is on such a disk, too.
     Raises OSError.
     """
     links = run_dir / _NAME
-    shutil.rmtree(links, ignore_errors=True)
-    links.mkdir(mode=0o700)
-    for file in path.resolve().iterdir():
-        if file.is_file() and file.name not in _LEFT_OUT and not file.name.startswith("LOG"):
-            (links / file.name).symlink_to(file)
+    try:
+        shutil.rmtree(links, ignore_errors=True)
+        links.mkdir(mode=0o700)
+        _fill(links, path)
+    except OSError as error:
+        if error.errno not in DISK_ERRORS:
+            raise
+        links = Path(tempfile.mkdtemp(prefix=f"peatnode-{_NAME}-"))
+        _fill(links, path)
     return links
 
 
-def remove_links(run_dir: Path) -> None:
-    """Removes the directory, whose database is closed, or left behind by a process that was killed."""
-    shutil.rmtree(run_dir / _NAME, ignore_errors=True)
+def _fill(links: Path, path: Path) -> None:
+    for file in path.resolve().iterdir():
+        if file.is_file() and file.name not in _LEFT_OUT and not file.name.startswith("LOG"):
+            (links / file.name).symlink_to(file)
