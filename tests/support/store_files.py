@@ -21,6 +21,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
 from peatnode.documents.yjs.merge import merge_updates
 from workers.store.disk.database import Database
+from workers.store.disk.log.write_ahead_log import WriteAheadLog
 
 GROUP = 10
 """Documents in one batch."""
@@ -34,11 +35,13 @@ def commit(replica: Replica, database: Database) -> None:
     replica.committed(batch)
 
 
-def put(replica: Replica, name: str, value: dict[str, Json], collection: str = "c") -> None:
+def put(
+    replica: Replica, name: str, value: dict[str, Json], expires_at: float | None = None
+) -> None:
     """Stages a document of this value; there must be none of the name."""
-    key = document_key(collection, name)
+    key = document_key("c", name)
     client = replica.client_of(replica.next_incarnation(key))
-    update = change(NO_ROOT_MAPS, plan(Shape(), value), client, 0)
+    update = change(NO_ROOT_MAPS, plan(Shape(), value), client, 0, expires_at)
     replica.write(key, update, dump(value))
 
 
@@ -74,11 +77,14 @@ def kill_with_two_logs(database: Database, write: Callable[[], object], to: Path
     newest = max(database.path.glob("*.log"))
     assert not (to / newest.name).exists()
     shutil.copy(newest, to)
+    log = WriteAheadLog(to)
+    log.note_files()
+    log.close()
 
 
-def change_key(replica: Replica, name: str, change_to: Json, collection: str = "c") -> None:
+def change_key(replica: Replica, name: str, change_to: Json) -> None:
     """Stages another value of the key "n" of a document that exists."""
-    key = document_key(collection, name)
+    key = document_key("c", name)
     record = replica.live(key)
     assert record is not None
     whole = merge_updates(replica.state(key, record), STATE_LIMITS)

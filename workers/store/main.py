@@ -10,7 +10,7 @@ from peatnode.ipc.link import serve
 from peatnode.worker.shell import WorkerShell
 from workers.store.disk.advice import advice_of
 from workers.store.disk.database import StorageFailed
-from workers.store.disk.open import OpenedStore, mark_damaged, open_store, open_to_read
+from workers.store.disk.open import OpenedStore, mark_for_repair, open_store, open_to_read
 from workers.store.service import StoreService
 
 REOPEN_SECONDS = 1.0
@@ -73,9 +73,8 @@ def _service(shell: WorkerShell, opened: OpenedStore) -> StoreService | None:
         return StoreService(shell, opened)
     except StorageFailed as error:
         opened.close()
-        if not error.is_corruption or opened.damage:
+        if not mark_for_repair(opened.database.path, error, opened.repair):
             raise
-        mark_damaged(opened.database.path, str(error))
         return None
 
 

@@ -81,7 +81,7 @@ class StoreService:
         """Raises StorageFailed."""
         self._shell = shell
         self._database = database = opened.database
-        self.disk = DiskHealth(shell, database, bool(opened.damage))
+        self.disk = DiskHealth(shell, database, opened.repair)
         sample = random.sample(range(BUCKETS), SAMPLE_BUCKETS)
         self._replica = Replica(
             database, client_id(shell.config.node_id, opened.choice.generation), sample

@@ -17,7 +17,7 @@ from peatnode.documents.yjs.any_value import Json
 from tests.support.power.ledger import Ledger, Name
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import client_id
-from workers.store.disk.open import OpenedStore, mark_damaged, open_store
+from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
 
 NODE_ID = "node-a"
 
@@ -67,9 +67,8 @@ def open_replica(data_dir: Path) -> tuple[OpenedStore, Replica]:
         return opened, Replica(opened.database, client_id(NODE_ID, opened.choice.generation))
     except StorageFailed as error:
         opened.close()
-        if not error.is_corruption or opened.damage:
+        if not mark_for_repair(opened.database.path, error, opened.repair):
             raise
-        mark_damaged(opened.database.path, str(error))
     return open_replica(data_dir)
 
 

@@ -196,6 +196,7 @@ class Database:
             self._db.flush(True)
         except Exception as error:
             raise _translated(error) from error
+        self._log.note_files()
 
     @property
     def newest_write(self) -> int:
@@ -207,14 +208,16 @@ class Database:
         return self._db.property_int_value(f"rocksdb.{name}") or 0
 
     def close(self) -> None:
-        """Closes the database without a flush, because the log has all synced writes.
+        """Closes the database. All synced writes are on disk; rocksdict flushes the log as well, if it can.
 
         RocksDB repeats earlier errors here. They are ignored.
         """
-        self._log.close()
         with contextlib.suppress(Exception):  # rocksdict raises nothing narrower
             self._db.close()
         del self._get, self._db  # closes the files and releases the lock
+        if not self.is_read_only:
+            self._log.note_files()
+        self._log.close()
         self._remove_links()
 
     def _remove_links(self) -> None:

@@ -73,9 +73,13 @@ def other_directory(path: Path, name: str) -> Iterator[Path]:
 
 
 def hard_link_files(path: Path, into: Path, but: Iterable[str] = ()) -> None:
-    """Links the files of the database. RocksDB does not write to files that exist when it starts, but for these."""
+    """Links the files of the database. RocksDB does not write to files that exist when it starts, but for these.
+
+    The files of options are left out, because RocksDB writes others, and damage in them stops a repair.
+    """
+    left_out = ("LOCK", "LOG", "rocksdict-config.json", *but)
     for file in path.iterdir():
-        if file.is_file() and file.name not in ("LOCK", "LOG", "rocksdict-config.json", *but):
+        if file.is_file() and file.name not in left_out and not file.name.startswith("OPTIONS-"):
             os.link(file, into / file.name)
 
 

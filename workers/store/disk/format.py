@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from zlib import crc32
 
 from peatnode.errors import BadConfiguration
 
@@ -15,11 +16,19 @@ _NAME = "format"
 
 
 def noted_format(path: Path) -> int:
-    """The number in the file; 0 if there is none, as in a store of 0.1."""
+    """The number in the file; 0 if there is none, as in a store of 0.1, or if the file is damaged."""
     try:
-        return int((path / _NAME).read_text())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        noted = (path / _NAME).read_bytes()
+        number = int(noted.split()[0])
+    except (FileNotFoundError, NotADirectoryError, ValueError, IndexError):
         return 0
+    return number if noted == _content(number) else 0
+
+
+def _content(number: int) -> bytes:
+    """The number and its checksum: one damaged byte must not make the store that of a newer program."""
+    text = b"%d" % number
+    return b"%s %08x\n" % (text, crc32(text))
 
 
 def check_noted_format(path: Path, newest: int) -> None:
@@ -41,8 +50,8 @@ def note_format(path: Path, number: int) -> None:
     if noted_format(path) == number:
         return
     part = path / f"{_NAME}.new"
-    with part.open("w") as file:
-        file.write(f"{number}\n")
+    with part.open("wb") as file:
+        file.write(_content(number))
         file.flush()
         os.fsync(file.fileno())
     part.rename(path / _NAME)

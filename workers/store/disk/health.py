@@ -8,7 +8,7 @@ from peatnode.documents.replica.keyspace import META
 from peatnode.worker.shell import WorkerShell
 from workers.store.disk.advice import ADVICE_DISK, advice_of, reason_of
 from workers.store.disk.database import Database, StorageFailed
-from workers.store.disk.open import mark_damaged, write_probe
+from workers.store.disk.open import Repair, mark_for_repair, write_probe
 from workers.store.disk.space import free_bytes, used_bytes
 
 PROBE_SECONDS = 1.0
@@ -18,7 +18,7 @@ MAX_PROBES = 3
 UNREADABLE_SECONDS = 3.0
 """Time without a failed read after which the disk counts as healthy."""
 REPAIRED_SECONDS = 600.0
-"""Damage that appears sooner after a repair is not repaired again, because it would come back."""
+"""Damage that appears sooner after everything was copied is not repaired again, because it would come back."""
 SPARE_BYTES = 32 * 1024 * 1024
 """Free space that a repair needs in addition to the size of the database."""
 
@@ -35,11 +35,12 @@ class DiskHealth:
     If the database is damaged, it marks the damage and restarts the worker, because the next opening repairs it.
     """
 
-    def __init__(self, shell: WorkerShell, database: Database, was_repaired: bool) -> None:
-        """`was_repaired`: whether opening the database has just repaired it."""
+    def __init__(self, shell: WorkerShell, database: Database, repair: Repair) -> None:
+        """`repair` is what the opening of the database, just now, has done."""
         self._shell = shell
         self._database = database
-        self._repaired_at = time.monotonic() if was_repaired else None
+        self._repair = repair
+        self._opened_at = time.monotonic()
         self._last_probe = 0.0
         self._probes = 0
         self._unreadable_at: float | None = None
@@ -110,7 +111,7 @@ class DiskHealth:
         self._unreadable_at = time.monotonic()
         advice = ADVICE_DISK
         if error.is_corruption:
-            advice = self._schedule_repair(str(error))
+            advice = self._schedule_repair(error)
         self._shell.raise_problem(
             "damage",
             f"part of the database cannot be read: {error}",
@@ -118,13 +119,10 @@ class DiskHealth:
             blocks_readiness=True,
         )
 
-    def _schedule_repair(self, damage: str) -> str:
+    def _schedule_repair(self, error: StorageFailed) -> str:
         """Marks the damage and restarts the worker, if a repair can help. Returns the advice for the operator."""
-        if (
-            self._repaired_at is not None
-            and time.monotonic() - self._repaired_at < REPAIRED_SECONDS
-        ):
-            return f"It was repaired a moment ago, so this disk is not reliable. {_ADVICE_DAMAGED}"
+        if time.monotonic() - self._opened_at >= REPAIRED_SECONDS:
+            self._repair = Repair.NONE
         path = self._database.path
         if free_bytes(path) < used_bytes(path) + SPARE_BYTES:
             return (
@@ -132,7 +130,10 @@ class DiskHealth:
                 f"Or: {_ADVICE_DAMAGED}"
             )
         try:
-            mark_damaged(path, damage)
+            if not mark_for_repair(path, error, self._repair):
+                return (
+                    f"It was repaired a moment ago, so this disk is not reliable. {_ADVICE_DAMAGED}"
+                )
         except OSError:
             return _ADVICE_DAMAGED
         self._restart("part of the database is damaged, and the next start repairs it")

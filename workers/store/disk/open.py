@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 import msgpack
 
 from peatnode.documents.replica.keyspace import META
-from peatnode.errors import DISK_ERRORS, BadConfiguration
+from peatnode.errors import DISK_ERRORS, BadConfiguration, EntriesDiffer
 from workers.store.disk.database import Database, Recovery, StorageFailed
 from workers.store.disk.exchange import (
     FRESH,
@@ -23,15 +24,15 @@ from workers.store.disk.exchange import (
     other_directory,
     sync_directory,
 )
-from workers.store.disk.format import check_noted_format, note_format, refuse_newer
+from workers.store.disk.format import check_noted_format, note_format, noted_format, refuse_newer
 from workers.store.disk.generation import (
     GenerationChoice,
     continue_or_begin,
     explains_torn_end,
     kept_generation,
 )
+from workers.store.disk.log.files_note import NOTE, files_damage, manifest_damage
 from workers.store.disk.log.records import is_torn_end
-from workers.store.disk.log.write_ahead_log import missing_log
 from workers.store.disk.reading import link_files
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
@@ -41,7 +42,21 @@ FORMAT = 2
 """The format of the whole database. It is increased when older programs cannot read the new content."""
 
 _FORMAT_KEY = META + b"format"
-_MARK = "damaged"
+_DAMAGED, _DIFFERING = "damaged", "differing"
+"""Marks for the next opening: files are damaged, or their entries differ."""
+
+_NOT_FOUND = "NotFound:"
+"""RocksDB's error for a file of options that names what it does not know."""
+
+
+class Repair(Enum):
+    """How an opening has repaired a database."""
+
+    NONE = 0
+    IN_PLACE = 1
+    """What is sound was kept where it is. Blocks that nothing has read yet can still be damaged."""
+    COPY = 2
+    """Everything readable was copied, so that more damage can only come from the disk."""
 
 
 @dataclass(slots=True)
@@ -51,8 +66,9 @@ class OpenedStore:
     database: Database
     choice: GenerationChoice
     witness: CommitWitness
-    damage: str
+    damage: str = ""
     """The damage that was repaired; empty if there was none."""
+    repair: Repair = Repair.NONE
 
     def close(self) -> None:
         self.witness.close()
@@ -100,7 +116,7 @@ def open_to_read(data_dir: Path, run_dir: Path) -> OpenedStore:
     path = data_dir / "store"
     check_noted_format(path, FORMAT)
     try:
-        if damage_of(path) or missing_log(path):
+        if damage_of(path) or files_damage(path, noted_format(path) > 0):
             raise StorageFailed("it is damaged, and it cannot be repaired now")
         for log in path.glob("*.log"):
             sync_file(log)
@@ -116,7 +132,7 @@ def open_to_read(data_dir: Path, run_dir: Path) -> OpenedStore:
         if generation is None:
             raise StorageFailed("the database is empty")
         refuse_newer(path, stored_format(database), FORMAT)
-        return OpenedStore(database, GenerationChoice(generation), no_witness(path), "")
+        return OpenedStore(database, GenerationChoice(generation), no_witness(path))
     except BaseException:
         database.close()
         raise
@@ -132,15 +148,16 @@ def sync_file(path: Path) -> None:
 
 
 def _open(path: Path, witness: CommitWitness) -> OpenedStore:
-    database, damage = _open_repaired(path, witness)
+    database, damage, repair = _open_repaired(path, witness)
     try:
         _check_format(database, path)
         choice = continue_or_begin(database, witness, damage)
-        note_format(path, stored_format(database))
+        if (path / NOTE).exists():  # a store with the number of its format has a note of its files
+            note_format(path, stored_format(database))
     except BaseException:
         database.close()
         raise
-    return OpenedStore(database, choice, witness, damage)
+    return OpenedStore(database, choice, witness, damage, repair)
 
 
 def _check_directory(path: Path) -> None:
@@ -167,24 +184,25 @@ def write_probe(path: Path) -> None:
         (path / "probe").unlink()
 
 
-def _open_repaired(path: Path, witness: CommitWitness) -> tuple[Database, str]:
+def _open_repaired(path: Path, witness: CommitWitness) -> tuple[Database, str, Repair]:
     """The database, and the damage that was repaired; empty if there was none."""
     damage = damage_of(path)
     if damage:
-        return _open_copied(path), f"the database was damaged: {damage}"
-    damage = missing_log(path)
+        return _open_copied(path), f"the database was damaged: {damage}", Repair.COPY
+    damage = files_damage(path, noted_format(path) > 0) or _mark_of(path, _DIFFERING)
     if not damage and not _lacks_current(path):
         try:
-            return Database(path), ""
+            return Database(path), "", Repair.NONE
         except StorageFailed as error:
             damage = _damage(path, error)
         torn = _torn_end(path, witness, damage)
         if torn is not None:
-            return Database(path, Recovery.TORN_END), torn
+            return Database(path, Recovery.TORN_END), torn, Repair.NONE
     damage = damage or "its file CURRENT is missing"
     # From here on, files change. The mark makes the next opening repeat an interrupted repair.
     mark_damaged(path, damage)
-    return _open_reconciled(path, damage)
+    database, repair = _open_reconciled(path)
+    return database, f"the database was damaged: {damage}", repair
 
 
 def _torn_end(path: Path, witness: CommitWitness, damage: str) -> str | None:
@@ -206,19 +224,22 @@ def _torn_end(path: Path, witness: CommitWitness, damage: str) -> str | None:
     return "" if is_explained else f"the end of the log was incomplete: {damage}"
 
 
-def _open_reconciled(path: Path, damage: str) -> tuple[Database, str]:
+def _open_reconciled(path: Path) -> tuple[Database, Repair]:
+    """The error of a failed repair keeps iterators open, and with them RocksDB's lock, until it is handled."""
     try:
-        database = _open_skipping_damage(path) or _open_relinked(path)
+        return _open_skipping_damage(path) or _open_relinked(path), Repair.IN_PLACE
     except StorageFailed as error:
         if not error.is_corruption:
             raise
-        database = _open_copied(path)
-    return database, f"the database was damaged: {damage}"
+    return _open_copied(path), Repair.COPY
 
 
 def _open_skipping_damage(path: Path) -> Database | None:
-    """The database without the damaged records of its log; None if RocksDB does not open it."""
-    if _lacks_current(path):
+    """The database without the damaged records of its log; None if RocksDB does not open it as a whole.
+
+    With a part of its list of tables, RocksDB would remove the other tables.
+    """
+    if _lacks_current(path) or manifest_damage(path):
         return None
     try:
         database = Database(path, Recovery.ANYTHING)
@@ -230,7 +251,7 @@ def _open_skipping_damage(path: Path) -> Database | None:
     except StorageFailed:
         database.close()
         raise
-    unmark_damaged(path)
+    _unmark(path)
     return database
 
 
@@ -255,7 +276,7 @@ def _damage(path: Path, error: StorageFailed) -> str:
             f"PEAT_DATA_DIR: {str(path)!r} cannot be written ({text}). "
             "Name a directory that this user may read and write."
         ) from None
-    if not (error.is_corruption or error.is_missing_file):
+    if not (error.is_corruption or error.is_missing_file or text.startswith(_NOT_FOUND)):
         raise error
     return text
 
@@ -297,7 +318,7 @@ def _open_relinked(path: Path) -> Database:
     RocksDB's own repair has moments at which only it could go on: it removes the list of files before it has another.
     """
     with locked(path), other_directory(path, FRESH) as fresh:
-        hard_link_files(path, fresh, [_MARK])
+        hard_link_files(path, fresh, (_DAMAGED, _DIFFERING))
         Database.repair(fresh)
         repaired = Database(fresh, Recovery.ANYTHING)
         try:
@@ -333,10 +354,10 @@ def _copy_all(path: Path, into: Database) -> None:
     """
     if not _lacks_current(path):
         with other_directory(path, LINKS) as links:
-            hard_link_files(path, links, [_MARK])
+            hard_link_files(path, links, (_DAMAGED, _DIFFERING))
             _copy(_open_unrepaired(links), into, keep_existing=False)
     with other_directory(path, LINKS) as links:
-        hard_link_files(path, links, [_MARK])
+        hard_link_files(path, links, (_DAMAGED, _DIFFERING))
         Database.repair(links)
         _copy(Database(links, Recovery.ANYTHING), into, keep_existing=True)
 
@@ -359,24 +380,48 @@ def _open_unrepaired(path: Path) -> Database | None:
 
 
 def damage_of(path: Path) -> str:
-    """The damage that was found and is not repaired yet; empty if there is none."""
+    """The damage of files that was found and is not repaired yet; empty if there is none."""
+    return _mark_of(path, _DAMAGED)
+
+
+def _mark_of(path: Path, name: str) -> str:
     try:
-        return (path / _MARK).read_text() or "the damage is not recorded"
+        return (path / name).read_text(errors="replace") or "the damage is not recorded"
     except FileNotFoundError:
         return ""
 
 
+def mark_for_repair(path: Path, error: StorageFailed, done: Repair) -> bool:
+    """Marks the damage that an error shows. `done` is the repair of the opening before.
+
+    Entries that differ are repaired where they are, unless that has not helped. Returns False, and marks nothing, if
+    no repair can help. Raises OSError.
+    """
+    if not error.is_corruption or done is Repair.COPY:
+        return False
+    if isinstance(error, EntriesDiffer) and done is Repair.NONE:
+        _write_mark(path, _DIFFERING, str(error))
+    else:
+        mark_damaged(path, str(error))
+    return True
+
+
 def mark_damaged(path: Path, damage: str) -> None:
-    """Marks the database for repair at the next opening."""
-    with (path / _MARK).open("w") as mark:
+    """Marks the database for a repair at the next opening, which reads all of its files. Raises OSError."""
+    _write_mark(path, _DAMAGED, damage)
+
+
+def _write_mark(path: Path, name: str, damage: str) -> None:
+    with (path / name).open("w") as mark:
         mark.write(damage)
         mark.flush()
         os.fsync(mark.fileno())
     sync_directory(path)
 
 
-def unmark_damaged(path: Path) -> None:
-    (path / _MARK).unlink()
+def _unmark(path: Path) -> None:
+    for name in (_DIFFERING, _DAMAGED):
+        (path / name).unlink(missing_ok=True)
     sync_directory(path)
 
 

@@ -256,8 +256,10 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
     """Whether the stored state is the state of the record. An inline snapshot is, because it is part of the record."""
     if record.snapshot is not None:
         return True
+    snapshot = _unpacked(database.get(SNAPSHOT + key))
+    if len(snapshot) != record.snapshot_bytes:  # of another record, even if it has the same state
+        return False
     try:
-        snapshot = _unpacked(database.get(SNAPSHOT + key))
         whole = merge_updates((snapshot, *record.delta_log), STATE_LIMITS)
     except MalformedUpdate:
         return False

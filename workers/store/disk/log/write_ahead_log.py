@@ -1,19 +1,14 @@
-"""Syncs the log that RocksDB appends to, and notes in the store's directory which log is the newest.
-
-RocksDB opens a database whose newest log is gone as if nothing were missing. The note tells.
-"""
+"""Syncs the log that RocksDB appends to, and keeps the note of the newest files."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import re
+import threading
 from pathlib import Path
+from zlib import crc32
 
-NOTE = "newest-log"
-"""The file that holds the name of the newest log that was synced."""
-
-_NAME = re.compile(rb"\d{6,}\.log")
+from workers.store.disk.log.files_note import NOTE, FilesNote, current_manifest, log_names
 
 
 class WriteAheadLog:
@@ -28,18 +23,19 @@ class WriteAheadLog:
         self._directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._name = ""
         self._file = -1
-        self._is_noted = False
+        self._noting = threading.Lock()
+        self._noted = FilesNote("")
 
     def sync(self) -> None:
         """Returns when everything in the logs is on disk. Raises OSError."""
-        *older, newest = _logs(self._path)
+        *older, newest = logs = log_names(os.listdir(self._path))
         if newest != self._name:
             for name in older:
                 self._sync_older(name)
             self._open(newest)
         os.fdatasync(self._file)
-        if not self._is_noted:
-            self._is_noted = self._write_note()
+        if self._has_changed(logs):
+            self.note_files()
 
     def _sync_older(self, name: str) -> None:
         """Syncs an older log. If it does not exist, its content is in sorted files, which RocksDB has synced."""
@@ -55,52 +51,63 @@ class WriteAheadLog:
         os.fsync(self._directory)
         if self._file >= 0:
             os.close(self._file)
-        self._name, self._file, self._is_noted = name, opened, False
+        self._name, self._file = name, opened
 
-    def _write_note(self) -> bool:
-        """Notes the newest log, after its name is on disk. False: the disk refuses, and the next sync tries again.
-
-        Until then the note names an older log. It promises less, and nothing wrong.
-        """
-        fresh = self._path / f"{NOTE}.new"
+    def _has_changed(self, logs: list[str]) -> bool:
+        """Whether the note is older than the files."""
+        noted = self._noted
+        if noted.newest_log != logs[-1] or len(noted.older_logs) != len(logs) - 1:
+            return True
         try:
-            with fresh.open("w") as note:
-                note.write(self._name)
-                note.flush()
-                os.fsync(note.fileno())
-            fresh.rename(self._path / NOTE)
-            os.fsync(self._directory)
+            size = os.stat(noted.manifest, dir_fd=self._directory).st_size
         except OSError:
-            return False
-        return True
+            return True
+        return size != noted.manifest_bytes
+
+    def note_files(self) -> None:
+        """Notes the newest files, after they are on disk.
+
+        If the disk refuses, the next sync tries again. Until then the older note promises less, and nothing wrong.
+        """
+        if self._noting.acquire(blocking=False):
+            try:
+                with contextlib.suppress(OSError):
+                    self._write_note(self._files())
+            finally:
+                self._noting.release()
+
+    def _files(self) -> FilesNote:
+        """The state of the files, which is on disk when this returns. Raises OSError."""
+        *older, newest = log_names(os.listdir(self._path))
+        if newest != self._name:
+            os.fsync(self._directory)
+        sizes = {}
+        for name in older:
+            with contextlib.suppress(FileNotFoundError):
+                self._sync_older(name)
+                sizes[name] = (self._path / name).stat().st_size
+        name = current_manifest(self._path)
+        manifest = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            size = os.fstat(manifest).st_size
+            os.fdatasync(manifest)
+            content = os.pread(manifest, size, 0)
+        finally:
+            os.close(manifest)
+        return FilesNote(newest, sizes, name, len(content), crc32(content))
+
+    def _write_note(self, note: FilesNote) -> None:
+        """Raises OSError."""
+        fresh = self._path / f"{NOTE}.new"
+        with fresh.open("wb") as file:
+            file.write(note.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(self._path / NOTE)
+        os.fsync(self._directory)
+        self._noted = note
 
     def close(self) -> None:
         if self._file >= 0:
             os.close(self._file)
         os.close(self._directory)
-
-
-def _logs(path: Path) -> list[str]:
-    """The names of the logs, in the order of their numbers, which have six digits, and more from the millionth on."""
-    names = (name for name in os.listdir(path) if name.endswith(".log"))
-    return sorted(names, key=lambda name: (len(name), name))
-
-
-def missing_log(path: Path) -> str:
-    """The damage, if the newest log of a closed database is missing; empty if it is there. Raises OSError.
-
-    A database of an older program has no note. With sorted files it has a log anyway, because RocksDB begins one at
-    each opening; without them, its creation may have been interrupted.
-    """
-    logs = _logs(path)
-    try:
-        noted = (path / NOTE).read_bytes()
-    except FileNotFoundError:
-        is_damaged = not logs and any(path.glob("*.sst"))
-        return "all logs are missing" if is_damaged else ""
-    if not _NAME.fullmatch(noted):
-        return f"the name of the newest log in {NOTE} is damaged"
-    name = noted.decode()
-    if not logs or (len(name), name) > (len(logs[-1]), logs[-1]):
-        return f"the newest log is missing ({name})"
-    return ""

@@ -37,3 +37,16 @@ def test_a_newer_format_is_refused_with_both_numbers_and_what_to_do(tmp_path: Pa
     check_noted_format(tmp_path, 3)
     with pytest.raises(BadConfiguration, match=r"format 3, this one reads 2\): run that peatnode"):
         check_noted_format(tmp_path, 2)
+
+
+def test_a_note_with_a_damaged_byte_is_not_that_of_a_newer_program(tmp_path: Path) -> None:
+    note_format(tmp_path, 12)
+    content = (tmp_path / "format").read_bytes()
+    for at in range(len(content)):
+        for bit in range(8):
+            flipped = bytearray(content)
+            flipped[at] ^= 1 << bit
+            (tmp_path / "format").write_bytes(flipped)
+            assert noted_format(tmp_path) == 0
+        (tmp_path / "format").write_bytes(content[:at])
+        assert noted_format(tmp_path) == 0

@@ -148,7 +148,7 @@ def test_without_a_witness_of_this_boot_a_store_begins_anew(
     assert opened_once(tmp_path, run_dir).choice.generation == second.choice.generation
 
 
-@pytest.mark.parametrize("name", ["newest-log", "log"])
+@pytest.mark.parametrize("name", ["newest-files", "log"])
 def test_a_store_that_lost_its_newest_log_is_repaired_and_begins_anew(
     tmp_path: Path, run_dir: Path, name: str
 ) -> None:
@@ -167,7 +167,8 @@ def test_a_store_of_an_older_program_without_any_log_is_damaged(
 ) -> None:
     killed_after_flush(tmp_path, run_dir)
     store = tmp_path / "store"
-    (store / "newest-log").unlink()
+    (store / "newest-files").unlink()
+    (store / "format").unlink()
     for log in store.glob("*.log"):
         log.unlink()
     assert "logs are missing" in opened_once(tmp_path, run_dir).damage

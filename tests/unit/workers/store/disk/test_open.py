@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from peatnode.documents.names import document_key
+from peatnode.documents.replica.keyspace import TREE, after
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import MAX_INLINE_BYTES
+from peatnode.errors import EntriesDiffer, StorageFailed
 from tests.support import seeds
 from tests.support.store_files import (
     change_key,
@@ -22,7 +24,14 @@ from tests.support.store_files import (
     kill_with_two_logs,
     put,
 )
-from workers.store.disk.open import OpenedStore, damage_of, mark_damaged, open_store
+from workers.store.disk.open import (
+    OpenedStore,
+    Repair,
+    damage_of,
+    mark_damaged,
+    mark_for_repair,
+    open_store,
+)
 
 NAMES = [f"d{number:03}" for number in range(400)]
 
@@ -159,4 +168,71 @@ def test_a_torn_end_of_the_newest_log_loses_only_that(tmp_path: Path, two_logs: 
     assert "the end of the log was incomplete" in opened.damage
     assert differences(opened.database) == []
     assert len(held(opened)) == 50
+    opened.close()
+
+
+def test_entries_that_differ_are_repaired_where_the_files_are(
+    tmp_path: Path, template: Path
+) -> None:
+    shutil.copytree(template / "store", tmp_path / "store")
+    opened = open_store(tmp_path)
+    index = [key for key, _ in opened.database.scan(TREE, after(TREE))]
+    opened.database.write([(key, None) for key in index[:3]])
+    opened.close()
+    error = EntriesDiffer("an index entry is missing")
+    assert mark_for_repair(tmp_path / "store", error, Repair.NONE)
+    inode = (tmp_path / "store").stat().st_ino
+    opened = open_store(tmp_path)
+    assert opened.repair is Repair.IN_PLACE
+    assert "an index entry is missing" in opened.damage
+    assert differences(opened.database) == []
+    assert len(held(opened)) == len(NAMES)
+    opened.close()
+    opened = open_store(tmp_path)
+    assert (opened.damage, opened.repair) == ("", Repair.NONE)
+    opened.close()
+    assert (tmp_path / "store").stat().st_ino == inode
+
+
+def test_damage_after_a_repair_in_place_is_repaired_by_a_copy_and_after_a_copy_never(
+    tmp_path: Path,
+) -> None:
+    error = EntriesDiffer("an index entry is missing")
+    assert mark_for_repair(tmp_path, error, Repair.IN_PLACE)
+    assert damage_of(tmp_path) == str(error)
+    (tmp_path / "damaged").unlink()
+    for more in (error, StorageFailed("Corruption: block checksum mismatch")):
+        assert not mark_for_repair(tmp_path, more, Repair.COPY)
+    assert not mark_for_repair(tmp_path, StorageFailed("IO error: x"), Repair.NONE)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_block_that_a_repair_in_place_meets_is_copied_around(
+    tmp_path: Path, template: Path
+) -> None:
+    """The failed repair must let go of RocksDB's lock first."""
+    shutil.copytree(template / "store", tmp_path / "store")
+    flip(next((tmp_path / "store").glob("*.sst")), 0.3)
+    newest_log(tmp_path / "store").unlink()
+    opened = open_store(tmp_path)
+    assert opened.repair is Repair.COPY
+    assert differences(opened.database) == []
+    assert 100 <= len(held(opened)) < len(NAMES)
+    opened.close()
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_damaged_options_stop_no_repair(tmp_path: Path, template: Path, is_gone: bool) -> None:
+    """RocksDB reads them if the list of tables is missing."""
+    shutil.copytree(template / "store", tmp_path / "store")
+    for file in (tmp_path / "store").glob("MANIFEST-*"):
+        file.unlink()
+    for file in (tmp_path / "store").glob("OPTIONS-*"):
+        content = file.read_bytes()
+        file.unlink() if is_gone else file.write_bytes(
+            content.replace(b"BlockBased", b"BlockBaseD")
+        )
+    opened = open_store(tmp_path)
+    assert opened.damage
+    assert len(held(opened)) == len(NAMES)
     opened.close()
