@@ -14,7 +14,7 @@ import pytest
 
 from peatnode.documents.replica.index.checkpoint import decode_checkpoint
 from peatnode.documents.replica.index.load import LoadedIndex, load_index
-from peatnode.documents.replica.keyspace import CHECKPOINT, FEED, KeyValue, number
+from peatnode.documents.replica.keyspace import CHECKPOINT, FEED, FLUSHED, KeyValue, number
 from peatnode.errors import AskFailed, LinkLost
 from peatnode.ipc.messages import GetStore, StoreReply, WriteKind
 from tests.support.store_node import StoreNode
@@ -56,7 +56,11 @@ def scanned(path: Path) -> LoadedIndex:
     with opened(copy) as database:
         kv: KeyValue = WithoutCheckpoint(database)
         index = load_index(kv)
+        replayed = load_index(database, compared_entries=0)
     shutil.rmtree(copy)
+    if replayed.checkpoint_sequence:
+        assert replayed.counts == index.counts
+        assert replayed.tree.leaves() == index.tree.leaves()
     return index
 
 
@@ -91,7 +95,9 @@ async def test_a_kill_an_orderly_stop_and_a_lost_or_wrong_checkpoint(
         last: StoreReply = await node.ask(GetStore())
     with opened(tmp_path) as database:
         checkpoint = decode_checkpoint(database.get(CHECKPOINT) or b"")
-    assert (checkpoint.sequence, checkpoint.is_of_stop) == (last.sequence, True)
+        flushed = database.get(FLUSHED)
+    assert checkpoint.sequence == last.sequence
+    assert flushed == number(last.sequence)
     assert (await check_start(tmp_path)).root == last.root
 
     node = StoreNode(tmp_path, restarts=False, engine=False)

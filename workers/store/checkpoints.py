@@ -8,7 +8,7 @@ from functools import partial
 from typing import TypeAlias
 
 from peatnode.documents.replica.index.checkpoint import encode_checkpoint
-from peatnode.documents.replica.keyspace import CHECKPOINT
+from peatnode.documents.replica.keyspace import CHECKPOINT, FLUSHED, number
 from peatnode.documents.replica.replica import Replica
 from workers.store.disk.database import Database
 
@@ -46,13 +46,25 @@ class Checkpoints:
         data = await loop.run_in_executor(None, encode_checkpoint, checkpoint)
         await write_alone(partial(self._keep, checkpoint.sequence, data))
 
-    def write_at_stop(self) -> None:
-        """Writes a checkpoint of all changes, before the caller flushes. Raises StorageFailed."""
-        checkpoint = self._replica.checkpoint(is_of_stop=True)
-        if checkpoint is None:
-            self._drop()
-        else:
-            self._keep(checkpoint.sequence, encode_checkpoint(checkpoint))
+    def write_at_stop(self) -> int:
+        """Writes a checkpoint of all changes, before the caller flushes. Raises StorageFailed.
+
+        Returns the sequence that is flushed then.
+        """
+        sequence = self._replica.sequence
+        if sequence != self._replica.checkpoint_sequence:
+            checkpoint = self._replica.checkpoint()
+            if checkpoint is None:
+                self._drop()
+            else:
+                self._keep(sequence, encode_checkpoint(checkpoint))
+        return sequence
+
+    def flushed(self, sequence: int) -> None:
+        """Notes that sorted files hold all changes up to `sequence`, after a flush. Raises StorageFailed."""
+        noted = number(sequence)
+        if self._database.get(FLUSHED) != noted:
+            self._database.write([(FLUSHED, noted)])
 
     def _keep(self, sequence: int, data: bytes) -> None:
         self._database.write([(CHECKPOINT, data)])

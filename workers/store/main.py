@@ -128,8 +128,9 @@ async def main(shell: WorkerShell) -> None:
     await service.engine.close()
     try:
         if not opened.database.is_read_only:
-            service.checkpoints.write_at_stop()
+            sequence = service.checkpoints.write_at_stop()
             opened.database.flush()
+            service.checkpoints.flushed(sequence)
             opened.database.sync()
     except StorageFailed as error:  # no change is lost: the log is on disk
         shell.log.warning("Cannot flush", reason=str(error))

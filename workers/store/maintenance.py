@@ -162,7 +162,9 @@ class Maintenance:
             return
         self._unflushed = 0
         await self._checkpoints.write_if_due(self._committer.write_alone, is_quiet=True)
+        sequence = self._replica.sequence
         await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
+        await self._committer.write_alone(partial(self._checkpoints.flushed, sequence))
 
 
 def first_kept(replica: Replica) -> int:

@@ -26,6 +26,8 @@ SEQUENCE = META + b"sequence"
 """The key of the sequence of the newest change (8 bytes)."""
 CHECKPOINT = META + b"checkpoint"
 """The key of the checkpoint of the index. Whoever rewrites the index or the feed deletes it."""
+FLUSHED = META + b"flushed"
+"""The key of the sequence (8 bytes) up to which sorted files hold all changes, so that no log has to be complete."""
 
 
 class KeyValue(Protocol):

@@ -207,9 +207,13 @@ def encode_feed_entry(entry: FeedEntry) -> bytes:
 
 
 def decode_feed_entry(data: bytes) -> FeedEntry:
-    collection, document, number, incarnation, origin, *more = msgpack.unpackb(data)
-    action = _ACTIONS[number]
-    before = Existence(more[0]) if more else _USUALLY_BEFORE[action]
+    """Raises ValueError for bytes that are no entry of the feed."""
+    try:
+        collection, document, number, incarnation, origin, *more = msgpack.unpackb(data)
+        action = _ACTIONS[number]
+        before = Existence(more[0]) if more else _USUALLY_BEFORE[action]
+    except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
+        raise ValueError(f"not a change: {error}") from error
     return FeedEntry(collection, document, action, incarnation, b"", origin, before)
 
 

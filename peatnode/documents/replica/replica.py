@@ -412,12 +412,11 @@ class Replica:
 
     # --- checkpoints
 
-    def checkpoint(self, is_of_stop: bool = False) -> Checkpoint | None:
+    def checkpoint(self) -> Checkpoint | None:
         """The index at the newest change on disk; None if there are too many collections to copy."""
         if len(self.counts) > MAX_COLLECTIONS:
             return None
-        counts = copy_counts(self.counts)
-        return Checkpoint(self.sequence, self.tree.leaves(), counts, is_of_stop)
+        return Checkpoint(self.sequence, self.tree.leaves(), copy_counts(self.counts))
 
     def checkpointed(self, sequence: int) -> None:
         """Notes that the caller has written the checkpoint of this sequence; 0: that it has deleted it."""

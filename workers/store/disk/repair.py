@@ -18,6 +18,7 @@ from peatnode.documents.replica.keyspace import (
     CHECKPOINT,
     EXPIRY,
     FEED,
+    FLUSHED,
     META,
     QUARANTINE,
     RECORD,
@@ -185,7 +186,8 @@ def _corruption(error: StorageFailed) -> str:
 def reconcile(database: Database) -> None:
     """Rebuilds the indexes from the records, and begins a new feed. Raises StorageFailed if a record cannot be read."""
     newest = _newest_sequence(database)
-    database.write([(CHECKPOINT, None)])  # before the entries that it describes change
+    # before the entries that they describe change
+    database.write([(CHECKPOINT, None), (FLUSHED, None)])
     for index in (TREE, EXPIRY, FEED):
         database.delete_range(index, after(index))
     broken: list[bytes] = []
@@ -206,8 +208,8 @@ def reconcile(database: Database) -> None:
 
 
 def _newest_sequence(database: Database) -> int:
-    stored = database.get(SEQUENCE)
-    newest = int.from_bytes(stored, "big") if stored else 0
+    stored = (database.get(SEQUENCE), database.get(FLUSHED))
+    newest = max(int.from_bytes(noted or b"", "big") for noted in stored)
     try:
         last = next(database.scan(FEED, after(FEED), reverse=True), None)
     except StorageFailed:  # a damaged feed is no problem: the caller deletes it

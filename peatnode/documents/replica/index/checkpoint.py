@@ -33,8 +33,6 @@ class Checkpoint:
     sequence: int
     leaves: Leaves
     counts: dict[str, CollectionCounts]
-    is_of_stop: bool
-    """Whether the store stopped in order after it, so that no log holds changes that a start would have to check."""
 
 
 def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
@@ -45,7 +43,6 @@ def encode_checkpoint(checkpoint: Checkpoint) -> bytes:
         (
             _VERSION,
             checkpoint.sequence,
-            checkpoint.is_of_stop,
             _to_bytes(array("H", compress(range(BUCKETS), is_used))),
             _to_bytes(array("Q", compress(high, is_used))),
             _to_bytes(array("Q", compress(low, is_used))),
@@ -61,14 +58,13 @@ def decode_checkpoint(data: bytes) -> Checkpoint:
     if _digest(body) != data[:_DIGEST_BYTES]:
         raise ValueError("its digest is wrong")
     try:
-        version, sequence, is_of_stop, buckets, high, low, counts = msgpack.unpackb(body)
+        version, sequence, buckets, high, low, counts = msgpack.unpackb(body)
         if version != _VERSION:
             raise ValueError(f"version {version} is unknown")
         return Checkpoint(
             sequence,
             _leaves(_numbers("H", buckets), _numbers("Q", high), _numbers("Q", low)),
             {name: CollectionCounts(documents, ended) for name, documents, ended in counts},
-            is_of_stop,
         )
     except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"it is malformed: {error}") from error

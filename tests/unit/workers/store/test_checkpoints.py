@@ -14,7 +14,7 @@ from peatnode.documents.replica.index.checkpoint import (
     decode_checkpoint,
 )
 from peatnode.documents.replica.index.counts import CollectionCounts
-from peatnode.documents.replica.keyspace import CHECKPOINT, SEQUENCE, number
+from peatnode.documents.replica.keyspace import CHECKPOINT, FLUSHED, SEQUENCE, number
 from peatnode.documents.replica.replica import Replica
 from tests.support.memory_kv import put
 from workers.store.checkpoints import MAX_CHANGES, QUIET_CHANGES, Checkpoints
@@ -93,10 +93,21 @@ async def test_a_wrong_one_is_replaced_at_once(database: Database) -> None:
     assert not Replica(database, 1).checkpoint_fault
 
 
-def test_a_stop_writes_one_of_all_changes(database: Database) -> None:
+def test_a_stop_writes_one_of_all_changes_unless_there_is_one(database: Database) -> None:
     replica = replica_at(database, 7)
-    Checkpoints(database, replica).write_at_stop()
-    assert kept(database) == replica.checkpoint(is_of_stop=True)
+    checkpoints = Checkpoints(database, replica)
+    assert checkpoints.write_at_stop() == 7
+    assert kept(database) == replica.checkpoint()
+    database.write([(CHECKPOINT, None)])
+    assert checkpoints.write_at_stop() == 7
+    assert kept(database) is None
+
+
+def test_what_is_flushed_is_noted(database: Database) -> None:
+    checkpoints = Checkpoints(database, replica_at(database, 7))
+    for sequence in (6, 7, 7):
+        checkpoints.flushed(sequence)
+        assert database.get(FLUSHED) == number(sequence)
 
 
 async def test_too_many_collections_delete_it_because_the_feed_does_not_wait_for_it(

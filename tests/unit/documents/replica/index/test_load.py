@@ -15,6 +15,7 @@ from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.keyspace import (
     CHECKPOINT,
     FEED,
+    FLUSHED,
     RECORD,
     SEQUENCE,
     TOMBSTONE,
@@ -40,11 +41,13 @@ def filled(kv: MemoryKeyValue | None = None) -> Replica:
     return replica
 
 
-def keep_checkpoint(replica: Replica, is_of_stop: bool = False) -> None:
-    checkpoint = replica.checkpoint(is_of_stop)
+def keep_checkpoint(replica: Replica, is_flushed: bool = False) -> None:
+    checkpoint = replica.checkpoint()
     assert checkpoint is not None
     entries(replica)[CHECKPOINT] = encode_checkpoint(checkpoint)
     replica.checkpointed(checkpoint.sequence)
+    if is_flushed:
+        entries(replica)[FLUSHED] = number(checkpoint.sequence)
 
 
 def entries(replica: Replica) -> dict[bytes, bytes]:
@@ -54,11 +57,14 @@ def entries(replica: Replica) -> dict[bytes, bytes]:
 
 def check_loaded(replica: Replica) -> None:
     """With its checkpoint, without one, and in memory, the index is the same."""
-    loaded = load_index(replica.kv, sample=range(0, BUCKETS, BUCKETS // 4))
-    assert loaded.fault == ""
-    assert loaded.checkpoint_sequence == replica.checkpoint_sequence
+    sample = range(0, BUCKETS, BUCKETS // 4)
+    loaded = load_index(replica.kv, sample, compared_entries=0)
+    compared = load_index(replica.kv)
+    for found in (loaded, compared):
+        assert found.fault == ""
+        assert found.checkpoint_sequence == replica.checkpoint_sequence
     scanned = load_index(without_checkpoint(replica))
-    for found in (loaded, scanned):
+    for found in (loaded, compared, scanned):
         assert found.sequence == replica.sequence
         assert found.oldest_sequence == replica.oldest_sequence
         assert found.counts == replica.counts
@@ -113,7 +119,7 @@ def test_a_replayed_index_is_the_scanned_one_after_each_commit(rng):
         commit(here)
         check_loaded(here)
         if rng.random() < 0.25:
-            keep_checkpoint(here, is_of_stop=rng.random() < 0.5)
+            keep_checkpoint(here, is_flushed=rng.random() < 0.5)
             check_loaded(here)
         if rng.random() < 0.1 and here.checkpoint_sequence:
             trim(here, rng.randint(here.oldest_sequence, here.checkpoint_sequence + 1))
@@ -191,11 +197,11 @@ def test_the_feed_says_what_was_before_only_where_it_is_not_plain():
 # --- what is lost
 
 
-@pytest.mark.parametrize("is_of_stop", [False, True])
+@pytest.mark.parametrize("is_flushed", [False, True])
 @pytest.mark.parametrize(("first", "last"), [(62, 62), (63, 66), (67, 70), (61, 70)])
-def test_a_hole_after_the_checkpoint_is_damage(is_of_stop, first, last):
+def test_a_hole_after_the_checkpoint_is_damage(is_flushed, first, last):
     replica = filled()
-    keep_checkpoint(replica, is_of_stop)
+    keep_checkpoint(replica, is_flushed)
     for key in KEYS[:10]:
         put(replica, key, {"b": 1})
     commit(replica)
@@ -207,25 +213,51 @@ def test_a_hole_after_the_checkpoint_is_damage(is_of_stop, first, last):
 
 
 @pytest.mark.parametrize("has_checkpoint", [False, True])
-def test_a_hole_before_the_checkpoint_is_damage_unless_the_store_stopped_after_it(has_checkpoint):
+def test_a_hole_before_the_checkpoint_is_damage_unless_all_was_flushed_after_it(has_checkpoint):
     replica = filled()
     if has_checkpoint:
         keep_checkpoint(replica)
     del entries(replica)[FEED + number(30)]
     with pytest.raises(EntriesDiffer, match="the changes 30 to 30 are missing"):
         load_index(replica.kv)
-    keep_checkpoint(replica, is_of_stop=True)
+    keep_checkpoint(replica, is_flushed=True)
     load_index(replica.kv)
+    entries(replica)[FLUSHED] = number(29)
+    with pytest.raises(EntriesDiffer, match="the changes 30 to 30 are missing"):
+        load_index(replica.kv)
 
 
-def test_changes_lost_before_a_checkpoint_that_was_kept_are_damage():
+def test_a_feed_that_was_trimmed_beyond_the_checkpoint_is_damage():
+    replica = filled()
+    keep_checkpoint(replica)
+    put(replica, KEYS[0], {"b": 1})
+    put(replica, KEYS[1], {"b": 1})
+    commit(replica)
+    trim(replica, 62)
+    with pytest.raises(EntriesDiffer, match="the changes 61 to 61 are missing"):
+        load_index(replica.kv)
+
+
+def test_a_malformed_change_is_damage():
+    replica = filled()
+    keep_checkpoint(replica)
+    put(replica, KEYS[0], {"b": 1})
+    commit(replica)
+    for bad in (b"", b"\xc1", b"\x91\x01", entries(replica)[FEED + number(61)][:-1]):
+        entries(replica)[FEED + number(61)] = bad
+        with pytest.raises(EntriesDiffer, match="the change 61 is malformed"):
+            load_index(replica.kv)
+
+
+@pytest.mark.parametrize("noted", [CHECKPOINT, FLUSHED])
+def test_changes_lost_before_a_note_that_was_kept_are_damage(noted):
     replica = filled()
     before = dict(entries(replica))
     put(replica, KEYS[0], {"b": 1})
     commit(replica)
-    keep_checkpoint(replica)
+    keep_checkpoint(replica, is_flushed=True)
     kv = MemoryKeyValue()
-    kv.entries = before | {CHECKPOINT: entries(replica)[CHECKPOINT]}
+    kv.entries = before | {noted: entries(replica)[noted]}
     with pytest.raises(EntriesDiffer, match="the changes 61 to 61 are missing"):
         load_index(kv)
 
@@ -251,9 +283,9 @@ def test_without_a_checkpoint_index_and_records_are_compared_in_number(prefix):
 # --- a checkpoint that is wrong
 
 
-def fault_of(replica: Replica, sample: range = range(0)) -> str:
+def fault_of(replica: Replica, sample: range = range(0), compared_entries: int = 0) -> str:
     """The fault that a start reports. What it loads is right all the same."""
-    loaded = load_index(replica.kv, sample)
+    loaded = load_index(replica.kv, sample, compared_entries)
     assert loaded.counts == replica.counts
     assert loaded.tree.leaves() == replica.tree.leaves()
     assert bool(loaded.checkpoint_sequence) is not bool(loaded.fault)
@@ -271,29 +303,42 @@ def test_a_checkpoint_with_a_flipped_bit_is_not_used(rng):
 
 def test_a_wrong_hash_is_found_in_a_bucket_of_the_sample_and_corrected_in_one_with_a_change():
     replica = filled()
-    keep_checkpoint(replica, is_of_stop=True)
+    keep_checkpoint(replica, is_flushed=True)
     bucket = bucket_of(tree_key_of(KEYS[0]))
     checkpoint = decode_checkpoint(entries(replica)[CHECKPOINT])
     checkpoint.leaves.set(bucket, checkpoint.leaves.number(bucket) ^ 1)
     entries(replica)[CHECKPOINT] = encode_checkpoint(checkpoint)
     others = range(bucket + 1, bucket + 3)
-    assert load_index(replica.kv, others).tree.root != replica.tree.root
-    assert f"bucket {bucket}" in fault_of(replica, range(bucket, bucket + 1))
+    assert load_index(replica.kv, others, compared_entries=0).tree.root != replica.tree.root
+    wrong = "its hashes are not those of the entries"
+    assert fault_of(replica, range(bucket, bucket + 1)) == wrong
+    assert fault_of(replica, compared_entries=60) == wrong
     put(replica, KEYS[0], {"b": 1})
     commit(replica)
     assert fault_of(replica, others) == ""
 
 
-def test_wrong_counts_are_found_by_a_replay_that_scans():
+@pytest.mark.parametrize(("changed", "compared_entries"), [(0, 1000), (1, 1000), (40, 0)])
+def test_wrong_counts_are_found_where_everything_is_read(changed, compared_entries):
     replica = filled()
     keep_checkpoint(replica)
     checkpoint = decode_checkpoint(entries(replica)[CHECKPOINT])
     checkpoint.counts["c0"].documents += 1
     entries(replica)[CHECKPOINT] = encode_checkpoint(checkpoint)
-    for key in KEYS[:40]:
+    for key in KEYS[:changed]:
         put(replica, key, {"b": 1})
     commit(replica)
-    assert fault_of(replica) == "its counts are not those of the entries"
+    fault = fault_of(replica, compared_entries=compared_entries)
+    assert fault == "its counts are not those of the entries"
+
+
+@pytest.mark.parametrize("prefix", [TREE, RECORD])
+def test_a_small_store_compares_index_and_records_in_spite_of_its_checkpoint(prefix):
+    replica = filled()
+    keep_checkpoint(replica, is_flushed=True)
+    del entries(replica)[next(key for key, _ in replica.kv.scan(prefix, prefix + b"\xff"))]
+    with pytest.raises(EntriesDiffer, match=r"the index has .*, and the records are "):
+        load_index(replica.kv)
 
 
 def test_a_checkpoint_is_a_copy_that_later_changes_leave_alone():
