@@ -31,11 +31,6 @@ PEATNODE = str(Path(sys.executable).with_name("peatnode"))
 READ_ONLY = 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && shift && exec "$@"'
 
 
-def test_namespaces_are_available() -> None:
-    """One place for the reason, which every test here shares."""
-    need_namespaces()
-
-
 def need_namespaces() -> None:
     if os.geteuid():
         pytest.skip("mounting needs root")
@@ -127,24 +122,17 @@ def test_reads_are_answered_and_writes_resume_when_the_disk_is_writable(filled: 
     assert report.returncode == Exit.DEGRADED
     assert "mount it writable" in " ".join(report.stdout.split())
 
+    # another node cannot share the directory
+    other = ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(node.directory), PEATNODE, "run"]
+    refused = subprocess.run(other, env=node.environment(), capture_output=True, text=True)
+    assert refused.returncode == EXIT_CONFIGURATION
+    assert "is in use by another node" in refused.stderr
+
     make_writable(node)
     wait(lambda: accepts(node), "writes to be accepted")
     wait(node.is_ready, "the node to be ready")
     assert document(node, "one") == {"l": [1, 2]}
     assert cli(node, "status").returncode == 0
-
-
-def test_another_node_cannot_share_the_directory(filled: Node) -> None:
-    launch_read_only(filled)
-    wait(lambda: answers(filled), "reads to be answered")
-    other = subprocess.run(
-        ["unshare", "-m", "sh", "-c", READ_ONLY, "sh", str(filled.directory), PEATNODE, "run"],
-        env=filled.environment(),
-        capture_output=True,
-        text=True,
-    )
-    assert other.returncode == EXIT_CONFIGURATION
-    assert "is in use by another node" in other.stderr
 
 
 def test_a_directory_that_never_held_a_store_is_a_wrong_setting(tmp_path: Path) -> None:
