@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from peatnode.documents.names import names_of
 from peatnode.documents.replica.replica import Replica
+from peatnode.ipc.messages import WriteDocument, WriteKind
 from tests.sim.contents import check_equal, keys_of, record_of
 from tests.sim.disk import Image
 from tests.sim.histories import (
@@ -27,6 +28,11 @@ from tests.support import seeds
 
 TURN_SECONDS = 0.5
 """Between two turns of the maintenance of a store."""
+
+GO_BACK = 0.1
+"""Part of the histories in which a machine goes back at the end."""
+
+TOLD: Key = ("notes", "told")
 
 CHECKPOINTS = 0.1
 """Part of the occasions at which a checkpoint is written: one takes longer than a short history."""
@@ -87,6 +93,8 @@ class DocumentHistory:
         for _ in range(plan.randint(10, 40)):
             self._act(plan.choice(world.nodes), keys)
             world.run(plan.expovariate(4.0))
+        if plan.random() < GO_BACK:
+            self._go_back(plan.choice(world.nodes), keys)
         settle(world)
         self.check()
         return world
@@ -164,16 +172,61 @@ class DocumentHistory:
         harm()
         self.world.disk_damaged(node)
 
+    def _go_back(self, node: Node, keys: list[Key]) -> None:
+        """Memory and disk of a machine go back together, and it writes before it meets the others.
+
+        Its witness tells nothing then. What tells is a document that it had written more often before than after.
+        """
+        plan, world, store = self.plan, self.world, node.store
+        settle(world)
+        _tell(node)
+        settle(world)
+        image, witnessed = store.image(), store.witness.found
+        for _ in range(6):
+            _tell(node)
+            plan.choice(world.nodes).write(plan.choice(keys))
+            world.run(plan.expovariate(4.0))
+        settle(world)
+        told = len(world.ledger.writes)
+        world.cut = {link for link in world.links if node.index in link}
+        for wire in list(node.wires.values()):
+            world.break_wire(wire)
+        world.run(3.0)
+
+        def put_back() -> None:
+            store.disk.restore(image)
+            store.witness.found = witnessed
+            store.has_been_cloned = True
+
+        node.kill_store(0.1, lambda: self._damage(node, put_back))
+        world.run(1.0)
+        _tell(node)
+        for _ in range(plan.randrange(6)):
+            plan.choice([node, *world.nodes]).write(plan.choice(keys))
+            world.run(0.2)
+        world.run(2.0)
+        # They are withdrawn and written again under a new id: of their clocks nothing remains.
+        own = [write for write in world.ledger.writes[told:] if write.node == node.name]
+        world.ledger.excused.update(own)
+
     # --- what must hold
 
     def check(self) -> None:
         world, ledger = self.world, self.world.ledger
-        check_equal({node.name: node.store.disk for node in world.nodes})
-        world.check_nothing_lost()
+        reported = set().union(*(node.store.kept for node in world.nodes))
+        check_equal({node.name: node.store.disk for node in world.nodes}, reported)
+        if not reported:
+            world.check_nothing_lost()
         _check_indexes(self.plan.choice(world.nodes))
         for node in world.nodes:
             _check_ends(node, ledger)
         check_quiet(world)
+
+
+def _tell(node: Node) -> None:
+    """Writes the document by which others find out that this machine went back."""
+    kind = WriteKind.PATCH if node.store.has(TOLD) else WriteKind.PUT
+    node.store.add(WriteDocument(*TOLD, kind, b'{"at":%d}' % (node.world.now * 1000)))
 
 
 def _check_indexes(node: Node) -> None:

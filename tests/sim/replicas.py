@@ -95,17 +95,20 @@ class MemoryWitness:
         self.found = None
 
 
-class NoObserver:
-    """Is told what happens to the client ids, and tells nobody."""
+class Reports:
+    """What the store tells its operator of client ids."""
+
+    def __init__(self, kept: set[bytes]) -> None:
+        self._kept = kept
 
     def renewed(self, generation: int, withdrawals: int) -> None:
         pass
 
     def withdrawn(self, outcomes: object, is_complete: bool) -> None:
-        pass
+        assert is_complete
 
     def kept(self, name: str, reason: str) -> None:
-        pass
+        self._kept.add(document_key(*name.split("/", 1)))
 
 
 Reply = Callable[[StoreAnswer | None], None]
@@ -191,6 +194,8 @@ class ReplicaStore:
         self._host = host or AtOnce()
         self._ledger = ledger or Ledger()
         self.habits = NO_EXPIRY
+        self.kept: set[bytes] = set()
+        """Documents of which it has said that they may differ from those of the peers."""
         self._written = 0
         self.disk = ForgetfulDisk()
         self.witness = MemoryWitness()
@@ -215,7 +220,7 @@ class ReplicaStore:
         self._engine = EngineInProcess(self.replica)
         quarantine = Quarantine(self.replica)
         resolver = WriteResolver(self.replica, self._engine, quarantine, MAX_BODY_BYTES)
-        observer = NoObserver()
+        observer = Reports(self.kept)
         self._ids = ClientIds(
             self.node_id,
             generation,
@@ -356,6 +361,9 @@ class ReplicaStore:
                 then(self._acknowledged[reply.sequence], reply.sequence)
 
         self.add(message, answered)
+
+    def has(self, key: Key) -> bool:
+        return self._live(key) is not None
 
     def _live(self, key: Key) -> Record | None:
         record = self.replica.record_on_disk(document_key(*key))
