@@ -75,7 +75,8 @@ def names(at: int) -> tuple[str, str]:
 def overwrite(node: Node, documents: int, count: int) -> None:
     """Overwrites random documents of one collection over HTTP."""
     ids = random.sample(range(0, documents, COLLECTIONS), min(count, documents // COLLECTIONS))
-    lines = "".join(f'{{"_id":"{at:08}","name":"again"}}\n' for at in ids)
+    value = f"at {time.time_ns()}"
+    lines = "".join(f'{{"_id":"{at:08}","name":"{value}"}}\n' for at in ids)
     connection = http.client.HTTPConnection("127.0.0.1", node.api_port, timeout=300)
     headers = {"Content-Type": "application/x-ndjson"}
     connection.request("POST", "/api/v1/documents/c0?bulk=true", lines, headers)
