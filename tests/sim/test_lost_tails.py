@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+from peatnode.documents.replica.withdraw import OwnWrites
 from tests.sim.contents import ContentsDiffer
 from tests.sim.replicas import ReplicaStore
 from tests.sim.scenes import QUICK, SLOW, Scene
 
 
 class KeepsGeneration(ReplicaStore):
-    """Takes every disk for whole."""
+    """Takes every disk for whole, and compares nothing with what peers have under its clocks."""
 
     keeps_generation = True
+
+    def _build(self) -> None:
+        self.replica.own_writes = OwnWrites()
+        super()._build()
 
 
 def lose_tail(scene: Scene) -> None:

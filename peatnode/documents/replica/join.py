@@ -65,8 +65,8 @@ def new_tombstone(change: DocumentUpdate, record: Record | None) -> StateVector 
         return JoinResult(Outcome.REFUSED, str(error))
 
 
-def new_update(change: DocumentUpdate, record: Record | None, origin: str) -> Update | JoinResult:
-    """The part of an update that the record lacks, or the reason why nothing changes."""
+def read_update(change: DocumentUpdate, record: Record | None, origin: str) -> Update | JoinResult:
+    """The decoded update, or the reason why nothing changes."""
     if record is not None and (
         change.incarnation < record.incarnation
         or (change.incarnation == record.incarnation and record.is_deleted)
@@ -74,10 +74,14 @@ def new_update(change: DocumentUpdate, record: Record | None, origin: str) -> Up
         return JoinResult(Outcome.STALE)
     try:
         limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
-        update = decode_update(change.update, limits)
+        return decode_update(change.update, limits)
     except MalformedUpdate as error:
         return JoinResult(Outcome.REFUSED, str(error))
-    known = record if record is not None and record.incarnation == change.incarnation else None
+
+
+def new_part(update: Update, incarnation: int, record: Record | None) -> Update | JoinResult:
+    """The part of an update that the record lacks, or the reason why nothing changes."""
+    known = record if record is not None and record.incarnation == incarnation else None
     vector = known.state_vector if known is not None else {}
     missing = missing_for(update, vector)
     if missing is not None:

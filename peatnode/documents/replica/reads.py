@@ -60,6 +60,7 @@ def document_update(
             encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
         )
         return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended_vector)
+    replica.own_writes.served(key, record.state_vector, record.incarnation)
     update = state_difference(replica, key, record, vector)
     return DocumentUpdate(*names_of(key), record.incarnation, False, record.expires_at, update)
 
@@ -89,12 +90,12 @@ def missing_update(
         return None
     if record.incarnation > incarnation or record.is_deleted:
         return document_update(replica, key, record)
-    if key in replica.own_writes.pending:
-        return None  # the peer would take structs that are being withdrawn
     peer_vector = decode_state_vector(vector) if vector else {}
     own_client = replica.client_of(record.incarnation)
     if peer_vector.get(own_client, 0) > record.state_vector.get(own_client, 0):
         replica.id_taken(record, record.incarnation, own_client)
+    if replica.own_writes.is_doubtful(key, record.incarnation, peer_vector):
+        return None  # the peer would take structs and deletions that mean something else there
     if covers(peer_vector, record) and record.delete_set.is_empty:
         return None
     return document_update(replica, key, record, vector)
@@ -112,7 +113,13 @@ def wanted_of(replica: Replica, key: bytes) -> tuple[int, bytes]:
         return 0, b""
     if record.is_deleted:
         return record.incarnation, b""
-    return record.incarnation, encode_state_vector(record.state_vector)
+    vector = record.state_vector
+    write = replica.own_writes.find(key, record.incarnation)
+    if (
+        write is not None
+    ):  # the peer sends what it has under the clocks of own writes, and it is compared
+        vector = {**vector, write.client: write.clock}
+    return record.incarnation, encode_state_vector(vector)
 
 
 def documents_of(

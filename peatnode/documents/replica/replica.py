@@ -23,8 +23,9 @@ from peatnode.documents.replica.join import (
     JoinResult,
     check_change,
     check_size,
+    new_part,
     new_tombstone,
-    new_update,
+    read_update,
     state_bytes,
 )
 from peatnode.documents.replica.keyspace import (
@@ -43,13 +44,20 @@ from peatnode.documents.replica.record import (
     tombstone,
 )
 from peatnode.documents.replica.state_packing import unpack_state
-from peatnode.documents.replica.withdraw import OwnWrite, OwnWrites, without_own_writes
+from peatnode.documents.replica.withdraw import (
+    OwnWrite,
+    OwnWrites,
+    first_difference,
+    without_own_writes,
+)
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.errors import EntriesDiffer, MalformedUpdate
 from peatnode.model.documents import DocumentUpdate, Outcome
+
+WRITES_AGAIN = JoinResult(Outcome.GAP, "this node writes the document again under a new id")
 
 
 class Replica:
@@ -189,7 +197,12 @@ class Replica:
                 return ended
             staged = self._end(key, record, incarnation, origin, ended)
             return JoinResult(Outcome.APPLIED, "", staged)
-        update = new_update(change, record, origin)
+        decoded = read_update(change, record, origin)
+        if isinstance(decoded, JoinResult):
+            return decoded
+        if self._contradicts(key, record, incarnation, decoded):
+            return WRITES_AGAIN
+        update = new_part(decoded, incarnation, record)
         if isinstance(update, JoinResult):
             return update
         refusal = self._check_own_ids(key, record, incarnation, update, origin)
@@ -202,15 +215,35 @@ class Replica:
         staged = self._apply(key, record, incarnation, update, encoded, None, origin)
         return JoinResult(Outcome.APPLIED, "", staged)
 
+    def _contradicts(
+        self, key: bytes, record: Record | None, incarnation: int, update: Update
+    ) -> bool:
+        """Whether an update has other structs than this node under clocks of its own writes."""
+        write = self.own_writes.find(key, incarnation)
+        theirs = update.structs.get(write.client) if write is not None else None
+        if write is None or theirs is None or record is None or record.incarnation != incarnation:
+            return False
+        if key in self.own_writes.pending:
+            return theirs[-1].end > write.clock
+        if theirs[0].clock >= record.state_vector.get(write.client, 0):
+            return False
+        mine = self.merged(key, record).structs[write.client]
+        at = first_difference(write.client, mine, theirs, write.clock)
+        self.own_writes.compared(key, at)
+        if at is not None:
+            self.is_client_id_taken = self.is_contradicted = True
+        return at is not None
+
     def _check_own_ids(
         self, key: bytes, record: Record | None, incarnation: int, update: Update, origin: str
     ) -> JoinResult | None:
         """Notices structs that another writer wrote under an id of this node. Returns why nothing changes, or None."""
         clients = update.structs
         own = self.own_writes
-        if own.contradicted_by(key, incarnation, clients):
+        write = own.find(key, incarnation)
+        if write is not None and write.client in clients:
             self.is_client_id_taken = self.is_contradicted = True
-            return JoinResult(Outcome.GAP, "this node writes the document again under a new id")
+            return WRITES_AGAIN
         if origin.startswith(CLIENT) and own.is_withdrawn(key, clients):
             return JoinResult(
                 Outcome.REFUSED, "the document was written again under a new id: reload it"

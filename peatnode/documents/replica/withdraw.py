@@ -7,14 +7,14 @@ it has written since, and no peer has, is withdrawn and written again under a ne
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import msgpack
 
 from peatnode.documents.replica.keyspace import META
 from peatnode.documents.yjs.delete_set import DeleteSet
-from peatnode.documents.yjs.structs import Id, Struct, cut_left
+from peatnode.documents.yjs.structs import DELETED, GC, Id, Struct, cut_left, cut_right
 from peatnode.documents.yjs.update import Update
 
 MAX_OWN_WRITES = 100_000
@@ -47,7 +47,11 @@ class OwnWrites:
         self.pending: dict[bytes, OwnWrite] = {}
         self.is_complete = True
         """Whether there were never more than MAX_OWN_WRITES."""
+        self.is_confirmed = False
+        """Whether a peer turned out to have own writes since the start as they are here. Until then, a peer that seems
+        to have some gets no more of their documents, because it may have others under the same clocks."""
         self._written: dict[bytes, OwnWrite] = {}
+        self._served: dict[bytes, int] = {}
         self._withdrawn: dict[bytes, int] = {}
         self._roots: OrderedDict[bytes, int] = OrderedDict()
 
@@ -64,10 +68,32 @@ class OwnWrites:
             return
         self._written[key] = OwnWrite(client, incarnation, clock, sequence)
 
-    def contradicted_by(self, key: bytes, incarnation: int, clients: Iterable[int]) -> bool:
-        """Whether unknown structs of `clients` collide with writes to this document that are not withdrawn yet."""
+    def find(self, key: bytes, incarnation: int) -> OwnWrite | None:
+        """The writes to a document that no peer is known to have, and that are not withdrawn yet."""
         write = self.pending.get(key) or self._written.get(key)
-        return write is not None and write.incarnation == incarnation and write.client in clients
+        return write if write is not None and write.incarnation == incarnation else None
+
+    def is_doubtful(self, key: bytes, incarnation: int, vector: Mapping[int, int]) -> bool:
+        """Whether a peer with this state vector may have other structs under clocks of these writes."""
+        if key in self.pending:
+            return True
+        write = None if self.is_confirmed else self.find(key, incarnation)
+        if write is None:
+            return False
+        return vector.get(write.client, 0) > max(write.clock, self._served.get(key, 0))
+
+    def served(self, key: bytes, record_vector: Mapping[int, int], incarnation: int) -> None:
+        """Notes that a peer gets these writes, so that it may have them later."""
+        write = None if self.is_confirmed else self.find(key, incarnation)
+        if write is not None:
+            self._served[key] = record_vector.get(write.client, 0)
+
+    def compared(self, key: bytes, difference: int | None) -> None:
+        """Notes the first clock from which a peer has other structs; None: it has the same ones."""
+        if difference is None:
+            self._confirm()
+        elif key in self._written:
+            self._written[key] = self._written[key]._replace(clock=difference)
 
     def is_withdrawn(self, key: bytes, clients: Iterable[int]) -> bool:
         """Whether one of `clients` is an id whose structs were withdrawn from this document."""
@@ -90,6 +116,10 @@ class OwnWrites:
 
     # --- what peers have
 
+    def _confirm(self) -> None:
+        self.is_confirmed = True
+        self._served.clear()
+
     def root_read(self, root: bytes, sequence: int) -> None:
         """Notes the root of the hash tree at a sequence."""
         self._roots[root] = sequence
@@ -99,7 +129,10 @@ class OwnWrites:
     def agreed(self, root: bytes) -> None:
         """Forgets what was written before this root, because a peer had the same root and so has the same documents."""
         sequence = self._roots.pop(root, None)
-        if sequence is not None and self._written:
+        if sequence is None:
+            return
+        self._confirm()
+        if self._written:
             self._written = {k: w for k, w in self._written.items() if w.sequence > sequence}
 
 
@@ -127,6 +160,42 @@ def without_own_writes(whole: Update, write: OwnWrite) -> Update | None:
         for client, start, end in whole.delete_set
     )
     return Update(structs, DeleteSet.from_ranges(kept))
+
+
+def first_difference(
+    client: int, mine: Sequence[Struct], theirs: Sequence[Struct], clock: int
+) -> int | None:
+    """The first clock, from `clock` on, under which both have a struct and not the same one.
+
+    A deleted struct may have lost its content on one side, so it is taken for equal.
+    """
+    (left, at_left), (right, at_right) = _head(client, mine, clock), _head(client, theirs, clock)
+    while left is not None and right is not None and left.clock == right.clock:
+        length = min(left.length, right.length)
+        parts = [cut_left(s, length) if s.length > length else s for s in (left, right)]
+        is_gone = any(part.kind in (GC, DELETED) for part in parts)
+        if not is_gone and parts[0].raw != parts[1].raw:
+            return left.clock
+        left, at_left = _advance(client, mine, left, at_left, length)
+        right, at_right = _advance(client, theirs, right, at_right, length)
+    return None
+
+
+def _head(client: int, structs: Sequence[Struct], clock: int) -> tuple[Struct | None, int]:
+    """The first struct that ends after a clock, without the clocks before it, and its index."""
+    for at, struct in enumerate(structs):
+        if struct.end > clock:
+            offset = max(0, clock - struct.clock)
+            return (cut_right(client, struct, offset) if offset else struct), at
+    return None, len(structs)
+
+
+def _advance(
+    client: int, structs: Sequence[Struct], struct: Struct, at: int, length: int
+) -> tuple[Struct | None, int]:
+    if struct.length > length:
+        return cut_right(client, struct, length), at
+    return (structs[at + 1] if at + 1 < len(structs) else None), at + 1
 
 
 def _needs(structs: Iterable[Struct]) -> Iterator[Id]:

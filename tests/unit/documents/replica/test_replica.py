@@ -17,6 +17,7 @@ from peatnode.documents.replica.reads import (
 )
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
+from peatnode.documents.yjs.state_vector import encode_state_vector
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.memory_kv import MemoryKeyValue, commit, put
@@ -177,7 +178,9 @@ def test_a_state_vector_beyond_our_own_clock_is_noticed():
         commit(replica)
     put(copy, KEY, {"a": 2})
     commit(copy)
-    missing_update(here, KEY, *wanted_of(copy, KEY))
+    beyond = copy.record_on_disk(KEY)
+    assert beyond is not None
+    missing_update(here, KEY, 1, encode_state_vector(beyond.state_vector))
     assert here.is_client_id_taken
 
 

@@ -234,6 +234,47 @@ def test_a_client_does_not_bring_back_what_was_withdrawn():
     assert here.join(held, "client 1").outcome is Outcome.REFUSED
 
 
+def test_a_peer_that_has_the_same_contradicts_nothing():
+    """It has a part of what was written since the start. The whole of it is sent then."""
+    here, peer = gone_back(0), replica_of(PEER + 1)
+    write(here[0], KEY, mine=1)
+    pull(peer, here[0])
+    write(here[0], KEY, more=1)
+    assert pull(here[0], peer) == [Outcome.KNOWN]
+    assert here[0].own_writes.is_confirmed
+    converge(here[0], peer)
+
+
+def test_a_peer_gets_no_doubtful_document_before_it_is_compared():
+    """Deletions of the peer's own content would come with it."""
+    here, peer = gone_back(2)
+    for number in range(4):
+        write(here, KEY, mine=number)
+    assert pull(peer, here) == []
+    pull(here, peer)
+    assert write_again(here) == {KEY}
+    converge(here, peer)
+    assert content(peer)[KEY] == {"base": 1, "lost 0": 0, "lost 1": 1, "mine": 3}
+
+
+def test_only_what_differs_is_withdrawn():
+    """A memory that goes back without a start: the peer has the first of the remembered writes too."""
+    image, peer = replica_of(OLD), replica_of(PEER)
+    write(image, KEY, base=1)
+    write(image, KEY, shared=1)
+    here = replica_of(OLD, image)
+    here.own_writes.note(KEY, OLD, 1, 0, 1)
+    write(image, KEY, lost=1)
+    write(here, KEY, mine=1)
+    pull(peer, image)
+    pull(here, peer)
+    assert write_again(here) == {KEY}
+    record = here.record_on_disk(KEY)
+    assert record is not None
+    assert record.state_vector == {OLD: 2, NEW: 1}
+    converge(here, peer)
+
+
 # --- what is remembered
 
 
@@ -241,8 +282,8 @@ def test_the_first_clock_and_the_last_sequence_are_remembered():
     own = OwnWrites()
     own.note(KEY, 1, 1, 5, 10)
     own.note(KEY, 1, 1, 7, 11)
-    assert own.contradicted_by(KEY, 1, [1])
-    assert not own.contradicted_by(KEY, 2, [1])
+    assert own.find(KEY, 1) == OwnWrite(1, 1, 5, 11)
+    assert own.find(KEY, 2) is None
     own.withdraw_all()
     assert own.pending == {KEY: OwnWrite(1, 1, 5, 11)}
     assert decode_own_write(encode_own_write(own.pending[KEY])) == own.pending[KEY]
