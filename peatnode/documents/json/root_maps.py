@@ -68,7 +68,9 @@ class RootMaps:
 
         None if one of them holds what is no array, so that only an engine can change it.
         """
-        hidden = [name for name, shown in (self.lists or {}).items() if shown.runs]
+        if self.lists is None:
+            return shape
+        hidden = [name for name, shown in self.lists.items() if shown.runs]
         if len(hidden) <= len(shape.arrays) and all(name in shape.arrays for name in hidden):
             return shape
         names = [n for n in flatten(target).arrays if n in hidden and n not in shape.arrays]

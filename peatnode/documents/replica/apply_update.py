@@ -65,12 +65,14 @@ class RecordUpdater:
         maps = None
         if not flags & _BEYOND_READING:
             is_small = _is_small(flags, snapshot_bytes, len(encoded))
-            known = None if is_first else previous
-            maps = self._maps_after(key, known, update, flags, value is None, is_small)
-            if value is None and maps is not None:
-                value = dump(build(maps.shape()))
-            elif value is None and is_small:
-                flags |= DocumentFlag.NEEDS_ENGINE
+            if value is None or not is_first:
+                known = None if is_first else previous
+                maps = self._maps_after(key, known, update, flags, value is None, is_small)
+            if value is None:
+                if maps is not None:
+                    value = dump(build(maps.shape()))
+                elif is_small:
+                    flags |= DocumentFlag.NEEDS_ENGINE
             if is_small and is_log_long(delta_log, snapshot_bytes):
                 snapshot = compacted((*self._state(key, previous), encoded))
                 snapshot_bytes, delta_log = len(snapshot), ()
