@@ -9,27 +9,24 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.power.check import check_store
-from tests.support.power.cut import Rest, cut_power
-from tests.support.power.disk import Disk, Names, Syncs
-from tests.support.power.ledger import Ledger
-from tests.support.power.recorder import Recorder, compiled_recorder
-from tests.support.power.scenes import phases, record_life, record_worker
-from tests.support.power.trace import Event, EventKind
+from tests.support.power.cut import Rest
+from tests.support.power.disk import Names, Syncs
+from tests.support.power.recorder import Recorder, Recording, compiled_recorder
+from tests.support.power.scenes import AFTER_CUT, record_life, record_worker
+from tests.support.power.series import Series, choose_cuts
 
 pytestmark = pytest.mark.timeout(0 if "PEAT_POWER_CUTS" in os.environ else 120)
 
-CUTS = int(os.environ.get("PEAT_POWER_CUTS", "100"))
-CUTS_OF_A_TRACE = 50
-WRITES = 1600
-SHARES = {"start": 3, "repair": 4, "compaction": 4, "stop": 2, "write": 3}
-"""How many of the cuts happen while the store does what."""
-EVERYTHING = tuple(Rest)
+TURNS = max(1, int(os.environ.get("PEAT_POWER_CUTS", "100")) // 100)
+"""Each turn has 100 cuts: those of a life, of a worker, and of stores that a first cut has left."""
+CUTS_OF_LIFE, CUTS_OF_WORKER, CUTS_AFTER_CUT, CUT_STORES = 40, 30, 10, 3
+WRITES = 800
+SYNC_MICROSECONDS = (0, 0, 300, 3000)
 MEMORY = Path("/dev/shm")
 
 
@@ -46,88 +43,78 @@ def scratch(tmp_path: Path) -> Iterator[Path]:
         return
     with tempfile.TemporaryDirectory(prefix="peat-power-", dir=MEMORY) as directory:
         yield Path(directory)
+        if failed := list(Path(directory).glob("**/cut-*")):
+            for number, left in enumerate(failed):
+                shutil.copytree(left, tmp_path / f"{number}-{left.name}")
 
 
-def chosen(events: Sequence[Event], count: int, rng: random.Random) -> list[tuple[int, str]]:
-    """Numbers of events before which the power is cut, and what the store was doing, by the shares."""
-    places: dict[str, list[int]] = {}
-    for n, phase in enumerate(phases(events)):
-        if events[n].kind is not EventKind.MARKED:
-            places.setdefault(phase, []).append(n)
-    drawn = rng.choices([*places], [SHARES[phase] for phase in places], k=count)
-    return sorted((rng.choice(places[phase]), phase) for phase in drawn)
-
-
-def cut_often(
-    events: Sequence[Event],
-    cuts: Sequence[tuple[int, str]],
-    scratch: Path,
-    rng: random.Random,
-    names: Names,
-    syncs: Syncs = Syncs.ALL,
-    rests: Sequence[Rest] = EVERYTHING,
-) -> dict[str, list[str]]:
-    """For each cut that breaks a promise, what is wrong."""
-    disk, ledger, done = Disk(names, syncs), Ledger(), 0
-    wrong: dict[str, list[str]] = {}
-    for n, (at, phase) in enumerate(cuts):
-        disk.replay(events[done:at])
-        ledger.add(events[done:at])
-        done, rest, data = at, rng.choice(rests), scratch / f"cut-{n}"
-        cut_power(disk, data, rest, rng, names)
-        may_be = phase == "repair" or lacks_manifest(data)
-        found = check_store(data, ledger, may_be_damaged=may_be)
-        if found:
-            wrong[f"before event {at} ({phase}), the rest is {rest.value}"] = found
-        shutil.rmtree(data)
-    return wrong
-
-
-def lacks_manifest(data: Path) -> bool:
-    """Whether the disk has kept the name of CURRENT without that of the file in it, which is older.
-
-    RocksDB relies on the order of both. File systems keep it; POSIX does not promise it. Then nothing is lost, but the
-    store repairs what it takes for damage.
-    """
-    try:
-        return not (data / "store" / (data / "store/CURRENT").read_text().strip()).exists()
-    except FileNotFoundError:
-        return False
+def recorder(library: Path, place: Path, rng: random.Random, boot: int = 1) -> Recorder:
+    place.mkdir(exist_ok=True)
+    return Recorder(library, place / "data", place / "trace", boot, rng.choice(SYNC_MICROSECONDS))
 
 
 def test_a_power_cut_loses_nothing_that_was_acknowledged(
     library: Path, scratch: Path, rng: random.Random
 ):
-    for turn in range(max(1, CUTS // CUTS_OF_A_TRACE // 2)):
-        for record in (life, worker):
-            place = scratch / f"{record.__name__}-{turn}"
+    """Writes, compactions, starts, repairs by copy and in place, checkpoints, a trimmed feed."""
+    for turn in range(TURNS):
+        recording = record_life(recorder(library, scratch / f"{turn}", rng), rng)
+        series = Series(recording, scratch / f"{turn}", rng, rng.choice([*Names]))
+        wrong = series.wrong(choose_cuts(recording, CUTS_OF_LIFE, rng))
+        assert not wrong, wrong
+        shutil.rmtree(scratch / f"{turn}")
+
+
+def test_a_power_cut_under_load_loses_nothing_that_was_acknowledged(
+    library: Path, scratch: Path, rng: random.Random
+):
+    """A worker whose memtables fill; it is stopped in order and started again."""
+    for turn in range(TURNS):
+        place = recorder(library, scratch / f"{turn}", rng)
+        recording = asyncio.run(record_worker(place, rng, WRITES))
+        series = Series(recording, scratch / f"{turn}", rng, rng.choice([*Names]))
+        wrong = series.wrong(choose_cuts(recording, CUTS_OF_WORKER, rng))
+        assert not wrong, wrong
+        shutil.rmtree(scratch / f"{turn}")
+
+
+def test_a_power_cut_during_the_start_after_a_power_cut_loses_nothing(
+    library: Path, scratch: Path, rng: random.Random
+):
+    for turn in range(TURNS):
+        before = record_life(recorder(library, scratch / f"{turn}", rng), rng)
+        for cut in choose_cuts(before, CUT_STORES, rng):
+            place = scratch / f"{turn}-{cut.at}"
             place.mkdir()
-            events = record(Recorder(library, place / "data", place / "trace"), rng)
-            cuts = chosen(events, CUTS_OF_A_TRACE, rng)
             names = rng.choice([*Names])
-            wrong = cut_often(events, cuts, place, rng, names)
-            assert not wrong, (names, wrong)
+            first = Series(before, place, rng, names)
+            first.cut_once(cut, place / "data")
+            recording = record_life(recorder(library, place, rng, boot=2), rng, AFTER_CUT)
+            is_damaged = cut.phase == "repair"
+            second = Series(
+                recording, place, rng, names, ledger=first.ledger, is_damaged=is_damaged
+            )
+            wrong = second.wrong(choose_cuts(recording, CUTS_AFTER_CUT, rng))
+            assert not wrong, (cut, wrong)
             shutil.rmtree(place)
-
-
-def life(recorder: Recorder, rng: random.Random) -> list[Event]:
-    return record_life(recorder, rng)
-
-
-def worker(recorder: Recorder, rng: random.Random) -> list[Event]:
-    return asyncio.run(record_worker(recorder, rng, WRITES))
+        shutil.rmtree(scratch / f"{turn}")
 
 
 # --- these tests can fail
 
 
+@pytest.fixture
+def short(library: Path, scratch: Path, rng: random.Random) -> Recording:
+    return record_life(recorder(library, scratch, rng), rng, [("writes", "tables")])
+
+
 @pytest.mark.parametrize("syncs", [Syncs.OF_FILES, Syncs.NONE])
 def test_a_disk_that_ignores_syncs_loses_acknowledged_writes(
-    library: Path, scratch: Path, rng: random.Random, syncs: Syncs
+    short: Recording, scratch: Path, rng: random.Random, syncs: Syncs
 ):
-    recorder = Recorder(library, scratch / "data", scratch / "trace")
-    events = record_life(recorder, rng, [("writes", "tables")])
-    cuts = chosen(events, 5, rng)
-    wrong = cut_often(events, cuts, scratch, rng, Names.STRICT, syncs, [Rest.LOST])
+    cuts = choose_cuts(short, 5, rng)
+    wrong = Series(short, scratch, rng, syncs=syncs).wrong(cuts, [Rest.LOST])
     assert any(fault.startswith("lost") for found in wrong.values() for fault in found)
-    assert not cut_often(events, cuts, scratch, rng, Names.STRICT, Syncs.ALL, [Rest.LOST])
+    shutil.rmtree(scratch)
+    scratch.mkdir()
+    assert not Series(short, scratch, rng).wrong(cuts, [Rest.LOST])

@@ -118,10 +118,6 @@ class Disk:
         self._begun: dict[int, int | list[NameChange]] = {}
         """For each running sync what it covers: the number of changes of a file, or the changes of names."""
 
-    def load(self, directory: Path) -> None:
-        """Takes over the files of a directory as durable."""
-        self.root = _loaded(directory)
-
     def replay(self, events: Iterable[Event]) -> None:
         for event in events:
             self._replay(event)
@@ -255,11 +251,12 @@ def is_log_of_words(name: str) -> bool:
     return name == "LOG" or name.startswith("LOG.old.")
 
 
-def _loaded(directory: Path) -> Directory:
+def loaded(directory: Path) -> Directory:
+    """The files of a directory, all of them durable."""
     names: dict[str, File | Directory] = {}
     for entry in directory.iterdir():
         names[entry.name] = (
-            _loaded(entry)
+            loaded(entry)
             if entry.is_dir()
             else File(bytearray(entry.read_bytes()), is_tracked=not is_log_of_words(entry.name))
         )

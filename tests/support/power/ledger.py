@@ -65,7 +65,7 @@ class Ledger:
                 values.append(value)
             else:
                 self.acknowledged += 1
-                del values[: values.index(value)]
+                del values[: values.index(value, 1)]
 
     def lost(self, found: dict[Name, Json]) -> list[Name]:
         """The documents that are not as their last acknowledged write, or a later one, left them."""

@@ -3,39 +3,60 @@
 from __future__ import annotations
 
 import os
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.interposer import compiled
-from tests.support.power.disk import Directory, Disk, File
+from tests.support.power.disk import Directory, Disk, File, Names, Syncs, loaded
 from tests.support.power.trace import Event, read_trace
 
 SOURCE = Path(__file__).with_name("recorder.c")
 
 
 class Recorder:
-    """`env` is for the process that is recorded. Several may follow each other, and continue one trace."""
+    """`env` is for the process that is recorded. Several may follow each other, and continue one trace.
 
-    def __init__(self, library: Path, root: Path, trace: Path, sync_microseconds: int = 0) -> None:
+    What is below `root` when it is made counts as durable. `boot` is the number of the boot of their machine.
+    """
+
+    def __init__(
+        self, library: Path, root: Path, trace: Path, boot: int, sync_microseconds: int
+    ) -> None:
         root.mkdir(exist_ok=True)
         self.root = root.resolve()
+        self._base = loaded(self.root)
         self.trace = trace
-        boot = trace.with_name("boot_id")
-        boot.write_text("00000000-0000-4000-8000-000000000000\n")
+        boot_id = trace.with_name("boot_id")
+        boot_id.write_text(f"{boot:08x}-0000-4000-8000-000000000000\n")
         self.env = {
             "LD_PRELOAD": str(library),
             "POWER_ROOT": str(self.root),
             "POWER_TRACE": str(trace),
-            "POWER_BOOT_ID": str(boot),
+            "POWER_BOOT_ID": str(boot_id),
             "POWER_SYNC_MICROSECONDS": str(sync_microseconds),
         }
 
-    def events(self) -> list[Event]:
-        """The whole trace, after the processes have ended. Fails if it does not account for what is on disk."""
-        events = read_trace(self.trace)
-        disk = Disk()
-        disk.replay(events)
+    def recording(self) -> Recording:
+        """The trace, after the processes have ended. Fails if it does not account for what is on disk."""
+        found = Recording(read_trace(self.trace), self._base)
+        disk = found.disk()
+        disk.replay(found.events)
         assert_same(disk.root, self.root)
-        return events
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    events: list[Event]
+    base: Directory
+    """The files before the first event. All of them are durable."""
+
+    def disk(self, names: Names = Names.STRICT, syncs: Syncs = Syncs.ALL) -> Disk:
+        """A disk before the first event."""
+        disk = Disk(names, syncs)
+        disk.root = deepcopy(self.base)
+        return disk
 
 
 def compiled_recorder(directory: Path) -> Path:

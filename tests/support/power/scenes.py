@@ -14,32 +14,37 @@ from peatnode.documents.yjs.any_value import Json
 from peatnode.ipc.messages import GetStore
 from tests.support import seeds
 from tests.support.power.ledger import LedgerWriter, phase_of
-from tests.support.power.recorder import Recorder
+from tests.support.power.recorder import Recorder, Recording
 from tests.support.power.trace import Event, EventKind
 from tests.support.processes import environment
 from tests.support.store_node import StoreNode
 
 LIFE = (
-    ("writes", "tables", "trim", "writes"),
-    ("writes", "restart", "tables", "repair_by_copy", "tables", "repair_in_place", "tables"),
+    ("writes", "tables", "checkpoint", "trim", "writes"),
+    (
+        *("writes", "checkpoint", "restart", "tables", "repair_by_copy", "tables"),
+        *("repair_in_place", "tables", "checkpoint", "writes"),
+    ),
 )
 """What each of the processes plays; the second one starts after the sudden end of the first."""
+AFTER_CUT = (("writes", "restart", "checkpoint", "writes"),)
+"""What is played on the files that a power cut has left."""
 WRITERS = 16
 LARGE, SMALL = 6_000, 40
 
 
 def record_life(
     recorder: Recorder, rng: random.Random, scenes: Iterable[Sequence[str]] = LIFE
-) -> list[Event]:
+) -> Recording:
     """The scenes of `writer.py`: quick and small."""
     command = [sys.executable, "-m", "tests.support.power.writer", str(recorder.root)]
     for played in scenes:
         seed = {seeds.VARIABLE: str(rng.getrandbits(32))}
         subprocess.run([*command, *played], env=environment(**recorder.env, **seed), check=True)
-    return recorder.events()
+    return recorder.recording()
 
 
-async def record_worker(recorder: Recorder, rng: random.Random, writes: int) -> list[Event]:
+async def record_worker(recorder: Recorder, rng: random.Random, writes: int) -> Recording:
     """A store worker under load, whose memtables fill; an orderly stop, and another start."""
     ledger = LedgerWriter(recorder.trace)
     for count in (writes, writes // 10):
@@ -52,7 +57,7 @@ async def record_worker(recorder: Recorder, rng: random.Random, writes: int) -> 
             )
             ledger.phase("stop")
     ledger.close()
-    return recorder.events()
+    return recorder.recording()
 
 
 async def _write(
@@ -76,7 +81,8 @@ def phases(events: Sequence[Event]) -> list[str]:
     phase, is_compacting = "", False
     manifests: set[int] = set()
     for event in events:
-        phase = phase_of(event) or phase
+        phase, before = phase_of(event) or phase, phase
+        is_compacting = is_compacting and phase == before
         name = posixpath.basename(event.path)
         if event.kind is EventKind.OPENED and name.startswith("MANIFEST"):
             manifests.add(event.inode)

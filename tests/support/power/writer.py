@@ -15,7 +15,8 @@ from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
-from peatnode.documents.replica.keyspace import FEED, number
+from peatnode.documents.replica.index.checkpoint import encode_checkpoint
+from peatnode.documents.replica.keyspace import CHECKPOINT, FEED, number
 from peatnode.documents.yjs.any_value import Json
 from tests.support import seeds
 from tests.support.power.check import open_replica
@@ -82,6 +83,7 @@ class Player:
 
     def _commit(self) -> None:
         batch = self.replica.take_batch()
+        self.opened.witness.note_write(self.replica.staged_sequence)
         self.database.write(batch.writes())
         self.database.sync()
         self.opened.witness.note(self.replica.staged_sequence)
@@ -103,10 +105,22 @@ class Player:
             self.database.flush()
             self._commit_random()
 
+    def checkpoint(self) -> None:
+        """A checkpoint is written between two batches, as the worker does it."""
+        self._ledger.phase("checkpoint")
+        checkpoint = self.replica.checkpoint()
+        assert checkpoint is not None
+        self.database.write([(CHECKPOINT, encode_checkpoint(checkpoint))])
+        self.database.sync()
+        self.replica.checkpointed(checkpoint.sequence)
+        self._ledger.phase("write")
+        self._commit_random()
+
     def trim(self) -> None:
-        """Trims the feed as the worker does: without a sync, and the next write follows."""
-        keep = self.replica.sequence - KEPT_CHANGES
+        """The feed is trimmed between two batches, as the worker does it."""
+        keep = min(self.replica.sequence - KEPT_CHANGES, self.replica.checkpoint_sequence) + 1
         self.database.delete_range(FEED + number(0), FEED + number(keep))
+        self.database.sync()
         self.replica.trimmed(keep)
         self._commit_random()
 

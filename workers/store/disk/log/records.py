@@ -3,6 +3,7 @@
 A log is a sequence of blocks of 32 KiB. A record lies in one block, or is split into a first, middle and last part.
 Each part has a header: masked CRC-32C of what follows the length (4 bytes), length (2 bytes, little-endian) and kind.
 A record is a write batch, which begins with the sequence of its first write (8 bytes) and their number (4 bytes).
+RocksDB begins a log with an empty one when it has dropped a torn end.
 Source: RocksDB, db/log_format.h, db/write_batch.cc, util/crc32c.h.
 """
 
@@ -61,9 +62,9 @@ def _place_after(content: bytes, sequence: int) -> int | None:
             if length < _BATCH.size:
                 return pos
             first, count = _BATCH.unpack_from(content, pos + _HEADER.size)
-            if first > sequence or expected not in (-1, first):
+            if count and (first > sequence or expected not in (-1, first)):
                 return pos
-            expected = first + count
+            expected = first + count if count else expected
         pos = end
     return None
 
@@ -87,8 +88,10 @@ def _is_start(content: bytes, pos: int, sequence: int) -> bool:
     room = BLOCK_BYTES - pos % BLOCK_BYTES
     if length < _BATCH.size or end > len(content) or _HEADER.size + length > room:
         return False
-    first, _ = _BATCH.unpack_from(content, pos + _HEADER.size)
-    return bool(first > sequence and _masked_crc(content[pos + _KIND_AT : end]) == checksum)
+    first, count = _BATCH.unpack_from(content, pos + _HEADER.size)
+    return bool(
+        count and first > sequence and _masked_crc(content[pos + _KIND_AT : end]) == checksum
+    )
 
 
 def _crc_table() -> list[int]:

@@ -90,3 +90,23 @@ def test_records_in_a_later_log_make_it_damage(store: Path, content: bytes, tmp_
     assert is_torn_end(tmp_path / "s", sequence), "its records are older"
     later.write_bytes(content)
     assert not is_torn_end(tmp_path / "s", sequence)
+
+
+def test_the_log_that_follows_a_dropped_end_leaves_it_a_torn_end(
+    store: Path, content: bytes, tmp_path: Path
+) -> None:
+    """RocksDB begins that log with an empty record, and a power cut may leave both logs."""
+    assert torn(store, content[:-1], tmp_path / "torn")
+    database = Database(tmp_path / "torn", Recovery.TORN_END, is_read_only=True)
+    sequence = database.newest_write
+    database.close()
+    shutil.copytree(tmp_path / "torn", tmp_path / "opened")
+    opened = Database(tmp_path / "opened", Recovery.TORN_END)
+    log = max((tmp_path / "opened").glob("*.log"))
+    assert log.stat().st_size
+    shutil.copy(log, tmp_path / "torn")
+    assert is_torn_end(tmp_path / "torn", sequence)
+    opened.write([(b"key", b"value")])
+    shutil.copy(log, tmp_path / "torn")
+    assert not is_torn_end(tmp_path / "torn", sequence)
+    opened.close()
