@@ -20,7 +20,7 @@ from tests.support.power.recorder import Recorder, Recording, compiled_recorder
 from tests.support.power.scenes import AFTER_CUT, record_life, record_worker
 from tests.support.power.series import Series, choose_cuts
 
-pytestmark = pytest.mark.timeout(0 if "PEAT_POWER_CUTS" in os.environ else 120)
+pytestmark = pytest.mark.timeout(0 if "PEAT_POWER_CUTS" in os.environ else 300)
 
 TURNS = max(1, int(os.environ.get("PEAT_POWER_CUTS", "100")) // 100)
 """Each turn has 100 cuts: those of a life, of a worker, and of stores that a first cut has left."""

@@ -72,10 +72,11 @@ def continue_or_begin(
     """
     choice = _choice(database, witness, damage)
     is_new = bool(choice.why_new) or not choice.generation
-    if is_new:
-        choice = replace(choice, generation=new_generation(database, draw))
     if witness.boot and database.get(_BOOT_KEY) != witness.boot:
         database.write([(_BOOT_KEY, witness.boot)])
+        database.sync()  # never is more than one write unsynced
+    if is_new:
+        choice = replace(choice, generation=new_generation(database, draw))
     database.sync()
     if is_new:
         witness.begin(choice.generation, kept_sequence(database))

@@ -426,14 +426,12 @@ def _unmark(path: Path) -> None:
 
 
 def _check_format(database: Database, path: Path) -> None:
-    """Raises the number in an older database, whose entries are all read by the rules of this format.
-
-    The caller syncs before it writes an entry that an older program cannot read.
-    """
+    """Raises the number in an older database, whose entries are all read by the rules of this format. It is synced."""
     found = stored_format(database)
     refuse_newer(path, found, FORMAT)
     if found < FORMAT:
         database.write([(_FORMAT_KEY, msgpack.packb(FORMAT))])
+        database.sync()
 
 
 def stored_format(database: Database) -> int:
