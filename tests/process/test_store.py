@@ -584,6 +584,39 @@ async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(t
         assert (await node.ask(GetStore())).generation == renewed
 
 
+async def test_a_text_and_an_array_that_another_writer_contradicts_are_written_again(
+    node: StoreNode,
+):
+    doc: pycrdt.Doc = pycrdt.Doc(client_id=78)
+    doc.get("/t", type=pycrdt.Text).insert(0, "base")
+    doc.get("/l", type=pycrdt.Array).append("base")
+    doc.get("root", type=pycrdt.Map).update({"/t": {"type": "text"}, "/l": {"type": "array"}})
+    await node.apply("one", doc.get_update())
+    await node.put("c", "one", b'{"t":"base mine","l":["base","mine"]}')
+    await node.put("c", "two", b'{"mine":1}')
+    state = decode_update((await node.ask(ReadState("c", "one", b""))).update)
+    (own,) = state.structs.keys() - {78}
+    twin: pycrdt.Doc = pycrdt.Doc(client_id=own)
+    twin.apply_update(doc.get_update())
+    text, items = twin.get("/t", type=pycrdt.Text), twin.get("/l", type=pycrdt.Array)
+    text += " and theirs, which is longer"
+    items.append("theirs")
+    assert (await node.apply("one", twin.get_update())).outcomes == ("gap",)
+    assert await read(node, "one") == {"t": "base mine", "l": ["base", "mine"]}
+    await until(lambda: "withdrawn" in node.store.problems)
+    assert await read(node, "one") == {"t": "base mine", "l": ["base", "mine"]}
+    assert (await node.apply("one", twin.get_update())).outcomes == ("applied",)
+    found = await read(node, "one")
+    assert isinstance(found, dict)
+    assert sorted(found["l"]) == ["base", "mine", "theirs"]
+    assert " mine" in found["t"]
+    assert " and theirs, which is longer" in found["t"]
+    assert len(found["t"]) == len("base mine and theirs, which is longer")
+    metrics = (await node.ask(GetMetrics())).metrics
+    counts = [m.value for m in metrics if m.name == "peatnode_store_withdrawals_total"]
+    assert sorted(counts) == [0, 2]
+
+
 def newest_log(data_dir: Path) -> Path:
     return max((data_dir / "store").glob("*.log"))
 

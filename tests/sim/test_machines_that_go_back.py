@@ -124,7 +124,7 @@ def check(scene: Scene, writer: Writer) -> None:
         assert not node.store.replica.own_writes.pending
 
 
-@pytest.mark.parametrize("number", range(20))
+@pytest.mark.parametrize("number", range(10))
 def test_nothing_of_either_past_is_lost(number: int) -> None:
     scene = Scene(f"a machine that goes back {number}")
     writer = Writer(scene, seeds.generator(f"writes of a machine that goes back {number}"))
