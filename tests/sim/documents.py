@@ -90,7 +90,7 @@ class DocumentHistory:
         for node in world.nodes:
             maintain(node)
         keys = [("notes", f"n{i}") for i in range(plan.choice([1, 2, 4, 8]))]
-        for _ in range(plan.randint(10, 40)):
+        for _ in range(plan.randint(10, 32)):
             self._act(plan.choice(world.nodes), keys)
             world.run(plan.expovariate(4.0))
         if plan.random() < GO_BACK:
