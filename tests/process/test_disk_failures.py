@@ -22,6 +22,7 @@ from typing import Any
 import pycrdt
 import pytest
 
+from peatnode.documents.replica.keyspace import RECORD, TREE, after
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.messages import (
     ApplyUpdates,
@@ -40,6 +41,7 @@ from tests.support.store_node import StoreNode
 from tests.support.waiting import until, wait
 from workers.broker.http.counters import SHARED_VARIABLE, share_counters
 from workers.engine.crash_guard import CrashMarker
+from workers.store.disk.database import Database
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -504,6 +506,75 @@ async def test_what_the_disk_destroyed_is_said_and_comes_back_from_peers(
         theirs, ours = await peer.ask(GetStore()), await wholeness(node)
         assert (ours.root, ours.documents) == (theirs.root, theirs.documents)
         assert (await node.put("c", "d0100", b'{"x":2}')).was_changed
+
+
+async def test_a_repair_survives_the_loss_of_a_table_and_of_the_newest_log(
+    tmp_path: Path, template: Path
+):
+    """What was repaired only in the log was lost with it, and the status counted documents that no read found."""
+    data, store = tmp_path / "data", tmp_path / "data" / "store"
+    shutil.copytree(template, data)
+    shutil.copytree(template, tmp_path / "peer")
+    async with StoreNode(tmp_path / "peer", engine=False) as peer:
+        theirs = await peer.ask(GetStore())
+        for file in store.glob("MANIFEST*"):
+            flip(file, 0.1)
+        async with StoreNode(data, restarts=False, engine=False) as node:
+            assert "mended" in node.store.problems
+            assert (await wholeness(node)).documents == SMALL + LARGE
+            await killed(node)
+        largest = max(tables(store), key=lambda table: table.stat().st_size)
+        largest.unlink()
+        async with StoreNode(data, restarts=False, engine=False) as node:
+            assert "mended" in node.store.problems
+            assert (await wholeness(node)).documents < SMALL + LARGE
+            await fetch_all(node, peer)
+            assert (await wholeness(node)).root == theirs.root
+            await killed(node)
+        log_of(store).unlink()
+        async with StoreNode(data, restarts=False, engine=False) as node:
+            found = await wholeness(node)
+            assert found.root == theirs.root or "mended" in node.store.problems
+            await fetch_all(node, peer)
+            assert (await wholeness(node)).root == theirs.root
+
+
+async def test_a_repair_survives_a_cut_in_the_middle_of_its_log(tmp_path: Path, template: Path):
+    """The index was removed at the beginning of the log, and written again behind the cut."""
+    data, store = tmp_path / "data", tmp_path / "data" / "store"
+    shutil.copytree(template, data)
+    (store / "CURRENT").unlink()
+    async with StoreNode(data, restarts=False, engine=False) as node:
+        repaired = await wholeness(node)
+        assert repaired.documents == SMALL + LARGE
+        await killed(node)
+    os.truncate(log_of(store), log_of(store).stat().st_size // 2)
+    async with StoreNode(data, restarts=False, engine=False) as node:
+        again = await wholeness(node)
+        assert (again.root, again.documents) == (repaired.root, repaired.documents)
+
+
+async def killed(node: StoreNode) -> None:
+    node.store.kill()
+    await node.store.wait_ended()
+
+
+async def test_an_index_that_differs_is_found_in_the_background_repaired_and_said(
+    tmp_path: Path, template: Path
+):
+    data = tmp_path / "data"
+    shutil.copytree(template, data)
+    database = Database(data / "store")
+    index = [key for key, _ in database.scan(TREE, after(TREE))]
+    record = next(key for key, _ in database.scan(RECORD, after(RECORD)))
+    database.write([(index[7], None), (index[8], None), (index[-1][:-1], b"x" * 17)])
+    database.write([(RECORD + b"c\0copy", database.get(record))])
+    database.close()
+    async with StoreNode(data, engine=False) as node:
+        await until(lambda: has("mended" in node.store.problems), 20)
+        assert "index" in node.store.problems["mended"].message
+        assert set(node.store.exits) <= {0}
+        await wholeness(node)
 
 
 # --- whole nodes

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.support.memory_kv import commit as commit_to_memory
 from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
+from workers.store.scrub import ScrubPass, check_snapshot
 
 NODE, PEER = "node-a", 77
 MAX_OPENINGS = 6
@@ -271,6 +273,13 @@ class DamagedStore:
             commit_to_memory(peer)
         assert self.replica.tree.root == peer.tree.root, "the nodes do not become equal"
 
+    def scrub(self) -> None:
+        scrub = ScrubPass(self.replica)
+        while not scrub.is_done:
+            scrub.advance(1.0, time.monotonic)
+        for snapshot in scrub.large:
+            check_snapshot(*snapshot)
+
     def exchange_and_check(self, peer: Replica) -> None:
         self.exchange(peer)
         self.check_values(peer)
@@ -358,6 +367,7 @@ def run_case(place: Place, template: Template, rng: random.Random, count: int) -
     store = DamagedStore(place, template)
     try:
         store.open()
+        store.served(store.scrub)
         found = store.served(lambda: fingerprints_of(store.replica))
         lost = {
             key for key in template.fingerprints if found.get(key) != template.fingerprints[key]

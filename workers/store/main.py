@@ -115,6 +115,8 @@ async def main(shell: WorkerShell) -> None:
         asyncio.create_task(service.maintenance.run()),
         asyncio.create_task(shell.wait_stop()),
     ]
+    if not opened.database.is_read_only:
+        tasks.append(asyncio.create_task(service.scrub.run()))
     shell.ready()
     done, _ = await asyncio.wait(
         [*tasks, service.committer.failed], return_when=asyncio.FIRST_COMPLETED

@@ -52,6 +52,7 @@ from workers.store.feed import Feed
 from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
 from workers.store.reads import Reads
+from workers.store.scrub import Scrub
 from workers.store.write.batch import BatchBuilder, FillValue, QueuedRequest
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter
 from workers.store.write.request import WriteResolver
@@ -138,6 +139,9 @@ class StoreService:
             self.disk,
             self.checkpoints,
         )
+        self.scrub = Scrub(
+            self._replica, lambda: self.committer.queue_length > 0, self.disk.read_failed
+        )
         self._reads = Reads(self._replica)
         self._tasks: set[asyncio.Task[None]] = set()
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
@@ -146,6 +150,7 @@ class StoreService:
         self._ids.committed(batch, self._withdrawals.outcomes)
         self._feed.committed(batch)
         self.maintenance.committed(batch)
+        self.scrub.committed(batch)
 
     def _storage(self, error: StorageFailed | None) -> None:
         if error is None:
@@ -355,6 +360,8 @@ class StoreService:
         yield Metric("peatnode_store_disk_free_bytes", (), free_bytes(self._database.path))
         yield Metric("peatnode_store_writable", (), float(self.disk.is_writable))
         yield Metric("peatnode_store_compactions_total", (), self.maintenance.compactions)
+        yield Metric("peatnode_store_scrubbed_entries_total", (), self.scrub.entries)
+        yield Metric("peatnode_store_scrubs_total", (), self.scrub.passes)
         yield Metric("peatnode_store_stale_values", (), len(self._builder.outdated))
         yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
         yield Metric("peatnode_store_followers", (), self._feed.followers)

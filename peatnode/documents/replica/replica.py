@@ -405,6 +405,11 @@ class Replica:
     def open_batch(self) -> WriteBatch:
         return self._open
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether no batch is in flight: what is on disk is what the tree and the counts say."""
+        return not self._unsynced
+
     def take_batch(self) -> WriteBatch:
         """Closes the open batch. The caller writes it, then calls `committed` or `forget`."""
         self._found.clear()

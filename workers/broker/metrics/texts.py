@@ -30,6 +30,8 @@ HELP = {
     "peatnode_store_disk_free_bytes": "Free space on the disk of the store.",
     "peatnode_store_writable": "0 while the store refuses writes because the disk is full or damaged.",
     "peatnode_store_compactions_total": "Documents whose history was compacted.",
+    "peatnode_store_scrubbed_entries_total": "Records and index entries that were compared since the start.",
+    "peatnode_store_scrubs_total": "Complete comparisons of all records and indexes since the start.",
     "peatnode_store_pending_compaction_bytes": "RocksDB's estimate of the bytes that it has to compact.",
     "peatnode_store_memtable_bytes": "Size of RocksDB's memtables.",
     "peatnode_store_cache_bytes": "Size of RocksDB's block cache in use.",

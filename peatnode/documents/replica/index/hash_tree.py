@@ -96,6 +96,14 @@ class HashTree:
         at = self._starts[LEVELS] + bucket
         return self._high[at] << 64 | self._low[at]
 
+    def is_empty(self, first: int, end: int) -> bool:
+        """Whether all buckets from `first` up to `end` are empty."""
+        start = self._starts[LEVELS]
+        return not (
+            any(self._high[start + first : start + end])
+            or any(self._low[start + first : start + end])
+        )
+
     def change(self, bucket: int, difference: int) -> None:
         """Adds a document's change. `difference` is the XOR of its digests before and after."""
         high, low = difference >> 64, difference & _LOW
