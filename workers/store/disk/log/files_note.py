@@ -14,6 +14,8 @@ from zlib import crc32
 
 import msgpack
 
+from workers.store.disk.log.records import oldest_log
+
 NOTE = "newest-files"
 
 
@@ -110,14 +112,17 @@ def files_damage(path: Path, has_note: bool) -> str:
 def _log_damage(path: Path, logs: list[str], note: FilesNote) -> str:
     if not logs or _by_number(logs[-1]) < _by_number(note.newest_log):
         return f"the newest log is missing ({note.newest_log})"
-    name = current_manifest(path)
-    may_be_in_tables = name != note.manifest or (path / name).stat().st_size > note.manifest_bytes
     for log, size in note.older_logs.items():
-        if log in logs:
-            if (path / log).stat().st_size != size:
-                return f"a part of a log is missing ({log})"
-        elif not may_be_in_tables:
-            return f"a log is missing ({log})"
-    if note.newest_log not in logs and not may_be_in_tables:
-        return f"a log is missing ({note.newest_log})"
-    return ""
+        if log in logs and (path / log).stat().st_size != size:
+            return f"a part of a log is missing ({log})"
+    missing = [log for log in (*note.older_logs, note.newest_log) if log not in logs]
+    name = current_manifest(path)
+    if not missing or name != note.manifest:
+        return ""
+    content = (path / name).read_bytes()
+    oldest = f"{oldest_log(content):06}.log"
+    # a note may be made between the entry of the MANIFEST that replaces a log and the removal of the log
+    missing = [log for log in missing if _by_number(log) >= _by_number(oldest)]
+    if not missing or len(content) > note.manifest_bytes:
+        return ""
+    return f"a log is missing ({missing[0]})"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 
 BLOCK_BYTES = 32 * 1024
@@ -92,6 +93,63 @@ def _is_start(content: bytes, pos: int, sequence: int) -> bool:
     return bool(
         count and first > sequence and _masked_crc(content[pos + _KIND_AT : end]) == checksum
     )
+
+
+# --- the list of tables, which has the same form
+
+
+_LOG_NUMBER, _OLDEST_LOG = 2, 10
+_NUMBERS = (_LOG_NUMBER, 3, 4, 9, _OLDEST_LOG, 200, 203)
+_COMPARATOR = 1
+"""Tags of an entry of the MANIFEST (RocksDB, db/version_edit.h). Those with the numbers of logs come before others."""
+
+
+def oldest_log(manifest: bytes) -> int:
+    """The number of the oldest log that is not in tables yet, by the entries of a MANIFEST."""
+    return max(map(_oldest_log, _whole_records(manifest)), default=0)
+
+
+def _oldest_log(entry: bytes) -> int:
+    pos, found = 0, 0
+    while pos < len(entry):
+        tag, pos = _varint(entry, pos)
+        if tag not in (*_NUMBERS, _COMPARATOR):
+            break
+        number, pos = _varint(entry, pos)
+        if tag == _COMPARATOR:
+            pos += number
+        elif tag in (_LOG_NUMBER, _OLDEST_LOG):
+            found = max(found, number)
+    return found
+
+
+def _varint(data: bytes, pos: int) -> tuple[int, int]:
+    value = shift = 0
+    while pos < len(data):
+        value |= (data[pos] & 0x7F) << shift
+        pos += 1
+        if data[pos - 1] < 0x80:
+            break
+        shift += 7
+    return value, pos
+
+
+def _whole_records(content: bytes) -> Iterator[bytes]:
+    """The records, up to the first header that cannot be right. Checksums are not verified."""
+    pos, parts = 0, b""
+    while len(content) - pos >= _HEADER.size:
+        room = BLOCK_BYTES - pos % BLOCK_BYTES
+        if room < _HEADER.size:
+            pos += room
+            continue
+        _, length, kind = _HEADER.unpack_from(content, pos)
+        end = pos + _HEADER.size + length
+        if not _FULL <= kind <= _LAST or _HEADER.size + length > room or end > len(content):
+            return
+        part, pos = content[pos + _HEADER.size : end], end
+        parts = part if kind in _STARTS else parts + part
+        if kind in (_FULL, _LAST):
+            yield parts
 
 
 def _crc_table() -> list[int]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.store_files import copy_of_killed
 from workers.store.disk.database import Database, Recovery, StorageFailed
-from workers.store.disk.log.records import BLOCK_BYTES, is_torn_end
+from workers.store.disk.log.records import BLOCK_BYTES, is_torn_end, oldest_log
 
 SMALL = 60
 """Batches that share the first block of the log."""
@@ -110,3 +110,15 @@ def test_the_log_that_follows_a_dropped_end_leaves_it_a_torn_end(
     shutil.copy(log, tmp_path / "torn")
     assert not is_torn_end(tmp_path / "torn", sequence)
     opened.close()
+
+
+def test_the_list_of_tables_says_which_log_is_the_oldest(tmp_path: Path) -> None:
+    database = Database(tmp_path / "store")
+    for number in range(100):
+        database.write([(b"%d" % number, bytes(100))])
+        if number % 10 == 0:
+            database.flush()
+            (manifest,) = (tmp_path / "store").glob("MANIFEST-*")
+            logs = sorted(int(log.stem) for log in (tmp_path / "store").glob("*.log"))
+            assert oldest_log(manifest.read_bytes()) == logs[-1]
+    database.close()
