@@ -18,8 +18,12 @@ from peatnode.documents.replica.record import (
 )
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import diff_update, merge_updates
-from peatnode.documents.yjs.state_vector import decode_state_vector, encode_state_vector
-from peatnode.documents.yjs.update import encode_update
+from peatnode.documents.yjs.state_vector import (
+    StateVector,
+    decode_state_vector,
+    encode_state_vector,
+)
+from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.model.documents import DocumentUpdate
 
 SUCCESSOR = b"\0"
@@ -95,10 +99,26 @@ def missing_update(
     if peer_vector.get(own_client, 0) > record.state_vector.get(own_client, 0):
         replica.id_taken(record, record.incarnation, own_client)
     if replica.own_writes.is_doubtful(key, record.incarnation, peer_vector):
-        return None  # the peer would take structs and deletions that mean something else there
+        return _without_doubtful(replica, key, record, peer_vector)
     if covers(peer_vector, record) and record.delete_set.is_empty:
         return None
     return document_update(replica, key, record, vector)
+
+
+def _without_doubtful(
+    replica: Replica, key: bytes, record: Record, peer_vector: StateVector
+) -> DocumentUpdate | None:
+    """What the peer lacks of other clients, without deletions: own structs and deletions may mean something else there.
+
+    The peer may be in the same doubt. It finds here what it has to compare.
+    """
+    write = replica.own_writes.find(key, record.incarnation)
+    structs = diff_update(replica.merged(key, record), peer_vector).structs
+    others = {c: s for c, s in structs.items() if write is None or c != write.client}
+    if not others:
+        return None
+    update = encode_update(Update(others))
+    return DocumentUpdate(*names_of(key), record.incarnation, False, record.expires_at, update)
 
 
 def covers(vector: dict[int, int], record: Record) -> bool:

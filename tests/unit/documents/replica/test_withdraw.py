@@ -18,7 +18,7 @@ from peatnode.documents.replica.withdraw import (
     encode_own_write,
     without_own_writes,
 )
-from peatnode.documents.yjs.update import decode_update, encode_update
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.memory_kv import MemoryKeyValue, commit, put
 
@@ -255,6 +255,20 @@ def test_a_peer_gets_no_doubtful_document_before_it_is_compared():
     assert write_again(here) == {KEY}
     converge(here, peer)
     assert content(peer)[KEY] == {"base": 1, "lost 0": 0, "lost 1": 1, "mine": 3}
+
+
+def test_two_that_doubt_each_other_become_equal():
+    """Each has a part of what the other has written since its start, by pushes that no reading shows."""
+    replicas = [replica_of(OLD), replica_of(PEER)]
+    for number in range(2):
+        for here, there in (replicas, replicas[::-1]):
+            write(here, KEY, **{f"key {here.client} {number}": 1})
+            if not number:
+                whole = here.merged(KEY, here.live(KEY))  # type: ignore[arg-type]
+                pushed = encode_update(Update({here.client: whole.structs[here.client]}))
+                there.join(DocumentUpdate(*names_of(KEY), 1, False, 0.0, pushed), "peer")
+                commit(there)
+    converge(*replicas)
 
 
 def test_only_what_differs_is_withdrawn():
