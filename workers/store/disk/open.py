@@ -148,8 +148,12 @@ def sync_file(path: Path) -> None:
 
 
 def _open(path: Path, witness: CommitWitness) -> OpenedStore:
+    was_opened = noted_format(path) > 0
     database, damage, repair = _open_repaired(path, witness)
     try:
+        if was_opened and not damage and kept_generation(database) is None:
+            # each store has a generation on disk before the number of its format is noted
+            damage = "the database has lost everything: its log is empty"
         _check_format(database, path)
         choice = continue_or_begin(database, witness, damage)
         if (path / NOTE).exists():  # a store with the number of its format has a note of its files

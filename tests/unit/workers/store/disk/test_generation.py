@@ -180,3 +180,29 @@ def test_a_log_that_was_emptied_is_told_by_the_witness(tmp_path: Path, run_dir: 
     after = opened_once(tmp_path, run_dir)
     assert after.choice.generation != opened.choice.generation
     assert (after.damage, after.choice.missing) == ("", 2)
+
+
+@pytest.mark.parametrize("is_same_boot", [True, False])
+def test_a_store_whose_only_log_was_emptied_has_lost_everything(
+    tmp_path: Path, run_dir: Path, is_same_boot: bool
+) -> None:
+    opened = open_store(tmp_path, run_dir)
+    commit(opened, 12)
+    shutil.copytree(tmp_path / "store", tmp_path / "killed")
+    opened.close()
+    put_back(tmp_path / "killed", tmp_path / "store")
+    for log in (tmp_path / "store").glob("*.log"):
+        os.truncate(log, 0)
+    if not is_same_boot:
+        shutil.rmtree(run_dir)
+    after = opened_once(tmp_path, run_dir)
+    assert after.choice.generation != opened.choice.generation
+    assert "lost everything" in after.damage
+    assert opened_once(tmp_path, run_dir).damage == ""
+
+
+def test_a_directory_that_was_moved_away_is_no_loss(tmp_path: Path, run_dir: Path) -> None:
+    opened_once(tmp_path, run_dir, 12)
+    (tmp_path / "store").rename(tmp_path / "old")
+    after = opened_once(tmp_path, run_dir)
+    assert (after.damage, after.choice.why_new, after.choice.missing) == ("", "", 0)
