@@ -19,6 +19,8 @@ class LedgerWriter:
 
     def __init__(self, trace: Path) -> None:
         self._marker = Marker(trace)
+        self.marks = 0
+        """Those that were set."""
 
     def phase(self, name: str) -> None:
         """Names what the store does from here on."""
@@ -36,6 +38,7 @@ class LedgerWriter:
 
     def _mark(self, *content: Json) -> None:
         self._marker.mark(json.dumps(content).encode())
+        self.marks += 1
 
     def close(self) -> None:
         self._marker.close()
@@ -70,6 +73,10 @@ class Ledger:
     def lost(self, found: dict[Name, Json]) -> list[Name]:
         """The documents that are not as their last acknowledged write, or a later one, left them."""
         return [name for name, values in self.allowed.items() if found.get(name) not in values]
+
+
+def is_sent(event: Event) -> bool:
+    return event.kind is EventKind.MARKED and json.loads(event.data)[0] == "sent"
 
 
 def phase_of(event: Event) -> str:

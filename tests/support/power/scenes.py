@@ -53,16 +53,20 @@ async def record_worker(recorder: Recorder, rng: random.Random, writes: int) -> 
             ledger.opened((await node.ask(GetStore())).generation)
             ledger.phase("write")
             await asyncio.gather(
-                *(_write(node, ledger, f"w{n}", rng, count // WRITERS) for n in range(WRITERS))
+                *(
+                    write_documents(node, ledger, f"w{n}", rng, count // WRITERS)
+                    for n in range(WRITERS)
+                )
             )
             ledger.phase("stop")
     ledger.close()
     return recorder.recording()
 
 
-async def _write(
+async def write_documents(
     node: StoreNode, ledger: LedgerWriter, collection: str, rng: random.Random, count: int
 ) -> None:
+    """One writer, with a collection of its own; most of its documents are large."""
     for _ in range(count):
         name = (collection, f"d{rng.randrange(count)}")
         size = LARGE if rng.random() < 0.7 else SMALL
