@@ -357,7 +357,8 @@ class ReplicaStore:
 
     def _submit(self, message: WriteDocument, then: Then) -> None:
         def answered(reply: Message | None) -> None:
-            if isinstance(reply, WrittenReply) and reply.sequence in self._acknowledged:
+            # a write that changes nothing names an earlier one, which a peer may have lost since
+            if isinstance(reply, WrittenReply) and reply.was_changed:
                 then(self._acknowledged[reply.sequence], reply.sequence)
 
         self.add(message, answered)
