@@ -37,6 +37,7 @@ from peatnode.ipc.messages import (
 from tests.support import seeds
 from tests.support.interposer import compiled
 from tests.support.nodes import Node, nodes
+from tests.support.store_files import until_merged
 from tests.support.store_node import StoreNode
 from tests.support.waiting import until, wait
 from workers.broker.http.counters import SHARED_VARIABLE, share_counters
@@ -192,19 +193,21 @@ async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
 
 
 async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Path, faults: Faults):
+    """The documents are larger than the cache of the database, because the start has read all of them."""
     async with StoreNode(tmp_path / "data") as node:
-        bodies = [b'{"x":"%s"}' % os.urandom(500).hex().encode() for _ in range(200)]
-        await asyncio.gather(*(node.put("c", f"d{n:03}", body) for n, body in enumerate(bodies)))
+        bodies = [b'{"x":"%s"}' % os.urandom(1900).hex().encode() for _ in range(2000)]
+        await asyncio.gather(*(node.put("c", f"d{n:04}", body) for n, body in enumerate(bodies)))
     async with StoreNode(tmp_path / "data", **faults.env) as node:
+        await until_merged(tmp_path / "data" / "store")
         # what says where things are is read already
         assert await code_of(read(node, "zzz")) == "not_found"
         faults.begin("pread", errno.EIO, ".sst")
         new = node.put("c", "zzz", b'{"a":1}')
-        old = [node.put("c", f"d{n:03}", b'{"a":1}') for n in (50, 150)]
+        old = [node.put("c", f"d{n:04}", b'{"a":1}') for n in (50, 150)]
         outcomes = await asyncio.gather(*old, new, return_exceptions=True)
         assert [getattr(outcome, "code", "") for outcome in outcomes[:2]] == ["storage"] * 2
         assert not isinstance(outcomes[2], BaseException), "who needs none of it was refused, too"
-        assert await code_of(read(node, "d060")) == "storage"
+        assert await code_of(read(node, "d0060")) == "storage"
         assert await code_of(node.ask(ListDocuments("c", "", 1000, 10**7))) == "storage"
         assert await read(node, "zzz") == {"a": 1}
         assert node.store.problems["damage"].blocks_readiness
@@ -213,8 +216,8 @@ async def test_what_cannot_be_read_is_refused_by_itself_and_passes(tmp_path: Pat
         faults.end("pread")
         assert (await told).changes[0].sequence == 1
         await stream.aclose()  # type: ignore[attr-defined]
-        assert len((await node.ask(ListDocuments("c", "", 1000, 10**7))).documents) == 201
-        assert (await node.put("c", "d050", b'{"a":1}')).was_changed
+        assert len((await node.ask(ListDocuments("c", "", 1000, 10**7))).documents) == 1000
+        assert (await node.put("c", "d0050", b'{"a":1}')).was_changed
         await until(lambda: has("damage" not in node.store.problems))
         assert node.store.exits == []
 

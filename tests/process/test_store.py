@@ -37,6 +37,7 @@ from peatnode.ipc.messages import (
     ReadVectors,
     WriteKind,
 )
+from tests.support.store_files import until_merged
 from tests.support.store_node import LONG, StoreNode
 from tests.support.waiting import until
 
@@ -660,15 +661,7 @@ async def test_a_damaged_table_is_an_error_of_what_needs_it_and_no_silent_end(tm
     node.store.start()
     try:
         await node.store.wait_ready()
-        tables: set[Path] = set()
-
-        def are_merged() -> bool:
-            nonlocal tables
-            before, tables = tables, set((tmp_path / "store").glob("*.sst"))
-            return before == tables
-
-        await until(are_merged, pause=0.3)
-        for table in tables:
+        for table in await until_merged(tmp_path / "store"):
             damaged = bytearray(table.read_bytes())
             for at in range(len(damaged) // 8, len(damaged) // 2):
                 damaged[at] ^= 0xFF

@@ -20,6 +20,7 @@ from peatnode.documents.replica.record import decode_record, encode_tree_entry
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
 from peatnode.documents.yjs.merge import merge_updates
+from tests.support.waiting import until
 from workers.store.disk.database import Database
 from workers.store.disk.log.write_ahead_log import WriteAheadLog
 
@@ -113,3 +114,16 @@ def differences(database: Database) -> list[bytes]:
             )
     found = {entry[1:]: data for entry, data in database.scan(TREE, after(TREE))}
     return differing + [key[8:] for key in expected | found if expected.get(key) != found.get(key)]
+
+
+async def until_merged(store: Path) -> set[Path]:
+    """The tables of an open store, once RocksDB merges none of them any more."""
+    tables: set[Path] = set()
+
+    def are_merged() -> bool:
+        nonlocal tables
+        before, tables = tables, set(store.glob("*.sst"))
+        return before == tables
+
+    await until(are_merged, pause=0.3)
+    return tables
