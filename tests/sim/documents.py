@@ -30,9 +30,8 @@ from tests.support import seeds
 TURN_SECONDS = 0.5
 """Between two turns of the maintenance of a store."""
 
-GO_BACK = float(os.environ.get("PEAT_SIM_GO_BACK", "0"))
-"""Part of the histories in which a machine goes back at the end. Where both of its pasts wrote equally often, only a
-comparison of contents would tell. `test_machines_that_go_back.py` has scenes that nodes do find."""
+GO_BACK = float(os.environ.get("PEAT_SIM_GO_BACK", "0.1"))
+"""Part of the histories in which a machine goes back at the end."""
 
 TOLD: Key = ("notes", "told")
 

@@ -167,18 +167,29 @@ def first_difference(
 ) -> int | None:
     """The first clock, from `clock` on, under which both have a struct and not the same one.
 
-    A deleted struct may have lost its content on one side, so it is taken for equal.
+    A deleted struct may have lost its content on one side, so only its place is compared. Garbage has no place.
     """
     (left, at_left), (right, at_right) = _head(client, mine, clock), _head(client, theirs, clock)
     while left is not None and right is not None and left.clock == right.clock:
         length = min(left.length, right.length)
         parts = [cut_left(s, length) if s.length > length else s for s in (left, right)]
-        is_gone = any(part.kind in (GC, DELETED) for part in parts)
-        if not is_gone and parts[0].raw != parts[1].raw:
+        if not _are_same(*parts):
             return left.clock
         left, at_left = _advance(client, mine, left, at_left, length)
         right, at_right = _advance(client, theirs, right, at_right, length)
     return None
+
+
+def _are_same(left: Struct, right: Struct) -> bool:
+    kinds = (left.kind, right.kind)
+    if GC in kinds:
+        return True
+    return _place_of(left) == _place_of(right) if DELETED in kinds else left.raw == right.raw
+
+
+def _place_of(struct: Struct) -> tuple[object, ...]:
+    """What a writer says about where an item belongs. It does not change when the item is deleted."""
+    return struct.origin, struct.right_origin, struct.parent, struct.key
 
 
 def _head(client: int, structs: Sequence[Struct], clock: int) -> tuple[Struct | None, int]:

@@ -1,12 +1,14 @@
 """Own writes that another writer of this node's ids contradicts: who notices, and what is left without them."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pycrdt
 import pytest
 
 from peatnode.documents.names import document_key, names_of
+from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.reads import document_update, missing_update, wanted_of
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.withdraw import (
@@ -16,8 +18,10 @@ from peatnode.documents.replica.withdraw import (
     OwnWrites,
     decode_own_write,
     encode_own_write,
+    first_difference,
     without_own_writes,
 )
+from peatnode.documents.yjs.structs import DELETED, Struct
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.memory_kv import MemoryKeyValue, commit, put
@@ -287,6 +291,24 @@ def test_only_what_differs_is_withdrawn():
     assert record is not None
     assert record.state_vector == {OLD: 2, NEW: 1}
     converge(here, peer)
+
+
+def test_deleted_structs_differ_if_their_places_do():
+    """Both pasts have set a member twice, and not the same one. The first struct of each is deleted since."""
+    here, peer = replica_of(OLD), replica_of(OLD)
+    for replica, name in ((here, "mine"), (peer, "theirs")):
+        write(replica, KEY, **{name: 1})
+        write(replica, KEY, **{name: 2})
+    mine, theirs = (structs_of(replica) for replica in (here, peer))
+    assert mine[0].kind == theirs[0].kind == DELETED
+    assert first_difference(OLD, mine, theirs, 0) == 0
+    assert first_difference(OLD, mine, mine, 0) is None
+
+
+def structs_of(replica: Replica) -> Sequence[Struct]:
+    record = replica.record_on_disk(KEY)
+    assert record is not None
+    return decode_update(compacted(replica.state(KEY, record))).structs[OLD]
 
 
 # --- what is remembered
