@@ -46,6 +46,11 @@ def document_key(collection: str, document: str) -> bytes:
     return f"{collection}\0{document}".encode()
 
 
+def display_name(key: bytes) -> str:
+    """A document key for people: collection, slash, id."""
+    return "/".join(names_of(key))
+
+
 def names_of(key: bytes) -> tuple[str, str]:
     """(collection, id) of a document key."""
     collection, _, document = key.decode().partition("\0")

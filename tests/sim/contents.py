@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from peatnode.documents.limits import STATE_LIMITS
-from peatnode.documents.names import names_of
+from peatnode.documents.names import display_name
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.keyspace import RECORD, SNAPSHOT, TOMBSTONE, VALUE, KeyValue, after
 from peatnode.documents.replica.record import Record, decode_record
@@ -124,7 +124,7 @@ def check_equal(disks: Mapping[str, KeyValue], reported: Collection[bytes] = ())
         (first, expected), *others = contents.items()
         for name, content in others:
             if content != expected:
-                what = "/".join(names_of(key))
+                what = display_name(key)
                 raise ContentsDiffer(
                     f"{what}: {first} and {name} differ: {_difference(expected, content)}"
                 )

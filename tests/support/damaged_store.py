@@ -25,6 +25,7 @@ from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.keyspace import EXPIRY, after
 from peatnode.documents.replica.reads import bucket_entries, missing_update, wanted_of
 from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.state_packing import unpack_snapshot
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.structs import ANY
 from peatnode.errors import StorageFailed
@@ -35,7 +36,7 @@ from tests.support.memory_kv import commit as commit_to_memory
 from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
-from workers.store.scrub import ScrubPass, check_snapshot
+from workers.store.scrub import ScrubPass
 
 NODE, PEER = "node-a", 77
 MAX_OPENINGS = 6
@@ -278,7 +279,7 @@ class DamagedStore:
         while not scrub.is_done:
             scrub.advance(1.0, time.monotonic)
         for snapshot in scrub.large:
-            check_snapshot(*snapshot)
+            unpack_snapshot(*snapshot)
 
     def exchange_and_check(self, peer: Replica) -> None:
         self.exchange(peer)

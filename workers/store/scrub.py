@@ -11,7 +11,7 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 
-from peatnode.documents.names import names_of
+from peatnode.documents.names import display_name
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.hash_tree import (
     TREE_KEY_BYTES,
@@ -28,9 +28,9 @@ from peatnode.documents.replica.keyspace import (
 )
 from peatnode.documents.replica.record import Record, decode_record, decode_tree_entry
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.state_packing import PLAIN, unpack_state
+from peatnode.documents.replica.state_packing import PLAIN, unpack_snapshot
 from peatnode.documents.replica.write_batch import WriteBatch, expiry_key
-from peatnode.errors import EntriesDiffer, MalformedUpdate, StorageFailed
+from peatnode.errors import EntriesDiffer, StorageFailed
 from peatnode.model.tree import BUCKETS
 
 START_SECONDS = 5.0
@@ -113,13 +113,13 @@ class ScrubPass:
         self._count(key, record, 1)
         kv = self._replica.kv
         if record.expires_at and kv.get(expiry_key(key, record.expires_at)) is None:
-            raise EntriesDiffer(f"the expiry of {_name(key)} is not in its index")
+            raise EntriesDiffer(f"the expiry of {display_name(key)} is not in its index")
         if record.flags & DocumentFlag.VALUE_SEPARATE:
             self._replica.value(key, record)  # raises an error if it is missing
         if record.snapshot is None:
             snapshot = kv.get(SNAPSHOT + key) or b""
             if snapshot[:1] == PLAIN:
-                check_snapshot(key, record, snapshot)
+                unpack_snapshot(key, record, snapshot)
             else:
                 self.large.append((key, record, snapshot))
 
@@ -163,25 +163,13 @@ def _decoded(key: bytes, data: bytes) -> Record:
     try:
         return decode_record(data)
     except ValueError as error:
-        raise EntriesDiffer(f"the record of {_name(key)} cannot be decoded: {error}") from error
-
-
-def check_snapshot(key: bytes, record: Record, stored: bytes) -> None:
-    """Raises EntriesDiffer if a separate snapshot is not that of its record. It may run in a thread."""
-    try:
-        size = len(unpack_state(stored))
-    except (MalformedUpdate, IndexError):
-        size = 0
-    if size != record.snapshot_bytes:
-        raise EntriesDiffer(f"the snapshot of {_name(key)} is not that of its record")
+        raise EntriesDiffer(
+            f"the record of {display_name(key)} cannot be decoded: {error}"
+        ) from error
 
 
 def _place_of(key: bytes, record: Record) -> bytes:
     return (TOMBSTONE if record.is_deleted else RECORD) + key
-
-
-def _name(key: bytes) -> str:
-    return "/".join(names_of(key))
 
 
 class Scrub:
@@ -255,6 +243,6 @@ class Scrub:
                 started = time.perf_counter() - SLICE_SECONDS
             while scrub.large:
                 key, record, stored = scrub.large.pop()
-                await asyncio.to_thread(check_snapshot, key, record, stored)
+                await asyncio.to_thread(unpack_snapshot, key, record, stored)
             pause = (time.perf_counter() - started) / SHARE
             await asyncio.sleep(pause * BUSY_FACTOR if self._is_busy() else pause)

@@ -47,6 +47,12 @@ def number(value: int) -> bytes:
     return value.to_bytes(8, "big")
 
 
+def stored_number(kv: KeyValue, key: bytes) -> int:
+    """The number that an entry holds; 0 if there is no such entry."""
+    stored = kv.get(key)
+    return int.from_bytes(stored, "big") if stored else 0
+
+
 def after(prefix: bytes) -> bytes:
     """The end of a scan over all keys that begin with `prefix`."""
     return prefix[:-1] + bytes((prefix[-1] + 1,))

@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from peatnode.documents.json import root_maps
 from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
-from peatnode.documents.names import document_key, names_of
+from peatnode.documents.names import display_name, document_key
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.checkpoint import MAX_COLLECTIONS, Checkpoint
@@ -43,7 +43,7 @@ from peatnode.documents.replica.record import (
     ended_vector_after,
     tombstone,
 )
-from peatnode.documents.replica.state_packing import unpack_state
+from peatnode.documents.replica.state_packing import unpack_snapshot
 from peatnode.documents.replica.withdraw import (
     OwnWrite,
     OwnWrites,
@@ -54,7 +54,7 @@ from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.update import Update, encode_update
-from peatnode.errors import EntriesDiffer, MalformedUpdate
+from peatnode.errors import EntriesDiffer
 from peatnode.model.documents import DocumentUpdate, Outcome
 
 WRITES_AGAIN = JoinResult(Outcome.GAP, "this node writes the document again under a new id")
@@ -142,22 +142,9 @@ class Replica:
         """
         snapshot = record.snapshot
         if snapshot is None:
-            snapshot = self._separate_snapshot(key, record)
+            # from disk alone, because only a record from disk has separate entries
+            snapshot = unpack_snapshot(key, record, self.kv.get(SNAPSHOT + key))
         return (snapshot, *record.delta_log) if snapshot else record.delta_log
-
-    def _separate_snapshot(self, key: bytes, record: Record) -> bytes:
-        """Reads the disk alone, because only a record from disk has separate entries."""
-        stored = self.kv.get(SNAPSHOT + key) or b""
-        try:
-            snapshot = unpack_state(stored)
-        except (MalformedUpdate, IndexError):
-            snapshot = b""
-        if len(snapshot) != record.snapshot_bytes:
-            raise EntriesDiffer(
-                f"the snapshot of {'/'.join(names_of(key))} has {len(snapshot)} bytes, "
-                f"and its record says {record.snapshot_bytes}"
-            )
-        return snapshot
 
     def value(self, key: bytes, record: Record) -> bytes:
         """The document's JSON. If it is outdated, the last one that was computed.
@@ -170,7 +157,7 @@ class Replica:
             return b"{}"
         value = self.kv.get(VALUE + key)
         if value is None and not record.is_value_outdated:
-            raise EntriesDiffer(f"the value of {'/'.join(names_of(key))} is missing")
+            raise EntriesDiffer(f"the value of {display_name(key)} is missing")
         return value or b"{}"
 
     def merged(self, key: bytes, record: Record) -> Update:

@@ -6,11 +6,14 @@ compresses further.
 """
 
 from peatnode.documents.limits import STATE_LIMITS
+from peatnode.documents.names import display_name
+from peatnode.documents.replica.record import Record
 from peatnode.documents.yjs.decode_structs import read_structs
 from peatnode.documents.yjs.delete_set import DeleteSet, encode_delete_set, read_delete_set
 from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, var_uint
 from peatnode.documents.yjs.structs import DELETED, HAS_ORIGIN, Struct
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
+from peatnode.errors import EntriesDiffer, MalformedUpdate
 
 PLAIN, PACKED = b"\0", b"\1"
 
@@ -36,10 +39,34 @@ def _packed_struct(client: int, struct: Struct) -> bytes:
     return b"\0" + var_uint(len(struct.raw)) + struct.raw
 
 
+def unpack_snapshot(key: bytes, record: Record, stored: bytes | None) -> bytes:
+    """The separate snapshot of a record; `stored` is its entry. May run in a thread.
+
+    Raises EntriesDiffer if the entry is missing, malformed, or that of another record.
+    """
+    try:
+        snapshot = unpack_state(stored or b"")
+    except MalformedUpdate:
+        snapshot = b""
+    if len(snapshot) != record.snapshot_bytes:
+        raise EntriesDiffer(
+            f"the snapshot of {display_name(key)} has {len(snapshot)} bytes, "
+            f"and its record says {record.snapshot_bytes}"
+        )
+    return snapshot
+
+
 def unpack_state(stored: bytes) -> bytes:
-    """The state that `pack_state` packed. Raises MalformedUpdate or IndexError for other bytes."""
+    """The state that `pack_state` packed. Raises MalformedUpdate for other bytes."""
     if stored[:1] == PLAIN:
         return stored[1:]
+    try:
+        return _unpacked(stored)
+    except (IndexError, UnicodeDecodeError):
+        raise MalformedUpdate("the packed state is malformed") from None
+
+
+def _unpacked(stored: bytes) -> bytes:
     structs: dict[int, list[Struct]] = {}
     clients, pos = read_var_uint(stored, 1)
     for _ in range(clients):

@@ -14,7 +14,7 @@ from hashlib import sha256
 
 import msgpack
 
-from peatnode.documents.replica.keyspace import META, SEQUENCE
+from peatnode.documents.replica.keyspace import META, SEQUENCE, stored_number
 from workers.store.disk.database import Database
 from workers.store.disk.witness import CommitWitness
 
@@ -49,12 +49,6 @@ def kept_generation(database: Database) -> int | None:
     return None if stored is None else int(msgpack.unpackb(stored)[0])
 
 
-def kept_sequence(database: Database) -> int:
-    """The sequence of the newest change in the database. Raises StorageFailed."""
-    stored = database.get(SEQUENCE)
-    return int.from_bytes(stored, "big") if stored else 0
-
-
 def random_generation() -> int:
     """48 random bits, not 0."""
     return int.from_bytes(os.urandom(6), "big") or 1
@@ -79,13 +73,17 @@ def continue_or_begin(
         choice = replace(choice, generation=new_generation(database, draw))
     database.sync()
     if is_new:
-        witness.begin(choice.generation, kept_sequence(database))
+        witness.begin(choice.generation, stored_number(database, SEQUENCE))
     return choice
 
 
 def _choice(database: Database, witness: CommitWitness, damage: str) -> GenerationChoice:
     """The generation that continues, or why a new one begins; the generation 0 stands for a new store."""
-    kept, sequence, found = kept_generation(database), kept_sequence(database), witness.found
+    kept, sequence, found = (
+        kept_generation(database),
+        stored_number(database, SEQUENCE),
+        witness.found,
+    )
     if kept is None:
         return GenerationChoice(0)
     if damage:
@@ -112,7 +110,7 @@ def explains_torn_end(database: Database, witness: CommitWitness) -> bool:
     if kept is None or (boot and witness.boot and boot != witness.boot):
         return True
     is_same = found is not None and found.is_same_boot and found.generation == kept
-    return found is not None and is_same and kept_sequence(database) >= found.sequence
+    return found is not None and is_same and stored_number(database, SEQUENCE) >= found.sequence
 
 
 def new_generation(database: Database, draw: Callable[[], int] = random_generation) -> int:

@@ -30,6 +30,7 @@ from peatnode.documents.replica.keyspace import (
     KeyValue,
     after,
     number,
+    stored_number,
 )
 from peatnode.documents.replica.record import (
     Record,
@@ -38,10 +39,10 @@ from peatnode.documents.replica.record import (
     encode_tree_entry,
 )
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.state_packing import unpack_state
+from peatnode.documents.replica.state_packing import unpack_snapshot, unpack_state
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.merge import merge_updates
-from peatnode.errors import MalformedUpdate
+from peatnode.errors import EntriesDiffer, MalformedUpdate
 from peatnode.model.documents import DocumentUpdate
 from workers.store.disk.database import Database, StorageFailed
 
@@ -208,8 +209,7 @@ def reconcile(database: Database) -> None:
 
 
 def _newest_sequence(database: Database) -> int:
-    stored = (database.get(SEQUENCE), database.get(FLUSHED))
-    newest = max(int.from_bytes(noted or b"", "big") for noted in stored)
+    newest = max(stored_number(database, SEQUENCE), stored_number(database, FLUSHED))
     try:
         last = next(database.scan(FEED, after(FEED), reverse=True), None)
     except StorageFailed:  # a damaged feed is no problem: the caller deletes it
@@ -258,12 +258,11 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
     """Whether the stored state is the state of the record. An inline snapshot is, because it is part of the record."""
     if record.snapshot is not None:
         return True
-    snapshot = _unpacked(database.get(SNAPSHOT + key))
-    if len(snapshot) != record.snapshot_bytes:  # of another record, even if it has the same state
-        return False
     try:
+        # the snapshot of another record is refused, even if it has the same state
+        snapshot = unpack_snapshot(key, record, database.get(SNAPSHOT + key))
         whole = merge_updates((snapshot, *record.delta_log), STATE_LIMITS)
-    except MalformedUpdate:
+    except (EntriesDiffer, MalformedUpdate):
         return False
     vector = {client: structs[-1].end for client, structs in whole.structs.items()}
     return vector == record.state_vector and whole.delete_set == record.delete_set
@@ -302,5 +301,5 @@ def _unpacked(snapshot: bytes | None) -> bytes:
     """The stored snapshot as an update; for a lost or broken one, bytes that are no update."""
     try:
         return unpack_state(snapshot or b"")
-    except (MalformedUpdate, IndexError):
+    except MalformedUpdate:
         return b""

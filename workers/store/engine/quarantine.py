@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import msgpack
 
-from peatnode.documents.names import names_of
+from peatnode.documents.names import display_name
 from peatnode.documents.replica.keyspace import QUARANTINE
 from peatnode.documents.replica.replica import Replica
 
@@ -33,7 +33,7 @@ class Quarantine:
 
     def names(self) -> tuple[str, ...]:
         """`collection/id` of each document that has an entry, sorted."""
-        return tuple(sorted({"/".join(names_of(key)) for key, _ in self._entries}))
+        return tuple(sorted({display_name(key) for key, _ in self._entries}))
 
     def __len__(self) -> int:
         return len(self._entries)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 
-from peatnode.documents.names import names_of
+from peatnode.documents.names import display_name, names_of
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.withdraw import PENDING, OwnWrite
@@ -121,7 +121,7 @@ class Withdrawals:
 
     def _keep(self, key: bytes, reason: str) -> None:
         self.outcomes[KEPT] += 1
-        self._on_kept("/".join(names_of(key)), reason)
+        self._on_kept(display_name(key), reason)
         self._end(key)
 
     def _end(self, key: bytes) -> None:

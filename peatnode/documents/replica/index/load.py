@@ -22,6 +22,7 @@ from peatnode.documents.replica.keyspace import (
     KeyValue,
     after,
     number,
+    stored_number,
 )
 from peatnode.documents.replica.record import Existence, decode_feed_entry
 from peatnode.errors import EntriesDiffer
@@ -57,7 +58,7 @@ def load_index(
 
     A wrong checkpoint is not used. Raises EntriesDiffer if the database has lost changes or entries.
     """
-    sequence = _stored_number(kv, SEQUENCE)
+    sequence = stored_number(kv, SEQUENCE)
     first = next(kv.scan(FEED, after(FEED)), None)
     oldest = int.from_bytes(first[0][1:], "big") if first else sequence + 1
     fault, checkpoint = "", None
@@ -76,11 +77,6 @@ def load_index(
     return LoadedIndex(HashTree.of(leaves), counts, sequence, oldest, kept, fault)
 
 
-def _stored_number(kv: KeyValue, key: bytes) -> int:
-    stored = kv.get(key)
-    return int.from_bytes(stored, "big") if stored else 0
-
-
 def _stored_checkpoint(kv: KeyValue) -> Checkpoint | None:
     """Raises ValueError for a malformed checkpoint."""
     data = kv.get(CHECKPOINT)
@@ -97,7 +93,7 @@ def _changes_to_replay(
 
     It also reads what the logs may have lost. Raises EntriesDiffer if a change is missing.
     """
-    flushed = _stored_number(kv, FLUSHED)
+    flushed = stored_number(kv, FLUSHED)
     known = max(flushed, checkpoint or 0)
     if known > newest:  # both are written after the changes that they name
         raise _missing(newest + 1, known)

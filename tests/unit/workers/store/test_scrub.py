@@ -23,13 +23,13 @@ from peatnode.documents.replica.keyspace import (
 )
 from peatnode.documents.replica.record import decode_record, encode_record, tombstone
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.state_packing import PACKED
+from peatnode.documents.replica.state_packing import PACKED, unpack_snapshot
 from peatnode.documents.replica.write_batch import MAX_INLINE_BYTES
 from peatnode.errors import EntriesDiffer, StorageFailed
 from tests.support.memory_kv import MemoryKeyValue, commit
 from tests.support.store_files import change_key, put
 from tests.support.waiting import until
-from workers.store.scrub import Scrub, ScrubPass, check_snapshot
+from workers.store.scrub import Scrub, ScrubPass
 
 LARGE, EXPIRING, SMALL, GONE = (document_key("c", name) for name in ("large", "ends", "s", "gone"))
 
@@ -45,7 +45,7 @@ def run(scrub: ScrubPass) -> None:
     while not scrub.is_done:
         scrub.advance(0.5, clock)
     for snapshot in scrub.large:
-        check_snapshot(*snapshot)
+        unpack_snapshot(*snapshot)
 
 
 @pytest.fixture
