@@ -5,20 +5,11 @@ number of cases; a failure names its damage.
 """
 
 import random
-from collections.abc import Iterator
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.support import seeds
 from tests.support.damaged_store import BATCH, BATCHES, Place, Template, Writer, run_case
-
-
-@pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    with TemporaryDirectory(dir="/dev/shm") as directory:
-        yield Place(Path(directory))
 
 
 @pytest.fixture(scope="module")

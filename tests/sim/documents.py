@@ -11,15 +11,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.ipc.messages import WriteDocument, WriteKind
 from tests.sim.contents import check_equal, keys_of, record_of
 from tests.sim.disk import Image
-from tests.sim.histories import (
-    _break_something,
-    _cut,
-    _links,
-    _restart,
-    _weather,
-    check_quiet,
-    settle,
-)
+from tests.sim.histories import act_on, check_quiet, restart, settle, some_links, some_weather
 from tests.sim.ledger import Ledger
 from tests.sim.node import Node
 from tests.sim.replicas import NO_EXPIRY, Habits, ReplicaStore
@@ -79,8 +71,8 @@ class DocumentHistory:
         self.world = world = World(
             seeds.generator(self.name),
             count,
-            _weather(plan),
-            _links(plan, count),
+            some_weather(plan),
+            some_links(plan, count),
             replica_store(self.store, habits),
             ledger,
         )
@@ -108,24 +100,11 @@ class DocumentHistory:
             case 0:
                 for _ in range(plan.choice([1, 1, 1, 3, 10])):
                     node.write(plan.choice(keys))
-            case 1:
-                node.delete(plan.choice(keys))
-            case 2:
-                _break_something(world, plan)
-            case 3:
-                _cut(world, plan)
-            case 4:
-                world.cut.clear()
-            case 5:
-                _restart(world, node, plan)
             case 6:
                 for _ in range(plan.choice([0, 1, 3])):
                     node.write(plan.choice(keys))
                     world.run(plan.choice([0.0, 0.003, 0.05]))
                 self._harm(node)
-            case 7:
-                if node.is_up:
-                    node.write_and_wait(plan.choice(keys), plan.randint(1, 3))
             case 8:
                 if node.store.is_open:
                     self.images.setdefault(node.index, []).append(node.store.image())
@@ -136,6 +115,8 @@ class DocumentHistory:
                         node.store.checkpoint()
             case 10:
                 node.wall_offset += plan.choice([-1e9, -5.0, 5.0, 4000.0, 1e9])
+            case number:
+                act_on(number, world, node, plan, keys)
 
     def _harm(self, node: Node) -> None:
         if not node.store.is_open:
@@ -150,7 +131,7 @@ class DocumentHistory:
                 node.kill_store(seconds)
             case 1:
                 node.kill_store(seconds, store.power_off)
-                _restart(self.world, node, plan, is_new=True)
+                restart(self.world, node, plan, is_new=True)
             case 2:
                 count = plan.choice([1, 1, 2, 5])
                 node.kill_store(seconds, lambda: self._damage(node, lambda: store.disk.lose(count)))
@@ -167,7 +148,7 @@ class DocumentHistory:
                         seconds, lambda: self._damage(node, lambda: store.disk.restore(image))
                     )
                     store.power_off()
-                    _restart(self.world, node, plan, is_new=True)
+                    restart(self.world, node, plan, is_new=True)
 
     def _damage(self, node: Node, harm: Callable[[], None]) -> None:
         harm()

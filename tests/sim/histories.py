@@ -21,7 +21,7 @@ def run_history(name: str) -> World:
     """A history over the light stand-in. `name` and the seed of the run determine all of it."""
     plan = seeds.generator(f"plan of {name}")
     count = plan.choice([3, 3, 3, 3, 4, 4, 4, 5, 5, 6, 8, 12, 20])
-    world = World(seeds.generator(name), count, _weather(plan), _links(plan, count))
+    world = World(seeds.generator(name), count, some_weather(plan), some_links(plan, count))
     keys = [("notes", f"n{i}") for i in range(plan.choice([1, 3, 10, 40]))]
     for _ in range(plan.randint(15, 40)):
         _act(world, plan, keys)
@@ -56,7 +56,7 @@ def check_quiet(world: World) -> None:
     assert said <= pairs * QUIET_BYTES, f"a quiet mesh of {pairs} pairs says {said} bytes"
 
 
-def _weather(plan: random.Random) -> Weather:
+def some_weather(plan: random.Random) -> Weather:
     delay = plan.choice([0.001, 0.02, 0.2])
     if plan.random() < 0.6:
         return Weather(delay=delay)
@@ -68,7 +68,7 @@ def _weather(plan: random.Random) -> Weather:
     )
 
 
-def _links(plan: random.Random, count: int) -> set[tuple[int, int]]:
+def some_links(plan: random.Random, count: int) -> set[tuple[int, int]]:
     chain = {(i, i + 1) for i in range(count - 1)}
     shape = plan.choice(["mesh", "mesh", "chain", "ring", "gateway"])
     if shape == "mesh":
@@ -88,31 +88,38 @@ def _act(world: World, plan: random.Random, keys: list[Key]) -> None:
         case 0:
             for _ in range(plan.choice([1, 1, 1, 5, 30])):
                 node.write(plan.choice(keys))
-        case 1:
-            node.delete(plan.choice(keys))
-        case 2:
-            _break_something(world, plan)
-        case 3:
-            _cut(world, plan)
-        case 4:
-            world.cut.clear()
-        case 5:
-            _restart(world, node, plan)
         case 6:
             if node.store.is_open:
                 node.kill_store(plan.uniform(0.05, 1.0))
+        case number:
+            act_on(number, world, node, plan, keys)
+
+
+def act_on(number: int, world: World, node: Node, plan: random.Random, keys: list[Key]) -> None:
+    """What can happen to a node whatever its store is: a deletion, a fault of the network, a restart, a wait."""
+    match number:
+        case 1:
+            node.delete(plan.choice(keys))
+        case 2:
+            break_something(world, plan)
+        case 3:
+            cut(world, plan)
+        case 4:
+            world.cut.clear()
+        case 5:
+            restart(world, node, plan)
         case 7:
             if node.is_up:
                 node.write_and_wait(plan.choice(keys), plan.randint(1, 3))
 
 
-def _break_something(world: World, plan: random.Random) -> None:
+def break_something(world: World, plan: random.Random) -> None:
     wires = [w for n in world.nodes for w in n.wires.values() if w.is_open]
     if wires:
         world.break_wire(plan.choice(wires))
 
 
-def _cut(world: World, plan: random.Random) -> None:
+def cut(world: World, plan: random.Random) -> None:
     world.cut = {link for link in sorted(world.links) if plan.random() < 0.5}
     for node in world.nodes:
         for wire in list(node.wires.values()):
@@ -120,7 +127,7 @@ def _cut(world: World, plan: random.Random) -> None:
                 world.break_wire(wire)
 
 
-def _restart(world: World, node: Node, plan: random.Random, is_new: bool = False) -> None:
+def restart(world: World, node: Node, plan: random.Random, is_new: bool = False) -> None:
     if node.is_up:
         node.kill()
         is_new_instance = is_new or plan.random() < 0.5
