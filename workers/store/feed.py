@@ -12,6 +12,7 @@ from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges
 from workers.store.disk.database import StorageFailed
 from workers.store.feed_reader import FeedReader
+from workers.store.write.committer import has_succeeded
 
 UNREADABLE_SECONDS = 1.0
 """Pause before a failed read is tried again."""
@@ -99,7 +100,7 @@ class Feed:
         if syncing is None:
             return True
         await asyncio.wait([syncing])
-        return not syncing.cancelled() and syncing.exception() is None
+        return has_succeeded(syncing)
 
 
 class _Follower:

@@ -54,7 +54,7 @@ from workers.store.names import checked_key
 from workers.store.reads import Reads
 from workers.store.scrub import Scrub
 from workers.store.write.batch import BatchBuilder, FillValue, QueuedRequest
-from workers.store.write.committer import MAX_QUEUE, GroupCommitter
+from workers.store.write.committer import MAX_QUEUE, GroupCommitter, has_succeeded
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 
@@ -203,7 +203,7 @@ class StoreService:
         if syncing is None or syncing.done():
             send()
         else:
-            syncing.add_done_callback(lambda done: send() if _has_succeeded(done) else None)
+            syncing.add_done_callback(lambda done: send() if has_succeeded(done) else None)
 
     def _reply(self, connection: Connection, cause: int, message: Message) -> Message | None:
         """None: the reply comes later."""
@@ -398,7 +398,3 @@ def _send(connection: Connection, cause: int, reply: Message) -> None:
         connection.reply(cause, reply)
     except MemoryError:
         connection.reply(cause, OUT_OF_MEMORY)
-
-
-def _has_succeeded(task: asyncio.Task[None]) -> bool:
-    return not task.cancelled() and task.exception() is None

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from workers.store.disk.durable_files import sync_directory
+
 FRESH, LINKS = "store.mending", "store.links"
 """A new database, and links to the files of a damaged one."""
 _DAMAGED = "store.damaged"
@@ -81,12 +83,3 @@ def hard_link_files(path: Path, into: Path, but: Iterable[str] = ()) -> None:
     for file in path.iterdir():
         if file.is_file() and file.name not in left_out and not file.name.startswith("OPTIONS-"):
             os.link(file, into / file.name)
-
-
-def sync_directory(path: Path) -> None:
-    """Brings the names in a directory to the disk. Raises OSError."""
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -6,11 +6,11 @@ what it cannot read. The entry of the database decides; the file says the same b
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from zlib import crc32
 
 from peatnode.errors import BadConfiguration
+from workers.store.disk.durable_files import replace_file
 
 _NAME = "format"
 
@@ -47,16 +47,5 @@ def refuse_newer(path: Path, found: int, newest: int) -> None:
 
 def note_format(path: Path, number: int) -> None:
     """Writes the file, if it does not hold the number. Raises OSError."""
-    if noted_format(path) == number:
-        return
-    part = path / f"{_NAME}.new"
-    with part.open("wb") as file:
-        file.write(_content(number))
-        file.flush()
-        os.fsync(file.fileno())
-    part.rename(path / _NAME)
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    if noted_format(path) != number:
+        replace_file(path / _NAME, _content(number))

@@ -13,6 +13,7 @@ import msgpack
 from peatnode.documents.replica.keyspace import META
 from peatnode.errors import DISK_ERRORS, BadConfiguration, EntriesDiffer
 from workers.store.disk.database import Database, Recovery, StorageFailed
+from workers.store.disk.durable_files import sync_directory, sync_file
 from workers.store.disk.exchange import (
     FRESH,
     LINKS,
@@ -22,7 +23,6 @@ from workers.store.disk.exchange import (
     locked,
     make_directory,
     other_directory,
-    sync_directory,
 )
 from workers.store.disk.format import check_noted_format, note_format, noted_format, refuse_newer
 from workers.store.disk.generation import (
@@ -136,15 +136,6 @@ def open_to_read(data_dir: Path, run_dir: Path) -> OpenedStore:
     except BaseException:
         database.close()
         raise
-
-
-def sync_file(path: Path) -> None:
-    """Brings the content of a file to the disk. Raises OSError."""
-    file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fdatasync(file)
-    finally:
-        os.close(file)
 
 
 def _open(path: Path, witness: CommitWitness) -> OpenedStore:

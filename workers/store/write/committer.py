@@ -244,6 +244,11 @@ class GroupCommitter:
         self._sync_seconds += (time.perf_counter() - before - self._sync_seconds) / 16
 
 
+def has_succeeded(sync: asyncio.Task[None]) -> bool:
+    """Whether a sync that has ended brought everything to the disk."""
+    return not sync.cancelled() and sync.exception() is None
+
+
 def _refuse(requests: list[QueuedRequest], reason: str, code: Failure = Failure.STORAGE) -> None:
     for request in requests:
         if not isinstance(request.reply, Failed):

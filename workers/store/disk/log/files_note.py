@@ -14,7 +14,7 @@ from zlib import crc32
 
 import msgpack
 
-from workers.store.disk.log.records import oldest_log
+from workers.store.disk.log.records import by_number, log_names, oldest_log
 
 NOTE = "newest-files"
 
@@ -50,15 +50,6 @@ def decode_note(content: bytes) -> FilesNote | None:
     return FilesNote(*msgpack.unpackb(content[4:]))
 
 
-def log_names(names: list[str]) -> list[str]:
-    """The names of logs, in the order of their numbers, which have six digits, and more from the millionth on."""
-    return sorted((name for name in names if name.endswith(".log")), key=_by_number)
-
-
-def _by_number(name: str) -> tuple[int, str]:
-    return len(name), name
-
-
 def current_manifest(path: Path) -> str:
     """The name of the list of tables; empty if CURRENT does not name a file. Raises OSError for other reasons."""
     try:
@@ -74,8 +65,8 @@ def manifest_damage(path: Path) -> str:
     name = current_manifest(path)
     if note is None or not note.manifest or not name:
         return ""
-    if _by_number(name) != _by_number(note.manifest):
-        is_older = _by_number(name) < _by_number(note.manifest)
+    if by_number(name) != by_number(note.manifest):
+        is_older = by_number(name) < by_number(note.manifest)
         return f"CURRENT names {name}, which is not the newest" if is_older else ""
     with (path / name).open("rb") as manifest:
         noted = manifest.read(note.manifest_bytes)
@@ -110,7 +101,7 @@ def files_damage(path: Path, has_note: bool) -> str:
 
 
 def _log_damage(path: Path, logs: list[str], note: FilesNote) -> str:
-    if not logs or _by_number(logs[-1]) < _by_number(note.newest_log):
+    if not logs or by_number(logs[-1]) < by_number(note.newest_log):
         return f"the newest log is missing ({note.newest_log})"
     for log, size in note.older_logs.items():
         if log in logs and (path / log).stat().st_size != size:
@@ -122,7 +113,7 @@ def _log_damage(path: Path, logs: list[str], note: FilesNote) -> str:
     content = (path / name).read_bytes()
     oldest = f"{oldest_log(content):06}.log"
     # a note may be made between the entry of the MANIFEST that replaces a log and the removal of the log
-    missing = [log for log in missing if _by_number(log) >= _by_number(oldest)]
+    missing = [log for log in missing if by_number(log) >= by_number(oldest)]
     if not missing or len(content) > note.manifest_bytes:
         return ""
     return f"a log is missing ({missing[0]})"

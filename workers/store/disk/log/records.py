@@ -9,9 +9,10 @@ Source: RocksDB, db/log_format.h, db/write_batch.cc, util/crc32c.h.
 
 from __future__ import annotations
 
+import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 BLOCK_BYTES = 32 * 1024
@@ -20,9 +21,21 @@ _HEADER = struct.Struct("<IHB")
 _BATCH = struct.Struct("<QI")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
 _STARTS = (_FULL, _FIRST)
+_BROKEN = 0
+"""No part, but the place of a header that cannot be right."""
 _KIND_AT = 6
 _LOW_BITS = 24
 """A search looks for the higher bits of a sequence."""
+
+
+def log_names(names: Iterable[str]) -> list[str]:
+    """The names of logs, in the order of their numbers."""
+    return sorted((name for name in names if name.endswith(".log")), key=by_number)
+
+
+def by_number(name: str) -> tuple[int, str]:
+    """Sorts RocksDB's files by their numbers, which have six digits, and more from the millionth on."""
+    return len(name), name
 
 
 def is_torn_end(path: Path, sequence: int) -> bool:
@@ -32,8 +45,8 @@ def is_torn_end(path: Path, sequence: int) -> bool:
     one is synced. So a power cut tears the last one, and a record after the damage was synced after it.
     """
     is_found = False
-    for log in sorted(path.glob("*.log"), key=lambda log: (len(log.name), log.name)):
-        content = log.read_bytes()
+    for name in log_names(os.listdir(path)):
+        content = (path / name).read_bytes()
         start = 0
         if not is_found:
             damage = _place_after(content, sequence)
@@ -47,27 +60,39 @@ def is_torn_end(path: Path, sequence: int) -> bool:
 
 def _place_after(content: bytes, sequence: int) -> int | None:
     """Where the first record after `sequence` begins, or a header cannot be right; None if all records are older."""
-    pos, expected = 0, -1
+    expected = -1
+    for pos, kind, part in _parts(content):
+        if kind == _BROKEN or (kind in _STARTS and len(part) < _BATCH.size):
+            return pos
+        if kind in _STARTS:
+            first, count = _BATCH.unpack_from(part)
+            if count and (first > sequence or expected not in (-1, first)):
+                return pos
+            expected = first + count if count else expected
+    return None
+
+
+def _parts(content: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(position, kind, content) of each part; last, where a header cannot be right, one of the kind _BROKEN.
+
+    Checksums are not verified.
+    """
+    pos = 0
     while pos < len(content):
         room = BLOCK_BYTES - pos % BLOCK_BYTES
         if room < _HEADER.size:
             pos += room
             continue
         if len(content) - pos < _HEADER.size:
-            return pos
+            yield pos, _BROKEN, b""
+            return
         _, length, kind = _HEADER.unpack_from(content, pos)
         end = pos + _HEADER.size + length
         if not _FULL <= kind <= _LAST or _HEADER.size + length > room or end > len(content):
-            return pos
-        if kind in _STARTS:
-            if length < _BATCH.size:
-                return pos
-            first, count = _BATCH.unpack_from(content, pos + _HEADER.size)
-            if count and (first > sequence or expected not in (-1, first)):
-                return pos
-            expected = first + count if count else expected
+            yield pos, _BROKEN, b""
+            return
+        yield pos, kind, content[pos + _HEADER.size : end]
         pos = end
-    return None
 
 
 def _has_start(content: bytes, start: int, sequence: int) -> bool:
@@ -135,18 +160,9 @@ def _varint(data: bytes, pos: int) -> tuple[int, int]:
 
 
 def _whole_records(content: bytes) -> Iterator[bytes]:
-    """The records, up to the first header that cannot be right. Checksums are not verified."""
-    pos, parts = 0, b""
-    while len(content) - pos >= _HEADER.size:
-        room = BLOCK_BYTES - pos % BLOCK_BYTES
-        if room < _HEADER.size:
-            pos += room
-            continue
-        _, length, kind = _HEADER.unpack_from(content, pos)
-        end = pos + _HEADER.size + length
-        if not _FULL <= kind <= _LAST or _HEADER.size + length > room or end > len(content):
-            return
-        part, pos = content[pos + _HEADER.size : end], end
+    """The records, up to the first header that cannot be right."""
+    parts = b""
+    for _, kind, part in _parts(content):
         parts = part if kind in _STARTS else parts + part
         if kind in (_FULL, _LAST):
             yield parts

@@ -8,7 +8,9 @@ import threading
 from pathlib import Path
 from zlib import crc32
 
-from workers.store.disk.log.files_note import NOTE, FilesNote, current_manifest, log_names
+from workers.store.disk.durable_files import replace_file, sync_file
+from workers.store.disk.log.files_note import NOTE, FilesNote, current_manifest
+from workers.store.disk.log.records import log_names
 
 
 class WriteAheadLog:
@@ -31,20 +33,14 @@ class WriteAheadLog:
         *older, newest = logs = log_names(os.listdir(self._path))
         if newest != self._name:
             for name in older:
-                self._sync_older(name)
+                with contextlib.suppress(
+                    FileNotFoundError
+                ):  # it is in sorted files, which are synced
+                    sync_file(self._path / name)
             self._open(newest)
         os.fdatasync(self._file)
         if self._has_changed(logs):
             self.note_files()
-
-    def _sync_older(self, name: str) -> None:
-        """Syncs an older log. If it does not exist, its content is in sorted files, which RocksDB has synced."""
-        with contextlib.suppress(FileNotFoundError):
-            file = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fdatasync(file)
-            finally:
-                os.close(file)
 
     def _open(self, name: str) -> None:
         opened = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
@@ -84,7 +80,7 @@ class WriteAheadLog:
         sizes = {}
         for name in older:
             with contextlib.suppress(FileNotFoundError):
-                self._sync_older(name)
+                sync_file(self._path / name)
                 sizes[name] = (self._path / name).stat().st_size
         name = current_manifest(self._path)
         manifest = os.open(self._path / name, os.O_RDONLY | os.O_CLOEXEC)
@@ -98,13 +94,7 @@ class WriteAheadLog:
 
     def _write_note(self, note: FilesNote) -> None:
         """Raises OSError."""
-        fresh = self._path / f"{NOTE}.new"
-        with fresh.open("wb") as file:
-            file.write(note.encode())
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.rename(self._path / NOTE)
-        os.fsync(self._directory)
+        replace_file(self._path / NOTE, note.encode())
         self._noted = note
 
     def close(self) -> None:
