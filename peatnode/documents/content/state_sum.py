@@ -1,0 +1,58 @@
+"""The content sum of a whole document, from its state."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+
+from peatnode.documents.content.unit_sums import UnitSums
+from peatnode.documents.yjs.delete_set import MAX_CLOCK, DeleteSet, Range
+from peatnode.documents.yjs.structs import DELETED, GC, Struct, cut_left, cut_right
+from peatnode.documents.yjs.update import Update
+
+
+def state_sum(sums: UnitSums, state: Update) -> int:
+    """The content sum of a document; `state` has all of its structs and deletions."""
+    total = live_sum(sums, state, state.delete_set) + deleted_sum(sums, state.delete_set)
+    return total % sums.prime
+
+
+def live_sum(sums: UnitSums, update: Update, deleted: DeleteSet) -> int:
+    """The sum of the units of an update that are not in `deleted`."""
+    total = 0
+    for client, structs in update.structs.items():
+        for part in live_parts(client, structs, deleted.ranges.get(client, ())):
+            total += sums.live(client, part)
+    return total
+
+
+def deleted_sum(sums: UnitSums, deleted: DeleteSet) -> int:
+    """The sum of deleted units."""
+    return sum(sums.deleted(*deleted_range) for deleted_range in deleted)
+
+
+def live_parts(
+    client: int, structs: Sequence[Struct], deleted: Sequence[Range]
+) -> Iterator[Struct]:
+    """The structs without the parts that are deleted.
+
+    The half of a surrogate pair whose other half is deleted becomes U+FFFD, as if a writer had cut there.
+    """
+    for struct in structs:
+        if struct.kind in (GC, DELETED):
+            continue
+        if not deleted:
+            yield struct
+            continue
+        at = max(bisect_right(deleted, (struct.clock, MAX_CLOCK)) - 1, 0)
+        rest: Struct | None = struct
+        while rest is not None and at < len(deleted) and deleted[at][0] < rest.end:
+            start, end = deleted[at]
+            at += 1
+            if end <= rest.clock:
+                continue
+            if start > rest.clock:
+                yield cut_left(rest, start - rest.clock)
+            rest = cut_right(client, rest, end - rest.clock) if end < rest.end else None
+        if rest is not None:
+            yield rest

@@ -1,0 +1,196 @@
+"""The sums of units of a document, modulo a secret prime: what its fingerprint is computed from.
+
+A unit is what one clock of one client stands for. The sum of a document is the sum of its units in any order, so it
+does not depend on how units are cut into structs. A unit adds, for a secret factor k of its client and its clock c:
+
+- alive: k · 2^(16c) · (digit + digit of its right origin). The digit of a text's unit is the UTF-16 unit itself, so a
+  run of text is one large integer. The digit of another unit is a keyed hash of its canonical content.
+- alive, and not the continuation of the clock before it: a keyed hash of its place as well, with its origin, parent
+  and key. If it is no text, that hash covers its content too, and it adds nothing else.
+- deleted: k' · 2^(16c), for another secret factor, so a range is a geometric sum. Whether a node has kept the content
+  of a deleted unit does not matter.
+
+Different documents have equal sums by a chance of about 1 in 2^100, unless their author knows the key: their difference
+is a polynomial in secret numbers, which would have to vanish modulo a secret prime.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+from peatnode.documents.content.canonical import canonical_contents
+from peatnode.documents.content.primes import derive_prime
+from peatnode.documents.yjs.lib0 import read_chunk
+from peatnode.documents.yjs.structs import DELETED, GC, STRING, Id, Struct
+
+SUM_BYTES = 16
+
+_UNIT_BITS = 16
+_PAGE_BITS = 10
+"""A power is the product of two: one for the low bits of a clock, which are many, and one for the rest."""
+_CHUNK = 1 << 14
+"""Units that are added up as one integer, so that the largest text needs no large memory."""
+_LANES = 8 * SUM_BYTES // _UNIT_BITS
+"""Of digits that are 8 units wide, every eighth fits into one integer without an overlap."""
+_MAX_CACHED = 4096
+"""Entries of each cache, which is emptied when it is full."""
+_MAX_CACHED_BYTES = 16
+"""The longest content whose digit is cached: numbers and short words repeat."""
+_PLACE, _RIGHT_ORIGIN, _FACTOR, _DELETED_FACTOR = b"P", b"R", b"F", b"D"
+"""First bytes of what is hashed. Contents begin with their kind, a number below 32."""
+
+
+class UnitSums:
+    """Sums over the units of structs and of ranges, under one key of up to 64 bytes."""
+
+    def __init__(self, key: bytes = b"") -> None:
+        self.prime = derive_prime(key)
+        self._keyed = blake2b(digest_size=SUM_BYTES, key=key)
+        self._low = [pow(2, _UNIT_BITS * low, self.prime) for low in range(1 << _PAGE_BITS)]
+        self._pages = {0: 1}
+        self._per_unit = pow((1 << _UNIT_BITS) - 1, -1, self.prime)
+        self._factors: dict[int, tuple[int, int]] = {}
+        self._digests: dict[bytes, bytes] = {}
+        self._no_right_origin = self._number(_RIGHT_ORIGIN)
+
+    def live(self, client: int, struct: Struct) -> int:
+        """The sum of all units of an item that is not deleted."""
+        clock, length = struct.clock, struct.length
+        if struct.kind == STRING:
+            total = self._run(client, clock, length, self._text_digits(struct), struct.right_origin)
+            if struct.origin != (client, clock - 1):
+                total += self._number(_place(client, struct))
+            return total % self.prime
+        contents = _contents(struct)
+        total = 0
+        if struct.origin != (client, clock - 1):
+            total = self._number(_place(client, struct) + contents[0])
+            if length == 1:
+                return total % self.prime
+            clock, length, contents = clock + 1, length - 1, contents[1:]
+        total += self._run(client, clock, length, self._digits(contents), struct.right_origin)
+        return total % self.prime
+
+    def deleted(self, client: int, start: int, end: int) -> int:
+        """The sum of the units of a range that are all deleted."""
+        difference = self._power(end) - self._power(start)
+        return self._factors_of(client)[1] * difference * self._per_unit % self.prime
+
+    def unit(self, client: int, struct: Struct, clock: int) -> int:
+        """What the unit of a clock adds as its struct says it: also a half of a surrogate pair counts as what it is."""
+        if struct.kind in (GC, DELETED):
+            return self.deleted(client, clock, clock + 1)
+        at = clock - struct.clock
+        is_head = at == 0 and struct.origin != (client, clock - 1)
+        place = _place(client, struct) if is_head else b""
+        if struct.kind == STRING:
+            units = _text(struct).encode("utf-16-le")[2 * at : 2 * at + 2]
+            digit = int.from_bytes(units, "little")
+            total = self._number(place) if is_head else 0
+            total += self._run(client, clock, 1, digit, struct.right_origin)
+            return total % self.prime
+        content = _contents(struct)[at]
+        if is_head:
+            return self._number(place + content) % self.prime
+        digit = self._digits([content])
+        return self._run(client, clock, 1, digit, struct.right_origin)
+
+    # --- the parts of a sum
+
+    def _run(
+        self, client: int, clock: int, length: int, digits: int, right_origin: Id | None
+    ) -> int:
+        """The sum of units from `clock` on, without the hash of a place; `digits` are theirs, as one number."""
+        right = self._no_right_origin
+        if right_origin is not None:
+            right = self._number(_RIGHT_ORIGIN + _id_bytes(right_origin))
+        if length > 1:
+            right *= (self._power(length) - 1) * self._per_unit % self.prime
+        factor = self._factors_of(client)[0] * self._power(clock) % self.prime
+        return factor * (digits + right) % self.prime
+
+    def _text_digits(self, struct: Struct) -> int:
+        total = at = 0
+        for units in _text_chunks(_text(struct)):
+            total += int.from_bytes(units, "little") % self.prime * self._power(at)
+            at += len(units) // 2
+        return total
+
+    def _digits(self, contents: Sequence[bytes]) -> int:
+        total = 0
+        for start in range(0, len(contents), _CHUNK):
+            digests = [self._digest(content) for content in contents[start : start + _CHUNK]]
+            chunk = 0
+            for lane in range(min(_LANES, len(digests))):
+                number = int.from_bytes(b"".join(digests[lane::_LANES]), "little")
+                chunk += number << lane * _UNIT_BITS
+            total += chunk % self.prime * self._power(start)
+        return total
+
+    def _digest(self, content: bytes) -> bytes:
+        digest = self._digests.get(content)
+        if digest is None:
+            keyed = self._keyed.copy()
+            keyed.update(content)
+            digest = keyed.digest()
+            if len(content) <= _MAX_CACHED_BYTES:
+                if len(self._digests) >= _MAX_CACHED:
+                    self._digests.clear()
+                self._digests[content] = digest
+        return digest
+
+    def _number(self, message: bytes) -> int:
+        keyed = self._keyed.copy()
+        keyed.update(message)
+        return int.from_bytes(keyed.digest(), "little")
+
+    def _factors_of(self, client: int) -> tuple[int, int]:
+        factors = self._factors.get(client)
+        if factors is None:
+            if len(self._factors) >= _MAX_CACHED:
+                self._factors.clear()
+            number = client.to_bytes(8)
+            factors = self._number(_FACTOR + number), self._number(_DELETED_FACTOR + number)
+            self._factors[client] = factors
+        return factors
+
+    def _power(self, clock: int) -> int:
+        """2^(16 · clock)"""
+        number = clock >> _PAGE_BITS
+        page = self._pages.get(number)
+        if page is None:
+            if len(self._pages) >= _MAX_CACHED:
+                self._pages = {0: 1}
+            page = pow(2, _UNIT_BITS * number << _PAGE_BITS, self.prime)
+            self._pages[number] = page
+        return page * self._low[clock & (1 << _PAGE_BITS) - 1] % self.prime
+
+
+def _id_bytes(at: Id) -> bytes:
+    return at[0].to_bytes(8) + at[1].to_bytes(8)
+
+
+_ORIGINS = 0xC0
+"""The bits of a struct's first byte that say which origins follow. Writers set the bit of the key as they like."""
+
+
+def _place(client: int, struct: Struct) -> bytes:
+    """All that is said about the place of a struct's first unit; `raw` says it in one way only."""
+    info = struct.raw[0] & _ORIGINS | (struct.key is not None)
+    head = _PLACE + client.to_bytes(8) + struct.clock.to_bytes(8) + info.to_bytes()
+    return head + struct.raw[1 : struct.content_at]
+
+
+def _contents(struct: Struct) -> list[bytes]:
+    kind = struct.kind.to_bytes()
+    return [kind + content for content in canonical_contents(struct)]
+
+
+def _text(struct: Struct) -> str:
+    return read_chunk(struct.raw, struct.content_at)[0].decode()
+
+
+def _text_chunks(text: str) -> Iterator[bytes]:
+    for start in range(0, len(text), _CHUNK):
+        yield text[start : start + _CHUNK].encode("utf-16-le")
