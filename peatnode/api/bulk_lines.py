@@ -8,12 +8,15 @@ import orjson
 
 from peatnode.api.encode_document import ReplicaProgress
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import bad_id, parse_document
+from peatnode.api.json_rules import parse_document, pop_id
 from peatnode.api.names import check_names
+from peatnode.documents.names import DELETED_MEMBER
 from peatnode.ipc.messages import WriteDocument, WriteKind, WrittenReply
 
-DELETION = {"_deleted": True}
-"""The content of a line, apart from `_id`, that deletes the document."""
+NO_DELETION = (
+    "The name _deleted is reserved: a line that deletes a document has its _id, "
+    '"_deleted": true, and no other member.'
+)
 
 
 def parse_line(
@@ -24,11 +27,14 @@ def parse_line(
     `new_id` makes the id of a line without `_id`.
     """
     value = parse_document(line)
-    doc_id = value.pop("_id", "") or new_id()
-    if not isinstance(doc_id, str):
-        raise bad_id()
+    doc_id = pop_id(value)
+    if DELETED_MEMBER in value and not (
+        value[DELETED_MEMBER] is True and len(value) == 1 and doc_id
+    ):
+        raise HttpProblem(422, "invalid", NO_DELETION, f"/{DELETED_MEMBER}")
+    doc_id = doc_id or new_id()
     check_names(collection, doc_id)
-    if value == DELETION:
+    if value.get(DELETED_MEMBER):
         return WriteDocument(collection, doc_id, WriteKind.DELETE, b"")
     content = orjson.dumps(value)
     return WriteDocument(collection, doc_id, WriteKind.PUT, content, expires_at=expires_at)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from binascii import hexlify
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
 from peatnode.api.etags import etag
+from peatnode.documents.names import ID_MEMBER, RESERVED_MEMBERS
 from peatnode.ipc.messages import CollectionsReply, DocumentReply, ListedDocument, WrittenReply
 
 JSON = "application/json"
@@ -83,13 +85,17 @@ def _flag(value: bool) -> bytes:
 
 
 def with_id(doc_id: str, value: bytes) -> bytes:
-    """The document's JSON object with its id under `_id`, which replaces a key `_id` of the document."""
-    if b'"_id"' in value:
-        content = orjson.loads(value)
-        content["_id"] = doc_id
-        return orjson.dumps(content)
+    """The document's JSON object with its id under `_id`, and without reserved members that a Yjs client wrote."""
+    if b'"_' in value and (b'"_id"' in value or b'"_deleted"' in value):
+        return orjson.dumps(named(doc_id, orjson.loads(value)))
     head = value.rstrip()[:-1]
     return b'%b%b"_id":%b}' % (head, b"" if head.rstrip() == b"{" else b",", quoted(doc_id))
+
+
+def named(doc_id: str, content: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a document for a list: its id under `_id`, and no other reserved member."""
+    kept = {name: member for name, member in content.items() if name not in RESERVED_MEMBERS}
+    return {**kept, ID_MEMBER: doc_id}
 
 
 def listing_body(

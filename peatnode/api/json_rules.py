@@ -10,6 +10,7 @@ import orjson
 from peatnode.api.failures import HttpProblem, from_bad_value
 from peatnode.documents.json.patch import NOT_A_PATCH
 from peatnode.documents.json.value import NOT_AN_OBJECT, TOO_DEEP, check_parsed
+from peatnode.documents.names import ID_MEMBER
 from peatnode.errors import BadValue
 
 _AT = re.compile(r": line (\d+) column (\d+) \(char (\d+)\)$")
@@ -51,17 +52,22 @@ def take_id(value: dict[str, Any], body: bytes) -> tuple[str, bytes]:
 
     `body` is the encoded `value`: it is returned unchanged if it has no `_id`.
     """
-    if "_id" not in value:
-        return "", body
-    doc_id = value.pop("_id")
-    if not isinstance(doc_id, str) or not doc_id:
-        raise bad_id()
-    return doc_id, orjson.dumps(value)
+    doc_id = pop_id(value)
+    return doc_id, orjson.dumps(value) if doc_id else body
 
 
-def bad_id() -> HttpProblem:
-    return HttpProblem(
-        422, "invalid", "_id must be the id of the document, a string that is not empty.", "/_id"
+def pop_id(value: dict[str, Any]) -> str:
+    """Removes `_id` from a document and returns it. Empty: the document has none. Raises HttpProblem."""
+    if ID_MEMBER not in value:
+        return ""
+    doc_id = value.pop(ID_MEMBER)
+    if isinstance(doc_id, str) and doc_id:
+        return doc_id
+    raise HttpProblem(
+        422,
+        "invalid",
+        "_id must be the id of the document, a string that is not empty.",
+        f"/{ID_MEMBER}",
     )
 
 

@@ -16,7 +16,8 @@ FINGERPRINT: Schema = {"type": "string", "pattern": "^[0-9a-f]*$"}
 DOCUMENT: Schema = {
     "type": "object",
     "description": f"A JSON object. It nests at most {MAX_DEPTH} deep. A key has at most {MAX_KEY_BYTES:,} "
-    f"bytes, the keys along a path at most {MAX_POINTER_BYTES:,} bytes together.",
+    f"bytes, the keys along a path at most {MAX_POINTER_BYTES:,} bytes together. "
+    "At the top level, _id is the id of the document, and no document may have a member _deleted.",
 }
 EXPIRY: Schema = {"type": ["number", "null"], "description": "Unix time in seconds; null: never."}
 

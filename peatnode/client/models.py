@@ -110,6 +110,11 @@ class ImportedLine:
     def is_written(self) -> bool:
         return 200 <= self.status < 300
 
+    @property
+    def was_absent(self) -> bool:
+        """Whether the line deletes a document that does not exist: nothing was to be done."""
+        return self.status == 404
+
 
 @dataclass(frozen=True, slots=True)
 class Worker:

@@ -1,9 +1,18 @@
-"""Names of documents: a collection, and an id in it."""
+"""Names of documents: a collection, and an id in it; and the members of a document that have a meaning of their own."""
 
 import re
 
 from peatnode.documents.limits import MAX_COLLECTION_CHARACTERS, MAX_ID_BYTES
 from peatnode.errors import BadName
+
+ID_MEMBER = "_id"
+"""In a body or a line of the API: the id of the document."""
+
+DELETED_MEMBER = "_deleted"
+"""In a line of the API: the document is deleted."""
+
+RESERVED_MEMBERS = (ID_MEMBER, DELETED_MEMBER)
+"""Top-level members that no write may give to a document. A Yjs client may write them: they have no meaning then."""
 
 _COLLECTION = re.compile(
     rf"[A-Za-z0-9_][A-Za-z0-9._-]{{0,{MAX_COLLECTION_CHARACTERS - 1}}}", re.ASCII

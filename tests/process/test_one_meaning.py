@@ -7,20 +7,25 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pycrdt
 import pytest
 from click.testing import CliRunner
 
 from peatnode.api.failures import from_failure
 from peatnode.cli.commands import cli
 from peatnode.cli.documents.socket_source import SocketDocuments
+from peatnode.client import Client, Document
 from peatnode.client._wire.requests import Conditions, write
 from peatnode.client.errors import ProblemAnswer
 from peatnode.config import default_run_dir
 from peatnode.errors import AskFailed
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import WriteDocument, WriteKind
+from peatnode.model.documents import DocumentUpdate
+from peatnode.model.sync import ApplyUpdates
 from tests.support.nodes import Node, nodes
 
 NO_CONDITIONS = Conditions()
@@ -60,6 +65,18 @@ def path_of(keys: int, size: int) -> bytes:
 
 ADD = '[{{"op":"add","path":"/{}","value":1}}]'
 
+NO_NAMES = ("0", '""', "null", "false", "[]", "{}", "1.5", "7")
+"""Values of `_id` that name no document."""
+
+RESERVED_BY_PATCH = (
+    '{"op":"add","path":"/_id","value":"old"}',
+    '{"op":"add","path":"/_deleted","value":true}',
+    '{"op":"move","from":"/a","path":"/_id"}',
+    '{"op":"copy","from":"/a","path":"/_deleted"}',
+    '{"op":"replace","path":"","value":{"_id":"old"}}',
+    '{"op":"add","path":"","value":{"_deleted":false}}',
+)
+
 TAKEN = [
     Case("60 levels", nested(60), 201),
     Case("60 levels of arrays", arrays(60), 201),
@@ -68,6 +85,7 @@ TAKEN = [
     Case("path of 4,000 bytes", path_of(4, 999), 201),
     Case("a key that comes twice", b'{"a":1,"a":2}', 201),
     Case("its own _id", b'{"_id":"new","a":1}', 201),
+    Case("reserved names further down", b'{"a":{"_id":0,"_deleted":true},"_rev":"1-a"}', 201),
     Case("expires", b"{}", 201, conditions=Conditions(ttl=3600)),
     Case("does not exist yet", b"{}", 201, conditions=Conditions(if_none_match="*")),
 ]
@@ -131,7 +149,30 @@ REFUSED = [
     Case("no UTF-8", b'{"a":"\xff"}', 400, "broken-json"),
     Case("half a surrogate", b'{"a":"\\ud800"}', 400, "broken-json"),
     Case("another _id", b'{"_id":"other"}', 422, "invalid"),
-    Case("an _id that is a number", b'{"_id":7}', 422, "invalid"),
+    *(
+        Case(f"an _id that is {value}", b'{"_id":%b,"a":1}' % value.encode(), 422, "invalid")
+        for value in NO_NAMES
+    ),
+    *(
+        Case(f"_deleted {value}", body, 422, "invalid", 1, kind, doc_id="old", is_for_store=True)
+        for value in ("true", "false", '{"a":1}', "[]")
+        for body in [b'{"_deleted":%b,"a":1}' % value.encode()]
+        for kind in (WriteKind.PUT, WriteKind.PATCH)
+    ),
+    Case("a new document with _deleted", b'{"_deleted":0}', 422, "invalid", is_for_store=True),
+    *(
+        Case(
+            f"the operation {operation}",
+            b"[%b]" % operation.encode(),
+            422,
+            "invalid",
+            1,
+            WriteKind.JSON_PATCH,
+            doc_id="old",
+            is_for_store=True,
+        )
+        for operation in RESERVED_BY_PATCH
+    ),
     Case("a patch that is no array", b"{}", 422, "invalid", 1, WriteKind.JSON_PATCH, doc_id="old"),
     Case("a name with a tab", b"{}", 400, "bad-name", doc_id="a\tb"),
     Case("a long name", b"{}", 400, "bad-name", doc_id="d" * 257),
@@ -289,18 +330,23 @@ def test_all_refuse_with_the_same_answer(node: Node, case: Case, tmp_path: Path)
 
 
 LINES = [
-    b'{"_id":"a","n":1}',
-    b'{"_id":"%b"}' % (b"d" * 257),
-    b'{"_id":7}',
-    b"[1]",
-    b"nonsense",
-    b"",
-    b'{"_id":"deep","a":' + nested(60) + b"}",
-    b'{"_id":"long","' + b"k" * 1025 + b'":1}',
-    b'{"_id":"a","_deleted":true}',
-    b'{"_id":"a","_deleted":true}',
-    b'{"_id":"b","_deleted":true,"n":1}',
+    (b'{"_id":"a","n":1}', 201),
+    (b'{"_id":"%b"}' % (b"d" * 257), 400),
+    (b"[1]", 422),
+    (b"nonsense", 400),
+    (b"", 0),
+    (b'{"_id":"deep","a":' + nested(60) + b"}", 422),
+    (b'{"_id":"long","' + b"k" * 1025 + b'":1}', 422),
+    *((b'{"_id":%b,"n":1}' % value.encode(), 422) for value in NO_NAMES),
+    (b'{"_deleted":true}', 422),
+    (b'{"_id":"a","_deleted":true,"n":1}', 422),
+    (b'{"_id":"a","_rev":"1-a","_deleted":true}', 422),
+    *((b'{"_id":"a","_deleted":%b}' % value, 422) for value in (b"1", b"1.0", b"null", b"false")),
+    (b'{"_id":"a","_deleted":true}', 200),
+    (b'{"_id":"a","_deleted":true}', 404),
+    (b'{"_id":"b","_rev":"1-a","n":{"_deleted":true}}', 201),
 ]
+"""Lines of an import, and the status of the answer; 0: none."""
 
 
 def test_each_line_of_an_import_has_the_same_answer(node: Node) -> None:
@@ -309,7 +355,7 @@ def test_each_line_of_an_import_has_the_same_answer(node: Node) -> None:
         # one by one: lines of one document are written in any order
         answers = [
             answer
-            for number, line in enumerate(LINES, 1)
+            for number, (line, _) in enumerate(LINES, 1)
             for answer in await documents.import_lines("lines-sockets", number, [line])
         ]
         await documents.close()
@@ -317,13 +363,13 @@ def test_each_line_of_an_import_has_the_same_answer(node: Node) -> None:
 
     def through_http() -> list[tuple[int, str, int, str]]:
         found = []
-        for number, line in enumerate(LINES, 1):
+        for number, (line, _) in enumerate(LINES, 1):
             answer = httpx.post(
                 url_of(node, "/documents/lines-api?bulk=true"),
                 content=line,
                 headers={"content-type": "application/x-ndjson"},
             )
-            for text in answer.text.splitlines():
+            for text in answer.content.split(b"\n")[:-1]:
                 content = json.loads(text)
                 found.append(
                     (number, content.get("id", ""), content["status"], content.get("detail", ""))
@@ -332,15 +378,107 @@ def test_each_line_of_an_import_has_the_same_answer(node: Node) -> None:
 
     answers = through_http()
     assert asyncio.run(on_sockets()) == answers
-    assert [status for _, _, status, _ in answers] == [
-        201,
-        400,
-        422,
-        422,
-        400,
-        422,
-        422,
-        200,
-        404,
-        201,
+    assert [(number, status) for number, _, status, _ in answers] == [
+        (number, status) for number, (_, status) in enumerate(LINES, 1) if status
     ]
+    for way in ("api", "sockets"):
+        listed = httpx.get(url_of(node, f"/documents/lines-{way}")).json()["documents"]
+        assert listed == [{"_id": "b", "_rev": "1-a", "n": {"_deleted": True}}]
+
+
+def test_a_file_of_the_command_line_has_the_same_answers(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "lines"
+    file.write_bytes(b"\n".join(line for line, _ in LINES if b"true}" not in line))
+    numbers = [
+        f"line {number}"
+        for number, status in enumerate((s for line, s in LINES if b"true}" not in line), 1)
+        if status >= 400
+    ]
+    for way in (
+        ["--data-dir", str(node.directory)],
+        ["--url", f"http://127.0.0.1:{node.api_port}"],
+    ):
+        arguments = ["import", f"file-{way[0][2:]}", str(file), *way]
+        done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+        assert done.return_value == 1
+        assert [line.partition(":")[0] for line in done.stderr.split("\n")[:-2]] == numbers
+
+
+WRITTEN_BY_YJS = {"_id": "another", "_deleted": True, "a": 1}
+
+
+@pytest.fixture(scope="module")
+def yjs_document(node: Node) -> Node:
+    """The node with a document `yjs/d` that a Yjs client has written, with members of reserved names."""
+    doc: Any = pycrdt.Doc()
+    root = doc["root"] = pycrdt.Map()
+    for name, member in WRITTEN_BY_YJS.items():
+        root[f"/{name}"] = member
+    update = DocumentUpdate("yjs", "d", 1, False, 0.0, doc.get_update())
+
+    async def apply() -> None:
+        async with await Link.connect(run_dir(node) / "store.sock", "cli") as link:
+            await link.ask(ApplyUpdates((update,), "client"), 10.0)
+
+    asyncio.run(apply())
+    return node
+
+
+def ways(node: Node) -> tuple[list[str], list[str]]:
+    url = f"http://127.0.0.1:{node.api_port}"
+    return ["--data-dir", str(node.directory)], ["--url", url]
+
+
+def value_of(node: Node, name: str) -> Any:
+    return httpx.get(url_of(node, f"/documents/{name}")).json()["document"]
+
+
+def test_a_document_with_reserved_members_of_a_yjs_client_is_read_and_never_deleted(
+    yjs_document: Node, tmp_path: Path
+) -> None:
+    node = yjs_document
+    assert value_of(node, "yjs/d") == WRITTEN_BY_YJS
+    listed = {"_id": "d", "a": 1}
+    for query in ("", "?fields=_id,_deleted,a", "?where=_deleted=true"):
+        assert httpx.get(url_of(node, f"/documents/yjs{query}")).json()["documents"] == [listed]
+    exported = httpx.get(url_of(node, "/documents/yjs?format=ndjson")).content
+    assert json.loads(exported) == listed
+    with Client(f"http://127.0.0.1:{node.api_port}") as client:
+        assert list(client.export_documents("yjs")) == [Document("yjs", "d", {"a": 1})]
+    for number, way in enumerate(ways(node)):
+        file = tmp_path / f"{number}.ndjson"
+        assert CliRunner().invoke(cli, ["export", "yjs", str(file), *way]).exit_code == 0
+        assert json.loads(file.read_bytes()) == listed
+        into = f"copied-{number}"
+        assert CliRunner().invoke(cli, ["import", into, str(file), *way]).exit_code == 0
+        assert value_of(node, f"{into}/d") == {"a": 1}
+    assert value_of(node, "yjs/d") == WRITTEN_BY_YJS
+
+
+def test_reserved_members_of_a_yjs_client_may_stay_or_go_but_not_change(yjs_document: Node) -> None:
+    node = yjs_document
+    document = url_of(node, "/documents/yjs/d")
+
+    def json_patch(operation: str) -> int:
+        headers = {"content-type": "application/json-patch+json"}
+        return httpx.patch(document, content=f"[{operation}]", headers=headers).status_code
+
+    assert httpx.patch(document, json={"a": 2}).status_code == 200
+    assert httpx.patch(document, json={"_deleted": False}).status_code == 422
+    assert json_patch('{"op":"replace","path":"/_id","value":"d"}') == 422
+    assert value_of(node, "yjs/d") == WRITTEN_BY_YJS | {"a": 2}
+    assert json_patch('{"op":"remove","path":"/_id"}') == 200
+    assert httpx.put(document, json={"_deleted": True, "a": 3}).status_code == 200
+    assert value_of(node, "yjs/d") == {"_deleted": True, "a": 3}
+    assert httpx.put(document, json={"a": 1}).status_code == 200
+    assert value_of(node, "yjs/d") == {"a": 1}
+
+
+def test_a_deletion_of_what_does_not_exist_fails_no_import(node: Node, tmp_path: Path) -> None:
+    """An export contains it, if a document was created and deleted while the export ran."""
+    file = tmp_path / "exported"
+    file.write_bytes(b'{"_id":"never","_deleted":true}\n{"_id":"kept"}\n')
+    for way in ways(node):
+        done = CliRunner().invoke(cli, ["import", "gone", str(file), *way], standalone_mode=False)
+        assert done.return_value == 0
+        assert done.stderr.startswith("1 documents written to gone in")

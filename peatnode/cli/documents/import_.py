@@ -23,6 +23,7 @@ from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
+from peatnode.documents.names import RESERVED_MEMBERS
 
 MAX_PRINTED = 20
 """Invalid lines that are reported one by one."""
@@ -119,7 +120,7 @@ def with_fixed_id(line: bytes, number: int) -> bytes:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
         return line
-    if not isinstance(value, dict) or "_id" in value:
+    if not isinstance(value, dict) or any(name in value for name in RESERVED_MEMBERS):
         return line
     digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest().encode()
     # the rest is copied, not encoded again: a number out of range must reach the node, which refuses it
@@ -140,7 +141,7 @@ async def _send(documents: Documents, collection: str, chunk: FileChunk) -> list
 
 
 def _print_failure(answer: ImportedLine, progress: Progress) -> None:
-    if answer.is_written:
+    if answer.is_written or answer.was_absent:
         return
     progress.failed += 1
     if progress.failed <= MAX_PRINTED:

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from falcon.asgi import Request, Response
 
-from peatnode.api.encode_document import JSON, listing_body, with_id
+from peatnode.api.encode_document import JSON, listing_body, named, with_id
 from peatnode.api.failures import HttpProblem
 from peatnode.ipc.messages import DocumentsReply, ListedDocument
 from workers.broker.documents.export import CollectionExport
@@ -166,6 +166,4 @@ def _select(query: ListingQuery, document: ListedDocument) -> bytes | None:
 
 
 def _projected(query: ListingQuery, doc_id: str, content: dict[str, Any]) -> bytes:
-    result = dict(query.project(content))
-    result["_id"] = doc_id
-    return orjson.dumps(result)
+    return orjson.dumps(named(doc_id, query.project(content)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import NO_EDITS, plan
 from peatnode.documents.json.target import target_of
-from peatnode.documents.json.value import Shape, build, dump, load_object
+from peatnode.documents.json.value import Shape, build, dump
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
@@ -88,7 +88,7 @@ class WriteResolver:
     def _create(self, key: bytes, message: WriteDocument) -> WrittenReply:
         if message.kind is not WriteKind.PUT:
             raise RequestRefused(Failure.NOT_FOUND, "there is no such document to patch")
-        target = load_object(message.body)
+        target = target_of(message.kind, {}, message.body)
         value = self._checked(target)
         expires = message.expires_at if message.expires_at > 0 else None
         client = self.replica.client_of(self.replica.next_incarnation(key))

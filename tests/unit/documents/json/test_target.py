@@ -1,8 +1,10 @@
 """One rule for what a change leads to, in the store and in the engine."""
 
+import orjson
 import pytest
 
 from peatnode.documents.json.target import target_of
+from peatnode.documents.names import RESERVED_MEMBERS
 from peatnode.errors import BadValue
 from peatnode.ipc.messages import EngineKind, WriteKind
 
@@ -21,3 +23,17 @@ def test_a_change_leads_to_the_same_value_wherever_it_is_made(kinds):
 def test_other_kinds_lead_to_no_value(kind):
     with pytest.raises(BadValue, match=f"must be put, patch or json_patch, not {kind}"):
         target_of(kind, PRESENT, b"{}")
+
+
+@pytest.mark.parametrize("kind", ["put", "patch"])
+@pytest.mark.parametrize("name", RESERVED_MEMBERS)
+def test_no_change_gives_a_document_a_reserved_member(kind: str, name: str) -> None:
+    body = orjson.dumps({name: True})
+    with pytest.raises(BadValue) as refused:
+        target_of(kind, {"a": 1}, body)
+    assert refused.value.where == f"/{name}"
+    with pytest.raises(BadValue):
+        target_of(kind, {name: 1}, body)  # 1 is not true
+    assert target_of(kind, {name: True}, body) == {name: True}
+    below = orjson.dumps({"a": {name: True}})
+    assert target_of(kind, {}, below) == {"a": {name: True}}
