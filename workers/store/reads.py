@@ -222,7 +222,7 @@ class Reads:
 
 
 def _ended_vector(record: Record) -> bytes:
-    return encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
+    return encode_state_vector(record.ended_vector) if record.ended_vector else b""
 
 
 def _check_range(first: int, last: int) -> None:

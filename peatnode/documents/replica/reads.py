@@ -60,9 +60,7 @@ def document_update(
     Raises MalformedUpdate for a malformed vector.
     """
     if record.is_deleted:
-        ended_vector = (
-            encode_state_vector(dict(record.ended_vector)) if record.ended_vector else b""
-        )
+        ended_vector = encode_state_vector(record.ended_vector) if record.ended_vector else b""
         return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended_vector)
     replica.own_writes.served(key, record.state_vector, record.incarnation)
     update = state_difference(replica, key, record, vector)

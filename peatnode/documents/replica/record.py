@@ -21,7 +21,7 @@ _BUFFER_BYTES = 2048
 
 EMPTY_VECTOR: StateVector = MappingProxyType({})
 
-EndedVector: TypeAlias = tuple[tuple[int, int], ...]
+EndedVector: TypeAlias = StateVector
 """The joined state vectors of a document's ended incarnations. A client that holds any of these clocks holds deleted
 content. The vector is not part of the fingerprint, because nodes may know different parts of it."""
 
@@ -45,7 +45,7 @@ class Record:
     """Updates since the snapshot, in causal order."""
     value: bytes | None
     """JSON; None if it has an entry of its own, or there is none."""
-    ended_vector: EndedVector = ()
+    ended_vector: EndedVector = field(default_factory=lambda: EMPTY_VECTOR)
     """Covers all earlier incarnations, and in a tombstone also the one that it ended. See `ended_vector_after`."""
     _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
     """Holds the fingerprint after its first use."""
@@ -70,7 +70,7 @@ class Record:
 EMPTY_STATE = b"\0\0"
 
 
-def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = ()) -> Record:
+def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = EMPTY_VECTOR) -> Record:
     """The record of a deleted document."""
     return Record(
         incarnation,
@@ -89,13 +89,14 @@ def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = ()) -
 
 def ended_vector_after(previous: Record | None, more: StateVector = EMPTY_VECTOR) -> EndedVector:
     """The ended vector of the tombstone or incarnation that follows `previous`, joined with the clocks of `more`."""
-    if previous is None:
-        return tuple(more.items())
-    vector = dict(previous.ended_vector)
-    for part in (previous.state_vector, more):
+    vector: dict[int, int] = {}
+    parts = (more,) if previous is None else (previous.ended_vector, previous.state_vector, more)
+    for part in parts:
         for client, clock in part.items():
             vector[client] = max(clock, vector.get(client, 0))
-    return tuple(vector.items())[-MAX_ENDED_CLIENTS:]
+    if len(vector) > MAX_ENDED_CLIENTS:
+        return dict(list(vector.items())[-MAX_ENDED_CLIENTS:])
+    return vector
 
 
 def encode_record(record: Record, flags: int, snapshot: bytes | None, value: bytes | None) -> bytes:
@@ -116,7 +117,7 @@ def encode_record(record: Record, flags: int, snapshot: bytes | None, value: byt
         value,
     )
     if record.ended_vector:
-        fields = (*fields, [n for pair in record.ended_vector for n in pair])
+        fields = (*fields, [n for pair in record.ended_vector.items() for n in pair])
     packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
@@ -130,17 +131,17 @@ def decode_record(data: bytes) -> Record:
             fields[0],
             fields[1],
             float(fields[2]),
-            dict(zip(vector[::2], vector[1::2], strict=True)),
+            _vector(vector),
             _delete_set(deleted) if deleted else EMPTY_DELETE_SET,
             *fields[5:10],
-            *(_ended(ended_vector) for ended_vector in fields[10:11]),
+            *(_vector(ended_vector) for ended_vector in fields[10:11]),
         )
     except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"not a record: {error}") from error
 
 
-def _ended(fields: tuple[int, ...]) -> EndedVector:
-    return tuple(zip(fields[::2], fields[1::2], strict=True))
+def _vector(fields: tuple[int, ...]) -> StateVector:
+    return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
 def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:

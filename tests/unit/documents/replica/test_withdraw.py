@@ -192,9 +192,9 @@ def test_the_clocks_of_ended_incarnations_are_kept():
     record = here.live(KEY)
     assert record is not None
     own = OwnWrite(OLD, 1, 1, 0)
-    remaining = here.remaining(KEY, replace(record, ended_vector=((7, 3),)), own)
+    remaining = here.remaining(KEY, replace(record, ended_vector={7: 3}), own)
     assert remaining is not None
-    assert (remaining.ended_vector, remaining.state_vector) == (((7, 3),), {OLD: 1})
+    assert (remaining.ended_vector, remaining.state_vector) == ({7: 3}, {OLD: 1})
 
 
 def test_what_changes_of_others_depend_on_is_kept():
