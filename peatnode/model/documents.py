@@ -16,7 +16,9 @@ class DocumentUpdate:
     is_deleted: bool
     expires_at: float
     update: bytes
-    """Yjs update v1. For a tombstone: the state vector of the ended incarnation, or empty."""
+    """Yjs update v1. For a tombstone: the state vector of the ended incarnations, or empty."""
+    ended: bytes = b""
+    """For a whole document: the state vector of its earlier incarnations, which have ended, or empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,8 @@ class Outcome(StrEnum):
     KNOWN = "known"
     """It contains nothing new."""
     STALE = "stale"
-    """Its incarnation has ended in this store, which has a higher one."""
+    """Its incarnation has ended in this store, which has a higher one.
+    For an update of a Yjs client: it holds structs or deletions of such an incarnation."""
     GAP = "gap"
     """It depends on structs that are missing.
     It is not applied; the missing part is asked for by state vector."""

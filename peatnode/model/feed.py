@@ -23,7 +23,8 @@ class Change:
     """Instance of the peer that sent it; `client`: a Yjs client; empty:
     a write to this node by HTTP or the CLI."""
     update: bytes
-    """Yjs update of this change alone; empty if not requested, or after a deletion."""
+    """Yjs update of this change alone. After a deletion: the state vector of the ended incarnations. Empty if not
+    requested."""
     value: bytes
     """JSON after the change; empty if not requested, or after a deletion."""
 

@@ -43,6 +43,7 @@ class Behind:
     sequence: int = 0
     generation: int = 1
     ended: bytes = b""
+    state_vector: bytes = b"\0"
     outcome: Outcome = Outcome.APPLIED
     applied: list[bytes] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
@@ -56,7 +57,13 @@ class Behind:
         match message:
             case ReadState():
                 reply = StateReply(
-                    self.incarnation, True, b"\0\0", b"\0", b"", self.sequence, self.ended
+                    self.incarnation,
+                    True,
+                    b"\0\0",
+                    self.state_vector,
+                    b"",
+                    self.sequence,
+                    self.ended,
                 )
                 connection.reply(cause, reply)
             case GetStore():

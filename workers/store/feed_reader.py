@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.fingerprint import FINGERPRINT_BYTES
-from peatnode.documents.replica.reads import feed_after, state_difference
+from peatnode.documents.replica.reads import ended_of, feed_after, state_difference
 from peatnode.documents.replica.record import FeedEntry, Record, tombstone
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import StagedChange, WriteBatch
@@ -119,10 +119,11 @@ class FeedReader:
         record = self._replica.record_on_disk(key)
         if entry.action is ChangeAction.DELETED:
             entry = replace(entry, fingerprint=tombstone(entry.incarnation, 0).fingerprint)
-            return _change(sequence, entry, follow, b"", b"")
+            ended = b"" if record is None else ended_of(record)
+            return _change(sequence, entry, follow, ended, b"")
         if record is None or record.is_deleted or record.incarnation != entry.incarnation:
-            ended = replace(entry, fingerprint=NO_FINGERPRINT)
-            return None if follow.with_update else _change(sequence, ended, follow, b"", b"")
+            gone = replace(entry, fingerprint=NO_FINGERPRINT)
+            return None if follow.with_update else _change(sequence, gone, follow, b"", b"")
         update = b""
         if follow.with_update:
             if sent.get(key, 0) >= sequence:

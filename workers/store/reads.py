@@ -7,6 +7,7 @@ from peatnode.documents.replica.reads import (
     bucket_entries,
     document_update,
     documents_of,
+    ended_of,
     missing_update,
     state_difference,
     wanted_of,
@@ -204,7 +205,7 @@ class Reads:
                 b"\0",
                 NO_FINGERPRINT,
                 self._replica.sequence,
-                b"" if record is None else _ended_vector(record),
+                b"" if record is None else ended_of(record),
             )
         try:
             update = state_difference(self._replica, key, record, request.state_vector)
@@ -217,12 +218,8 @@ class Reads:
             encode_state_vector(record.state_vector),
             record.fingerprint,
             self._replica.sequence,
-            _ended_vector(record),
+            ended_of(record),
         )
-
-
-def _ended_vector(record: Record) -> bytes:
-    return encode_state_vector(record.ended_vector) if record.ended_vector else b""
 
 
 def _check_range(first: int, last: int) -> None:

@@ -6,6 +6,7 @@ A tombstone beats every update of its incarnation.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from peatnode.documents.limits import (
@@ -16,7 +17,7 @@ from peatnode.documents.limits import (
     STATE_LIMITS,
 )
 from peatnode.documents.names import check_collection, check_id
-from peatnode.documents.replica.record import Record
+from peatnode.documents.replica.record import EMPTY_VECTOR, Record, ended_vector_after
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.merge import subtract_known
 from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
@@ -52,17 +53,9 @@ def check_change(change: DocumentUpdate) -> JoinResult | None:
     return None
 
 
-def new_tombstone(change: DocumentUpdate, record: Record | None) -> StateVector | JoinResult:
-    """The ended state vector of a tombstone that ends the record, or the reason why nothing changes."""
-    if record is not None:
-        if change.incarnation < record.incarnation:
-            return JoinResult(Outcome.STALE)
-        if change.incarnation == record.incarnation and record.is_deleted:
-            return JoinResult(Outcome.KNOWN)
-    try:
-        return decode_state_vector(change.update, STATE_LIMITS) if change.update else {}
-    except MalformedUpdate as error:
-        return JoinResult(Outcome.REFUSED, str(error))
+def is_end_of(record: Record, incarnation: int) -> bool:
+    """Whether the tombstone of an incarnation ends the record."""
+    return incarnation >= record.incarnation + record.is_deleted
 
 
 def read_update(change: DocumentUpdate, record: Record | None, origin: str) -> Update | JoinResult:
@@ -73,8 +66,48 @@ def read_update(change: DocumentUpdate, record: Record | None, origin: str) -> U
     ):
         return JoinResult(Outcome.STALE)
     try:
-        limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
-        return decode_update(change.update, limits)
+        if not origin.startswith(CLIENT):
+            return decode_update(change.update, PEER_LIMITS)
+        update = decode_update(change.update, CLIENT_LIMITS)
+    except MalformedUpdate as error:
+        return JoinResult(Outcome.REFUSED, str(error))
+    if record is not None and holds_ended(update, change.incarnation, record):
+        return JoinResult(Outcome.STALE, "the update holds content of a deleted document")
+    return update
+
+
+def holds_ended(update: Update, incarnation: int, record: Record) -> bool:
+    """Whether an update has structs or deletions of an incarnation that has ended.
+
+    What is in the live document is not ended, although its clocks may be: a peer may have had no record of their end.
+    """
+    ended, live = record.ended_vector, record.state_vector
+    if incarnation > record.incarnation:
+        if not record.is_deleted:
+            ended = ended_vector_after(record)
+        live = EMPTY_VECTOR
+    if not ended:
+        return False
+    return any(
+        max(start, live.get(client, 0)) < min(end, ended[client])
+        for client, start, end in _clocks_of(update)
+        if client in ended
+    )
+
+
+def _clocks_of(update: Update) -> Iterator[tuple[int, int, int]]:
+    """(client, start, end) of all structs and deletions."""
+    for client, structs in update.structs.items():
+        for struct in structs:
+            yield client, struct.clock, struct.end
+    yield from update.delete_set
+
+
+def ended_clocks(change: DocumentUpdate) -> StateVector | JoinResult:
+    """The clocks of incarnations that the sender of a change knows to have ended, or why they cannot be read."""
+    encoded = change.update if change.is_deleted else change.ended
+    try:
+        return decode_state_vector(encoded, STATE_LIMITS) if encoded else EMPTY_VECTOR
     except MalformedUpdate as error:
         return JoinResult(Outcome.REFUSED, str(error))
 

@@ -60,11 +60,18 @@ def document_update(
     Raises MalformedUpdate for a malformed vector.
     """
     if record.is_deleted:
-        ended_vector = encode_state_vector(record.ended_vector) if record.ended_vector else b""
-        return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended_vector)
+        return DocumentUpdate(*names_of(key), record.incarnation, True, 0.0, ended_of(record))
     replica.own_writes.served(key, record.state_vector, record.incarnation)
     update = state_difference(replica, key, record, vector)
-    return DocumentUpdate(*names_of(key), record.incarnation, False, record.expires_at, update)
+    ended = b"" if vector else ended_of(record)
+    return DocumentUpdate(
+        *names_of(key), record.incarnation, False, record.expires_at, update, ended
+    )
+
+
+def ended_of(record: Record) -> bytes:
+    """The record's ended vector in Yjs's encoding; empty if nothing has ended."""
+    return encode_state_vector(record.ended_vector) if record.ended_vector else b""
 
 
 def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes) -> bytes:

@@ -89,9 +89,15 @@ def tombstone(incarnation: int, sequence: int, ended_vector: EndedVector = EMPTY
 
 def ended_vector_after(previous: Record | None, more: StateVector = EMPTY_VECTOR) -> EndedVector:
     """The ended vector of the tombstone or incarnation that follows `previous`, joined with the clocks of `more`."""
+    if previous is None:
+        return joined_vectors(more)
+    return joined_vectors(previous.ended_vector, previous.state_vector, more)
+
+
+def joined_vectors(*vectors: StateVector) -> EndedVector:
+    """The vectors as one, which has at most MAX_ENDED_CLIENTS clients: the last ones."""
     vector: dict[int, int] = {}
-    parts = (more,) if previous is None else (previous.ended_vector, previous.state_vector, more)
-    for part in parts:
+    for part in vectors:
         for client, clock in part.items():
             vector[client] = max(clock, vector.get(client, 0))
     if len(vector) > MAX_ENDED_CLIENTS:

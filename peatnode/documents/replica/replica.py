@@ -23,8 +23,9 @@ from peatnode.documents.replica.join import (
     JoinResult,
     check_change,
     check_size,
+    ended_clocks,
+    is_end_of,
     new_part,
-    new_tombstone,
     read_update,
     state_bytes,
 )
@@ -38,9 +39,11 @@ from peatnode.documents.replica.keyspace import (
 from peatnode.documents.replica.record import (
     EMPTY_STATE,
     EMPTY_VECTOR,
+    EndedVector,
     Record,
     decode_record,
     ended_vector_after,
+    joined_vectors,
     tombstone,
 )
 from peatnode.documents.replica.state_packing import unpack_snapshot
@@ -52,7 +55,7 @@ from peatnode.documents.replica.withdraw import (
 )
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.documents.yjs.merge import merge_updates
-from peatnode.documents.yjs.state_vector import StateVector
+from peatnode.documents.yjs.state_vector import encode_state_vector
 from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.errors import EntriesDiffer
 from peatnode.model.documents import DocumentUpdate, Outcome
@@ -178,12 +181,11 @@ class Replica:
             return refusal
         key = document_key(change.collection, change.id)
         record, incarnation = self.record(key), change.incarnation
+        ended = ended_clocks(change)
+        if isinstance(ended, JoinResult):
+            return ended
         if change.is_deleted:
-            ended = new_tombstone(change, record)
-            if isinstance(ended, JoinResult):
-                return ended
-            staged = self._end(key, record, incarnation, origin, ended)
-            return JoinResult(Outcome.APPLIED, "", staged)
+            return self._join_tombstone(key, record, incarnation, origin, ended)
         decoded = read_update(change, record, origin)
         if isinstance(decoded, JoinResult):
             return decoded
@@ -199,8 +201,26 @@ class Replica:
         refusal = check_size(record, incarnation, len(encoded))
         if refusal is not None:
             return refusal
-        staged = self._apply(key, record, incarnation, update, encoded, None, origin)
+        staged = self._apply(key, record, incarnation, update, encoded, None, origin, ended)
         return JoinResult(Outcome.APPLIED, "", staged)
+
+    def _join_tombstone(
+        self,
+        key: bytes,
+        record: Record | None,
+        incarnation: int,
+        origin: str,
+        ended: EndedVector,
+    ) -> JoinResult:
+        if record is None or is_end_of(record, incarnation):
+            return JoinResult(
+                Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended)
+            )
+        if any(clock > record.ended_vector.get(client, 0) for client, clock in ended.items()):
+            joined = joined_vectors(record.ended_vector, ended)
+            self._open.put(key, record, replace(record, ended_vector=joined))
+        is_known = incarnation == record.incarnation
+        return JoinResult(Outcome.KNOWN if is_known else Outcome.STALE)
 
     def _contradicts(
         self, key: bytes, record: Record | None, incarnation: int, update: Update
@@ -362,9 +382,14 @@ class Replica:
         encoded: bytes,
         value: bytes | None,
         origin: str,
+        ended: EndedVector = EMPTY_VECTOR,
     ) -> Record:
+        """`ended` is what a peer knows of earlier incarnations. It is needed only where a new one begins."""
         sequence = self._staged_sequence + 1
-        updated = self._updater.apply(sequence, key, record, incarnation, update, encoded, value)
+        before = record
+        if ended and (record is None or record.incarnation < incarnation):
+            before = tombstone(incarnation - 1, 0, ended_vector_after(record, ended))
+        updated = self._updater.apply(sequence, key, before, incarnation, update, encoded, value)
         return self._stage(key, record, updated, encoded, origin)
 
     def _end(
@@ -373,11 +398,11 @@ class Replica:
         record: Record | None,
         incarnation: int,
         origin: str,
-        more: StateVector = EMPTY_VECTOR,
+        more: EndedVector = EMPTY_VECTOR,
     ) -> Record:
         ended_vector = ended_vector_after(record, more)
         end = tombstone(incarnation, self._staged_sequence + 1, ended_vector)
-        return self._stage(key, record, end, b"", origin)
+        return self._stage(key, record, end, encode_state_vector(ended_vector), origin)
 
     def _stage(
         self, key: bytes, previous: Record | None, record: Record, update: bytes, origin: str

@@ -42,7 +42,7 @@ class StagedChange:
     key: bytes
     entry: FeedEntry
     update: bytes
-    """Only what the change adds; empty for a deletion."""
+    """Only what the change adds; for a deletion, the ended vector."""
     value: bytes | None
     """The JSON after the change; None until the engine has computed it."""
 

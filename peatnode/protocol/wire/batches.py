@@ -42,7 +42,7 @@ def pack_changes(changes: Iterable[Change]) -> bytes:
 def _fields_of_change(change: Change) -> tuple[object, ...]:
     is_deleted = change.action is ChangeAction.DELETED
     # The update itself contains the expiry.
-    return change.collection, change.id, change.incarnation, is_deleted, 0.0, change.update
+    return change.collection, change.id, change.incarnation, is_deleted, 0.0, change.update, b""
 
 
 def _pack(updates: list[tuple[object, ...]]) -> bytes:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from peatnode.api.failures import HttpProblem
 from peatnode.documents.limits import STATE_LIMITS
-from peatnode.documents.yjs.state_vector import decode_state_vector
+from peatnode.documents.yjs.state_vector import StateVector, decode_state_vector
 from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import ReadState, StateReply
 from workers.broker.worker_client import WorkerClient
@@ -158,10 +158,8 @@ class YjsSession:
         known = decode_state_vector(state_vector)
         await self._outbox.wait_empty()
         state = await self._read_state(state_vector)
-        if not self._is_synced and state.ended:
-            ended = decode_state_vector(state.ended, STATE_LIMITS)
-            if not known.keys().isdisjoint(ended):  # the document was deleted while it was offline
-                raise SessionEnded(DELETED)
+        if state.ended and _holds_ended(known, state):  # a copy from before a deletion
+            raise SessionEnded(DELETED)
         self._outbox.put_answer(encode_step_2(state.update or EMPTY_UPDATE))
         if not self._is_synced:
             self._is_synced = True
@@ -185,6 +183,14 @@ class YjsSession:
             self._rooms.retire(self._room)
             raise SessionEnded(ending)
         return state
+
+
+def _holds_ended(known: StateVector, state: StateReply) -> bool:
+    """Whether a client has clocks of ended incarnations that are not those of the live one. The store checks each
+    update for the same."""
+    ended = decode_state_vector(state.ended, STATE_LIMITS)
+    live = decode_state_vector(state.state_vector, STATE_LIMITS)
+    return any(live.get(c, 0) < min(clock, ended.get(c, 0)) for c, clock in known.items())
 
 
 def _close_of(task: asyncio.Task[None]) -> SessionClose | None:

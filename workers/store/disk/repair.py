@@ -32,6 +32,7 @@ from peatnode.documents.replica.keyspace import (
     number,
     stored_number,
 )
+from peatnode.documents.replica.reads import ended_of
 from peatnode.documents.replica.record import (
     Record,
     decode_record,
@@ -290,7 +291,9 @@ def _rejoin_parts(database: Database, keys: list[bytes]) -> None:
         database.write([(SNAPSHOT + key, None)])
         for update in (_unpacked(snapshot), *record.delta_log):
             # the replica refuses a part with a gap before it, and bytes that are no update
-            change = DocumentUpdate(*names_of(key), record.incarnation, False, 0.0, update)
+            change = DocumentUpdate(
+                *names_of(key), record.incarnation, False, 0.0, update, ended_of(record)
+            )
             replica.join(change, "repair")
         batch = replica.take_batch()
         database.write(batch.writes())

@@ -14,6 +14,7 @@ from typing import TypeAlias
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.join import CLIENT, JoinResult
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
@@ -38,6 +39,9 @@ from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
+
+ENDED = JoinResult(Outcome.STALE, "an earlier change of this client holds what has ended")
+"""A client's changes after the one that ends its session are not joined: they may build on the same old copy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -301,8 +305,10 @@ class BatchBuilder:
     def _apply(self, message: ApplyUpdates) -> AppliedReply:
         outcomes: list[Outcome] = []
         reasons: list[str] = []
+        is_client, has_ended = message.origin.startswith(CLIENT), False
         for update in message.updates:
-            joined = self._replica.join(update, message.origin)
+            joined = ENDED if has_ended else self._replica.join(update, message.origin)
+            has_ended |= is_client and joined.outcome is Outcome.STALE
             if joined.outcome is Outcome.REFUSED:
                 self.rejected["update"] += 1
             if joined.record is not None:

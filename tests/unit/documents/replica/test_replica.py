@@ -384,7 +384,7 @@ def test_a_higher_incarnation_ends_the_one_before_it():
     commit(here)
     assert there.join(arrival(here, KEY), "p").outcome is Outcome.APPLIED
     commit(there)
-    assert dict(there.record_on_disk(KEY).ended_vector) == {2: 1}
+    assert dict(there.record_on_disk(KEY).ended_vector) == {1: 1, 2: 1}
 
 
 def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> None:

@@ -127,6 +127,31 @@ async def test_who_holds_what_was_deleted_is_refused(stage: Stage) -> None:
     assert late[0] == 4410
 
 
+async def test_a_copy_that_is_loaded_after_the_first_sync_is_noticed_at_the_next(
+    stage: Stage,
+) -> None:
+    stage.behind.ended = bytes((1, 9, 5))
+    client, other = await stage.join(), await stage.join()
+    vector = bytes((2, 9, 1, 3, 1))
+    client.say(0, 0, len(vector), *vector)
+    await until(lambda: client.closed is not None)
+    assert client.closed is not None
+    assert client.closed[0] == 4410
+    assert other.closed is None
+
+
+async def test_ended_clocks_that_are_in_the_document_again_are_no_reason(stage: Stage) -> None:
+    """A peer may have brought them back: then all clients of the document have them."""
+    stage.behind.ended, stage.behind.state_vector = bytes((1, 9, 5)), bytes((1, 9, 2))
+    client = await stage.join()
+    for known in (1, 2):
+        client.say(0, 0, 3, 1, 9, known)
+        await until(lambda: len(client.received) == 2 + known)  # noqa: B023
+    assert client.closed is None
+    client.say(0, 0, 3, 1, 9, 3)
+    await until(lambda: client.closed is not None)
+
+
 async def _join_with(stage: Stage, vector: bytes) -> tuple[int, str]:
     from tests.support.yjs_store import FakeClient
     from workers.broker.yjs.session import YjsSession

@@ -29,7 +29,7 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from peatnode.model.documents import DocumentUpdate
+from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.waiting import until
 from workers.store.disk.database import Database
 from workers.store.disk.witness import no_witness
@@ -119,6 +119,39 @@ async def test_draining_waits_for_what_the_engine_computes(tmp_path: Path) -> No
         await draining
         (answer,) = answers
         assert isinstance(answer, AppliedReply)
+
+
+def typed(client: int, text: str) -> bytes:
+    doc: Any = pycrdt.Doc(client_id=client)
+    doc.get("t", type=pycrdt.Text).insert(0, text)
+    return bytes(doc.get_update())
+
+
+async def test_nothing_of_a_client_is_taken_after_it_has_sent_what_was_deleted(
+    tmp_path: Path,
+) -> None:
+    """The store knows the client ids of some content of the deleted document only, and not those of the last update."""
+    answers: list[Message | None] = []
+
+    async def apply(incarnation: int, origin: str, *updates: bytes) -> list[Outcome]:
+        sent = tuple(DocumentUpdate("c", "d", incarnation, False, 0.0, u) for u in updates)
+        committer.add(QueuedRequest(ApplyUpdates(sent, origin), on_done=answers.append))
+        await committer.drain()
+        answer = answers[-1]
+        assert isinstance(answer, AppliedReply)
+        return list(answer.outcomes)
+
+    async with committing(tmp_path) as (committer, _, replica):
+        old, honest, other = typed(3, "old"), typed(4, "honest"), typed(5, "of who knows where")
+        assert await apply(1, "client:1", old) == [Outcome.APPLIED]
+        committer.add(QueuedRequest(WriteDocument("c", "d", WriteKind.DELETE, b"")))
+        await committer.drain()
+        outcomes = await apply(2, "client:1", honest, old, other)
+        assert outcomes == [Outcome.APPLIED, Outcome.STALE, Outcome.STALE]
+        assert await apply(2, "client:2", other) == [Outcome.APPLIED]
+        record = replica.record_on_disk(b"c\0d")
+        assert record is not None
+        assert set(record.state_vector) == {4, 5}
 
 
 async def test_draining_waits_for_all_that_arrived_and_ends_with_its_sync(tmp_path: Path) -> None:
