@@ -26,7 +26,7 @@ WORDS = (
     (r"(?<!`)\bAsyncClient\b", "Client"),  # in the prose of both, `AsyncClient` is itself
     (r"\bAsync(Iterator|Generator)\b", r"\1"),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
-    (r"\.a(close|read|iter_bytes|iter_lines)\(", r".\1("),
+    (r"\.a(close|read|iter_bytes)\(", r".\1("),
     (r"\basync (def|for|with)\b", r"\1"),
     (r"\bawait ", ""),
 )

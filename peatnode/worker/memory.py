@@ -16,7 +16,7 @@ MEMORY_SECONDS = 30.0
 def memory_bytes(pid: int) -> int:
     """Proportional set size of a process in bytes; 0 if the kernel does not report it."""
     try:
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n"):
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     except OSError:  # the process has just exited, or /proc is not mounted as usual

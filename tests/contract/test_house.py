@@ -44,6 +44,18 @@ def test_a_folder_has_at_most_twelve_modules() -> None:
     assert not full, "split it by what belongs together"
 
 
+def test_lines_end_with_a_line_feed_only() -> None:
+    """`str.splitlines`, and httpx with it, also splits inside of JSON texts, names of files and mount points."""
+    refused = {"splitlines", "iter_lines", "aiter_lines"}
+    found = {
+        name
+        for name, path in modules().items()
+        for node in ast.walk(syntax(path))
+        if isinstance(node, ast.Attribute) and node.attr in refused
+    }
+    assert not found, r'use split("\n")'
+
+
 def test_no_module_is_a_drawer() -> None:
     found = {name for name in modules() if name.split(".")[-1].strip("_") in REFUSED_NAMES}
     assert not found, "name it for what it holds"

@@ -93,12 +93,18 @@ def problem(status: int, code: str = "x", *headers: str) -> bytes:
     return answer(content, status, "Content-Type: application/problem+json", *headers)
 
 
-def stream(*lines: str, sequence: int | None = None) -> bytes:
-    """A body without an end but the connection's."""
+def as_sent(content: Any) -> str:
+    """JSON as a node writes it: only what must be is escaped."""
+    return json.dumps(content, ensure_ascii=False)
+
+
+def stream(*lines: str, sequence: int | None = None, ends: bool = False) -> bytes:
+    """A body without an end but the connection's, unless it `ends`."""
     place = f"Peat-Sequence: {sequence}\r\n" if sequence is not None else ""
     head = f"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{place}Transfer-Encoding: chunked\r\n\r\n"
     body = "".join(lines)
-    return (head + f"{len(body.encode()):x}\r\n{body}\r\n").encode()
+    last = "0\r\n\r\n" if ends else ""
+    return (head + f"{len(body.encode()):x}\r\n{body}\r\n{last}").encode()
 
 
 def sent(sequence: int, **more: Any) -> str:
@@ -110,7 +116,7 @@ def sent(sequence: int, **more: Any) -> str:
         "sequence": sequence,
         **more,
     }
-    return f"id: {sequence}\nevent: SyncEvent\ndata: {json.dumps(content)}\n\n"
+    return f"id: {sequence}\nevent: SyncEvent\ndata: {as_sent(content)}\n\n"
 
 
 Start = Callable[..., ScriptedServer]
@@ -284,6 +290,33 @@ def test_an_export_that_breaks_is_an_error_and_not_an_end(client: Blocking, star
     server = start(stream('{"_id":"1"}\n{"_id":"2"}\n'))
     with pytest.raises(UnknownOutcome):
         client.take(9, server.url, "export_documents", "c")
+
+
+ODD = "".join(map(chr, [*range(32), 127, 0x85, 0xA0, 0x2028, 0x2029, 0xFEFF, 0x1F600]))
+"""All that some reader of lines takes for the end of one."""
+
+
+def test_separators_in_a_value_end_no_line(client: Blocking, start: Start) -> None:
+    value = {ODD: [ODD]}
+    line = as_sent({"_id": ODD[32:], **value})
+    server = start(stream(line + "\n", line + "\n", ends=True))
+    document = Document("c", ODD[32:], value)
+    assert client.take(9, server.url, "export_documents", "c") == [document, document]
+
+    there = {"type": "Document", "collection": "c", "doc_id": "a", "value": value}
+    current = {"type": "Current", "sequence": 8}
+    change = sent(9, value=value)
+    watched = stream(as_sent(there) + "\n", as_sent(current) + "\n")
+    server = start(watched, stream(change))
+    found = client.take(3, server.url, "watch", "c")
+    assert found[0] == CurrentDocument("c", "a", "", value)
+    assert found[2].value == value
+
+    answers = [{"line": number, "status": 422, "detail": ODD} for number in (1, 2)]
+    server = start(answer("".join(as_sent(one) + "\n" for one in answers).encode()))
+    found = client.take(9, server.url, "import_documents", "c", [value, value])
+    assert [(one.line, one.error) for one in found] == [(1, ODD), (2, ODD)]
+    assert server.requests[0][2].count(b"\n") == 2
 
 
 def sequences(events: list[Event]) -> list[int]:

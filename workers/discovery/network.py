@@ -170,7 +170,7 @@ def drain_changes(sock: socket.socket) -> None:
 
 def _default_route_names() -> frozenset[str]:
     try:
-        lines = Path("/proc/net/route").read_text().splitlines()[1:]
+        lines = Path("/proc/net/route").read_text().split("\n")[1:]
     except OSError:
         return frozenset()
     rows = [line.split() for line in lines]

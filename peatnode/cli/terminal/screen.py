@@ -25,4 +25,4 @@ def show(page: RenderableType, screen: Console) -> None:
         return
     with screen.capture() as captured:
         screen.print(page)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    click.echo("\n".join(line.rstrip() for line in captured.get().rstrip("\n").split("\n")))

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from peatnode.client._async.feed import follow, watch
-from peatnode.client._async.streams import open_stream
+from peatnode.client._async.streams import open_stream, read_lines
 from peatnode.client._wire import bulk, requests
 from peatnode.client._wire.bulk import ImportChunk
 from peatnode.client._wire.requests import (
@@ -188,9 +188,8 @@ class AsyncClient:
             (("format", "ndjson"),),
             timeout=self._settings.timeouts(),
         ) as response:
-            async for line in response.aiter_lines():
-                if line:
-                    yield bulk.exported_document(collection, line)
+            async for line in read_lines(response):
+                yield bulk.exported_document(collection, line)
 
     # --- the node
 

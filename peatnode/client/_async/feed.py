@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
-from peatnode.client._async.streams import open_stream
+from peatnode.client._async.streams import open_stream, read_lines
 from peatnode.client._wire.bulk import decode_line
 from peatnode.client._wire.requests import PREFIX, document_path
 from peatnode.client._wire.responses import NodeResponse
@@ -68,10 +68,9 @@ async def _current_documents(
     params = (("watch", "true"), ("prefix", cursor.filter.prefix))
     async with open_stream(http, settings, document_path(collection), params) as response:
         cursor.has_opened = True
-        async for line in response.aiter_lines():
-            if line:
-                for event in cursor.take(event_of(decode_line(line))):
-                    yield event
+        async for line in read_lines(response):
+            for event in cursor.take(event_of(decode_line(line))):
+                yield event
 
 
 async def _sent_events(

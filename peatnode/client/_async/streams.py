@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 
+from peatnode.client._wire.lines import LineDecoder
 from peatnode.client._wire.transport import (
     ConnectionSettings,
     raise_problem,
@@ -44,3 +45,14 @@ async def open_stream(
                     f"the response of {path} has status {response.status_code}, not 200"
                 )
             yield response
+
+
+async def read_lines(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The lines of the response that are not empty. httpx would also split at separators inside of JSON texts."""
+    decoder = LineDecoder()
+    async for chunk in response.aiter_bytes():
+        for line in decoder.receive_data(chunk):
+            if line:
+                yield line
+    if line := decoder.rest():
+        yield line

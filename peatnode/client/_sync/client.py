@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar, Unpack
 import httpx
 
 from peatnode.client._sync.feed import follow, watch
-from peatnode.client._sync.streams import open_stream
+from peatnode.client._sync.streams import open_stream, read_lines
 from peatnode.client._wire import bulk, requests
 from peatnode.client._wire.bulk import ImportChunk
 from peatnode.client._wire.requests import (
@@ -185,9 +185,8 @@ class Client:
             (("format", "ndjson"),),
             timeout=self._settings.timeouts(),
         ) as response:
-            for line in response.iter_lines():
-                if line:
-                    yield bulk.exported_document(collection, line)
+            for line in read_lines(response):
+                yield bulk.exported_document(collection, line)
 
     # --- the node
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import httpx
 
-from peatnode.client._sync.streams import open_stream
+from peatnode.client._sync.streams import open_stream, read_lines
 from peatnode.client._wire.bulk import decode_line
 from peatnode.client._wire.requests import PREFIX, document_path
 from peatnode.client._wire.responses import NodeResponse
@@ -65,9 +65,8 @@ def _current_documents(
     params = (("watch", "true"), ("prefix", cursor.filter.prefix))
     with open_stream(http, settings, document_path(collection), params) as response:
         cursor.has_opened = True
-        for line in response.iter_lines():
-            if line:
-                yield from cursor.take(event_of(decode_line(line)))
+        for line in read_lines(response):
+            yield from cursor.take(event_of(decode_line(line)))
 
 
 def _sent_events(

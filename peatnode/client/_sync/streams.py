@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from peatnode.client._wire.lines import LineDecoder
 from peatnode.client._wire.transport import (
     ConnectionSettings,
     raise_problem,
@@ -45,3 +46,14 @@ def open_stream(
                     f"the response of {path} has status {response.status_code}, not 200"
                 )
             yield response
+
+
+def read_lines(response: httpx.Response) -> Iterator[bytes]:
+    """The lines of the response that are not empty. httpx would also split at separators inside of JSON texts."""
+    decoder = LineDecoder()
+    for chunk in response.iter_bytes():
+        for line in decoder.receive_data(chunk):
+            if line:
+                yield line
+    if line := decoder.rest():
+        yield line

@@ -48,7 +48,7 @@ def import_chunk(collection: str, chunk: ImportChunk) -> NodeRequest[tuple[Impor
     def read(response: NodeResponse) -> tuple[ImportedLine, ...]:
         return tuple(
             imported_line(decode_line(line), chunk.first_line)
-            for line in response.body.splitlines()
+            for line in response.body.split(b"\n")
             if line
         )
 
@@ -63,7 +63,7 @@ def import_chunk(collection: str, chunk: ImportChunk) -> NodeRequest[tuple[Impor
     )
 
 
-def exported_document(collection: str, line: str) -> Document | Deleted:
+def exported_document(collection: str, line: bytes) -> Document | Deleted:
     content = decode_line(line)
     document = listed_document(collection, content)
     if content == {"_deleted": True}:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from peatnode.client.errors import UnexpectedAnswer
-
-MAX_LINE_BYTES = 64 * 1024 * 1024
-"""A longer line cannot be an event: documents are smaller."""
+from peatnode.client._wire.lines import MAX_LINE_BYTES, LineDecoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,27 +18,16 @@ class SseDecoder:
     """Decodes a response body from chunks, which may end anywhere."""
 
     def __init__(self, max_line_bytes: int = MAX_LINE_BYTES) -> None:
-        self._max_line_bytes = max_line_bytes
-        self._rest = bytearray()
-        self._scanned = 0
+        self._lines = LineDecoder(max_line_bytes)
         self._data: list[str] = []
         self._id = ""
 
     def receive_data(self, chunk: bytes) -> Iterator[SseEvent]:
         """The events that end in this chunk. Raises UnexpectedAnswer for a line that is too long."""
-        self._rest += chunk
-        while (end := self._rest.find(b"\n", self._scanned)) >= 0:
-            line = bytes(self._rest[:end]).rstrip(b"\r").decode("utf-8", "replace")
-            del self._rest[: end + 1]
-            self._scanned = 0
-            event = self._take_line(line)
+        for line in self._lines.receive_data(chunk):
+            event = self._take_line(line.rstrip(b"\r").decode("utf-8", "replace"))
             if event is not None:
                 yield event
-        self._scanned = len(self._rest)
-        if self._scanned > self._max_line_bytes:
-            raise UnexpectedAnswer(
-                f"a line of the event stream is longer than {self._max_line_bytes} bytes"
-            )
 
     def _take_line(self, line: str) -> SseEvent | None:
         if not line:

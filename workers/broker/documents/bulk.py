@@ -18,6 +18,7 @@ from falcon.asgi import Request, Response
 from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
 from peatnode.api.encode_document import NDJSON
 from peatnode.api.failures import HttpProblem, out_of_memory
+from peatnode.codec.lines import LineBuffer
 from workers.broker.documents.writes import (
     WRITE_PARAMETERS,
     DocumentWriter,
@@ -131,7 +132,7 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
 
     Raises HttpProblem when the client stops sending.
     """
-    rest = b""
+    buffer = LineBuffer(limits.body_bytes)
     parts = aiter(request.stream)
     while True:
         try:
@@ -143,12 +144,10 @@ async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]
             ) from None
         if part is None:
             break
-        *lines, rest = (rest + part).split(b"\n")
-        for line in lines:
+        for line in buffer.receive(part):
             yield line
-        rest = rest[: limits.body_bytes + 1]
-    if rest:
-        yield rest
+    if line := buffer.rest():
+        yield line
 
 
 def _line_error(number: int, problem: HttpProblem) -> bytes:

@@ -72,11 +72,6 @@ class CommitWitness:
             _, noted_boot, generation, sequence, written = _HEADER.unpack_from(self._map)
             self.found = Witnessed(noted_boot == boot, generation, sequence, written)
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether there is a file that `note` updates."""
-        return self._map is not None
-
     def _open(self) -> mmap.mmap | None:
         """The existing file, if it belongs to this store."""
         with contextlib.suppress(OSError, ValueError):
@@ -155,7 +150,7 @@ def open_witness(store: Path, run_dir: Path | None = None) -> CommitWitness:
     """The witness of the store in a directory; `run_dir` is the first place where its file may be."""
     try:
         boot = bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))
-        mounts = _MOUNTS.read_text()
+        mounts = os.fsdecode(_MOUNTS.read_bytes())
     except (OSError, ValueError):
         return no_witness(store)
     for place in _places(run_dir):
@@ -200,7 +195,7 @@ def _private_directory(place: Path, mounts: str) -> int:
 def file_system_of(path: Path, mounts: str) -> str:
     """The type of the file system that holds a path without symbolic links; `mounts` is /proc/self/mountinfo."""
     longest, kind = -1, ""
-    for line in mounts.splitlines():
+    for line in mounts.rstrip("\n").split("\n"):
         fields = line.split(" ")
         point = Path(_unescaped(fields[4]))
         if len(point.parts) >= longest and path.is_relative_to(point):

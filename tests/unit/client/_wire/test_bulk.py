@@ -39,12 +39,12 @@ def test_answers_are_numbered_over_the_whole_import() -> None:
 
 
 def test_an_export_tells_documents_and_those_that_went_meanwhile() -> None:
-    assert bulk.exported_document("c", '{"a":1,"_id":"x"}') == Document("c", "x", {"a": 1})
-    assert bulk.exported_document("c", '{"_id":"x","_deleted":true}') == Deleted("c", "x")
+    assert bulk.exported_document("c", b'{"a":1,"_id":"x"}') == Document("c", "x", {"a": 1})
+    assert bulk.exported_document("c", b'{"_id":"x","_deleted":true}') == Deleted("c", "x")
 
 
-@pytest.mark.parametrize("line", ["", "nonsense", "[]", '{"a":1}'])
-def test_a_line_that_is_no_document_ends_it(line: str) -> None:
+@pytest.mark.parametrize("line", [b"", b"nonsense", b"[]", b'{"a":1}'])
+def test_a_line_that_is_no_document_ends_it(line: bytes) -> None:
     with pytest.raises(UnexpectedAnswer):
         bulk.exported_document("c", line)
 
