@@ -33,6 +33,10 @@ MAX_INCARNATION = 2**40
 MAX_STATE_BYTES = 16 * 1024 * 1024
 """Size of all updates of one document together."""
 
+MAX_DERIVED_CLIENTS = 32
+"""Client ids of a document up to which a change may be written under a derived id (`json/authors.py`). Each such change
+adds an id, which takes about 12 bytes in the document's vectors for ever."""
+
 MAX_ENDED_CLIENTS = 4096
 """Clients in the ended vector of a record."""
 

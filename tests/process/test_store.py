@@ -14,6 +14,7 @@ from pathlib import Path
 import pycrdt
 import pytest
 
+from peatnode.documents.limits import MAX_DERIVED_CLIENTS
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import decode_update, encode_update
@@ -573,6 +574,7 @@ async def test_a_killed_store_goes_on_under_its_generation(tmp_path: Path):
 
 async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(tmp_path: Path):
     async with StoreNode(tmp_path / "a") as node:
+        await node.put("c", "one", b'{"n":0}')
         await node.put("c", "one", b'{"n":1}')
         generation = (await node.ask(GetStore())).generation
         state = await node.ask(ReadState("c", "one", b""))
@@ -581,7 +583,7 @@ async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(t
         renewed = (await node.ask(GetStore())).generation
         assert renewed != generation
         state = await node.ask(ReadState("c", "one", b""))
-        assert len(decode_update(state.update).structs) == 2
+        assert len(decode_update(state.update).structs) == 3  # one of them is derived
     async with StoreNode(tmp_path / "a") as node:
         assert (await node.ask(GetStore())).generation == renewed
 
@@ -589,24 +591,32 @@ async def test_somebody_elses_writes_under_our_client_id_make_a_new_generation(t
 async def test_a_text_and_an_array_that_another_writer_contradicts_are_written_again(
     node: StoreNode,
 ):
+    """The document has so many writers that this node writes lists under its own id as well."""
     doc: pycrdt.Doc = pycrdt.Doc(client_id=78)
     doc.get("/t", type=pycrdt.Text).insert(0, "base")
     doc.get("/l", type=pycrdt.Array).append("base")
     doc.get("root", type=pycrdt.Map).update({"/t": {"type": "text"}, "/l": {"type": "array"}})
+    for client in range(100, 100 + MAX_DERIVED_CLIENTS):
+        other: pycrdt.Doc = pycrdt.Doc(client_id=client)
+        other.get("root", type=pycrdt.Map)["/n"] = 1
+        doc.apply_update(other.get_update())
+    writers = set(decode_update(doc.get_update()).structs)
     await node.apply("one", doc.get_update())
-    await node.put("c", "one", b'{"t":"base mine","l":["base","mine"]}')
+    await node.put("c", "one", b'{"n":1,"t":"base mine","l":["base","mine"]}')
+    await node.put("c", "two", b'{"mine":0}')
     await node.put("c", "two", b'{"mine":1}')
     state = decode_update((await node.ask(ReadState("c", "one", b""))).update)
-    (own,) = state.structs.keys() - {78}
+    (own,) = state.structs.keys() - writers
     twin: pycrdt.Doc = pycrdt.Doc(client_id=own)
     twin.apply_update(doc.get_update())
     text, items = twin.get("/t", type=pycrdt.Text), twin.get("/l", type=pycrdt.Array)
     text += " and theirs, which is longer"
     items.append("theirs")
     assert (await node.apply("one", twin.get_update())).outcomes == ("gap",)
-    assert await read(node, "one") == {"t": "base mine", "l": ["base", "mine"]}
+    mine = {"n": 1, "t": "base mine", "l": ["base", "mine"]}
+    assert await read(node, "one") == mine
     await until(lambda: "withdrawn" in node.store.problems)
-    assert await read(node, "one") == {"t": "base mine", "l": ["base", "mine"]}
+    assert await read(node, "one") == mine
     assert (await node.apply("one", twin.get_update())).outcomes == ("applied",)
     found = await read(node, "one")
     assert isinstance(found, dict)

@@ -39,7 +39,7 @@ def commit(replica: Replica) -> WriteBatch:
 
 
 def put(replica: Replica, key: bytes, target: dict) -> None:
-    """As the store does for documents that need no engine."""
+    """As the store does for documents that need no engine, but always under the node's own client id."""
     record = replica.live(key)
     maps = root_maps.NO_ROOT_MAPS if record is None else replica.maps(key, record)
     assert maps is not None

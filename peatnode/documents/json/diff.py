@@ -48,6 +48,13 @@ class Edits:
     def is_empty(self) -> bool:
         return not (self.set_leaves or self.drop_leaves or self.arrays or self.texts)
 
+    @property
+    def is_inserting(self) -> bool:
+        """Whether something is inserted into arrays or texts, and not only deleted from them."""
+        return any(splice.added for splice in self.texts.values()) or any(
+            splice.added for splices in self.arrays.values() for splice in splices
+        )
+
 
 NO_EDITS = Edits({}, (), {}, {})
 

@@ -180,16 +180,19 @@ def _client(sibling: tuple[int, Struct]) -> int:
 def change(
     maps: RootMaps, edits: Edits, client: int, clock: int, expires_at: float | None = None
 ) -> Update:
-    """The update that makes `edits` and sets the expiry, written by `client`, whose next clock is `clock`."""
+    """The update that makes `edits` and sets the expiry, written by `client`, whose next clock is `clock`.
+
+    Equal edits have equal bytes, whatever the order of members in the request was. No struct names `client`.
+    """
     writer = _UpdateBuilder(client, clock)
-    for key, leaf in edits.set_leaves.items():
-        writer.set_key(ROOT, key, leaf, maps.root.get(key))
+    for key in sorted(edits.set_leaves):
+        writer.set_key(ROOT, key, edits.set_leaves[key], maps.root.get(key))
     for key in edits.drop_leaves:
         writer.drop(maps.root[key])
-    for name, splices in edits.arrays.items():
-        writer.edit_array(name, _places(maps, name), splices)
-    for name, splice in edits.texts.items():
-        writer.edit_text(name, _places(maps, name), splice)
+    for name in sorted(edits.arrays):
+        writer.edit_array(name, _places(maps, name), edits.arrays[name])
+    for name in sorted(edits.texts):
+        writer.edit_text(name, _places(maps, name), edits.texts[name])
     if expires_at is not None:
         writer.set_key(CONTROL, EXPIRES, expires_at, maps.control.get(EXPIRES))
     return writer.update()

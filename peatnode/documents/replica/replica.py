@@ -303,14 +303,18 @@ class Replica:
     def write(self, key: bytes, update: Update, value: bytes) -> Record:
         """Stages a change of this node. Creates the document if it does not exist.
 
-        `update` must hold only what is new, under this node's own client id, and `value` must be the document's
-        JSON after it.
+        `update` must hold only what is new, under this node's own client id or a derived one (`json/authors.py`), and
+        `value` must be the document's JSON after it.
         """
         record = self.record(key)
         incarnation = self.next_incarnation(key)
+        own = self.client_of(incarnation)
         for client, structs in update.structs.items():
-            sequence = self._staged_sequence + 1
-            self.own_writes.note(key, client, incarnation, structs[0].clock, sequence)
+            if client == own:
+                sequence = self._staged_sequence + 1
+                self.own_writes.note(key, own, incarnation, structs[0].clock, sequence)
+            else:
+                self.own_writes.note_derived(key, incarnation, client)
         return self._apply(key, record, incarnation, update, encode_update(update), value, "")
 
     def delete(self, key: bytes) -> Record:

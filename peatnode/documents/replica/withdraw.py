@@ -7,14 +7,14 @@ it has written since, and no peer has, is withdrawn and written again under a ne
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgpack
 
 from peatnode.documents.replica.keyspace import META
-from peatnode.documents.yjs.delete_set import DeleteSet
-from peatnode.documents.yjs.structs import DELETED, GC, Id, Struct, cut_left, cut_right
+from peatnode.documents.yjs.delete_set import MAX_CLOCK, DeleteSet
+from peatnode.documents.yjs.structs import DELETED, GC, Struct, cut_left, cut_right
 from peatnode.documents.yjs.update import Update
 
 MAX_OWN_WRITES = 100_000
@@ -35,6 +35,8 @@ class OwnWrite(NamedTuple):
     """Of the client before that write."""
     sequence: int
     """Of the last of these writes."""
+    derived: tuple[int, ...] = ()
+    """Derived ids of later writes, which may depend on these. Another writer of such an id says the same."""
 
 
 class OwnWrites:
@@ -62,11 +64,18 @@ class OwnWrites:
         """Notes a write; `clock` is the client's clock in the document before it."""
         before = self._written.get(key)
         if before is not None and before[:2] == (client, incarnation):
-            clock = before.clock
-        elif before is None and len(self._written) >= MAX_OWN_WRITES:
+            self._written[key] = before._replace(sequence=sequence)
+            return
+        if before is None and len(self._written) >= MAX_OWN_WRITES:
             self.is_complete = False
             return
         self._written[key] = OwnWrite(client, incarnation, clock, sequence)
+
+    def note_derived(self, key: bytes, incarnation: int, client: int) -> None:
+        """Notes a write under a derived id. On its own, nobody can contradict it."""
+        before = self._written.get(key)
+        if before is not None and before.incarnation == incarnation:
+            self._written[key] = before._replace(derived=(*before.derived, client))
 
     def find(self, key: bytes, incarnation: int) -> OwnWrite | None:
         """The writes to a document that no peer is known to have, and that are not withdrawn yet."""
@@ -142,22 +151,29 @@ def encode_own_write(write: OwnWrite) -> bytes:
 
 
 def decode_own_write(data: bytes) -> OwnWrite:
-    return OwnWrite(*msgpack.unpackb(data))
+    return OwnWrite(*msgpack.unpackb(data, use_list=False))
 
 
 def without_own_writes(whole: Update, write: OwnWrite) -> Update | None:
-    """A document's state without this node's structs from the clock on; None if structs of others depend on them."""
+    """A document's state without this node's structs from the clock on, and its derived writes that depend on them.
+
+    None if structs of others depend on any of them.
+    """
     structs: dict[int, list[Struct]] = {c: list(found) for c, found in whole.structs.items()}
     own = [struct for struct in structs.pop(write.client, ()) if struct.clock < write.clock]
     if own:
         if own[-1].end > write.clock:
             own[-1] = cut_left(own[-1], write.clock - own[-1].clock)
         structs[write.client] = own
-    if any(_is_own(at, write) for found in structs.values() for at in _needs(found)):
-        return None
+    gone = {write.client: write.clock}
+    while dependent := [c for c, found in structs.items() if _depends(found, gone)]:
+        if not set(dependent) <= set(write.derived):
+            return None
+        for client in dependent:
+            del structs[client]
+            gone[client] = 0
     kept = (
-        (client, start, min(end, write.clock) if client == write.client else end)
-        for client, start, end in whole.delete_set
+        (client, start, min(end, gone.get(client, end))) for client, start, end in whole.delete_set
     )
     return Update(structs, DeleteSet.from_ranges(kept))
 
@@ -209,12 +225,10 @@ def _advance(
     return (structs[at + 1] if at + 1 < len(structs) else None), at + 1
 
 
-def _needs(structs: Iterable[Struct]) -> Iterator[Id]:
-    for struct in structs:
-        for at in (struct.origin, struct.right_origin, struct.parent):
-            if isinstance(at, tuple):
-                yield at
-
-
-def _is_own(at: Id, write: OwnWrite) -> bool:
-    return at[0] == write.client and at[1] >= write.clock
+def _depends(structs: Iterable[Struct], gone: Mapping[int, int]) -> bool:
+    """Whether a struct names one that is gone: `gone` has the first such clock of each client."""
+    return any(
+        isinstance(at, tuple) and at[1] >= gone.get(at[0], MAX_CLOCK)
+        for struct in structs
+        for at in (struct.origin, struct.right_origin, struct.parent)
+    )

@@ -27,7 +27,10 @@ def normal_number(value: float) -> Json:
 
 
 def encode_any(value: Json) -> bytes:
-    """The encoding of a checked value: integers fit 64 bits, and strings have no lone surrogates."""
+    """The encoding of a checked value: integers fit 64 bits, and strings have no lone surrogates.
+
+    Members are sorted, so that equal values have equal bytes.
+    """
     if value is None:
         return b"\x7e"
     if value is True:
@@ -42,7 +45,7 @@ def encode_any(value: Json) -> bytes:
         return _encode_float(value)
     if isinstance(value, list):
         return b"\x75" + var_uint(len(value)) + b"".join(map(encode_any, value))
-    members = (var_string(key) + encode_any(member) for key, member in value.items())
+    members = (var_string(key) + encode_any(value[key]) for key in sorted(value))
     return b"\x76" + var_uint(len(value)) + b"".join(members)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from peatnode.documents.json import root_maps
+from peatnode.documents.json.authors import Before, change_by
 from peatnode.documents.json.diff import NO_EDITS, plan
 from peatnode.documents.json.target import target_of
 from peatnode.documents.json.value import Shape, build, dump
@@ -91,8 +92,10 @@ class WriteResolver:
         target = target_of(message.kind, {}, message.body)
         value = self._checked(target)
         expires = message.expires_at if message.expires_at > 0 else None
-        client = self.replica.client_of(self.replica.next_incarnation(key))
-        update = root_maps.change(root_maps.NO_ROOT_MAPS, plan(Shape(), target), client, 0, expires)
+        incarnation = self.replica.next_incarnation(key)
+        own = self.replica.client_of(incarnation)
+        before = Before(key, incarnation, b"", {})
+        update = change_by(own, before, root_maps.NO_ROOT_MAPS, plan(Shape(), target), expires)
         record = self.replica.write(key, update, value)
         return self._reply(message, record, True, True, value)
 
@@ -117,9 +120,9 @@ class WriteResolver:
         edits = plan(whole, target)
         expires = message.expires_at if message.expires_at >= 0 else record.expires_at
         new_expiry = expires if expires != record.expires_at else None
-        client = self.replica.client_of(record.incarnation)
-        clock = record.state_vector.get(client, 0)
-        update = root_maps.change(maps, edits, client, clock, new_expiry)
+        own = self.replica.client_of(record.incarnation)
+        before = Before(key, record.incarnation, record.fingerprint, record.state_vector)
+        update = change_by(own, before, maps, edits, new_expiry)
         if update.is_empty:
             return self._reply(message, record, False, False, value)
         updated = self.replica.write(key, update, value)

@@ -7,6 +7,9 @@ from dataclasses import replace
 import pycrdt
 import pytest
 
+from peatnode.documents.json.authors import Before, change_by
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.value import dump
 from peatnode.documents.names import document_key, names_of
 from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.reads import document_update, missing_update, wanted_of
@@ -311,6 +314,78 @@ def structs_of(replica: Replica) -> Sequence[Struct]:
     return decode_update(compacted(replica.state(KEY, record))).structs[OLD]
 
 
+# --- derived writes, which nobody contradicts
+
+
+def write_alike(replica: Replica, key: bytes, **changes: object) -> None:
+    """As `write`, and as the store does: an insertion into an array is written under a derived id."""
+    record = replica.live(key)
+    assert record is not None
+    maps = replica.maps(key, record)
+    assert maps is not None
+    target = {**json.loads(replica.value(key, record)), **changes}
+    before = Before(key, record.incarnation, record.fingerprint, record.state_vector)
+    own = replica.client_of(record.incarnation)
+    update = change_by(own, before, maps, plan(maps.shape(), target))
+    assert own not in update.structs
+    replica.write(key, update, dump(target))
+    commit(replica)
+
+
+def test_a_derived_write_is_not_withdrawn():
+    """It says the same wherever it is written."""
+    here, peer = gone_back(2)
+    write_alike(here, KEY, items=[1, 2])
+    assert not len(here.own_writes)
+    pull(here, peer)
+    assert write_again(here) == set()
+    converge(here, peer)
+    assert content(peer)[KEY] == {"base": 1, "lost 0": 0, "lost 1": 1, "items": [1, 2]}
+
+
+def test_derived_writes_that_depend_on_withdrawn_ones_are_written_again_with_them():
+    here, peer = gone_back(2, items=[1])
+    write(here, KEY, mine=1)
+    write_alike(here, KEY, mine=2, items=[1, 2])
+    write_alike(here, KEY, mine=2, items=[1, 2, 3])
+    pull(here, peer)
+    assert write_again(here) == {KEY}
+    converge(here, peer)
+    assert content(peer)[KEY] == {
+        "base": 1,
+        "lost 0": 0,
+        "lost 1": 1,
+        "mine": 2,
+        "items": [1, 2, 3],
+    }
+
+
+def test_derived_writes_before_the_first_withdrawn_one_stay():
+    here, peer = gone_back(2, items=[1])
+    write_alike(here, KEY, items=[1, 2])
+    (derived,) = set(here.live(KEY).state_vector) - {OLD}  # type: ignore[union-attr]
+    write(here, KEY, mine=1)
+    pull(here, peer)
+    assert write_again(here) == {KEY}
+    record = here.live(KEY)
+    assert record is not None
+    assert derived in record.state_vector
+    converge(here, peer)
+
+
+def test_what_changes_of_others_to_derived_writes_depend_on_is_kept():
+    here, peer = gone_back(2, items=[1])
+    write(here, KEY, mine=1)
+    write_alike(here, KEY, mine=2, items=[1, 2])
+    other = replica_of(PEER + 1)
+    pull(other, here)
+    write(other, KEY, items=[1, 2, 3])
+    pull(here, other)
+    pull(here, peer)
+    assert here.is_contradicted
+    assert write_again(here) == set()
+
+
 # --- what is remembered
 
 
@@ -320,8 +395,12 @@ def test_the_first_clock_and_the_last_sequence_are_remembered():
     own.note(KEY, 1, 1, 7, 11)
     assert own.find(KEY, 1) == OwnWrite(1, 1, 5, 11)
     assert own.find(KEY, 2) is None
+    own.note_derived(KEY, 1, 7)
+    own.note_derived(KEY, 2, 8)
+    own.note_derived(KEYS[1], 1, 9)
+    own.note(KEY, 1, 1, 8, 12)
     own.withdraw_all()
-    assert own.pending == {KEY: OwnWrite(1, 1, 5, 11)}
+    assert own.pending == {KEY: OwnWrite(1, 1, 5, 12, (7,))}
     assert decode_own_write(encode_own_write(own.pending[KEY])) == own.pending[KEY]
 
 
