@@ -101,7 +101,11 @@ def _edit_arrays(
 
 def same(left: Json, right: Json) -> bool:
     """Whether two values are equal as JSON. Unlike in Python, true is not equal to 1."""
-    return type(left) is type(right) and (left is right or dump(left) == dump(right))
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, dict | list | float):
+        return left is right or dump(left) == dump(right)
+    return left == right
 
 
 def _edit_text(texts: dict[str, TextSplice], name: str, present: str, wanted: str) -> None:
@@ -129,11 +133,9 @@ def diff(present: Sequence[Json], wanted: Sequence[Json]) -> list[Splice]:
     """Splices that change the array `present` into `wanted`, in descending order of index."""
     if not present or not wanted:
         return [Splice(0, len(present), wanted)] if present or wanted else []
-    old = [orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in present]
-    new = [orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in wanted]
-    start = _common(old, new)
-    end = _common(old[start:][::-1], new[start:][::-1])
-    old, new = old[start : len(old) - end], new[start : len(new) - end]
+    start, end = _common_ends(present, wanted)
+    old = [_comparable(item) for item in present[start : len(present) - end]]
+    new = [_comparable(item) for item in wanted[start : len(wanted) - end]]
     if not old and not new:
         return []
     kept = _kept(old, new) if old and new else []
@@ -148,7 +150,27 @@ def diff(present: Sequence[Json], wanted: Sequence[Json]) -> list[Splice]:
     return splices
 
 
-def _kept(old: Sequence[bytes], new: Sequence[bytes]) -> list[tuple[int, int]]:
+def _common_ends(present: Sequence[Json], wanted: Sequence[Json]) -> tuple[int, int]:
+    """How many elements at the beginning, and then at the end, are equal."""
+    size = min(len(present), len(wanted))
+    start = 0
+    while start < size and same(present[start], wanted[start]):
+        start += 1
+    end = 0
+    while end < size - start and same(present[-1 - end], wanted[-1 - end]):
+        end += 1
+    return start, end
+
+
+def _comparable(item: Json) -> Json | bytes:
+    """Equal for equal elements. Text and integers are their own, because 100,000 others would need much memory."""
+    if type(item) is str or type(item) is int:
+        return item
+    dumped = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+    return bytes(bytearray(dumped))  # orjson leaves a hole of 1 KiB behind each result that is kept
+
+
+def _kept(old: Sequence[Json | bytes], new: Sequence[Json | bytes]) -> list[tuple[int, int]]:
     """Pairs of indexes of the elements that stay, found by Myers' greedy algorithm.
 
     Empty if there are more than MAX_DIFFERENCES differences.
