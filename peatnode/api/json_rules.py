@@ -10,6 +10,7 @@ import orjson
 from peatnode.api.failures import HttpProblem, from_bad_value
 from peatnode.documents.json.patch import NOT_A_PATCH
 from peatnode.documents.json.value import NOT_AN_OBJECT, TOO_DEEP, check_parsed
+from peatnode.documents.limits import NESTS_TOO_DEEP
 from peatnode.documents.names import ID_MEMBER
 from peatnode.errors import BadValue
 
@@ -75,7 +76,7 @@ def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))
     if "ecursion" in reason or "depth" in reason:
-        raise HttpProblem(422, TOO_DEEP, "The JSON is nested far too deep.") from error
+        raise from_bad_value(BadValue(NESTS_TOO_DEEP, code=TOO_DEEP)) from error
     where = f"line {error.lineno}, column {error.colno}" if match else ""
     raise HttpProblem(
         400,

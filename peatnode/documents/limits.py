@@ -15,14 +15,24 @@ MAX_KEY_BYTES = 1024
 """Length of one member name of a JSON object in a request, in UTF-8."""
 
 MAX_DEPTH = 60
-"""Nesting of objects and arrays in a JSON value. It is below the codec's 64 (`UpdateLimits.max_depth`), so that
-every accepted value can be encoded."""
+"""Nesting of objects and arrays in a JSON value, and the levels that a key of a Yjs client's root map names."""
+
+NESTS_TOO_DEEP = f"objects and arrays nest deeper than {MAX_DEPTH} levels"
+"""The sentence with which every edge refuses it."""
 
 MAX_POINTER_BYTES = 4096
 """Length of the JSON Pointer of any member: the escaped names along its path, in UTF-8."""
 
+MAX_VALUES = 100_000
+"""Values of one document or body: objects, arrays, strings, numbers, booleans and nulls. Each of them costs the same in
+Python, however few bytes it has: 500,000 numbers fit in 1 MiB."""
+
 MAX_PATCH_OPERATIONS = 10_000
 """Operations of one JSON Patch."""
+
+MAX_PATCH_WORK = 1_000_000
+"""Values that the operations of one JSON Patch may visit together. Without a limit, 10,000 operations could each visit
+100,000 values."""
 
 MAX_PATCH_COPIED_BYTES = 8 * 1024 * 1024
 """Bytes that all copy operations of one patch copy together. Without a limit, each operation could double the value."""
@@ -52,8 +62,10 @@ class UpdateLimits:
     """Clients in the structs, in the delete set, and in a state vector, each counted separately."""
     max_ranges: int = 500_000
     """Ranges of the delete set."""
-    max_depth: int = 64
+    max_depth: int = MAX_DEPTH
     """Nesting of one value, in lib0's Any encoding and in JSON."""
+    max_levels: int = MAX_DEPTH
+    """Slashes in a key. Each of them is a level of the value, and a value of 254 levels cannot be written as JSON."""
     max_clock: int = 2**32 - 1
     """Yjs allows 2**53, but yrs keeps clocks in 32 bits and panics beyond."""
     max_unanchored: int = 0
@@ -69,9 +81,12 @@ STATE_LIMITS = UpdateLimits(
     max_structs=4_000_000,
     max_clients=100_000,
     max_ranges=4_000_000,
+    max_depth=64,
+    max_levels=2**32,
     max_unanchored=4_000_000,
 )
 """Limits of states on this node's disk, each of which is the result of many accepted updates."""
 
-PEER_LIMITS = replace(STATE_LIMITS, max_unanchored=1000)
-"""Limits of updates from peers. A peer sends whole documents, which merge many updates of one client."""
+PEER_LIMITS = replace(STATE_LIMITS, max_levels=180, max_unanchored=1000)
+"""Limits of updates from peers. A peer sends whole documents, which merge many updates of one client, and which an
+older version may have accepted: it let values of clients nest 64 deep."""

@@ -556,6 +556,8 @@ class EngineOutcome(StrEnum):
     """That version is not in the cache. The operation must be sent again with its state."""
     INVALID = "invalid"
     """The value or patch is invalid, as `message` and `where` describe. Nothing was changed."""
+    TOO_LARGE = "too_large"
+    """The document would be too large, as `message` describes. Nothing was changed."""
     PANICKED = "panicked"
     """The engine failed, and the cached document was discarded."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.replica.replica import Replica
 from peatnode.ipc.messages import Operation, OperationResult
 from workers.engine.pool import DocumentPool
@@ -16,7 +17,7 @@ class EngineInProcess(EngineClient):
 
     def __init__(self, replica: Replica) -> None:
         super().__init__(Path("engine.sock"), replica)
-        self._pool = DocumentPool()
+        self._pool = DocumentPool(ChangeLimits())
 
     @property
     def is_ready(self) -> bool:

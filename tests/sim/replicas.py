@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgpack
 import orjson
 
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.index.checkpoint import encode_checkpoint
 from peatnode.documents.replica.keyspace import CHECKPOINT, META
@@ -219,7 +220,9 @@ class ReplicaStore:
         self.replica = Replica(self.disk, client_id(self.node_id, generation))
         self._engine = EngineInProcess(self.replica)
         quarantine = Quarantine(self.replica)
-        resolver = WriteResolver(self.replica, self._engine, quarantine, MAX_BODY_BYTES)
+        resolver = WriteResolver(
+            self.replica, self._engine, quarantine, ChangeLimits(MAX_BODY_BYTES)
+        )
         observer = Reports(self.kept)
         self._ids = ClientIds(
             self.node_id,

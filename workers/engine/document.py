@@ -9,6 +9,7 @@ from typing import Any
 import y_py
 
 from peatnode.documents.json.diff import Edits, Splice, TextSplice, plan
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.json.target import target_of
 from peatnode.documents.json.value import (
     ARRAY,
@@ -86,22 +87,25 @@ class LiveDocument:
         except BaseException as error:
             raise _translated(error) from None
 
-    def change(self, kind: EngineKind, body: bytes) -> tuple[bytes, bytes]:
+    def change(self, kind: EngineKind, body: bytes, limits: ChangeLimits) -> tuple[bytes, bytes]:
         """Makes a change. Returns the update, which is empty if nothing changes, and the JSON value after it.
 
         Raises BadValue for a change that the document cannot have, EnginePanic.
         """
         try:
             shape = self._shape({})
-            target = target_of(kind, build(shape), body)
+            present = build(shape)
+            target = target_of(kind, present, body, limits)
+            value = dump(target)
+            limits.check_result(present, target, value)
             edits = plan(self._shape(target), target)
             if edits.is_empty:
-                return b"", dump(build(shape))
+                return b"", value
             before = y_py.encode_state_vector(self._doc)
             self._carry_out(edits)
             update: bytes = y_py.encode_state_as_update(self._doc, before)
             self.state_bytes += len(update)
-            return update, dump(target)
+            return update, value
         except BaseException as error:
             raise _translated(error) from None
 

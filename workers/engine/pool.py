@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from peatnode.documents.json.size import ChangeLimits
+from peatnode.documents.json.value import TOO_LARGE
 from peatnode.errors import BadValue
 from peatnode.ipc.messages import EngineKind, EngineOutcome, Operation, OperationResult
 from workers.engine.document import EnginePanic, LiveDocument
@@ -19,7 +21,9 @@ class DocumentPool:
     process in time.
     """
 
-    def __init__(self, live_bytes: int = LIVE_BYTES) -> None:
+    def __init__(self, limits: ChangeLimits, live_bytes: int = LIVE_BYTES) -> None:
+        """`limits`: bounds on the values that changes lead to."""
+        self._limits = limits
         self._limit = live_bytes
         self._documents: OrderedDict[bytes, LiveDocument] = OrderedDict()
         self.live_bytes = 0
@@ -69,12 +73,14 @@ class DocumentPool:
                 value = live.apply(operation.payload)
                 live.version = operation.next_version
                 return _result(EngineOutcome.DONE, value=value)
-            update, value = live.change(operation.kind, operation.payload)
+            update, value = live.change(operation.kind, operation.payload, self._limits)
             if update:
                 live.version = operation.next_version
             return _result(EngineOutcome.DONE, update, value)
         except BadValue as error:
-            return _result(EngineOutcome.INVALID, message=error.message, where=error.where)
+            is_too_large = error.code == TOO_LARGE and not error.where
+            outcome = EngineOutcome.TOO_LARGE if is_too_large else EngineOutcome.INVALID
+            return _result(outcome, message=error.message, where=error.where)
         finally:
             self.live_bytes += live.weight - weight
             self._shrink(operation.key)

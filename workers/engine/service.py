@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from pathlib import Path
 
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     EngineOutcome,
@@ -51,7 +52,7 @@ class EngineService:
 
     def __init__(self, shell: WorkerShell) -> None:
         self._shell = shell
-        self._pool = DocumentPool()
+        self._pool = DocumentPool(ChangeLimits(shell.config.max_body_bytes))
         self._marker = CrashMarker(shell.config.run_dir / "engine.box")
         self._base = resident_bytes()
         self._operations: Counter[tuple[str, str]] = Counter()

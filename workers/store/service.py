@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
@@ -105,7 +106,7 @@ class StoreService:
             self._replica,
             self.engine,
             self._quarantine,
-            shell.config.max_body_bytes,
+            ChangeLimits(shell.config.max_body_bytes),
             lambda: self._ids.generation,
         )
         self._withdrawals = Withdrawals(

@@ -14,7 +14,13 @@ from typing import NoReturn
 import orjson
 
 from peatnode.documents.json.pointer import alias_of, escape, pointer_of, split
-from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES
+from peatnode.documents.limits import (
+    MAX_DEPTH,
+    MAX_KEY_BYTES,
+    MAX_POINTER_BYTES,
+    MAX_VALUES,
+    NESTS_TOO_DEEP,
+)
 from peatnode.documents.yjs.any_value import Json, normal_number
 from peatnode.errors import BadValue
 
@@ -28,6 +34,7 @@ TEXT: dict[str, Json] = {"type": "text"}
 """The leaf that stands for the root text of this name."""
 
 TOO_DEEP, KEY_TOO_LONG, OUT_OF_RANGE = "too-deep", "key-too-long", "number-out-of-range"
+TOO_MANY, TOO_LARGE, TOO_COSTLY = "too-many-values", "too-large", "too-costly"
 
 NOT_AN_OBJECT = "a document must be a JSON object"
 
@@ -68,6 +75,8 @@ def load(body: bytes) -> Json:
     try:
         value: Json = orjson.loads(body)
     except orjson.JSONDecodeError as error:
+        if "ecursion" in str(error):
+            _refuse_depth("")
         raise BadValue(f"the body is not valid JSON: {error}") from None
     return _normal(value) if check_parsed(value, body) else value
 
@@ -78,18 +87,35 @@ def check_parsed(value: Json, body: bytes) -> bool:
     Raises BadValue.
     """
     found = _check(value, "", 0, MAX_KEY_BYTES)
+    if len(body) > 2 * MAX_VALUES and count_values(value) > MAX_VALUES:
+        raise BadValue(f"the body holds more than {MAX_VALUES} values", code=TOO_MANY)
     if found == _HUGE_FLOAT:
         _refuse_huge_integers(body)
     return found != _NO_FLOAT
 
 
-def check(value: Json) -> None:
-    """Checks a value that is made of checked parts, such as the result of a patch. Raises BadValue.
+def count_values(value: Json) -> int:
+    """Objects, arrays, strings, numbers, booleans and nulls in a value, with itself. Names of members do not count."""
+    count = 1
+    holders = [value] if isinstance(value, dict | list) else []
+    while holders:
+        holder = holders.pop()
+        count += len(holder)
+        members = holder.values() if isinstance(holder, dict) else holder
+        holders += [member for member in members if isinstance(member, dict | list)]
+    return count
+
+
+def check_part(value: Json, where: str, depth: int) -> None:
+    """Checks a part of a checked value for its place in another one: `where` is its pointer, `depth` its level.
 
     The length of keys is not checked, except as part of a pointer: a Yjs client may have written a longer key, and a
-    patch elsewhere in that document must be possible.
+    patch elsewhere in that document must be possible. Raises BadValue.
     """
-    _check(value, "", 0, MAX_POINTER_BYTES)
+    if len(where) > MAX_POINTER_BYTES // 4 and len(where.encode()) > MAX_POINTER_BYTES:
+        _refuse_path(where)
+    if isinstance(value, dict | list):
+        _check(value, where, depth, MAX_POINTER_BYTES)
 
 
 def check_key(name: str, where: str) -> None:
@@ -147,12 +173,16 @@ def _check_member(name: str, member: Json, where: str, depth: int, key_bytes: in
         raise BadValue(f"a key is longer than {key_bytes} bytes", where, KEY_TOO_LONG)
     below = f"{where}/{escape(name)}"
     if len(below) > MAX_POINTER_BYTES // 4 and len(below.encode()) > MAX_POINTER_BYTES:
-        raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)
+        _refuse_path(where)
     return _check(member, below, depth + 1, key_bytes)
 
 
+def _refuse_path(where: str) -> NoReturn:
+    raise BadValue(f"names along a path take more than {MAX_POINTER_BYTES} bytes", where)
+
+
 def _refuse_depth(where: str) -> NoReturn:
-    raise BadValue(f"objects and arrays nest deeper than {MAX_DEPTH} levels", where, TOO_DEEP)
+    raise BadValue(NESTS_TOO_DEEP, where, TOO_DEEP)
 
 
 def _normal(value: Json) -> Json:

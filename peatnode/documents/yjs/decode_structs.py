@@ -5,7 +5,7 @@ update from a peer or a client is decoded here. Single bytes are read without a 
 raises IndexError, which `decode_update` translates.
 """
 
-from peatnode.documents.limits import UpdateLimits
+from peatnode.documents.limits import NESTS_TOO_DEEP, UpdateLimits
 from peatnode.documents.yjs.lib0 import (
     check_json,
     read_chunk,
@@ -161,6 +161,8 @@ def _read_client(
                     if after > end:
                         raise MalformedUpdate("key beyond the end", pos)
                     key = data[pos:after].decode()
+                    if size > limits.max_levels and key.count("/") > limits.max_levels:
+                        raise MalformedUpdate(NESTS_TOO_DEEP, pos)
                     pos = after
                 # A correct client gives each item an origin, except the first item that it writes into a place.
                 anchor = (parent, key)

@@ -9,6 +9,7 @@ A read of a single byte beyond the end raises IndexError, which the entry points
 
 import orjson
 
+from peatnode.documents.limits import NESTS_TOO_DEEP
 from peatnode.errors import MalformedUpdate
 
 MAX_SAFE_INTEGER = 2**53 - 1
@@ -101,7 +102,7 @@ def skip_any(data: bytes, pos: int, depth: int) -> int:
     if tag not in (_ANY_OBJECT, _ANY_ARRAY):
         raise MalformedUpdate(f"unknown tag {tag} of a value", pos - 1)
     if depth == 0:
-        raise MalformedUpdate("value nested too deeply", pos)
+        raise MalformedUpdate(NESTS_TOO_DEEP, pos)
     count, pos = read_var_uint(data, pos)
     if count > len(data) - pos:
         raise MalformedUpdate("more members than bytes", pos)
@@ -128,16 +129,16 @@ def _skip_var_int(data: bytes, pos: int) -> int:
 
 def check_json(text: bytes, offset: int, depth: int) -> None:
     """Raises MalformedUpdate for bad syntax, NaN, lone surrogates and deep nesting, which engines cannot read."""
+    if text.count(b"[") + text.count(b"{") > depth and _json_depth(text) > depth:
+        raise MalformedUpdate(NESTS_TOO_DEEP, offset)
     try:
         orjson.loads(text)
     except orjson.JSONDecodeError:
         raise MalformedUpdate("invalid JSON", offset) from None
-    if text.count(b"[") + text.count(b"{") > depth and _json_depth(text) > depth:
-        raise MalformedUpdate("JSON nested too deeply", offset)
 
 
 def _json_depth(text: bytes) -> int:
-    """Deepest nesting of valid JSON; brackets inside strings do not count."""
+    """Deepest nesting of a JSON text; brackets inside strings do not count."""
     deepest = level = 0
     quoted = escaped = False
     for byte in text:

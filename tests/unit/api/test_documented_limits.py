@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from peatnode.api.json_schema import DOCUMENT
-from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES
+from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES, MAX_VALUES
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -20,5 +20,6 @@ PAGES = {
 def test_the_limits_of_documents(page: str) -> None:
     text = " ".join(PAGES[page].split())
     assert f"at most {MAX_DEPTH} deep" in text
+    assert f"at most {MAX_VALUES:,} values" in text
     assert f"at most {MAX_KEY_BYTES:,} bytes" in text
     assert f"at most {MAX_POINTER_BYTES:,} bytes together" in text

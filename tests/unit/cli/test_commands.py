@@ -190,7 +190,7 @@ def test_version_waits_for_nothing_heavy() -> None:
         ('{"a": NaN}', "not JSON: unexpected character, expected a JSON value (line 1, column 7)"),
         ("", "The body is empty"),
         ("@/nonexistent", "/nonexistent cannot be read"),
-        ("[" * 100_000, "The JSON is nested far too deep"),
+        ("[" * 100_000, "Objects and arrays nest deeper than 60 levels"),
     ],
 )
 def test_a_bad_body_is_refused_before_anybody_is_asked(body: str, sentence: str) -> None:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.authors import Before, change_by
 from peatnode.documents.json.diff import NO_EDITS, plan
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.json.target import target_of
-from peatnode.documents.json.value import Shape, build, dump
+from peatnode.documents.json.value import TOO_LARGE, Shape, build, dump
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
@@ -38,7 +39,7 @@ class WriteResolver:
     replica: Replica
     engine: EngineClient
     quarantine: Quarantine
-    max_bytes: int
+    limits: ChangeLimits
     generation: Callable[[], int] = lambda: 0
     """The generation of the store, whose sequences the replies hold; 0: unknown."""
 
@@ -48,9 +49,9 @@ class WriteResolver:
         _check_preconditions(message, record)
         if message.kind is WriteKind.DELETE:
             return self._delete(key, message, record)
-        if len(message.body) > self.max_bytes:
+        if len(message.body) > self.limits.max_bytes:
             raise RequestRefused(
-                Failure.TOO_LARGE, f"a document has at most {self.max_bytes} bytes of JSON"
+                Failure.TOO_LARGE, f"a document has at most {self.limits.max_bytes} bytes of JSON"
             )
         if record is not None and self.replica.is_full(record):
             raise RequestRefused(
@@ -64,7 +65,10 @@ class WriteResolver:
             if maps is not None:
                 return self._change(key, message, record, maps)
         except BadValue as error:
-            raise RequestRefused(Failure.INVALID, error.message, error.where) from None
+            # the result of a whole write or merge is too large as a whole, that of a patch at one of its operations
+            is_too_large = error.code == TOO_LARGE and not error.where
+            code = Failure.TOO_LARGE if is_too_large else Failure.INVALID
+            raise RequestRefused(code, error.message, error.where) from None
         return self._question(key, message, record)
 
     def _question(self, key: bytes, message: WriteDocument, record: Record) -> EngineQuestion:
@@ -89,8 +93,8 @@ class WriteResolver:
     def _create(self, key: bytes, message: WriteDocument) -> WrittenReply:
         if message.kind is not WriteKind.PUT:
             raise RequestRefused(Failure.NOT_FOUND, "there is no such document to patch")
-        target = target_of(message.kind, {}, message.body)
-        value = self._checked(target)
+        target = target_of(message.kind, {}, message.body, self.limits)
+        value = self._checked({}, target)
         expires = message.expires_at if message.expires_at > 0 else None
         incarnation = self.replica.next_incarnation(key)
         own = self.replica.client_of(incarnation)
@@ -99,21 +103,19 @@ class WriteResolver:
         record = self.replica.write(key, update, value)
         return self._reply(message, record, True, True, value)
 
-    def _checked(self, target: Json) -> bytes:
+    def _checked(self, present: Json, target: Json) -> bytes:
+        """The value after a change as JSON. Raises BadValue."""
         value = dump(target)
-        if len(value) > self.max_bytes:
-            raise RequestRefused(
-                Failure.TOO_LARGE,
-                f"the document would take {len(value)} bytes of JSON, and {self.max_bytes} is the most",
-            )
+        self.limits.check_result(present, target, value)
         return value
 
     def _change(
         self, key: bytes, message: WriteDocument, record: Record, maps: root_maps.RootMaps
     ) -> WrittenReply | EngineQuestion:
         shape = maps.shape()
-        target = target_of(message.kind, build(shape), message.body)
-        value = self._checked(target)
+        present = build(shape)
+        target = target_of(message.kind, present, message.body, self.limits)
+        value = self._checked(present, target)
         whole = maps.shape_towards(shape, target)
         if whole is None:
             return self._question(key, message, record)
@@ -136,6 +138,8 @@ class WriteResolver:
         match result.outcome:
             case EngineOutcome.INVALID:
                 raise RequestRefused(Failure.INVALID, result.message, result.where)
+            case EngineOutcome.TOO_LARGE:
+                raise RequestRefused(Failure.TOO_LARGE, result.message)
             case EngineOutcome.PANICKED | EngineOutcome.NEEDS_STATE:
                 self.quarantine.add(key, record.incarnation, change_of(question))
                 raise RequestRefused(
@@ -143,12 +147,6 @@ class WriteResolver:
                 )
             case EngineOutcome.DONE:
                 pass
-        if len(result.value) > self.max_bytes:
-            self.engine.forget(key)
-            raise RequestRefused(
-                Failure.TOO_LARGE,
-                f"the document would take {len(result.value)} bytes of JSON, and {self.max_bytes} is the most",
-            )
         updated = record
         if result.update:
             update = self.engine.new_part(key, record, result.update)

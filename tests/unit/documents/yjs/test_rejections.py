@@ -2,12 +2,15 @@
 
 import pytest
 
-from peatnode.documents.limits import UpdateLimits
+from peatnode.documents.limits import MAX_DEPTH, NESTS_TOO_DEEP, UpdateLimits
+from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.projection import project
 from peatnode.documents.yjs.state_vector import decode_state_vector
 from peatnode.documents.yjs.update import decode_update, encode_update
 from peatnode.errors import MalformedUpdate
+from peatnode.model.documents import DocumentUpdate, Outcome
+from tests.support.memory_kv import MemoryKeyValue
 
 ROOT = b"\1\4root"
 TEXT = b"\1\4text"
@@ -39,8 +42,9 @@ CRASHES_AN_ENGINE = {
     "deep Any arrays": update(any_item(b"\x75\1" * NESTED + b"\x7e")),
     "deep Any objects": update(any_item(b"\x76\1\1a" * NESTED + b"\x7e")),
     "deep JSON": update(b"\5" + TEXT + b"\xa0\x8d\6" + b"[" * NESTED + b"]" * NESTED),
-    "a little too deep Any": update(any_item(b"\x75\1" * 65 + b"\x7e")),
-    "a little too deep JSON": update(b"\5" + TEXT + b"\x82\1" + b"[" * 65 + b"]" * 65),
+    "a little too deep Any": update(any_item(b"\x75\1" * 61 + b"\x7e")),
+    "a little too deep JSON": update(b"\5" + TEXT + b"\x7a" + b"[" * 61 + b"]" * 61),
+    "a key of too many levels": update(b"\x28" + ROOT + b"\x7a" + b"/a" * 61 + b"\1\x7e"),
     "invalid UTF-8 in text": update(b"\4" + TEXT + b"\2\xff\xfe"),
     "invalid UTF-8 in a value": update(any_item(b"\x77\1\xff")),
     "invalid UTF-8 in a key": update(any_item(b"\x7e", key=b"\xc3")),
@@ -97,7 +101,7 @@ def test_malformed_is_refused(data: bytes) -> None:
 def test_what_the_cases_are_made_of_is_taken() -> None:
     for value in (
         b"\x7e",
-        b"\x75\1" * 64 + b"\x7e",
+        b"\x75\1" * MAX_DEPTH + b"\x7e",
         b"\x7d\x81\x01",
         b"\x7a" + b"\1" * 8,
         b"\x74\1a",
@@ -169,3 +173,27 @@ def test_gaps_and_deletions_of_the_unknown_are_missing() -> None:
     deletion = decode_update(b"\0\1\5\1\0\5")
     assert missing_for(deletion, {5: 4}) == {5: 5}
     assert missing_for(deletion, {5: 5}) is None
+
+
+NESTED_BY_A_CLIENT = {
+    "values": update(any_item(b"\x75\1" * (MAX_DEPTH + 1) + b"\x7e")),
+    "JSON": update(b"\5" + TEXT + b"\x7a" + b"[" * 61 + b"]" * 61),
+    "JSON far too deep": update(b"\5" + TEXT + b"\x80\x20" + b"[" * 4096),
+    "a key": update(b"\x28" + ROOT + b"\x7a" + b"/a" * 61 + b"\1\x7e"),
+}
+
+
+@pytest.mark.parametrize("data", NESTED_BY_A_CLIENT.values(), ids=NESTED_BY_A_CLIENT)
+def test_nesting_is_refused_with_the_sentence_of_every_edge(data: bytes) -> None:
+    with pytest.raises(MalformedUpdate, match=NESTS_TOO_DEEP):
+        decode_update(data)
+
+
+@pytest.mark.parametrize("origin", ["client", "peer"])
+def test_a_key_of_many_levels_does_not_stop_the_store(origin: str) -> None:
+    """One update of a client with 300 slashes in a key ended the store: the value cannot be written as JSON."""
+    deep = update(b"\x28\1\4root\xd8\4" + b"/a" * 300 + b"\1\x7e")
+    replica = Replica(MemoryKeyValue(), 7)
+    joined = replica.join(DocumentUpdate("c", "d", 1, False, 0.0, deep), origin)
+    assert joined.outcome is Outcome.REFUSED
+    assert NESTS_TOO_DEEP in joined.reason

@@ -13,6 +13,7 @@ from typing import Any
 
 import pycrdt
 
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.replica.replica import Replica
 from peatnode.ipc.link import Connection, serve
 from peatnode.ipc.messages import (
@@ -74,7 +75,7 @@ async def committing(
     engine = EngineClient(directory / "engine.sock", replica)
     assert await engine.wait_ready(5.0)
     quarantine = Quarantine(replica)
-    resolver = WriteResolver(replica, engine, quarantine, 2**20, generation)
+    resolver = WriteResolver(replica, engine, quarantine, ChangeLimits(), generation)
     withdrawals = Withdrawals(replica, engine, quarantine, resolver, lambda name, reason: None)
     builder = BatchBuilder(
         replica, engine, quarantine, resolver, withdrawals, lambda: None, lambda: None
