@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 
 from peatnode.documents.names import display_name
 from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.index.clock_cache import clocks_on_disk
 from peatnode.documents.replica.index.hash_tree import (
     TREE_KEY_BYTES,
     bucket_of,
@@ -26,7 +27,7 @@ from peatnode.documents.replica.keyspace import (
     TREE,
     after,
 )
-from peatnode.documents.replica.record import Record, decode_record, decode_tree_entry
+from peatnode.documents.replica.record import Record, decode_tree_entry
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.state_packing import PLAIN, unpack_snapshot
 from peatnode.documents.replica.write_batch import WriteBatch, expiry_key
@@ -96,7 +97,7 @@ class ScrubPass:
 
     def _read_records(self, end: float, clock: Callable[[], float]) -> None:
         for entry, data in self._records_from(self._cursor):
-            self._read_record(entry[1:], _decoded(entry[1:], data))
+            self._read_record(entry[1:], self._decoded(entry[1:], data))
             self._cursor = entry + b"\0"
             if clock() >= end:
                 return
@@ -114,6 +115,8 @@ class ScrubPass:
         kv = self._replica.kv
         if record.expires_at and kv.get(expiry_key(key, record.expires_at)) is None:
             raise EntriesDiffer(f"the expiry of {display_name(key)} is not in its index")
+        if base := record.clocks.base:
+            clocks_on_disk(kv, key, base.id)  # the cache may hold what the disk has lost
         if record.flags & DocumentFlag.VALUE_SEPARATE:
             self._replica.value(key, record)  # raises an error if it is missing
         if record.snapshot is None:
@@ -122,6 +125,14 @@ class ScrubPass:
                 unpack_snapshot(key, record, snapshot)
             else:
                 self.large.append((key, record, snapshot))
+
+    def _decoded(self, key: bytes, data: bytes) -> Record:
+        try:
+            return self._replica.decoded(key, data)
+        except ValueError as error:
+            raise EntriesDiffer(
+                f"the record of {display_name(key)} cannot be decoded: {error}"
+            ) from error
 
     def _count(self, key: bytes, record: Record, number: int) -> None:
         self._digest ^= digest_of(key, record.fingerprint)
@@ -157,15 +168,6 @@ class ScrubPass:
                 f"the index has other entries than the tree in bucket {bucket}, or up to {following}"
             )
         self._bucket = following
-
-
-def _decoded(key: bytes, data: bytes) -> Record:
-    try:
-        return decode_record(data)
-    except ValueError as error:
-        raise EntriesDiffer(
-            f"the record of {display_name(key)} cannot be decoded: {error}"
-        ) from error
 
 
 def _place_of(key: bytes, record: Record) -> bytes:

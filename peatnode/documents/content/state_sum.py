@@ -6,7 +6,8 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from peatnode.documents.content.unit_sums import UnitSums
-from peatnode.documents.yjs.delete_set import MAX_CLOCK, DeleteSet, Range
+from peatnode.documents.yjs.clocks.ranges import MAX_CLOCK, Range
+from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.structs import DELETED, GC, Struct, cut_left, cut_right
 from peatnode.documents.yjs.update import Update
 

@@ -184,9 +184,8 @@ def _record_after(
     value: bytes | None,
 ) -> Record:
     """The record with the state vector and the delete set after `update`; its value is outdated if `value` is None."""
-    vector = dict(previous.state_vector)
-    for client, structs in update.structs.items():
-        vector[client] = structs[-1].end
+    reached = {client: structs[-1].end for client, structs in update.structs.items()}
+    clocks = previous.clocks.after(reached, update.delete_set)
     if value is None and not flags & DocumentFlag.HAS_VALUE:
         value = b"{}"
     if value is None:
@@ -197,14 +196,14 @@ def _record_after(
         previous.incarnation,
         flags,
         expires_at,
-        vector,
-        previous.delete_set.union(update.delete_set),
+        clocks.vector,
+        clocks.deleted,
         sequence,
         snapshot,
         snapshot_bytes,
         delta_log,
         previous.value if value is None else value,
-        previous.ended_vector,
+        clocks.ended,
     )
 
 

@@ -13,7 +13,6 @@ from peatnode.documents.replica.record import (
     FeedEntry,
     Record,
     decode_feed_entry,
-    decode_record,
     decode_tree_entry,
 )
 from peatnode.documents.replica.replica import Replica
@@ -156,7 +155,7 @@ def documents_of(
     if after_id:
         start = max(start, document_key(collection, after_id) + SUCCESSOR)
     for entry, data in replica.kv.scan(RECORD + start, RECORD + end):
-        yield entry[1:], decode_record(data)
+        yield entry[1:], replica.decoded(entry[1:], data)
 
 
 def feed_after(replica: Replica, sequence: int) -> Iterator[tuple[int, FeedEntry]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import TypeAlias
@@ -12,8 +13,12 @@ import msgpack
 from peatnode.documents.limits import MAX_ENDED_CLIENTS
 from peatnode.documents.replica.fingerprint import fingerprint
 from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.yjs.clocks.base_clocks import BaseClocks, Clocks
+from peatnode.documents.yjs.clocks.folding import DocumentClocks, on_base
+from peatnode.documents.yjs.clocks.layers import LayeredRanges, LayeredVector
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET, DeleteSet
 from peatnode.documents.yjs.state_vector import StateVector
+from peatnode.errors import EntriesDiffer
 from peatnode.model.states import ChangeAction
 
 _BUFFER_BYTES = 2048
@@ -35,6 +40,7 @@ class Record:
     expires_at: float
     """Unix seconds; 0: never."""
     state_vector: StateVector
+    """With the delete set and the ended vector, it has a base of its own on disk where they are large."""
     delete_set: DeleteSet
     sequence: int
     """The sequence of its last change."""
@@ -57,6 +63,20 @@ class Record:
     @property
     def is_value_outdated(self) -> bool:
         return bool(self.flags & DocumentFlag.VALUE_OUTDATED)
+
+    @property
+    def clocks(self) -> DocumentClocks:
+        return DocumentClocks(self.state_vector, self.delete_set, self.ended_vector)
+
+    def with_ended(self, ended: EndedVector) -> Record:
+        """The record with another ended vector."""
+        clocks = self.clocks.with_ended(ended)
+        return replace(
+            self,
+            state_vector=clocks.vector,
+            delete_set=clocks.deleted,
+            ended_vector=clocks.ended,
+        )
 
     @property
     def fingerprint(self) -> bytes:
@@ -107,14 +127,17 @@ def joined_vectors(*vectors: StateVector) -> EndedVector:
 
 def encode_record(record: Record, flags: int, snapshot: bytes | None, value: bytes | None) -> bytes:
     """The bytes on disk. `snapshot` and `value` are None if they have entries of their own."""
-    deleted = [
-        [c, [n for r in ranges for n in r]] for c, ranges in record.delete_set.ranges.items()
-    ]
+    vector, ranges, ended = record.state_vector, record.delete_set.ranges, record.ended_vector
+    base_id = b""
+    if isinstance(vector, LayeredVector) and isinstance(ranges, LayeredRanges):
+        base_id = vector.base.id
+        vector, ranges, ended = vector.changed, ranges.added, EMPTY_VECTOR
+    deleted = [[c, [n for r in found for n in r]] for c, found in ranges.items()]
     fields: tuple[object, ...] = (
         record.incarnation,
         flags,
         record.expires_at or 0,
-        [n for pair in record.state_vector.items() for n in pair],
+        [n for pair in vector.items() for n in pair],
         deleted,
         record.sequence,
         snapshot,
@@ -122,36 +145,63 @@ def encode_record(record: Record, flags: int, snapshot: bytes | None, value: byt
         record.delta_log,
         value,
     )
-    if record.ended_vector:
-        fields = (*fields, [n for pair in record.ended_vector.items() for n in pair])
+    if base_id:
+        fields = (*fields, (), base_id)
+    elif ended:
+        fields = (*fields, [n for pair in ended.items() for n in pair])
     packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
 
-def decode_record(data: bytes) -> Record:
-    """Raises ValueError for bytes that are not a record."""
+LoadClocks: TypeAlias = Callable[[bytes], Clocks]
+"""Returns the clocks of an id. Raises EntriesDiffer if the entry is missing, or has other clocks."""
+
+
+def no_clocks(base_id: bytes) -> Clocks:
+    """The loader of records whose clocks are not needed."""
+    raise EntriesDiffer(f"the clocks {base_id.hex()} of a record are not at hand")
+
+
+def decode_record(data: bytes, load: LoadClocks = no_clocks) -> Record:
+    """A record, whose clocks are loaded when they are needed. Raises ValueError for bytes that are not a record."""
     try:
         fields = msgpack.unpackb(data, use_list=False)
-        vector, deleted = fields[3], fields[4]
+        vector, deleted = _vector(fields[3]), _ranges(fields[4]) if fields[4] else None
+        if len(fields) > 11 and fields[11]:
+            clocks = on_base(BaseClocks(fields[11], load), vector, deleted or {})
+        else:
+            ended = _vector(fields[10]) if len(fields) > 10 else EMPTY_VECTOR
+            deletes = EMPTY_DELETE_SET if deleted is None else DeleteSet(deleted)
+            clocks = DocumentClocks(vector, deletes, ended)
         return Record(
             fields[0],
             fields[1],
             float(fields[2]),
-            _vector(vector),
-            _delete_set(deleted) if deleted else EMPTY_DELETE_SET,
-            *fields[5:10],
-            *(_vector(ended_vector) for ended_vector in fields[10:11]),
+            clocks.vector,
+            clocks.deleted,
+            fields[5],
+            fields[6],
+            fields[7],
+            fields[8],
+            fields[9],
+            clocks.ended,
         )
     except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"not a record: {error}") from error
 
 
-def _vector(fields: tuple[int, ...]) -> StateVector:
+def _vector(fields: tuple[int, ...]) -> dict[int, int]:
     return dict(zip(fields[::2], fields[1::2], strict=True))
 
 
-def _delete_set(fields: tuple[tuple[int, tuple[int, ...]], ...]) -> DeleteSet:
-    return DeleteSet({c: tuple(zip(r[::2], r[1::2], strict=True)) for c, r in fields})
+def _pairs(fields: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    return tuple(zip(fields[::2], fields[1::2], strict=True))
+
+
+def _ranges(
+    fields: tuple[tuple[int, tuple[int, ...]], ...],
+) -> dict[int, tuple[tuple[int, int], ...]]:
+    return {client: _pairs(numbers) for client, numbers in fields}
 
 
 class Existence(Enum):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import partial
 from hashlib import sha256
 
 from peatnode.documents.json import root_maps
@@ -15,6 +16,7 @@ from peatnode.documents.names import display_name, document_key
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.checkpoint import MAX_COLLECTIONS, Checkpoint
+from peatnode.documents.replica.index.clock_cache import ClockCache
 from peatnode.documents.replica.index.counts import add_counts, copy_counts
 from peatnode.documents.replica.index.hash_tree import bucket_of
 from peatnode.documents.replica.index.load import load_index
@@ -100,6 +102,7 @@ class Replica:
         self._found: dict[bytes, Record | None] = {}
         """Records that the open batch has read from disk."""
         self._updater = RecordUpdater(self.state)
+        self._clocks = ClockCache(kv)
 
     def client_of(self, incarnation: int) -> int:
         """The Yjs client id of this node's own writes to an incarnation.
@@ -126,7 +129,11 @@ class Replica:
     def record_on_disk(self, key: bytes) -> Record | None:
         """The record without the changes of open batches."""
         data = self.kv.get(RECORD + key) or self.kv.get(TOMBSTONE + key)
-        return None if data is None else decode_record(data)
+        return None if data is None else self.decoded(key, data)
+
+    def decoded(self, key: bytes, data: bytes) -> Record:
+        """A record from its bytes on disk. Raises ValueError."""
+        return decode_record(data, partial(self._clocks.load, key))
 
     def live(self, key: bytes) -> Record | None:
         """The record of a document that exists, with the changes of all batches."""
@@ -218,7 +225,7 @@ class Replica:
             )
         if any(clock > record.ended_vector.get(client, 0) for client, clock in ended.items()):
             joined = joined_vectors(record.ended_vector, ended)
-            self._open.put(key, record, replace(record, ended_vector=joined))
+            self._open.put(key, record, record.with_ended(joined))
         is_known = incarnation == record.incarnation
         return JoinResult(Outcome.KNOWN if is_known else Outcome.STALE)
 

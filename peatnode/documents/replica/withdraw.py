@@ -13,7 +13,8 @@ from typing import NamedTuple
 import msgpack
 
 from peatnode.documents.replica.keyspace import META
-from peatnode.documents.yjs.delete_set import MAX_CLOCK, DeleteSet
+from peatnode.documents.yjs.clocks.ranges import MAX_CLOCK
+from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.structs import DELETED, GC, Struct, cut_left, cut_right
 from peatnode.documents.yjs.update import Update
 

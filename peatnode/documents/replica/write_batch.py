@@ -9,6 +9,7 @@ from peatnode.documents.names import names_of
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.hash_tree import NO_DIGEST, digest_of, tree_key_of
 from peatnode.documents.replica.keyspace import (
+    CLOCKS,
     EXPIRY,
     FEED,
     RECORD,
@@ -28,6 +29,7 @@ from peatnode.documents.replica.record import (
     existence_of,
 )
 from peatnode.documents.replica.state_packing import pack_state
+from peatnode.documents.yjs.clocks.base_clocks import encode_clocks
 from peatnode.model.states import ChangeAction
 
 MAX_INLINE_BYTES = 4096
@@ -148,6 +150,7 @@ def _record_writes(
         yield SNAPSHOT + key, None
     if obsolete & DocumentFlag.VALUE_SEPARATE:
         yield VALUE + key, None
+    yield from _clocks_writes(key, previous, record)
     prefix, other_prefix = (TOMBSTONE, RECORD) if record.is_deleted else (RECORD, TOMBSTONE)
     yield prefix + key, encode_record(record, flags, snapshot, value)
     if previous is not None and previous.is_deleted != record.is_deleted:
@@ -158,6 +161,17 @@ def _record_writes(
         encode_tree_entry(record.incarnation, record.is_deleted, digest),
     )
     yield from _expiry_writes(key, previous.expires_at if previous else 0.0, record.expires_at)
+
+
+def _clocks_writes(
+    key: bytes, previous: Record | None, record: Record
+) -> Iterator[tuple[bytes, bytes | None]]:
+    base = record.clocks.base
+    before = None if previous is None else previous.clocks.base
+    if base is not None and (before is None or before.id != base.id):
+        yield CLOCKS + key, encode_clocks(base.clocks)
+    elif base is None and before is not None:
+        yield CLOCKS + key, None
 
 
 def _expiry_writes(key: bytes, before: float, now: float) -> Iterator[tuple[bytes, bytes | None]]:

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
-from peatnode.documents.yjs.delete_set import MAX_CLOCK, Range
+from peatnode.documents.yjs.clocks.ranges import MAX_CLOCK, Range
 from peatnode.documents.yjs.lib0 import var_uint
 from peatnode.documents.yjs.structs import (
     DELETED,

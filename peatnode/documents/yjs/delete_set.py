@@ -1,19 +1,13 @@
 """Delete sets: which clocks of which clients are deleted."""
 
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from peatnode.documents.limits import UpdateLimits
+from peatnode.documents.yjs.clocks.layers import LayeredRanges
+from peatnode.documents.yjs.clocks.ranges import Range, coalesce, covers, without
 from peatnode.documents.yjs.lib0 import read_var_uint, var_uint
 from peatnode.errors import MalformedUpdate
-
-Range: TypeAlias = tuple[int, int]
-"""(start, end): clocks from `start` up to `end`, without `end`."""
-
-MAX_CLOCK = 1 << 62
-"""A number above every clock, with which ranges are searched by their start alone."""
 
 _NO_RANGES: Mapping[int, tuple[Range, ...]] = {}
 
@@ -41,13 +35,17 @@ class DeleteSet:
 
     def contains(self, client: int, clock: int) -> bool:
         """Whether a clock is deleted."""
-        ranges = self.ranges.get(client, ())
-        at = bisect_right(ranges, (clock, MAX_CLOCK)) - 1
-        return at >= 0 and clock < ranges[at][1]
+        if isinstance(self.ranges, LayeredRanges):
+            return self.ranges.covers(client, clock)
+        return covers(self.ranges.get(client, ()), clock)
 
     def union(self, other: "DeleteSet") -> "DeleteSet":
         """The clocks that are in either set: the join of the semilattice."""
-        if not other.ranges or self.ranges == other.ranges:
+        if not other.ranges:
+            return self
+        if isinstance(self.ranges, LayeredRanges):
+            return DeleteSet(self.ranges.with_ranges(other.ranges))
+        if self.ranges == other.ranges:
             return self
         if not self.ranges:
             return other
@@ -62,8 +60,7 @@ class DeleteSet:
             return self
         left: dict[int, tuple[Range, ...]] = {}
         for client, ranges in self.ranges.items():
-            known = other.ranges.get(client)
-            rest = tuple(_subtract(ranges, known)) if known else ranges
+            rest = _new_ranges(client, ranges, other.ranges)
             if rest:
                 left[client] = rest
         return DeleteSet(left)
@@ -81,50 +78,28 @@ EMPTY_DELETE_SET = DeleteSet()
 def _canonical(clients: dict[int, list[Range]]) -> DeleteSet:
     ranges = {}
     for client in sorted(clients, reverse=True):
-        merged = _coalesce(clients[client])
+        merged = coalesce(clients[client])
         if merged:
             ranges[client] = merged
     return DeleteSet(ranges) if ranges else EMPTY_DELETE_SET
 
 
-def _coalesce(ranges: list[Range]) -> tuple[Range, ...]:
-    if len(ranges) == 1:
-        return tuple(ranges) if ranges[0][0] < ranges[0][1] else ()
-    ranges.sort()
-    merged: list[Range] = []
-    for start, end in ranges:
-        if start >= end:
-            continue
-        if merged and start <= merged[-1][1]:
-            if end > merged[-1][1]:
-                merged[-1] = (merged[-1][0], end)
-        else:
-            merged.append((start, end))
-    return tuple(merged)
-
-
-def _subtract(ranges: tuple[Range, ...], known: tuple[Range, ...]) -> Iterator[Range]:
-    """The parts of `ranges` outside of `known`, both sorted, in one walk over each."""
-    at = 0
-    for start, end in ranges:
-        while at < len(known) and known[at][1] <= start:
-            at += 1
-        ahead = at
-        while ahead < len(known) and known[ahead][0] < end:
-            if start < known[ahead][0]:
-                yield start, known[ahead][0]
-            start = max(start, known[ahead][1])
-            ahead += 1
-        if start < end:
-            yield start, end
+def _new_ranges(
+    client: int, ranges: tuple[Range, ...], known: Mapping[int, tuple[Range, ...]]
+) -> tuple[Range, ...]:
+    if isinstance(known, LayeredRanges):
+        return known.new_of(client, ranges)
+    of_client = known.get(client)
+    return tuple(without(ranges, of_client)) if of_client else ranges
 
 
 def encode_delete_set(deleted: DeleteSet) -> bytes:
     """Yjs's encoding with clients descending, so that equal sets have equal bytes."""
     if not deleted.ranges:
         return b"\0"
-    parts = [var_uint(len(deleted.ranges))]
-    for client, ranges in deleted.ranges.items():
+    clients = deleted.ranges.items()
+    parts = [var_uint(len(clients))]
+    for client, ranges in clients:
         parts += (var_uint(client), var_uint(len(ranges)))
         for start, end in ranges:
             parts += (var_uint(start), var_uint(end - start))

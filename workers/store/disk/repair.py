@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import names_of
 from peatnode.documents.replica.flags import DocumentFlag
+from peatnode.documents.replica.index.clock_cache import clocks_on_disk
 from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
     CHECKPOINT,
+    CLOCKS,
     EXPIRY,
     FEED,
     FLUSHED,
@@ -56,7 +59,7 @@ MAX_PROBES = 100_000
 MAX_DEPTH = 160
 """Halvings of the keys between two damages until the search there ends: 20 bytes beyond their common beginning."""
 
-_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, QUARANTINE, META)
+_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, CLOCKS, QUARANTINE, META)
 
 Writes = list[tuple[bytes, bytes | None]]
 
@@ -224,7 +227,7 @@ def _reconciled(
     """The writes for one record, and its sequence."""
     key = entry[1:]
     try:
-        record = decode_record(data)
+        record = decode_record(data, partial(clocks_on_disk, database, key))
     except ValueError:
         return [(entry, None)], 0
     if _is_superseded(database, key, record):
@@ -256,17 +259,19 @@ def _rank(record: Record) -> tuple[int, bool]:
 
 
 def _is_whole(database: Database, key: bytes, record: Record) -> bool:
-    """Whether the stored state is the state of the record. An inline snapshot is, because it is part of the record."""
-    if record.snapshot is not None:
+    """Whether the stored state is the state of the record. What is inline is, because it is part of the record."""
+    if record.snapshot is not None and record.clocks.base is None:
         return True
     try:
         # the snapshot of another record is refused, even if it has the same state
-        snapshot = unpack_snapshot(key, record, database.get(SNAPSHOT + key))
+        snapshot = record.snapshot
+        if snapshot is None:
+            snapshot = unpack_snapshot(key, record, database.get(SNAPSHOT + key))
         whole = merge_updates((snapshot, *record.delta_log), STATE_LIMITS)
+        vector = {client: structs[-1].end for client, structs in whole.structs.items()}
+        return vector == record.state_vector and whole.delete_set == record.delete_set
     except (EntriesDiffer, MalformedUpdate):
         return False
-    vector = {client: structs[-1].end for client, structs in whole.structs.items()}
-    return vector == record.state_vector and whole.delete_set == record.delete_set
 
 
 def _with_outdated_value(database: Database, key: bytes, record: Record) -> bytes:
@@ -283,21 +288,30 @@ def _rejoin_parts(database: Database, keys: list[bytes]) -> None:
     """Joins the parts of documents whose parts do not fit together, as if a peer had sent them."""
     parts: dict[bytes, Record] = {}
     for key in keys:
-        parts[key] = decode_record(database.get(RECORD + key) or b"")
+        parts[key] = decode_record(
+            database.get(RECORD + key) or b"", partial(clocks_on_disk, database, key)
+        )
         database.write([(RECORD + key, None), (VALUE + key, None)])
     replica = Replica(database, 1)
     for key, record in parts.items():
-        snapshot = database.get(SNAPSHOT + key)
-        database.write([(SNAPSHOT + key, None)])
-        for update in (_unpacked(snapshot), *record.delta_log):
+        snapshot = record.snapshot or _unpacked(database.get(SNAPSHOT + key))
+        ended = _ended(record)
+        database.write([(SNAPSHOT + key, None), (CLOCKS + key, None)])
+        for update in (snapshot, *record.delta_log):
             # the replica refuses a part with a gap before it, and bytes that are no update
-            change = DocumentUpdate(
-                *names_of(key), record.incarnation, False, 0.0, update, ended_of(record)
-            )
+            change = DocumentUpdate(*names_of(key), record.incarnation, False, 0.0, update, ended)
             replica.join(change, "repair")
         batch = replica.take_batch()
         database.write(batch.writes())
         replica.committed(batch)
+
+
+def _ended(record: Record) -> bytes:
+    """The ended vector of a record; empty if it is lost with the other clocks."""
+    try:
+        return ended_of(record)
+    except EntriesDiffer:
+        return b""
 
 
 def _unpacked(snapshot: bytes | None) -> bytes:

@@ -13,6 +13,7 @@ import pytest
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
+    CLOCKS,
     EXPIRY,
     RECORD,
     SNAPSHOT,
@@ -26,12 +27,15 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.state_packing import PACKED, unpack_snapshot
 from peatnode.documents.replica.write_batch import MAX_INLINE_BYTES
 from peatnode.errors import EntriesDiffer, StorageFailed
+from tests.support.many_clients import to_document, written_by
 from tests.support.memory_kv import MemoryKeyValue, commit
 from tests.support.store_files import change_key, put
 from tests.support.waiting import until
 from workers.store.scrub import Scrub, ScrubPass
 
-LARGE, EXPIRING, SMALL, GONE = (document_key("c", name) for name in ("large", "ends", "s", "gone"))
+LARGE, EXPIRING, SMALL, GONE, MANY = (
+    document_key("c", name) for name in ("large", "ends", "s", "gone", "many")
+)
 
 
 def one_entry_each() -> Callable[[], float]:
@@ -56,6 +60,8 @@ def replica() -> Replica:
     for name in ("s", "gone"):
         put(replica, name, {"x": 1})
     replica.delete(GONE)
+    for update in written_by(70):
+        replica.join(to_document(update), "peer")
     commit(replica)
     return replica
 
@@ -98,6 +104,8 @@ MISMATCHES: dict[str, Callable[[dict[bytes, bytes]], object]] = {
     "no snapshot": lambda entries: entries.pop(SNAPSHOT + LARGE),
     "a broken snapshot": lambda entries: entries.update({SNAPSHOT + LARGE: PACKED + b"\xff"}),
     "a snapshot of another length": lengthen,
+    "no clocks": lambda entries: entries.pop(CLOCKS + MANY),
+    "clocks of another record": lambda entries: entries.update({CLOCKS + MANY: b"\x90"}),
     "no value": lambda entries: entries.pop(VALUE + LARGE),
     "no expiry": lambda entries: [
         entries.pop(key) for key in list(entries) if key.startswith(EXPIRY)
@@ -109,7 +117,7 @@ MISMATCHES: dict[str, Callable[[dict[bytes, bytes]], object]] = {
 def test_what_was_committed_matches(replica: Replica) -> None:
     scrub = ScrubPass(replica)
     run(scrub)
-    assert scrub.entries == 8
+    assert scrub.entries == 10
     run(ScrubPass(Replica(MemoryKeyValue(), 7)))
 
 
@@ -185,7 +193,7 @@ async def test_a_slice_waits_for_the_batch_in_flight_and_is_read_before_the_next
         batch = replica.take_batch()
         await asyncio.sleep(0)
     assert not damages
-    assert scrub.entries == 10
+    assert scrub.entries == 12
     assert not scrub.is_running
     running.cancel()
 

@@ -12,10 +12,11 @@ from peatnode.documents.json.diff import plan
 from peatnode.documents.json.root_maps import NO_ROOT_MAPS, change
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
-from peatnode.documents.replica.keyspace import SNAPSHOT
+from peatnode.documents.replica.keyspace import CLOCKS, SNAPSHOT
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import MAX_INLINE_BYTES
 from peatnode.documents.yjs.any_value import Json
+from tests.support.many_clients import client_of, edits, to_document, written_by
 from tests.support.memory_kv import MemoryKeyValue
 from workers.store.disk import repair
 from workers.store.disk.database import Database, StorageFailed
@@ -135,4 +136,33 @@ def test_a_document_whose_snapshot_is_lost_is_left_out(tmp_path: Path) -> None:
     repaired = Replica(database, 7)
     assert repaired.live(lost) is None
     assert repaired.live(document_key("notes", "small")) is not None
+    database.close()
+
+
+@pytest.mark.parametrize("has_snapshot", [True, False])
+def test_clocks_that_are_lost_are_read_from_the_state_again(
+    tmp_path: Path, has_snapshot: bool
+) -> None:
+    """Without a snapshot of its own, the state is inline. What is left of a copied record is no orphan either."""
+    database = Database(tmp_path / "store")
+    replica = Replica(database, 7)
+    for update in written_by(1000 if has_snapshot else 70):
+        replica.join(to_document(update), "peer")
+    for update in edits(client_of(0), 1, 3):
+        replica.join(to_document(update), "peer")
+    batch = replica.take_batch()
+    database.write(batch.writes())
+    key = document_key("c", "many")
+    before = replica.record_on_disk(key)
+    assert before is not None
+    assert (database.get(SNAPSHOT + key) is not None) == has_snapshot
+    expected = dict(before.state_vector), before.fingerprint
+    database.write([(CLOCKS + key, None)])
+
+    reconcile(database)
+
+    repaired = Replica(database, 7).record_on_disk(key)
+    assert repaired is not None
+    assert (dict(repaired.state_vector), repaired.fingerprint) == expected
+    assert database.get(CLOCKS + key) is not None
     database.close()
