@@ -10,6 +10,7 @@ from peatnode.api.encode_document import ReplicaProgress
 from peatnode.api.failures import HttpProblem
 from peatnode.api.json_rules import parse_document, pop_id
 from peatnode.api.names import check_names
+from peatnode.codec.lines import without_mark
 from peatnode.documents.names import DELETED_MEMBER
 from peatnode.ipc.messages import WriteDocument, WriteKind, WrittenReply
 
@@ -19,6 +20,11 @@ NO_DELETION = (
 )
 
 
+def is_blank(line: bytes) -> bool:
+    """Whether the line requests nothing: it counts, but has no answer."""
+    return not without_mark(line).strip()
+
+
 def parse_line(
     collection: str, line: bytes, expires_at: float, new_id: Callable[[], str]
 ) -> WriteDocument:
@@ -26,7 +32,7 @@ def parse_line(
 
     `new_id` makes the id of a line without `_id`.
     """
-    value = parse_document(line)
+    value = parse_document(without_mark(line))
     doc_id = pop_id(value)
     if DELETED_MEMBER in value and not (
         value[DELETED_MEMBER] is True and len(value) == 1 and doc_id

@@ -14,6 +14,8 @@ from peatnode.documents.limits import NESTS_TOO_DEEP
 from peatnode.documents.names import ID_MEMBER
 from peatnode.errors import BadValue
 
+_UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
 _AT = re.compile(r": line (\d+) column (\d+) \(char (\d+)\)$")
 
 
@@ -73,6 +75,10 @@ def pop_id(value: dict[str, Any]) -> str:
 
 
 def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
+    if body.startswith(_UTF_16_MARKS):
+        raise HttpProblem(
+            400, "broken-json", "The body is UTF-16, and JSON is UTF-8: encode it again."
+        ) from error
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))
     if "ecursion" in reason or "depth" in reason:

@@ -6,6 +6,7 @@ from peatnode.api.encode_document import ReplicaProgress
 from peatnode.api.etags import BadCondition, match_fingerprints, none_match_fingerprints
 from peatnode.api.failures import HttpProblem
 from peatnode.api.write_kinds import PATCH_FORMATS, WRITE_FORMATS
+from peatnode.codec.lines import without_mark
 from peatnode.ipc.messages import ReplicasReply, WriteDocument, WriteKind
 
 MAX_TTL_SECONDS = 100 * 366 * 86400.0
@@ -89,8 +90,8 @@ def fingerprints_of_if_none_match(field: str | None) -> tuple[bytes, ...]:
 
 
 def content_of(kind: WriteKind, body: bytes, doc_id: str) -> bytes:
-    """The body that the store accepts: checked, and without `_id`. Raises HttpProblem."""
-    return WRITE_FORMATS[kind].read(body, doc_id)
+    """The body that the store accepts: checked, without `_id` and without a byte order mark. Raises HttpProblem."""
+    return WRITE_FORMATS[kind].read(without_mark(body), doc_id)
 
 
 def expires_at(ttl: float | None, now: float) -> float:

@@ -1,6 +1,14 @@
-"""Splits a stream of bytes into lines."""
+"""Splits a stream of bytes into lines, and removes the mark that some editors put before a text."""
 
 from __future__ import annotations
+
+_MARK = b"\xef\xbb\xbf"
+"""The byte order mark in UTF-8. A parser of JSON may ignore it (RFC 8259, 8.1)."""
+
+
+def without_mark(text: bytes) -> bytes:
+    """The text without a byte order mark at its beginning."""
+    return text.removeprefix(_MARK)
 
 
 class LineBuffer:

@@ -123,6 +123,12 @@ async def test_create_with_and_without_name(served: Served) -> None:
     named = await http.post("/documents/notes", json={"_id": "b", "x": 2})
     assert named.status_code == 201
     assert named.json()["document"] == {"x": 2}
+    marked = await http.post(
+        "/documents/notes",
+        content=b'\xef\xbb\xbf{"x":3}',
+        headers={"content-type": "application/json"},
+    )
+    assert marked.json()["document"] == {"x": 3}
     check_problem(await http.post("/documents/notes", json={"_id": "b"}), 409, "exists")
     check_problem(await http.post("/documents/notes", json={"_id": 7}), 422, "invalid")
     check_problem(await http.post("/documents/notes", json={"_id": "a/b"}), 400, "bad-name")

@@ -343,7 +343,11 @@ def test_an_interrupted_import_goes_on_where_it_was(mesh: Mesh, way: Way, tmp_pa
         command, env=environment(PEAT_API_TOKEN=TOKEN), stderr=subprocess.DEVNULL
     )
     kept = tmp_path / "in.ndjson.progress"
-    wait(lambda: kept.exists() or first.poll() is not None, "some of it is kept", PATIENCE_SECONDS)
+
+    def position() -> int:
+        return int(json.loads(kept.read_text())["documents"]) if kept.exists() else 0
+
+    wait(lambda: position() or first.poll() is not None, "some of it is kept", PATIENCE_SECONDS)
     first.kill()
     first.wait()
     assert kept.exists(), "it was over before it could be interrupted"

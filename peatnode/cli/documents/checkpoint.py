@@ -13,7 +13,7 @@ class Progress:
     """How far a job has come."""
 
     job: str
-    """The job that may resume: direction, collection, node, and prefix or size of the file."""
+    """The job that may resume: direction, collection, node, and the prefix of an export."""
     offset: int = 0
     """Processed bytes of the file."""
     documents: int = 0
@@ -21,6 +21,16 @@ class Progress:
     failed: int = 0
     cursor: str = ""
     """The start of the next page of an export."""
+    digest: str = ""
+    """Of the processed bytes of an imported file."""
+    sent: int = 0
+    """Bytes of an imported file up to the end of the lines that may have been written."""
+    sent_digest: str = ""
+    """Of these bytes."""
+    unnamed: int = 0
+    """Processed lines that have no `_id`."""
+    sent_unnamed: int = 0
+    """The same of the lines that may have been written."""
 
 
 class ProgressFile:

@@ -3,42 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 import click
-import orjson
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
+from peatnode.cli.documents.import_lines import MAX_LINE_BYTES, FileChunk, ImportedFile
 from peatnode.cli.documents.source import Documents, run_on
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
 from peatnode.cli.terminal.progress_bar import ProgressBar
-from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
-from peatnode.documents.names import RESERVED_MEMBERS
 
 MAX_PRINTED = 20
 """Invalid lines that are reported one by one."""
 
 ATTEMPTS = 6
 """To send a chunk whose response is lost. Lines have fixed ids, so repeating them changes nothing."""
-
-
-@dataclass(slots=True)
-class FileChunk:
-    """Lines of the file that are sent together."""
-
-    first_line: int
-    lines: list[bytes]
-    size: int
 
 
 @click.command("import")
@@ -55,29 +43,23 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
 
     A line without _id gets an id made from its line number and content. {"_id": …, "_deleted": true}
     deletes. An invalid line is reported, and the other lines are written. If the import is interrupted,
-    the same command resumes it.
+    the same command resumes it; if FILE has changed meanwhile, it begins again at line 1.
     """
     kept = ProgressFile(None if str(file) == "-" else file.with_name(file.name + ".progress"))
     with _opened(file) as source:
         size = None if str(file) == "-" else file.stat().st_size
-        job = f"import {collection} {target} {size}"
-        progress = Progress(job) if restart else kept.load(job)
-        if progress.offset:
-            click.echo(f"resuming after line {progress.documents:,}", err=True)
-            source.seek(progress.offset)
+        opened = ImportedFile(source)
+        job = f"import {collection} {target}"
+        progress = Progress(job) if restart else _resumed(kept.load(job), opened, file)
         written = 0
 
         async def run(documents: Documents) -> None:
             nonlocal written
             with ProgressBar("import", unit_is_bytes=True) as bar:
-                for chunk in read_chunks(source, progress.documents + 1):
-                    answers = await _send(documents, collection, chunk)
-                    for answer in answers:
-                        written += answer.is_written
-                        _print_failure(answer, progress)
-                    progress.offset += chunk.size
-                    progress.documents += len(chunk.lines)
-                    kept.save(progress)
+                for chunk in opened.chunks(progress.documents + 1):
+                    kept.save(_sending(progress, chunk))
+                    written += await _write(documents, collection, chunk, progress)
+                    _sent(progress, chunk)
                     bar.show(progress.offset, size)
                 kept.remove()
                 failed = f", {progress.failed:,} lines failed" if progress.failed else ""
@@ -85,6 +67,49 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
 
         run_on(target, run)
     return Exit.FAILED if progress.failed else Exit.OK
+
+
+def _resumed(kept: Progress, opened: ImportedFile, file: Path) -> Progress:
+    """Where the import begins: behind what an interrupted import has read, if the file still begins with that.
+
+    Raises CliError if lines would be written twice.
+    """
+    if not kept.sent:
+        return kept
+    is_same = opened.skip(kept.offset) == kept.digest or not kept.offset
+    has_changed = opened.skip(kept.sent - kept.offset) != kept.sent_digest
+    unnamed = kept.sent_unnamed - (kept.unnamed if is_same else 0)
+    if has_changed and unnamed:
+        raise CliError(
+            f"{file} has changed since its import was interrupted, and {unnamed:,} lines that may have been "
+            "written have no _id: with the changed file, some of them would become another document",
+            advice="Put the old file back to resume, or use --restart to write the whole file anyway.",
+        )
+    opened.rewind()
+    if not is_same:
+        click.echo(
+            f"{file} has changed before line {kept.documents + 1:,}: the import begins again at line 1",
+            err=True,
+        )
+        return Progress(kept.job)
+    opened.skip(kept.offset)
+    if kept.offset:
+        click.echo(f"resuming after line {kept.documents:,}", err=True)
+    return kept
+
+
+def _sending(progress: Progress, chunk: FileChunk) -> Progress:
+    """The progress, with the chunk as sent: if the import is interrupted now, its lines may have been written."""
+    progress.sent = progress.offset + chunk.size
+    progress.sent_digest = chunk.digest
+    progress.sent_unnamed = progress.unnamed + chunk.unnamed
+    return progress
+
+
+def _sent(progress: Progress, chunk: FileChunk) -> None:
+    progress.offset, progress.digest = progress.sent, progress.sent_digest
+    progress.unnamed = progress.sent_unnamed
+    progress.documents += len(chunk.lines)
 
 
 @contextmanager
@@ -100,34 +125,6 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
         yield source
 
 
-def read_chunks(source: BinaryIO, first_line: int) -> Iterator[FileChunk]:
-    """Reads the file in chunks. Blank lines count."""
-    chunk = FileChunk(first_line, [], 0)
-    for line in source:
-        if chunk.lines and (len(chunk.lines) >= CHUNK_LINES or chunk.size >= CHUNK_BYTES):
-            yield chunk
-            chunk = FileChunk(chunk.first_line + len(chunk.lines), [], 0)
-        chunk.size += len(line)
-        number = chunk.first_line + len(chunk.lines)
-        chunk.lines.append(with_fixed_id(line.rstrip(b"\r\n"), number))
-    if chunk.lines:
-        yield chunk
-
-
-def with_fixed_id(line: bytes, number: int) -> bytes:
-    """The line with an `_id` that is the same in each run. A line that is not an object stays as it is."""
-    try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return line
-    if not isinstance(value, dict) or any(name in value for name in RESERVED_MEMBERS):
-        return line
-    digest = hashlib.blake2b(b"%d %b" % (number, line), digest_size=15).hexdigest().encode()
-    # the rest is copied, not encoded again: a number out of range must reach the node, which refuses it
-    rest = line.lstrip()[1:].lstrip()
-    return b'{"_id":"%b"%b%b' % (digest, b"," if value else b"", rest)
-
-
 async def _send(documents: Documents, collection: str, chunk: FileChunk) -> list[ImportedLine]:
     attempt = 1
     while True:
@@ -138,6 +135,20 @@ async def _send(documents: Documents, collection: str, chunk: FileChunk) -> list
                 raise
         await asyncio.sleep(0.25 * 2**attempt)
         attempt += 1
+
+
+async def _write(
+    documents: Documents, collection: str, chunk: FileChunk, progress: Progress
+) -> int:
+    """Writes the lines of a chunk, and reports those that failed. Returns how many were written."""
+    answers = [
+        ImportedLine(number, "", 413, f"the line is longer than {MAX_LINE_BYTES} bytes")
+        for number in chunk.too_long
+    ]
+    answers += await _send(documents, collection, chunk)
+    for answer in sorted(answers, key=lambda answer: answer.line):
+        _print_failure(answer, progress)
+    return sum(answer.is_written for answer in answers)
 
 
 def _print_failure(answer: ImportedLine, progress: Progress) -> None:

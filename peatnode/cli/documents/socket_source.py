@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
+from peatnode.api.bulk_lines import is_blank, line_answer, line_problem, parse_line
 from peatnode.api.encode_document import (
     ReplicaProgress,
     collections_body,
@@ -145,7 +145,7 @@ class SocketDocuments:
         writes = [
             self._import_line(collection, number, line)
             for number, line in enumerate(lines, first_line)
-            if line.strip()
+            if not is_blank(line)
         ]
         return list(await asyncio.gather(*writes))
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import orjson
 from falcon.asgi import Request, Response
 
-from peatnode.api.bulk_lines import line_answer, line_problem, parse_line
+from peatnode.api.bulk_lines import is_blank, line_answer, line_problem, parse_line
 from peatnode.api.encode_document import NDJSON
 from peatnode.api.failures import HttpProblem, out_of_memory
 from peatnode.codec.lines import LineBuffer
@@ -87,7 +87,7 @@ class BulkWrites:
                 if line is None:
                     break
                 number += 1
-                if len(line) <= self._limits.body_bytes and not line.strip():
+                if len(line) <= self._limits.body_bytes and is_blank(line):
                     continue
                 pending.append(asyncio.create_task(self._write_line(writes, number, line)))
                 if len(pending) >= self._limits.bulk_writes or pending[0].done():

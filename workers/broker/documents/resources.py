@@ -12,6 +12,7 @@ from peatnode.api.failures import HttpProblem
 from peatnode.api.json_rules import parse_document, take_id
 from peatnode.api.names import check_names, document_path
 from peatnode.api.writes import content_of, patch_kind
+from peatnode.codec.lines import without_mark
 from peatnode.ipc.messages import (
     CollectionsReply,
     DocumentReply,
@@ -86,7 +87,7 @@ class CollectionResource:
             return
         check_parameters(request, WRITE_PARAMETERS | {"bulk"})
         _check_type(request, is_required=True)
-        body = await read_body(request, self._limits)
+        body = without_mark(await read_body(request, self._limits))
         value = parse_document(body)
         doc_id, content = take_id(value, body)
         if doc_id:
