@@ -118,6 +118,8 @@ class Pong(Message):
     """Proportional set size; 0 if the kernel does not report it."""
     stall_seconds: float
     """Delay of the worker's event loop, in seconds."""
+    turned: int
+    """The newest ping that the event loop has seen. A thread may answer while the loop works."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class PongReceived:
 
     name: str
     number: int
+    turned: int
+    """The newest ping that its event loop has seen."""
 
 
 @dataclass(frozen=True, slots=True)

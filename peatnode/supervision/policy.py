@@ -56,6 +56,8 @@ class RestartLimits:
     pong_within: float = 10.0
     first_pong_within: float = 60.0
     """Used while the worker starts, because imports and recovery may block its event loop."""
+    turn_within: float = 30.0
+    """A worker hangs that answers while its event loop sees no ping for longer. Until then it may work."""
     late: float = 1.0
     """If the supervisor itself was suspended for longer (SIGSTOP, a paused machine),
     late pongs are accepted."""
@@ -88,6 +90,10 @@ class WorkerRecord:
     ping: int = 0
     """Number of the unanswered ping; 0: none."""
     pinged_at: float = 0.0
+    turned: int = 0
+    """The newest ping that its event loop has seen."""
+    missed: int = 0
+    """Answers, one after the other, in which the event loop had seen no further ping."""
     was_ready: bool = False
     is_recycling: bool = False
     kill_due: float | None = None
@@ -129,9 +135,8 @@ class Policy:
                 yield from self._started(self.workers[name], pid, now)
             case WorkerServing(name):
                 yield from self._became_ready(self.workers[name], now)
-            case PongReceived(name, number):
-                if self.workers[name].ping == number:
-                    self.workers[name].ping = 0
+            case PongReceived(name, number, turned):
+                yield from self._answered(self.workers[name], number, turned)
             case WorkerExited(name, status, configuration_error):
                 yield from self._exited(self.workers[name], status, configuration_error, now)
             case RecycleRequested(name, reason):
@@ -154,6 +159,7 @@ class Policy:
         worker.was_ready = False
         worker.is_recycling = False
         worker.kill_due = None
+        worker.turned, worker.missed = -1, 0
         yield from self._ping(worker, now)
 
     def _became_ready(self, worker: WorkerRecord, now: float) -> Iterator[Action]:
@@ -232,6 +238,22 @@ class Policy:
         limits = self._limits
         is_starting = worker.state is WorkerStatus.STARTING
         return worker.pinged_at + (limits.first_pong_within if is_starting else limits.pong_within)
+
+    def _answered(self, worker: WorkerRecord, number: int, turned: int) -> Iterator[Action]:
+        """Counts answers, not seconds, so that a process that was suspended has time to go on."""
+        if worker.ping != number:
+            return
+        worker.ping = 0
+        worker.missed = 0 if turned > worker.turned else worker.missed + 1
+        worker.turned = turned
+        if self.is_stopping or worker.kill_due is not None:
+            return
+        limits = self._limits
+        seconds = worker.missed * limits.ping_every
+        is_starting = worker.state is WorkerStatus.STARTING
+        if seconds > (limits.first_pong_within if is_starting else limits.turn_within):
+            worker.missed = 0
+            yield KillWorker(worker.name, f"its event loop did not turn for {seconds:.1f} s")
 
     def _check_heartbeats(self, now: float) -> Iterator[Action]:
         for worker in self.workers.values():

@@ -353,7 +353,7 @@ class Supervisor:
             case Pong():
                 child.memory_bytes = message.memory_bytes
                 child.stall_seconds = message.stall_seconds
-                self._handle_event(PongReceived(child.name, message.number))
+                self._handle_event(PongReceived(child.name, message.number, message.turned))
             case WorkerReady():
                 self._handle_event(WorkerServing(child.name))
             case ProblemRaised():

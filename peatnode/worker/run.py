@@ -15,13 +15,21 @@ from peatnode.errors import EXIT_CONFIGURATION, BadConfiguration, PeatnodeError
 from peatnode.ipc.messages import ProblemRaised
 from peatnode.worker.context import WorkerContext
 from peatnode.worker.control_link import ControlLink
+from peatnode.worker.heartbeat import answer_in_thread
 from peatnode.worker.lifetime import exit_process
 from peatnode.worker.memory import settle_memory
 from peatnode.worker.shell import WorkerShell
 
 
-def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[None]]) -> NoReturn:
-    """Runs `main` on an event loop of its own until it returns, then exits."""
+def run_worker(
+    context: WorkerContext,
+    main: Callable[[WorkerShell], Awaitable[None]],
+    answer_control: Callable[[WorkerShell, ControlLink], None] = answer_in_thread,
+) -> NoReturn:
+    """Runs `main` on an event loop of its own until it returns, then exits.
+
+    `answer_control` begins to answer the supervisor: in a thread, or in the loop of a worker that forks.
+    """
     settle_memory()
     logs.configure(context.config.log_filter, context.config.log_format, context.name)
     control = ControlLink(context.control, context.name)
@@ -31,7 +39,7 @@ def run_worker(context: WorkerContext, main: Callable[[WorkerShell], Awaitable[N
         import uvloop
 
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor handles Ctrl-C of a terminal
-        uvloop.run(_run(context, control, main))
+        uvloop.run(_run(context, control, main, answer_control))
     except Exception as error:  # after any failure the worker exits, and the supervisor decides
         bad = _find_bad_configuration(error)
         if bad is not None:
@@ -53,17 +61,17 @@ def _find_bad_configuration(error: BaseException) -> BadConfiguration | None:
 
 
 async def _run(
-    context: WorkerContext, control: ControlLink, main: Callable[[WorkerShell], Awaitable[None]]
+    context: WorkerContext,
+    control: ControlLink,
+    main: Callable[[WorkerShell], Awaitable[None]],
+    answer_control: Callable[[WorkerShell, ControlLink], None],
 ) -> None:
     loop = asyncio.get_running_loop()
     shell = WorkerShell(context, control)
-    loop.add_reader(context.control.fileno(), shell.control_readable)
+    answer_control(shell, control)
     loop.add_signal_handler(signal.SIGTERM, shell.stop, 10.0)
     loop.set_exception_handler(_handle_unawaited_error)
-    try:
-        await main(shell)
-    finally:
-        loop.remove_reader(context.control.fileno())
+    await main(shell)
 
 
 def _handle_unawaited_error(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:

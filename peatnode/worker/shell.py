@@ -6,23 +6,13 @@ import asyncio
 import time
 
 from peatnode import logs
-from peatnode.ipc.messages import (
-    Ping,
-    Pong,
-    ProblemCleared,
-    ProblemRaised,
-    RecycleMe,
-    StopWorker,
-    WorkerReady,
-)
+from peatnode.ipc.messages import ProblemCleared, ProblemRaised, RecycleMe, WorkerReady
 from peatnode.worker.context import WorkerContext
 from peatnode.worker.control_link import ControlLink
-from peatnode.worker.lifetime import exit_process
-from peatnode.worker.memory import MemoryGauge, family_memory_bytes
 
 
 class WorkerShell:
-    """Holds the configuration and the logger of `main`, reports to the supervisor, and answers its pings."""
+    """Holds the configuration and the logger of `main`, and reports to the supervisor."""
 
     def __init__(self, context: WorkerContext, control: ControlLink) -> None:
         self.context = context
@@ -31,8 +21,6 @@ class WorkerShell:
         self.stopping = asyncio.Event()
         self._control = control
         self._deadline = 0.0
-        self._memory = MemoryGauge(family_memory_bytes)
-        self._loop = asyncio.get_running_loop()
 
     def ready(self) -> None:
         """Reports that the worker serves its socket."""
@@ -60,20 +48,3 @@ class WorkerShell:
         """Wakes `wait_stop`; the process must exit within `seconds`."""
         self._deadline = time.monotonic() + seconds
         self.stopping.set()
-
-    def control_readable(self) -> None:
-        """Handles the messages of the supervisor. Exits if the supervisor has exited."""
-        messages = self._control.receive()
-        if messages is None:
-            exit_process(1)
-        for message in messages:
-            match message:
-                case Ping(number):
-                    # The delay of this callback is the delay of every callback in the loop.
-                    self._loop.call_soon(self._pong, number, self._loop.time())
-                case StopWorker(seconds):
-                    self.stop(seconds)
-
-    def _pong(self, number: int, asked_at: float) -> None:
-        stall = self._loop.time() - asked_at
-        self._control.send(Pong(number, self._memory.read(), stall))

@@ -85,6 +85,29 @@ def test_a_worker_that_does_not_answer_is_killed_and_comes_back(node: Supervised
 
 def test_a_worker_whose_loop_does_not_turn_is_killed(node: SupervisedNode) -> None:
     node.behaviours = {"engine": "blocks"}
+    node.limits = {"ping_every": 0.2, "pong_within": 1.0, "turn_within": 1.0}
+    node.start()
+    wait(lambda: (w := node.worker("engine")) and w.restarts, "the engine to be killed")
+    assert "its event loop did not turn" in node.log()
+
+
+def test_a_worker_that_works_for_longer_than_an_answer_may_take_is_alive(
+    node: SupervisedNode,
+) -> None:
+    """The time is spent in one piece of work, as long reads and large groups once were."""
+    node.behaviours = {"store": "works for long"}
+    node.limits = {"ping_every": 0.1, "pong_within": 0.5}
+    node.start()
+    wait(lambda: (node.data_dir / "worked").exists(), "the work to be done")
+    node.wait_ready()
+    worker = node.worker("store")
+    assert worker is not None
+    assert worker.restarts == 0
+    wait(lambda: (w := node.worker("store")) and w.stall_seconds > 1.0, "the delay to be told")
+
+
+def test_a_worker_that_answers_from_its_loop_is_killed_when_it_blocks(node: SupervisedNode) -> None:
+    node.behaviours = {"engine": "blocks without a thread"}
     node.limits = {"ping_every": 0.2, "pong_within": 1.0}
     node.start()
     wait(lambda: (w := node.worker("engine")) and w.restarts, "the engine to be killed")

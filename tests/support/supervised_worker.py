@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from peatnode.errors import BadConfiguration
 from peatnode.worker.context import WorkerContext
+from peatnode.worker.heartbeat import answer_in_loop
 from peatnode.worker.lifetime import exit_process
 from peatnode.worker.run import run_worker
 from peatnode.worker.shell import WorkerShell
@@ -25,6 +26,8 @@ def run(context: WorkerContext) -> NoReturn:
             os.kill(os.getpid(), signal.SIGKILL)
         case "threaded":
             run_threaded(context)
+        case "blocks without a thread":
+            run_worker(context, lambda shell: main(shell, "blocks"), answer_in_loop)
     run_worker(context, lambda shell: main(shell, behaviour))
 
 
@@ -67,6 +70,13 @@ async def main(shell: WorkerShell, behaviour: str) -> None:
             shell.ready()
             await asyncio.sleep(0.1)
             time.sleep(60)
+        case "works for long":
+            shell.ready()
+            await asyncio.sleep(0.1)
+            end = time.monotonic() + 2.0
+            while time.monotonic() < end:
+                pass
+            (shell.config.data_dir / "worked").touch()
         case "speaks nonsense":
             shell.context.control.sendall(b"\xff" * 64)
         case _:

@@ -9,6 +9,7 @@ import os
 from typing import NoReturn
 
 from peatnode.worker.context import WorkerContext
+from peatnode.worker.heartbeat import answer_in_loop
 from peatnode.worker.run import run_worker
 
 
@@ -17,4 +18,4 @@ def run(context: WorkerContext) -> NoReturn:
     os.environ["RUST_BACKTRACE"] = "0"  # otherwise the first panic takes 55 MB
     from workers.engine.main import main
 
-    run_worker(context, main)
+    run_worker(context, main, answer_in_loop)  # it forks, so it has no threads

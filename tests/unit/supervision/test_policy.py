@@ -41,6 +41,9 @@ class Node:
         self.log: list[tuple[float, Action]] = []
         self.hung: set[str] = set()
         """Neither answers nor stops."""
+        self.busy: set[str] = set()
+        """Its thread answers, and its event loop does not turn."""
+        self.turned: dict[str, int] = {}
         self.dies_at_start: set[str] = set()
         self.is_slow_to_serve: set[str] = set()
         self.last_pid = 1000
@@ -71,7 +74,9 @@ class Node:
                 elif name not in self.is_slow_to_serve:
                     yield WorkerServing(name)
             case PingWorker(name, number) if name not in self.hung:
-                yield PongReceived(name, number)
+                if name not in self.busy:
+                    self.turned[name] = number
+                yield PongReceived(name, number, self.turned.get(name, 0))
             case RequestStop(name) if name not in self.hung:
                 yield WorkerExited(name, 0, "")
             case KillWorker(name):
@@ -222,10 +227,40 @@ def test_one_that_served_before_it_answered_is_given_time_to_answer() -> None:
     assert node.names(KillWorker) == ["store"]
 
 
+def test_a_loop_that_works_for_long_is_no_dead_worker(node: Node) -> None:
+    for _ in range(5):
+        node.busy = {"store"}
+        node.wait(29.0)
+        node.busy = set()
+        node.wait(5.0)
+    assert not node.of(KillWorker)
+
+
+def test_a_loop_that_never_turns_is_killed_although_a_thread_answers(node: Node) -> None:
+    node.busy = {"store"}
+    node.wait(30.0)
+    assert not node.of(KillWorker)
+    node.wait(10.0)
+    assert node.names(KillWorker) == ["store"]
+    node.busy = set()
+    node.wait(100.0)
+    assert node.names(KillWorker) == ["store"]
+
+
+def test_a_loop_that_never_turns_while_it_starts_has_more_time() -> None:
+    node = Node()
+    node.busy = node.is_slow_to_serve = {"store"}
+    node.say(NodeStarted())
+    node.wait(60.0)
+    assert not node.of(KillWorker)
+    node.wait(10.0)
+    assert node.names(KillWorker) == ["store"]
+
+
 def test_an_old_answer_counts_for_nothing(node: Node) -> None:
     node.hung = {"sync"}
     node.wait(5.0)
-    node.say(PongReceived("sync", 1))
+    node.say(PongReceived("sync", 1, 1))
     node.wait(10.0)
     assert node.names(KillWorker) == ["sync"]
 
@@ -247,7 +282,7 @@ def test_a_supervisor_that_was_held_up_itself_blames_nobody(node: Node) -> None:
     assert not node.of(KillWorker)
     node.hung.clear()
     for name, worker in node.policy.workers.items():
-        node.say(PongReceived(name, worker.ping))
+        node.say(PongReceived(name, worker.ping, worker.ping))
     node.wait(60.0)
     assert not node.of(KillWorker)
 
