@@ -107,9 +107,10 @@ class Typist:
                 self.doc.apply_update(update)
 
     def type(self, name: str, at: int, text: str) -> None:
-        """Types into the text of a pointer; the text is created if the document has none there."""
-        before = self.doc.get_state()
-        self.doc.get("root", type=pycrdt.Map)[name] = {"type": "text"}
+        """Types into the text of a pointer, which is made a text if it is none."""
+        before, root = self.doc.get_state(), self.doc.get("root", type=pycrdt.Map)
+        if root.get(name) != {"type": "text"}:
+            root[name] = {"type": "text"}
         self.doc.get(name, type=pycrdt.Text).insert(at, text)
         self._send(before)
 
