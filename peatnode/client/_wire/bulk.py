@@ -40,8 +40,10 @@ def chunks_of(lines: Iterable[bytes], chunk_lines: int = CHUNK_LINES) -> Iterato
 
 
 def line_of(document: Mapping[str, Any] | bytes) -> bytes:
-    """One line of NDJSON. Bytes are sent unchanged."""
-    return document.rstrip(b"\r\n") if isinstance(document, bytes) else encode(document)
+    """One line of NDJSON. Of bytes, which are JSON, only line feeds change: there is none inside of a text."""
+    if not isinstance(document, bytes):
+        return encode(document)
+    return document.rstrip(b"\r\n").replace(b"\n", b" ")
 
 
 def import_chunk(collection: str, chunk: ImportChunk) -> NodeRequest[tuple[ImportedLine, ...]]:

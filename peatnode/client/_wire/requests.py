@@ -121,7 +121,11 @@ def quoted_name(name: str) -> str:
 
 def encode(value: Any) -> bytes:
     """The value as JSON. Raises ValueError for one that JSON cannot represent, such as NaN."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except RecursionError:
+        raise ValueError("the value is nested too deep, or contains itself") from None
+    return text.encode()
 
 
 def get_document(collection: str, id: str) -> NodeRequest[Document]:

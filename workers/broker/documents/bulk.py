@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 from falcon.asgi import Request, Response
@@ -72,7 +73,7 @@ class BulkWrites:
         response.stream = self._answers(request, writes)
 
     async def _answers(self, request: Request, writes: LineWrites) -> AsyncIterator[bytes]:
-        pending: deque[asyncio.Task[bytes]] = deque()
+        pending = PendingAnswers(self._limits)
         lines = _lines(request, self._limits)
         number = 0
         try:
@@ -80,8 +81,8 @@ class BulkWrites:
                 try:
                     line = await anext(lines, None)
                 except HttpProblem as problem:
-                    async for answer in _drain(pending):
-                        yield answer
+                    while pending:
+                        yield await pending.take()
                     yield _line_error(number + 1, problem)
                     return
                 if line is None:
@@ -89,14 +90,13 @@ class BulkWrites:
                 number += 1
                 if len(line) <= self._limits.body_bytes and is_blank(line):
                     continue
-                pending.append(asyncio.create_task(self._write_line(writes, number, line)))
-                if len(pending) >= self._limits.bulk_writes or pending[0].done():
-                    yield b"".join([await pending.popleft(), *_done(pending)])
-            async for answer in _drain(pending):
-                yield answer
+                pending.add(self._write_line(writes, number, line), len(line))
+                while pending.is_full or pending.has_answer:
+                    yield await pending.take()
+            while pending:
+                yield await pending.take()
         finally:
-            for task in pending:
-                task.cancel()
+            pending.cancel()
 
     async def _write_line(self, writes: LineWrites, number: int, line: bytes) -> bytes:
         try:
@@ -115,16 +115,47 @@ class BulkWrites:
         return orjson.dumps(line_answer(number, written, replicas)) + b"\n"
 
 
-def _done(pending: deque[asyncio.Task[bytes]]) -> list[bytes]:
-    answers = []
-    while pending and pending[0].done():
-        answers.append(pending.popleft().result())
-    return answers
+class PendingAnswers:
+    """The lines that are being written, and their answers in the order of the lines."""
 
+    def __init__(self, limits: BrokerLimits) -> None:
+        self._limits = limits
+        self._tasks: deque[tuple[asyncio.Task[bytes], int]] = deque()
+        self._bytes = 0
 
-async def _drain(pending: deque[asyncio.Task[bytes]]) -> AsyncIterator[bytes]:
-    while pending:
-        yield b"".join([await pending.popleft(), *_done(pending)])
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether an answer has to be taken before the next line is read."""
+        is_heavy = self._bytes >= self._limits.bulk_bytes
+        return is_heavy or len(self._tasks) >= self._limits.bulk_writes
+
+    @property
+    def has_answer(self) -> bool:
+        return bool(self._tasks) and self._tasks[0][0].done()
+
+    def add(self, write: Coroutine[Any, Any, bytes], size: int) -> None:
+        """Starts to write a line of so many bytes."""
+        self._tasks.append((asyncio.create_task(write), size))
+        self._bytes += size
+
+    async def take(self) -> bytes:
+        """Waits for the answer to the oldest line. Returns it with the answers after it that are there."""
+        answers = [await self._next()]
+        while self.has_answer:
+            answers.append(await self._next())
+        return b"".join(answers)
+
+    async def _next(self) -> bytes:
+        task, size = self._tasks.popleft()
+        self._bytes -= size
+        return await task
+
+    def cancel(self) -> None:
+        for task, _ in self._tasks:
+            task.cancel()
 
 
 async def _lines(request: Request, limits: BrokerLimits) -> AsyncIterator[bytes]:

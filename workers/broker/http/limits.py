@@ -43,6 +43,8 @@ class BrokerLimits:
     replicas_seconds: float = MAX_REPLICAS_SECONDS
     bulk_writes: int = 256
     """Lines of one bulk request that are written concurrently."""
+    bulk_bytes: int = 4 * 1024 * 1024
+    """Bytes of these lines together, beyond the last one."""
 
 
 DEFAULT_LIMITS = BrokerLimits()

@@ -52,3 +52,26 @@ def test_a_line_that_is_no_document_ends_it(line: bytes) -> None:
 def test_lines_of_any_value() -> None:
     assert bulk.line_of(b'{"a":1}\r\n') == b'{"a":1}'
     assert json.loads(bulk.line_of({"a": "ü\n"})) == {"a": "ü\n"}
+
+
+def test_a_document_of_several_lines_is_one_line() -> None:
+    printed = json.dumps({"a": [1, "\n\u2028"]}, indent=2).encode()
+    line = bulk.line_of(printed)
+    assert b"\n" not in line
+    assert json.loads(line) == json.loads(printed)
+    assert (
+        bulk.line_of(b'{"_id":"a"}\n{"_id":"b"}\n') == b'{"_id":"a"} {"_id":"b"}'
+    )  # one, and wrong
+
+
+def test_what_json_cannot_represent_is_a_value_error() -> None:
+    deep: list[object] = []
+    for _ in range(10**5):
+        deep = [deep]
+    for wrong, said in (
+        (deep, "too deep"),
+        (float("nan"), "Out of range"),
+        ("\ud800", "surrogates"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            bulk.line_of({"a": wrong})
