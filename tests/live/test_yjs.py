@@ -293,6 +293,35 @@ def test_who_was_away_during_a_deletion_does_not_bring_it_back(
     _wait_document(pair[0], path, {"new": True, "b": 2})
 
 
+def test_an_old_copy_ends_the_session_that_loads_it_and_no_other(
+    pair: list[Node], clients: YjsClients, name: str
+) -> None:
+    path = f"/documents/{name}"
+    old = clients.open(pair[0].url, name).wait_synced()
+    old.run("doc.getMap('root').set('/old', true); doc.getText('t').insert(0, 'old')")
+    _wait_document(pair[1], path, {"old": True})
+    state = old.state()
+    request(pair[1], "DELETE", path)
+    old.wait("seen.closed")
+    request(pair[1], "PUT", path, {"new": True})
+    _wait_document(pair[0], path, {"new": True})
+    guilty, honest, far = (
+        clients.open(node.url, name).wait_synced() for node in (pair[0], pair[0], pair[1])
+    )
+    guilty.run(
+        f"doc.getText('t').insert(0, 'fresh'); Y.applyUpdate(doc, Buffer.from('{state}', 'base64'));"
+        "doc.getText('t').insert(0, 'and more')"
+    )
+    guilty.wait("seen.closed && seen.closed.code === 4410")
+    honest.run("doc.getMap('root').set('/honest', 1)")
+    far.wait_equal("doc.getMap('root').toJSON()", {"/new": True, "/honest": 1})
+    for node in pair:
+        _wait_document(node, path, {"new": True, "honest": 1})
+    for client in (honest, far):
+        assert client.run("doc.getText('t').toString()") in ("", "fresh")
+        assert client.run("seen.closes") == []
+
+
 def _wait_gone(node: Node, path: str) -> None:
     def is_gone() -> bool:
         try:
