@@ -10,6 +10,7 @@ import y_py
 from peatnode.documents.content.clash import join_histories
 from peatnode.documents.content.state_sum import state_sum
 from peatnode.documents.yjs.causality import missing_for
+from peatnode.documents.yjs.sequences.causal_order import NotIntegrable
 from peatnode.documents.yjs.sequences.item_lists import ItemLists
 from peatnode.documents.yjs.sequences.visible import NotReadable, VisibleList
 from peatnode.documents.yjs.structs import STRING
@@ -70,10 +71,10 @@ def test_what_remains_is_read_by_engines_and_without_one(rng: random.Random) -> 
 def _text_without_engine(state: Update) -> str | None:
     """None: only an engine can read it, or half of a surrogate pair was cut off."""
     lists = ItemLists()
-    lists.apply(state)
     try:
+        lists.apply(state)
         shown = VisibleList.of(lists.find(("/text", None)) or ())
-    except NotReadable:
+    except (NotIntegrable, NotReadable):
         return None
     text = shown.text() if shown.shows_only(STRING) else "\ufffd"
     return None if "\ufffd" in text else text
