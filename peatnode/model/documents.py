@@ -19,6 +19,8 @@ class DocumentUpdate:
     """Yjs update v1. For a tombstone: the state vector of the ended incarnations, or empty."""
     ended: bytes = b""
     """For a whole document: the state vector of its earlier incarnations, which have ended, or empty."""
+    is_whole: bool = False
+    """Whether it is a whole document, to be compared with the one here unit by unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Wanted:
     """Incarnation in the asking store; 0: none.
     If the answering store has a higher one, it sends the whole document."""
     state_vector: bytes
-    """Yjs-encoded; empty: everything is wanted."""
+    """Yjs-encoded; empty: everything is wanted. With the same incarnation, it is wanted for a comparison."""
 
 
 @dataclass(frozen=True, slots=True)

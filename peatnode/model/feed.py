@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from peatnode.model.message import Message
 from peatnode.model.states import ChangeAction
 
+CONFLICT = "conflict"
+"""The origin of a change by which a document was joined with one that contradicts it. Copies of it may be wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Change:
@@ -20,11 +23,11 @@ class Change:
     fingerprint: bytes
     """Fingerprint of the document after the change."""
     origin: str
-    """Instance of the peer that sent it; `client`: a Yjs client; empty:
-    a write to this node by HTTP or the CLI."""
+    """Instance of the peer that sent it; `client`: a Yjs client; CONFLICT: the document was joined with one
+    that contradicts it; empty: a write to this node by HTTP or the CLI."""
     update: bytes
-    """Yjs update of this change alone. After a deletion: the state vector of the ended incarnations. Empty if not
-    requested."""
+    """Yjs update of this change alone. After a deletion: the state vector of the ended incarnations. Of a
+    CONFLICT: the document before, for peers to compare with theirs. Empty if not requested."""
     value: bytes
     """JSON after the change; empty if not requested, or after a deletion."""
 

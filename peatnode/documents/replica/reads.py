@@ -102,7 +102,10 @@ def missing_update(
     own_client = replica.client_of(record.incarnation)
     if peer_vector.get(own_client, 0) > record.state_vector.get(own_client, 0):
         replica.id_taken(record, record.incarnation, own_client)
-    if replica.own_writes.is_doubtful(key, record.incarnation, peer_vector):
+    is_compared = not vector and record.incarnation == incarnation
+    if replica.own_writes.is_doubtful(key, record.incarnation, peer_vector) or (
+        is_compared and replica.own_writes.is_unconfirmed(key, record.incarnation)
+    ):
         return _without_doubtful(replica, key, record, peer_vector)
     if covers(peer_vector, record) and record.delete_set.is_empty:
         return None

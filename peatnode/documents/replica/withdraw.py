@@ -92,6 +92,10 @@ class OwnWrites:
             return False
         return vector.get(write.client, 0) > max(write.clock, self._served.get(key, 0))
 
+    def is_unconfirmed(self, key: bytes, incarnation: int) -> bool:
+        """Whether a peer may have other structs under clocks of these writes, and does not say which it has."""
+        return not self.is_confirmed and self.find(key, incarnation) is not None
+
     def served(self, key: bytes, record_vector: Mapping[int, int], incarnation: int) -> None:
         """Notes that a peer gets these writes, so that it may have them later."""
         write = None if self.is_confirmed else self.find(key, incarnation)

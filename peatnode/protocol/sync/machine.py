@@ -40,7 +40,7 @@ from peatnode.protocol.sync.peer_status import (
     sync_status_of,
 )
 from peatnode.protocol.sync.push_log import PushLog
-from peatnode.protocol.sync.refusals import Refusals, RefusedDocument
+from peatnode.protocol.sync.refusals import Comparisons, Refusals, RefusedDocument
 from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, PeerSession
 from peatnode.protocol.sync.timers import Timers
 from peatnode.protocol.wire.errors import CloseCode, PeerFault
@@ -91,6 +91,7 @@ class SyncMachine:
         self.now = now
         self.log = PushLog()
         self.refusals = Refusals()
+        self.comparisons = Comparisons()
         self.agreed_root = b""
         """The last local root that a peer had too."""
         self.last_change_at = now - ROOT_SECONDS

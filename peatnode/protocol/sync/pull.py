@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
@@ -29,7 +30,7 @@ from peatnode.model.sync import (
 )
 from peatnode.model.tree import EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
-from peatnode.protocol.sync.refusals import Refusals
+from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
@@ -69,12 +70,14 @@ class Pull:
         ask_store: StoreAsker,
         ask_peer: PeerAsker,
         refusals: Refusals,
+        comparisons: Comparisons,
         refuse: Refuse,
         origin: str,
     ) -> None:
         self._ask_store = ask_store
         self._ask_peer = ask_peer
         self._refusals = refusals
+        self._comparisons = comparisons
         self._refuse = refuse
         self._origin = origin
         self._compares: deque[tuple[int, tuple[int, ...]]] = deque()
@@ -83,6 +86,11 @@ class Pull:
         self._wanted: deque[Wanted] = deque()
         self._ranges: deque[tuple[int, int, bytes]] = deque()
         self._fingerprints: dict[DocumentKey, bytes] = {}
+        self._pairs: dict[DocumentKey, Pair] = {}
+        """Documents that both sides have, and that differ."""
+        self._whole: set[DocumentKey] = set()
+        """Those that are fetched as a whole."""
+        self._doubts = 0
         self._steps = 0
         self._unapplied = 0
         self.differing: dict[DocumentKey, None] = {}
@@ -217,11 +225,15 @@ class Pull:
             return
         self.differing[key] = None
         self._fingerprints[key] = remote.fingerprint
-        is_same = local is not None and local.incarnation == remote.incarnation
-        if is_same and not remote.is_deleted:
-            self._vectors.append(key)
-        else:
+        if local is None or local.incarnation != remote.incarnation or remote.is_deleted:
             self._wanted.append(Wanted(*key, local.incarnation if local else 0, b""))
+            return
+        self._pairs[key] = pair = (*key, remote.fingerprint, local.fingerprint)
+        if self._comparisons.is_due(pair):
+            self._whole.add(key)
+            self._wanted.append(Wanted(*key, local.incarnation, b""))
+        else:
+            self._vectors.append(key)
 
     # --- vectors, wanted, range --------------------------------------------------------------------
 
@@ -265,9 +277,12 @@ class Pull:
     # --- apply -------------------------------------------------------------------------------------
 
     def _apply(self, batch: bytes, answered: list[DocumentKey]) -> None:
-        updates = unpack_updates(batch)
+        updates = self._marked(unpack_updates(batch))
+        present = {(update.collection, update.id) for update in updates}
         for key in answered:
             self.differing.pop(key, None)
+            if key not in present:
+                self._brought_nothing(key)
         if not updates:
             return
         self._unapplied += 1
@@ -291,10 +306,37 @@ class Pull:
             case Outcome.APPLIED:
                 self.applied += 1
                 self._refusals.forget(*key)
-            case Outcome.KNOWN | Outcome.STALE | Outcome.GAP:
+                self._note_compared(key)
+            case Outcome.KNOWN:
+                self._brought_nothing(key)
+                self._note_compared(key)
+            case Outcome.STALE | Outcome.GAP:
                 pass
             case Outcome.REFUSED:
+                self._note_compared(key)
                 self._refuse(update, self._fingerprints.get(key, b""), reason)
+
+    # --- comparisons of whole documents
+
+    def _marked(self, updates: tuple[DocumentUpdate, ...]) -> tuple[DocumentUpdate, ...]:
+        """The updates, and those that are to be compared as a whole with that mark."""
+        if not self._whole:
+            return updates
+        return tuple(
+            replace(update, is_whole=(update.collection, update.id) in self._whole)
+            for update in updates
+        )
+
+    def _brought_nothing(self, key: DocumentKey) -> None:
+        """The peer had nothing new in a document that differs."""
+        pair = self._pairs.get(key)
+        if pair is not None and key not in self._whole and self._doubts < MAX_COMPARISONS // 2:
+            self._doubts += 1
+            self._comparisons.brought_nothing(pair)
+
+    def _note_compared(self, key: DocumentKey) -> None:
+        if key in self._whole:
+            self._comparisons.compared(self._pairs[key])
 
 
 def _is_wanted(remote: BucketEntry, local: BucketEntry | None) -> bool:

@@ -1,4 +1,4 @@
-"""Updates that the local store refused. They are reported, and not fetched again."""
+"""What is not fetched again: updates that the local store refused, and documents that were compared as a whole."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 MAX_REFUSALS = 1024
+
+MAX_COMPARISONS = 4096
+"""Pairs of fingerprints that are remembered, of each of the two kinds."""
+
+Pair = tuple[str, str, bytes, bytes]
+"""Collection, id, the peer's fingerprint and the local one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +61,36 @@ class Refusals:
 
     def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())
+
+
+class Comparisons:
+    """Pairs of different documents for which the usual difference brought nothing.
+
+    Such a pair may be a race with a push, or a peer that has yet to fetch what it lacks. If it is found a second time,
+    the whole document is fetched and compared, once: one client may have written two things under the same clocks.
+    """
+
+    def __init__(self) -> None:
+        self._doubtful: OrderedDict[Pair, None] = OrderedDict()
+        self._compared: OrderedDict[Pair, None] = OrderedDict()
+
+    def is_due(self, pair: Pair) -> bool:
+        """Whether the document is to be fetched as a whole."""
+        return pair in self._doubtful
+
+    def brought_nothing(self, pair: Pair) -> None:
+        """Notes that the usual difference of a pair was empty."""
+        if pair not in self._compared:
+            _remember(self._doubtful, pair)
+
+    def compared(self, pair: Pair) -> None:
+        """Notes that the store has compared the whole document."""
+        self._doubtful.pop(pair, None)
+        _remember(self._compared, pair)
+
+
+def _remember(pairs: OrderedDict[Pair, None], pair: Pair) -> None:
+    pairs[pair] = None
+    pairs.move_to_end(pair)
+    if len(pairs) > MAX_COMPARISONS:
+        pairs.popitem(last=False)

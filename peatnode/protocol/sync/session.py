@@ -19,7 +19,7 @@ from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pull import Pull
 from peatnode.protocol.sync.push_log import PushLog
 from peatnode.protocol.sync.push_window import ACK_SECONDS, PushWindow
-from peatnode.protocol.sync.refusals import Refusals
+from peatnode.protocol.sync.refusals import Comparisons, Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
@@ -55,6 +55,7 @@ class SessionHost(Protocol):
     now: float
     log: PushLog
     refusals: Refusals
+    comparisons: Comparisons
     last_change_at: float
     agreed_root: bytes
 
@@ -156,13 +157,13 @@ class PeerSession:
         self, number: int, updates: tuple[DocumentUpdate, ...], answer: AppliedReply
     ) -> None:
         gaps = []
-        is_complete = True
+        is_complete, has_conflict = True, False
         for update, outcome, reason in zip(updates, answer.outcomes, answer.reasons, strict=True):
             match outcome:
                 case Outcome.APPLIED:
                     self._node.refusals.forget(update.collection, update.id)
                 case Outcome.KNOWN | Outcome.STALE:
-                    pass
+                    has_conflict |= update.is_whole
                 case Outcome.GAP:
                     is_complete = False
                     gaps.append((update.collection, update.id))
@@ -170,6 +171,8 @@ class PeerSession:
                     is_complete = False
                     self._node.refuse(self, update, b"", reason)
         self._send(Ack(number, is_complete))
+        if has_conflict:  # the peer has other content by now, of which pushes say nothing
+            self._node.set_timer("root", self, 2 * QUIET_SECONDS)
         if gaps:
             self._open_pull().repair(gaps)
             self._settle_pull()
@@ -229,6 +232,7 @@ class PeerSession:
                 self._ask_store_to_pull,
                 self._ask_peer,
                 node.refusals,
+                node.comparisons,
                 lambda update, fp, reason: node.refuse(self, update, fp, reason),
                 self.instance,
             )

@@ -11,7 +11,7 @@ import zstandard
 from peatnode.codec.records import TOLERANT, fields_getter, record_reader, unpack
 from peatnode.errors import MalformedFrame
 from peatnode.model.documents import DocumentUpdate
-from peatnode.model.feed import Change
+from peatnode.model.feed import CONFLICT, Change
 from peatnode.model.states import ChangeAction
 from peatnode.protocol.wire.errors import PeerFault
 
@@ -41,8 +41,10 @@ def pack_changes(changes: Iterable[Change]) -> bytes:
 
 def _fields_of_change(change: Change) -> tuple[object, ...]:
     is_deleted = change.action is ChangeAction.DELETED
+    is_whole = change.origin == CONFLICT and not is_deleted
     # The update itself contains the expiry.
-    return change.collection, change.id, change.incarnation, is_deleted, 0.0, change.update, b""
+    names = change.collection, change.id, change.incarnation
+    return *names, is_deleted, 0.0, change.update, b"", is_whole
 
 
 def _pack(updates: list[tuple[object, ...]]) -> bytes:

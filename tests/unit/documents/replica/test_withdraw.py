@@ -264,6 +264,25 @@ def test_a_peer_gets_no_doubtful_document_before_it_is_compared():
     assert content(peer)[KEY] == {"base": 1, "lost 0": 0, "lost 1": 1, "mine": 3}
 
 
+def test_a_peer_that_compares_gets_no_doubtful_structs():
+    """It asks for the whole document, and does not say which clocks it has."""
+    here, peer = gone_back(1)
+    write(here, KEY, mine=1)
+    beside = replica_of(PEER + 1)
+    pull(beside, peer)
+    write(beside, KEY, beside=1)
+    pull(here, beside)
+    assert here.own_writes.is_unconfirmed(KEY, 1)
+    answer = missing_update(here, KEY, 1, b"")
+    assert answer is None or OLD not in decode_update(answer.update).structs
+    write_again(here)
+    pull(here, peer)
+    here.own_writes.is_confirmed = True
+    answer = missing_update(here, KEY, 1, b"")
+    assert answer is not None
+    assert NEW in decode_update(answer.update).structs
+
+
 def test_two_that_doubt_each_other_become_equal():
     """Each has a part of what the other has written since its start, by pushes that no reading shows."""
     replicas = [replica_of(OLD), replica_of(PEER)]

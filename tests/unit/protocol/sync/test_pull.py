@@ -1,0 +1,157 @@
+"""A pull finds documents that differ though nothing is missing, and fetches each pair as a whole once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.sync import (
+    AppliedReply,
+    ApplyUpdates,
+    BucketsReply,
+    ReadBuckets,
+    ReadTree,
+    ReadVectors,
+    StoreAnswer,
+    StoreQuestion,
+    TreeReply,
+    VectorsReply,
+)
+from peatnode.model.tree import FAN_OUT, HASH_BYTES
+from peatnode.protocol.sync.ask import PeerAnswer
+from peatnode.protocol.sync.pull import Pull
+from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Refusals
+from peatnode.protocol.wire.batches import pack_updates
+from peatnode.protocol.wire.messages import (
+    AskBuckets,
+    AskTree,
+    AskUpdates,
+    Buckets,
+    Message,
+    Tree,
+    Updates,
+)
+
+REMOTE, LOCAL = b"r" * 16, b"l" * 16
+VECTOR = b"\1\5\7"
+WHOLE = DocumentUpdate("notes", "one", 1, False, 0.0, b"all of it")
+
+
+class DifferingDocument:
+    """One bucket with one document that differs on both sides, and what a pull asks about it."""
+
+    def __init__(self) -> None:
+        self.comparisons = Comparisons()
+        self.refusals = Refusals()
+        self.local = LOCAL
+        self.difference: DocumentUpdate | None = None
+        self.outcome = Outcome.KNOWN
+        self.wanted: list[Wanted] = []
+        self.applied: list[DocumentUpdate] = []
+        self.refused: list[str] = []
+
+    def pull(self) -> Pull:
+        """Runs a whole pull."""
+        self.wanted.clear()
+        self.applied.clear()
+        pull = Pull(
+            self._ask_store,
+            self._ask_peer,
+            self.refusals,
+            self.comparisons,
+            lambda update, fp, reason: self.refused.append(reason),
+            "peer",
+        )
+        pull.start(b"x" * HASH_BYTES)
+        assert pull.is_done
+        return pull
+
+    def _ask_peer(
+        self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
+    ) -> None:
+        match make(1):
+            case AskTree(_, _, indexes):
+                then(Tree(1, b"r" * HASH_BYTES + bytes(HASH_BYTES * (FAN_OUT * len(indexes) - 1))))
+            case AskBuckets():
+                then(Buckets(1, (BucketEntry("notes", "one", 1, False, REMOTE),)))
+            case AskUpdates(_, wanted):
+                self.wanted += wanted
+                found = WHOLE if not wanted[0].state_vector else self.difference
+                then(Updates(1, 1, b"", pack_updates((found,) if found else ())))
+
+    def _ask_store(
+        self, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
+    ) -> None:
+        match question:
+            case ReadTree(_, indexes):
+                then(TreeReply((b"l" * HASH_BYTES,) * len(indexes), 1))
+            case ReadBuckets():
+                then(BucketsReply((BucketEntry("notes", "one", 1, False, self.local),), b""))
+            case ReadVectors():
+                then(VectorsReply((Wanted("notes", "one", 1, VECTOR),)))
+            case ApplyUpdates(updates):
+                self.applied += updates
+                then(AppliedReply((self.outcome,), ("no",), 1))
+
+
+USUAL = [Wanted("notes", "one", 1, VECTOR)]
+AS_A_WHOLE = [Wanted("notes", "one", 1, b"")]
+
+
+@pytest.mark.parametrize("has_structs", [False, True])
+def test_a_pair_that_is_found_twice_is_compared_once(has_structs: bool) -> None:
+    scene = DifferingDocument()
+    scene.difference = WHOLE if has_structs else None
+    scene.pull()
+    assert scene.wanted == USUAL
+    assert not any(update.is_whole for update in scene.applied)
+    scene.pull()
+    assert scene.wanted == AS_A_WHOLE
+    assert [update.is_whole for update in scene.applied] == [True]
+    for _ in range(3):
+        scene.pull()
+        assert scene.wanted == USUAL
+
+
+def test_a_pair_is_not_compared_while_it_changes_or_while_pulls_bring_something() -> None:
+    scene = DifferingDocument()
+    for number in range(5):
+        scene.local = bytes([number]) * 16
+        scene.pull()
+        assert scene.wanted == USUAL
+    scene.local, scene.difference, scene.outcome = b"z" * 16, WHOLE, Outcome.APPLIED
+    for _ in range(3):
+        scene.pull()
+        assert scene.wanted == USUAL
+
+
+def test_what_could_not_be_joined_is_refused_and_not_fetched_again() -> None:
+    scene = DifferingDocument()
+    scene.pull()
+    scene.outcome = Outcome.REFUSED
+    scene.pull()
+    assert scene.refused == ["no"]
+    scene.pull()
+    assert scene.wanted == USUAL
+
+
+def test_a_comparison_that_has_to_wait_is_made_again() -> None:
+    scene = DifferingDocument()
+    scene.pull()
+    scene.outcome = Outcome.GAP  # own writes are withdrawn first
+    for _ in range(2):
+        scene.pull()
+        assert scene.wanted == AS_A_WHOLE
+
+
+def test_pairs_are_remembered_within_a_bound() -> None:
+    comparisons = Comparisons()
+    pairs = [("notes", str(number), REMOTE, LOCAL) for number in range(MAX_COMPARISONS + 2)]
+    for pair in pairs:
+        comparisons.brought_nothing(pair)
+    assert [comparisons.is_due(pair) for pair in pairs[:3]] == [False, False, True]
+    comparisons.compared(pairs[2])
+    comparisons.brought_nothing(pairs[2])
+    assert not comparisons.is_due(pairs[2])
