@@ -17,6 +17,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _FORMATION_SALT = b"peat"
 _FORMATION_INFO = b"peat-protocol-v1-formation"
+_CONTENT_SALT = b"peatnode"
+_CONTENT_INFO = b"peatnode-content-v1"
 _ENDPOINT_PREFIX = b"iroh:"
 _RESPONSE_SUFFIX = b"peat"
 
@@ -65,8 +67,16 @@ def endpoint_public_key(secret: bytes, node_id: str) -> bytes:
 
 def formation_key(secret: bytes) -> bytes:
     """The key that proves membership: 32 bytes. A secret that is not 32 bytes long is hashed first."""
-    material = secret if len(secret) == 32 else hashlib.sha256(secret).digest()
-    return _hkdf(material, _FORMATION_INFO, _FORMATION_SALT)
+    return _hkdf(_material(secret), _FORMATION_INFO, _FORMATION_SALT)
+
+
+def content_key(secret: bytes) -> bytes:
+    """The key of the sums of documents, of which fingerprints are made: 32 bytes. It is no derivation of peat."""
+    return _hkdf(_material(secret), _CONTENT_INFO, _CONTENT_SALT)
+
+
+def _material(secret: bytes) -> bytes:
+    return secret if len(secret) == 32 else hashlib.sha256(secret).digest()
 
 
 def challenge_response(key: bytes, challenge: bytes) -> bytes:

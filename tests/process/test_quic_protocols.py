@@ -7,10 +7,14 @@ import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
 
 from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
 from peatnode.protocol.connect.dial_plan import Dial
 from peatnode.protocol.connect.handshake import Credentials
+from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Message, Root, Stream, Tree, Unanswered
 from workers.sync.quic.connection import PeerConnection
 from workers.sync.quic.endpoint import QuicEndpoint
@@ -110,5 +114,28 @@ async def test_a_protocol_that_the_other_side_does_not_have_is_refused() -> None
         await until(lambda: a.closed)
         assert a.closed == [dialled]
         assert "TLS handshake failed" in dialled.close_reason
+        assert not a.members
+        assert not b.members
+
+
+EARLIER = replace(DOCUMENTS, alpn="cap/yjs/1", earlier={})
+"""What a node of 0.1 offers."""
+
+
+@pytest.mark.parametrize("is_earlier_dialling", [True, False])
+async def test_a_node_of_an_earlier_version_is_refused_with_a_reason_for_both_sides(
+    is_earlier_dialling: bool,
+) -> None:
+    protocols = ((EARLIER,), PROTOCOLS) if is_earlier_dialling else (PROTOCOLS, (EARLIER,))
+    async with two_sides(*protocols) as (a, b):
+        dial(a, b, EARLIER if is_earlier_dialling else DOCUMENTS)
+        await until(lambda: a.closed and b.closed)
+        for side in (a, b):
+            reason = side.closed[0].close_reason
+            assert (
+                "one node speaks version 1 of the wire, the other one 2: update the one with 1"
+                in reason
+            )
+        assert {side.closed[0].close_code for side in (a, b)} == {CloseCode.NOT_AUTHENTICATED}
         assert not a.members
         assert not b.members

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
+import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
+from peatnode.documents.content.fingerprint import fingerprint
+from peatnode.documents.content.state_sum import state_sum
+from peatnode.documents.content.unit_sums import UnitSums
+from peatnode.documents.limits import STATE_LIMITS
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.index.hash_tree import digest_of
+from peatnode.documents.replica.keyspace import SUMMED
+from peatnode.documents.yjs.update import decode_update
 from peatnode.errors import EXIT_CONFIGURATION, AskFailed, BadConfiguration
+from peatnode.identity import content_key
 from peatnode.ipc.messages import FollowChanges, GetDocument, GetStore, ReadBuckets, ReadState
+from peatnode.model.documents import BucketEntry
 from peatnode.model.feed import ChangesSeen
-from tests.support.processes import node_environment
+from tests.support.processes import SECRET, node_environment
 from tests.support.releases import RELEASES, STORES, contents_of, unpack_store
 from tests.support.store_node import StoreNode
 from workers.store.disk.database import Database
@@ -23,6 +36,9 @@ from workers.store.disk.format import note_format, noted_format
 from workers.store.disk.open import FORMAT, mark_damaged, open_store, open_to_read
 
 pytestmark = pytest.mark.timeout(60)
+
+SUMS = UnitSums(content_key(base64.b64decode(SECRET)))
+"""Those of the nodes that are started here."""
 
 
 @pytest.mark.parametrize("store", STORES)
@@ -52,11 +68,11 @@ async def test_a_store_of_a_release_opens_with_all_that_is_in_it(
 
 async def compare(node: StoreNode, expected: dict[str, Any]) -> None:
     about = await node.ask(GetStore())
-    assert about.root.hex() == expected["root"]
     assert about.sequence == expected["sequence"]
     assert list(about.quarantined) == expected["quarantined"]
     assert about.documents == len(expected["documents"])
     entries = (await node.ask(ReadBuckets(0, 65_535, b"", 10_000))).entries
+    assert about.root == root_of(entries)
     ended = [(e.collection, e.id, e.incarnation) for e in entries if e.is_deleted]
     assert ended == [(t["collection"], t["id"], t["incarnation"]) for t in expected["tombstones"]]
     for document in expected["documents"]:
@@ -64,11 +80,20 @@ async def compare(node: StoreNode, expected: dict[str, Any]) -> None:
     assert await read_feed(node, expected["sequence"]) == expected["feed"]
 
 
+def root_of(entries: Sequence[BucketEntry]) -> bytes:
+    digest = 0
+    for entry in entries:
+        digest ^= digest_of(document_key(entry.collection, entry.id), entry.fingerprint)
+    return digest.to_bytes(16, "big")
+
+
 async def compare_document(node: StoreNode, expected: dict[str, Any]) -> None:
     name = (expected["collection"], expected["id"])
     state = await node.ask(ReadState(*name, b""))
     assert state.incarnation == expected["incarnation"]
-    assert state.fingerprint.hex() == expected["fingerprint"]
+    # that of this version, whatever it was in the release
+    content_sum = state_sum(SUMS, decode_update(state.update, STATE_LIMITS))
+    assert state.fingerprint == fingerprint(state.incarnation, False, content_sum)
     assert state.state_vector.hex() == expected["state_vector"]
     assert state.ended.hex() == expected["ended_vector"]
     if "value" in expected:
@@ -93,6 +118,65 @@ async def read_feed(node: StoreNode, upto: int) -> list[list[Any]]:
             break
     await stream.aclose()  # type: ignore[attr-defined]
     return changes
+
+
+# --- another definition of fingerprints, or another key
+
+OTHER_SECRET = base64.b64encode(bytes(32)).decode()
+
+
+async def test_after_the_secret_has_changed_all_fingerprints_are_those_of_the_new_one(
+    tmp_path: Path,
+) -> None:
+    unpack_store(RELEASES[-1], "stopped", tmp_path)
+    expected = contents_of(RELEASES[-1])["stopped"]
+    async with StoreNode(tmp_path, PEAT_FORMATION_SECRET=OTHER_SECRET) as node:
+        other = await node.ask(GetStore())
+        assert other.root.hex() != expected["root"]
+    async with StoreNode(tmp_path) as node:
+        assert (await node.ask(GetStore())).root.hex() == expected["root"]
+        await compare(node, expected)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from peatnode.documents.content.unit_sums import UnitSums
+from peatnode.documents.replica.index import resum
+from workers.store.disk.open import open_store
+from workers.store.upgrade import sum_anew
+
+resum.BATCH_RECORDS = 5
+opened = open_store(Path(sys.argv[1]))
+left = int(sys.argv[2])
+
+def stop():
+    global left
+    left -= 1
+    if not left:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return False
+
+sum_anew(opened.database, UnitSums(bytes.fromhex(sys.argv[3])), lambda done: None, stop)
+"""
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+async def test_a_store_that_was_killed_while_sums_were_computed_goes_on(
+    tmp_path: Path, batches: int
+) -> None:
+    unpack_store(RELEASES[0], "stopped", tmp_path)
+    key = content_key(base64.b64decode(SECRET)).hex()
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, str(tmp_path), str(batches), key], timeout=30, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    cursor = msgpack.unpackb(dict(entries(tmp_path))[SUMMED])[2]
+    assert cursor, "it was done already"
+    async with StoreNode(tmp_path) as node:
+        assert node.store.problems == {}
+        await compare(node, contents_of(RELEASES[0])["stopped"])
+    assert msgpack.unpackb(dict(entries(tmp_path))[SUMMED])[2] == b""
 
 
 # --- a newer format

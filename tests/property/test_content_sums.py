@@ -8,12 +8,16 @@ from typing import Any
 import pytest
 
 from peatnode.documents.content.state_sum import state_sum
-from peatnode.documents.content.unit_sums import UnitSums
+from peatnode.documents.content.unit_sums import UnitSums, unkeyed_sums
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.merge import diff_update, merge_updates
 from peatnode.documents.yjs.structs import ANY, DELETED, GC, STRING, TYPE, Struct
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
+from peatnode.model.documents import DocumentUpdate, Outcome
+from tests.support.memory_kv import MemoryKeyValue, commit, put
 from tests.support.yjs_histories import Writers, random_history
 
 BATCHES = range(4)
@@ -128,3 +132,69 @@ def _with_another_content(struct: Struct) -> Struct:
     kind = TYPE if struct.kind != TYPE else ANY
     content = b"\1" if kind == TYPE else b"\1\x7f"
     return struct._replace(kind=kind, length=1, raw=struct.raw[: struct.content_at] + content)
+
+
+# --- records
+
+
+COLLECTION, DOCUMENT = "c", "d"
+KEY = document_key(COLLECTION, DOCUMENT)
+
+
+@pytest.mark.parametrize("rng", BATCHES, indirect=True)
+def test_the_sum_of_a_record_is_that_of_its_state_after_any_history(rng: random.Random) -> None:
+    """Updates in any causal order, whole and in parts, twice, in batches of any size, some of which are dropped."""
+    for _ in range(HISTORIES // 2):
+        history = random_history(rng, flat=rng.random() < 0.5)
+        replica = Replica(MemoryKeyValue(), 1)
+        for update in _heard(rng, history.deltas):
+            _join(replica, update)
+            _change(rng, replica)
+            _check_record(replica)
+        assert replica.live(KEY) is not None
+
+
+def _heard(rng: random.Random, deltas: list[bytes]) -> list[bytes]:
+    heard: list[bytes] = []
+    at = 0
+    while at < len(deltas):
+        size = rng.choice((1, 1, 2, 5))
+        heard.append(encode_update(merge_updates(deltas[at : at + size])))
+        at += rng.randint(1, size)
+        if rng.random() < 0.1:
+            heard.append(encode_update(merge_updates(deltas[:at])))
+    return [*heard, encode_update(merge_updates(deltas))]
+
+
+def _join(replica: Replica, update: bytes) -> None:
+    """What depends on a change that was dropped is refused, until the whole document is heard."""
+    result = replica.join(DocumentUpdate(COLLECTION, DOCUMENT, 1, False, 0.0, update), "peer")
+    assert result.outcome in (Outcome.APPLIED, Outcome.KNOWN, Outcome.GAP), result
+
+
+def _change(rng: random.Random, replica: Replica) -> None:
+    """Whatever else may happen to a document between two updates."""
+    record = replica.live(KEY)
+    if record is None:
+        return
+    match rng.randrange(6):
+        case 0:
+            commit(replica)
+        case 1:
+            replica.compact(KEY)
+        case 2 if replica.maps(KEY, record) is not None:
+            put(
+                replica,
+                KEY,
+                {"own": rng.randrange(9), "list": [rng.randrange(9), 1, 2][: rng.randrange(4)]},
+            )
+        case 3 if replica.sequence:
+            replica.forget()
+        case _:
+            pass
+
+
+def _check_record(replica: Replica) -> None:
+    record = replica.live(KEY)
+    if record is not None:
+        assert record.content_sum == state_sum(unkeyed_sums(), replica.merged(KEY, record))

@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from peatnode.documents.replica.fingerprint import fingerprint
+from peatnode.documents.content.fingerprint import fingerprint
+from peatnode.documents.content.state_sum import state_sum
+from peatnode.documents.content.unit_sums import unkeyed_sums
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import diff_update, merge_updates, subtract_known
@@ -50,7 +52,7 @@ def test_replicas_that_heard_in_different_orders_have_one_fingerprint(rng: rando
             for update in heard[5:]:
                 state = merge_updates([state, update])
                 state = compact(state) if rng.random() < 0.2 else state
-            prints.add(fingerprint(1, False, state.state_vector(), state.delete_set))
+            prints.add(fingerprint(1, False, state_sum(unkeyed_sums(), state)))
         assert len(prints) == 1, number
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from peatnode.documents.content.state_sum import state_sum
+from peatnode.documents.content.unit_sums import unkeyed_sums
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import display_name
 from peatnode.documents.replica.flags import DocumentFlag
@@ -56,6 +58,8 @@ def content_of(get: Get, key: bytes) -> Content | None:
     value = (get(VALUE + key) if is_separate else record.value) or b"{}"
     assert state.state_vector() == record.state_vector, "the state is not that of its vector"
     assert state.delete_set == record.delete_set, "the state is not that of its delete set"
+    expected = state_sum(unkeyed_sums(), state)
+    assert record.content_sum == expected, "the content sum is not that of the state"
     return Content(
         record.incarnation,
         False,

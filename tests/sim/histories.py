@@ -17,6 +17,10 @@ QUIET_BYTES = 300
 """What a pair of a quiet mesh says in QUIET_SECONDS at most: four or five roots from either side, of 20 bytes each."""
 
 
+class RootsDiffer(AssertionError):
+    """Nodes do not become equal, and their roots say so."""
+
+
 def run_history(name: str) -> World:
     """A history over the light stand-in. `name` and the seed of the run determine all of it."""
     plan = seeds.generator(f"plan of {name}")
@@ -37,7 +41,8 @@ def settle(world: World) -> None:
     end = world.now + SETTLE_SECONDS
     while not (world.have_converged() and world.is_in_sync()):
         if world.now >= end:
-            assert world.have_converged(), "the nodes differ"
+            if not world.have_converged():
+                raise RootsDiffer("the nodes differ")
             raise AssertionError("a node still reports a peer as out of sync")
         world.run(2.0)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peatnode.documents.replica.withdraw import OwnWrites
-from tests.sim.contents import ContentsDiffer
+from tests.sim.histories import RootsDiffer
 from tests.sim.replicas import ReplicaStore
 from tests.sim.scenes import QUICK, SLOW, Scene
 
@@ -41,10 +41,10 @@ def test_a_lost_tail_begins_a_generation() -> None:
     scene.check()
 
 
-def test_control_a_generation_that_is_kept_after_a_lost_tail_differs_under_equal_roots() -> None:
+def test_control_a_generation_that_is_kept_after_a_lost_tail_gives_one_clock_two_meanings() -> None:
     scene = Scene("a lost tail", KeepsGeneration)
     lose_tail(scene)
-    with pytest.raises(ContentsDiffer):
+    with pytest.raises(RootsDiffer):
         scene.check()
 
 

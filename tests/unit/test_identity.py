@@ -9,6 +9,7 @@ import pytest
 
 from peatnode.identity import (
     challenge_response,
+    content_key,
     derive_identity,
     endpoint_private_key,
     endpoint_public_key,
@@ -61,3 +62,13 @@ def test_secrets_do_not_show() -> None:
     assert identity.formation_key.hex() not in repr(identity)
     assert repr(identity.formation_key) not in repr(identity)
     assert identity.formation_key == formation_key(bytes(range(32)))
+
+
+def test_the_key_of_content_sums_stays_what_it_is() -> None:
+    """It is no derivation of the vectors. Another key would change every fingerprint."""
+    assert content_key(bytes(range(32))).hex() == (
+        "4e3c50f68e621431cde252def8559afcaf2e998fe1d0fc7103f9866d89920d6f"
+    )
+    assert content_key(bytes(16)).hex() == (
+        "0f3288bf1f80010be8b326d64a737d11ab03faf60aea81e0b854c8ddb2dc9677"
+    )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import replace
 
+from peatnode.documents.content.fingerprint import FINGERPRINT_BYTES
 from peatnode.documents.names import document_key
-from peatnode.documents.replica.fingerprint import FINGERPRINT_BYTES
 from peatnode.documents.replica.reads import ended_of, feed_after, state_difference
 from peatnode.documents.replica.record import FeedEntry, Record, tombstone
 from peatnode.documents.replica.replica import Replica

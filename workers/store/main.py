@@ -6,12 +6,15 @@ import asyncio
 import contextlib
 from typing import Any
 
+from peatnode.documents.content.unit_sums import UnitSums
+from peatnode.identity import content_key
 from peatnode.ipc.link import serve
 from peatnode.worker.shell import WorkerShell
 from workers.store.disk.advice import advice_of
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store, open_to_read
 from workers.store.service import StoreService
+from workers.store.upgrade import is_summed, sum_anew
 
 REOPEN_SECONDS = 1.0
 """Pause before a database that could not be opened is tried again."""
@@ -20,17 +23,18 @@ REOPEN_SECONDS = 1.0
 async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
     """Opens the database, and tries again while the disk fails. None: the worker has to stop."""
     is_waiting = False
+    sums = UnitSums(content_key(shell.config.secret.reveal()))
     while not shell.stopping.is_set():
         try:
             opened = await asyncio.to_thread(
                 open_store, shell.config.data_dir, shell.config.run_dir
             )
-            service = _service(shell, opened)
+            service = await _served(shell, opened, sums)
         except StorageFailed as error:
             if not is_waiting:
                 shell.log.error("Cannot open the database", reason=str(error))
             is_waiting = True
-            if reading := await _read_only(shell, error):
+            if reading := await _read_only(shell, error, sums):
                 return reading
             shell.raise_problem(
                 "storage",
@@ -48,7 +52,7 @@ async def _open(shell: WorkerShell) -> tuple[StoreService, OpenedStore] | None:
 
 
 async def _read_only(
-    shell: WorkerShell, why: StorageFailed
+    shell: WorkerShell, why: StorageFailed, sums: UnitSums
 ) -> tuple[StoreService, OpenedStore] | None:
     """A service that only answers reads. When the disk accepts writes again, a new worker replaces this one."""
     try:
@@ -56,21 +60,32 @@ async def _read_only(
     except StorageFailed:
         return None
     try:
-        service = StoreService(shell, opened)
+        service = StoreService(shell, opened, sums) if is_summed(opened.database, sums) else None
     except StorageFailed:
+        service = None
+    if service is None:
         opened.close()
         return None
     service.disk.write_failed(why)
     return service, opened
 
 
-def _service(shell: WorkerShell, opened: OpenedStore) -> StoreService | None:
-    """The service of an opened database; None if it has found damage, which the next opening repairs.
-
-    Raises StorageFailed.
+async def _served(shell: WorkerShell, opened: OpenedStore, sums: UnitSums) -> StoreService | None:
+    """The service of an opened database; None if the worker has to stop, or if there is damage that the next opening
+    repairs: the database is closed then. Raises StorageFailed.
     """
+
+    def report(records: int) -> None:
+        shell.log.info("Content sums are computed anew", documents=records)
+
     try:
-        return StoreService(shell, opened)
+        is_done = await asyncio.to_thread(
+            sum_anew, opened.database, sums, report, shell.stopping.is_set
+        )
+        if is_done:
+            return StoreService(shell, opened, sums)
+        opened.close()
+        return None
     except StorageFailed as error:
         opened.close()
         if not mark_for_repair(opened.database.path, error, opened.repair):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
 
+from peatnode.documents.content.unit_sums import UnitSums
 from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
@@ -79,14 +80,14 @@ class StoreService:
     of the feed has a task of its own.
     """
 
-    def __init__(self, shell: WorkerShell, opened: OpenedStore) -> None:
-        """Raises StorageFailed."""
+    def __init__(self, shell: WorkerShell, opened: OpenedStore, sums: UnitSums) -> None:
+        """`sums`: under the formation's key, as the records have been summed. Raises StorageFailed."""
         self._shell = shell
         self._database = database = opened.database
         self.disk = DiskHealth(shell, database, opened.repair)
         sample = random.sample(range(BUCKETS), SAMPLE_BUCKETS)
         self._replica = Replica(
-            database, client_id(shell.config.node_id, opened.choice.generation), sample
+            database, client_id(shell.config.node_id, opened.choice.generation), sample, sums
         )
         if self._replica.checkpoint_fault:
             shell.log.error("Checkpoint is wrong", reason=self._replica.checkpoint_fault)

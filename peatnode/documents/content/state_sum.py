@@ -22,7 +22,10 @@ def live_sum(sums: UnitSums, update: Update, deleted: DeleteSet) -> int:
     """The sum of the units of an update that are not in `deleted`."""
     total = 0
     for client, structs in update.structs.items():
-        for part in live_parts(client, structs, deleted.ranges.get(client, ())):
+        ranges = deleted.ranges.get(client, ())
+        if ranges and ranges[-1][1] <= structs[0].clock:
+            ranges = ()  # an update deletes what its writer wrote before
+        for part in live_parts(client, structs, ranges):
             total += sums.live(client, part)
     return total
 

@@ -17,6 +17,7 @@ is a polynomial in secret numbers, which would have to vanish modulo a secret pr
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from hashlib import blake2b
 
 from peatnode.documents.content.canonical import canonical_contents
@@ -37,7 +38,7 @@ _MAX_CACHED = 4096
 """Entries of each cache, which is emptied when it is full."""
 _MAX_CACHED_BYTES = 16
 """The longest content whose digit is cached: numbers and short words repeat."""
-_PLACE, _RIGHT_ORIGIN, _FACTOR, _DELETED_FACTOR = b"P", b"R", b"F", b"D"
+_PLACE, _RIGHT_ORIGIN, _FACTOR, _DELETED_FACTOR, _CHECK = b"P", b"R", b"F", b"D", b"check"
 """First bytes of what is hashed. Contents begin with their kind, a number below 32."""
 
 
@@ -53,6 +54,8 @@ class UnitSums:
         self._factors: dict[int, tuple[int, int]] = {}
         self._digests: dict[bytes, bytes] = {}
         self._no_right_origin = self._number(_RIGHT_ORIGIN)
+        self.check = self._digest(_CHECK)
+        """Tells one key from another one, and does not tell the key."""
 
     def live(self, client: int, struct: Struct) -> int:
         """The sum of all units of an item that is not deleted."""
@@ -165,6 +168,12 @@ class UnitSums:
             page = pow(2, _UNIT_BITS * number << _PAGE_BITS, self.prime)
             self._pages[number] = page
         return page * self._low[clock & (1 << _PAGE_BITS) - 1] % self.prime
+
+
+@cache
+def unkeyed_sums() -> UnitSums:
+    """Those of the empty key, which everybody can compute."""
+    return UnitSums()
 
 
 def _id_bytes(at: Id) -> bytes:

@@ -6,7 +6,9 @@ The values of small documents of root maps, arrays and texts are read here, and 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
+from peatnode.documents.content.document_sums import DocumentSums, Summed
 from peatnode.documents.json import root_lists, root_maps
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.limits import STATE_LIMITS
@@ -32,9 +34,12 @@ _BEYOND_READING = DocumentFlag.NEEDS_ENGINE | DocumentFlag.HAS_OTHER_ROOTS
 class RecordUpdater:
     """Applies updates to records, and caches the root maps of recently changed documents."""
 
-    def __init__(self, state: Callable[[bytes, Record], tuple[bytes, ...]]) -> None:
+    def __init__(
+        self, state: Callable[[bytes, Record], tuple[bytes, ...]], sums: DocumentSums
+    ) -> None:
         """`state(key, record)` returns the updates, in causal order, that make up the record's state."""
         self._state = state
+        self._sums = sums
         self._maps = RootMapsCache()
 
     def apply(
@@ -62,12 +67,13 @@ class RecordUpdater:
         else:
             delta_log = (*previous.delta_log, encoded)
         flags = previous.flags | flags_of(update)
-        maps = None
+        before = maps = None
         if not flags & _BEYOND_READING:
             is_small = _is_small(flags, snapshot_bytes, len(encoded))
             if value is None or not is_first:
                 known = None if is_first else previous
-                maps = self._maps_after(key, known, update, flags, value is None, is_small)
+                before = None if known is None else self._maps.get(key, known)
+                maps = self._maps_after(key, known, before, update, flags, value is None, is_small)
             if value is None:
                 if maps is not None:
                     value = dump(build(maps.shape()))
@@ -89,14 +95,36 @@ class RecordUpdater:
             snapshot_bytes,
             delta_log,
             value,
+            self._sum_after(key, previous, update, sequence, is_first, before),
         )
         self._maps.put(key, updated, maps)
         return updated
+
+    def _sum_after(
+        self,
+        key: bytes,
+        previous: Record,
+        update: Update,
+        sequence: int,
+        is_first: bool,
+        maps: root_maps.RootMaps | None,
+    ) -> int:
+        if is_first:
+            return self._sums.of_state(key, update)
+        before = Summed(
+            key,
+            previous.sequence,
+            previous.content_sum,
+            previous.state_vector,
+            partial(self._state, key, previous),
+        )
+        return self._sums.after(before, update, sequence, maps)
 
     def _maps_after(
         self,
         key: bytes,
         known: Record | None,
+        before: root_maps.RootMaps | None,
         update: Update,
         flags: int,
         is_needed: bool,
@@ -105,7 +133,6 @@ class RecordUpdater:
         """The root maps after `update`, or None. Only if they are needed and small, they are read from all items."""
         if known is None:
             return _read(flags, update) if is_needed and is_small else None
-        before = self._maps.get(key, known)
         maps = None if before is None else _advance(flags, before, update)
         if maps is None and is_needed and is_small:
             maps = _read(flags, merge_updates((*self._state(key, known), update), STATE_LIMITS))
@@ -134,8 +161,9 @@ class RecordUpdater:
         return maps
 
     def forget(self) -> None:
-        """Empties the cache, because it holds root maps of records that were discarded."""
+        """Empties the caches, because they hold what is of records that were discarded."""
         self._maps.clear()
+        self._sums.clear()
 
 
 def _is_small(flags: int, snapshot_bytes: int, log_bytes: int) -> bool:
@@ -182,6 +210,7 @@ def _record_after(
     snapshot_bytes: int,
     delta_log: tuple[bytes, ...],
     value: bytes | None,
+    content_sum: int,
 ) -> Record:
     """The record with the state vector and the delete set after `update`; its value is outdated if `value` is None."""
     reached = {client: structs[-1].end for client, structs in update.structs.items()}
@@ -204,6 +233,7 @@ def _record_after(
         delta_log,
         previous.value if value is None else value,
         clocks.ended,
+        content_sum,
     )
 
 

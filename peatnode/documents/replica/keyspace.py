@@ -31,6 +31,9 @@ CHECKPOINT = META + b"checkpoint"
 FLUSHED = META + b"flushed"
 """The key of the sequence (8 bytes) up to which sorted files hold all changes, so that no log has to be complete."""
 
+SUMMED = META + b"summed"
+"""The key of the definition and the key check of all content sums, and of how far they are computed."""
+
 
 class KeyValue(Protocol):
     """The storage of a replica: an ordered map of bytes."""

@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 import msgpack
 
+from peatnode.documents.content.fingerprint import fingerprint
+from peatnode.documents.content.unit_sums import SUM_BYTES
 from peatnode.documents.limits import MAX_ENDED_CLIENTS
-from peatnode.documents.replica.fingerprint import fingerprint
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.yjs.clocks.base_clocks import BaseClocks, Clocks
 from peatnode.documents.yjs.clocks.folding import DocumentClocks, on_base
@@ -53,6 +54,8 @@ class Record:
     """JSON; None if it has an entry of its own, or there is none."""
     ended_vector: EndedVector = field(default_factory=lambda: EMPTY_VECTOR)
     """Covers all earlier incarnations, and in a tombstone also the one that it ended. See `ended_vector_after`."""
+    content_sum: int = 0
+    """The sum of all units (`content/unit_sums.py`); 0 for a tombstone, whose content is gone."""
     _fingerprint: list[bytes] = field(default_factory=list, init=False, repr=False, compare=False)
     """Holds the fingerprint after its first use."""
 
@@ -82,7 +85,7 @@ class Record:
     def fingerprint(self) -> bytes:
         if not self._fingerprint:
             self._fingerprint.append(
-                fingerprint(self.incarnation, self.is_deleted, self.state_vector, self.delete_set)
+                fingerprint(self.incarnation, self.is_deleted, self.content_sum)
             )
         return self._fingerprint[0]
 
@@ -145,10 +148,12 @@ def encode_record(record: Record, flags: int, snapshot: bytes | None, value: byt
         record.delta_log,
         value,
     )
-    if base_id:
-        fields = (*fields, (), base_id)
-    elif ended:
-        fields = (*fields, [n for pair in ended.items() for n in pair])
+    if base_id or ended or record.content_sum:
+        fields = (*fields, () if base_id else [n for pair in ended.items() for n in pair])
+    if base_id or record.content_sum:
+        fields = (*fields, base_id)
+    if record.content_sum:
+        fields = (*fields, record.content_sum.to_bytes(SUM_BYTES, "big"))
     packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
@@ -163,7 +168,10 @@ def no_clocks(base_id: bytes) -> Clocks:
 
 
 def decode_record(data: bytes, load: LoadClocks = no_clocks) -> Record:
-    """A record, whose clocks are loaded when they are needed. Raises ValueError for bytes that are not a record."""
+    """A record, whose clocks are loaded when they are needed. Raises ValueError for bytes that are not a record.
+
+    A record of 0.1 has no content sum: it gets 0.
+    """
     try:
         fields = msgpack.unpackb(data, use_list=False)
         vector, deleted = _vector(fields[3]), _ranges(fields[4]) if fields[4] else None
@@ -185,6 +193,7 @@ def decode_record(data: bytes, load: LoadClocks = no_clocks) -> Record:
             fields[8],
             fields[9],
             clocks.ended,
+            int.from_bytes(fields[12], "big") if len(fields) > 12 else 0,
         )
     except (ValueError, TypeError, IndexError, msgpack.exceptions.UnpackException) as error:
         raise ValueError(f"not a record: {error}") from error

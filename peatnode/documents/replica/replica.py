@@ -10,6 +10,8 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 
+from peatnode.documents.content.document_sums import DocumentSums
+from peatnode.documents.content.unit_sums import UnitSums, unkeyed_sums
 from peatnode.documents.json import root_maps
 from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
 from peatnode.documents.names import display_name, document_key
@@ -73,10 +75,17 @@ class Replica:
     replica also holds the hash tree, the counts of each collection, and the sequence of changes.
     """
 
-    def __init__(self, kv: KeyValue, client: int, sample: Iterable[int] = ()) -> None:
+    def __init__(
+        self,
+        kv: KeyValue,
+        client: int,
+        sample: Iterable[int] = (),
+        sums: UnitSums | None = None,
+    ) -> None:
         """Loads the index. `client` is the Yjs client id of own writes to first incarnations; see `client_of`.
 
-        `sample`: buckets that are compared with their entries on disk. Raises StorageFailed.
+        `sample`: buckets that are compared with their entries on disk. `sums`: under the key with which the records on
+        disk were summed; the default has the empty key. Raises StorageFailed.
         """
         self.kv = kv
         self.client = client
@@ -101,7 +110,8 @@ class Replica:
         self._unsynced: list[WriteBatch] = []
         self._found: dict[bytes, Record | None] = {}
         """Records that the open batch has read from disk."""
-        self._updater = RecordUpdater(self.state)
+        self._sums = DocumentSums(sums or unkeyed_sums())
+        self._updater = RecordUpdater(self.state, self._sums)
         self._clocks = ClockCache(kv)
 
     def client_of(self, incarnation: int) -> int:

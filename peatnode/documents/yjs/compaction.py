@@ -1,7 +1,7 @@
 """Compaction of updates: smaller updates of equal meaning."""
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from peatnode.documents.yjs.clocks.ranges import MAX_CLOCK, Range
 from peatnode.documents.yjs.lib0 import var_uint
@@ -26,22 +26,24 @@ def compact(update: Update) -> Update:
     concurrent write may be inside it (y-py breaks the document if it finds no type there).
     """
     structs = {
-        client: _joined(client, _emptied(client, known, update.delete_set.ranges.get(client, ())))
+        client: joined(client, _emptied(client, known, update.delete_set.ranges.get(client, ())))
         for client, known in update.structs.items()
     }
     return Update(structs, update.delete_set)
 
 
-def _joined(client: int, structs: Iterator[Struct]) -> list[Struct]:
-    run = [next(structs)]
-    joined: list[Struct] = []
-    for struct in structs:
+def joined(client: int, structs: Iterable[Struct]) -> list[Struct]:
+    """The structs, at least one, after all neighbours that Yjs would join are joined."""
+    rest = iter(structs)
+    run = [next(rest)]
+    found: list[Struct] = []
+    for struct in rest:
         if not is_joinable(client, run[-1], struct):
-            joined.append(join(run))
+            found.append(join(run))
             run = []
         run.append(struct)
-    joined.append(join(run))
-    return joined
+    found.append(join(run))
+    return found
 
 
 def _emptied(client: int, structs: Sequence[Struct], deleted: Sequence[Range]) -> Iterator[Struct]:

@@ -113,9 +113,7 @@ class Authentication:
 
     def _receive_hello(self, hello: PeerHello, content: bytes) -> list[bytes]:
         if hello.version != wire.VERSION:
-            raise NotAuthenticated(
-                "other version", f"it has {hello.version}, this node {wire.VERSION}"
-            )
+            raise other_version(hello.version)
         if hello.instance == self._credentials.instance:
             raise SelfConnection("ourselves")
         is_valid = len(hello.instance) == INSTANCE_BYTES and len(hello.nonce) == NONCE_BYTES
@@ -160,6 +158,15 @@ class Authentication:
         signed = _signed(self._is_dialling, self._transcript)
         mac = hmac.digest(self._credentials.formation_key, signed, "sha256")
         return wire.encode(Proof(mac, self._credentials.sign(signed)))
+
+
+def other_version(theirs: int) -> NotAuthenticated:
+    """The refusal of a peer that speaks another version. Both sides show its text."""
+    low, high = sorted((theirs, wire.VERSION))
+    return NotAuthenticated(
+        "other version",
+        f"one node speaks version {low} of the wire, the other one {high}: update the one with {low}",
+    )
 
 
 def _transcript(channel: bytes, alpn: str, dialling_hello: bytes, accepting_hello: bytes) -> bytes:

@@ -17,10 +17,14 @@ from peatnode.errors import MalformedFrame
 from peatnode.model.documents import BucketEntry, Wanted
 from peatnode.protocol.wire.errors import PeerFault
 
-VERSION = 1
+VERSION = 2
+"""It is raised when a node of an earlier version could not understand a message, or compares other fingerprints."""
 
-ALPN = "cap/yjs/1"
+ALPN = f"cap/yjs/{VERSION}"
 """The ALPN of connections that carry these messages."""
+
+EARLIER_ALPNS = {f"cap/yjs/{version}": version for version in range(1, VERSION)}
+"""Those of earlier versions. They are negotiated only to be refused with a reason, which TLS could not give."""
 
 
 class Stream(Enum):

@@ -27,6 +27,7 @@ from peatnode.documents.replica.keyspace import (
     RECORD,
     SEQUENCE,
     SNAPSHOT,
+    SUMMED,
     TOMBSTONE,
     TREE,
     VALUE,
@@ -207,6 +208,7 @@ def reconcile(database: Database) -> None:
                 batch = []
     database.write([*batch, (SEQUENCE, number(newest + FEED_JUMP))])
     if broken:
+        database.write([(SUMMED, None)])  # this module has no key: the sums are computed anew
         _rejoin_parts(database, broken)
         database.delete_range(FEED, after(FEED))
     database.sync()

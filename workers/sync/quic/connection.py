@@ -15,7 +15,12 @@ from aioquic.tls import AlertDescription
 
 from peatnode.codec.frames import frame
 from peatnode.protocol.connect.dial_plan import Dial
-from peatnode.protocol.connect.handshake import Authentication, Credentials, Member
+from peatnode.protocol.connect.handshake import (
+    Authentication,
+    Credentials,
+    Member,
+    other_version,
+)
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, PeerFrames
@@ -58,6 +63,8 @@ class PeerConnection:
         self.opened_at = self.last_seen = now
         self.bytes_received = 0
         self.bytes_sent = 0
+        self.refusal: NotAuthenticated | None = None
+        """Why the peer cannot become a member, known since TLS has negotiated an earlier version."""
         self.close_code = 0
         """Code of the CONNECTION_CLOSE that was sent or received."""
         self.close_reason = ""
@@ -95,6 +102,8 @@ class PeerConnection:
     def _begin(self, alpn: str | None) -> None:
         protocol = self._protocols.get(alpn or "")
         if protocol is None:
+            protocol = self._refused(alpn)
+        if protocol is None:
             raise NotAuthenticated("unknown ALPN", repr(alpn))
         self._open_streams(protocol)
         if self.is_dialled:
@@ -117,6 +126,20 @@ class PeerConnection:
         )
         for content in self._authentication.begin():
             self._enqueue(protocol.first_stream, content)
+
+    def _refused(self, alpn: str | None) -> ConnectionProtocol | None:
+        """The protocol of which an earlier version was negotiated.
+
+        The accepting side refuses it at once. The dialling side cannot give a reason yet: it says its version, and the
+        peer refuses that.
+        """
+        for protocol in self._protocols.values():
+            if alpn is not None and alpn in protocol.earlier:
+                self.refusal = other_version(protocol.earlier[alpn])
+                if not self.is_dialled:
+                    raise self.refusal
+                return protocol
+        return None
 
     def _open_streams(self, protocol: ConnectionProtocol) -> None:
         self.protocol = protocol
@@ -155,6 +178,8 @@ class PeerConnection:
                 yield message
 
     def _authenticate(self, content: bytes) -> None:
+        if self.refusal is not None:
+            raise self.refusal
         protocol, authentication = self.protocol, self._authentication
         assert protocol is not None
         assert authentication is not None

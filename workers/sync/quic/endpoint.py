@@ -43,7 +43,7 @@ from workers.sync.quic.paths import (
     datagram_size,
     format_address,
 )
-from workers.sync.quic.protocols import DOCUMENTS, PROTOCOLS, ConnectionProtocol
+from workers.sync.quic.protocols import DOCUMENTS, PROTOCOLS, ConnectionProtocol, offered
 from workers.sync.quic.timer import LoopTimer
 
 IDLE_SECONDS = 10.0
@@ -103,7 +103,7 @@ class QuicEndpoint:
         self._certificate = (to_der(certificate), public_key_of(certificate))
         self._accepting = QuicConfiguration(
             is_client=False,
-            alpn_protocols=[protocol.alpn for protocol in protocols],
+            alpn_protocols=offered(protocols),
             certificate=certificate,
             private_key=key,
             idle_timeout=idle_seconds,
@@ -238,7 +238,7 @@ class QuicEndpoint:
         size = SMALLEST_DATAGRAM if dial.use_min_datagram else datagram_size(self.family, address)
         quic = QuicConnection(
             configuration=dataclasses.replace(
-                self._dialling, max_datagram_size=size, alpn_protocols=[protocol.alpn]
+                self._dialling, max_datagram_size=size, alpn_protocols=offered((protocol,))
             )
         )
         quic.connect(address, now=self._loop.time())
@@ -317,7 +317,8 @@ class QuicEndpoint:
             reason = f"TLS handshake failed: {alert_name(event.error_code)}"
             self._forget(connection, CloseCode.NOT_AUTHENTICATED, reason)
         else:
-            reason = event.reason_phrase or f"closed with code {event.error_code}"
+            said = connection.refusal or event.reason_phrase
+            reason = str(said or f"closed with code {event.error_code}")
             self._forget(connection, event.error_code, reason)
 
     def close(self, connection: PeerConnection, code: int, reason: str) -> None:

@@ -141,12 +141,12 @@ def test_nothing_of_either_side_is_lost(more: int):
 
 
 def test_clocks_alone_do_not_tell():
-    """The control: without another document that contradicts, roots become equal, and contents do not."""
+    """The control: without another document that contradicts, nothing is withdrawn. Fingerprints tell."""
     here, peer = gone_back(1)
     write(here, KEY, mine=0)
     for _ in range(3):
         pull(here, peer), pull(peer, here)
-    assert here.record_on_disk(KEY).fingerprint == peer.record_on_disk(KEY).fingerprint  # type: ignore[union-attr]
+    assert here.record_on_disk(KEY).fingerprint != peer.record_on_disk(KEY).fingerprint  # type: ignore[union-attr]
     assert content(here)[KEY] != content(peer)[KEY]
 
 

@@ -125,21 +125,21 @@ def test_a_proof_is_bound_to_the_alpn_of_the_session() -> None:
     assert accepting.member is not None
 
 
-def test_what_is_said_over_cap_yjs_1_is_pinned() -> None:
+def test_what_is_said_is_pinned() -> None:
     a = replace(credentials("node-a"), instance=bytes(range(16)))
     b = replace(credentials("node-b"), instance=bytes(range(16, 32)))
-    said = converse(*pair(a, b, alpns=("cap/yjs/1", "cap/yjs/1")))
+    said = converse(*pair(a, b))
     assert [content.hex() for content in said] == [
-        "980001a66e6f64652d61c410000102030405060708090a0b0c0d0e0fc42061616161616161616161616161616161"
+        "980002a66e6f64652d61c410000102030405060708090a0b0c0d0e0fc42061616161616161616161616161616161"
         "616161616161616161616161616161610103a474657374",
-        "980001a66e6f64652d62c410101112131415161718191a1b1c1d1e1fc42062626262626262626262626262626262"
+        "980002a66e6f64652d62c410101112131415161718191a1b1c1d1e1fc42062626262626262626262626262626262"
         "626262626262626262626262626262620100a474657374",
-        "9301c420491a7f604fe7255bcd6b91af642b239a4990f97ce52196be4921f5b3dd74f6e0c4405a76ee8abf15a8b6"
-        "5fc5f01c945b42fa0af6e3e3b14c858be7bc9d2b600c71990525d795bf466d4fcd7773be6d6e241dc97244667c6b"
-        "307695fe053c5204d605",
-        "9301c420480e3b165d82546ea671c381e0aa7a686691e006ddc8a135b681350731b7f5fcc440ec2a93c0aad751e3"
-        "014c0cacd7e1ff48dcbea02c82dca52672dbe27829f539133c39e0a1be5aae0df666d836beed78fe868e835db967"
-        "fe26cf2f50554dcc6c08",
+        "9301c420bbffe6e682064fdb6261596f2b30a48dadccca0ed1e8d4881fa13a923219ca4ec440cf5e0bfd2ac52ede"
+        "ea39671fd76b10c478368f601156d6251d4758bbc559ae71685025ed7c1615c1626aa58bda52b379f07fa6afe945"
+        "bb90078d8b13e5c07b04",
+        "9301c420b3813eeeceb9d0a325431d9e9b2be3cab8aa35680125768651ce88bc952eafd8c4402a59b130cfbff475"
+        "c1a0dec89800b64af1e755e9ff8830f97ff36649e99d3c7844190abc3e243baff0eb9ae82c95adb015f6a21c333a"
+        "d1464ffe4a3844db800a",
     ]
 
 
@@ -172,11 +172,11 @@ def test_our_own_instance_is_told_apart() -> None:
         wire.encode(wire.Proof(b"", b"")),
         wire.encode(wire.Root(bytes(16), False)),
         wire.encode(wire.Push(1, b"\0\x90")),
-        wire.encode(wire.PeerHello(2, "node", bytes(16), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(1, "", bytes(16), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(1, "n" * 300, bytes(16), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(1, "node", bytes(15), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(1, "node", bytes(16), b"", 1, 1)),
+        wire.encode(wire.PeerHello(wire.VERSION + 1, "node", bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "", bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "n" * 300, bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "node", bytes(15), bytes(32), 1, 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "node", bytes(16), b"", 1, 1)),
         b"\x91\x63",
         b"garbage",
     ],
@@ -196,6 +196,7 @@ def test_another_version_is_refused_with_both_numbers(is_dialling: bool) -> None
     with pytest.raises(NotAuthenticated) as caught:
         side.receive(wire.encode(hello))
     assert str(caught.value) == (
-        f"other version: it has {wire.VERSION + 1}, this node {wire.VERSION}"
+        f"other version: one node speaks version {wire.VERSION} of the wire, the other one {wire.VERSION + 1}: "
+        f"update the one with {wire.VERSION}"
     )
     assert side.member is None
