@@ -244,6 +244,7 @@ class ReplicaStore:
             self._withdrawals,
             self._ids.renew,
             self._ids.stage,
+            clock=lambda: 0.0,  # in virtual time no work takes long
         )
         self._reads = Reads(self.replica)
         self._feed = FeedReader(self.replica)

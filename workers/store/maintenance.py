@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 
@@ -139,12 +139,11 @@ class Maintenance:
             if record is None or not record.delta_log:
                 continue
             if record.snapshot_bytes <= INLINE_BYTES:
-                self._enqueue(iter([Compact(key)]))
+                self._committer.add(QueuedRequest(Compact(key)))
                 continue
-            states = self._replica.state(key, record)
-            loop = asyncio.get_running_loop()
-            snapshot = await loop.run_in_executor(None, compacted, states)
-            self._enqueue(iter([SetSnapshot(key, record, snapshot)]))
+            read = self._replica.state_reader(key, record)
+            snapshot = await asyncio.to_thread(_compacted, read)
+            self._committer.add(QueuedRequest(SetSnapshot(key, record, snapshot)))
 
     async def _trim(self) -> None:
         keep = first_kept(self._replica)
@@ -165,6 +164,11 @@ class Maintenance:
         sequence = self._replica.sequence
         await asyncio.get_running_loop().run_in_executor(None, self._database.flush)
         await self._committer.write_alone(partial(self._checkpoints.flushed, sequence))
+
+
+def _compacted(read: Callable[[], tuple[bytes, ...]]) -> bytes:
+    """The state that `read` unpacks as one compacted update. Runs in a thread."""
+    return compacted(read())
 
 
 def first_kept(replica: Replica) -> int:

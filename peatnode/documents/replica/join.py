@@ -58,19 +58,30 @@ def is_end_of(record: Record, incarnation: int) -> bool:
     return incarnation >= record.incarnation + record.is_deleted
 
 
-def read_update(change: DocumentUpdate, record: Record | None, origin: str) -> Update | JoinResult:
-    """The decoded update, or the reason why nothing changes."""
+def decode_change(change: DocumentUpdate, origin: str) -> Update | JoinResult:
+    """The decoded update of a change, or why it is refused. May run in a thread."""
+    limits = CLIENT_LIMITS if origin.startswith(CLIENT) else PEER_LIMITS
+    try:
+        return decode_update(change.update, limits)
+    except MalformedUpdate as error:
+        return JoinResult(Outcome.REFUSED, str(error))
+
+
+def read_update(
+    change: DocumentUpdate,
+    record: Record | None,
+    origin: str,
+    decoded: Update | JoinResult | None = None,
+) -> Update | JoinResult:
+    """The decoded update, or the reason why nothing changes. `decoded` is what `decode_change` returned before."""
     if record is not None and (
         change.incarnation < record.incarnation
         or (change.incarnation == record.incarnation and record.is_deleted)
     ):
         return JoinResult(Outcome.STALE)
-    try:
-        if not origin.startswith(CLIENT):
-            return decode_update(change.update, PEER_LIMITS)
-        update = decode_update(change.update, CLIENT_LIMITS)
-    except MalformedUpdate as error:
-        return JoinResult(Outcome.REFUSED, str(error))
+    update = decode_change(change, origin) if decoded is None else decoded
+    if isinstance(update, JoinResult) or not origin.startswith(CLIENT):
+        return update
     if record is not None and holds_ended(update, change.incarnation, record):
         return JoinResult(Outcome.STALE, "the update holds content of a deleted document")
     return update

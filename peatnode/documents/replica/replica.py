@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from hashlib import sha256
@@ -160,11 +160,16 @@ class Replica:
 
         Raises EntriesDiffer if the separate snapshot is missing, or is that of another record.
         """
-        snapshot = record.snapshot
-        if snapshot is None:
-            # from disk alone, because only a record from disk has separate entries
-            snapshot = unpack_snapshot(key, record, self.kv.get(SNAPSHOT + key))
-        return (snapshot, *record.delta_log) if snapshot else record.delta_log
+        return self.state_reader(key, record)()
+
+    def state_reader(self, key: bytes, record: Record) -> Callable[[], tuple[bytes, ...]]:
+        """Reads the record's state from the disk now, and returns what unpacks it later, also in a thread."""
+        if record.snapshot is not None:
+            state = (record.snapshot, *record.delta_log) if record.snapshot else record.delta_log
+            return lambda: state
+        # from disk alone, because only a record from disk has separate entries
+        stored = self.kv.get(SNAPSHOT + key)
+        return lambda: (unpack_snapshot(key, record, stored), *record.delta_log)
 
     def value(self, key: bytes, record: Record) -> bytes:
         """The document's JSON. If it is outdated, the last one that was computed.
@@ -191,8 +196,13 @@ class Replica:
 
     # --- joining
 
-    def join(self, change: DocumentUpdate, origin: str) -> JoinResult:
-        """Stages what is new in a change from a peer or a Yjs client."""
+    def join(
+        self, change: DocumentUpdate, origin: str, known: Update | JoinResult | None = None
+    ) -> JoinResult:
+        """Stages what is new in a change from a peer or a Yjs client.
+
+        `known` is what `decode_change` returned for it, if the caller has decoded it in a thread.
+        """
         refusal = check_change(change)
         if refusal is not None:
             return refusal
@@ -203,7 +213,7 @@ class Replica:
             return ended
         if change.is_deleted:
             return self._join_tombstone(key, record, incarnation, origin, ended)
-        decoded = read_update(change, record, origin)
+        decoded = read_update(change, record, origin, known)
         if isinstance(decoded, JoinResult):
             return decoded
         if self._contradicts(key, record, incarnation, decoded):

@@ -69,6 +69,8 @@ class WriteBatch:
     previous: dict[bytes, Record | None] = field(default_factory=dict)
     """The records before this batch."""
     changes: list[StagedChange] = field(default_factory=list)
+    packed: dict[bytes, tuple[bytes, bytes]] = field(default_factory=dict)
+    """Large snapshots by document key, and how they are stored, where the caller has packed them in a thread."""
     extra: dict[bytes, bytes | None] = field(default_factory=dict)
     """Entries that belong to no record; None deletes the key."""
 
@@ -106,10 +108,19 @@ class WriteBatch:
                 change.value = value
                 break
 
+    def large_snapshots(self, size: int) -> list[tuple[bytes, bytes]]:
+        """Document keys and their new snapshots of more bytes, which take long to pack."""
+        return [
+            (key, record.snapshot)
+            for key, record in self.records.items()
+            if record.snapshot_bytes > size and _has_new_snapshot(self.previous[key], record)
+            if record.snapshot is not None
+        ]
+
     def writes(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Puts and deletions (None), each key once."""
         for key, record in self.records.items():
-            yield from _record_writes(key, self.previous[key], record)
+            yield from _record_writes(key, self.previous[key], record, self.packed.get(key))
         for change in self.changes:
             yield FEED + number(change.sequence), encode_feed_entry(change.entry)
         if self.changes:
@@ -130,22 +141,18 @@ def _action_of(previous: Record | None, record: Record) -> ChangeAction:
 
 
 def _record_writes(
-    key: bytes, previous: Record | None, record: Record
+    key: bytes, previous: Record | None, record: Record, packed: tuple[bytes, bytes] | None
 ) -> Iterator[tuple[bytes, bytes | None]]:
-    flags, snapshot, value = record.flags, record.snapshot, record.value
-    if snapshot is not None:
-        flags &= ~DocumentFlag.SNAPSHOT_SEPARATE
-        if len(snapshot) > MAX_INLINE_BYTES:
-            flags |= DocumentFlag.SNAPSHOT_SEPARATE
-            yield SNAPSHOT + key, pack_state(snapshot)
-            snapshot = None
-    if value is not None:
-        flags &= ~DocumentFlag.VALUE_SEPARATE
-        if len(value) > MAX_INLINE_BYTES:
-            flags |= DocumentFlag.VALUE_SEPARATE
-            yield VALUE + key, value
-            value = None
-    obsolete = previous.flags & ~flags if previous is not None else 0
+    flags, snapshot, value = _stored_flags(record), record.snapshot, record.value
+    if snapshot is not None and flags & DocumentFlag.SNAPSHOT_SEPARATE:
+        if _has_new_snapshot(previous, record):
+            is_packed = packed is not None and packed[0] is snapshot
+            yield SNAPSHOT + key, packed[1] if packed and is_packed else pack_state(snapshot)
+        snapshot = None
+    if value is not None and flags & DocumentFlag.VALUE_SEPARATE:
+        yield VALUE + key, value
+        value = None
+    obsolete = _stored_flags(previous) & ~flags if previous is not None else 0
     if obsolete & DocumentFlag.SNAPSHOT_SEPARATE:
         yield SNAPSHOT + key, None
     if obsolete & DocumentFlag.VALUE_SEPARATE:
@@ -161,6 +168,27 @@ def _record_writes(
         encode_tree_entry(record.incarnation, record.is_deleted, digest),
     )
     yield from _expiry_writes(key, previous.expires_at if previous else 0.0, record.expires_at)
+
+
+def _stored_flags(record: Record) -> int:
+    """The flags with which a record is stored: whether what is in memory is too large for it."""
+    flags = record.flags
+    if record.snapshot is not None:
+        flags &= ~DocumentFlag.SNAPSHOT_SEPARATE
+        if len(record.snapshot) > MAX_INLINE_BYTES:
+            flags |= DocumentFlag.SNAPSHOT_SEPARATE
+    if record.value is not None:
+        flags &= ~DocumentFlag.VALUE_SEPARATE
+        if len(record.value) > MAX_INLINE_BYTES:
+            flags |= DocumentFlag.VALUE_SEPARATE
+    return flags
+
+
+def _has_new_snapshot(previous: Record | None, record: Record) -> bool:
+    """Whether the record's snapshot is in memory, and no earlier batch has written it."""
+    return record.snapshot is not None and (
+        previous is None or previous.snapshot is not record.snapshot
+    )
 
 
 def _clocks_writes(

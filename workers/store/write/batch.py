@@ -6,6 +6,8 @@ are not on disk yet: `committer.py` writes and syncs the batch, and then answers
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +16,7 @@ from typing import TypeAlias
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.join import CLIENT, JoinResult
+from peatnode.documents.replica.join import CLIENT, JoinResult, decode_change
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
@@ -37,11 +39,15 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
+from workers.store.pace import LARGE_BYTES, Pace
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 
 ENDED = JoinResult(Outcome.STALE, "an earlier change of this client holds what has ended")
 """A client's changes after the one that ends its session are not joined: they may build on the same old copy."""
+
+BATCH_SECONDS = 0.1
+"""Work on one batch, after which it is committed. What it has not begun comes first in the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +136,8 @@ class BuiltBatch:
     """Requests to answer once the batch is on disk."""
     waiting: list[QueuedRequest] = field(default_factory=list)
     """Requests that need the engine, which is not available."""
+    rest: list[QueuedRequest] = field(default_factory=list)
+    """Requests that were not begun, in order: the batch has taken long enough."""
 
 
 class BatchBuilder:
@@ -148,9 +156,14 @@ class BatchBuilder:
         withdrawals: Withdrawals,
         renew_client: Callable[[], None],
         stage_client: Callable[[], None],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         """`renew_client` is called when another writer uses this node's Yjs client id, and `stage_client` in the batch
         after one that was dropped."""
+        self._pace = Pace(clock)
+        self._clock = clock
+        self._end = 0.0
+        """Time at which the batch that is built has taken long enough."""
         self._stage_client = stage_client
         self._was_dropped = False
         self._withdrawals = withdrawals
@@ -178,8 +191,10 @@ class BatchBuilder:
         if self._was_dropped:
             self._was_dropped = False
             self._stage_client()
+        self._pace.begin()
+        self._end = self._clock() + BATCH_SECONDS
         remaining = self._after_withdrawals(requests)
-        while remaining:
+        while remaining and not built.rest:
             remaining = await self._round(remaining, built)
         await self._fill_arrived()
         return built
@@ -203,11 +218,20 @@ class BatchBuilder:
         busy: set[bytes] = set()
         deferred: list[QueuedRequest] = []
         asking: list[tuple[QueuedRequest, EngineQuestion]] = []
-        for request in requests:
+        for at, request in enumerate(requests):
+            if self._pace.is_pause_due:
+                await self._pace.pause()
+                if self._clock() > self._end:
+                    built.rest = [*deferred, *requests[at:]]
+                    break
             keys = _keys(request.work)
             if not busy.isdisjoint(keys):
                 busy.update(keys)
                 deferred.append(request)
+                continue
+            if isinstance(request.work, ApplyUpdates):
+                request.reply = await self._apply(request.work)
+                built.done.append(request)
                 continue
             question = self._begin(request)
             if question is None:
@@ -225,8 +249,6 @@ class BatchBuilder:
             match work:
                 case WriteDocument():
                     return self._begin_write(request, work)
-                case ApplyUpdates():
-                    request.reply = self._apply(work)
                 case FillValue(key):
                     return self._question_of_value(key)
                 case Expire(key, expires_at):
@@ -302,12 +324,17 @@ class BatchBuilder:
 
     # --- updates from peers and Yjs clients
 
-    def _apply(self, message: ApplyUpdates) -> AppliedReply:
+    async def _apply(self, message: ApplyUpdates) -> AppliedReply:
         outcomes: list[Outcome] = []
         reasons: list[str] = []
         is_client, has_ended = message.origin.startswith(CLIENT), False
         for update in message.updates:
-            joined = ENDED if has_ended else self._replica.join(update, message.origin)
+            if self._pace.is_pause_due:
+                await self._pace.pause()
+            decoded = None
+            if len(update.update) > LARGE_BYTES and not update.is_deleted:
+                decoded = await asyncio.to_thread(decode_change, update, message.origin)
+            joined = ENDED if has_ended else self._replica.join(update, message.origin, decoded)
             has_ended |= is_client and joined.outcome is Outcome.STALE
             if joined.outcome is Outcome.REFUSED:
                 self.rejected["update"] += 1

@@ -9,17 +9,19 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from peatnode.documents.replica.replica import Replica
+from peatnode.documents.replica.state_packing import pack_state
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.witness import CommitWitness
+from workers.store.pace import LARGE_BYTES
 from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.histogram import Histogram
 
 MAX_QUEUE = 8192
 """Requests in the queue. A request beyond the limit is answered with BUSY."""
 MAX_BATCH = 512
-"""Requests in one batch, so that a turn of the event loop stays short."""
+"""Requests in one batch. It holds fewer if they take longer than `BATCH_SECONDS`."""
 ENGINE_WAIT_SECONDS = 8.0
 """A request waits so long for the engine, and is then answered with UNAVAILABLE."""
 QUICK_SYNC_SECONDS = 0.001
@@ -143,8 +145,16 @@ class GroupCommitter:
             await self._commit_one_by_one(batch, error)
             return
         self._waiting += built.waiting
+        self._queue.extendleft(reversed(built.rest))
+        await self._pack_snapshots()
         await self._wait_synced()
         self._commit(built.done)
+
+    async def _pack_snapshots(self) -> None:
+        """Packs the large new snapshots of the open batch in a thread."""
+        batch = self._replica.open_batch
+        for key, snapshot in batch.large_snapshots(LARGE_BYTES):
+            batch.packed[key] = snapshot, await asyncio.to_thread(pack_state, snapshot)
 
     async def _wait_synced(self) -> None:
         """Returns when every write is on disk. Raises StorageFailed if it cannot be known."""

@@ -14,10 +14,11 @@ from peatnode.documents.replica.keyspace import SNAPSHOT, VALUE
 from peatnode.documents.replica.reads import document_update, state_difference
 from peatnode.documents.replica.record import Record, encode_record
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.state_packing import PACKED, PLAIN
+from peatnode.documents.replica.state_packing import PACKED, PLAIN, pack_state
 from peatnode.documents.replica.write_batch import MAX_INLINE_BYTES
 from peatnode.documents.yjs.any_value import Json
 from peatnode.errors import EntriesDiffer
+from tests.support.many_clients import client_of, edits, to_document, written_by
 from tests.support.memory_kv import MemoryKeyValue, commit
 
 KEY = document_key("c", "large")
@@ -82,3 +83,48 @@ def test_a_missing_value_that_is_outdated_anyway_is_an_empty_object(kv: MemoryKe
     del kv.entries[VALUE + KEY]
     replica, record = opened(kv)
     assert replica.value(KEY, record) == b"{}"
+
+
+def test_a_snapshot_that_an_earlier_batch_has_written_is_not_written_again() -> None:
+    kv = MemoryKeyValue()
+    replica = Replica(kv, 7)
+    for update in written_by(1000):
+        replica.join(to_document(update), "peer")
+    first = replica.take_batch()
+    kv.write(first)
+    for update in edits(client_of(0), 1, 2):
+        replica.join(to_document(update), "peer")
+    second = replica.take_batch()
+    many = document_key("c", "many")
+    assert [key for key, _ in first.large_snapshots(100)] == [many]
+    assert second.large_snapshots(100) == []
+    assert SNAPSHOT + many not in dict(second.writes())
+    kv.write(second)
+    record = Replica(kv, 7).record_on_disk(many)
+    assert record is not None
+    assert len(Replica(kv, 7).merged(many, record).structs) == 1000
+
+
+def test_a_snapshot_that_was_packed_before_is_stored_as_it_is(kv: MemoryKeyValue) -> None:
+    replica, record = opened(kv)
+    (snapshot, *_) = replica.state(KEY, record)
+    replica.set_snapshot(KEY, replace(record, delta_log=()), bytes(bytearray(snapshot)))
+    batch = replica.take_batch()
+    ((key, state),) = batch.large_snapshots(100)
+    batch.packed[key] = state, b"packed before"
+    assert dict(batch.writes())[SNAPSHOT + KEY] == b"packed before"
+    batch.packed[key] = snapshot, b"of another snapshot"
+    assert dict(batch.writes())[SNAPSHOT + KEY] == pack_state(state)
+
+
+def test_what_is_deleted_while_its_creation_is_synced_leaves_nothing(kv: MemoryKeyValue) -> None:
+    replica = Replica(kv, 7)
+    value: dict[str, Json] = {"text": "y" * 3 * MAX_INLINE_BYTES}
+    other = document_key("c", "other")
+    replica.write(other, change(NO_ROOT_MAPS, plan(Shape(), value), 7, 0), dump(value))
+    created = replica.take_batch()
+    kv.write(created)
+    assert {SNAPSHOT + other, VALUE + other} <= kv.entries.keys()
+    replica.delete(other)
+    kv.write(replica.take_batch())
+    assert not {SNAPSHOT + other, VALUE + other} & kv.entries.keys()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import socket
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,13 @@ from peatnode.ipc.messages import (
     WrittenReply,
 )
 from peatnode.model.documents import DocumentUpdate, Outcome
+from tests.support.many_clients import to_document, written_by
 from tests.support.waiting import until
 from workers.store.disk.database import Database
 from workers.store.disk.witness import no_witness
 from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
+from workers.store.pace import LARGE_BYTES
 from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.committer import GroupCommitter
 from workers.store.write.request import WriteResolver
@@ -63,6 +67,7 @@ async def committing(
     directory: Path,
     generation: Callable[[], int] = lambda: 1,
     kind: type[Database] = Database,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> AsyncIterator[tuple[GroupCommitter, SlowEngine, Replica]]:
     slow = SlowEngine()
     listener = socket.socket(socket.AF_UNIX)
@@ -78,7 +83,7 @@ async def committing(
     resolver = WriteResolver(replica, engine, quarantine, ChangeLimits(), generation)
     withdrawals = Withdrawals(replica, engine, quarantine, resolver, lambda name, reason: None)
     builder = BatchBuilder(
-        replica, engine, quarantine, resolver, withdrawals, lambda: None, lambda: None
+        replica, engine, quarantine, resolver, withdrawals, lambda: None, lambda: None, clock
     )
     committer = GroupCommitter(
         database,
@@ -223,3 +228,72 @@ async def test_never_is_more_than_one_write_unsynced(tmp_path: Path) -> None:
         await committer.drain()
         assert len(answers) == 200
         assert database.get(b"mx") == b""
+
+
+def ticking(seconds: float) -> Callable[[], float]:
+    """A clock by which so much time passes between two looks at it."""
+    ticks = count()
+    return lambda: next(ticks) * seconds
+
+
+async def test_a_batch_that_takes_long_is_committed_and_the_rest_follows_in_order(
+    tmp_path: Path,
+) -> None:
+    """Three writes to each of 40 documents: some wait for the next round when the time is up."""
+    async with committing(tmp_path, clock=ticking(0.02)) as (committer, _, replica):
+        answers: list[tuple[int, Message | None]] = []
+        requests = [
+            WriteDocument("c", str(number % 40), WriteKind.PUT, b'{"n":%d}' % number)
+            for number in range(120)
+        ]
+        for number, request in enumerate(requests):
+            assert committer.add(
+                QueuedRequest(request, on_done=partial(note_answer, answers, number))
+            )
+        await committer.drain()
+        assert sorted(number for number, _ in answers) == list(range(120))
+        assert all(isinstance(reply, WrittenReply) for _, reply in answers)
+        commits = {m.name: m.value for m in committer.sizes.samples("sizes") if not m.labels}
+        assert commits["sizes_count"] > 10
+        for number in range(40):
+            key = f"c\0{number}".encode()
+            record = replica.record_on_disk(key)
+            assert record is not None
+            assert replica.value(key, record) == b'{"n":%d}' % (80 + number)
+
+
+def note_answer(
+    answers: list[tuple[int, Message | None]], number: int, reply: Message | None
+) -> None:
+    answers.append((number, reply))
+
+
+async def test_the_event_loop_turns_while_one_request_is_carried_out(tmp_path: Path) -> None:
+    async with committing(tmp_path, clock=ticking(0.02)) as (committer, _, _):
+        answers: list[Message | None] = []
+        updates = tuple(to_document(update, str(n)) for n in range(30) for update in written_by(1))
+        assert committer.add(QueuedRequest(ApplyUpdates(updates, "peer"), on_done=answers.append))
+        turns = 0
+        while not answers:
+            turns += 1
+            await asyncio.sleep(0)
+        assert turns > 30
+
+
+async def test_a_large_update_is_joined_and_refused_as_a_small_one(tmp_path: Path) -> None:
+    """It is decoded, and its state is packed, in a thread."""
+    (large,) = written_by(3000)
+    assert len(large) > LARGE_BYTES
+    async with committing(tmp_path) as (committer, _, replica):
+        answers: list[Message | None] = []
+        updates = tuple(to_document(update) for update in (large, large[:-1], large))
+        assert committer.add(QueuedRequest(ApplyUpdates(updates, "peer"), on_done=answers.append))
+        await committer.drain()
+        (reply,) = answers
+        assert isinstance(reply, AppliedReply)
+        assert reply.outcomes == (Outcome.APPLIED, Outcome.REFUSED, Outcome.KNOWN)
+        assert reply.reasons[1]
+        key = b"c\0many"
+        record = replica.record_on_disk(key)
+        assert record is not None
+        assert len(replica.merged(key, record).structs) == 3000
