@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pycrdt
 import pytest
 from click.testing import CliRunner
@@ -494,3 +495,28 @@ def test_a_deletion_of_what_does_not_exist_fails_no_import(node: Node, tmp_path:
         done = CliRunner().invoke(cli, ["import", "gone", str(file), *way], standalone_mode=False)
         assert done.return_value == 0
         assert done.stderr.startswith("1 documents written to gone in")
+
+
+def test_long_names_above_many_members_are_refused_by_a_store_that_goes_on(node: Node) -> None:
+    """240 kB of JSON would take 60 MB as a Yjs update."""
+    document = url_of(node, "/documents/c/long-names")
+
+    def body(members: int, letter: bytes = b"k") -> bytes:
+        below = orjson.dumps({f"a{number}": number for number in range(members)})
+        return path_of(3, 1000).replace(b"1", below).replace(b"k", letter)
+
+    def refusal(answer: httpx.Response) -> str:
+        content = answer.json()
+        assert (answer.status_code, content["type"]) == (413, "urn:peatnode:problem:too-large")
+        return str(content["detail"])
+
+    names = "The names along the paths to all members"
+    assert refusal(httpx.put(document, content=body(20_000), timeout=30)).startswith(names)
+    assert httpx.put(document, content=body(2785), timeout=30).status_code == 201
+    assert refusal(httpx.patch(document, content=body(20_000), timeout=30)).startswith(names)
+    others = httpx.put(document, content=body(2785, b"m"), timeout=30)
+    assert refusal(others).startswith("The document would take more than 16777216 bytes")
+    assert httpx.patch(document, json={"a": 1}, timeout=30).status_code == 200
+    assert httpx.get(document).json()["document"] == {**json.loads(body(2785)), "a": 1}
+    store = httpx.get(url_of(node, "/node")).json()["workers"][0]
+    assert (store["name"], store["restarts"]) == ("store", 0)

@@ -142,11 +142,15 @@ def new_part(update: Update, incarnation: int, record: Record | None) -> Update 
 
 def check_size(record: Record | None, incarnation: int, added: int) -> JoinResult | None:
     """A refusal if the state of the record would be too large with `added` bytes more."""
-    if record is None or record.incarnation != incarnation:
+    if record is None or record.incarnation != incarnation or has_room(record, added):
         return None
-    if state_bytes(record) + added > MAX_STATE_BYTES:
-        return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
-    return None
+    return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
+
+
+def has_room(record: Record | None, added: int) -> bool:
+    """Whether the state of the record can hold `added` bytes more. None: there is no record yet."""
+    held = state_bytes(record) if record is not None else 0
+    return held + added <= MAX_STATE_BYTES
 
 
 def state_bytes(record: Record) -> int:

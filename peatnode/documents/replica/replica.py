@@ -327,12 +327,15 @@ class Replica:
         record = replace(record, sequence=self._staged_sequence + 1)
         self._stage(key, record, record, EMPTY_STATE, "")
 
-    def write(self, key: bytes, update: Update, value: bytes) -> Record:
+    def write(
+        self, key: bytes, update: Update, value: bytes, encoded: bytes | None = None
+    ) -> Record:
         """Stages a change of this node. Creates the document if it does not exist.
 
         `update` must hold only what is new, under this node's own client id or a derived one (`json/authors.py`), and
-        `value` must be the document's JSON after it.
+        `value` must be the document's JSON after it. `encoded` is the update encoded, if the caller has it.
         """
+        encoded = encode_update(update) if encoded is None else encoded
         record = self.record(key)
         incarnation = self.next_incarnation(key)
         own = self.client_of(incarnation)
@@ -342,7 +345,7 @@ class Replica:
                 self.own_writes.note(key, own, incarnation, structs[0].clock, sequence)
             else:
                 self.own_writes.note_derived(key, incarnation, client)
-        return self._apply(key, record, incarnation, update, encode_update(update), value, "")
+        return self._apply(key, record, incarnation, update, encoded, value, "")
 
     def delete(self, key: bytes) -> Record:
         """Stages the end of the live incarnation. Returns the tombstone."""

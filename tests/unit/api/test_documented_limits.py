@@ -5,7 +5,13 @@ from pathlib import Path
 import pytest
 
 from peatnode.api.json_schema import DOCUMENT
-from peatnode.documents.limits import MAX_DEPTH, MAX_KEY_BYTES, MAX_POINTER_BYTES, MAX_VALUES
+from peatnode.documents.limits import (
+    MAX_DEPTH,
+    MAX_KEY_BYTES,
+    MAX_NAMES_BYTES,
+    MAX_POINTER_BYTES,
+    MAX_VALUES,
+)
 
 DOCS = Path(__file__).parents[3] / "docs"
 
@@ -23,3 +29,4 @@ def test_the_limits_of_documents(page: str) -> None:
     assert f"at most {MAX_VALUES:,} values" in text
     assert f"at most {MAX_KEY_BYTES:,} bytes" in text
     assert f"at most {MAX_POINTER_BYTES:,} bytes together" in text
+    assert f"the paths to all members at most {MAX_NAMES_BYTES // 2**20} MiB" in text

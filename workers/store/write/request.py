@@ -11,9 +11,12 @@ from peatnode.documents.json.diff import NO_EDITS, plan
 from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.json.target import target_of
 from peatnode.documents.json.value import TOO_LARGE, Shape, build, dump
+from peatnode.documents.limits import MAX_STATE_BYTES
+from peatnode.documents.replica.join import has_room
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
+from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.errors import BadValue
 from peatnode.ipc.messages import (
     EngineKind,
@@ -30,6 +33,11 @@ from workers.store.engine.refusal import RequestRefused
 
 ANY_FINGERPRINT = b"*"
 """In If-Match and If-None-Match: every document that exists."""
+
+NO_ROOM = (
+    f"the document would take more than {MAX_STATE_BYTES} bytes with its history: "
+    "delete the document and write it again, or write a smaller one"
+)
 
 
 @dataclass(slots=True)
@@ -100,7 +108,7 @@ class WriteResolver:
         own = self.replica.client_of(incarnation)
         before = Before(key, incarnation, b"", {})
         update = change_by(own, before, root_maps.NO_ROOT_MAPS, plan(Shape(), target), expires)
-        record = self.replica.write(key, update, value)
+        record = self._write(key, None, update, value)
         return self._reply(message, record, True, True, value)
 
     def _checked(self, present: Json, target: Json) -> bytes:
@@ -127,8 +135,14 @@ class WriteResolver:
         update = change_by(own, before, maps, edits, new_expiry)
         if update.is_empty:
             return self._reply(message, record, False, False, value)
-        updated = self.replica.write(key, update, value)
+        updated = self._write(key, record, update, value)
         return self._reply(message, updated, False, True, value)
+
+    def _write(self, key: bytes, record: Record | None, update: Update, value: bytes) -> Record:
+        encoded = encode_update(update)
+        if not has_room(record, len(encoded)):
+            raise RequestRefused(Failure.TOO_LARGE, NO_ROOM)
+        return self.replica.write(key, update, value, encoded)
 
     def finish(
         self, message: WriteDocument, question: EngineQuestion, result: OperationResult
@@ -148,6 +162,9 @@ class WriteResolver:
             case EngineOutcome.DONE:
                 pass
         updated = record
+        if not has_room(record, len(result.update)):
+            self.engine.forget(key)  # it has made the change
+            raise RequestRefused(Failure.TOO_LARGE, NO_ROOM)
         if result.update:
             update = self.engine.new_part(key, record, result.update)
             if not update.is_empty:
