@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from peatnode.api.failures import sentence
 from peatnode.api.json_schema import (
     FINGERPRINT,
     FLAG,
@@ -15,6 +16,7 @@ from peatnode.api.json_schema import (
     ref,
 )
 from peatnode.ipc.messages import NodeReply, PeersReply, PeerState
+from peatnode.model.clock import ClockState
 from peatnode.model.states import PeerStatus
 
 PEER_SCHEMA = record(
@@ -38,6 +40,7 @@ PEER_SCHEMA = record(
     bytes_received=INTEGER,
     twin=FLAG,
     version=TEXT,
+    clock_offset=nullable("number"),
 )
 
 PEERS_SCHEMA = record(
@@ -45,8 +48,11 @@ PEERS_SCHEMA = record(
     connected=INTEGER,
     root=FINGERPRINT,
     differing=array(TEXT),
+    clock=ref("Clock"),
     peers=array(ref("Peer")),
 )
+
+CLOCK_SCHEMA = record(state={"enum": list(ClockState)}, message=TEXT)
 
 TOPOLOGY_SCHEMA = record(
     peer_count=INTEGER,
@@ -96,6 +102,7 @@ def encode_peer(peer: PeerState) -> dict[str, Any]:
         "bytes_received": peer.bytes_received,
         "twin": peer.is_twin,
         "version": peer.version,
+        "clock_offset": peer.clock_offset if peer.is_clock_known else None,
     }
 
 
@@ -105,6 +112,7 @@ def encode_peers(reply: PeersReply) -> dict[str, Any]:
         "connected": sum(peer.is_connected for peer in reply.peers),
         "root": reply.root.hex(),
         "differing": reply.differing,
+        "clock": {"state": reply.clock.state, "message": sentence(reply.clock.reason)},
         "peers": [encode_peer(peer) for peer in reply.peers],
     }
 

@@ -72,6 +72,9 @@ def unknown_outcome() -> HttpProblem:
 OUT_OF_MEMORY = "out-of-memory"
 """The code of a request that needed more memory than the node has."""
 
+CLOCK = "clock"
+"""The code of a write whose expiry is not set because the clock of the node may be wrong."""
+
 
 def out_of_memory(may_have_written: bool) -> HttpProblem:
     """The problem for a request in which this process ran out of memory."""
@@ -101,6 +104,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     Failure.QUARANTINED: (409, "quarantined"),
     Failure.BUSY: (503, "busy"),
     Failure.OUT_OF_MEMORY: (503, OUT_OF_MEMORY),
+    Failure.CLOCK: (503, CLOCK),
 }
 
 

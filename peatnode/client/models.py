@@ -238,7 +238,18 @@ class Peer:
     """The ids of the nodes that it is connected to."""
     connected_since: float | None = None
     """Unix seconds."""
+    clock_offset: float | None = None
+    """Its wall clock minus that of the node, in seconds. None: not known."""
     content: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeClock:
+    """Whether the wall clock of the node is right."""
+
+    state: str
+    """A word of `ClockState`; a newer node may have others."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +261,8 @@ class Peers(Sequence[Peer]):
     """Fingerprint of all documents, in hex: equal roots mean equal documents."""
     differing: tuple[str, ...] = ()
     """Some of the documents that differ on a peer, as `collection/id`."""
+    clock: NodeClock | None = None
+    """None: the node is too old to judge its clock."""
 
     def __len__(self) -> int:
         return len(self.peers)

@@ -5,7 +5,7 @@ The links and their messages:
     every worker  -- control --> supervisor   Hello, WorkerReady, Pong, ProblemRaised; receives Ping, StopWorker
     broker, CLI   -- supervisor.sock          GetNode
     broker, CLI   -- store.sock               documents, the feed, StoreReply
-    sync          -- store.sock               the tree of fingerprints, differences, ApplyUpdates, the feed
+    sync          -- store.sock               the tree of fingerprints, differences, ApplyUpdates, the feed, JudgeClock
     store         -- engine.sock              RunOperations
     broker, CLI   -- sync.sock                peers, WaitReplicas, awareness
     sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery
@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from peatnode.model.clock import UNCOMPARED, ClockVerdict
 from peatnode.model.documents import BucketEntry as BucketEntry
 from peatnode.model.documents import DocumentUpdate as DocumentUpdate
 from peatnode.model.documents import Outcome as Outcome
@@ -41,6 +42,8 @@ from peatnode.model.states import WorkerStatus as WorkerStatus
 from peatnode.model.sync import AppliedReply as AppliedReply
 from peatnode.model.sync import ApplyUpdates as ApplyUpdates
 from peatnode.model.sync import BucketsReply as BucketsReply
+from peatnode.model.sync import ClockReply as ClockReply
+from peatnode.model.sync import JudgeClock as JudgeClock
 from peatnode.model.sync import ReadBuckets as ReadBuckets
 from peatnode.model.sync import ReadDifferences as ReadDifferences
 from peatnode.model.sync import ReadRange as ReadRange
@@ -85,6 +88,8 @@ class Failure(StrEnum):
     """A queue is full. Nothing was changed."""
     OUT_OF_MEMORY = "out_of_memory"
     """The worker had not enough memory for this request. Nothing was changed."""
+    CLOCK = "clock"
+    """The clock of this node may be wrong, so that no expiry is set. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -625,17 +630,22 @@ class PeerState:
     is_twin: bool
     """Whether this node or another connected instance has the same node id."""
     version: str
+    is_clock_known: bool = False
+    """Whether the peer has told the time on this connection."""
+    clock_offset: float = 0.0
+    """Its wall clock minus that of this node, in seconds, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class PeersReply(Message):
-    """All peers of the node, and the documents that differ."""
+    """All peers of the node, the documents that differ, and whether the clock of the node is right."""
 
     TAG = "peers_reply"
     peers: tuple[PeerState, ...]
     root: bytes
     differing: tuple[str, ...]
     """`collection/id` of documents that differ, at most 100."""
+    clock: ClockVerdict = UNCOMPARED
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from peatnode.model.clock import ClockVerdict
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.message import Ask, Message
 
@@ -121,7 +122,26 @@ class ApplyUpdates(Ask[AppliedReply]):
     """Instance of the peer, or `client`."""
 
 
+@dataclass(frozen=True, slots=True)
+class ClockReply(Message):
+    """The store goes by the verdict."""
+
+    TAG = "clock_reply"
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeClock(Ask[ClockReply]):
+    """Tells the store whether expiries may go by the wall clock."""
+
+    TAG = "judge_clock"
+    verdict: ClockVerdict
+    shift: float
+    """`ClockReading.shift` of the clock that was judged. The verdict does not hold after a jump from it."""
+
+
 StoreQuestion: TypeAlias = (
-    ReadTree | ReadBuckets | ReadVectors | ReadDifferences | ReadRange | ApplyUpdates
+    ReadTree | ReadBuckets | ReadVectors | ReadDifferences | ReadRange | ApplyUpdates | JudgeClock
 )
-StoreAnswer: TypeAlias = TreeReply | BucketsReply | VectorsReply | UpdatesReply | AppliedReply
+StoreAnswer: TypeAlias = (
+    TreeReply | BucketsReply | VectorsReply | UpdatesReply | AppliedReply | ClockReply
+)

@@ -54,7 +54,7 @@ async def test_health(served: Served) -> None:
 async def test_ready(served: Served) -> None:
     status, found = await checks(served)
     assert status == 200
-    assert set(found) == {"running", "workers", "store", "engine", "sync", "discovery"}
+    assert set(found) == {"running", "workers", "store", "engine", "sync", "clock", "discovery"}
     served.node.is_writable = False
     assert (await checks(served))[1]["store"] is False
     served.node.is_writable = True

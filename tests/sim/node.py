@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from peatnode.ipc.feed_position import FeedPosition, FollowerState
+from peatnode.model.clock import ClockReading
 from peatnode.model.feed import FeedRestarted
 from peatnode.protocol.sync.events import (
     Action,
@@ -16,6 +17,7 @@ from peatnode.protocol.sync.events import (
     ConnectionUp,
     Event,
     FeedOpened,
+    PeersExpected,
     ReplicasKnown,
     ReplicasWanted,
     Send,
@@ -24,13 +26,11 @@ from peatnode.protocol.sync.events import (
     WakeUp,
 )
 from peatnode.protocol.sync.machine import SyncMachine
+from tests.sim.clocks import EPOCH
 from tests.sim.standin import Key
 
 if TYPE_CHECKING:
     from tests.sim.world import Wire, World
-
-EPOCH = 1_700_000_000.0
-"""Unix time at which every world begins."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,10 @@ class Node:
         """The monotonic clock: it drifts, and never jumps."""
         return self.clock_offset + self.world.now * self.clock_rate
 
-    def wall_clock(self) -> float:
-        return EPOCH + self.world.now + self.wall_offset
+    def read_clock(self) -> ClockReading:
+        """The wall clock, and its shift from the monotonic one, which does not stop when the machine sleeps."""
+        unix = EPOCH + self.world.now + self.wall_offset
+        return ClockReading(unix, unix - self.now())
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
         self.world.at(seconds, act)
@@ -108,6 +110,7 @@ class Node:
         self.wake_at = None
         self.waits.clear()
         self._unasked.clear()
+        self.handle(PeersExpected(True, True))
         self._open_feed()
 
     def kill(self) -> None:
@@ -138,7 +141,7 @@ class Node:
     def handle(self, event: Event) -> None:
         if not self.is_up:
             return
-        for action in self.machine.handle(event, self.now()):
+        for action in self.machine.handle(event, self.now(), self.read_clock()):
             self._do(action)
         self._schedule_wake()
 

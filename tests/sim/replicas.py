@@ -28,11 +28,14 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
+from peatnode.model.clock import ClockReading, ClockState, ClockVerdict
 from peatnode.model.documents import Outcome
 from peatnode.model.states import ChangeAction
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
+    ClockReply,
+    JudgeClock,
     ReadBuckets,
     ReadDifferences,
     ReadRange,
@@ -41,6 +44,7 @@ from peatnode.model.sync import (
     StoreAnswer,
     StoreQuestion,
 )
+from tests.sim.clocks import EPOCH
 from tests.sim.contents import record_of
 from tests.sim.disk import ForgetfulDisk, Image
 from tests.sim.engine import EngineInProcess
@@ -63,6 +67,7 @@ from workers.store.write.batch import (
     QueuedRequest,
     Work,
 )
+from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 
@@ -137,7 +142,7 @@ class StoreHost(Protocol):
     random: random.Random
 
     def at(self, seconds: float, act: Callable[[], None]) -> None: ...
-    def wall_clock(self) -> float: ...
+    def read_clock(self) -> ClockReading: ...
     def sync_seconds(self) -> float: ...
     def committed(self) -> None: ...
 
@@ -159,14 +164,22 @@ class AtOnce:
             self._acts.pop(0)()
         self._is_running = False
 
-    def wall_clock(self) -> float:
-        return 0.0
+    def read_clock(self) -> ClockReading:
+        return ClockReading(EPOCH, EPOCH)
 
     def sync_seconds(self) -> float:
         return 0.0
 
     def committed(self) -> None:
         pass
+
+
+class _TrustedClock(ExpiryClock):
+    def may_end_documents(self, reading: ClockReading) -> bool:
+        return True
+
+    def refusal(self, message: WriteDocument, reading: ClockReading) -> None:
+        return None
 
 
 @dataclass(slots=True)
@@ -182,10 +195,11 @@ class _Syncing:
 
 
 class ReplicaStore:
-    """Opens, serves and loses a disk as the store worker does. `keeps_generation` and `acknowledges_early` are faults
-    for the control runs."""
+    """Opens, serves and loses a disk as the store worker does. `keeps_generation`, `acknowledges_early` and
+    `trusts_its_clock` are faults for the control runs."""
 
     keeps_generation = False
+    trusts_its_clock = False
     acknowledges_early = False
 
     def __init__(
@@ -246,6 +260,12 @@ class ReplicaStore:
             self._ids.stage,
             clock=lambda: 0.0,  # in virtual time no work takes long
         )
+        self._expiry_clock = ExpiryClock(self._host.read_clock())
+        if self.trusts_its_clock:
+            self._expiry_clock = _TrustedClock(self._host.read_clock())
+        if isinstance(self._host, AtOnce):  # nothing syncs there that could judge the clock
+            verdict = ClockVerdict(ClockState.RIGHT, "it is that of the test")
+            self._expiry_clock.judged(JudgeClock(verdict, self._host.read_clock().shift))
         self._reads = Reads(self.replica)
         self._feed = FeedReader(self.replica)
         self._acknowledged: dict[int, Acknowledged] = {}
@@ -330,6 +350,10 @@ class ReplicaStore:
                 return self._reads.differences(question)
             case ReadRange():
                 return self._reads.range(replace(question, max_bytes=RANGE_BYTES))
+            case JudgeClock():
+                if not self.trusts_its_clock:
+                    self._expiry_clock.judged(question)
+                return ClockReply()
             case ApplyUpdates():
                 raise AssertionError("it is added to the queue")
 
@@ -352,7 +376,9 @@ class ReplicaStore:
             body["list"] = [self._written, *range(rng.randrange(3))]
         expires_at = -1.0
         if rng.random() < habits.expiries:
-            expires_at = rng.choice([0.0, self._host.wall_clock() + rng.choice([0.3, 3.0, 20.0])])
+            expires_at = rng.choice(
+                [0.0, self._host.read_clock().unix + rng.choice([0.3, 3.0, 20.0])]
+            )
         self._submit(WriteDocument(*key, kind, orjson.dumps(body), expires_at=expires_at), then)
 
     def delete_of_client(self, key: Key) -> None:
@@ -375,15 +401,22 @@ class ReplicaStore:
         return None if record is None or record.is_deleted else record
 
     def add(self, work: Work, reply: Callable[[Any], None] = lambda _: None) -> None:
-        """As `GroupCommitter.add`: what arrives during a sync goes into the next batch."""
+        """As `StoreService` takes what arrives: during a sync it goes into the next batch."""
+        if isinstance(work, WriteDocument):
+            refusal = self._expiry_clock.refusal(work, self._host.read_clock())
+            if refusal is not None:
+                reply(refusal)
+                return
         self._queue.append(QueuedRequest(work, on_done=reply))
         if len(self._queue) == 1 and self._built is None:
             self._later(0.0, self._build)
 
     def maintain(self) -> None:
         """One turn of the maintenance: expiry, and compaction of some document at any time."""
-        for expire in due_expiries(self.replica, self._host.wall_clock()):
-            self.add(expire)
+        reading = self._host.read_clock()
+        if self._expiry_clock.may_end_documents(reading):
+            for expire in due_expiries(self.replica, reading.unix):
+                self.add(expire)
         for work in due_withdrawals(self.replica):
             self.add(work)
         for key in list(self._builder.outdated):

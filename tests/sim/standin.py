@@ -14,6 +14,8 @@ from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
     BucketsReply,
+    ClockReply,
+    JudgeClock,
     ReadBuckets,
     ReadDifferences,
     ReadRange,
@@ -152,6 +154,8 @@ class StandinStore:
             case ApplyUpdates():
                 outcomes = tuple([self.apply(one, question.origin) for one in question.updates])
                 return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence)
+            case JudgeClock():
+                return ClockReply()
 
     def _tree_keys(self, first: int, last: int, tree_key: bytes) -> list[tuple[bytes, Key]]:
         indexes = [i for i in self._buckets if first <= i <= last]

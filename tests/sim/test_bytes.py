@@ -19,8 +19,8 @@ from tests.sim.standin import Document, Key
 from tests.sim.world import Weather, World
 from tests.support import seeds
 
-ROOT_BYTES = 21
-"""A root in its message."""
+ROOT_BYTES = 30
+"""A root and the time in their message."""
 BASE_BYTES = 3000
 """Roots, neighbours and one path through the tree, however small the difference."""
 LEVEL_BYTES = 450

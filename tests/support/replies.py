@@ -77,6 +77,8 @@ PEER = PeerState(
     bytes_received=0,
     is_twin=False,
     version="0.1.0",
+    is_clock_known=True,
+    clock_offset=0.25,
 )
 
 PEERS = PeersReply((PEER,), bytes(range(16)), ())

@@ -40,6 +40,7 @@ PEER = Peer(
     sources=("mdns",),
     neighbours=("peat-mesh-0",),
     connected_since=NOW - 60,
+    clock_offset=0.25,
 )
 
 STORE = NodeStore(

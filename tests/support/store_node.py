@@ -19,6 +19,7 @@ from peatnode.ipc.messages import (
     ApplyUpdates,
     DocumentUpdate,
     Hello,
+    JudgeClock,
     Message,
     ProblemCleared,
     ProblemRaised,
@@ -29,6 +30,8 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
+from peatnode.model.clock import ClockState, ClockVerdict
+from peatnode.worker.wall_clock import read_clock
 from tests.support.processes import node_environment, start_worker
 
 SECONDS = 20.0
@@ -182,6 +185,8 @@ class StoreNode:
         kind: WriteKind = WriteKind.PUT,
         **more: Any,
     ) -> WrittenReply:
+        if more.get("expires_at", -1.0) > 0:
+            await self.ask(JudgeClock(ClockVerdict(ClockState.RIGHT, ""), read_clock().shift))
         return await self.ask(WriteDocument(collection, document, kind, body, **more))  # type: ignore[no-any-return]
 
     async def apply(

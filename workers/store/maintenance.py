@@ -12,6 +12,7 @@ from peatnode.documents.replica.apply_update import compacted
 from peatnode.documents.replica.keyspace import EXPIRY, FEED, number
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch, expiry_key
+from peatnode.worker.wall_clock import read_clock
 from workers.store.checkpoints import Checkpoints
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.health import DiskHealth
@@ -28,6 +29,7 @@ from workers.store.write.batch import (
     Work,
 )
 from workers.store.write.committer import GroupCommitter
+from workers.store.write.expiry_clock import ExpiryClock
 
 TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000
@@ -66,6 +68,7 @@ class Maintenance:
         engine: EngineClient,
         disk: DiskHealth,
         checkpoints: Checkpoints,
+        expiry_clock: ExpiryClock,
     ) -> None:
         self._database = database
         self._replica = replica
@@ -74,6 +77,7 @@ class Maintenance:
         self._engine = engine
         self._disk = disk
         self._checkpoints = checkpoints
+        self._expiry_clock = expiry_clock
         self._due: set[bytes] = set()
         """Documents whose delta log is due for compaction."""
         self._last_write = time.monotonic()
@@ -128,7 +132,10 @@ class Maintenance:
         self._enqueue(due_withdrawals(self._replica))
 
     def _expire(self) -> None:
-        for work in due_expiries(self._replica, time.time()):
+        reading = read_clock()
+        if not self._expiry_clock.may_end_documents(reading):
+            return
+        for work in due_expiries(self._replica, reading.unix):
             self._committer.add(QueuedRequest(work))
 
     async def _compact(self) -> None:

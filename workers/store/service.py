@@ -16,6 +16,7 @@ from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     ApplyUpdates,
+    ClockReply,
     EngineKind,
     EngineOutcome,
     Failed,
@@ -24,6 +25,7 @@ from peatnode.ipc.messages import (
     GetDocument,
     GetMetrics,
     GetStore,
+    JudgeClock,
     ListCollections,
     ListDocuments,
     Message,
@@ -40,6 +42,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.tree import BUCKETS
 from peatnode.worker.shell import WorkerShell
+from peatnode.worker.wall_clock import read_clock
 from workers.store.checkpoints import Checkpoints
 from workers.store.client_ids import ClientIds, IdReports
 from workers.store.disk.database import StorageFailed
@@ -57,6 +60,7 @@ from workers.store.reads import Reads
 from workers.store.scrub import Scrub
 from workers.store.write.batch import BatchBuilder, FillValue, QueuedRequest
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter, has_succeeded
+from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 
@@ -132,6 +136,7 @@ class StoreService:
             self._storage,
             self.disk.read_failed,
         )
+        self._expiry_clock = ExpiryClock(read_clock())
         self.maintenance = Maintenance(
             database,
             self._replica,
@@ -140,6 +145,7 @@ class StoreService:
             self.engine,
             self.disk,
             self.checkpoints,
+            self._expiry_clock,
         )
         self.scrub = Scrub(
             self._replica, lambda: self.committer.queue_length > 0, self.disk.read_failed
@@ -165,12 +171,20 @@ class StoreService:
     def on_message(self, connection: Connection, cause: int, message: Message) -> None:
         match message:
             case WriteDocument() | ApplyUpdates():
-                if not self.committer.add(QueuedRequest(message, connection, cause)):
+                refusal = self._refusal_of_expiry(message)
+                if refusal is not None:
+                    connection.reply(cause, refusal)
+                elif not self.committer.add(QueuedRequest(message, connection, cause)):
                     connection.fail(cause, Failure.BUSY, "too many writes are waiting; try again")
             case FollowChanges():
                 self._follow(connection, cause, message)
             case _:
                 self._answer(connection, cause, message)
+
+    def _refusal_of_expiry(self, message: WriteDocument | ApplyUpdates) -> Failed | None:
+        if isinstance(message, ApplyUpdates) or message.expires_at <= 0:
+            return None
+        return self._expiry_clock.refusal(message, read_clock())
 
     def on_close(self, connection: Connection) -> None:
         for task in self._follows.pop(connection, []):
@@ -228,6 +242,9 @@ class StoreService:
                 return self._reads.vectors(message)
             case ReadState():
                 return self._reads.state(message)
+            case JudgeClock():
+                self._expiry_clock.judged(message)
+                return ClockReply()
             case GetStore():
                 return self._store()
             case GetMetrics():

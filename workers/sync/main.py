@@ -45,6 +45,8 @@ async def main(shell: WorkerShell) -> None:
         lambda handle: StoreLink(config.run_dir / "store.sock", handle, shell.log),
         random.Random(int.from_bytes(credentials.instance) ^ credentials.started),  # noqa: S311  # jitter
         shell.log,
+        shell,
+        are_peers_sought=bool(config.static_peers or set(config.discovery) - {"static"}),
     )
     key = endpoint_private_key(config.secret.reveal(), config.node_id)
     node.open(QuicEndpoint(context.listeners["quic"], key, credentials, node))

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, assert_never
+from typing import Any, Protocol, assert_never
 
 from peatnode.ipc import messages
+from peatnode.model.clock import ClockState, ClockVerdict
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.protocol.connect.dial_plan import Dial, DialPlan
 from peatnode.protocol.connect.handshake import Credentials
@@ -20,6 +21,7 @@ from peatnode.protocol.sync.events import Action, Event
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Message
+from peatnode.worker.wall_clock import read_clock
 from workers.sync.quic.connection import PeerConnection
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.quic.paths import socket_address
@@ -46,6 +48,20 @@ class PastTraffic:
 _NO_TRAFFIC = PastTraffic()
 
 
+CLOCK_PROBLEM = "clock"
+CLOCK_ADVICE = (
+    "Set the clocks (NTP). Until this clock agrees with more than half of the clocks, writes that set an expiry are "
+    "refused here, and no document is deleted because its expiry has passed."
+)
+
+
+class Problems(Protocol):
+    """The part of `WorkerShell` that reports to the operator."""
+
+    def raise_problem(self, name: str, message: str, advice: str) -> None: ...
+    def clear_problem(self, name: str) -> None: ...
+
+
 class NodeShell:
     """The shell around SyncMachine and DialPlan. It owns their clock, timers and sockets.
 
@@ -58,10 +74,12 @@ class NodeShell:
         store: Callable[[Callable[[Event], None]], StoreLink],
         randomness: Random,
         log: Any,
+        problems: Problems,
+        are_peers_sought: bool,
     ) -> None:
+        """`are_peers_sought`: whether the sources of discovery can find a peer."""
         self._loop = asyncio.get_running_loop()
-        self.wall_offset = time.time() - self._loop.time()
-        """Unix time minus the time of the event loop, in seconds."""
+        self._wall_offset = time.time() - self._loop.time()
         self.instance = credentials.instance.hex()
         self.machine = SyncMachine(
             credentials.node_id, credentials.instance, randomness, self._loop.time()
@@ -73,7 +91,11 @@ class NodeShell:
         self.awareness_followers: dict[tuple[Any, int], None] = {}
         self.waiters: dict[int, tuple[Any, int]] = {}
         self._last_waiter = 0
+        self._are_peers_sought = are_peers_sought
+        self._are_peers_known = False
+        self._clock_state = ClockState.STARTING
         self._log = log
+        self._problems = problems
         self._endpoint: QuicEndpoint | None = None
         self._wake = LoopTimer(self._wake_up)
         self._dial_wake = LoopTimer(self._dial_due)
@@ -84,8 +106,17 @@ class NodeShell:
     def now(self) -> float:
         return self._loop.time()
 
+    @property
+    def wall_offset(self) -> float:
+        """Unix time minus the time of the event loop, in seconds. It changes only when the wall clock is set."""
+        offset = time.time() - self._loop.time()
+        if abs(offset - self._wall_offset) > 1.0:
+            self._wall_offset = offset
+        return self._wall_offset
+
     def open(self, endpoint: QuicEndpoint) -> None:
         self._endpoint = endpoint
+        self.handle(events.PeersExpected(self._are_peers_known, self._are_peers_sought))
 
     @property
     def endpoint(self) -> QuicEndpoint:
@@ -95,7 +126,7 @@ class NodeShell:
     # --- the machine -------------------------------------------------------------------------------
 
     def handle(self, event: Event) -> None:
-        for action in self.machine.handle(event, self._loop.time()):
+        for action in self.machine.handle(event, self._loop.time(), read_clock()):
             self._carry_out(action)
         self._wake.set(self.machine.next_wake)
 
@@ -129,8 +160,20 @@ class NodeShell:
                     doc=f"{action.collection}/{action.id}",
                     reason=action.reason,
                 )
+            case events.ClockJudged():
+                self._report_clock(action.verdict)
             case _:
                 assert_never(action)
+
+    def _report_clock(self, verdict: ClockVerdict) -> None:
+        if verdict.is_denied:
+            self._problems.raise_problem(CLOCK_PROBLEM, verdict.reason, CLOCK_ADVICE)
+        else:
+            self._problems.clear_problem(CLOCK_PROBLEM)
+        if verdict.state is not self._clock_state:
+            self._clock_state = verdict.state
+            log = self._log.warning if verdict.is_denied else self._log.info
+            log("Clock judged", state=verdict.state, reason=verdict.reason)
 
     def _close(self, action: events.Close) -> None:
         connection = self.endpoint.connections.get(action.peer)
@@ -158,7 +201,7 @@ class NodeShell:
         self._publish_topology(messages.PeerConnected(action.node_id, action.instance))
 
     def message_received(self, connection: PeerConnection, message: Message) -> None:
-        self.handle(events.MessageReceived(connection.peer, message))
+        self.handle(events.MessageReceived(connection.peer, message, max(0.0, connection.rtt)))
 
     def connection_closed(self, connection: PeerConnection) -> None:
         now = self._loop.time()
@@ -227,6 +270,10 @@ class NodeShell:
 
     def plan_dials(self) -> None:
         self._dial_wake.set(self.dial_plan.next_due)
+        are_known = self.dial_plan.has_others
+        if are_known != self._are_peers_known:
+            self._are_peers_known = are_known
+            self.handle(events.PeersExpected(are_known, self._are_peers_sought))
 
     def _dial_due(self) -> None:
         for dial in self.dial_plan.take_due(self._loop.time()):

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from peatnode.ipc.messages import Metric, PeerState
+from peatnode.model.clock import ClockState
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.model.states import PeerStatus
 from peatnode.protocol.connect.dial_plan import Target
@@ -62,6 +63,8 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
         bytes_received=past.bytes_received + connection.bytes_received,
         is_twin=status.is_twin,
         version=member.software,
+        is_clock_known=status.clock_offset is not None,
+        clock_offset=status.clock_offset or 0.0,
     )
 
 
@@ -102,6 +105,8 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
     by_name = {state.id: state for state in reversed(states)}
     for state in by_name.values():
         yield from _of_peer(state, now)
+    is_right = node.machine.clock.verdict.state is ClockState.RIGHT
+    yield Metric("peatnode_clock_right", (), float(is_right))
     for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
         yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
     yield from _queues(node)
@@ -113,6 +118,8 @@ def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
     if not state.is_connected:
         return
     since = state.out_of_sync_since
+    if state.is_clock_known:
+        yield Metric("peatnode_sync_peer_clock_offset_seconds", peer, state.clock_offset)
     if state.rtt_ms >= 0:
         yield Metric("peatnode_sync_peer_rtt_seconds", peer, state.rtt_ms / 1000)
     yield Metric("peatnode_sync_peer_in_sync", peer, float(state.is_in_sync))

@@ -35,8 +35,10 @@ class SyncService:
         match message:
             case GetPeers():
                 states = tuple(peer_states(node))
+                machine = node.machine
+                verdict = machine.clock.verdict
                 connection.reply(
-                    cause, PeersReply(states, node.machine.root, node.machine.differing())
+                    cause, PeersReply(states, machine.root, machine.differing(), verdict)
                 )
             case GetMetrics():
                 connection.reply(cause, MetricsReply(tuple(metrics(node))))

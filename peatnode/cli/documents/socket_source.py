@@ -56,6 +56,7 @@ from peatnode.ipc.messages import (
     Message,
     ReplicasReply,
     WaitReplicas,
+    WriteDocument,
     WriteKind,
     WrittenReply,
 )
@@ -65,6 +66,9 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 
 PAGE_BYTES = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
+NOT_YET_SECONDS = 5.0
+"""Time for a store that cannot write yet, such as one whose clock has not been judged since the start."""
+PAUSE_SECONDS = 0.05
 
 
 class SocketDocuments:
@@ -104,10 +108,22 @@ class SocketDocuments:
                 headers.get("If-None-Match"),
                 expires_at(conditions.ttl, time.time()),
             )
-            reply = await self._ask("store", message, ANSWER_SECONDS)
+            reply = await self._write(message)
         replicas = await self._wait_replicas(reply, conditions) if conditions.replicas else None
         content = written_body(reply, kind is WriteKind.DELETE, replicas)
         return responses.read_written(_answer(content))
+
+    async def _write(self, message: WriteDocument) -> WrittenReply:
+        """Asks again for a while if the store cannot write yet, as the broker does."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + NOT_YET_SECONDS
+        while True:
+            try:
+                return await self._ask("store", message, ANSWER_SECONDS)
+            except HttpProblem as problem:
+                if problem.code not in ("unavailable", "busy") or loop.time() > deadline:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def _wait_replicas(
         self, written: WrittenReply, conditions: Conditions

@@ -12,6 +12,7 @@ from peatnode.cli.status.diagnosis import GRACE_SECONDS, Diagnosis, Health, Seve
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.numbers import first_names, plural, printable, round_trip, size, span
 from peatnode.client.models import Peer
+from peatnode.model.clock import TOLERANCE_SECONDS
 from peatnode.model.states import SourceStatus, WorkerStatus
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
@@ -135,7 +136,7 @@ def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
         return None
     if not report.peers:
         return Text("No peers discovered yet.", style="dim")
-    rows: list[Sequence[Cell]] = [("PEER", "state", "sync", "RTT", "address")]
+    rows: list[Sequence[Cell]] = [("PEER", "state", "sync", "RTT", "clock", "address")]
     for peer in report.peers:
         rows.append(
             (
@@ -143,10 +144,23 @@ def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
                 Text(peer.state, style="" if peer.is_connected else "yellow"),
                 sync_text(peer, report.taken_at),
                 round_trip(peer.rtt_ms if peer.is_connected else None),
+                clock_text(peer),
                 peer.addresses[0] if peer.addresses else "–",
             )
         )
     return _table(rows, columns < NARROW_COLUMNS, kept=(0, 2))
+
+
+def clock_text(peer: Peer) -> Text:
+    """How far the clock of the peer is ahead of that of the node, or behind it."""
+    offset = peer.clock_offset if peer.is_connected else None
+    if offset is None:
+        return Text("–")
+    if abs(offset) < 1:
+        return Text("equal")
+    direction = "ahead" if offset > 0 else "behind"
+    is_far = abs(offset) > TOLERANCE_SECONDS
+    return Text(f"{span(abs(offset))} {direction}", style="yellow" if is_far else "")
 
 
 def sync_text(peer: Peer, now: float) -> Text:

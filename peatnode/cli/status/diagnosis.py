@@ -9,11 +9,14 @@ from enum import StrEnum
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.numbers import first_names, plural, span
-from peatnode.client.models import Peer
+from peatnode.client.models import NodeProblem, Peer
 from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 
 GRACE_SECONDS = 10.0
 """A peer may be out of sync or connecting this long before it is a finding: two periods of anti-entropy."""
+
+RESTRICTING = {("sync", "clock")}
+"""Worker and name of the problems with which a node stays ready and works with restrictions."""
 
 LOW_DISK_BYTES = 512 * 1024 * 1024
 
@@ -114,12 +117,14 @@ def _workers(report: StatusReport) -> Iterator[Finding]:
 
 def _raised(report: StatusReport) -> Iterator[Finding]:
     for problem in report.problems:
-        yield Finding(
-            Severity.ERROR if problem.blocks_readiness else Severity.NOTICE,
-            problem.worker,
-            problem.message,
-            problem.advice,
-        )
+        yield Finding(_severity(problem), problem.worker, problem.message, problem.advice)
+
+
+def _severity(problem: NodeProblem) -> Severity:
+    if problem.blocks_readiness:
+        return Severity.ERROR
+    is_restricting = (problem.worker, problem.name) in RESTRICTING
+    return Severity.DEGRADED if is_restricting else Severity.NOTICE
 
 
 def _store(report: StatusReport) -> Iterator[Finding]:

@@ -127,6 +127,11 @@ class DialPlan:
         return next((t.peer for t in self.targets.values() if t.peer.node_id == node_id), None)
 
     @property
+    def has_others(self) -> bool:
+        """Whether a target is, as far as is known, another node."""
+        return any(target.state is not None for target in self.targets.values())
+
+    @property
     def next_due(self) -> float | None:
         return min((t.due for t in self.targets.values() if t.due is not None), default=None)
 

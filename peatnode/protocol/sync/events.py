@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from peatnode.model.clock import ClockVerdict
 from peatnode.model.feed import FeedEvent
 from peatnode.model.sync import StoreAnswer, StoreQuestion
 from peatnode.protocol.connect.handshake import Member
@@ -36,6 +37,17 @@ class MessageReceived:
 
     peer: int
     message: Message
+    rtt: float = 0.0
+    """Round-trip time of the connection in seconds; 0: unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class PeersExpected:
+    """Whether this node will meet a peer, as far as discovery can tell."""
+
+    are_known: bool
+    are_sought: bool
+    """Whether discovery may still find one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +101,7 @@ Event = (
     ConnectionUp
     | ConnectionDown
     | MessageReceived
+    | PeersExpected
     | StoreAnswered
     | StoreLost
     | FeedOpened
@@ -181,6 +194,13 @@ class UpdateRefused:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class ClockJudged:
+    """The verdict on the wall clock of this node has changed. An AskStore tells the store."""
+
+    verdict: ClockVerdict
+
+
 Action = (
     Send
     | AskStore
@@ -191,4 +211,5 @@ Action = (
     | AwarenessReceived
     | ReplicasKnown
     | UpdateRefused
+    | ClockJudged
 )

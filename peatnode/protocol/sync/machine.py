@@ -6,9 +6,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Protocol
 
+from peatnode.model.clock import ClockReading
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import ReadTree, StoreAnswer, StoreQuestion, TreeReply
+from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
@@ -16,6 +18,7 @@ from peatnode.protocol.sync.events import (
     AskStore,
     AwarenessPublished,
     AwarenessReceived,
+    ClockJudged,
     Close,
     ConnectionDown,
     ConnectionUp,
@@ -24,6 +27,7 @@ from peatnode.protocol.sync.events import (
     MessageReceived,
     NeighboursChanged,
     PeerAppeared,
+    PeersExpected,
     PeerVanished,
     ReplicasKnown,
     ReplicasWanted,
@@ -110,13 +114,22 @@ class SyncMachine:
         self._root_waiters: list[tuple[PeerSession, Callable[[bytes, int], None]]] = []
         self._waiters: dict[int, ReplicasWanted] = {}
         self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
+        self.clock = ClockWatch(
+            now,
+            lambda question, then: self.ask_store(None, question, then),
+            lambda verdict: self._actions.append(ClockJudged(verdict)),
+            lambda seconds: self._timers.set(("clock", 0), self.now + seconds),
+        )
 
     @property
     def next_wake(self) -> float | None:
         return self._timers.next_at
 
-    def handle(self, event: Event, now: float) -> list[Action]:
+    def handle(self, event: Event, now: float, clock: ClockReading | None = None) -> list[Action]:
+        """`clock`: the wall clock at `now`. None: it is not known; peers are told no time, and nothing is judged."""
         self.now = now
+        if clock is not None:
+            self.clock.read(now, clock)
         match event:
             case ConnectionUp():
                 self._peer_up(event.peer, event.member)
@@ -125,13 +138,16 @@ class SyncMachine:
                     self._remove(self._sessions[event.peer], event.reason)
             case MessageReceived():
                 if event.peer in self._sessions:
-                    self._receive(self._sessions[event.peer], event.message)
+                    self._receive(self._sessions[event.peer], event.message, event.rtt)
+            case PeersExpected():
+                self.clock.expect_peers(event.are_known, event.are_sought)
             case StoreAnswered():
                 self._store_answered(event.number, event.answer)
             case ChangesSeen():
                 self._changes_seen(event.changes, event.upto)
             case StoreLost():
                 self._root = None
+                self.clock.store_lost()
             case FeedOpened():
                 self._feed_opened(event.generation)
             case FeedGap():
@@ -178,6 +194,7 @@ class SyncMachine:
 
     def _remove(self, session: PeerSession, reason: str) -> None:
         self._forget(session)
+        self.clock.left(session.instance)
         self._actions.append(PeerVanished(session.member.node_id, session.instance, reason))
         self._neighbours_changed()
         self._trim_log()
@@ -205,12 +222,13 @@ class SyncMachine:
                 self._actions.append(Close(session.peer, fault.code, str(fault)))
                 self._remove(session, str(fault))
 
-    def _receive(self, session: PeerSession, message: Message) -> None:
-        self._close_on_fault(session, lambda: self._dispatch(session, message))
+    def _receive(self, session: PeerSession, message: Message, rtt: float) -> None:
+        self._close_on_fault(session, lambda: self._dispatch(session, message, rtt))
 
-    def _dispatch(self, session: PeerSession, message: Message) -> None:
+    def _dispatch(self, session: PeerSession, message: Message, rtt: float) -> None:
         match message:
             case Root():
+                self.clock.heard(session.instance, session.member.node_id, message.clock, rtt)
                 session.receive_root(message)
             case Push():
                 session.receive_push(message)
@@ -421,6 +439,8 @@ class SyncMachine:
             kind, number = due
             if kind == "neighbours":
                 self._send_neighbours()
+            elif kind == "clock":
+                self.clock.review()
             elif kind == "waiter":
                 self._answer_waiter(self._waiters[number])
             elif number in self._sessions:
@@ -444,7 +464,12 @@ class SyncMachine:
         sessions = self._sessions.values()
         names = [session.member.node_id for session in sessions]
         return [
-            sync_status_of(s, self.refusals, is_twin(s.member.node_id, self._node_id, names))
+            sync_status_of(
+                s,
+                self.refusals,
+                is_twin(s.member.node_id, self._node_id, names),
+                self.clock.offset_of(s.instance),
+            )
             for s in sessions
         ]
 

@@ -27,9 +27,13 @@ class PeerSyncStatus:
     connected_at: float
     neighbours: tuple[str, ...]
     is_twin: bool
+    clock_offset: float | None
+    """The clock of the peer minus that of this node, in seconds; None: not known."""
 
 
-def sync_status_of(session: PeerSession, refusals: Refusals, is_twin: bool) -> PeerSyncStatus:
+def sync_status_of(
+    session: PeerSession, refusals: Refusals, is_twin: bool, clock_offset: float | None
+) -> PeerSyncStatus:
     node_id = session.member.node_id
     refused = [refusal for refusal in refusals.all() if refusal.peer == node_id]
     pulling = len(session.pull.differing) if session.pull else 0
@@ -47,6 +51,7 @@ def sync_status_of(session: PeerSession, refusals: Refusals, is_twin: bool) -> P
         session.connected_at,
         tuple(sorted(session.neighbours.values())),
         is_twin,
+        clock_offset,
     )
 
 

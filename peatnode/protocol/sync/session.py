@@ -13,6 +13,7 @@ from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import Change
 from peatnode.model.sync import AppliedReply, ApplyUpdates, StoreAnswer, StoreQuestion
 from peatnode.model.tree import HASH_BYTES
+from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.answer_peer import PeerQuestions
 from peatnode.protocol.sync.ask import PeerAnswer
@@ -58,6 +59,7 @@ class SessionHost(Protocol):
     comparisons: Comparisons
     last_change_at: float
     agreed_root: bytes
+    clock: ClockWatch
 
     def ask_store(
         self,
@@ -181,7 +183,10 @@ class PeerSession:
 
     def send_root(self) -> None:
         """Starts a comparison of roots."""
-        self._node.with_root(self, lambda root, _: self._send(Root(root, False)))
+        self._node.with_root(self, lambda root, _: self._send_root(root, is_answer=False))
+
+    def _send_root(self, root: bytes, is_answer: bool) -> None:
+        self._send(Root(root, is_answer, self._node.clock.milliseconds))
 
     def receive_root(self, message: Root) -> None:
         if len(message.root) != HASH_BYTES:
@@ -190,7 +195,7 @@ class PeerSession:
 
     def _compare(self, message: Root, root: bytes, sequence: int) -> None:
         if not message.is_answer:
-            self._send(Root(root, True))
+            self._send_root(root, is_answer=True)
         self.is_compared = True
         if message.root == root:
             self._node.agreed_root = root

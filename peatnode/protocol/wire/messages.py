@@ -75,6 +75,8 @@ class Root(WireMessage):
     TYPE = 2
     root: bytes
     is_answer: bool
+    clock: int = 0
+    """The wall clock of the sender when it sent this, in Unix milliseconds; 0: unknown."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ BODIES: dict[str, tuple[Mapping[str, Any], Mapping[str, Any], type[Any]]] = {
     "store": (NODE_BODY["store"], node_bodies.STORE_SCHEMA, models.NodeStore),
     "source": (NODE_BODY["discovery_sources"][0], node_bodies.SOURCE_SCHEMA, models.Source),
     "peers": (PEERS_BODY, peer_bodies.PEERS_SCHEMA, models.Peers),
+    "clock": (PEERS_BODY["clock"], peer_bodies.CLOCK_SCHEMA, models.NodeClock),
     "peer": (PEERS_BODY["peers"][0], peer_bodies.PEER_SCHEMA, models.Peer),
 }
 

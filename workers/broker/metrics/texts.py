@@ -53,6 +53,8 @@ HELP = {
     "peatnode_sync_peer_in_sync": "1 while fingerprints are equal and the peer has acknowledged all changes.",
     "peatnode_sync_peer_behind_seconds": "Seconds since the peer was last in sync; 0 while it is.",
     "peatnode_sync_peer_behind_documents": "Documents that differ on the peer, or are not acknowledged.",
+    "peatnode_sync_peer_clock_offset_seconds": "Wall clock of the peer minus that of this node.",
+    "peatnode_clock_right": "1 while expiries go by the wall clock, because it agrees with most of the peers.",
     "peatnode_sync_peer_bytes_total": "Bytes of datagrams to and from the current process of the peer.",
     # discovery
     "peatnode_discovery_peers": "Peers that the sources have found.",

@@ -37,6 +37,7 @@ def checks(
         _store(store),
         _engine(store),
         _sync(peers),
+        _clock(peers),
         _discovery(discovery),
     ]
     if node is not None:
@@ -92,6 +93,14 @@ def _sync(peers: PeersReply | None) -> ReadinessCheck:
         f"this identity is used twice: {', '.join(twins)}. "
         "Give each node its own HOSTNAME, or each cluster its own PEAT_CLUSTER.",
     )
+
+
+def _clock(peers: PeersReply | None) -> ReadinessCheck:
+    """A clock that may be wrong is reported, but the node stays ready: all but expiries works."""
+    if peers is None:
+        return ReadinessCheck("clock", False, "the sync worker, which judges it, does not answer")
+    effect = ": expiries are neither set nor carried out" if peers.clock.is_denied else ""
+    return ReadinessCheck("clock", True, f"{peers.clock.reason}{effect}")
 
 
 def _discovery(discovery: DiscoveryReply | None) -> ReadinessCheck:

@@ -12,7 +12,7 @@ from peatnode.api.encode_node import (
     STORE_SCHEMA,
     WORKER_SCHEMA,
 )
-from peatnode.api.encode_peer import PEER_SCHEMA, PEERS_SCHEMA, TOPOLOGY_SCHEMA
+from peatnode.api.encode_peer import CLOCK_SCHEMA, PEER_SCHEMA, PEERS_SCHEMA, TOPOLOGY_SCHEMA
 from peatnode.api.json_schema import (
     DOCUMENT,
     EXPIRY,
@@ -51,6 +51,7 @@ SCHEMAS: dict[str, Schema] = {
     "Node": NODE_SCHEMA,
     "Peer": PEER_SCHEMA,
     "Peers": PEERS_SCHEMA,
+    "Clock": CLOCK_SCHEMA,
     "Topology": TOPOLOGY_SCHEMA,
     "Collections": record(count=INTEGER, collections=array(record(name=TEXT, count=INTEGER))),
     "Document": record(

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from peatnode.cli.status.as_json import status_json
-from peatnode.cli.status.as_tables import status_page
+from peatnode.cli.status.as_tables import clock_text, status_page
 from peatnode.cli.status.diagnosis import diagnose
 from peatnode.cli.status.report import NoAnswer, StatusReport
 from tests.support.reports import HEALTHY, LATE, LOST, NOW, PEER
@@ -123,6 +123,7 @@ def test_json_is_as_documented() -> None:
         "sources": ["mdns"],
         "neighbours": ["peat-mesh-0"],
         "connected_since": NOW - 60,
+        "clock_offset": 0.25,
     }
     assert content["documents"]["root"] == "0123456789abcdef0123456789abcdef"
 
@@ -132,3 +133,12 @@ def test_json_of_a_node_that_is_not_there() -> None:
     content = status_json(report, diagnose(report))
     assert content["status"] == "unreachable"
     assert content["node"] is content["workers"] is content["peers"] is content["documents"] is None
+
+
+@pytest.mark.parametrize(
+    ("offset", "shown"),
+    [(None, "–"), (0.4, "equal"), (7200.0, "2 h ahead"), (-90.0, "1 min 30 s behind")],
+)
+def test_the_clock_of_a_peer(offset: float | None, shown: str) -> None:
+    assert clock_text(replace(PEER, clock_offset=offset)).plain == shown
+    assert clock_text(replace(LOST, clock_offset=offset)).plain == "–"

@@ -54,6 +54,10 @@ WRONG = {
     "discovery has not found out yet": replace(
         HEALTHY, sources=(Source("k", "starting", "", 0, None),)
     ),
+    "the clock is in doubt": replace(
+        HEALTHY,
+        problems=(NodeProblem("sync", "clock", "b is 9 h ahead", "NTP.", False, NOW),),
+    ),
     "a problem": replace(HEALTHY, problems=(NodeProblem("w", "n", "No.", "Do.", True, NOW),)),
 }
 

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
-from peatnode.ipc.messages import DiscoveryReply, SourceState
+import pytest
+
+from peatnode.ipc.messages import DiscoveryReply, PeersReply, SourceState
+from peatnode.model.clock import ClockState, ClockVerdict
 from peatnode.model.states import SourceStatus
 from workers.broker.node.readiness import checks
 
@@ -32,5 +35,15 @@ def test_discovery() -> None:
 def test_nobody_answers() -> None:
     found = {check.name: check.is_ready for check in checks(None, None, None, None, True)}
     assert found == dict.fromkeys(
-        ("running", "workers", "store", "engine", "sync", "discovery"), False
+        ("running", "workers", "store", "engine", "sync", "clock", "discovery"), False
     )
+
+
+@pytest.mark.parametrize("state", list(ClockState))
+def test_a_clock_that_may_be_wrong_is_said_and_blocks_nothing(state: ClockState) -> None:
+    verdict = ClockVerdict(state, "b is 9 h ahead")
+    found = checks(None, None, PeersReply((), b"", (), verdict), None, False)
+    (check,) = [one for one in found if one.name == "clock"]
+    assert check.is_ready
+    assert check.message.startswith("b is 9 h ahead")
+    assert ("neither set nor carried out" in check.message) == verdict.is_denied
