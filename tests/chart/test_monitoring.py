@@ -23,6 +23,8 @@ METRICS = {
     "peatnode_sync_peer_in_sync",
     "peatnode_sync_peer_behind_seconds",
     "peatnode_sync_peer_bytes_total",
+    "peatnode_sync_peer_clock_offset_seconds",
+    "peatnode_clock_right",
     "peatnode_worker_restarts_total",
     "peatnode_worker_memory_bytes",
     "peatnode_worker_loop_stall_seconds",
