@@ -59,10 +59,15 @@ def change_by(
 def _derived_client(before: Before, content: Update) -> int:
     """32 bits of a hash over the state before and everything that the change says, so that one id says one thing."""
     structs = content.structs[_NOBODY]
-    digest = sha256(_DOMAIN)
-    digest.update(var_uint(len(before.key)) + before.key + var_uint(before.incarnation))
-    digest.update(var_uint(len(before.fingerprint)) + before.fingerprint + var_uint(len(structs)))
-    for struct in structs:
-        digest.update(struct.raw)
-    digest.update(encode_delete_set(content.delete_set))
-    return int.from_bytes(digest.digest()[:4], "big")
+    said = (
+        _DOMAIN,
+        var_uint(len(before.key)),
+        before.key,
+        var_uint(before.incarnation),
+        var_uint(len(before.fingerprint)),
+        before.fingerprint,
+        var_uint(len(structs)),
+        *(struct.raw for struct in structs),
+        encode_delete_set(content.delete_set),
+    )
+    return int.from_bytes(sha256(b"".join(said)).digest()[:4], "big")
