@@ -117,7 +117,14 @@ def listing_body(
 
 def collections_body(reply: CollectionsReply) -> bytes:
     entries = [{"name": entry.name, "count": entry.count} for entry in reply.collections]
-    return orjson.dumps({"count": len(entries), "collections": entries})
+    return orjson.dumps(
+        {
+            "count": len(entries),
+            "total": reply.total,
+            "next_cursor": reply.next_after or None,
+            "collections": entries,
+        }
+    )
 
 
 def document_headers(fingerprint: bytes, sequence: int) -> tuple[tuple[str, str], ...]:

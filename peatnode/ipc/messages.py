@@ -405,11 +405,20 @@ class CollectionEntry:
 class CollectionsReply(Message):
     TAG = "collections_reply"
     collections: tuple[CollectionEntry, ...]
+    """Those that have documents, by name."""
+    next_after: str = ""
+    """Where the next page begins; empty: this is the last one."""
+    total: int = 0
+    """The number of all collections that have documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListCollections(Ask[CollectionsReply]):
+    """Asks for a page of at most `limit` collections."""
+
     TAG = "list_collections"
+    after: str = ""
+    limit: int = 1000
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,34 @@ async def test_pages(served: Served) -> None:
     assert (empty["count"], empty["documents"], empty["next_cursor"]) == (0, [], None)
     found = (await served.http.get("/documents")).json()
     assert found["collections"] == [{"name": "c", "count": 25}]
+    assert (found["count"], found["total"], found["next_cursor"]) == (1, 1, None)
+
+
+async def test_collections_in_pages(served: Served) -> None:
+    names = [f"c{number}" for number in range(7)]
+    for name in reversed(names):
+        served.node.put(name, "one", {})
+    seen: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        query = {"limit": 3, "cursor": cursor} if cursor else {"limit": 3}
+        page = (await served.http.get("/documents", params=query)).json()
+        assert page["count"] == len(page["collections"])
+        assert page["total"] == 7
+        seen += [entry["name"] for entry in page["collections"]]
+        cursor = page["next_cursor"]
+    assert seen == names
+    exact = (await served.http.get("/documents", params={"limit": 7})).json()
+    assert exact["next_cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "where"),
+    [({"limit": 0}, "limit"), ({"limit": 1001}, "limit"), ({"cursor": "a/b"}, "cursor")],
+)
+async def test_a_bad_page_of_collections(served: Served, query: dict[str, Any], where: str) -> None:
+    answer = await served.http.get("/documents", params=query)
+    assert (answer.status_code, answer.json()["where"]) == (400, where)
 
 
 async def test_listed_documents_have_their_name(served: Served) -> None:

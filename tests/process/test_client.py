@@ -189,6 +189,18 @@ DOCUMENT = {"collection": "c", "id": "i", "document": {"a": 1}, "fingerprint": "
 WRITTEN = {**DOCUMENT, "created": True, "changed": True, "sequence": 4}
 
 
+def test_collections_of_several_pages(client: Blocking, start: Start) -> None:
+    first = {"collections": [{"name": "a", "count": 1}], "next_cursor": "a"}
+    last = {"collections": [{"name": "b", "count": 2}], "next_cursor": None}
+    server = start(answer(first), answer(last))
+    found = client.call(server.url, "collections")
+    assert [(one.name, one.count) for one in found] == [("a", 1), ("b", 2)]
+    assert [line.split()[1] for line, *_ in server.requests] == [
+        "/api/v1/documents",
+        "/api/v1/documents?cursor=a",
+    ]
+
+
 def test_a_read(client: Blocking, start: Start) -> None:
     server = start(answer(DOCUMENT))
     assert client.call(server.url, "get", "c", "i") == Document("c", "i", {"a": 1}, "0af3")

@@ -228,11 +228,22 @@ async def test_the_questions_of_the_api(kind: str) -> None:
         deleted = await write("two", b"", m.WriteKind.DELETE)
         assert (deleted.was_created, deleted.was_changed) == (False, True)
         assert await refused(m.GetDocument("c", "two")) is m.Failure.NOT_FOUND
-        collections = (await ask(m.ListCollections())).collections
-        assert [(one.name, one.count) for one in collections] == [("c", 2)]
+        collections = await ask(m.ListCollections())
+        assert [(one.name, one.count) for one in collections.collections] == [("c", 2)]
+        assert (collections.next_after, collections.total) == ("", 1)
         store = await ask(m.GetStore())
         assert (store.documents, store.sequence) == (2, deleted.sequence)
         assert store.is_writable
+
+        for name in ("e", "d", "f"):
+            await ask(m.WriteDocument(name, "x", m.WriteKind.PUT, b"{}"))
+        await ask(m.WriteDocument("e", "x", m.WriteKind.DELETE, b""))
+        page = await ask(m.ListCollections("", 2))
+        assert [one.name for one in page.collections] == ["c", "d"]
+        assert (page.next_after, page.total) == ("d", 3)
+        page = await ask(m.ListCollections("d", 2))
+        assert [one.name for one in page.collections] == ["f"]
+        assert (page.next_after, page.total) == ("", 3)
 
 
 @contextlib.asynccontextmanager

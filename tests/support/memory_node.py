@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import socket
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -78,11 +79,7 @@ class MemoryNode:
             case m.ListDocuments():
                 connection.reply(cause, self._list(message))
             case m.ListCollections():
-                counts: dict[str, int] = {}
-                for collection, _ in self.records:
-                    counts[collection] = counts.get(collection, 0) + 1
-                entries = tuple(m.CollectionEntry(*item) for item in sorted(counts.items()))
-                connection.reply(cause, m.CollectionsReply(entries))
+                connection.reply(cause, self._collections(message))
             case m.GetStore():
                 connection.reply(cause, self._store())
             case m.FollowChanges():
@@ -230,6 +227,13 @@ class MemoryNode:
         )
         more = page[-1] if len(after) > len(page) else ""
         return m.DocumentsReply(message.collection, documents, more, len(names), self.sequence)
+
+    def _collections(self, message: m.ListCollections) -> m.CollectionsReply:
+        counts = Counter(collection for collection, _ in self.records)
+        names = [name for name in sorted(counts) if name > message.after]
+        page = names[: message.limit]
+        entries = tuple(m.CollectionEntry(name, counts[name]) for name in page)
+        return m.CollectionsReply(entries, "" if page == names else page[-1], len(counts))
 
     def _store(self) -> m.StoreReply:
         return m.StoreReply(

@@ -84,7 +84,7 @@ def document_routes(services: BrokerServices) -> tuple[Route, ...]:
     collection = CollectionResource(listing, BulkWrites(writer, limits), writer, limits)
     document = DocumentResource(store, writer, limits)
     return (
-        Route(f"{PREFIX}/documents", CollectionsResource(store)),
+        Route(f"{PREFIX}/documents", CollectionsResource(store, limits)),
         Route(f"{PREFIX}/documents/{{collection}}", collection),
         Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", document),
         Route(f"{PREFIX}/yjs/{{collection}}/{{doc_id}}", YjsResource(store, services.rooms)),

@@ -25,6 +25,7 @@ from peatnode.ipc.messages import (
     DocumentsReply,
     DocumentUpdate,
     Failure,
+    ListCollections,
     ListDocuments,
     ListedDocument,
     ReadBuckets,
@@ -105,8 +106,7 @@ class Reads:
                     value,
                 )
             )
-        counts = self._replica.counts.get(request.collection)
-        count = counts.documents if counts is not None else 0
+        count = self._replica.counts.of(request.collection)
         reply = DocumentsReply(
             request.collection, tuple(listed), next_after, count, self._replica.sequence
         )
@@ -118,14 +118,13 @@ class Reads:
         except BadName as error:
             raise RequestRefused(Failure.INVALID, str(error), "collection") from None
 
-    def collections(self) -> CollectionsReply:
-        return CollectionsReply(
-            tuple(
-                CollectionEntry(name, counts.documents)
-                for name, counts in sorted(self._replica.counts.items())
-                if counts.documents
-            )
-        )
+    def collections(self, request: ListCollections) -> CollectionsReply:
+        counts = self._replica.counts
+        limit = min(max(request.limit, 1), MAX_LIMIT)
+        found = counts.listed(request.after, limit + 1)
+        next_after = found[limit - 1][0] if len(found) > limit else ""
+        listed = tuple(CollectionEntry(*entry) for entry in found[:limit])
+        return CollectionsReply(listed, next_after, len(counts))
 
     # --- for sync
 

@@ -140,7 +140,7 @@ class ScrubPass:
 
     def _compare_records(self) -> None:
         replica = self._replica
-        indexed = sum(found.documents + found.tombstones for found in replica.counts.values())
+        indexed = replica.counts.documents + replica.counts.tombstones
         if self._records != indexed:
             raise EntriesDiffer(f"the index has {indexed} entries for {self._records} records")
         if self._digest.to_bytes(16, "big") != replica.tree.root:

@@ -229,7 +229,7 @@ class StoreService:
             case ListDocuments():
                 return self._documents(connection, cause, message)
             case ListCollections():
-                return self._reads.collections()
+                return self._reads.collections(message)
             case ReadTree():
                 return self._reads.tree(message)
             case ReadBuckets():
@@ -352,10 +352,9 @@ class StoreService:
 
     def _store(self) -> StoreReply:
         replica, path = self._replica, self._database.path
-        counts = replica.counts.values()
         return StoreReply(
-            sum(count.documents for count in counts),
-            sum(count.tombstones for count in counts),
+            replica.counts.documents,
+            replica.counts.tombstones,
             replica.sequence,
             replica.oldest_sequence,
             replica.tree.root,
@@ -369,9 +368,8 @@ class StoreService:
         )
 
     def _metrics(self) -> Iterable[Metric]:
-        counts = self._replica.counts.values()
-        yield Metric("peatnode_documents", (), sum(count.documents for count in counts))
-        yield Metric("peatnode_tombstones", (), sum(count.tombstones for count in counts))
+        yield Metric("peatnode_documents", (), self._replica.counts.documents)
+        yield Metric("peatnode_tombstones", (), self._replica.counts.tombstones)
         yield Metric("peatnode_store_changes_total", (), self._replica.sequence)
         yield from self.committer.durations.samples("peatnode_store_commit_duration_seconds")
         yield from self.committer.sizes.samples("peatnode_store_group_size")

@@ -138,9 +138,15 @@ class SocketDocuments:
         return replica_progress(reply, wanted, seconds)
 
     async def collections(self) -> tuple[Collection, ...]:
-        with client_errors():
-            reply = await self._read("store", ListCollections())
-        return responses.read_collections(_answer(collections_body(reply)))
+        found: tuple[Collection, ...] = ()
+        after = ""
+        while True:
+            with client_errors():
+                reply = await self._read("store", ListCollections(after))
+            page, after = responses.read_collections(_answer(collections_body(reply)))
+            found += page
+            if not after:
+                return found
 
     async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
         assert query.has_prefix_only

@@ -138,7 +138,12 @@ class AsyncClient:
         return await self._run(requests.write(kind, collection, id, body, conditions))
 
     async def collections(self) -> tuple[Collection, ...]:
-        return await self._run(requests.list_collections())
+        """All collections that have documents, by name."""
+        found, cursor = await self._run(requests.list_collections())
+        while cursor:
+            page, cursor = await self._run(requests.list_collections(cursor))
+            found += page
+        return found
 
     async def page(
         self,

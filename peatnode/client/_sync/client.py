@@ -137,7 +137,12 @@ class Client:
         return self._run(requests.write(kind, collection, id, body, conditions))
 
     def collections(self) -> tuple[Collection, ...]:
-        return self._run(requests.list_collections())
+        """All collections that have documents, by name."""
+        found, cursor = self._run(requests.list_collections())
+        while cursor:
+            page, cursor = self._run(requests.list_collections(cursor))
+            found += page
+        return found
 
     def page(
         self,

@@ -248,8 +248,10 @@ def list_page(
     return NodeRequest("GET", document_path(collection), responses.read_page, tuple(params))
 
 
-def list_collections() -> NodeRequest[tuple[Collection, ...]]:
-    return NodeRequest("GET", f"{PREFIX}/documents", responses.read_collections)
+def list_collections(cursor: str = "") -> NodeRequest[tuple[tuple[Collection, ...], str]]:
+    """The answer is a page, and the cursor of the next one, which is empty for the last page."""
+    params = (("cursor", cursor),) if cursor else ()
+    return NodeRequest("GET", f"{PREFIX}/documents", responses.read_collections, params)
 
 
 def get_node() -> NodeRequest[Node]:

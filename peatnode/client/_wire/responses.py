@@ -135,12 +135,14 @@ def listed_document(collection: str, content: dict[str, Any]) -> Document:
     return Document(collection, id, content)
 
 
-def read_collections(response: NodeResponse) -> tuple[Collection, ...]:
+def read_collections(response: NodeResponse) -> tuple[tuple[Collection, ...], str]:
+    """The collections of a page, and the cursor of the next one."""
     fields = Fields(decode_object(response.body))
-    return tuple(
+    collections = tuple(
         Collection(item.text("name") or item.text("collection"), item.integer("count"))
         for item in fields.each("collections")
     )
+    return collections, fields.text("next_cursor")
 
 
 def read_node(response: NodeResponse) -> Node:

@@ -19,7 +19,6 @@ from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.checkpoint import MAX_COLLECTIONS, Checkpoint
 from peatnode.documents.replica.index.clock_cache import ClockCache
-from peatnode.documents.replica.index.counts import add_counts, copy_counts
 from peatnode.documents.replica.index.hash_tree import bucket_of
 from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.join import (
@@ -471,8 +470,7 @@ class Replica:
             if tree_change.difference:
                 self.tree.change(bucket_of(tree_change.tree_key), tree_change.difference)
             if tree_change.documents or tree_change.tombstones:
-                add_counts(
-                    self.counts,
+                self.counts.add(
                     tree_change.collection,
                     tree_change.documents,
                     tree_change.tombstones,
@@ -497,10 +495,10 @@ class Replica:
     # --- checkpoints
 
     def checkpoint(self) -> Checkpoint | None:
-        """The index at the newest change on disk; None if there are too many collections to copy."""
+        """The index at the newest change on disk; None if too many collections have documents."""
         if len(self.counts) > MAX_COLLECTIONS:
             return None
-        return Checkpoint(self.sequence, self.tree.leaves(), copy_counts(self.counts))
+        return Checkpoint(self.sequence, self.tree.leaves(), self.counts.copy())
 
     def checkpointed(self, sequence: int) -> None:
         """Notes that the caller has written the checkpoint of this sequence; 0: that it has deleted it."""

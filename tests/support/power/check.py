@@ -94,8 +94,7 @@ def _read(opened: OpenedStore, replica: Replica) -> Found:
         found.faults.append("the index of expiries is not that of the records")
     if tree.root != replica.tree.root:
         found.faults.append("the root is not that of the records")
-    counts = replica.counts.values()
-    counted = sum(c.documents for c in counts), sum(c.tombstones for c in counts)
+    counted = replica.counts.documents, replica.counts.tombstones
     if counted != (len(found.documents), len(found.tombstones)):
         found.faults.append(f"the counts are {counted}")
     return found

@@ -13,6 +13,8 @@ from peatnode.api.json_rules import parse_document, take_id
 from peatnode.api.names import check_names, document_path
 from peatnode.api.writes import content_of, patch_kind
 from peatnode.codec.lines import without_mark
+from peatnode.documents.names import check_collection
+from peatnode.errors import BadName
 from peatnode.ipc.messages import (
     CollectionsReply,
     DocumentReply,
@@ -35,28 +37,48 @@ from workers.broker.http.requests import (
     flag_parameter,
     if_match,
     if_none_match,
+    integer_parameter,
     is_json,
     media_type,
     read_body,
+    text_parameter,
 )
 from workers.broker.worker_client import WorkerClient
 
 NO_PARAMETERS: frozenset[str] = frozenset()
+PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
 
 class CollectionsResource:
     """GET /documents"""
 
-    def __init__(self, store: WorkerClient) -> None:
+    def __init__(self, store: WorkerClient, limits: BrokerLimits) -> None:
         self._store = store
+        self._limits = limits
 
     async def on_get(self, request: Request, response: Response) -> None:
-        check_parameters(request, NO_PARAMETERS)
-        reply: CollectionsReply = await self._store.ask_retrying(ListCollections())
+        check_parameters(request, PAGE_PARAMETERS)
+        most = self._limits.page_documents
+        limit = integer_parameter(request, "limit", most, 1, most)
+        question = ListCollections(_cursor_of(request), limit)
+        reply: CollectionsReply = await self._store.ask_retrying(question)
         response.content_type = JSON
         response.data = collections_body(reply)
 
     on_head = on_get
+
+
+def _cursor_of(request: Request) -> str:
+    """The name after which a page of collections begins; empty: the first page. Raises HttpProblem."""
+    cursor = text_parameter(request, "cursor")
+    try:
+        if cursor:
+            check_collection(cursor)
+    except BadName:
+        raise HttpProblem(
+            400, "bad-cursor", "This is not a cursor of the list of collections.", "cursor"
+        ) from None
+    return cursor
 
 
 class CollectionResource:

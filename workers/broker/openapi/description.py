@@ -88,9 +88,7 @@ def _paths() -> dict[str, Any]:
                 ref("Topology"),
             )
         },
-        "/api/v1/documents": {
-            "get": _read("collections", "List the collections", "documents", ref("Collections"))
-        },
+        "/api/v1/documents": {"get": _collections()},
         "/api/v1/documents/{collection}": {
             "parameters": [COLLECTION],
             "get": _listing(),
@@ -111,6 +109,19 @@ def _paths() -> dict[str, Any]:
             "get": _read("openapi", "This description of the API", "node", {"type": "object"})
         },
     }
+
+
+def _collections() -> Operation:
+    operation = _read(
+        "collections", "List the collections that have documents", "documents", ref("Collections")
+    )
+    operation["parameters"] = [
+        _query(
+            "limit", {"type": "integer", "minimum": 1, "maximum": 1000}, "Collections per page."
+        ),
+        _query("cursor", _TEXT, "next_cursor of the previous page."),
+    ]
+    return operation
 
 
 def _read(

@@ -53,7 +53,12 @@ SCHEMAS: dict[str, Schema] = {
     "Peers": PEERS_SCHEMA,
     "Clock": CLOCK_SCHEMA,
     "Topology": TOPOLOGY_SCHEMA,
-    "Collections": record(count=INTEGER, collections=array(record(name=TEXT, count=INTEGER))),
+    "Collections": record(
+        count=INTEGER,
+        total=INTEGER,
+        next_cursor=nullable("string"),
+        collections=array(record(name=TEXT, count=INTEGER)),
+    ),
     "Document": record(
         collection=TEXT,
         id=TEXT,

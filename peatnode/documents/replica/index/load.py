@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.index.checkpoint import Checkpoint, decode_checkpoint
-from peatnode.documents.replica.index.counts import Counts, add_counts
+from peatnode.documents.replica.index.counts import Counts
 from peatnode.documents.replica.index.hash_tree import HashTree, Leaves, bucket_of, tree_key_of
 from peatnode.documents.replica.index.scan import count_records, scan_bucket, scan_index
 from peatnode.documents.replica.keyspace import (
@@ -73,6 +73,7 @@ def load_index(
         leaves, counts = _scan_compared(kv)
     else:
         leaves, counts, fault = _replayed(kv, checkpoint, changes, sample, compared_entries)
+    counts.order()
     kept = 0 if fault or checkpoint is None else checkpoint.sequence
     return LoadedIndex(HashTree.of(leaves), counts, sequence, oldest, kept, fault)
 
@@ -132,7 +133,7 @@ def _replayed(
     """The index after the changes, and the fault of the checkpoint, if the entries on disk show one."""
     leaves, counts = checkpoint.leaves, checkpoint.counts
     changed = {_replay(counts, sequence, change) for sequence, change in changes}
-    entries = sum(found.documents + found.tombstones for found in counts.values())
+    entries = counts.documents + counts.tombstones
     if entries > compared_entries:
         if len(changed) * (SEEK_ENTRIES + entries / BUCKETS) > entries:
             return _compared_counts(kv, counts)
@@ -154,8 +155,7 @@ def _replay(counts: Counts, sequence: int, data: bytes) -> int:
     except ValueError as error:
         raise EntriesDiffer(f"the change {sequence} is malformed: {error}") from error
     is_deleted = change.action is ChangeAction.DELETED
-    add_counts(
-        counts,
+    counts.add(
         change.collection,
         (not is_deleted) - (change.before is Existence.LIVE),
         is_deleted - (change.before is Existence.TOMBSTONE),
@@ -201,9 +201,7 @@ def _compare_with_records(kv: KeyValue, counts: Counts) -> None:
 
 
 def _sums(counts: Counts) -> str:
-    documents = sum(found.documents for found in counts.values())
-    tombstones = sum(found.tombstones for found in counts.values())
-    return f"{documents} and {tombstones}"
+    return f"{counts.documents} and {counts.tombstones}"
 
 
 def _missing(first: int, last: int) -> EntriesDiffer:

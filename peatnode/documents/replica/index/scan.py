@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from peatnode.documents.replica.index.counts import CollectionCounts, Counts
+from peatnode.documents.replica.index.counts import Counts
 from peatnode.documents.replica.index.hash_tree import (
     TREE_KEY_BYTES,
     Leaves,
@@ -23,7 +23,8 @@ from peatnode.model.tree import BUCKETS
 def scan_index(kv: KeyValue) -> tuple[Leaves, Counts]:
     """The hashes of all buckets, and the counts, from all entries of the tree index."""
     leaves = Leaves.empty()
-    tally: Counter[tuple[bytes, bool]] = Counter()
+    tally: Counter[bytes] = Counter()
+    tombstones = 0
     place, leaf = b"", 0
     for entry, data in kv.scan(TREE, after(TREE)):
         if entry[:3] != place:  # entries of one bucket lie together
@@ -32,10 +33,13 @@ def scan_index(kv: KeyValue) -> tuple[Leaves, Counts]:
             place, leaf = entry[:3], 0
         key = entry[1 + TREE_KEY_BYTES :]
         leaf ^= digest_of(key, tree_entry_fingerprint(data))
-        tally[key.partition(b"\0")[0], is_of_tombstone(data)] += 1
+        if is_of_tombstone(data):
+            tombstones += 1
+        else:
+            tally[key.partition(b"\0")[0]] += 1
     if leaf:
         leaves.set(bucket_of(place[1:]), leaf)
-    return leaves, _counts(tally)
+    return leaves, _counts(tally, tombstones)
 
 
 def scan_bucket(kv: KeyValue, bucket: int) -> int:
@@ -50,19 +54,9 @@ def scan_bucket(kv: KeyValue, bucket: int) -> int:
 
 def count_records(kv: KeyValue) -> Counts:
     """The counts of the records themselves. It reads all of them."""
-    tally: Counter[tuple[bytes, bool]] = Counter()
-    for prefix in (RECORD, TOMBSTONE):
-        for entry, _ in kv.scan(prefix, after(prefix)):
-            tally[entry[1:].partition(b"\0")[0], prefix == TOMBSTONE] += 1
-    return _counts(tally)
+    tally = Counter(entry[1:].partition(b"\0")[0] for entry, _ in kv.scan(RECORD, after(RECORD)))
+    return _counts(tally, sum(1 for _ in kv.scan(TOMBSTONE, after(TOMBSTONE))))
 
 
-def _counts(tally: Counter[tuple[bytes, bool]]) -> Counts:
-    counts: Counts = {}
-    for (collection, is_tombstone), found in tally.items():
-        of_collection = counts.setdefault(collection.decode(), CollectionCounts())
-        if is_tombstone:
-            of_collection.tombstones = found
-        else:
-            of_collection.documents = found
-    return counts
+def _counts(tally: Counter[bytes], tombstones: int) -> Counts:
+    return Counts({collection.decode(): found for collection, found in tally.items()}, tombstones)

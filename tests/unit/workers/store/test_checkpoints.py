@@ -13,7 +13,7 @@ from peatnode.documents.replica.index.checkpoint import (
     Checkpoint,
     decode_checkpoint,
 )
-from peatnode.documents.replica.index.counts import CollectionCounts
+from peatnode.documents.replica.index.counts import Counts
 from peatnode.documents.replica.keyspace import CHECKPOINT, FLUSHED, SEQUENCE, number
 from peatnode.documents.replica.replica import Replica
 from tests.support.memory_kv import put
@@ -117,7 +117,7 @@ async def test_too_many_collections_delete_it_because_the_feed_does_not_wait_for
     checkpoints = Checkpoints(database, replica)
     checkpoints.write_at_stop()
     replica.checkpointed(1)
-    replica.counts.update({f"c{n}": CollectionCounts(1) for n in range(MAX_COLLECTIONS + 1)})
+    replica.counts = Counts({f"c{n}": 1 for n in range(MAX_COLLECTIONS + 1)})
     await checkpoints.write_if_due(at_once)
     assert kept(database) is None
     assert replica.checkpoint_sequence == 0

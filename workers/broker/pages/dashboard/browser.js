@@ -11,13 +11,14 @@ let editor = null;
 let showError = () => {};
 
 export async function drawCollections() {
-  const { collections } = await ask("/documents");
+  const { collections, total } = await ask("/documents");
   byId("no-collections").hidden = collections.length > 0;
   const list = byId("collections");
   const focused = list.contains(document.activeElement) ? document.activeElement.parentNode.dataset.name : undefined;
   list.replaceChildren(
     ...collections.map(({ name, count }) => listed(name, name === collection, () => showCollection(name), String(count))),
   );
+  if (total > collections.length) list.append(element("li", { class: "note", text: `and ${(total - collections.length).toLocaleString()} more` }));
   itemOf(list, focused)?.firstChild.focus({ preventScroll: true }); // the keyboard focus stays on the collection
 }
 

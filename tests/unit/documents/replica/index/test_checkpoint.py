@@ -7,7 +7,7 @@ from peatnode.documents.replica.index.checkpoint import (
     decode_checkpoint,
     encode_checkpoint,
 )
-from peatnode.documents.replica.index.counts import CollectionCounts
+from peatnode.documents.replica.index.counts import Counts
 from peatnode.documents.replica.index.hash_tree import Leaves
 from peatnode.model.tree import BUCKETS
 
@@ -16,7 +16,7 @@ def checkpoint_of(numbers: dict[int, int]) -> Checkpoint:
     leaves = Leaves.empty()
     for bucket, number in numbers.items():
         leaves.set(bucket, number)
-    counts = {"c": CollectionCounts(3, 1), "ö": CollectionCounts(0, 2**33)}
+    counts = Counts({"c": 3, "d": 2**33}, 2**34)
     return Checkpoint(2**40, leaves, counts)
 
 

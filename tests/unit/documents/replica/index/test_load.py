@@ -8,8 +8,11 @@ from dataclasses import replace
 import pytest
 
 from peatnode.documents.names import document_key
-from peatnode.documents.replica.index.checkpoint import decode_checkpoint, encode_checkpoint
-from peatnode.documents.replica.index.counts import Counts
+from peatnode.documents.replica.index.checkpoint import (
+    MAX_COLLECTIONS,
+    decode_checkpoint,
+    encode_checkpoint,
+)
 from peatnode.documents.replica.index.hash_tree import bucket_of, tree_key_of
 from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.keyspace import (
@@ -323,7 +326,7 @@ def test_wrong_counts_are_found_where_everything_is_read(changed, compared_entri
     replica = filled()
     keep_checkpoint(replica)
     checkpoint = decode_checkpoint(entries(replica)[CHECKPOINT])
-    checkpoint.counts["c0"].documents += 1
+    checkpoint.counts.add("c0", 1, 0)
     entries(replica)[CHECKPOINT] = encode_checkpoint(checkpoint)
     for key in KEYS[:changed]:
         put(replica, key, {"b": 1})
@@ -353,7 +356,9 @@ def test_a_checkpoint_is_a_copy_that_later_changes_leave_alone():
 
 def test_a_replica_of_too_many_collections_has_no_checkpoint():
     replica = filled()
-    some: Counts = replica.counts
-    for n in range(20_000):
-        some[f"more{n}"] = some["c0"]
+    for n in range(MAX_COLLECTIONS):
+        replica.counts.add(f"more{n}", 1, 0)
     assert replica.checkpoint() is None
+    for n in range(MAX_COLLECTIONS):
+        replica.counts.add(f"more{n}", -1, 1)
+    assert replica.checkpoint() is not None, "collections without documents do not count"
