@@ -27,12 +27,15 @@ from peatnode.ipc.link import Connection, LinkServer, serve
 from peatnode.ipc.messages import (
     Change,
     ChangesSeen,
+    CollectionEntry,
+    CollectionsReply,
     DocumentReply,
     Failure,
     FeedGap,
     FollowChanges,
     GetDocument,
     GetStore,
+    ListCollections,
     Message,
     ReplicasReply,
     StoreReply,
@@ -74,6 +77,23 @@ async def test_a_read_is_asked_again_when_the_store_died_over_it(tmp_path: Path)
     documents = SocketDocuments(tmp_path)
     assert (await documents.get("c", "i")).value == {"a": 1}
     assert asked == 2
+    await documents.close()
+    await server.close()
+
+
+async def test_collections_of_several_pages(tmp_path: Path) -> None:
+    def answer(connection: Connection, cause: int, message: Message) -> None:
+        assert isinstance(message, ListCollections)
+        if not message.after:
+            connection.reply(cause, CollectionsReply((CollectionEntry("a", 1),), "a", 2))
+        else:
+            assert message.after == "a"
+            connection.reply(cause, CollectionsReply((CollectionEntry("b", 2),), "", 2))
+
+    server = await start(tmp_path, "store", answer)
+    documents = SocketDocuments(tmp_path)
+    found = await documents.collections()
+    assert [(one.name, one.count) for one in found] == [("a", 1), ("b", 2)]
     await documents.close()
     await server.close()
 
