@@ -566,7 +566,8 @@ class ReplicaStore:
         for change in changes:
             record = record_of(self.disk.durable, document_key(change.collection, change.id))
             assert record is not None
-            if change.update and record.incarnation == change.incarnation:
+            is_end = change.action is ChangeAction.DELETED  # its update is the ended vector
+            if change.update and not is_end and record.incarnation == change.incarnation:
                 sent = decode_update(change.update).state_vector()
                 assert all(record.state_vector.get(c, 0) >= clock for c, clock in sent.items())
 
