@@ -8,7 +8,7 @@ import orjson
 
 from peatnode.api.encode_document import ReplicaProgress
 from peatnode.api.failures import HttpProblem
-from peatnode.api.json_rules import parse_document, pop_id
+from peatnode.api.json_rules import LINE, parse_document, pop_id
 from peatnode.api.names import check_names
 from peatnode.codec.lines import without_mark
 from peatnode.documents.names import DELETED_MEMBER
@@ -32,7 +32,7 @@ def parse_line(
 
     `new_id` makes the id of a line without `_id`.
     """
-    value = parse_document(without_mark(line))
+    value = parse_document(without_mark(line), LINE)
     doc_id = pop_id(value)
     if DELETED_MEMBER in value and not (
         value[DELETED_MEMBER] is True and len(value) == 1 and doc_id

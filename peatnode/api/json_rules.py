@@ -19,14 +19,18 @@ _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _AT = re.compile(r": line (\d+) column (\d+) \(char (\d+)\)$")
 
 
-def parse_json(body: bytes) -> Any:
+BODY, LINE = "body", "line"
+"""What a text is to its sender: the whole body, or one line of it."""
+
+
+def parse_json(body: bytes, what: str = BODY) -> Any:
     """The value. Raises HttpProblem: 400 for broken JSON, 422 for a value that cannot be stored."""
     if not body.strip():
-        raise HttpProblem(400, "broken-json", "The body is empty: a JSON value is expected.")
+        raise HttpProblem(400, "broken-json", f"The {what} is empty: a JSON value is expected.")
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        _explain(body, error)
+        _explain(body, what, error)
     try:
         check_parsed(value, body)
     except BadValue as error:
@@ -34,9 +38,9 @@ def parse_json(body: bytes) -> Any:
     return value
 
 
-def parse_document(body: bytes) -> dict[str, Any]:
+def parse_document(body: bytes, what: str = BODY) -> dict[str, Any]:
     """A JSON object. Raises HttpProblem."""
-    value = parse_json(body)
+    value = parse_json(body, what)
     if not isinstance(value, dict):
         raise from_bad_value(BadValue(NOT_AN_OBJECT, code="not-an-object"))
     return value
@@ -74,19 +78,20 @@ def pop_id(value: dict[str, Any]) -> str:
     )
 
 
-def _explain(body: bytes, error: orjson.JSONDecodeError) -> NoReturn:
+def _explain(body: bytes, what: str, error: orjson.JSONDecodeError) -> NoReturn:
     if body.startswith(_UTF_16_MARKS):
         raise HttpProblem(
-            400, "broken-json", "The body is UTF-16, and JSON is UTF-8: encode it again."
+            400, "broken-json", f"The {what} is UTF-16, and JSON is UTF-8: encode it again."
         ) from error
     match = _AT.search(str(error))
     reason = _AT.sub("", str(error))
     if "ecursion" in reason or "depth" in reason:
         raise from_bad_value(BadValue(NESTS_TOO_DEEP, code=TOO_DEEP)) from error
-    where = f"line {error.lineno}, column {error.colno}" if match else ""
+    line = f"line {error.lineno}, " if what == BODY else ""
+    where = f"{line}column {error.colno}" if match else ""
     raise HttpProblem(
         400,
         "broken-json",
-        f"The body is not JSON: {reason}{f' ({where})' if where else ''}.",
+        f"The {what} is not JSON: {reason}{f' ({where})' if where else ''}.",
         where,
     ) from error

@@ -11,7 +11,12 @@ import click
 
 from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
-from peatnode.cli.terminal.streams import describe_os_error, discard_output, open_closed_streams
+from peatnode.cli.terminal.streams import (
+    describe_os_error,
+    discard_output,
+    escape_unknown_characters,
+    open_closed_streams,
+)
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("run:run", "Run a node, configured by environment variables and flags."),
@@ -68,6 +73,7 @@ def cli() -> None:
 def run_cli(args: Sequence[str] | None = None) -> NoReturn:
     """Runs the command and exits the process. `args`: by default those of the process."""
     open_closed_streams()
+    escape_unknown_characters()
     try:
         status = cli.main(args, prog_name="peatnode", standalone_mode=False)
     except click.exceptions.Abort:

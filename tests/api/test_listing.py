@@ -269,7 +269,7 @@ async def test_bulk(served: Served) -> None:
         (9, 201),
     ]
     assert answers[0]["id"] == "a"
-    assert answers[2]["detail"].startswith("The body is not JSON")
+    assert answers[2]["detail"].startswith("The line is not JSON")
     assert sorted(name for _, name in served.node.records) == sorted([answers[1]["id"], "d"])
 
 

@@ -139,3 +139,16 @@ def test_a_file_whose_lines_have_none(node: Node, tmp_path: Path) -> None:
     done = started.resume(edited, "--restart")
     assert done.return_value == 0
     assert started.count() == LINES + 2
+
+
+def test_a_folder_in_which_no_progress_can_be_saved(node: Node, tmp_path: Path) -> None:
+    """Such as a ConfigMap of Kubernetes. Here a folder has the name of the progress: root can write anywhere."""
+    file = tmp_path / "seed.ndjson"
+    file.write_text('{"_id":"a"}\n')
+    (tmp_path / "seed.ndjson.progress.new").mkdir()
+    arguments = ["import", "seeded", str(file), "--data-dir", str(node.directory)]
+    done = CliRunner().invoke(cli, arguments, standalone_mode=False)
+    assert done.return_value == 0
+    first, second = done.stderr.split("\n")[:2]
+    assert first.startswith(f"the progress cannot be saved beside {file} (")
+    assert second.startswith("1 document written to seeded")

@@ -494,7 +494,7 @@ def test_a_deletion_of_what_does_not_exist_fails_no_import(node: Node, tmp_path:
     for way in ways(node):
         done = CliRunner().invoke(cli, ["import", "gone", str(file), *way], standalone_mode=False)
         assert done.return_value == 0
-        assert done.stderr.startswith("1 documents written to gone in")
+        assert done.stderr.startswith("1 document written to gone in")
 
 
 def test_long_names_above_many_members_are_refused_by_a_store_that_goes_on(node: Node) -> None:

@@ -51,6 +51,7 @@ class ProgressFile:
         return progress if progress.job == job else Progress(job)
 
     def save(self, progress: Progress) -> None:
+        """Raises OSError."""
         if self._path is None:
             return
         partial = self._path.with_name(self._path.name + ".new")

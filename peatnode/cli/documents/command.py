@@ -26,7 +26,7 @@ BODY = click.argument("body", metavar="JSON|@FILE|-")
 
 
 def with_conditions(command: F) -> F:
-    for option in (
+    options = (
         click.option(
             "--if-match",
             metavar="ETAG",
@@ -54,7 +54,8 @@ def with_conditions(command: F) -> F:
             metavar="SECONDS",
             help="How long to wait for the peers of --replicas.",
         ),
-    ):
+    )
+    for option in reversed(options):  # the order of decorators: the last is applied first
         command = option(command)
     return command
 
@@ -110,7 +111,7 @@ def put(
     ttl: float | None,
     **conditions: Any,
 ) -> int:
-    """Replace or create a document."""
+    """Replace or create a document: a JSON object, also from a file (@FILE) or from standard input (-)."""
     content = read_body(body)
     return _write(
         target, WriteKind.PUT, collection, id, content, Conditions(ttl=ttl, **conditions), output
@@ -138,7 +139,10 @@ def patch(
     output: str,
     **conditions: Any,
 ) -> int:
-    """Merge a JSON object into a document (RFC 7396). A null removes its key."""
+    """Merge a JSON object into a document (RFC 7396). A null removes its key.
+
+    The object may also come from a file (@FILE) or from standard input (-).
+    """
     content = read_body(body)
     kind = WriteKind.JSON_PATCH if json_patch else WriteKind.PATCH
     return _write(target, kind, collection, id, content, Conditions(**conditions), output)

@@ -51,6 +51,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
         opened = ImportedFile(source)
         job = f"import {collection} {target}"
         progress = Progress(job) if restart else _resumed(kept.load(job), opened, file)
+        kept = _writable(kept, progress, file)
         written = 0
 
         async def run(documents: Documents) -> None:
@@ -67,6 +68,20 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
 
         run_on(target, run)
     return Exit.FAILED if progress.failed else Exit.OK
+
+
+def _writable(kept: ProgressFile, progress: Progress, file: Path) -> ProgressFile:
+    """The file of the progress, or one that saves nothing, if that of a read-only folder cannot be written."""
+    try:
+        kept.save(progress)
+    except OSError as error:
+        click.echo(
+            f"the progress cannot be saved beside {file} ({error.strerror}): "
+            "if the import is interrupted, it begins again at line 1",
+            err=True,
+        )
+        return ProgressFile(None)
+    return kept
 
 
 def _resumed(kept: Progress, opened: ImportedFile, file: Path) -> Progress:
@@ -120,7 +135,7 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
         source = file.open("rb")
     except OSError as error:
-        raise click.FileError(str(file), error.strerror) from error
+        raise CliError(f"{file} cannot be read: {error.strerror}") from error
     with source:
         yield source
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from peatnode.cli.terminal.numbers import plural
+
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
@@ -67,4 +69,4 @@ class ProgressBar:
             self._bar.stop()
         seconds = max(time.monotonic() - self._started, 0.001)
         rate = f"{documents / seconds:,.0f} a second"
-        click.echo(f"{documents:,} documents {rest} in {seconds:.1f} s ({rate})", err=True)
+        click.echo(f"{plural(documents, 'document')} {rest} in {seconds:.1f} s ({rate})", err=True)
