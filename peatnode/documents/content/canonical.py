@@ -8,7 +8,6 @@ number.
 from __future__ import annotations
 
 import struct as packing
-from collections.abc import Iterator
 from typing import Any
 
 import orjson
@@ -24,40 +23,74 @@ from peatnode.documents.yjs.lib0 import (
 from peatnode.documents.yjs.structs import ANY, EMBED, FORMAT, JSON, Struct
 
 _UNDEFINED, _NULL, _INTEGER, _FLOAT32, _FLOAT64 = 127, 126, 125, 124, 123
-_FALSE, _TRUE, _STRING, _OBJECT, _ARRAY = 121, 120, 119, 118, 117
+_BIG_INTEGER, _FALSE, _TRUE, _STRING, _OBJECT, _ARRAY, _BYTES = 122, 121, 120, 119, 118, 117, 116
+_ONE_ENCODING = frozenset((_UNDEFINED, _NULL, _BIG_INTEGER, _FALSE, _TRUE, _STRING, _BYTES))
+_ONE_MEMBER = bytes((_OBJECT, 1))
+_LONG = 128
+"""A length of a string that takes more than one byte."""
+_SIGNED = 0x40
+"""The sign of an integer, in its first byte. A higher first byte says that more bytes follow."""
+_UNDEFINED_VALUE = bytes((_UNDEFINED,))
 _FLOATS = {_FLOAT32: ">f", _FLOAT64: ">d"}
 _MINUS_ZERO, _ZERO = bytes((_INTEGER, 0x40)), bytes((_INTEGER, 0))
 _NOT_A_NUMBER = bytes((_FLOAT64,)) + packing.pack(">d", float("nan"))
 
 
-def canonical_contents(struct: Struct) -> Iterator[bytes]:
-    """The canonical content of each unit of an item that is neither a text nor deleted."""
-    raw, pos = struct.raw, struct.content_at
+def canonical_contents(struct: Struct) -> list[bytes]:
+    """The canonical content of each unit of an item that is neither a text nor deleted: kind and bytes."""
+    kind = struct.kind.to_bytes()
     if struct.kind == ANY:
-        _, pos = read_var_uint(raw, pos)
-        for _ in range(struct.length):
-            content, pos = canonical_any(raw, pos)
-            yield content
-    elif struct.kind == JSON:
+        return _canonical_values(kind, struct)
+    raw, pos = struct.raw, struct.content_at
+    if struct.kind == JSON:
+        found = []
         _, pos = read_var_uint(raw, pos)
         for _ in range(struct.length):
             chunk, pos = read_chunk(raw, pos)
-            yield bytes((_UNDEFINED,)) if chunk == b"undefined" else canonical_json(chunk)
-    elif struct.kind == EMBED:
-        yield canonical_json(read_chunk(raw, pos)[0])
-    elif struct.kind == FORMAT:
+            found.append(
+                kind + (_UNDEFINED_VALUE if chunk == b"undefined" else canonical_json(chunk))
+            )
+        return found
+    if struct.kind == EMBED:
+        return [kind + canonical_json(read_chunk(raw, pos)[0])]
+    if struct.kind == FORMAT:
         key, pos = read_chunk(raw, pos)
-        yield var_uint(len(key)) + key + canonical_json(read_chunk(raw, pos)[0])
-    else:
-        yield raw[pos:]
+        return [kind + var_uint(len(key)) + key + canonical_json(read_chunk(raw, pos)[0])]
+    return [kind + raw[pos:]]
+
+
+def _canonical_values(kind: bytes, struct: Struct) -> list[bytes]:
+    raw = struct.raw
+    found = []
+    _, pos = read_var_uint(raw, struct.content_at)
+    for _ in range(struct.length):
+        size = raw[pos + 1] if raw[pos] == _STRING else _LONG
+        if size < _LONG:  # the most frequent value: a short string
+            end = pos + 2 + size
+            found.append(kind + raw[pos:end])
+            pos = end
+        else:
+            content, pos = canonical_any(raw, pos)
+            found.append(kind + content)
+    return found
+
+
+def is_canonical(raw: bytes, pos: int) -> bool:
+    """Whether the Any value at `pos` has one encoding alone, so that it is canonical for certain."""
+    tag = raw[pos]
+    return tag in _ONE_ENCODING or (tag == _INTEGER and raw[pos + 1] != _MINUS_ZERO[1])
 
 
 def canonical_any(raw: bytes, pos: int) -> tuple[bytes, int]:
     """The canonical encoding of the Any value at `pos`, which the decoder has checked, and the position after it."""
     tag = raw[pos]
+    if tag == _INTEGER and raw[pos + 1] < _SIGNED:  # 0 to 63
+        return raw[pos : pos + 2], pos + 2
     if tag in (_OBJECT, _ARRAY):
         return _canonical_members(tag, raw, pos + 1)
     after = skip_any(raw, pos, 0)
+    if tag in _ONE_ENCODING:
+        return raw[pos:after], after
     form = _FLOATS.get(tag)
     if form is not None:
         return _number(packing.unpack_from(form, raw, pos + 1)[0]), after
@@ -73,6 +106,10 @@ def _canonical_members(tag: int, raw: bytes, pos: int) -> tuple[bytes, int]:
             part, pos = canonical_any(raw, pos)
             parts.append(part)
         return b"".join(parts), pos
+    if count == 1:
+        key, pos = read_chunk(raw, pos)
+        value, pos = canonical_any(raw, pos)
+        return _ONE_MEMBER + var_uint(len(key)) + key + value, pos
     members: dict[bytes, bytes] = {}
     for _ in range(count):
         key, pos = read_chunk(raw, pos)

@@ -25,6 +25,9 @@ def live_sum(sums: UnitSums, update: Update, deleted: DeleteSet) -> int:
         ranges = deleted.ranges.get(client, ())
         if ranges and ranges[-1][1] <= structs[0].clock:
             ranges = ()  # an update deletes what its writer wrote before
+        if not ranges:
+            total += sum(sums.live(client, s) for s in structs if s.kind not in (GC, DELETED))
+            continue
         for part in live_parts(client, structs, ranges):
             total += sums.live(client, part)
     return total

@@ -16,29 +16,35 @@ is a polynomial in secret numbers, which would have to vanish modulo a secret pr
 
 from __future__ import annotations
 
+import struct as packing
 from collections.abc import Iterator, Sequence
 from functools import cache
 from hashlib import blake2b
 
-from peatnode.documents.content.canonical import canonical_contents
+from peatnode.documents.content.canonical import canonical_contents, is_canonical
 from peatnode.documents.content.primes import derive_prime
 from peatnode.documents.yjs.lib0 import read_chunk
-from peatnode.documents.yjs.structs import DELETED, GC, STRING, Id, Struct
+from peatnode.documents.yjs.structs import ANY, DELETED, GC, STRING, Id, Struct
 
 SUM_BYTES = 16
 
 _UNIT_BITS = 16
 _PAGE_BITS = 10
 """A power is the product of two: one for the low bits of a clock, which are many, and one for the rest."""
+_LOW = (1 << _PAGE_BITS) - 1
 _CHUNK = 1 << 14
 """Units that are added up as one integer, so that the largest text needs no large memory."""
 _LANES = 8 * SUM_BYTES // _UNIT_BITS
 """Of digits that are 8 units wide, every eighth fits into one integer without an overlap."""
+_FEW = 24
+"""Digests that are added up faster one by one."""
 _MAX_CACHED = 4096
 """Entries of each cache, which is emptied when it is full."""
 _MAX_CACHED_BYTES = 16
 """The longest content whose digit is cached: numbers and short words repeat."""
-_PLACE, _RIGHT_ORIGIN, _FACTOR, _DELETED_FACTOR, _CHECK = b"P", b"R", b"F", b"D", b"check"
+_RIGHT_ORIGIN, _FACTOR, _DELETED_FACTOR, _CHECK = b"R", b"F", b"D", b"check"
+_PLACE_HEAD = packing.Struct(">cQQB").pack
+_ANY = bytes((ANY,))
 """First bytes of what is hashed. Contents begin with their kind, a number below 32."""
 
 
@@ -52,6 +58,7 @@ class UnitSums:
         self._pages = {0: 1}
         self._per_unit = pow((1 << _UNIT_BITS) - 1, -1, self.prime)
         self._factors: dict[int, tuple[int, int]] = {}
+        self._products: dict[tuple[int, int], tuple[int, int]] = {}
         self._digests: dict[bytes, bytes] = {}
         self._no_right_origin = self._number(_RIGHT_ORIGIN)
         self.check = self._digest(_CHECK)
@@ -59,24 +66,30 @@ class UnitSums:
 
     def live(self, client: int, struct: Struct) -> int:
         """The sum of all units of an item that is not deleted."""
-        clock, length = struct.clock, struct.length
-        if struct.kind == STRING:
-            total = self._run(client, clock, length, self._text_digits(struct), struct.right_origin)
-            if struct.origin != (client, clock - 1):
+        kind, clock, length, origin, right_origin, _, _, raw, at = struct
+        is_head = origin is None or origin[1] != clock - 1 or origin[0] != client
+        if kind == STRING:
+            total = self._run(client, clock, length, self._text_digits(struct), right_origin)
+            if is_head:
                 total += self._number(_place(client, struct))
             return total % self.prime
-        contents = _contents(struct)
+        if length == 1 and kind == ANY and is_canonical(raw, at + 1):
+            contents = [_ANY + raw[at + 1 :]]  # the most frequent content
+        else:
+            contents = canonical_contents(struct)
         total = 0
-        if struct.origin != (client, clock - 1):
+        if is_head:
             total = self._number(_place(client, struct) + contents[0])
             if length == 1:
                 return total % self.prime
             clock, length, contents = clock + 1, length - 1, contents[1:]
-        total += self._run(client, clock, length, self._digits(contents), struct.right_origin)
+        total += self._run(client, clock, length, self._digits(contents), right_origin)
         return total % self.prime
 
     def deleted(self, client: int, start: int, end: int) -> int:
         """The sum of the units of a range that are all deleted."""
+        if end == start + 1:
+            return self._bases(client, start)[1] * self._low[start & _LOW] % self.prime
         difference = self._power(end) - self._power(start)
         return self._factors_of(client)[1] * difference * self._per_unit % self.prime
 
@@ -93,7 +106,7 @@ class UnitSums:
             total = self._number(place) if is_head else 0
             total += self._run(client, clock, 1, digit, struct.right_origin)
             return total % self.prime
-        content = _contents(struct)[at]
+        content = canonical_contents(struct)[at]
         if is_head:
             return self._number(place + content) % self.prime
         digit = self._digits([content])
@@ -110,7 +123,7 @@ class UnitSums:
             right = self._number(_RIGHT_ORIGIN + _id_bytes(right_origin))
         if length > 1:
             right *= (self._power(length) - 1) * self._per_unit % self.prime
-        factor = self._factors_of(client)[0] * self._power(clock) % self.prime
+        factor = self._bases(client, clock)[0] * self._low[clock & _LOW] % self.prime
         return factor * (digits + right) % self.prime
 
     def _text_digits(self, struct: Struct) -> int:
@@ -122,6 +135,10 @@ class UnitSums:
 
     def _digits(self, contents: Sequence[bytes]) -> int:
         total = 0
+        if len(contents) <= _FEW:
+            for content in reversed(contents):
+                total = (total << _UNIT_BITS) + int.from_bytes(self._digest(content), "little")
+            return total
         for start in range(0, len(contents), _CHUNK):
             digests = [self._digest(content) for content in contents[start : start + _CHUNK]]
             chunk = 0
@@ -158,6 +175,19 @@ class UnitSums:
             self._factors[client] = factors
         return factors
 
+    def _bases(self, client: int, clock: int) -> tuple[int, int]:
+        """The factors of a client, each times the power of the high bits of a clock."""
+        at = client, clock >> _PAGE_BITS
+        bases = self._products.get(at)
+        if bases is None:
+            if len(self._products) >= _MAX_CACHED:
+                self._products.clear()
+            live, deleted = self._factors_of(client)
+            page = self._power(clock & ~_LOW)
+            bases = live * page % self.prime, deleted * page % self.prime
+            self._products[at] = bases
+        return bases
+
     def _power(self, clock: int) -> int:
         """2^(16 · clock)"""
         number = clock >> _PAGE_BITS
@@ -167,7 +197,7 @@ class UnitSums:
                 self._pages = {0: 1}
             page = pow(2, _UNIT_BITS * number << _PAGE_BITS, self.prime)
             self._pages[number] = page
-        return page * self._low[clock & (1 << _PAGE_BITS) - 1] % self.prime
+        return page * self._low[clock & _LOW] % self.prime
 
 
 @cache
@@ -187,13 +217,7 @@ _ORIGINS = 0xC0
 def _place(client: int, struct: Struct) -> bytes:
     """All that is said about the place of a struct's first unit; `raw` says it in one way only."""
     info = struct.raw[0] & _ORIGINS | (struct.key is not None)
-    head = _PLACE + client.to_bytes(8) + struct.clock.to_bytes(8) + info.to_bytes()
-    return head + struct.raw[1 : struct.content_at]
-
-
-def _contents(struct: Struct) -> list[bytes]:
-    kind = struct.kind.to_bytes()
-    return [kind + content for content in canonical_contents(struct)]
+    return _PLACE_HEAD(b"P", client, struct.clock, info) + struct.raw[1 : struct.content_at]
 
 
 def _text(struct: Struct) -> str:
