@@ -42,11 +42,19 @@ class DocumentSums:
         self._sums = sums
         self._live: OrderedDict[bytes, tuple[int, LiveContent]] = OrderedDict()
         self._bytes = 0
+        self._ahead: tuple[Update, int] | None = None
 
     def of_state(self, key: bytes, state: Update) -> int:
         """The sum of a whole document, which takes the place of any other one under this key."""
         self.drop(key)
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and ahead[0] is state:
+            return ahead[1]
         return state_sum(self._sums, state)
+
+    def sum_ahead(self, state: Update) -> None:
+        """Computes the sum of a whole document that is the next one in `of_state`. May run in a thread."""
+        self._ahead = state, state_sum(self._sums, state)
 
     def after(
         self, before: Summed, update: Update, sequence: int, maps: RootMaps | None = None
@@ -56,6 +64,7 @@ class DocumentSums:
         `maps`: the root maps before the update, if they are at hand.
         """
         sums, deleted = self._sums, update.delete_set
+        self._ahead = None
         total = before.content_sum + live_sum(sums, update, deleted)
         if deleted.is_empty:
             self._carry(before, update, sequence)
@@ -118,7 +127,7 @@ class DocumentSums:
         found = self._live.get(key)
         return found is not None and found[0] == sequence
 
-    def prepare(self, key: bytes, sequence: int, content: LiveContent) -> None:
+    def keep(self, key: bytes, sequence: int, content: LiveContent) -> None:
         """Keeps the live content of a document, which somebody else has read."""
         self._put(key, sequence, content)
 

@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import sha256
 
 from peatnode.documents.content.document_sums import DocumentSums
+from peatnode.documents.content.live_content import LiveContent
 from peatnode.documents.content.unit_sums import UnitSums, unkeyed_sums
 from peatnode.documents.json import root_maps
 from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
@@ -399,6 +400,21 @@ class Replica:
             record,
             replace(record, snapshot=snapshot, snapshot_bytes=len(snapshot), delta_log=rest),
         )
+
+    def sum_ahead(self, update: Update) -> None:
+        """Computes the sum of a whole new document, which is joined next. May run in a thread."""
+        self._sums.sum_ahead(update)
+
+    def content_reader(self, key: bytes, record: Record) -> Callable[[], LiveContent] | None:
+        """What reads the live content of a document, also in a thread; None if it is cached."""
+        if self._sums.has_content(key, record.sequence):
+            return None
+        read = self.state_reader(key, record)
+        return lambda: LiveContent.of(merge_updates(read(), STATE_LIMITS))
+
+    def keep_content(self, key: bytes, record: Record, content: LiveContent) -> None:
+        """Caches the live content of a record, so that its next change finds what it deletes."""
+        self._sums.keep(key, record.sequence, content)
 
     def maps(self, key: bytes, record: Record) -> root_maps.RootMaps | None:
         """The document's root maps, if it is small and no engine is needed to read it."""

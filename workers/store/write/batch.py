@@ -6,7 +6,6 @@ are not on disk yet: `committer.py` writes and syncs the batch, and then answers
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -16,7 +15,7 @@ from typing import TypeAlias
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.join import CLIENT, JoinResult, decode_change
+from peatnode.documents.replica.join import CLIENT, JoinResult
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
@@ -39,7 +38,8 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
-from workers.store.pace import LARGE_BYTES, Pace
+from workers.store.pace import Pace
+from workers.store.write.large_contents import LargeContents
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 
@@ -172,6 +172,7 @@ class BatchBuilder:
         self._engine = engine
         self._quarantine = quarantine
         self._resolver = resolver
+        self._contents = LargeContents(replica)
         self._arrived: dict[bytes, list[bytes]] = {}
         """Updates of the open batch that the engine has not received, for documents whose value only it can compute."""
         self.rejected: Counter[str] = Counter()
@@ -304,6 +305,8 @@ class BatchBuilder:
                     built.waiting.append(request)
             return
         for (request, question), result in zip(asking, results, strict=True):
+            if result.update:
+                await self._contents.read(question.key)
             self._finish(request, question, result)
             built.done.append(request)
 
@@ -331,9 +334,8 @@ class BatchBuilder:
         for update in message.updates:
             if self._pace.is_pause_due:
                 await self._pace.pause()
-            decoded = None
-            if len(update.update) > LARGE_BYTES and not update.is_deleted:
-                decoded = await asyncio.to_thread(decode_change, update, message.origin)
+            decoded = await self._contents.decode(update, message.origin)
+            await self._contents.read_for(update)
             joined = ENDED if has_ended else self._replica.join(update, message.origin, decoded)
             has_ended |= is_client and joined.outcome is Outcome.STALE
             if joined.outcome is Outcome.REFUSED:
