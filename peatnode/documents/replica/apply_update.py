@@ -160,6 +160,11 @@ class RecordUpdater:
             self._maps.put(key, record, maps)
         return maps
 
+    def drop(self, key: bytes) -> None:
+        """Drops what is cached of a document, whose state is another one now under the same sequence."""
+        self._maps.drop(key)
+        self._sums.drop(key)
+
     def forget(self) -> None:
         """Empties the caches, because they hold what is of records that were discarded."""
         self._maps.clear()

@@ -318,6 +318,7 @@ class Replica:
 
     def replace_state(self, key: bytes, previous: Record, record: Record) -> None:
         """Stages a record with another state. The caller stages a change of it in the same batch."""
+        self._updater.drop(key)
         self._open.put(key, previous, record)
 
     def announce(self, key: bytes) -> None:

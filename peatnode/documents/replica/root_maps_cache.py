@@ -36,9 +36,7 @@ class RootMapsCache:
         return unpack(maps) if isinstance(maps, bytes) else maps
 
     def put(self, key: bytes, record: Record, maps: RootMaps | None) -> None:
-        replaced = self._maps.pop(key, None)
-        if replaced is not None:
-            self._bytes -= replaced[1]
+        self.drop(key)
         if maps is None:
             return
         kept: RootMaps | bytes = maps
@@ -53,6 +51,11 @@ class RootMapsCache:
         self._bytes += weight
         while self._bytes > MAX_BYTES:
             self._bytes -= self._maps.popitem(last=False)[1][1]
+
+    def drop(self, key: bytes) -> None:
+        replaced = self._maps.pop(key, None)
+        if replaced is not None:
+            self._bytes -= replaced[1]
 
     def clear(self) -> None:
         self._maps.clear()

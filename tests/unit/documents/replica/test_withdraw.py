@@ -475,3 +475,19 @@ def test_arrays_and_texts_are_what_they_were_before():
     none_left = without_own_writes(whole, OwnWrite(5, 1, 0, 0))
     assert none_left is not None
     assert none_left.state_vector() == {7: 2}
+
+
+def test_a_withdrawal_that_is_undone_leaves_the_document_readable_as_it_was():
+    here, _ = gone_back(1)
+    write(here, KEY, mine=1)
+    record = here.live(KEY)
+    own = here.own_writes.find(KEY, 1)
+    assert record is not None
+    assert own is not None
+    remaining = here.remaining(KEY, record, own)
+    assert remaining is not None
+    here.replace_state(KEY, record, remaining)
+    here.replace_state(KEY, record, record)
+    maps = here.maps(KEY, record)
+    assert maps is not None
+    assert maps.shape().leaves == {"/base": 1, "/mine": 1}
