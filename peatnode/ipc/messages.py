@@ -473,6 +473,74 @@ class GetStore(Ask[StoreReply]):
     TAG = "get_store"
 
 
+@dataclass(frozen=True, slots=True)
+class ConflictEntry:
+    """A state of a document that contradicted another one and lost."""
+
+    id: bytes
+    """16 bytes, the same on every node that keeps this state."""
+    at: float
+    """Unix seconds."""
+    collection: str
+    document: str
+    incarnation: int
+    clients: tuple[int, ...]
+    """Ids of the Yjs clients under whose clocks the two states differ."""
+    peer: str
+    """Instance of the peer that sent the other state."""
+    was_local: bool
+    """Whether this node had the lost state, and not the peer."""
+    size: int
+    """Bytes of the state and its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictsReply(Message):
+    TAG = "conflicts_reply"
+    conflicts: tuple[ConflictEntry, ...]
+    """The newest first."""
+    dropped: int
+    """States that made room for newer ones since the start of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListConflicts(Ask[ConflictsReply]):
+    """Asks for what is kept of documents of which two states contradicted each other."""
+
+    TAG = "list_conflicts"
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictReply(Message):
+    TAG = "conflict_reply"
+    conflict: ConflictEntry
+    update: bytes
+    """The lost state as a Yjs update v1."""
+    value: bytes
+    """Its JSON; empty: only an engine could read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadConflict(Ask[ConflictReply]):
+    TAG = "read_conflict"
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ConflictDismissed(Message):
+    TAG = "conflict_dismissed"
+    was_kept: bool
+    """False: there was no such conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class DismissConflict(Ask[ConflictDismissed]):
+    """Asks the store to forget a lost state."""
+
+    TAG = "dismiss_conflict"
+    id: bytes
+
+
 # --- store.sock: the feed -----------------------------------------------------------------------------------------
 
 

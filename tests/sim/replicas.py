@@ -50,6 +50,7 @@ from tests.sim.disk import ForgetfulDisk, Image
 from tests.sim.engine import EngineInProcess
 from tests.sim.ledger import Acknowledged, DiskView, Ledger
 from tests.sim.standin import Key
+from tests.support.conflict_notes import ConflictNotes
 from workers.store.checkpoints import Checkpoints
 from workers.store.client_ids import ClientIds
 from workers.store.disk.generation import client_id, continue_or_begin
@@ -67,6 +68,7 @@ from workers.store.write.batch import (
     QueuedRequest,
     Work,
 )
+from workers.store.write.conflicts import Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
@@ -211,6 +213,7 @@ class ReplicaStore:
         self.habits = NO_EXPIRY
         self.kept: set[bytes] = set()
         """Documents of which it has said that they may differ from those of the peers."""
+        self.reports = ConflictNotes()
         self._written = 0
         self.disk = ForgetfulDisk()
         self.witness = MemoryWitness()
@@ -250,12 +253,16 @@ class ReplicaStore:
         self._withdrawals = Withdrawals(
             self.replica, self._engine, quarantine, resolver, observer.kept
         )
+        self._conflicts = Conflicts(
+            self.replica, lambda: self._host.read_clock().unix, self.reports
+        )
         self._builder = BatchBuilder(
             self.replica,
             self._engine,
             quarantine,
             resolver,
             self._withdrawals,
+            self._conflicts,
             self._ids.renew,
             self._ids.stage,
             clock=lambda: 0.0,  # in virtual time no work takes long
@@ -508,6 +515,7 @@ class ReplicaStore:
         if syncing.batch.changes:
             self.witness.note(syncing.batch.changes[-1].sequence)
         self._ids.committed(syncing.batch, self._withdrawals.outcomes)
+        self._conflicts.committed()
         if not self.acknowledges_early:
             self._acknowledge(syncing.batch, syncing.requests)
         self._feed.committed(syncing.batch)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +11,11 @@ import pycrdt
 from peatnode.documents.content.clash import join_histories
 from peatnode.documents.content.state_sum import state_sum
 from peatnode.documents.content.unit_sums import UnitSums
+from peatnode.documents.json.value import ARRAY, ROOT, TEXT
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.merge import merge_updates, subtract_known
-from peatnode.documents.yjs.update import EMPTY_UPDATE, Update, decode_update, encode_update
+from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
 WORDS = ("a", "Bob", "Alice", "żółć", "\n")
 PAIRS = ("żółć 😀", "😀😁")
@@ -44,7 +44,7 @@ class CopiedWriter:
         return update
 
     def _step(self, rng: random.Random, nested: bool) -> None:
-        root, items, text = self.doc[""], self.doc["/list"], self.doc["/text"]
+        root, items, text = self.doc[ROOT], self.doc["/list"], self.doc["/text"]
         upto = rng.randrange
         match upto(8 if nested else 7):
             case 0 | 1:
@@ -68,6 +68,13 @@ class CopiedWriter:
                     deep[name] = pycrdt.Array(["first"])
 
 
+def first_writer(client: int, words: tuple[str, ...] = WORDS) -> CopiedWriter:
+    """A writer that has begun a document with an array and a text."""
+    doc = open_doc(client, b"\0\0")
+    doc[ROOT]["/list"], doc[ROOT]["/text"] = ARRAY, TEXT
+    return CopiedWriter(0, doc, False, words)
+
+
 def _edit_text(text: Any, rng: random.Random, words: tuple[str, ...]) -> None:
     """pycrdt counts the bytes of UTF-8."""
     present = str(text)
@@ -82,7 +89,7 @@ def _edit_text(text: Any, rng: random.Random, words: tuple[str, ...]) -> None:
 
 def open_doc(client: int, state: bytes) -> Any:
     doc: Any = pycrdt.Doc(client_id=client)
-    doc[""], doc["deep"] = pycrdt.Map(), pycrdt.Map()
+    doc[ROOT], doc["deep"] = pycrdt.Map(), pycrdt.Map()
     doc["/list"], doc["/text"] = pycrdt.Array(), pycrdt.Text()
     doc.apply_update(state)
     return doc
@@ -101,7 +108,7 @@ class CopiedHistory:
         self._rng, self._nested = rng, nested
         self.sums = UnitSums(b"histories of copies")
         client = rng.randrange(1, 2**32)
-        first = CopiedWriter(0, open_doc(client, b"\0\0"), False, words)
+        first = first_writer(client, words)
         for _ in range(rng.randrange(6)):
             first.edit(rng, nested)
         base = first.doc.get_update()
@@ -131,11 +138,9 @@ class CopiedHistory:
 
     def compare(self, node: int, other: Update) -> None:
         """As a node joins a whole document that it compares with its own."""
-        clash = join_histories(self.states[node], other, self.sums)
-        if clash is None:
-            self.take(node, other)
-        elif missing_for(clash.joined, {}) is None:
-            self.states[node] = clash.joined
+        found = join_histories(self.states[node], other, self.sums)
+        if missing_for(found.joined, {}) is None:
+            self.states[node] = found.joined
 
     def sum_of(self, node: int) -> int:
         return state_sum(self.sums, self.states[node])
@@ -159,12 +164,3 @@ class CopiedHistory:
             else:
                 self.compare(one, self.states[other])
         raise AssertionError(f"{at_most} pulls left different documents")
-
-
-def joined_by(sums: UnitSums, states: Sequence[Update]) -> Update:
-    """The states of several nodes joined one after the other."""
-    result = EMPTY_UPDATE
-    for state in states:
-        clash = join_histories(result, state, sums)
-        result = merge_updates([result, state], STATE_LIMITS) if clash is None else clash.joined
-    return result

@@ -12,6 +12,7 @@ from peatnode.documents.replica.record import FeedEntry, Record, tombstone
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import StagedChange, WriteBatch
 from peatnode.ipc.messages import Change, FeedGap, FollowChanges
+from peatnode.model.feed import CONFLICT
 from peatnode.model.states import ChangeAction
 
 RING_CHANGES = 1024
@@ -126,7 +127,7 @@ class FeedReader:
             return None if follow.with_update else _change(sequence, gone, follow, b"", b"")
         update = b""
         if follow.with_update:
-            if sent.get(key, 0) >= sequence:
+            if sent.get(key, 0) >= sequence and entry.origin != CONFLICT:
                 return None
             sent[key] = record.sequence
             update = state_difference(self._replica, key, record, b"")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     ApplyUpdates,
     ClockReply,
+    DismissConflict,
     EngineKind,
     EngineOutcome,
     Failed,
@@ -27,11 +29,13 @@ from peatnode.ipc.messages import (
     GetStore,
     JudgeClock,
     ListCollections,
+    ListConflicts,
     ListDocuments,
     Message,
     Metric,
     MetricsReply,
     ReadBuckets,
+    ReadConflict,
     ReadDifferences,
     ReadRange,
     ReadState,
@@ -58,8 +62,9 @@ from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
 from workers.store.reads import Reads
 from workers.store.scrub import Scrub
-from workers.store.write.batch import BatchBuilder, FillValue, QueuedRequest
+from workers.store.write.batch import BatchBuilder, Dismiss, FillValue, QueuedRequest
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter, has_succeeded
+from workers.store.write.conflicts import ConflictReports, Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
@@ -117,12 +122,14 @@ class StoreService:
         self._withdrawals = Withdrawals(
             self._replica, self.engine, self._quarantine, resolver, reports.kept
         )
+        self._conflicts = Conflicts(self._replica, time.time, ConflictReports(shell))
         self._builder = BatchBuilder(
             self._replica,
             self.engine,
             self._quarantine,
             resolver,
             self._withdrawals,
+            self._conflicts,
             self._ids.renew,
             self._ids.stage,
         )
@@ -156,6 +163,7 @@ class StoreService:
 
     def _committed(self, batch: WriteBatch) -> None:
         self._ids.committed(batch, self._withdrawals.outcomes)
+        self._conflicts.committed()
         self._feed.committed(batch)
         self.maintenance.committed(batch)
         self.scrub.committed(batch)
@@ -174,8 +182,10 @@ class StoreService:
                 refusal = self._refusal_of_expiry(message)
                 if refusal is not None:
                     connection.reply(cause, refusal)
-                elif not self.committer.add(QueuedRequest(message, connection, cause)):
-                    connection.fail(cause, Failure.BUSY, "too many writes are waiting; try again")
+                else:
+                    self._queue(QueuedRequest(message, connection, cause))
+            case DismissConflict(number):
+                self._queue(QueuedRequest(Dismiss(number), connection, cause))
             case FollowChanges():
                 self._follow(connection, cause, message)
             case _:
@@ -185,6 +195,13 @@ class StoreService:
         if isinstance(message, ApplyUpdates) or message.expires_at <= 0:
             return None
         return self._expiry_clock.refusal(message, read_clock())
+
+    def _queue(self, request: QueuedRequest) -> None:
+        if not self.committer.add(request):
+            assert request.connection is not None
+            request.connection.fail(
+                request.cause, Failure.BUSY, "too many writes are waiting; try again"
+            )
 
     def on_close(self, connection: Connection) -> None:
         for task in self._follows.pop(connection, []):
@@ -245,6 +262,10 @@ class StoreService:
             case JudgeClock():
                 self._expiry_clock.judged(message)
                 return ClockReply()
+            case ListConflicts():
+                return self._conflicts.list()
+            case ReadConflict(number):
+                return self._conflicts.read(number)
             case GetStore():
                 return self._store()
             case GetMetrics():
@@ -394,6 +415,9 @@ class StoreService:
         yield Metric(
             "peatnode_store_withdrawals_pending", (), len(self._replica.own_writes.pending)
         )
+        yield Metric("peatnode_store_conflicts_total", (), self._conflicts.found)
+        yield Metric("peatnode_store_conflicts_dropped_total", (), self._conflicts.dropped)
+        yield Metric("peatnode_store_conflicts_kept", (), len(self._conflicts))
         for reason, count in sorted(self._builder.rejected.items()):
             yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
         queue = (("queue", "store"),)

@@ -42,11 +42,12 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
-    """Two histories that contradict each other, and what both of their nodes make of them."""
+class JoinedHistories:
+    """What both nodes make of two histories, and where these contradict each other."""
 
     joined: Update
     differences: tuple[Difference, ...]
+    """Empty: one may only have garbage where the other has deleted items."""
 
     @property
     def mine_loses(self) -> bool:
@@ -57,13 +58,13 @@ class Clash:
         return any(difference.mine_stays for difference in self.differences)
 
 
-def join_histories(mine: Update, theirs: Update, sums: UnitSums) -> Clash | None:
-    """The join of two whole documents that differ under common clocks; None: they do not.
+def join_histories(mine: Update, theirs: Update, sums: UnitSums) -> JoinedHistories:
+    """The join of two whole documents, which may differ under common clocks.
 
     Below a client's first difference nothing changes. From there on, the greater of the two units stays, with all that
     follows it, and then what the other history has beyond that end. A deleted unit has only a place to compare, and a
     garbage-collected one nothing. What no longer has a place in the document becomes garbage. If the result depends
-    on itself in a circle, `missing_for` finds it; then it is the joined part without that.
+    on itself in a circle, `missing_for` finds it.
     """
     deleted = mine.delete_set.union(theirs.delete_set)
     left = compact(Update(mine.structs, deleted)).structs
@@ -88,9 +89,7 @@ def join_histories(mine: Update, theirs: Update, sums: UnitSums) -> Clash | None
             *_from(client, stays, cut),
             *_from(client, gives_way, stays[-1].end),
         ]
-    if not differences:
-        return None
-    return Clash(_readable(Update(joined, deleted)), tuple(differences))
+    return JoinedHistories(_readable(Update(joined, deleted)), tuple(differences))
 
 
 def _readable(joined: Update) -> Update:

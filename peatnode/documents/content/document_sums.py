@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from peatnode.documents.content.live_content import LiveContent
-from peatnode.documents.content.state_sum import deleted_sum, live_sum, state_sum
+from peatnode.documents.content.state_sum import deleted_sum, items_sum, state_sum
 from peatnode.documents.content.unit_sums import UnitSums
 from peatnode.documents.json.root_maps import RootMapEntry, RootMaps
 from peatnode.documents.limits import STATE_LIMITS
@@ -65,7 +65,7 @@ class DocumentSums:
         """
         sums, deleted = self._sums, update.delete_set
         self._ahead = None
-        total = before.content_sum + live_sum(sums, update, deleted)
+        total = before.content_sum + items_sum(sums, update, deleted)
         if deleted.is_empty:
             self._carry(before, update, sequence)
             return total % sums.prime
@@ -83,7 +83,7 @@ class DocumentSums:
         return total % sums.prime
 
     def _in_maps(self, maps: RootMaps | None, deleted: Ranges) -> int | None:
-        """The sum of deleted units before, if all of them are entries of root maps; else None."""
+        """What deleted units added for their contents, if all of them are entries of root maps; else None."""
         if maps is None or maps.lists is not None:
             return None  # of a document with lists, the cached entries have lost their places
         entries: dict[Id, RootMapEntry] = {}
@@ -97,13 +97,13 @@ class DocumentSums:
                 entry = entries.get((client, clock))
                 if entry is None or entry.is_deleted or entry.struct.length > 1:
                     return None
-                total += self._sums.live(client, entry.struct)
+                total += self._sums.content(client, entry.struct)
         return total
 
     def _in_content(
         self, before: Summed, update: Update, sequence: int, deleted: Ranges
     ) -> int | None:
-        """The sum of deleted units before; None if the state does not have all of them alive."""
+        """What deleted units added for their contents; None if the state does not have all of them alive."""
         content = self._take(before) or LiveContent.of(_merged(before.states()))
         found = total = 0
         for client, start, end in deleted:

@@ -62,7 +62,7 @@ class LiveContent:
             self.weight += pages.weight
 
     def remove(self, sums: UnitSums, client: int, start: int, end: int) -> tuple[int, int]:
-        """Removes the units of a range. Returns how many there were, and their sum."""
+        """Removes the units of a range. Returns how many there were, and what they added for their contents."""
         pages = self._clients.get(client)
         if pages is None:
             return 0, 0
@@ -148,8 +148,8 @@ class _ClientPages:
                 continue
             parts = list(live_parts(self._client, (struct,), ((start, end),)))
             units += struct.length - sum(part.length for part in parts)
-            total += sums.live(self._client, struct)
-            total -= sum(sums.live(self._client, part) for part in parts)
+            total += sums.content(self._client, struct)
+            total -= sum(sums.content(self._client, part) for part in parts)
             left += parts
         return left, units, total
 

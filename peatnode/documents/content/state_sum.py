@@ -14,22 +14,22 @@ from peatnode.documents.yjs.update import Update
 
 def state_sum(sums: UnitSums, state: Update) -> int:
     """The content sum of a document; `state` has all of its structs and deletions."""
-    total = live_sum(sums, state, state.delete_set) + deleted_sum(sums, state.delete_set)
+    total = items_sum(sums, state, state.delete_set) + deleted_sum(sums, state.delete_set)
     return total % sums.prime
 
 
-def live_sum(sums: UnitSums, update: Update, deleted: DeleteSet) -> int:
-    """The sum of the units of an update that are not in `deleted`."""
+def items_sum(sums: UnitSums, update: Update, deleted: DeleteSet) -> int:
+    """What the items of an update add for all places, and for the contents that are not in `deleted`."""
     total = 0
     for client, structs in update.structs.items():
         ranges = deleted.ranges.get(client, ())
-        if ranges and ranges[-1][1] <= structs[0].clock:
-            ranges = ()  # an update deletes what its writer wrote before
-        if not ranges:
-            total += sum(sums.live(client, s) for s in structs if s.kind not in (GC, DELETED))
+        if not ranges or ranges[-1][1] <= structs[0].clock:
+            # an update deletes what its writer wrote before
+            total += sum(sums.live(client, struct) for struct in structs)
             continue
+        total += sum(sums.place(client, struct) for struct in structs if struct.kind != GC)
         for part in live_parts(client, structs, ranges):
-            total += sums.live(client, part)
+            total += sums.content(client, part)
     return total
 
 

@@ -3,12 +3,12 @@
 A unit is what one clock of one client stands for. The sum of a document is the sum of its units in any order, so it
 does not depend on how units are cut into structs. A unit adds, for a secret factor k of its client and its clock c:
 
-- alive: k · 2^(16c) · (digit + digit of its right origin). The digit of a text's unit is the UTF-16 unit itself, so a
-  run of text is one large integer. The digit of another unit is a keyed hash of its canonical content.
-- alive, and not the continuation of the clock before it: a keyed hash of its place as well, with its origin, parent
-  and key. If it is no text, that hash covers its content too, and it adds nothing else.
+- its place: k · 2^(16c) · the digit of its right origin, and, if it is not the continuation of the clock before it, a
+  keyed hash of its origin, parent and key. A garbage-collected unit has no place.
+- alive: k · 2^(16c) · its digit. That of a text's unit is the UTF-16 unit itself, so a run of text is one large
+  integer. The digit of another unit is a keyed hash of its canonical content.
 - deleted: k' · 2^(16c), for another secret factor, so a range is a geometric sum. Whether a node has kept the content
-  of a deleted unit does not matter.
+  of a deleted unit does not matter, but its place does: what is alive beside it stands where it stands.
 
 Different documents have equal sums by a chance of about 1 in 2^100, unless their author knows the key: their difference
 is a polynomial in secret numbers, which would have to vanish modulo a secret prime.
@@ -66,25 +66,17 @@ class UnitSums:
 
     def live(self, client: int, struct: Struct) -> int:
         """The sum of all units of an item that is not deleted."""
-        kind, clock, length, origin, right_origin, _, _, raw, at = struct
-        is_head = origin is None or origin[1] != clock - 1 or origin[0] != client
-        if kind == STRING:
-            total = self._run(client, clock, length, self._text_digits(struct), right_origin)
-            if is_head:
-                total += self._number(_place(client, struct))
-            return total % self.prime
-        if length == 1 and kind == ANY and is_canonical(raw, at + 1):
-            contents = [_ANY + raw[at + 1 :]]  # the most frequent content
-        else:
-            contents = canonical_contents(struct)
-        total = 0
-        if is_head:
-            total = self._number(_place(client, struct) + contents[0])
-            if length == 1:
-                return total % self.prime
-            clock, length, contents = clock + 1, length - 1, contents[1:]
-        total += self._run(client, clock, length, self._digits(contents), right_origin)
-        return total % self.prime
+        return self._item(client, struct, self._content_digits(struct))
+
+    def place(self, client: int, struct: Struct) -> int:
+        """What all units of an item add for their places, which they keep when they are deleted."""
+        return self._item(client, struct, 0)
+
+    def content(self, client: int, struct: Struct) -> int:
+        """What all units of an item add for their contents, while they are not deleted."""
+        clock = struct.clock
+        factor = self._bases(client, clock)[0] * self._low[clock & _LOW] % self.prime
+        return factor * self._content_digits(struct) % self.prime
 
     def deleted(self, client: int, start: int, end: int) -> int:
         """The sum of the units of a range that are all deleted."""
@@ -98,21 +90,33 @@ class UnitSums:
         if struct.kind in (GC, DELETED):
             return self.deleted(client, clock, clock + 1)
         at = clock - struct.clock
-        is_head = at == 0 and struct.origin != (client, clock - 1)
-        place = _place(client, struct) if is_head else b""
         if struct.kind == STRING:
             units = _text(struct).encode("utf-16-le")[2 * at : 2 * at + 2]
             digit = int.from_bytes(units, "little")
-            total = self._number(place) if is_head else 0
-            total += self._run(client, clock, 1, digit, struct.right_origin)
-            return total % self.prime
-        content = canonical_contents(struct)[at]
-        if is_head:
-            return self._number(place + content) % self.prime
-        digit = self._digits([content])
-        return self._run(client, clock, 1, digit, struct.right_origin)
+        else:
+            digit = self._digits(canonical_contents(struct)[at : at + 1])
+        total = self._run(client, clock, 1, digit, struct.right_origin)
+        if at == 0 and struct.origin != (client, clock - 1):
+            total += self._number(_place(client, struct))
+        return total % self.prime
 
     # --- the parts of a sum
+
+    def _item(self, client: int, struct: Struct, digits: int) -> int:
+        _, clock, length, origin, right_origin, *_ = struct
+        total = self._run(client, clock, length, digits, right_origin)
+        if origin is None or origin[1] != clock - 1 or origin[0] != client:
+            total += self._number(_place(client, struct))
+        return total % self.prime
+
+    def _content_digits(self, struct: Struct) -> int:
+        kind, length, raw, at = struct.kind, struct.length, struct.raw, struct.content_at
+        if kind == STRING:
+            return self._text_digits(struct)
+        if length == 1 and kind == ANY and is_canonical(raw, at + 1):
+            # the most frequent content
+            return int.from_bytes(self._digest(_ANY + raw[at + 1 :]), "little")
+        return self._digits(canonical_contents(struct))
 
     def _run(
         self, client: int, clock: int, length: int, digits: int, right_origin: Id | None

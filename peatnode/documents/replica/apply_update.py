@@ -188,6 +188,15 @@ def _advance(flags: int, maps: root_maps.RootMaps, update: Update) -> root_maps.
     return root_maps.advance(maps, update)
 
 
+def readable_value(state: Update, size: int) -> bytes:
+    """The JSON of a whole document of so many bytes; empty if only an engine can read it."""
+    flags = flags_of(state)
+    if flags & _BEYOND_READING or not _is_small(flags, size, 0):
+        return b""
+    maps = _read(flags, state)
+    return b"" if maps is None else dump(build(maps.shape()))
+
+
 def _new_record(incarnation: int, ended: Record | None) -> Record:
     """The empty record of a new incarnation, which follows the record `ended` if there is one."""
     return Record(

@@ -17,6 +17,7 @@ from peatnode.documents.limits import (
     STATE_LIMITS,
 )
 from peatnode.documents.names import check_collection, check_id
+from peatnode.documents.replica.conflicts import DocumentConflict
 from peatnode.documents.replica.record import EMPTY_VECTOR, Record, ended_vector_after
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.merge import subtract_known
@@ -37,6 +38,8 @@ class JoinResult:
     reason: str = ""
     record: Record | None = None
     """After the change, where it was applied."""
+    conflict: DocumentConflict | None = None
+    """Of a document that was compared and contradicts the one here, whether that changed or not."""
 
 
 def check_change(change: DocumentUpdate) -> JoinResult | None:

@@ -17,6 +17,7 @@ from peatnode.documents.json import root_maps
 from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
 from peatnode.documents.names import display_name, document_key
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
+from peatnode.documents.replica.conflicts import conflict_of, join_whole
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.checkpoint import MAX_COLLECTIONS, Checkpoint
 from peatnode.documents.replica.index.clock_cache import ClockCache
@@ -58,11 +59,13 @@ from peatnode.documents.replica.withdraw import (
     without_own_writes,
 )
 from peatnode.documents.replica.write_batch import WriteBatch
+from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import encode_state_vector
 from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.errors import EntriesDiffer
 from peatnode.model.documents import DocumentUpdate, Outcome
+from peatnode.model.feed import CONFLICT
 
 WRITES_AGAIN = JoinResult(Outcome.GAP, "this node writes the document again under a new id")
 
@@ -110,7 +113,8 @@ class Replica:
         self._unsynced: list[WriteBatch] = []
         self._found: dict[bytes, Record | None] = {}
         """Records that the open batch has read from disk."""
-        self._sums = DocumentSums(sums or unkeyed_sums())
+        self._unit_sums = sums or unkeyed_sums()
+        self._sums = DocumentSums(self._unit_sums)
         self._updater = RecordUpdater(self.state, self._sums)
         self._clocks = ClockCache(kv)
 
@@ -219,6 +223,10 @@ class Replica:
         if self._contradicts(key, record, incarnation, decoded):
             return WRITES_AGAIN
         update = new_part(decoded, incarnation, record)
+        if change.is_whole and record is not None and record.incarnation == incarnation:
+            resolved = self._compare(key, record, decoded, update, origin)
+            if resolved is not None:
+                return resolved
         if isinstance(update, JoinResult):
             return update
         refusal = self._check_own_ids(key, record, incarnation, update, origin)
@@ -230,6 +238,62 @@ class Replica:
             return refusal
         staged = self._apply(key, record, incarnation, update, encoded, None, origin, ended)
         return JoinResult(Outcome.APPLIED, "", staged)
+
+    def _compare(
+        self,
+        key: bytes,
+        record: Record,
+        theirs: Update,
+        update: Update | JoinResult,
+        origin: str,
+    ) -> JoinResult | None:
+        """Joins a whole document that contradicts the one here, or knows places that are lost here; None: it does not.
+
+        `update` is what is new in it by its clocks.
+        """
+        if isinstance(update, JoinResult):
+            if update.outcome is not Outcome.KNOWN:
+                return update
+        elif (
+            taken := self._check_own_ids(key, record, record.incarnation, update, "")
+        ) is not None:
+            return taken
+        mine = self.merged(key, record)
+        found = join_whole(mine, theirs, self._unit_sums)
+        if isinstance(found, str):
+            return JoinResult(Outcome.REFUSED, found)
+        encoded = encode_update(found.joined)
+        is_same = encoded == encode_update(compact(mine))
+        if not found.differences:
+            if is_same or isinstance(update, Update):
+                return None
+            staged = self._replace(key, record, found.joined, encoded, EMPTY_STATE, origin)
+            return JoinResult(Outcome.APPLIED, "", staged)
+        if self.client_of(record.incarnation) in (d.client for d in found.differences):
+            self.is_client_id_taken = True
+        value = b"" if record.is_value_outdated else self.value(key, record)
+        conflict = conflict_of(key, record.incarnation, found, mine, theirs, self._unit_sums, value)
+        if is_same:
+            return JoinResult(Outcome.KNOWN, conflict=conflict)
+        staged = self._replace(key, record, found.joined, encoded, conflict.pushed, CONFLICT)
+        return JoinResult(Outcome.APPLIED, "", staged, conflict)
+
+    def _replace(
+        self,
+        key: bytes,
+        record: Record,
+        state: Update,
+        encoded: bytes,
+        pushed: bytes,
+        origin: str,
+    ) -> Record:
+        """Stages another state of a record, and `pushed` as the update of the change."""
+        empty = tombstone(record.incarnation - 1, 0, record.ended_vector)
+        sequence = self._staged_sequence + 1
+        updated = self._updater.apply(
+            sequence, key, empty, record.incarnation, state, encoded, None
+        )
+        return self._stage(key, record, updated, pushed, origin)
 
     def _join_tombstone(
         self,
@@ -321,12 +385,12 @@ class Replica:
         self._updater.drop(key)
         self._open.put(key, previous, record)
 
-    def announce(self, key: bytes) -> None:
-        """Stages a change without content, for a record with another state."""
+    def announce(self, key: bytes, update: bytes = EMPTY_STATE, origin: str = "") -> None:
+        """Stages a change without new content, for a record with another state or with a conflict."""
         record = self.record(key)
         assert record is not None
         record = replace(record, sequence=self._staged_sequence + 1)
-        self._stage(key, record, record, EMPTY_STATE, "")
+        self._stage(key, record, record, update, origin)
 
     def write(
         self, key: bytes, update: Update, value: bytes, encoded: bytes | None = None

@@ -10,6 +10,9 @@ MAX_REFUSALS = 1024
 MAX_COMPARISONS = 4096
 """Pairs of fingerprints that are remembered, of each of the two kinds."""
 
+COMPARED_AGAIN = 100
+"""A pair that was compared is compared again after it was found so often: about ten minutes later."""
+
 Pair = tuple[str, str, bytes, bytes]
 """Collection, id, the peer's fingerprint and the local one."""
 
@@ -67,12 +70,13 @@ class Comparisons:
     """Pairs of different documents for which the usual difference brought nothing.
 
     Such a pair may be a race with a push, or a peer that has yet to fetch what it lacks. If it is found a second time,
-    the whole document is fetched and compared, once: one client may have written two things under the same clocks.
+    the whole document is fetched and compared: one client may have written two things under the same clocks.
     """
 
     def __init__(self) -> None:
-        self._doubtful: OrderedDict[Pair, None] = OrderedDict()
-        self._compared: OrderedDict[Pair, None] = OrderedDict()
+        self._doubtful: OrderedDict[Pair, int] = OrderedDict()
+        self._compared: OrderedDict[Pair, int] = OrderedDict()
+        """How often they may still be found before they are compared again."""
 
     def is_due(self, pair: Pair) -> bool:
         """Whether the document is to be fetched as a whole."""
@@ -80,17 +84,20 @@ class Comparisons:
 
     def brought_nothing(self, pair: Pair) -> None:
         """Notes that the usual difference of a pair was empty."""
-        if pair not in self._compared:
-            _remember(self._doubtful, pair)
+        left = self._compared.get(pair, 0)
+        if left:
+            self._compared[pair] = left - 1
+        else:
+            _remember(self._doubtful, pair, 0)
 
     def compared(self, pair: Pair) -> None:
         """Notes that the store has compared the whole document."""
         self._doubtful.pop(pair, None)
-        _remember(self._compared, pair)
+        _remember(self._compared, pair, COMPARED_AGAIN)
 
 
-def _remember(pairs: OrderedDict[Pair, None], pair: Pair) -> None:
-    pairs[pair] = None
+def _remember(pairs: OrderedDict[Pair, int], pair: Pair, number: int) -> None:
+    pairs[pair] = number
     pairs.move_to_end(pair)
     if len(pairs) > MAX_COMPARISONS:
         pairs.popitem(last=False)

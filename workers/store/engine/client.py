@@ -12,6 +12,7 @@ from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.replica.flags import DocumentFlag, is_value_root
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates, subtract_known
 from peatnode.documents.yjs.projection import gc_clocks, project
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
@@ -237,7 +238,8 @@ class EngineClient:
 
     def _projected(self, key: bytes, record: Record) -> Update:
         whole = self._replica.merged(key, record)
-        return project(whole, is_value_root, flatten=True)
+        # y-py keeps an item alive that garbage precedes in one deleted range
+        return project(compact(whole), is_value_root, flatten=True)
 
     def _remember(
         self, question: EngineQuestion, operation: Operation, result: OperationResult

@@ -24,6 +24,7 @@ from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     AppliedReply,
     ApplyUpdates,
+    ConflictDismissed,
     EngineKind,
     EngineOutcome,
     Failed,
@@ -33,12 +34,14 @@ from peatnode.ipc.messages import (
     Outcome,
     WriteDocument,
 )
+from peatnode.model.feed import CONFLICT
 from workers.store.engine.client import EngineClient, EngineQuestion, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.pace import Pace
+from workers.store.write.conflicts import Conflicts
 from workers.store.write.large_contents import LargeContents
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
@@ -87,6 +90,13 @@ class RenewClient:
 
 
 @dataclass(frozen=True, slots=True)
+class Dismiss:
+    """Removes what is kept of a conflict."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Withdraws contradicted own writes from a document, and writes its value again."""
 
@@ -102,6 +112,7 @@ Work: TypeAlias = (
     | SetSnapshot
     | RenewClient
     | Withdraw
+    | Dismiss
 )
 
 
@@ -154,6 +165,7 @@ class BatchBuilder:
         quarantine: Quarantine,
         resolver: WriteResolver,
         withdrawals: Withdrawals,
+        conflicts: Conflicts,
         renew_client: Callable[[], None],
         stage_client: Callable[[], None],
         clock: Callable[[], float] = time.perf_counter,
@@ -167,6 +179,7 @@ class BatchBuilder:
         self._stage_client = stage_client
         self._was_dropped = False
         self._withdrawals = withdrawals
+        self._conflicts = conflicts
         self._renew_client = renew_client
         self._replica = replica
         self._engine = engine
@@ -184,6 +197,7 @@ class BatchBuilder:
         self._arrived.clear()
         self._engine.forget()
         self._withdrawals.forget()
+        self._conflicts.forget()
         self._was_dropped = True
 
     async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
@@ -262,6 +276,8 @@ class BatchBuilder:
                     self._renew_if_taken()
                 case Withdraw(key):
                     return self._withdrawals.begin(key)
+                case Dismiss(number):
+                    request.reply = ConflictDismissed(self._conflicts.dismiss(number))
         except RequestRefused as refusal:
             self._refuse(request, refusal)
         return None
@@ -340,7 +356,9 @@ class BatchBuilder:
             has_ended |= is_client and joined.outcome is Outcome.STALE
             if joined.outcome is Outcome.REFUSED:
                 self.rejected["update"] += 1
-            if joined.record is not None:
+            if joined.conflict is not None:
+                self._note_conflict(joined, message.origin)
+            elif joined.record is not None:
                 key = document_key(update.collection, update.id)
                 self._note_joined(key, joined.record, update.update)
             outcomes.append(joined.outcome)
@@ -355,6 +373,22 @@ class BatchBuilder:
         else:
             self._arrived.pop(key, None)
             self._engine.forget(key)
+
+    def _note_conflict(self, joined: JoinResult, peer: str) -> None:
+        """Keeps what lost, and tells the peers. The engine's copy and what is quarantined are of another state."""
+        conflict, record = joined.conflict, joined.record
+        assert conflict is not None
+        is_new = self._conflicts.add(conflict, peer)
+        if record is None:
+            if is_new:
+                self._replica.announce(conflict.key, conflict.pushed, CONFLICT)
+            return
+        self._engine.forget(conflict.key)
+        self._arrived.pop(conflict.key, None)
+        if len(self._quarantine):
+            self._quarantine.release(conflict.key, record.incarnation + 1)
+        if record.is_value_outdated:
+            self._arrived[conflict.key] = [b""]
 
     async def _fill_arrived(self) -> None:
         """Computes the values of the documents that this batch has updated, before the batch is committed."""
@@ -427,5 +461,5 @@ def _keys(work: Work) -> tuple[bytes, ...]:
             return tuple(f"{u.collection}\0{u.id}".encode(errors="replace") for u in updates)
         case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key) | Withdraw(key):
             return (key,)
-        case RenewClient():
+        case RenewClient() | Dismiss():
             return ()

@@ -16,6 +16,7 @@ from peatnode.documents.yjs.sequences.visible import Place, new_struct
 from peatnode.documents.yjs.structs import (
     ANY,
     BINARY,
+    DELETED,
     EMBED,
     FORMAT,
     GC,
@@ -27,6 +28,7 @@ from peatnode.documents.yjs.structs import (
     cut_left,
     cut_right,
     gc_struct,
+    with_content,
 )
 from peatnode.documents.yjs.update import Update
 
@@ -149,12 +151,15 @@ def test_the_bit_of_a_key_that_is_not_there_changes_nothing() -> None:
     assert of(plain) == of(plain._replace(raw=bytes((plain.raw[0] | 0x20,)) + plain.raw[1:]))
 
 
-def test_a_deleted_range_is_the_sum_of_its_units_and_hides_their_content() -> None:
+def test_a_deleted_range_is_the_sum_of_its_units_and_hides_their_content_and_no_place() -> None:
     ranges = [SUMS.deleted(CLIENT, 3000, 3500), SUMS.deleted(CLIENT, 3500, 70_000)]
     assert sum(ranges) % SUMS.prime == SUMS.deleted(CLIENT, 3000, 70_000)
     every = (CLIENT, 3, 7)
-    forms = (NUMBERS, text("abcd"), gc_struct(3, 4), text("abcd", origin=None))
-    assert len({of(form, deleted=(every,)) for form in forms}) == 1
+    for form in (NUMBERS, text("abcd"), with_content(NUMBERS, DELETED, 4, b"\4")):
+        assert of(form, deleted=(every,)) == of(NUMBERS, deleted=(every,))
+    elsewhere = [text("abcd", origin=None), text("abcd", right_origin=(1, 5)), gc_struct(3, 4)]
+    sums = [of(form, deleted=(every,)) for form in (NUMBERS, *elsewhere)]
+    assert len(set(sums)) == len(sums)
     others = {
         of(NUMBERS),
         of(NUMBERS, deleted=((CLIENT, 3, 6),)),

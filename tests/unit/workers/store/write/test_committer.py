@@ -33,6 +33,7 @@ from peatnode.ipc.messages import (
     WrittenReply,
 )
 from peatnode.model.documents import DocumentUpdate, Outcome
+from tests.support.conflict_notes import ConflictNotes
 from tests.support.many_clients import to_document, written_by
 from tests.support.waiting import until
 from workers.store.disk.database import Database
@@ -42,6 +43,7 @@ from workers.store.engine.quarantine import Quarantine
 from workers.store.pace import LARGE_BYTES
 from workers.store.write.batch import BatchBuilder, QueuedRequest
 from workers.store.write.committer import GroupCommitter
+from workers.store.write.conflicts import Conflicts
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 
@@ -83,7 +85,15 @@ async def committing(
     resolver = WriteResolver(replica, engine, quarantine, ChangeLimits(), generation)
     withdrawals = Withdrawals(replica, engine, quarantine, resolver, lambda name, reason: None)
     builder = BatchBuilder(
-        replica, engine, quarantine, resolver, withdrawals, lambda: None, lambda: None, clock
+        replica,
+        engine,
+        quarantine,
+        resolver,
+        withdrawals,
+        Conflicts(replica, lambda: 0.0, ConflictNotes()),
+        lambda: None,
+        lambda: None,
+        clock,
     )
     committer = GroupCommitter(
         database,
