@@ -18,6 +18,7 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.numbers import plural
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
@@ -63,7 +64,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
                     _sent(progress, chunk)
                     bar.show(progress.offset, size)
                 kept.remove()
-                failed = f", {progress.failed:,} lines failed" if progress.failed else ""
+                failed = f", {plural(progress.failed, 'line')} failed" if progress.failed else ""
                 bar.finish(written, f"written to {collection}{failed}")
 
         run_on(target, run)
