@@ -16,7 +16,7 @@ import pytest
 
 from peatnode.documents.yjs.lib0 import var_uint
 from tests.live.yjs_clients import YjsClients
-from tests.support.nodes import Node
+from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
 _numbers = count(1)
@@ -320,6 +320,38 @@ def test_an_old_copy_ends_the_session_that_loads_it_and_no_other(
     for client in (honest, far):
         assert client.run("doc.getText('t').toString()") in ("", "fresh")
         assert client.run("seen.closes") == []
+
+
+def test_a_node_that_joins_after_a_deletion_knows_what_has_ended(clients: YjsClients) -> None:
+    """It has never seen the old documents: one was written again before it came, of one it receives the tombstone."""
+    paths = {"/documents/n/again": {"new": True}, "/documents/n/gone": None}
+    with nodes(2, start=False) as (first, late):
+        first.start()
+        states = {}
+        for path in paths:
+            editor = clients.open(first.url, path.removeprefix("/documents/")).wait_synced()
+            editor.run("doc.getMap('root').set('/old', true)")
+            _wait_document(first, path, {"old": True})
+            states[path] = editor.state()
+            request(first, "DELETE", path)
+        request(first, "PUT", "/documents/n/again", {"new": True})
+        late.start()
+        _wait_document(late, "/documents/n/again", {"new": True})
+        wait(
+            lambda: _root(late) == _root(first),
+            "equal nodes",
+        )
+        for path, state in states.items():
+            old = clients.open(late.url, path.removeprefix("/documents/")).wait_synced()
+            old.run(f"Y.applyUpdate(doc, Buffer.from('{state}', 'base64'))")
+            old.wait("seen.closed && seen.closed.code === 4410")
+        _wait_document(late, "/documents/n/again", {"new": True})
+        _wait_gone(late, "/documents/n/gone")
+
+
+def _root(node: Node) -> str:
+    root: str = request(node, "GET", "/node")["store"]["root"]
+    return root
 
 
 def _wait_gone(node: Node, path: str) -> None:
