@@ -238,7 +238,7 @@ class Peer:
     """The ids of the nodes that it is connected to."""
     connected_since: float | None = None
     """Unix seconds."""
-    clock_offset: float | None = None
+    clock_offset: float | None = field(default=None, metadata={"is_signed": True})
     """Its wall clock minus that of the node, in seconds. None: not known."""
     content: Mapping[str, Any] = field(default_factory=dict)
 

@@ -48,6 +48,11 @@ class Fields:
         value = self._get(name, (int, float), "a number")
         return None if value is None or value < 0 else float(value)
 
+    def signed_or_none(self, name: str) -> float | None:
+        """None: missing or null."""
+        value = self._get(name, (int, float), "a number")
+        return None if value is None else float(value)
+
     def integer_or_none(self, name: str) -> int | None:
         value = self.number_or_none(name)
         return None if value is None else int(value)

@@ -62,7 +62,11 @@ def _plain(value: Any) -> Any:
 @cache
 def _readers(kind: type[Any]) -> tuple[tuple[Field[Any], Read], ...]:
     hints = get_type_hints(kind)
-    return tuple((field, _reader(hints[field.name])) for field in fields(kind))
+    return tuple((field, _reader_of(field, hints[field.name])) for field in fields(kind))
+
+
+def _reader_of(field: Field[Any], hint: Any) -> Read:
+    return Fields.signed_or_none if field.metadata.get("is_signed") else _reader(hint)
 
 
 def _reader(hint: Any) -> Read:

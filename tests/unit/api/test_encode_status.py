@@ -53,6 +53,13 @@ def test_a_body_means_the_same_before_and_after_its_way_over_http(name: str) -> 
     assert record_content(here) == record_content(there)
 
 
+@pytest.mark.parametrize("offset", [-7200.5, 0.0, 7200.5])
+def test_the_clock_of_a_peer_may_be_behind(offset: float) -> None:
+    peers = tuple([replace(peer, clock_offset=offset) for peer in PEERS.peers])
+    body = peer_bodies.encode_peers(replace(PEERS, peers=peers))
+    assert decode_record(models.Peers, Fields(body))[0].clock_offset == offset
+
+
 def test_a_worker_that_does_not_answer_hides_nothing_of_the_others() -> None:
     unanswered = NoAnswer("x", "refused")
     replies = (NODE, STORE, PEERS, DISCOVERY)
