@@ -102,7 +102,7 @@ def encode_peer(peer: PeerState) -> dict[str, Any]:
         "bytes_received": peer.bytes_received,
         "twin": peer.is_twin,
         "version": peer.version,
-        "clock_offset": peer.clock_offset if peer.is_clock_known else None,
+        "clock_offset": round(peer.clock_offset, 3) if peer.is_clock_known else None,
     }
 
 

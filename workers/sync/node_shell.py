@@ -172,8 +172,7 @@ class NodeShell:
             self._problems.clear_problem(CLOCK_PROBLEM)
         if verdict.state is not self._clock_state:
             self._clock_state = verdict.state
-            log = self._log.warning if verdict.is_denied else self._log.info
-            log("Clock judged", state=verdict.state, reason=verdict.reason)
+            self._log.info("Clock judged", state=verdict.state, reason=verdict.reason)
 
     def _close(self, action: events.Close) -> None:
         connection = self.endpoint.connections.get(action.peer)
