@@ -105,9 +105,10 @@ class ClockWatch:
     def store_lost(self) -> None:
         """The next process of the store has been told nothing."""
         self._told = self._telling = None
-        self._tell_store()
+        self.review()
 
     def _tell_store(self) -> None:
+        """Call it after a review only: the verdict and the shift belong together."""
         if self._is_telling or self._reading is None:
             return
         verdict, shift = self._judge.verdict, self._reading.shift
@@ -125,4 +126,4 @@ class ClockWatch:
             self._set_timer(RETRY_SECONDS)
             return
         self._told, self._telling = self._telling, None
-        self._tell_store()
+        self.review()

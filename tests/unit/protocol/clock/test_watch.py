@@ -111,3 +111,18 @@ def test_a_start_is_reviewed_often_and_a_verdict_seldom() -> None:
     bench.read()
     bench.watch.review()
     assert bench.timer == 5.0
+
+
+def test_a_verdict_is_never_told_with_a_clock_that_it_is_not_about() -> None:
+    bench = Bench()
+    bench.hear()
+    bench.answer(ClockReply())
+    bench.answer(ClockReply())
+    bench.watch.store_lost()
+    bench.error = 7200.0
+    bench.read()
+    bench.answer(None)
+    bench.watch.store_lost()
+    told = {(told.verdict.state, told.shift) for told in bench.told}
+    assert (ClockState.RIGHT, UNIX + 7200.0) not in told
+    assert bench.told[-1].verdict.state is ClockState.IN_DOUBT
