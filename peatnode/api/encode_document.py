@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from binascii import hexlify
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,8 +11,17 @@ from typing import Any
 import orjson
 
 from peatnode.api.etags import etag
+from peatnode.api.json_schema import FLAG, INTEGER, TEXT, array, nullable, record, ref
 from peatnode.documents.names import ID_MEMBER, RESERVED_MEMBERS
-from peatnode.ipc.messages import CollectionsReply, DocumentReply, ListedDocument, WrittenReply
+from peatnode.ipc.messages import (
+    CollectionsReply,
+    ConflictEntry,
+    ConflictReply,
+    ConflictsReply,
+    DocumentReply,
+    ListedDocument,
+    WrittenReply,
+)
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -135,3 +145,53 @@ def document_headers(fingerprint: bytes, sequence: int) -> tuple[tuple[str, str]
 def listed_line(document: ListedDocument) -> bytes:
     """One line of an export."""
     return with_id(document.id, document.value) + b"\n"
+
+
+_CONFLICT = {
+    "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+    "time": {"type": "number", "description": "Unix seconds."},
+    "collection": TEXT,
+    "doc_id": TEXT,
+    "incarnation": INTEGER,
+    "clients": array(INTEGER),
+    "peer": TEXT,
+    "lost": {"enum": ["local", "peer"]},
+    "bytes": INTEGER,
+}
+CONFLICT_SCHEMA = record(**_CONFLICT)
+LOST_SCHEMA = record(**_CONFLICT, value=nullable("object"), update=TEXT)
+CONFLICTS_SCHEMA = record(count=INTEGER, dropped=INTEGER, conflicts=array(ref("Conflict")))
+DISMISSED_SCHEMA = record(dismissed=FLAG)
+
+
+def conflict_content(entry: ConflictEntry) -> dict[str, Any]:
+    """A state that contradicted another one and lost."""
+    return {
+        "id": entry.id.hex(),
+        "time": entry.at,
+        "collection": entry.collection,
+        "doc_id": entry.document,
+        "incarnation": entry.incarnation,
+        "clients": entry.clients,
+        "peer": entry.peer,
+        "lost": "local" if entry.was_local else "peer",
+        "bytes": entry.size,
+    }
+
+
+def conflicts_body(reply: ConflictsReply) -> bytes:
+    """The body of GET /conflicts."""
+    conflicts = [conflict_content(entry) for entry in reply.conflicts]
+    return orjson.dumps({"count": len(conflicts), "dropped": reply.dropped, "conflicts": conflicts})
+
+
+def conflict_body(reply: ConflictReply) -> bytes:
+    """The body of GET /conflicts/{id}: the lost state too, as JSON where it is readable, and as a Yjs update."""
+    value = orjson.Fragment(reply.value) if reply.value else None
+    update = b64encode(reply.update).decode()
+    return orjson.dumps({**conflict_content(reply.conflict), "value": value, "update": update})
+
+
+def dismissed_body() -> bytes:
+    """The body of DELETE /conflicts/{id}."""
+    return orjson.dumps({"dismissed": True})

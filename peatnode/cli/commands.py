@@ -24,6 +24,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "mesh": ("local.mesh:mesh", "Run several nodes on this machine that find each other."),
     "status": ("status.command:status", "Show the state of a node, its workers and its peers."),
     "peers": ("status.command:peers", "List the peers of a node."),
+    "conflicts": (
+        "status.conflicts:conflicts",
+        "List what documents lost in conflicts, show it, or dismiss it.",
+    ),
     "doc": ("documents.command:doc", "Read, write and follow documents."),
     "export": (
         "documents.export:export",

@@ -244,6 +244,30 @@ class Peer:
 
 
 @dataclass(frozen=True, slots=True)
+class LostDocument:
+    """A state of a document that contradicted another one and lost. The node keeps it until it is dismissed."""
+
+    id: str
+    time: float
+    """Unix seconds."""
+    collection: str
+    doc_id: str
+    lost: str
+    """`local`: this node had it; `peer`: the other one."""
+    peer: str
+    """Instance of the other node."""
+    clients: tuple[int, ...] = ()
+    """Ids of the Yjs clients under whose clocks the two states differ."""
+    size: int = 0
+    """Bytes."""
+    value: Mapping[str, Any] | None = None
+    """Its JSON. None in a list, or if only an engine could read it."""
+    update: bytes = field(default=b"", repr=False)
+    """All of it, as a Yjs update v1. Empty in a list."""
+    content: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class NodeClock:
     """Whether the wall clock of the node is right."""
 

@@ -12,6 +12,7 @@ from referencing.jsonschema import DRAFT202012
 
 from tests.api.conftest import Served
 from tests.api.test_node import peer
+from tests.support.memory_node import kept_conflict
 from workers.broker.openapi.description import build_description
 from workers.broker.routes import routes
 
@@ -107,6 +108,10 @@ def test_no_reference_leads_nowhere() -> None:
         ("/api/v1/documents/{collection}", {"collection": "%00"}, ""),
         ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
         ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "z"}, ""),
+        ("/api/v1/conflicts", {}, ""),
+        ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "0" * 31 + "7"}, ""),
+        ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "0" * 31 + "8"}, ""),
+        ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "x"}, ""),
         ("/api/v1/events", {}, "?since=x"),
         ("/api/v1/ws", {}, ""),
         ("/api/v1/yjs/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
@@ -118,6 +123,7 @@ def test_no_reference_leads_nowhere() -> None:
 async def test_reads(served: Served, path: str, values: dict[str, str], query: str) -> None:
     served.node.peers = (peer("n2", neighbours=("n3",)), peer("n4", is_connected=False))
     served.node.put("c", "a", {"x": 1})
+    served.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()
     served.node.put("c", "b", {"x": [1, {"y": None}]})
     url = f"http://127.0.0.1:{served.port}{path.format(**values)}{query}"
     described(path, "get", await served.http.get(url))
@@ -144,6 +150,7 @@ async def test_writes(served: Served) -> None:
 
 async def test_events_are_as_described(served: Served) -> None:
     served.node.put("c", "a", {"x": 1})
+    served.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()
     served.node.delete("c", "a")
     events = DESCRIPTION["paths"]["/api/v1/events"]["get"]["responses"]["200"]["content"]
     check = validator(events["text/event-stream"]["schema"])

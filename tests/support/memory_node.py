@@ -57,6 +57,7 @@ class MemoryNode:
         sock.bind(str(path))
         sock.listen()
         sock.setblocking(False)
+        self.conflicts: dict[bytes, m.ConflictReply] = {}
         self.servers[name] = await serve(sock, name, self.on_message)
         sock.close()
 
@@ -82,6 +83,16 @@ class MemoryNode:
                 connection.reply(cause, self._collections(message))
             case m.GetStore():
                 connection.reply(cause, self._store())
+            case m.ListConflicts():
+                entries = tuple(kept.conflict for kept in self.conflicts.values())
+                connection.reply(cause, m.ConflictsReply(entries, 0))
+            case m.ReadConflict(number) if number in self.conflicts:
+                connection.reply(cause, self.conflicts[number])
+            case m.ReadConflict():
+                connection.fail(cause, m.Failure.NOT_FOUND, "there is no such conflict", "id")
+            case m.DismissConflict(number):
+                was_kept = self.conflicts.pop(number, None) is not None
+                connection.reply(cause, m.ConflictDismissed(was_kept))
             case m.FollowChanges():
                 self._follow(connection, cause, message)
             case m.FollowTopology():
@@ -290,3 +301,11 @@ async def run_forever(run_dir: Path) -> None:
     node = MemoryNode(run_dir)
     await node.start()
     await asyncio.Event().wait()
+
+
+def kept_conflict(number: int = 7, value: bytes = b'{"pay":"Bob"}') -> m.ConflictReply:
+    """What a store keeps of a document that lost."""
+    entry = m.ConflictEntry(
+        number.to_bytes(16, "big"), 1.5, "notes", "payment", 1, (5,), "ab" * 16, True, 99
+    )
+    return m.ConflictReply(entry, b"\0\0", value)

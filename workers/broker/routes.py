@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from workers.broker.documents.bulk import BulkWrites
+from workers.broker.documents.conflicts import ConflictResource, ConflictsResource
 from workers.broker.documents.export import CollectionExport
 from workers.broker.documents.listing import CollectionListing
 from workers.broker.documents.pages import CollectionReader
@@ -87,6 +88,8 @@ def document_routes(services: BrokerServices) -> tuple[Route, ...]:
         Route(f"{PREFIX}/documents", CollectionsResource(store, limits)),
         Route(f"{PREFIX}/documents/{{collection}}", collection),
         Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", document),
+        Route(f"{PREFIX}/conflicts", ConflictsResource(store)),
+        Route(f"{PREFIX}/conflicts/{{conflict_id}}", ConflictResource(store)),
         Route(f"{PREFIX}/yjs/{{collection}}/{{doc_id}}", YjsResource(store, services.rooms)),
     )
 

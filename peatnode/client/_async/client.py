@@ -37,6 +37,7 @@ from peatnode.client.models import (
     Document,
     ImportedLine,
     Json,
+    LostDocument,
     Node,
     Page,
     Peer,
@@ -195,6 +196,18 @@ class AsyncClient:
         ) as response:
             async for line in read_lines(response):
                 yield bulk.exported_document(collection, line)
+
+    # --- conflicts
+
+    async def conflicts(self) -> tuple[LostDocument, ...]:
+        """What lost when two states of a document contradicted each other, the newest first, without values."""
+        return await self._run(requests.list_conflicts())
+
+    async def conflict(self, id: str) -> LostDocument:
+        return await self._run(requests.get_conflict(id))
+
+    async def dismiss_conflict(self, id: str) -> None:
+        await self._run(requests.dismiss_conflict(id))
 
     # --- the node
 

@@ -38,6 +38,7 @@ from peatnode.client.models import (
     Document,
     ImportedLine,
     Json,
+    LostDocument,
     Node,
     Page,
     Peer,
@@ -192,6 +193,18 @@ class Client:
         ) as response:
             for line in read_lines(response):
                 yield bulk.exported_document(collection, line)
+
+    # --- conflicts
+
+    def conflicts(self) -> tuple[LostDocument, ...]:
+        """What lost when two states of a document contradicted each other, the newest first, without values."""
+        return self._run(requests.list_conflicts())
+
+    def conflict(self, id: str) -> LostDocument:
+        return self._run(requests.get_conflict(id))
+
+    def dismiss_conflict(self, id: str) -> None:
+        self._run(requests.dismiss_conflict(id))
 
     # --- the node
 

@@ -17,6 +17,7 @@ from peatnode.client.models import (
     Collection,
     Document,
     Json,
+    LostDocument,
     Node,
     Page,
     Peer,
@@ -252,6 +253,19 @@ def list_collections(cursor: str = "") -> NodeRequest[tuple[tuple[Collection, ..
     """The answer is a page, and the cursor of the next one, which is empty for the last page."""
     params = (("cursor", cursor),) if cursor else ()
     return NodeRequest("GET", f"{PREFIX}/documents", responses.read_collections, params)
+
+
+def list_conflicts() -> NodeRequest[tuple[LostDocument, ...]]:
+    return NodeRequest("GET", f"{PREFIX}/conflicts", responses.read_conflicts)
+
+
+def get_conflict(id: str) -> NodeRequest[LostDocument]:
+    return NodeRequest("GET", f"{PREFIX}/conflicts/{quoted_name(id)}", responses.read_conflict)
+
+
+def dismiss_conflict(id: str) -> NodeRequest[None]:
+    path = f"{PREFIX}/conflicts/{quoted_name(id)}"
+    return NodeRequest("DELETE", path, lambda response: None)
 
 
 def get_node() -> NodeRequest[Node]:

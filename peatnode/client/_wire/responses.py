@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from peatnode.client.models import (
     Collection,
     Document,
     ImportedLine,
+    LostDocument,
     Node,
     Page,
     Peer,
@@ -159,6 +161,33 @@ def peers_of(content: Mapping[str, Any]) -> Peers:
 
 def read_peer(response: NodeResponse) -> Peer:
     return decode_record(Peer, Fields(decode_object(response.body)))
+
+
+def read_conflicts(response: NodeResponse) -> tuple[LostDocument, ...]:
+    found = Fields(decode_object(response.body)).each("conflicts")
+    return tuple(_lost_document(fields) for fields in found)
+
+
+def read_conflict(response: NodeResponse) -> LostDocument:
+    return _lost_document(Fields(decode_object(response.body)))
+
+
+def _lost_document(fields: Fields) -> LostDocument:
+    content = fields.content
+    value, update = content.get("value"), content.get("update", "")
+    return LostDocument(
+        fields.text("id"),
+        fields.number("time"),
+        fields.text("collection"),
+        fields.text("doc_id"),
+        fields.text("lost"),
+        fields.text("peer"),
+        tuple(content.get("clients", ())),
+        fields.integer("bytes"),
+        value if isinstance(value, dict) else None,
+        b64decode(update) if isinstance(update, str) else b"",
+        content,
+    )
 
 
 def read_topology(response: NodeResponse) -> Topology:

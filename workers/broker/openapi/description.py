@@ -101,6 +101,25 @@ def _paths() -> dict[str, Any]:
             "patch": _patch(),
             "delete": _write("deleteDocument", "Delete a document", None, (404,)),
         },
+        "/api/v1/conflicts": {
+            "get": _read(
+                "conflicts",
+                "What lost when two states of a document contradicted each other",
+                "documents",
+                ref("Conflicts"),
+            )
+        },
+        "/api/v1/conflicts/{conflict_id}": {
+            "parameters": [_path("conflict_id", "Id of the conflict.", "^[0-9a-f]{32}$")],
+            "get": _read("conflict", "A lost state", "documents", ref("LostDocument"), (404,)),
+            "delete": _read(
+                "dismissConflict",
+                "Forget a lost state",
+                "documents",
+                ref("Dismissed"),
+                (403, 404),
+            ),
+        },
         "/api/v1/events": {"get": _events()},
         "/api/v1/ws": {"get": _websocket()},
         "/api/v1/yjs/{collection}/{doc_id}": {"parameters": [COLLECTION, DOC_ID], "get": _yjs()},

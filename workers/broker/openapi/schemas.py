@@ -5,6 +5,12 @@ Tests validate responses against them.
 
 from __future__ import annotations
 
+from peatnode.api.encode_document import (
+    CONFLICT_SCHEMA,
+    CONFLICTS_SCHEMA,
+    DISMISSED_SCHEMA,
+    LOST_SCHEMA,
+)
 from peatnode.api.encode_node import (
     NODE_SCHEMA,
     PROBLEM_SCHEMA,
@@ -53,6 +59,10 @@ SCHEMAS: dict[str, Schema] = {
     "Peers": PEERS_SCHEMA,
     "Clock": CLOCK_SCHEMA,
     "Topology": TOPOLOGY_SCHEMA,
+    "Conflict": CONFLICT_SCHEMA,
+    "LostDocument": LOST_SCHEMA,
+    "Conflicts": CONFLICTS_SCHEMA,
+    "Dismissed": DISMISSED_SCHEMA,
     "Collections": record(
         count=INTEGER,
         total=INTEGER,

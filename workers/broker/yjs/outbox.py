@@ -27,6 +27,9 @@ SHUTTING_DOWN = SessionClose(1012, "The node is stopping; reconnect.")
 RESYNC = SessionClose(
     1012, "The node no longer has the history of this document; reconnect to resync."
 )
+CONTRADICTED = SessionClose(
+    4410, "The document was joined with one that contradicts it; reload it."
+)
 DELETED = SessionClose(4410, "The document was deleted; reload it.")
 
 

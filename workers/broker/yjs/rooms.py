@@ -17,7 +17,7 @@ from peatnode.ipc.messages import (
     PublishAwareness,
     ReadState,
 )
-from peatnode.model.feed import FeedRestarted
+from peatnode.model.feed import CONFLICT, FeedRestarted
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import (
     EMPTY_AWARENESS,
@@ -26,7 +26,7 @@ from workers.broker.yjs.awareness import (
     decode_states,
     encode_states,
 )
-from workers.broker.yjs.outbox import DELETED, RESYNC, SHUTTING_DOWN
+from workers.broker.yjs.outbox import CONTRADICTED, DELETED, RESYNC, SHUTTING_DOWN
 from workers.broker.yjs.presence import Name, Presence
 from workers.broker.yjs.room import Room, RoomMember, new_process_id
 from workers.broker.yjs.wire import encode_awareness
@@ -153,6 +153,9 @@ class Rooms:
                 continue
             if changed.is_ended_by(change):
                 self.retire(changed)
+            elif change.origin == CONFLICT:
+                changed.close(CONTRADICTED)
+                self._drop(changed)
             else:
                 changed.change_seen(change)
         self._position = seen.upto
