@@ -44,13 +44,15 @@ class CliError(click.ClickException):
 
 @contextmanager
 def cli_errors(where: str = "") -> Iterator[None]:
-    """Turns PeatnodeError and OSError into CliError. `where`: the node that the command uses."""
+    """Turns PeatnodeError, OSError, and an argument that is not Unicode, into CliError. `where`: the node."""
     try:
         yield
     except PeatnodeError as error:
         raise cli_error_of(error, where) from error
     except BrokenPipeError:
         raise
+    except UnicodeEncodeError as error:
+        raise CliError(f"{error.object!r} is not valid Unicode") from None
     except OSError as error:
         raise CliError(describe_os_error(error)) from error
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from peatnode.client.errors import (
+    BadArgument,
     ClientError,
     Conflict,
     Forbidden,
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient",
+    "BadArgument",
     "Check",
     "Client",
     "ClientError",

@@ -1,6 +1,7 @@
 """The errors of the client, as one tree.
 
 ClientError
+├── BadArgument           an argument cannot be sent to any node; it is a ValueError too
 ├── Unreachable           no connection: nothing was sent and nothing changed
 ├── UnknownOutcome        sent, but the response was lost: a change may or may not have been made
 ├── UnexpectedAnswer      the server is not a peatnode, or one of an unknown version
@@ -43,6 +44,10 @@ class Problem:
 
 class ClientError(PeatnodeError):
     """Root of the errors of `peatnode.client`."""
+
+
+class BadArgument(ClientError, ValueError):
+    """An argument cannot be sent: a name is empty, a value is not JSON, a text is not Unicode. Nothing was sent."""
 
 
 class Unreachable(ClientError):

@@ -13,9 +13,10 @@ from peatnode.config.loading import (
 from peatnode.config.reading import MIN_SECRET_BYTES
 from peatnode.config.sources import SOURCE_NAMES, SOURCES, SourceSpec
 from peatnode.config.values import Config, Secret, StaticPeer
-from peatnode.config.variables import VARIABLES, Variable, flag_of
+from peatnode.config.variables import LARGEST_BODY_BYTES, VARIABLES, Variable, flag_of
 
 __all__ = [
+    "LARGEST_BODY_BYTES",
     "MIN_SECRET_BYTES",
     "SOURCES",
     "SOURCE_NAMES",

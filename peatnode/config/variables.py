@@ -25,6 +25,9 @@ from peatnode.config.reading import (
 )
 from peatnode.config.sources import list_sources
 
+LARGEST_BODY_BYTES = 8 * 1024 * 1024
+"""The most that PEAT_MAX_BODY_BYTES may be."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variable:
@@ -117,7 +120,7 @@ VARIABLES: tuple[Variable, ...] = (
         "PEAT_MAX_BODY_BYTES",
         "1048576",
         "longest document, in bytes of JSON",
-        read_count(1024, 8 * 2**20),
+        read_count(1024, LARGEST_BODY_BYTES),
         "max_body_bytes",
     ),
     Variable(

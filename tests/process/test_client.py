@@ -14,6 +14,7 @@ from websockets.sync.server import serve as serve_websocket
 
 from peatnode.client import (
     AsyncClient,
+    BadArgument,
     Client,
     Current,
     CurrentDocument,
@@ -261,6 +262,38 @@ def test_a_write_that_changed_nothing_is(client: Blocking, start: Start) -> None
     server = start(problem(503, "busy", "Retry-After: 0"), answer(WRITTEN))
     assert client.call(server.url, "delete", "c", "i").sequence == 4
     assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "options"),
+    [
+        ("get", ("c", ""), {}),
+        ("delete", ("", "a"), {}),
+        ("put", ("c", "\udcff", {}), {}),
+        ("put", ("c", "a", {"a": float("nan")}), {}),
+        ("create", ("c", {"a": "\ud800"}), {}),
+        ("put", ("c", "a", {}), {"if_match": "\u00fc"}),
+        ("put", ("c", "a", {}), {"if_match": "a\r\nX: y"}),
+        ("page", ("c",), {"prefix": "\udcff"}),
+        ("page", ("",), {}),
+    ],
+)
+def test_an_argument_that_cannot_be_sent(
+    client: Blocking, start: Start, name: str, arguments: tuple[Any, ...], options: dict[str, Any]
+) -> None:
+    server = start(answer(DOCUMENT))
+    with pytest.raises(BadArgument) as refused:
+        client.call(server.url, name, *arguments, **options)
+    assert isinstance(refused.value, ValueError)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("transport", Transport)
+def test_a_filter_that_cannot_be_sent(client: Blocking, start: Start, transport: Transport) -> None:
+    server = start(answer(DOCUMENT))
+    with pytest.raises(BadArgument):
+        client.take(1, server.url, "events", transport=transport, prefix="\udcff")
+    assert server.requests == []
 
 
 def test_nobody_there(client: Blocking) -> None:

@@ -536,3 +536,41 @@ def test_long_names_above_many_members_are_refused_by_a_store_that_goes_on(node:
     assert httpx.get(document).json()["document"] == {**json.loads(body(2785)), "a": 1}
     store = httpx.get(url_of(node, "/node")).json()["workers"][0]
     assert (store["name"], store["restarts"]) == ("store", 0)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["doc", "get", "c", ""],
+        ["doc", "get", "c", "\udcff"],
+        ["doc", "put", "c", "x", '{"a":"\udcff"}'],
+        ["doc", "put", "c", "x", "{}", "--if-match", "\u00fc"],
+        ["doc", "delete", "", "x"],
+        ["doc", "list", ".c"],
+        ["doc", "list", "c", "--prefix", "\udcff"],
+        ["doc", "list", "c", "--where", "\udcff=1"],
+        ["doc", "watch", "c", "--prefix", "\udcff"],
+        ["doc", "watch", ".c"],
+        ["doc", "watch", "c", "a\tb"],
+        ["import", "", "-"],
+        ["export", "", "-"],
+    ],
+    ids=ascii,
+)
+def test_arguments_that_no_node_takes_are_refused_alike(node: Node, arguments: list[str]) -> None:
+    outputs = set()
+    for way in ways(node):
+        done = CliRunner().invoke(cli, [*arguments, *way])
+        assert done.exit_code == 1
+        assert isinstance(done.exception, SystemExit), "a sentence, not a traceback"
+        outputs.add(done.output)
+    assert len(outputs) == 1
+
+
+def test_a_body_that_no_link_carries_is_refused(node: Node, tmp_path: Path) -> None:
+    file = tmp_path / "body"
+    file.write_bytes(b'{"a":"' + b"x" * (70 * 2**20) + b'"}')
+    for way in ways(node):
+        done = CliRunner().invoke(cli, ["doc", "put", "c", "huge", f"@{file}", *way])
+        assert "The body is larger than" in done.output
+        assert isinstance(done.exception, SystemExit)

@@ -11,7 +11,7 @@ import click
 from peatnode.cli.documents.body import check_body, read_body
 from peatnode.cli.documents.formatting import event_json, event_line, written_json, written_line
 from peatnode.cli.documents.list import list_
-from peatnode.cli.documents.source import Documents, run_on
+from peatnode.cli.documents.source import Documents, refuse_bad_names, run_on
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import Target
@@ -214,6 +214,8 @@ def watch(
     After a restart of the node the command resumes. -o json prints one event per line, like the feed
     of the API.
     """
+    if collection:
+        refuse_bad_names(collection, id or None)
     filter = EventFilter(collection, id, prefix, with_value=True, types=("SyncEvent",))
 
     async def print_events(documents: Documents) -> None:

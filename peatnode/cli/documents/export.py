@@ -11,7 +11,7 @@ import click
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
 from peatnode.cli.documents.formatting import listed_line
-from peatnode.cli.documents.source import Documents, run_on
+from peatnode.cli.documents.source import Documents, refuse_bad_names, run_on
 from peatnode.cli.errors import CliError
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
@@ -33,6 +33,7 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
     FILE.part contains the export until it is complete. If the export is interrupted, the same command
     resumes it. Each page is the state at the moment when it was read.
     """
+    refuse_bad_names(collection)
     if str(file) == "-":
 
         async def to_stdout(documents: Documents) -> None:

@@ -12,8 +12,8 @@ from typing import BinaryIO
 import click
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
-from peatnode.cli.documents.import_lines import MAX_LINE_BYTES, FileChunk, ImportedFile
-from peatnode.cli.documents.source import Documents, run_on
+from peatnode.cli.documents.import_lines import FileChunk, ImportedFile
+from peatnode.cli.documents.source import Documents, refuse_bad_names, run_on
 from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_target
@@ -22,6 +22,7 @@ from peatnode.cli.terminal.numbers import plural
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
+from peatnode.config import LARGEST_BODY_BYTES
 
 MAX_PRINTED = 20
 """Invalid lines that are reported one by one."""
@@ -46,6 +47,7 @@ def import_(target: Target, collection: str, file: Path, restart: bool) -> int:
     deletes. An invalid line is reported, and the other lines are written. If the import is interrupted,
     the same command resumes it; if FILE has changed meanwhile, it begins again at line 1.
     """
+    refuse_bad_names(collection)
     kept = ProgressFile(None if str(file) == "-" else file.with_name(file.name + ".progress"))
     with _opened(file) as source:
         size = None if str(file) == "-" else file.stat().st_size
@@ -158,7 +160,7 @@ async def _write(
 ) -> int:
     """Writes the lines of a chunk, and reports those that failed. Returns how many were written."""
     answers = [
-        ImportedLine(number, "", 413, f"the line is longer than {MAX_LINE_BYTES} bytes")
+        ImportedLine(number, "", 413, f"the line is longer than {LARGEST_BODY_BYTES} bytes")
         for number in chunk.too_long
     ]
     answers += await _send(documents, collection, chunk)

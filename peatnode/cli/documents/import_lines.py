@@ -11,10 +11,8 @@ import orjson
 
 from peatnode.client._wire.bulk import CHUNK_BYTES, CHUNK_LINES
 from peatnode.codec.lines import without_mark
+from peatnode.config import LARGEST_BODY_BYTES
 from peatnode.documents.names import RESERVED_MEMBERS
-
-MAX_LINE_BYTES = 8 * 1024 * 1024
-"""A longer line is not sent: it is the largest PEAT_MAX_BODY_BYTES."""
 
 READ_BYTES = 1024 * 1024
 
@@ -31,7 +29,7 @@ class FileChunk:
     unnamed: int = 0
     """Number of lines without an `_id`."""
     too_long: list[int] = field(default_factory=list)
-    """Numbers of the lines above `MAX_LINE_BYTES`."""
+    """Numbers of the lines above `LARGEST_BODY_BYTES`."""
     digest: str = ""
     """Of the file from its beginning to the end of this chunk."""
 
@@ -75,7 +73,7 @@ class ImportedFile:
 
     def _read_line(self, chunk: FileChunk) -> int:
         """Adds the next line. Returns its bytes in the file, 0 at the end."""
-        line = part = self._source.readline(MAX_LINE_BYTES + 1)
+        line = part = self._source.readline(LARGEST_BODY_BYTES + 1)
         self._hash.update(part)
         size = len(part)
         while part and not part.endswith(b"\n"):
@@ -83,7 +81,7 @@ class ImportedFile:
             self._hash.update(part)
             size += len(part)
         number = chunk.first_line + len(chunk.lines)
-        if len(line) > MAX_LINE_BYTES:
+        if len(line) > LARGEST_BODY_BYTES:
             chunk.too_long.append(number)
             chunk.lines.append(b"")
         elif line:

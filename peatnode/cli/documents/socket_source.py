@@ -41,6 +41,7 @@ from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.events import Event, Gap, event_of
 from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
 from peatnode.client.resume import EventFilter
+from peatnode.config import LARGEST_BODY_BYTES
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
 from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.link import Dialer, Link
@@ -99,6 +100,10 @@ class SocketDocuments:
         with client_errors():
             check_names(collection, id)
             check_replicas(conditions.replicas, conditions.timeout)
+            if len(body) > LARGEST_BODY_BYTES:  # a link might not carry it
+                raise HttpProblem(
+                    413, "too-large", f"The body is larger than {LARGEST_BODY_BYTES} bytes."
+                )
             message = write_message(
                 collection,
                 id,

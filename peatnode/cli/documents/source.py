@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from peatnode.api.names import check_names
+from peatnode.cli.documents.problem_errors import client_errors
 from peatnode.cli.errors import cli_errors
 from peatnode.cli.target import LocalNode, Target
 from peatnode.client._wire.bulk import ImportChunk
@@ -47,24 +49,36 @@ class Documents(Protocol):
     def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]: ...
 
 
+def refuse_bad_names(collection: str, id: str | None = None) -> None:
+    """Refuses what the API refuses, before a node is asked. Raises CliError."""
+    with cli_errors(), client_errors():
+        check_names(collection, id)
+
+
 class ApiDocuments:
-    """Documents of a remote node, over HTTP."""
+    """Documents of a remote node, over HTTP. Names are checked here, as for a local node."""
 
     def __init__(self, client: AsyncClient) -> None:
         self._client = client
 
     async def get(self, collection: str, id: str) -> Document:
+        with client_errors():
+            check_names(collection, id)
         return await self._client.get(collection, id)
 
     async def write(
         self, kind: WriteKind, collection: str, id: str, body: bytes, conditions: Conditions
     ) -> Written:
+        with client_errors():
+            check_names(collection, id)
         return await self._client.write(str(kind), collection, id, body, conditions)
 
     async def collections(self) -> tuple[Collection, ...]:
         return await self._client.collections()
 
     async def page(self, collection: str, query: ListQuery, limit: int, cursor: str) -> Page:
+        with client_errors():
+            check_names(collection)
         return await self._client.page(
             collection,
             limit,

@@ -190,7 +190,7 @@ class AsyncClient:
         async with open_stream(
             self._http,
             self._settings,
-            requests.document_path(collection),
+            requests.collection_path(collection),
             (("format", "ndjson"),),
             timeout=self._settings.timeouts(),
         ) as response:

@@ -9,7 +9,7 @@ import httpx
 
 from peatnode.client._async.streams import open_stream, read_lines
 from peatnode.client._wire.bulk import decode_line
-from peatnode.client._wire.requests import PREFIX, document_path
+from peatnode.client._wire.requests import PREFIX, collection_path
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.client._wire.sse import SseDecoder
 from peatnode.client._wire.transport import (
@@ -66,7 +66,7 @@ async def _current_documents(
     http: httpx.AsyncClient, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> AsyncIterator[Event]:
     params = (("watch", "true"), ("prefix", cursor.filter.prefix))
-    async with open_stream(http, settings, document_path(collection), params) as response:
+    async with open_stream(http, settings, collection_path(collection), params) as response:
         cursor.has_opened = True
         async for line in read_lines(response):
             for event in cursor.take(event_of(decode_line(line))):

@@ -187,7 +187,7 @@ class Client:
         with open_stream(
             self._http,
             self._settings,
-            requests.document_path(collection),
+            requests.collection_path(collection),
             (("format", "ndjson"),),
             timeout=self._settings.timeouts(),
         ) as response:

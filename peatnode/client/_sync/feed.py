@@ -10,7 +10,7 @@ import httpx
 
 from peatnode.client._sync.streams import open_stream, read_lines
 from peatnode.client._wire.bulk import decode_line
-from peatnode.client._wire.requests import PREFIX, document_path
+from peatnode.client._wire.requests import PREFIX, collection_path
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.client._wire.sse import SseDecoder
 from peatnode.client._wire.transport import (
@@ -63,7 +63,7 @@ def _current_documents(
     http: httpx.Client, settings: ConnectionSettings, cursor: FeedCursor, collection: str
 ) -> Iterator[Event]:
     params = (("watch", "true"), ("prefix", cursor.filter.prefix))
-    with open_stream(http, settings, document_path(collection), params) as response:
+    with open_stream(http, settings, collection_path(collection), params) as response:
         cursor.has_opened = True
         for line in read_lines(response):
             yield from cursor.take(event_of(decode_line(line)))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from peatnode.client._wire.requests import NodeRequest, document_path, encode
+from peatnode.client._wire.requests import NodeRequest, collection_path, encode
 from peatnode.client._wire.responses import NodeResponse, imported_line, listed_document
 from peatnode.client.errors import UnexpectedAnswer
 from peatnode.client.models import Deleted, Document, ImportedLine
@@ -56,7 +56,7 @@ def import_chunk(collection: str, chunk: ImportChunk) -> NodeRequest[tuple[Impor
 
     return NodeRequest(
         "POST",
-        document_path(collection),
+        collection_path(collection),
         read,
         (("bulk", "true"),),
         (("Content-Type", "application/x-ndjson"),),

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
+from peatnode.client.errors import BadArgument
 from peatnode.client.models import (
     Collection,
     Document,
@@ -106,27 +107,41 @@ class Conditions:
 
 
 def quoted_etag(etag: str) -> str:
-    """The etag with the quotes that HTTP requires (RFC 9110, 8.8.3). The caller may omit them."""
+    """The etag with the quotes that HTTP requires (RFC 9110, 8.8.3). The caller may omit them. Raises BadArgument."""
+    if not (etag.isascii() and etag.isprintable()):
+        raise BadArgument(f"{etag!r} is not an etag: it has only printable ASCII characters")
     return etag if etag == "*" or etag.endswith('"') else f'"{etag}"'
 
 
-def document_path(collection: str, id: str = "") -> str:
-    names = [collection, id] if id else [collection]
-    return f"{PREFIX}/documents/" + "/".join(map(quoted_name, names))
+def collection_path(collection: str) -> str:
+    """Raises BadArgument."""
+    return f"{PREFIX}/documents/{quoted_name(collection)}"
+
+
+def document_path(collection: str, id: str) -> str:
+    """Raises BadArgument."""
+    return f"{collection_path(collection)}/{quoted_name(id)}"
 
 
 def quoted_name(name: str) -> str:
-    """The name, quoted for a path. Clients remove the segments `.` and `..` (RFC 3986, 5.2.4)."""
-    return "%2E" * len(name) if name in (".", "..") else quote(name, safe="")
+    """The name, quoted for a path. Clients remove the segments `.` and `..` (RFC 3986, 5.2.4). Raises BadArgument."""
+    if not name:
+        raise BadArgument("the name of a collection, document or peer is empty")
+    try:
+        return "%2E" * len(name) if name in (".", "..") else quote(name, safe="")
+    except UnicodeEncodeError:
+        raise BadArgument(f"the name {name!r} is not valid Unicode") from None
 
 
 def encode(value: Any) -> bytes:
-    """The value as JSON. Raises ValueError for one that JSON cannot represent, such as NaN."""
+    """The value as JSON. Raises BadArgument for one that JSON cannot represent, such as NaN."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
     except RecursionError:
-        raise ValueError("the value is nested too deep, or contains itself") from None
-    return text.encode()
+        raise BadArgument("the value is nested too deep, or contains itself") from None
+    except ValueError as error:
+        raise BadArgument(f"the value is not JSON: {error}") from None
 
 
 def get_document(collection: str, id: str) -> NodeRequest[Document]:
@@ -156,7 +171,7 @@ def json_patch_document(
 def create_document(
     collection: str, value: Json | bytes, conditions: Conditions
 ) -> NodeRequest[Written]:
-    return _write("POST", document_path(collection), value, conditions)
+    return _write("POST", collection_path(collection), value, conditions)
 
 
 def _write(
@@ -188,7 +203,7 @@ def write(
     kind: str, collection: str, id: str, body: bytes, conditions: Conditions
 ) -> NodeRequest[Written]:
     """A write by the name of its kind. Raises ValueError for an unknown kind."""
-    path = document_path(collection, "" if kind == "create" else id)
+    path = collection_path(collection) if kind == "create" else document_path(collection, id)
     match kind:
         case "put":
             return _write("PUT", path, body, conditions)
@@ -246,7 +261,7 @@ def list_page(
         params.append(("limit", str(limit)))
     if cursor:
         params.append(("cursor", cursor))
-    return NodeRequest("GET", document_path(collection), responses.read_page, tuple(params))
+    return NodeRequest("GET", collection_path(collection), responses.read_page, tuple(params))
 
 
 def list_collections(cursor: str = "") -> NodeRequest[tuple[tuple[Collection, ...], str]]:

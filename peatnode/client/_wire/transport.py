@@ -13,7 +13,13 @@ from peatnode import __version__
 from peatnode.client._wire.address import checked_url
 from peatnode.client._wire.requests import PREFIX
 from peatnode.client._wire.responses import NodeResponse, problem_of
-from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
+from peatnode.client.errors import (
+    BadArgument,
+    Unavailable,
+    UnexpectedAnswer,
+    UnknownOutcome,
+    Unreachable,
+)
 from peatnode.client.retry import RetryPolicy
 
 MAX_EVENT_BYTES = 64 * 1024 * 1024
@@ -45,7 +51,10 @@ class ConnectionSettings:
         return headers
 
     def websocket_url(self, path: str, params: tuple[tuple[str, str], ...]) -> str:
-        query = f"?{urlencode(params)}" if params else ""
+        try:
+            query = f"?{urlencode(params)}" if params else ""
+        except UnicodeEncodeError as error:
+            raise not_unicode(error) from None
         return "ws" + self.base.removeprefix("http") + PREFIX + path + query
 
     def timeouts(self, extra_seconds: float = 0.0) -> httpx.Timeout:
@@ -56,11 +65,17 @@ class ConnectionSettings:
         return httpx.Timeout(self.timeout, read=max(self.timeout, 60.0))
 
 
+def not_unicode(error: UnicodeEncodeError) -> BadArgument:
+    return BadArgument(f"{error.object!r} is not valid Unicode")
+
+
 @contextmanager
 def translated_errors(url: str) -> Iterator[None]:
-    """Translates the errors of httpx into ClientError."""
+    """Translates the errors of httpx, and of parameters that are not Unicode, into ClientError."""
     try:
         yield
+    except UnicodeEncodeError as error:
+        raise not_unicode(error) from None
     except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
         raise Unreachable(f"no node answers at {url}: {error or 'timed out'}") from error
     except httpx.TimeoutException as error:

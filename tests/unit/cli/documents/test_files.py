@@ -7,8 +7,9 @@ from pathlib import Path
 import orjson
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
-from peatnode.cli.documents.import_lines import MAX_LINE_BYTES, ImportedFile, with_fixed_id
+from peatnode.cli.documents.import_lines import ImportedFile, with_fixed_id
 from peatnode.cli.secret_file import ensure_secret, write_secret
+from peatnode.config import LARGEST_BODY_BYTES
 
 
 def test_progress_is_kept_for_the_same_job_only(tmp_path: Path) -> None:
@@ -71,12 +72,12 @@ def test_marks_and_ends_of_lines_are_no_part_of_them() -> None:
 
 
 def test_a_line_that_is_too_long_is_told_and_not_kept() -> None:
-    longest = b'{"a":"' + b"x" * (MAX_LINE_BYTES - 9) + b'"}\n'
-    assert len(longest) == MAX_LINE_BYTES
+    longest = b'{"a":"' + b"x" * (LARGEST_BODY_BYTES - 9) + b'"}\n'
+    assert len(longest) == LARGEST_BODY_BYTES
     content = (
         longest
         + b'{"_id":"a"}\n'
-        + b"x" * (3 * MAX_LINE_BYTES)
+        + b"x" * (3 * LARGEST_BODY_BYTES)
         + b'\n{"_id":"b"}\n'
         + b"x"
         + longest
