@@ -63,6 +63,7 @@ class Config:
     service_account_dir: Path
     mdns_interfaces: tuple[str, ...]
     max_body_bytes: int
+    engine_memory_bytes: int
 
     @property
     def node_id(self) -> str:

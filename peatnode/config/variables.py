@@ -124,6 +124,13 @@ VARIABLES: tuple[Variable, ...] = (
         "max_body_bytes",
     ),
     Variable(
+        "PEAT_ENGINE_MEMORY_BYTES",
+        "201326592",
+        "memory that one operation on a document may take, in bytes",
+        read_count(16 * 2**20, 2**32),
+        "engine_memory_bytes",
+    ),
+    Variable(
         "PEAT_QUIC_HOST",
         "0.0.0.0",  # noqa: S104  # as above
         "address of sync; :: is IPv6 and IPv4",

@@ -6,7 +6,7 @@ The links and their messages:
     broker, CLI   -- supervisor.sock          GetNode
     broker, CLI   -- store.sock               documents, the feed, StoreReply
     sync          -- store.sock               the tree of fingerprints, differences, ApplyUpdates, the feed, JudgeClock
-    store         -- engine.sock              RunOperations
+    store         -- engine.sock              RunOperations, RunAlone
     broker, CLI   -- sync.sock                peers, WaitReplicas, awareness
     sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery
 
@@ -84,6 +84,8 @@ class Failure(StrEnum):
     """The disk is full, damaged or read-only. Nothing was changed."""
     QUARANTINED = "quarantined"
     """The document, or this change to it, is in quarantine because it crashed the engine."""
+    TOO_COSTLY = "too_costly"
+    """The change takes more CPU time or memory than a change may. Nothing was changed."""
     BUSY = "busy"
     """A queue is full. Nothing was changed."""
     OUT_OF_MEMORY = "out_of_memory"
@@ -309,6 +311,8 @@ class GetDocument(Ask[DocumentReply]):
     TAG = "get_document"
     collection: str
     id: str
+    is_fresh: bool = False
+    """Whether the value of a large document must contain all changes up to now. Otherwise it may be a second old."""
 
 
 class WriteKind(StrEnum):
@@ -644,6 +648,10 @@ class EngineOutcome(StrEnum):
     """The document would be too large, as `message` describes. Nothing was changed."""
     PANICKED = "panicked"
     """The engine failed, and the cached document was discarded."""
+    NEEDS_ALONE = "needs_alone"
+    """The operation, or another one of its message, would kill the engine. It must be sent again with RunAlone."""
+    TOO_COSTLY = "too_costly"
+    """The operation takes more CPU time or memory than an operation may, as `message` says. Nothing was changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -655,6 +663,8 @@ class OperationResult:
     """JSON."""
     message: str
     where: str
+    cpu_seconds: float = 0.0
+    """What the operation took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -670,6 +680,15 @@ class RunOperations(Ask[OperationsReply]):
 
     TAG = "run_operations"
     operations: tuple[Operation, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunAlone(Ask[OperationsReply]):
+    """Asks for one operation in a process of its own, with bounds of CPU time and memory.
+    It comes with its state; the engine does not cache the document."""
+
+    TAG = "run_alone"
+    operation: Operation
 
 
 # --- sync.sock ----------------------------------------------------------------------------------------------------

@@ -145,7 +145,7 @@ async def test_a_large_text_that_is_typed_into_is_loaded_once(tmp_path: Path):
             await node.apply("one", doc.get_update(known))
             if n == 10:
                 await node.put("c", "one", b'{"a":1}', WriteKind.PATCH)
-            found = json.loads((await node.ask(GetDocument("c", "one"))).value)
+            found = json.loads((await node.ask(GetDocument("c", "one", is_fresh=True))).value)
             assert found["t"] == str(text)
         link = await Link.connect(node.run_dir / "engine.sock", "test")
         metrics = {metric.name: metric.value for metric in (await link.ask(GetMetrics())).metrics}

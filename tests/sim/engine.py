@@ -25,3 +25,6 @@ class EngineInProcess(EngineClient):
 
     async def _run(self, operations: Sequence[Operation]) -> list[OperationResult]:
         return [self._pool.run(operation) for operation in operations]
+
+    async def _run_alone(self, operation: Operation) -> OperationResult:
+        return self._pool.run(operation)

@@ -1,6 +1,7 @@
 """The crash guard: after an operation has killed an engine, operations run in a forked child first, for a minute.
 
-Therefore a client can kill the engine once a minute at most, and the store learns which operation kills it.
+Therefore a client can kill the engine once a minute at most. The operations of a message that would kill it run alone
+instead (`alone.py`), and the one that is to blame kills nothing but its own process.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from workers.engine.pool import DocumentPool
 
 GUARD_SECONDS = 60.0
 """Time after the death of an engine during which operations run in a child first."""
-CHILD_SECONDS = 10
+CHILD_SECONDS = 3
 """A child that runs longer is killed, and its operations count as fatal."""
+LIGHT_SECONDS = 1.0
+"""CPU time of an operation that does not run alone. They are small, and most take some milliseconds."""
 
 _BUSY = struct.Struct("<B7xd")
 
@@ -62,26 +65,20 @@ def _map_file(path: Path) -> mmap.mmap:
         return mmap.mmap(-1, _BUSY.size)
 
 
-def find_fatal(pool: DocumentPool, operations: Sequence[Operation]) -> set[int]:
-    """Indexes of the operations that would kill the engine."""
-    if _survives(pool, operations):
-        return set()
-    found: set[int] = set()
-    for at in range(len(operations)):
-        harmless = [op for n, op in enumerate(operations[:at]) if n not in found]
-        if not _survives(pool, [*harmless, operations[at]]):
-            found.add(at)
-    return found
-
-
-def _survives(pool: DocumentPool, operations: Sequence[Operation]) -> bool:
+def is_survivable(pool: DocumentPool, operations: Sequence[Operation]) -> bool:
+    """Whether the engine would survive these operations, as a forked child finds out."""
     child = os.fork()
     if child == 0:
         try:
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.alarm(CHILD_SECONDS)
             for operation in operations:
+                set_deadline()
                 pool.run(operation)
         finally:
             os._exit(0)
     return os.waitpid(child, 0)[1] == 0
+
+
+def set_deadline(seconds: float = LIGHT_SECONDS) -> None:
+    """The kernel ends this process after so much CPU time, whatever it is doing; 0: never."""
+    signal.setitimer(signal.ITIMER_PROF, seconds)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from dataclasses import replace
 
 from peatnode.documents.json.size import ChangeLimits
-from peatnode.documents.json.value import TOO_LARGE
+from peatnode.documents.json.value import TOO_COSTLY, TOO_LARGE, TOO_MANY
 from peatnode.errors import BadValue
 from peatnode.ipc.messages import EngineKind, EngineOutcome, Operation, OperationResult
 from workers.engine.document import EnginePanic, LiveDocument
@@ -21,8 +23,11 @@ class DocumentPool:
     process in time.
     """
 
-    def __init__(self, limits: ChangeLimits, live_bytes: int = LIVE_BYTES) -> None:
-        """`limits`: bounds on the values that changes lead to."""
+    def __init__(
+        self, limits: ChangeLimits, live_bytes: int = LIVE_BYTES, is_light: bool = False
+    ) -> None:
+        """`limits`: bounds on the values that changes lead to. `is_light`: a patch that exceeds them runs alone."""
+        self._is_light = is_light
         self._limits = limits
         self._limit = live_bytes
         self._documents: OrderedDict[bytes, LiveDocument] = OrderedDict()
@@ -35,6 +40,11 @@ class DocumentPool:
 
     def run(self, operation: Operation) -> OperationResult:
         """Runs an operation. A panic drops the live document and becomes the result. Raises MemoryError."""
+        started = time.thread_time()
+        result = self._run(operation)
+        return replace(result, cpu_seconds=time.thread_time() - started)
+
+    def _run(self, operation: Operation) -> OperationResult:
         try:
             live = self._find(operation)
             if live is None:
@@ -78,6 +88,8 @@ class DocumentPool:
                 live.version = operation.next_version
             return _result(EngineOutcome.DONE, update, value)
         except BadValue as error:
+            if self._is_light and error.code in (TOO_MANY, TOO_LARGE, TOO_COSTLY) and error.where:
+                return _result(EngineOutcome.NEEDS_ALONE)
             is_too_large = error.code == TOO_LARGE and not error.where
             outcome = EngineOutcome.TOO_LARGE if is_too_large else EngineOutcome.INVALID
             return _result(outcome, message=error.message, where=error.where)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
-from pathlib import Path
 
 from peatnode.documents.json.size import ChangeLimits
 from peatnode.ipc.link import Connection
@@ -16,12 +14,16 @@ from peatnode.ipc.messages import (
     Message,
     Metric,
     MetricsReply,
+    Operation,
     OperationResult,
     OperationsReply,
+    RunAlone,
     RunOperations,
 )
 from peatnode.worker.shell import WorkerShell
-from workers.engine.crash_guard import CrashMarker, find_fatal
+from workers.engine.alone import AloneRunner
+from workers.engine.crash_guard import CrashMarker, is_survivable, set_deadline
+from workers.engine.memory import limit_address_space, resident_bytes
 from workers.engine.pool import DocumentPool
 
 GROWTH_BYTES = 40 * 1024 * 1024
@@ -31,28 +33,29 @@ IDLE_GROWTH_BYTES = 8 * 1024 * 1024
 IDLE_SECONDS = 5.0
 """Time without a request after which the engine is idle."""
 CHECK_SECONDS = 1.0
+LIGHT_BYTES, LIGHT_VALUES = 256 * 1024, 10_000
+"""A JSON Patch whose result is larger, or that visits more values, runs alone."""
 
-ENGINE_DIED = OperationResult(
-    EngineOutcome.PANICKED, b"", b"", "the operation would kill the engine", ""
-)
-
-_PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def resident_bytes() -> int:
-    """Resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
+NEEDS_ALONE = OperationResult(EngineOutcome.NEEDS_ALONE, b"", b"", "", "")
 
 
 class EngineService:
-    """Runs operations in the document pool, and tries them in a child first while the crash guard is active.
+    """Runs operations of small documents in the document pool, and each of a large one in a process of its own.
 
-    It asks the supervisor for a new process when this one has grown, because y-py leaks memory.
+    While the crash guard is active, a child tries the small ones first. The engine asks the supervisor for a new
+    process when it has grown, because y-py leaks memory.
     """
 
     def __init__(self, shell: WorkerShell) -> None:
         self._shell = shell
-        self._pool = DocumentPool(ChangeLimits(shell.config.max_body_bytes))
+        limits = ChangeLimits(shell.config.max_body_bytes)
+        light = ChangeLimits(
+            min(limits.max_bytes, LIGHT_BYTES), max_values=LIGHT_VALUES, max_work=LIGHT_VALUES
+        )
+        self._pool = DocumentPool(light, is_light=True)
+        memory = shell.config.engine_memory_bytes
+        self._alone = AloneRunner(lambda: DocumentPool(limits), memory)
+        limit_address_space(memory + GROWTH_BYTES)
         self._marker = CrashMarker(shell.config.run_dir / "engine.box")
         self._base = resident_bytes()
         self._operations: Counter[tuple[str, str]] = Counter()
@@ -69,6 +72,8 @@ class EngineService:
                     self._leave_for_memory(connection, cause)
                 self._last_request = self._loop.time()
                 self._watch_memory(GROWTH_BYTES)
+            case RunAlone(operation):
+                self._run_alone(connection, cause, operation)
             case GetMetrics():
                 connection.reply(cause, MetricsReply(self._metrics()))
             case _:  # a message of another socket: the requester is wrong
@@ -76,21 +81,32 @@ class EngineService:
 
     def _leave_for_memory(self, connection: Connection, cause: int) -> None:
         """Answers that the engine is unavailable: none of the operations is to blame, and none was recorded."""
+        set_deadline(0)
         self._marker.leave()
         connection.fail(cause, Failure.UNAVAILABLE, "the engine had not enough memory")
         if not self._is_leaving:
             self._is_leaving = True
             self._shell.recycle("out of memory")
 
+    def _run_alone(self, connection: Connection, cause: int, operation: Operation) -> None:
+        def done(result: OperationResult) -> None:
+            self._operations[operation.kind, result.outcome] += 1
+            connection.reply(cause, OperationsReply((result,)))
+
+        self._alone.run(operation, done)
+
     def _run(self, message: RunOperations) -> OperationsReply:
         operations = message.operations
-        refused = find_fatal(self._pool, operations) if self._marker.is_guarding else ()
+        if self._marker.is_guarding and not is_survivable(self._pool, operations):
+            return OperationsReply((NEEDS_ALONE,) * len(operations))
         results = []
         self._marker.enter()
-        for at, operation in enumerate(operations):
-            result = ENGINE_DIED if at in refused else self._pool.run(operation)
+        for operation in operations:
+            set_deadline()
+            result = self._pool.run(operation)
             self._operations[operation.kind, result.outcome] += 1
             results.append(result)
+        set_deadline(0)
         self._marker.leave()
         return OperationsReply(tuple(results))
 

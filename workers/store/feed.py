@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.errors import LinkLost
 from peatnode.ipc.link import Connection
-from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges
+from peatnode.ipc.messages import Change, ChangesSeen, FeedGap, FollowChanges
+from peatnode.model.states import ChangeAction
 from workers.store.disk.database import StorageFailed
+from workers.store.engine.values import ReadValue
 from workers.store.feed_reader import FeedReader
 from workers.store.write.committer import has_succeeded
 
@@ -34,8 +39,13 @@ class Feed:
         replica: Replica,
         on_unreadable: Callable[[StorageFailed], None],
         syncing: Callable[[], asyncio.Task[None] | None],
+        read_large: Callable[[bytes, Record, int], Awaitable[ReadValue | None]],
     ) -> None:
-        """`syncing` returns the running sync: what was read from disk is sent when it is done."""
+        """`syncing` returns the running sync: what was read from disk is sent when it is done.
+
+        `read_large` computes the value of a large document with the change of a sequence."""
+        self._replica = replica
+        self._read_large = read_large
         self._reader = FeedReader(replica)
         self._on_unreadable = on_unreadable
         self._syncing = syncing
@@ -87,12 +97,28 @@ class Feed:
             follower.send(gap, gap.upto)
             return True
         changes, cursor = self._reader.read(follower.cursor, follower.request)
-        if self._reader.has_read_disk and not await self._wait_synced():
+        has_read_disk = self._reader.has_read_disk
+        if follower.request.with_value:
+            changes = [await self._with_value(change) for change in changes]
+        if has_read_disk and not await self._wait_synced():
             raise LinkLost("the store ends, because its log cannot be synced")
         if changes:
             follower.send(ChangesSeen(tuple(changes), cursor), cursor)
         follower.cursor = cursor
         return bool(changes)
+
+    async def _with_value(self, change: Change) -> Change:
+        """The change with the value of its document, which for a large one may be that of a later change."""
+        if change.value or change.action is ChangeAction.DELETED:
+            return change
+        key = document_key(change.collection, change.id)
+        record = self._replica.record_on_disk(key)
+        if record is None or record.is_deleted or record.incarnation != change.incarnation:
+            return change
+        read = await self._read_large(key, record, change.sequence)
+        if read is None:
+            return replace(change, value=self._replica.value(key, record))
+        return replace(change, value=read.value, fingerprint=read.record.fingerprint)
 
     async def _wait_synced(self) -> bool:
         """Waits for the running sync. Returns False if it has failed."""

@@ -14,6 +14,7 @@ from peatnode.documents.replica.write_batch import StagedChange, WriteBatch
 from peatnode.ipc.messages import Change, FeedGap, FollowChanges
 from peatnode.model.feed import CONFLICT
 from peatnode.model.states import ChangeAction
+from workers.store.engine.reading import LAZY_BYTES
 
 RING_CHANGES = 1024
 """Changes in memory."""
@@ -131,14 +132,20 @@ class FeedReader:
                 return None
             sent[key] = record.sequence
             update = state_difference(self._replica, key, record, b"")
-        value = self._replica.value(key, record) if follow.with_value else b""
+        value = self._value_of(key, record) if follow.with_value else b""
         present = replace(entry, fingerprint=record.fingerprint)
         return _change(sequence, present, follow, update, value)
 
     def _value(self, key: bytes) -> bytes:
         self.has_read_disk = True
         record: Record | None = self._replica.record_on_disk(key)
-        return b"" if record is None or record.is_deleted else self._replica.value(key, record)
+        return b"" if record is None or record.is_deleted else self._value_of(key, record)
+
+    def _value_of(self, key: bytes, record: Record) -> bytes:
+        """The value; empty if it is that of a large document and outdated, so that it has to be computed."""
+        if record.is_value_outdated and record.snapshot_bytes > LAZY_BYTES:
+            return b""
+        return self._replica.value(key, record)
 
 
 def _weight(change: StagedChange) -> int:

@@ -17,8 +17,10 @@ from workers.store.checkpoints import Checkpoints
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.health import DiskHealth
 from workers.store.engine.client import EngineClient
-from workers.store.write.batch import (
-    BatchBuilder,
+from workers.store.write.batch import BatchBuilder
+from workers.store.write.committer import GroupCommitter
+from workers.store.write.expiry_clock import ExpiryClock
+from workers.store.write.work import (
     Compact,
     Expire,
     FillValue,
@@ -28,8 +30,6 @@ from workers.store.write.batch import (
     Withdraw,
     Work,
 )
-from workers.store.write.committer import GroupCommitter
-from workers.store.write.expiry_clock import ExpiryClock
 
 TURN_SECONDS = 0.5
 FEED_CHANGES = 100_000
@@ -101,6 +101,7 @@ class Maintenance:
                 self._committer.engine_returned()
             else:
                 self._committer.give_up_waiting()
+            self._builder.alone.give_up_parked()
             if has_engine and self._builder.outdated:
                 self._enqueue(
                     FillValue(key) for key in islice(self._builder.outdated.copy(), SLICE)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 from peatnode.documents.names import check_collection, names_of
 from peatnode.documents.replica.reads import (
     bucket_entries,
@@ -42,12 +45,14 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.tree import BUCKETS
 from workers.store.engine.refusal import RequestRefused
+from workers.store.engine.values import ReadValue
 from workers.store.names import checked_key
 
 MAX_LIMIT = 10_000
 """Entries in one reply."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Values or updates in one reply; one entry is always update."""
+NOTHING_READ: Mapping[bytes, ReadValue] = MappingProxyType({})
 NO_FINGERPRINT = bytes(16)
 """The fingerprint of a document that does not exist."""
 
@@ -68,19 +73,32 @@ class Reads:
             raise RequestRefused(Failure.NOT_FOUND, "there is no such document")
         return record
 
-    def document(self, collection: str, document: str, key: bytes, record: Record) -> DocumentReply:
+    def document(
+        self,
+        collection: str,
+        document: str,
+        key: bytes,
+        record: Record,
+        large: ReadValue | None = None,
+    ) -> DocumentReply:
+        """`large`: the value of the record, if it was computed for this reader."""
         return DocumentReply(
             collection,
             document,
             record.incarnation,
             record.fingerprint,
             record.sequence,
-            self._replica.value(key, record),
+            self._replica.value(key, record) if large is None else large.value,
             record.expires_at,
         )
 
-    def documents(self, request: ListDocuments) -> tuple[DocumentsReply, list[bytes]]:
-        """The listing, and the keys of its documents whose value is outdated. Raises RequestRefused."""
+    def documents(
+        self, request: ListDocuments, large: Mapping[bytes, ReadValue] = NOTHING_READ
+    ) -> tuple[DocumentsReply, list[bytes]]:
+        """The listing, and the keys of its documents whose value is outdated. Raises RequestRefused.
+
+        `large`: values that were computed for this reader.
+        """
         self._check_listing(request)
         limit = min(max(request.limit, 1), MAX_LIMIT)
         room = min(max(request.max_bytes, 1), MAX_REPLY_BYTES)
@@ -93,10 +111,14 @@ class Reads:
             if len(listed) >= limit or (listed and room <= 0):
                 next_after = listed[-1].id
                 break
-            value = self._replica.value(key, record)
+            read = large.get(key) if large else None
+            if read is not None and read.record.incarnation == record.incarnation:
+                record, value = read.record, read.value
+            else:
+                value = self._replica.value(key, record)
+                if record.is_value_outdated:
+                    outdated.append(key)
             room -= len(value) + 100
-            if record.is_value_outdated:
-                outdated.append(key)
             listed.append(
                 ListedDocument(
                     names_of(key)[1],

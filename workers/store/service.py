@@ -34,6 +34,7 @@ from peatnode.ipc.messages import (
     Message,
     Metric,
     MetricsReply,
+    OperationResult,
     ReadBuckets,
     ReadConflict,
     ReadDifferences,
@@ -54,20 +55,24 @@ from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore
 from workers.store.disk.space import free_bytes, used_bytes
-from workers.store.engine.client import EngineClient, EngineQuestion, EngineUnavailable
+from workers.store.engine.client import EngineClient, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.question import EngineQuestion
+from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
+from workers.store.engine.values import LargeValues, ReadValue
 from workers.store.feed import Feed
 from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
 from workers.store.reads import Reads
 from workers.store.scrub import Scrub
-from workers.store.write.batch import BatchBuilder, Dismiss, FillValue, QueuedRequest
+from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter, has_succeeded
 from workers.store.write.conflicts import ConflictReports, Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
+from workers.store.write.work import Dismiss, FillValue, QueuedRequest, TakeValue
 
 MAX_FILLED = 64
 """Outdated values that one listing waits for at most."""
@@ -133,7 +138,12 @@ class StoreService:
             self._ids.renew,
             self._ids.stage,
         )
-        self._feed = Feed(self._replica, self.disk.read_failed, lambda: self.committer.syncing)
+        self._feed = Feed(
+            self._replica,
+            self.disk.read_failed,
+            lambda: self.committer.syncing,
+            self._value_for_feed,
+        )
         self.committer = GroupCommitter(
             database,
             opened.witness,
@@ -158,12 +168,16 @@ class StoreService:
             self._replica, lambda: self.committer.queue_length > 0, self.disk.read_failed
         )
         self._reads = Reads(self._replica)
+        self._values = LargeValues(self._replica, self.engine, self._take_value)
         self._tasks: set[asyncio.Task[None]] = set()
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}
 
     def _committed(self, batch: WriteBatch) -> None:
         self._ids.committed(batch, self._withdrawals.outcomes)
         self._conflicts.committed()
+        for change in batch.changes:
+            if not change.entry.origin:
+                self._values.forget(change.key)
         self._feed.committed(batch)
         self.maintenance.committed(batch)
         self.scrub.committed(batch)
@@ -293,11 +307,13 @@ class StoreService:
     async def _document_when_filled(
         self, connection: Connection, cause: int, request: GetDocument, key: bytes
     ) -> None:
-        failed = await self._fill([key])
         try:
             record = self._reads.live_record(key)
-            found = self._reads.document(request.collection, request.id, key, record)
-            if record.is_value_outdated:
+            large = await self._large_value(key, record, request.is_fresh)
+            failed = await self._fill([key]) if large is None else ""
+            record = self._reads.live_record(key) if large is None else large.record
+            found = self._reads.document(request.collection, request.id, key, record, large)
+            if record.is_value_outdated and large is None:
                 self._refuse_quarantined(key, record)
                 value = await self._value_without_disk(key, record)
                 if value is None:
@@ -312,7 +328,36 @@ class StoreService:
             reply = self._unreadable(error)
         except MemoryError:
             reply = OUT_OF_MEMORY
-        _send(connection, cause, reply)
+        self._after_sync(lambda: _send(connection, cause, reply))
+
+    async def _large_value(
+        self, key: bytes, record: Record, is_fresh: bool = False
+    ) -> ReadValue | None:
+        """The outdated value of a large document; None for any other, and if the engine does not compute it."""
+        if not record.is_value_outdated or record.snapshot_bytes <= LAZY_BYTES:
+            return None
+        if self._quarantine.holds(key, record.incarnation):
+            return None
+        try:
+            return await self._values.read(key, record, is_fresh)
+        except EngineUnavailable:
+            return None
+
+    async def _value_for_feed(self, key: bytes, record: Record, sequence: int) -> ReadValue | None:
+        if not record.is_value_outdated or self._quarantine.holds(key, record.incarnation):
+            return None
+        try:
+            return await self._values.read_covering(key, record, sequence)
+        except EngineUnavailable:
+            return None
+
+    def _take_value(self, question: EngineQuestion, result: OperationResult) -> None:
+        """Stores a value that was computed for readers, unless the document has changed since."""
+        record = self._replica.live(question.key)
+        if record is not None and (
+            result.outcome is not EngineOutcome.DONE or record.sequence == question.record.sequence
+        ):
+            self.committer.add(QueuedRequest(TakeValue(question, result)))
 
     async def _value_without_disk(self, key: bytes, record: Record) -> bytes | None:
         """The value as the engine computes it, where the disk refuses to take it. None: it cannot be had."""
@@ -342,10 +387,16 @@ class StoreService:
         self, connection: Connection, cause: int, request: ListDocuments, keys: list[bytes]
     ) -> None:
         """Replies after the engine has computed the values; without an engine, with the values that were last known."""
-        await self._fill(keys)
+        large: dict[bytes, ReadValue] = {}
         reply: Message
         try:
-            reply = self._reads.documents(request)[0]
+            for key in keys:
+                record = self._replica.record_on_disk(key)
+                found = None if record is None else await self._large_value(key, record)
+                if found is not None:
+                    large[key] = found
+            await self._fill(key for key in keys if key not in large)
+            reply = self._reads.documents(request, large)[0]
         except StorageFailed as error:
             reply = self._unreadable(error)
         except MemoryError:
@@ -401,6 +452,7 @@ class StoreService:
         yield Metric("peatnode_store_scrubbed_entries_total", (), self.scrub.entries)
         yield Metric("peatnode_store_scrubs_total", (), self.scrub.passes)
         yield Metric("peatnode_store_stale_values", (), len(self._builder.outdated))
+        yield Metric("peatnode_store_values_computed_total", (), self._values.computed)
         yield Metric("peatnode_store_quarantined", (), len(self._quarantine))
         yield Metric("peatnode_store_followers", (), self._feed.followers)
         yield Metric("peatnode_store_engine_deaths_total", (), self.engine.deaths)

@@ -17,9 +17,14 @@ from peatnode.errors import EntriesDiffer, MalformedUpdate
 
 PLAIN, PACKED = b"\0", b"\1"
 
+_NOTHING_DELETED = b"\0"
+"""The end of an update without a delete set. Every other one ends with a length, which is not 0."""
+
 
 def pack_state(state: bytes) -> bytes:
     """The bytes to store for a whole, compacted state."""
+    if state.endswith(_NOTHING_DELETED):
+        return PLAIN + state  # only what was deleted is packed
     update = decode_update(state, STATE_LIMITS)
     parts = [PACKED, var_uint(len(update.structs))]
     for client, structs in update.structs.items():

@@ -137,7 +137,8 @@ class DocumentResource:
     ) -> None:
         check_names(collection, doc_id)
         check_parameters(request, NO_PARAMETERS)
-        reply = await self._store.ask_retrying(GetDocument(collection, doc_id))
+        is_fresh = "no-cache" in (request.get_header("cache-control") or "").lower()
+        reply = await self._store.ask_retrying(GetDocument(collection, doc_id, is_fresh))
         wanted, unwanted = if_match(request), if_none_match(request)
         if wanted and not matches(wanted, reply.fingerprint):
             raise HttpProblem(

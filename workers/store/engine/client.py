@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from peatnode.documents.limits import STATE_LIMITS
@@ -23,8 +23,10 @@ from peatnode.ipc.messages import (
     EngineOutcome,
     Operation,
     OperationResult,
+    RunAlone,
     RunOperations,
 )
+from workers.store.engine.question import EngineQuestion
 from workers.store.engine.reading import LAZY_BYTES, MAX_READINGS, EngineReading
 
 ASK_SECONDS = 20.0
@@ -36,33 +38,32 @@ MAX_VERSIONS = 4096
 BATCH_BYTES = 4 * 1024 * 1024
 """Size of the states and payloads in one message; one operation is always sent."""
 
-DEATHS = 2
-"""An operation that killed the engine so often, while it ran alone, is quarantined."""
+HEAVY_BYTES = 256 * 1024
+"""A question with more bytes of state and payload runs alone."""
 
-ENGINE_DIED = OperationResult(
-    EngineOutcome.PANICKED, b"", b"", "the operation killed the engine", ""
-)
+SLOW_SECONDS = 0.05
+"""The next question about a document runs alone after one that took so much CPU time."""
+
+ALONE_SECONDS = 60.0
+"""Timeout of an operation that runs alone. The engine ends it sooner."""
+
+ALONE_TRIES = 3
+
+READY_SECONDS = 8.0
+"""A question that runs alone waits so long for an engine that is being replaced."""
+
+_NEEDS_ALONE = OperationResult(EngineOutcome.NEEDS_ALONE, b"", b"", "", "")
 
 
 class EngineUnavailable(Exception):
     """The engine does not answer. Nothing was changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineQuestion:
-    """One operation on one document. For APPLY the record may already contain the update."""
-
-    key: bytes
-    record: Record
-    kind: EngineKind
-    payload: bytes
-
-
 class EngineClient:
     """Asks the engine to compute values and changes, in batches.
 
     It remembers which version of a document the engine holds, so that a state is sent only once. If the engine dies
-    during a batch, it sends each operation alone to find the one that kills the engine.
+    during a batch, each question of the batch is answered NEEDS_ALONE.
     """
 
     def __init__(self, path: Path, replica: Replica) -> None:
@@ -74,6 +75,9 @@ class EngineClient:
         """Large documents as the engine may still hold them, although they have changed since."""
         self._last_version = 0
         self._opening: asyncio.Task[object] | None = None
+        self._slow: OrderedDict[bytes, None] = OrderedDict()
+        """Documents with whose last operation the engine was busy for long."""
+        self._turn = asyncio.Semaphore(1)
         self.deaths = 0
 
     @property
@@ -108,6 +112,12 @@ class EngineClient:
         """Notes that the engine's copy lacks updates, which the next question for the value brings."""
         self._versions.pop(key, None)
 
+    def runs_alone(self, question: EngineQuestion) -> bool:
+        """Whether a question takes so much that nobody else should wait for its answer."""
+        record = question.record
+        size = record.snapshot_bytes + sum(map(len, record.delta_log)) + len(question.payload)
+        return question.is_heavy or size > HEAVY_BYTES or question.key in self._slow
+
     def has_version(self, key: bytes, record: Record) -> bool:
         """Whether the engine may hold the document."""
         return self._version(key, record) > 0
@@ -117,7 +127,8 @@ class EngineClient:
         return version if incarnation == record.incarnation else 0
 
     async def ask(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
-        """One result for each question, in order: PANICKED if the engine failed with the whole state, or died.
+        """One result for each question, in order: PANICKED if the engine failed with the whole state, NEEDS_ALONE if it
+        died or would die.
 
         Raises EngineUnavailable if the engine does not answer in time.
         """
@@ -126,7 +137,7 @@ class EngineClient:
             try:
                 results += await self._ask_batch(batch)
             except LinkLost:
-                results += await self._ask_each(batch)
+                results += [_NEEDS_ALONE] * len(batch)
         return results
 
     def _batches(self, questions: Sequence[EngineQuestion]) -> list[list[EngineQuestion]]:
@@ -141,19 +152,33 @@ class EngineClient:
             size += weight
         return batches
 
-    async def _ask_each(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
-        """Asks each question alone, to find the one that kills the engine."""
-        results = []
-        for question in questions:
-            result = ENGINE_DIED
-            for _ in range(DEATHS):
+    async def ask_alone(self, question: EngineQuestion) -> OperationResult:
+        """The result of one question, computed in a process of its own, after all earlier ones.
+
+        Raises EngineUnavailable if the engine is away for long.
+        """
+        if not self.is_ready and not await self.wait_ready(READY_SECONDS):
+            raise EngineUnavailable
+        async with self._turn:
+            operation = self._operation(question, True)
+            self.forget(question.key)
+            for _ in range(ALONE_TRIES):
                 try:
-                    result = (await self._ask_batch([question]))[0]
-                    break
-                except LinkLost:
+                    result = await self._run_alone(operation)
+                    self._note_time(question.key, result)
+                    return result
+                except (
+                    LinkLost
+                ):  # by the end of the whole engine, which this operation did not cause
                     continue
-            results.append(result)
-        return results
+            raise EngineUnavailable
+
+    async def _run_alone(self, operation: Operation) -> OperationResult:
+        try:
+            reply = await self._dialer.ask(RunAlone(operation), ALONE_SECONDS)
+        except (AskTimedOut, AskFailed):
+            raise EngineUnavailable from None
+        return reply.results[0]
 
     async def _ask_batch(self, questions: Sequence[EngineQuestion]) -> list[OperationResult]:
         operations = [self._operation(question, False) for question in questions]
@@ -172,7 +197,17 @@ class EngineClient:
                 results[at] = result
         for question, operation, result in zip(questions, operations, results, strict=True):
             self._remember(question, operation, result)
+            self._note_time(question.key, result)
         return results
+
+    def _note_time(self, key: bytes, result: OperationResult) -> None:
+        """Remembers which documents are slow, however few bytes they have: 30,000 numbers take 64 KiB."""
+        if result.cpu_seconds > SLOW_SECONDS:
+            self._slow[key] = None
+            if len(self._slow) > MAX_VERSIONS:
+                self._slow.popitem(last=False)
+        elif self._slow and result.cpu_seconds < SLOW_SECONDS / 2:
+            self._slow.pop(key, None)
 
     async def _run(self, operations: Sequence[Operation]) -> list[OperationResult]:
         try:
@@ -244,7 +279,7 @@ class EngineClient:
     def _remember(
         self, question: EngineQuestion, operation: Operation, result: OperationResult
     ) -> None:
-        if result.outcome is EngineOutcome.PANICKED:
+        if result.outcome in (EngineOutcome.PANICKED, EngineOutcome.NEEDS_ALONE):
             self.forget(question.key)
             return
         has_changed = bool(result.update) or operation.kind is EngineKind.APPLY

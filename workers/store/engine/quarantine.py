@@ -6,6 +6,7 @@ document, which is refused.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from hashlib import sha256
 
 import msgpack
@@ -13,9 +14,12 @@ import msgpack
 from peatnode.documents.names import display_name
 from peatnode.documents.replica.keyspace import QUARANTINE
 from peatnode.documents.replica.replica import Replica
+from workers.store.engine.question import EngineQuestion
 
 DOCUMENT = b""
 """Stands for the whole document, in the place of a change or its digest."""
+
+MAX_COSTLY = 1024
 
 _DIGEST_BYTES = 16
 
@@ -61,6 +65,30 @@ class Quarantine:
         for entry in ended:
             del self._entries[entry]
             self._replica.put(_entry(*entry), None)
+
+
+class CostlyChanges:
+    """Changes that took more CPU time or memory than a change may, so that they are not tried again. No I/O.
+
+    The same change to the same content is refused at once, until MAX_COSTLY others were too costly, or the store ends.
+    """
+
+    def __init__(self) -> None:
+        self._reasons: OrderedDict[tuple[bytes, bytes, bytes], str] = OrderedDict()
+
+    def add(self, question: EngineQuestion, reason: str) -> None:
+        self._reasons[_change_key(question)] = reason
+        if len(self._reasons) > MAX_COSTLY:
+            self._reasons.popitem(last=False)
+
+    def find(self, question: EngineQuestion) -> str | None:
+        """Why the change is refused; None if it may be tried."""
+        return self._reasons.get(_change_key(question)) if self._reasons else None
+
+
+def _change_key(question: EngineQuestion) -> tuple[bytes, bytes, bytes]:
+    change = question.kind.encode() + b"\0" + question.payload
+    return question.key, question.record.fingerprint, sha256(change).digest()
 
 
 def _digest(change: bytes) -> bytes:

@@ -10,7 +10,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
@@ -20,7 +19,6 @@ from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import encode_update
-from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     AppliedReply,
     ApplyUpdates,
@@ -29,114 +27,42 @@ from peatnode.ipc.messages import (
     EngineOutcome,
     Failed,
     Failure,
-    Message,
     OperationResult,
     Outcome,
     WriteDocument,
 )
 from peatnode.model.feed import CONFLICT
-from workers.store.engine.client import EngineClient, EngineQuestion, EngineUnavailable
+from workers.store.engine.client import EngineClient, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.question import EngineQuestion
 from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.pace import Pace
+from workers.store.write.alone import AloneRequests
 from workers.store.write.conflicts import Conflicts
 from workers.store.write.large_contents import LargeContents
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
+from workers.store.write.work import (
+    Compact,
+    Dismiss,
+    Expire,
+    FillValue,
+    FinishAlone,
+    QueuedRequest,
+    RenewClient,
+    SetSnapshot,
+    TakeValue,
+    Withdraw,
+    keys_of,
+)
 
 ENDED = JoinResult(Outcome.STALE, "an earlier change of this client holds what has ended")
 """A client's changes after the one that ends its session are not joined: they may build on the same old copy."""
 
 BATCH_SECONDS = 0.1
 """Work on one batch, after which it is committed. What it has not begun comes first in the next one."""
-
-
-@dataclass(frozen=True, slots=True)
-class FillValue:
-    """Computes the outdated value of a document."""
-
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """Deletes a document, unless its expiry has changed."""
-
-    key: bytes
-    expires_at: float
-
-
-@dataclass(frozen=True, slots=True)
-class Compact:
-    """Compacts a small document."""
-
-    key: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class SetSnapshot:
-    """Stores the snapshot of a large document that a thread has compacted."""
-
-    key: bytes
-    compacted_from: Record
-    snapshot: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class RenewClient:
-    """Begins a new generation, if another writer uses this node's client id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Dismiss:
-    """Removes what is kept of a conflict."""
-
-    id: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Withdraw:
-    """Withdraws contradicted own writes from a document, and writes its value again."""
-
-    key: bytes
-
-
-Work: TypeAlias = (
-    WriteDocument
-    | ApplyUpdates
-    | FillValue
-    | Expire
-    | Compact
-    | SetSnapshot
-    | RenewClient
-    | Withdraw
-    | Dismiss
-)
-
-
-@dataclass(slots=True, eq=False)
-class QueuedRequest:
-    """Work in the queue, and the requester to answer."""
-
-    work: Work
-    connection: Connection | None = None
-    cause: int = 0
-    deadline: float = 0.0
-    """Time of the event loop at which the request stops waiting for the engine."""
-    reply: Message | None = None
-    on_done: Callable[[Message | None], None] | None = None
-    """Receives the reply when the requester is in this process."""
-
-    def answer(self) -> None:
-        if self.on_done is not None:
-            self.on_done(self.reply)
-        if self.connection is not None and self.reply is not None:
-            try:
-                self.connection.reply(self.cause, self.reply)
-            except MemoryError:  # the requester must know that its answer is lost
-                self.connection.close()
 
 
 @dataclass(slots=True)
@@ -186,6 +112,7 @@ class BatchBuilder:
         self._quarantine = quarantine
         self._resolver = resolver
         self._contents = LargeContents(replica)
+        self.alone = AloneRequests(engine)
         self._arrived: dict[bytes, list[bytes]] = {}
         """Updates of the open batch that the engine has not received, for documents whose value only it can compute."""
         self.rejected: Counter[str] = Counter()
@@ -196,6 +123,7 @@ class BatchBuilder:
         """Drops the state of the open batch."""
         self._arrived.clear()
         self._engine.forget()
+        self.alone.release_finished()
         self._withdrawals.forget()
         self._conflicts.forget()
         self._was_dropped = True
@@ -212,6 +140,7 @@ class BatchBuilder:
         while remaining and not built.rest:
             remaining = await self._round(remaining, built)
         await self._fill_arrived()
+        self.alone.release_finished()
         return built
 
     def _after_withdrawals(self, requests: Iterable[QueuedRequest]) -> list[QueuedRequest]:
@@ -221,7 +150,7 @@ class BatchBuilder:
         ordered: list[QueuedRequest] = []
         for request in requests:
             if isinstance(request.work, WriteDocument | ApplyUpdates):
-                for key in filter(self._withdrawals.is_pending, _keys(request.work)):
+                for key in filter(self._withdrawals.is_pending, keys_of(request.work)):
                     ordered += (QueuedRequest(FillValue(key)), QueuedRequest(Withdraw(key)))
             ordered.append(request)
         return ordered
@@ -239,7 +168,9 @@ class BatchBuilder:
                 if self._clock() > self._end:
                     built.rest = [*deferred, *requests[at:]]
                     break
-            keys = _keys(request.work)
+            if self.alone.park(request):
+                continue
+            keys = keys_of(request.work)
             if not busy.isdisjoint(keys):
                 busy.update(keys)
                 deferred.append(request)
@@ -248,9 +179,15 @@ class BatchBuilder:
                 request.reply = await self._apply(request.work)
                 built.done.append(request)
                 continue
+            if isinstance(request.work, FinishAlone):
+                await self._finish_alone(request, request.work.question, request.work.result)
+                built.done.append(request)
+                continue
             question = self._begin(request)
             if question is None:
                 built.done.append(request)
+            elif self._engine.runs_alone(question) and not isinstance(request.work, Withdraw):
+                self.alone.start(request, question)
             else:
                 busy.update(keys)
                 asking.append((request, question))
@@ -278,6 +215,8 @@ class BatchBuilder:
                     return self._withdrawals.begin(key)
                 case Dismiss(number):
                     request.reply = ConflictDismissed(self._conflicts.dismiss(number))
+                case TakeValue(question, result):
+                    self._take_read_value(question, result)
         except RequestRefused as refusal:
             self._refuse(request, refusal)
         return None
@@ -321,6 +260,11 @@ class BatchBuilder:
                     built.waiting.append(request)
             return
         for (request, question), result in zip(asking, results, strict=True):
+            if result.outcome is EngineOutcome.NEEDS_ALONE:
+                if not isinstance(request.work, Withdraw):
+                    self.alone.start(request, question)
+                    continue
+                result = await self._engine.ask_alone(question)
             if result.update:
                 await self._contents.read(question.key)
             self._finish(request, question, result)
@@ -340,6 +284,29 @@ class BatchBuilder:
             request.reply = self._resolver.finish(request.work, question, result)
         except RequestRefused as refusal:
             self._refuse(request, refusal)
+
+    async def _finish_alone(
+        self, request: QueuedRequest, question: EngineQuestion, result: OperationResult
+    ) -> None:
+        """Carries out what was computed, or computes it again if the document is not what it was."""
+        assert isinstance(request.work, FinishAlone)
+        self.alone.finish(question.key)
+        record, asked = self._replica.live(question.key), question.record
+        is_same = (
+            record is not None
+            and record.incarnation == asked.incarnation
+            and record.fingerprint == asked.fingerprint
+            and question.client in (0, self._replica.client_of(record.incarnation))
+        )
+        original = request.with_work(request.work.work)
+        if is_same:
+            if result.update:
+                await self._contents.read(question.key)
+            self._finish(original, question, result)
+            request.reply = original.reply
+            return
+        self.alone.requeue([original])
+        request.connection = request.on_done = None
 
     # --- updates from peers and Yjs clients
 
@@ -400,7 +367,10 @@ class BatchBuilder:
             record = self._replica.live(key)
             if record is None or not record.is_value_outdated:
                 continue
-            if record.snapshot_bytes > LAZY_BYTES or not self._engine.is_ready:
+            if record.snapshot_bytes > LAZY_BYTES:
+                self._engine.fall_behind(key)  # its value is computed when a reader asks for it
+                continue
+            if not self._engine.is_ready:
                 self._engine.fall_behind(key)
                 self.outdated.add(key)
                 continue
@@ -413,7 +383,11 @@ class BatchBuilder:
             self.outdated.update(question.key for question in questions)
             return
         for question, result in zip(questions, results, strict=True):
-            self._take_value(question, result)
+            if result.outcome is EngineOutcome.NEEDS_ALONE:
+                self._engine.forget(question.key)
+                self.outdated.add(question.key)
+            else:
+                self._take_value(question, result)
 
     def _question_of_arrival(
         self, key: bytes, record: Record, updates: Sequence[bytes]
@@ -446,20 +420,21 @@ class BatchBuilder:
         self._engine.forget(key)
         self._quarantine.add(key, question.record.incarnation)
 
+    def _take_read_value(self, question: EngineQuestion, result: OperationResult) -> None:
+        """Stores a value that was computed meanwhile, or notes that it cannot be computed."""
+        record = self._replica.live(question.key)
+        asked = question.record
+        if (
+            record is None
+            or not record.is_value_outdated
+            or record.incarnation != asked.incarnation
+        ):
+            return
+        if result.outcome is not EngineOutcome.DONE or record.fingerprint == asked.fingerprint:
+            self._take_value(question, result)
+
     def _expire(self, key: bytes, expires_at: float) -> None:
         record = self._replica.live(key)
         if record is not None and record.expires_at == expires_at:
             self._engine.forget(key)
             self._replica.delete(key)
-
-
-def _keys(work: Work) -> tuple[bytes, ...]:
-    match work:
-        case WriteDocument(collection, document):
-            return (f"{collection}\0{document}".encode(errors="replace"),)
-        case ApplyUpdates(updates):
-            return tuple(f"{u.collection}\0{u.id}".encode(errors="replace") for u in updates)
-        case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key) | Withdraw(key):
-            return (key,)
-        case RenewClient() | Dismiss():
-            return ()

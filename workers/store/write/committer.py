@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from peatnode.documents.replica.replica import Replica
@@ -15,8 +15,9 @@ from peatnode.ipc.messages import Failed, Failure
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.witness import CommitWitness
 from workers.store.pace import LARGE_BYTES
-from workers.store.write.batch import BatchBuilder, QueuedRequest
+from workers.store.write.batch import BatchBuilder
 from workers.store.write.histogram import Histogram
+from workers.store.write.work import QueuedRequest
 
 MAX_QUEUE = 8192
 """Requests in the queue. A request beyond the limit is answered with BUSY."""
@@ -55,6 +56,7 @@ class GroupCommitter:
         self._witness = witness
         self._replica = replica
         self._builder = builder
+        builder.alone.requeue = self.add_first
         self._on_committed = on_committed
         self._on_storage = on_storage
         self._on_unreadable = on_unreadable
@@ -74,7 +76,7 @@ class GroupCommitter:
 
     @property
     def queue_length(self) -> int:
-        return len(self._queue) + len(self._waiting)
+        return len(self._queue) + len(self._waiting) + len(self._builder.alone)
 
     @property
     def syncing(self) -> asyncio.Task[None] | None:
@@ -94,12 +96,16 @@ class GroupCommitter:
         self._idle.clear()
         self._arrived.set()
 
+    def add_first(self, requests: Iterable[QueuedRequest]) -> None:
+        """Puts requests back at the front of the queue, in this order."""
+        self._queue.extendleft(reversed(list(requests)))
+        if self._queue:
+            self._wake()
+
     def engine_returned(self) -> None:
         """Puts the requests that waited for the engine at the front of the queue."""
-        if self._waiting:
-            self._queue.extendleft(reversed(self._waiting))
-            self._waiting.clear()
-            self._wake()
+        self.add_first(self._waiting)
+        self._waiting.clear()
 
     def give_up_waiting(self) -> None:
         """Answers the requests that have waited too long for the engine."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.authors import Before, change_by
 from peatnode.documents.json.diff import NO_EDITS, plan
 from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.json.target import target_of
-from peatnode.documents.json.value import TOO_LARGE, Shape, build, dump
+from peatnode.documents.json.value import TOO_COSTLY, TOO_LARGE, TOO_MANY, Shape, build, dump
 from peatnode.documents.limits import MAX_STATE_BYTES
 from peatnode.documents.replica.join import has_room
 from peatnode.documents.replica.record import Record
@@ -27,9 +27,15 @@ from peatnode.ipc.messages import (
     WriteKind,
     WrittenReply,
 )
-from workers.store.engine.client import EngineClient, EngineQuestion
-from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.client import EngineClient
+from workers.store.engine.quarantine import CostlyChanges, Quarantine
+from workers.store.engine.question import EngineQuestion
 from workers.store.engine.refusal import RequestRefused
+
+LIGHT_BYTES = 64 * 1024
+LIGHT_VALUES = 5_000
+"""A JSON Patch whose result is larger, or that visits more values, runs in a process of its own, so that the store
+answers others meanwhile."""
 
 ANY_FINGERPRINT = b"*"
 """In If-Match and If-None-Match: every document that exists."""
@@ -50,6 +56,11 @@ class WriteResolver:
     limits: ChangeLimits
     generation: Callable[[], int] = lambda: 0
     """The generation of the store, whose sequences the replies hold; 0: unknown."""
+    costly: CostlyChanges = field(default_factory=CostlyChanges)
+
+    @property
+    def light_limits(self) -> ChangeLimits:
+        return ChangeLimits(min(self.limits.max_bytes, LIGHT_BYTES), LIGHT_VALUES, LIGHT_VALUES)
 
     def write(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineQuestion:
         """The reply, valid once the batch is on disk, or the question to the engine. Raises RequestRefused."""
@@ -79,16 +90,27 @@ class WriteResolver:
             raise RequestRefused(code, error.message, error.where) from None
         return self._question(key, message, record)
 
-    def _question(self, key: bytes, message: WriteDocument, record: Record) -> EngineQuestion:
+    def _question(
+        self, key: bytes, message: WriteDocument, record: Record, is_heavy: bool = False
+    ) -> EngineQuestion:
         if self.quarantine.holds(key, record.incarnation):
             raise RequestRefused(
                 Failure.QUARANTINED, "the document is quarantined because it broke the engine"
             )
-        question = EngineQuestion(key, record, EngineKind(message.kind), message.body)
+        question = EngineQuestion(
+            key,
+            record,
+            EngineKind(message.kind),
+            message.body,
+            self.replica.client_of(record.incarnation),
+            is_heavy,
+        )
         if self.quarantine.holds(key, record.incarnation, change_of(question)):
             raise RequestRefused(
                 Failure.QUARANTINED, "this change broke the engine and was set aside"
             )
+        if (why := self.costly.find(question)) is not None:
+            raise RequestRefused(Failure.TOO_COSTLY, why)
         return question
 
     def _delete(self, key: bytes, message: WriteDocument, record: Record | None) -> WrittenReply:
@@ -122,7 +144,12 @@ class WriteResolver:
     ) -> WrittenReply | EngineQuestion:
         shape = maps.shape()
         present = build(shape)
-        target = target_of(message.kind, present, message.body, self.limits)
+        try:
+            target = target_of(message.kind, present, message.body, self.light_limits)
+        except BadValue as error:
+            if error.code in (TOO_LARGE, TOO_MANY, TOO_COSTLY) and error.where:
+                return self._question(key, message, record, is_heavy=True)
+            raise
         value = self._checked(present, target)
         whole = maps.shape_towards(shape, target)
         if whole is None:
@@ -154,7 +181,10 @@ class WriteResolver:
                 raise RequestRefused(Failure.INVALID, result.message, result.where)
             case EngineOutcome.TOO_LARGE:
                 raise RequestRefused(Failure.TOO_LARGE, result.message)
-            case EngineOutcome.PANICKED | EngineOutcome.NEEDS_STATE:
+            case EngineOutcome.TOO_COSTLY:
+                self.costly.add(question, result.message)
+                raise RequestRefused(Failure.TOO_COSTLY, result.message)
+            case EngineOutcome.PANICKED | EngineOutcome.NEEDS_STATE | EngineOutcome.NEEDS_ALONE:
                 self.quarantine.add(key, record.incarnation, change_of(question))
                 raise RequestRefused(
                     Failure.QUARANTINED, "this change broke the engine and was set aside"

@@ -14,8 +14,9 @@ from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.withdraw import PENDING, OwnWrite
 from peatnode.ipc.messages import OperationResult, WriteDocument, WriteKind
-from workers.store.engine.client import EngineClient, EngineQuestion
+from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
+from workers.store.engine.question import EngineQuestion
 from workers.store.engine.refusal import RequestRefused
 from workers.store.write.request import WriteResolver
 

@@ -4,6 +4,7 @@ from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
+from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.update import decode_update
 from peatnode.ipc.messages import FollowChanges, Message
@@ -48,6 +49,10 @@ class Heard:
         self.messages.append(message)
 
 
+async def no_large_value(key: bytes, record: Record, sequence: int) -> None:
+    raise AssertionError("no document is large")
+
+
 async def test_what_is_read_from_disk_during_a_sync_is_sent_after_it() -> None:
     """It may hold a change that is written and not synced: the sync may fail, and then nobody may have seen it."""
     replica = Replica(MemoryKeyValue(), 1)
@@ -57,7 +62,12 @@ async def test_what_is_read_from_disk_during_a_sync_is_sent_after_it() -> None:
     replica.kv.write(replica.take_batch())  # type: ignore[attr-defined]
     is_synced = asyncio.Event()
     syncing = asyncio.create_task(is_synced.wait())
-    feed = Feed(replica, lambda error: None, lambda: syncing)  # type: ignore[arg-type,return-value]
+    feed = Feed(
+        replica,
+        lambda error: None,
+        lambda: syncing,  # type: ignore[arg-type,return-value]
+        no_large_value,
+    )
     heard = Heard()
     serving = asyncio.create_task(feed.serve(heard, 1, FollowChanges(0, with_update=True)))  # type: ignore[arg-type]
     for _ in range(10):

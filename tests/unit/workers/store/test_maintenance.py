@@ -11,7 +11,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import expiry_key
 from tests.support.memory_kv import MemoryKeyValue, commit
 from workers.store.maintenance import FEED_CHANGES, due_expiries, first_kept
-from workers.store.write.batch import Expire
+from workers.store.write.work import Expire
 
 KEY = document_key("c", "one")
 
