@@ -51,6 +51,10 @@ MAX_DERIVED_CLIENTS = 32
 """A document with so many client ids gets no more derived ones (`json/authors.py`). Each takes 20 to 25 bytes of the
 document's record for ever, so all of them take less than one KiB."""
 
+MAX_CLIENTS_OF_FIELDS = 16
+"""In a document with so many client ids, a change of fields alone gets no derived one: the others are left to changes
+of its arrays and texts."""
+
 MAX_ENDED_CLIENTS = 4096
 """Clients in the ended vector of a record."""
 

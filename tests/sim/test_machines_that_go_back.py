@@ -141,11 +141,11 @@ class Remembers(ReplicaStore):
 
 
 def test_control_without_withdrawal_something_is_lost_and_reported() -> None:
-    for number in range(20):
+    for number in range(200):
         scene = Scene(f"a machine that goes back {number}", Remembers)
         writer = Writer(scene, seeds.generator(f"writes of a machine that goes back {number}"))
         go_back(scene, writer)
         if any(writer.missing(node.store) for node in scene.world.nodes):
             assert any(node.store.reports.found_names for node in scene.world.nodes)
             return
-    raise AssertionError("20 machines that went back have lost nothing")
+    raise AssertionError("200 machines that went back have lost nothing")

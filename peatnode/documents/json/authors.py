@@ -1,7 +1,7 @@
 """Under which client id a change of this node is written: its own, or one that equal writes of other nodes derive too.
 
 Two nodes that make an equal change to an equal state derive one id, and write the same structs under it, from clock 0.
-So arrays and texts that were written alike are there once. See docs/conflicts.md.
+So arrays and texts that were written alike are there once. docs/conflicts.md has the bounds.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hashlib import sha256
 
 from peatnode.documents.json.diff import NO_EDITS, Edits
 from peatnode.documents.json.root_maps import RootMaps, change
-from peatnode.documents.limits import MAX_DERIVED_CLIENTS
+from peatnode.documents.limits import MAX_CLIENTS_OF_FIELDS, MAX_DERIVED_CLIENTS
 from peatnode.documents.yjs.delete_set import encode_delete_set
 from peatnode.documents.yjs.lib0 import var_uint
 from peatnode.documents.yjs.state_vector import StateVector
@@ -39,11 +39,10 @@ def change_by(
 ) -> Update:
     """The update that makes `edits` and sets the expiry. `own` is the node's own client id.
 
-    A creation and a change that inserts into arrays or texts have a derived id, but not in documents of many writers.
+    A creation has a derived id, and so has a change of a document with arrays or texts, if few have written there.
     """
     clock = before.state_vector.get(own, 0)
-    is_alike = edits.is_inserting or not before.fingerprint
-    if not is_alike or edits.is_empty or len(before.state_vector) >= MAX_DERIVED_CLIENTS:
+    if not _is_derived(before, maps, edits):
         return change(maps, edits, own, clock, expires_at)
     content = change(maps, edits, _NOBODY, 0)
     client = _derived_client(before, content)
@@ -54,6 +53,17 @@ def change_by(
         return Update(structs, content.delete_set)
     expiry = change(maps, NO_EDITS, own, clock, expires_at)
     return Update({**structs, **expiry.structs}, content.delete_set.union(expiry.delete_set))
+
+
+def _is_derived(before: Before, maps: RootMaps, edits: Edits) -> bool:
+    if not before.fingerprint:
+        return not edits.is_empty
+    if edits.is_inserting:
+        return len(before.state_vector) < MAX_DERIVED_CLIENTS
+    # Fields alone do no harm if they are written twice, but the next insertion would then start from other states.
+    if edits.set_leaves and maps.lists:
+        return len(before.state_vector) < MAX_CLIENTS_OF_FIELDS
+    return False
 
 
 def _derived_client(before: Before, content: Update) -> int:

@@ -13,7 +13,7 @@ from peatnode.documents.json.authors import Before, change_by
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.root_maps import NO_ROOT_MAPS
 from peatnode.documents.json.value import Shape
-from peatnode.documents.limits import MAX_DERIVED_CLIENTS
+from peatnode.documents.limits import MAX_CLIENTS_OF_FIELDS, MAX_DERIVED_CLIENTS
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 
 KEY = b"c\0d"
@@ -80,17 +80,17 @@ CHANGES = [
     ({"a": [1, 2]}, {"a": [2, 1]}, True),
     ({"a": [1, 2]}, {"a": [1, 2, 3]}, True),
     ({"a": [1, 2]}, {"a": [1]}, False),
-    ({"a": [1], "n": 1}, {"a": [1], "n": 2}, False),
+    ({"a": [1], "n": 1}, {"a": [1], "n": 2}, True),
+    ({"a": [], "n": 1}, {"a": [], "n": 2}, False),
+    ({"n": 1}, {"n": 2}, False),
     ({"a": [1], "n": 1}, {"a": [1]}, False),
-    ({"a": [1], "n": 1}, {"a": [1], "n": 1, "b": []}, False),
+    ({"a": [1], "n": 1}, {"a": [1], "n": 1, "b": []}, True),
     ({"a": [1], "n": 1}, {"a": [1, 2], "n": 2}, True),
 ]
 
 
 @pytest.mark.parametrize(("present", "wanted", "is_derived"), CHANGES, ids=json.dumps)
-def test_changes_that_insert_into_arrays_are_derived(
-    present: Value, wanted: Value, is_derived: bool
-) -> None:
+def test_which_changes_are_derived(present: Value, wanted: Value, is_derived: bool) -> None:
     document = Document(present)
     one, other = document.change(wanted), document.change(wanted, OTHER)
     assert one.delete_set == other.delete_set
@@ -139,11 +139,16 @@ def test_an_empty_document_has_no_structs() -> None:
     assert create({}).is_empty
 
 
-@pytest.mark.parametrize("count", [MAX_DERIVED_CLIENTS - 1, MAX_DERIVED_CLIENTS])
-def test_documents_of_many_writers_get_no_more_ids(count: int) -> None:
+@pytest.mark.parametrize(
+    ("wanted", "bound"),
+    [({"a": [1, 2]}, MAX_DERIVED_CLIENTS), ({"a": [1], "n": 1}, MAX_CLIENTS_OF_FIELDS)],
+    ids=["an insertion", "a field"],
+)
+def test_documents_of_many_writers_get_no_more_ids(wanted: Value, bound: int) -> None:
     document = Document({"a": [1]})
-    update = document.change({"a": [1, 2]}, state_vector=dict.fromkeys(range(1, 1 + count), 1))
-    assert (set(update.structs) == {OWN}) is (count == MAX_DERIVED_CLIENTS)
+    for count in (bound - 1, bound):
+        update = document.change(wanted, state_vector=dict.fromkeys(range(1, 1 + count), 1))
+        assert (set(update.structs) == {OWN}) is (count == bound)
 
 
 def test_an_id_that_the_document_knows_already_is_not_used_again() -> None:
