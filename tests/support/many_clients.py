@@ -24,7 +24,7 @@ def written_by(clients: int) -> Iterator[bytes]:
     for start in range(0, clients, PART):
         structs = {}
         for number in range(start, min(clients, start + PART)):
-            structs.update(decode_update(first_edit(client_of(number), f"k{number % 50}")).structs)
+            structs.update(decode_update(first_edit(client_of(number), f"k{number}")).structs)
         yield encode_update(Update(structs))
 
 
