@@ -1,7 +1,7 @@
-.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-soak
+.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-clients bench-soak
 
 ## bench: all benchmarks but the soak and the large start, one after the other; results in bench/results/
-bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays
+bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-clients
 
 ## bench-latency: from a write on one node to its event on another
 bench-latency: $(VENV)/.installed
@@ -38,6 +38,10 @@ bench-yjs: $(VENV)/.installed
 ## bench-arrays: writes to documents with arrays, and how often the engine is replaced
 bench-arrays: $(VENV)/.installed
 	$(BIN)/python -m bench.arrays
+
+## bench-clients: one update to a document with 1 and with 10,500 client ids, and what others wait for
+bench-clients: $(VENV)/.installed
+	$(BIN)/python -m bench.clients
 
 ## bench-soak: memory over ten minutes of writes
 bench-soak: $(VENV)/.installed

@@ -21,6 +21,7 @@ from peatnode.ipc.messages import (
     Hello,
     JudgeClock,
     Message,
+    Ping,
     ProblemCleared,
     ProblemRaised,
     RecycleMe,
@@ -107,6 +108,9 @@ class Worker:
             case RecycleMe():
                 self.recycles += 1
                 self.stop()
+
+    def ping(self, number: int) -> None:
+        self._writer.write(encode_frame(Ping(number), 0))
 
     def stop(self, seconds: float = 5.0) -> None:
         self._writer.write(encode_frame(StopWorker(seconds), 0))

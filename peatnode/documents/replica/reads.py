@@ -79,7 +79,7 @@ def state_difference(replica: Replica, key: bytes, record: Record, vector: bytes
     Raises MalformedUpdate for a malformed vector.
     """
     states = replica.state(key, record)
-    known = decode_state_vector(vector) if vector else {}
+    known = decode_state_vector(vector, STATE_LIMITS) if vector else {}
     if not known and len(states) == 1:
         return states[0]
     merged = merge_updates(states, STATE_LIMITS)
@@ -98,7 +98,7 @@ def missing_update(
         return None
     if record.incarnation > incarnation or record.is_deleted:
         return document_update(replica, key, record)
-    peer_vector = decode_state_vector(vector) if vector else {}
+    peer_vector = decode_state_vector(vector, STATE_LIMITS) if vector else {}
     own_client = replica.client_of(record.incarnation)
     if peer_vector.get(own_client, 0) > record.state_vector.get(own_client, 0):
         replica.id_taken(record, record.incarnation, own_client)

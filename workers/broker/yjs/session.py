@@ -155,7 +155,7 @@ class YjsSession:
                 pass
 
     async def _answer_step_1(self, state_vector: bytes) -> None:
-        known = decode_state_vector(state_vector)
+        known = decode_state_vector(state_vector, STATE_LIMITS)
         await self._outbox.wait_empty()
         state = await self._read_state(state_vector)
         if state.ended and _holds_ended(known, state):  # a copy from before a deletion

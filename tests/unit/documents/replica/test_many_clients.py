@@ -6,11 +6,14 @@ from collections.abc import Callable
 
 import pytest
 
+from peatnode.documents.limits import CLIENT_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.keyspace import CLOCKS, RECORD
+from peatnode.documents.replica.reads import missing_update, wanted_of
 from peatnode.documents.replica.record import Record, decode_record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.clocks.folding import MAX_LAYER
+from peatnode.documents.yjs.update import decode_update
 from peatnode.errors import EntriesDiffer
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.many_clients import client_of, edits, first_edit, to_document, written_by
@@ -105,6 +108,16 @@ def test_a_start_finds_the_clocks_as_they_were() -> None:
     assert after.state_vector == replica.merged(KEY, before).state_vector()
     assert after.delete_set == replica.merged(KEY, before).delete_set
     assert after.fingerprint == before.fingerprint
+
+
+def test_a_peer_that_knows_more_clients_than_an_update_may_have_receives_the_difference() -> None:
+    """The limit of clients in one update was also that of a state vector, so such documents were never equal again."""
+    _, here = written(CLIENT_LIMITS.max_clients + 5)
+    _, there = written(CLIENT_LIMITS.max_clients + 5)
+    bytes_by_edits(here, 2)
+    missing = missing_update(here, KEY, *wanted_of(there, KEY))
+    assert missing is not None
+    assert list(decode_update(missing.update).structs) == [CLIENT]
 
 
 LOSSES: dict[str, Callable[[MemoryKeyValue], object]] = {
