@@ -9,12 +9,11 @@ from typing import NamedTuple
 from peatnode.documents.content.live_content import LiveContent
 from peatnode.documents.content.state_sum import deleted_sum, items_sum, state_sum
 from peatnode.documents.content.unit_sums import UnitSums
-from peatnode.documents.json.root_maps import RootMapEntry, RootMaps
+from peatnode.documents.json.root_maps import RootMaps
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
-from peatnode.documents.yjs.structs import Id
 from peatnode.documents.yjs.update import Update
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -86,9 +85,9 @@ class DocumentSums:
         """What deleted units added for their contents, if all of them are entries of root maps; else None."""
         if maps is None or maps.lists is not None:
             return None  # of a document with lists, the cached entries have lost their places
-        entries: dict[Id, RootMapEntry] = {}
-        for root in (maps.root, maps.control):
-            entries.update((entry.at, entry) for entry in root.values())
+        entries = {entry.at: entry for entry in maps.root.values()}
+        if maps.control:
+            entries.update((entry.at, entry) for entry in maps.control.values())
         total = 0
         for client, start, end in deleted:
             if end - start > len(entries):

@@ -3,10 +3,11 @@
 A unit is what one clock of one client stands for. The sum of a document is the sum of its units in any order, so it
 does not depend on how units are cut into structs. A unit adds, for a secret factor k of its client and its clock c:
 
-- its place: k · 2^(16c) · the digit of its right origin, and, if it is not the continuation of the clock before it, a
-  keyed hash of its origin, parent and key. A garbage-collected unit has no place.
+- its place: k · 2^(16c) · the digit of its right origin if it is the continuation of the clock before it, else a keyed
+  hash of its origins, parent and key. A garbage-collected unit has no place.
 - alive: k · 2^(16c) · its digit. That of a text's unit is the UTF-16 unit itself, so a run of text is one large
-  integer. The digit of another unit is a keyed hash of its canonical content.
+  integer. The digit of another unit is a keyed hash of its canonical content. If such a unit is no continuation, it
+  adds a keyed hash of its place and content instead.
 - deleted: k' · 2^(16c), for another secret factor, so a range is a geometric sum. Whether a node has kept the content
   of a deleted unit does not matter, but its place does: what is alive beside it stands where it stands.
 
@@ -65,18 +66,49 @@ class UnitSums:
         """Tells one key from another one, and does not tell the key."""
 
     def live(self, client: int, struct: Struct) -> int:
-        """The sum of all units of an item that is not deleted."""
-        return self._item(client, struct, self._content_digits(struct))
+        """The sum of all units of an item that is not deleted, not reduced by the prime.
+
+        The frequent case is written out: an item of a map, for the first time.
+        """
+        kind, clock, length, origin, _, _, key, raw, at = struct
+        if kind == STRING or length > 1:
+            return self.place(client, struct) + self.content(client, struct)
+        if origin is None or origin[1] != clock - 1 or origin[0] != client:
+            keyed = self._keyed.copy()
+            info = raw[0] & _ORIGINS | (key is not None)
+            keyed.update(_PLACE_HEAD(b"P", client, clock, info) + raw[1:at])
+            place = int.from_bytes(keyed.digest(), "little")
+            is_plain = kind == ANY and is_canonical(raw, at + 1)
+            keyed.update(_ANY + raw[at + 1 :] if is_plain else _contents(struct)[0])
+            return place + int.from_bytes(keyed.digest(), "little")
+        digit = self._right_digit(struct.right_origin) + self._digits(_contents(struct))
+        return self._term(client, clock, digit)
 
     def place(self, client: int, struct: Struct) -> int:
         """What all units of an item add for their places, which they keep when they are deleted."""
-        return self._item(client, struct, 0)
+        clock, length = struct.clock, struct.length
+        total = 0
+        if _is_head(client, struct):
+            total, clock, length = self._number(_place(client, struct)), clock + 1, length - 1
+            if not length:
+                return total
+        digits = self._right_digit(struct.right_origin)
+        if length > 1:
+            digits *= (self._power(length) - 1) * self._per_unit % self.prime
+        return total + self._term(client, clock, digits)
 
     def content(self, client: int, struct: Struct) -> int:
         """What all units of an item add for their contents, while they are not deleted."""
         clock = struct.clock
-        factor = self._bases(client, clock)[0] * self._low[clock & _LOW] % self.prime
-        return factor * self._content_digits(struct) % self.prime
+        if struct.kind == STRING:
+            return self._term(client, clock, self._text_digits(struct))
+        contents, total = _contents(struct), 0
+        if _is_head(client, struct):
+            total = self._number(_place(client, struct) + contents[0])
+            if len(contents) == 1:
+                return total
+            clock, contents = clock + 1, contents[1:]
+        return total + self._term(client, clock, self._digits(contents))
 
     def deleted(self, client: int, start: int, end: int) -> int:
         """The sum of the units of a range that are all deleted."""
@@ -90,45 +122,30 @@ class UnitSums:
         if struct.kind in (GC, DELETED):
             return self.deleted(client, clock, clock + 1)
         at = clock - struct.clock
+        is_head = at == 0 and _is_head(client, struct)
+        place = _place(client, struct) if is_head else b""
+        total = self._number(place) if is_head else 0
+        digit = 0 if is_head else self._right_digit(struct.right_origin)
         if struct.kind == STRING:
             units = _text(struct).encode("utf-16-le")[2 * at : 2 * at + 2]
-            digit = int.from_bytes(units, "little")
+            digit += int.from_bytes(units, "little")
+        elif is_head:
+            total += self._number(place + _contents(struct)[0])
         else:
-            digit = self._digits(canonical_contents(struct)[at : at + 1])
-        total = self._run(client, clock, 1, digit, struct.right_origin)
-        if at == 0 and struct.origin != (client, clock - 1):
-            total += self._number(_place(client, struct))
-        return total % self.prime
+            digit += self._digits(_contents(struct)[at : at + 1])
+        return (total + self._term(client, clock, digit)) % self.prime
 
     # --- the parts of a sum
 
-    def _item(self, client: int, struct: Struct, digits: int) -> int:
-        _, clock, length, origin, right_origin, *_ = struct
-        total = self._run(client, clock, length, digits, right_origin)
-        if origin is None or origin[1] != clock - 1 or origin[0] != client:
-            total += self._number(_place(client, struct))
-        return total % self.prime
-
-    def _content_digits(self, struct: Struct) -> int:
-        kind, length, raw, at = struct.kind, struct.length, struct.raw, struct.content_at
-        if kind == STRING:
-            return self._text_digits(struct)
-        if length == 1 and kind == ANY and is_canonical(raw, at + 1):
-            # the most frequent content
-            return int.from_bytes(self._digest(_ANY + raw[at + 1 :]), "little")
-        return self._digits(canonical_contents(struct))
-
-    def _run(
-        self, client: int, clock: int, length: int, digits: int, right_origin: Id | None
-    ) -> int:
-        """The sum of units from `clock` on, without the hash of a place; `digits` are theirs, as one number."""
-        right = self._no_right_origin
-        if right_origin is not None:
-            right = self._number(_RIGHT_ORIGIN + _id_bytes(right_origin))
-        if length > 1:
-            right *= (self._power(length) - 1) * self._per_unit % self.prime
+    def _term(self, client: int, clock: int, digits: int) -> int:
+        """The sum of units from `clock` on with these digits, as one number."""
         factor = self._bases(client, clock)[0] * self._low[clock & _LOW] % self.prime
-        return factor * (digits + right) % self.prime
+        return factor * digits % self.prime
+
+    def _right_digit(self, right_origin: Id | None) -> int:
+        if right_origin is None:
+            return self._no_right_origin
+        return self._number(_RIGHT_ORIGIN + _id_bytes(right_origin))
 
     def _text_digits(self, struct: Struct) -> int:
         total = at = 0
@@ -208,6 +225,20 @@ class UnitSums:
 def unkeyed_sums() -> UnitSums:
     """Those of the empty key, which everybody can compute."""
     return UnitSums()
+
+
+def _is_head(client: int, struct: Struct) -> bool:
+    """Whether the first unit is not the continuation of the clock before it."""
+    origin = struct.origin
+    return origin is None or origin[1] != struct.clock - 1 or origin[0] != client
+
+
+def _contents(struct: Struct) -> list[bytes]:
+    """The kind and the canonical content of each unit."""
+    raw, at = struct.raw, struct.content_at
+    if struct.kind == ANY and struct.length == 1 and is_canonical(raw, at + 1):
+        return [_ANY + raw[at + 1 :]]  # the most frequent content
+    return canonical_contents(struct)
 
 
 def _id_bytes(at: Id) -> bytes:
