@@ -86,8 +86,11 @@ def value_of(store: ReplicaStore, name: str) -> dict[str, object] | None:
     return value
 
 
-def go_back(scene: Scene, writer: Writer) -> None:
-    """Both pasts are written, and then the nodes meet again."""
+def go_back(scene: Scene, writer: Writer, told: tuple[int, int] = (4, 1)) -> None:
+    """Both pasts are written, and then the nodes meet again.
+
+    `told`: how often one document is written before and after.
+    """
     first = scene.first
     for node in scene.world.nodes:
         maintain(node)
@@ -97,7 +100,7 @@ def go_back(scene: Scene, writer: Writer) -> None:
     writer.write_some(first, 6)
     scene.run(6.0)
     image, witnessed = first.store.image(), first.store.witness.found
-    for _ in range(4):
+    for _ in range(told[0]):
         writer.write(first, TOLD)
     writer.write_some(first, writer.rng.randrange(12))
     scene.run(6.0)
@@ -110,7 +113,8 @@ def go_back(scene: Scene, writer: Writer) -> None:
 
     first.kill_store(0.1, put_back)
     scene.run(1.0)
-    writer.write(first, TOLD)
+    for _ in range(told[1]):
+        writer.write(first, TOLD)
     writer.write_some(first, writer.rng.randrange(12))
     writer.write_some(scene.second, writer.rng.randrange(4))
     scene.meet()
@@ -129,6 +133,17 @@ def test_nothing_of_either_past_is_lost(number: int) -> None:
     scene = Scene(f"a machine that goes back {number}")
     writer = Writer(scene, seeds.generator(f"writes of a machine that goes back {number}"))
     go_back(scene, writer)
+    check(scene, writer)
+
+
+@pytest.mark.parametrize("number", range(10))
+@pytest.mark.parametrize("told", [(2, 2), (1, 3), (0, 0)])
+def test_clocks_need_not_tell(number: int, told: tuple[int, int]) -> None:
+    """The contents of the documents tell that both pasts have used the same clocks."""
+    name = f"clocks that tell nothing {told} {number}"
+    scene = Scene(f"a machine that goes back, {name}")
+    writer = Writer(scene, seeds.generator(f"writes of {name}"))
+    go_back(scene, writer, told)
     check(scene, writer)
 
 

@@ -55,6 +55,8 @@ class OwnWrites:
         to have some gets no more of their documents, because it may have others under the same clocks."""
         self._written: dict[bytes, OwnWrite] = {}
         self._served: dict[bytes, int] = {}
+        self._same: dict[bytes, int] = {}
+        """Sequence of the last write to a document when a peer turned out to have the same."""
         self._withdrawn: dict[bytes, int] = {}
         self._roots: OrderedDict[bytes, int] = OrderedDict()
 
@@ -93,8 +95,12 @@ class OwnWrites:
         return vector.get(write.client, 0) > max(write.clock, self._served.get(key, 0))
 
     def is_unconfirmed(self, key: bytes, incarnation: int) -> bool:
-        """Whether a peer may have other structs under clocks of these writes, and does not say which it has."""
-        return not self.is_confirmed and self.find(key, incarnation) is not None
+        """Whether a peer may have other structs under clocks of these writes, and does not say which it has.
+
+        What another document has shown is not enough here: the peer would take these structs for those of a clash.
+        """
+        write = self.find(key, incarnation)
+        return write is not None and self._same.get(key) != write.sequence
 
     def served(self, key: bytes, record_vector: Mapping[int, int], incarnation: int) -> None:
         """Notes that a peer gets these writes, so that it may have them later."""
@@ -106,6 +112,8 @@ class OwnWrites:
         """Notes the first clock from which a peer has other structs; None: it has the same ones."""
         if difference is None:
             self._confirm()
+            if key in self._written:
+                self._same[key] = self._written[key].sequence
         elif key in self._written:
             self._written[key] = self._written[key]._replace(clock=difference)
 
@@ -148,6 +156,7 @@ class OwnWrites:
         self._confirm()
         if self._written:
             self._written = {k: w for k, w in self._written.items() if w.sequence > sequence}
+            self._same = {k: s for k, s in self._same.items() if k in self._written}
 
 
 def encode_own_write(write: OwnWrite) -> bytes:

@@ -276,8 +276,9 @@ def test_a_peer_that_compares_gets_no_doubtful_structs():
     answer = missing_update(here, KEY, 1, b"")
     assert answer is None or OLD not in decode_update(answer.update).structs
     write_again(here)
-    pull(here, peer)
-    here.own_writes.is_confirmed = True
+    pull(here, peer), pull(peer, here)
+    assert here.own_writes.is_unconfirmed(KEY, 1)
+    pull(here, peer)  # it has the same
     answer = missing_update(here, KEY, 1, b"")
     assert answer is not None
     assert NEW in decode_update(answer.update).structs
