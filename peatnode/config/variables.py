@@ -125,7 +125,7 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "PEAT_ENGINE_MEMORY_BYTES",
-        "201326592",
+        "268435456",
         "memory that one operation on a document may take, in bytes",
         read_count(16 * 2**20, 2**32),
         "engine_memory_bytes",

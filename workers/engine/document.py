@@ -76,14 +76,14 @@ class LiveDocument:
         """Applies an update. Returns the JSON value after it. Raises EnginePanic."""
         try:
             self._apply(update)
-            return dump(build(self._shape({})))
+            return dump(build(self._shape()))
         except BaseException as error:
             raise _translated(error) from None
 
     def value(self) -> bytes:
         """The JSON value. Raises EnginePanic."""
         try:
-            return dump(build(self._shape({})))
+            return dump(build(self._shape()))
         except BaseException as error:
             raise _translated(error) from None
 
@@ -93,12 +93,13 @@ class LiveDocument:
         Raises BadValue for a change that the document cannot have, EnginePanic.
         """
         try:
-            shape = self._shape({})
+            shape = self._shape()
             present = build(shape)
             target = target_of(kind, present, body, limits)
             value = dump(target)
             limits.check_result(present, target, value)
-            edits = plan(self._shape(target), target)
+            del present
+            edits = plan(self._shape_towards(shape, target), target)
             if edits.is_empty:
                 return b"", value
             before = y_py.encode_state_vector(self._doc)
@@ -109,16 +110,23 @@ class LiveDocument:
         except BaseException as error:
             raise _translated(error) from None
 
-    def _shape(self, target: dict[str, Json]) -> Shape:
-        """The shape of the document, including root arrays that only `target` names: they may hold old elements."""
+    def _shape(self) -> Shape:
         leaves = {key: _normal(leaf) for key, leaf in self._root.items()}
-        names = [*markers(leaves, ARRAY), *_array_names(target)]
-        arrays: dict[str, list[Json]] = {}
-        for name in names:
-            items = self._array(name)
-            arrays[name] = [_normal(item) for item in items]
+        arrays = {name: self._elements(name) for name in markers(leaves, ARRAY)}
         texts = {name: str(self._text(name)) for name in markers(leaves, TEXT)}
         return Shape(leaves, arrays, texts)
+
+    def _shape_towards(self, shape: Shape, target: dict[str, Json]) -> Shape:
+        """`shape` with the root arrays that only `target` names: they may hold old elements."""
+        hidden = [name for name in flatten(target).arrays if name not in shape.arrays]
+        if not hidden:
+            return shape
+        arrays = {name: self._elements(name) for name in hidden}
+        return Shape(shape.leaves, {**shape.arrays, **arrays}, shape.texts)
+
+    def _elements(self, name: str) -> list[Json]:
+        items = self._array(name)
+        return [_normal(item) for item in items]
 
     def _array(self, name: str) -> Any:
         if name not in self._arrays:
@@ -142,10 +150,6 @@ class LiveDocument:
                 _splice_array(txn, arrays[name], splices)
             for name, splice in edits.texts.items():
                 _splice_text(txn, texts[name], splice)
-
-
-def _array_names(target: dict[str, Json]) -> Sequence[str]:
-    return list(flatten(target).arrays) if target else ()
 
 
 def _splice_array(txn: Any, array: Any, splices: Sequence[Splice]) -> None:
