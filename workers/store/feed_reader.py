@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 
 from peatnode.documents.content.fingerprint import FINGERPRINT_BYTES
@@ -22,6 +24,8 @@ RING_BYTES = 1024 * 1024
 """Estimated size of the changes in memory."""
 BATCH_CHANGES = 500
 """Changes that are read at once, and sent in one message."""
+READ_SECONDS = 0.05
+"""Work on one batch that is read from disk."""
 BATCH_BYTES = 1024 * 1024
 """Updates and values in one message."""
 NO_FINGERPRINT = bytes(FINGERPRINT_BYTES)
@@ -34,7 +38,8 @@ class FeedReader:
     The newest changes are in memory. Older ones are read from disk, with the current content of their documents.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, clock: Callable[[], float] = time.perf_counter) -> None:
+        self._clock = clock
         self._replica = replica
         self._ring: deque[StagedChange] = deque()
         self._ring_bytes = 0
@@ -95,8 +100,11 @@ class FeedReader:
         changes: list[Change] = []
         sent: dict[bytes, int] = {}
         size = 0
+        end = self._clock() + READ_SECONDS
         for number, (sequence, entry) in enumerate(feed_after(self._replica, cursor)):
             if number == BATCH_CHANGES or sequence > self._replica.sequence or size > BATCH_BYTES:
+                break
+            if number and self._clock() > end:
                 break
             cursor = sequence
             if not _concerns(follow, entry):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from peatnode.documents.names import check_collection, names_of
@@ -52,6 +53,8 @@ MAX_LIMIT = 10_000
 """Entries in one reply."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Values or updates in one reply; one entry is always update."""
+READ_SECONDS = 0.05
+"""Work on one reply to a peer, after which it ends early. Also an empty difference of a large document takes long."""
 NOTHING_READ: Mapping[bytes, ReadValue] = MappingProxyType({})
 NO_FINGERPRINT = bytes(16)
 """The fingerprint of a document that does not exist."""
@@ -63,8 +66,9 @@ class Reads:
     It never waits: an outdated value is returned as it is, and the service decides whether to wait for the engine.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, clock: Callable[[], float] = time.perf_counter) -> None:
         self._replica = replica
+        self._clock = clock
 
     def live_record(self, key: bytes) -> Record:
         """The record of a document that exists. Raises RequestRefused."""
@@ -178,8 +182,9 @@ class Reads:
         _check_range(request.first, request.last)
         updates: list[DocumentUpdate] = []
         room = min(max(request.max_bytes, 1), MAX_REPLY_BYTES)
+        end = self._clock() + READ_SECONDS
         for entry in bucket_entries(self._replica, request.first, request.last, request.tree_key):
-            if updates and room <= 0:
+            if updates and (room <= 0 or self._clock() > end):
                 return UpdatesReply(tuple(updates), len(updates), entry.tree_key)
             record = self._replica.record_on_disk(entry.key)
             if record is None:
@@ -193,8 +198,9 @@ class Reads:
         updates: list[DocumentUpdate] = []
         room = min(max(request.max_bytes, 1), MAX_REPLY_BYTES)
         answered = 0
+        end = self._clock() + READ_SECONDS
         for wanted in request.wanted:
-            if updates and room <= 0:
+            if (updates and room <= 0) or (answered and self._clock() > end):
                 break
             answered += 1
             key = checked_key(wanted.collection, wanted.id)
