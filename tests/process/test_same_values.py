@@ -27,7 +27,7 @@ from peatnode.ipc.messages import WriteKind
 from tests.support.json_texts import JsonTexts
 from tests.support.nodes import Node, nodes
 
-DOCUMENTS = int(os.environ.get("PEAT_SAME_VALUES", "60"))
+DOCUMENTS = int(os.environ.get("PEAT_SAME_VALUES", "40"))
 
 Verdict = tuple[int, str, str]
 """Status (200 for 201 too), place, sentence."""
