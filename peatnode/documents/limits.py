@@ -27,9 +27,10 @@ MAX_VALUES = 100_000
 """Values of one document or body: objects, arrays, strings, numbers, booleans and nulls. Each of them costs the same in
 Python, however few bytes it has: 500,000 numbers fit in 1 MiB."""
 
-MAX_NAMES_BYTES = 8 * 1024 * 1024
+MAX_NAMES_BYTES = 4 * 1024 * 1024
 """Length of the JSON Pointers of all members of a document together. A document is stored flat, each member under its
-pointer: without a limit, 240 kB of JSON with long names on the way to many members would take 60 MB."""
+pointer: without a limit, 240 kB of JSON with long names on the way to many members would take 60 MB. With 8 MiB, a
+document could be written once, and no change to it would fit in the memory of one operation."""
 
 MAX_PATCH_OPERATIONS = 10_000
 """Operations of one JSON Patch."""
