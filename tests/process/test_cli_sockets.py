@@ -133,6 +133,7 @@ async def test_no_store_is_nobody_reached(tmp_path: Path) -> None:
         (Failure.QUARANTINED, Conflict),
         (Failure.BUSY, Unavailable),
         (Failure.OUT_OF_MEMORY, Unavailable),
+        (Failure.CLOCK, Unavailable),
     ],
 )
 async def test_each_refusal_has_its_error(
@@ -142,6 +143,24 @@ async def test_each_refusal_has_its_error(
     documents = SocketDocuments(tmp_path)
     with pytest.raises(kind, match=r"No\."):
         await documents.write(WriteKind.PATCH, "c", "i", b"{}", Conditions())
+    await documents.close()
+    await server.close()
+
+
+async def test_a_ttl_waits_until_the_clock_has_been_judged(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    def store(connection: Connection, cause: int, _: Message) -> None:
+        asked.append(cause)
+        if len(asked) < 3:
+            connection.fail(cause, Failure.UNAVAILABLE, "not judged yet", "ttl")
+        else:
+            connection.reply(cause, WRITTEN)
+
+    server = await start(tmp_path, "store", store)
+    documents = SocketDocuments(tmp_path)
+    await documents.write(WriteKind.PUT, "c", "i", b"{}", Conditions(ttl=60))
+    assert len(asked) == 3
     await documents.close()
     await server.close()
 

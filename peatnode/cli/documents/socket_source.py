@@ -68,7 +68,7 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 PAGE_BYTES = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
 NOT_YET_SECONDS = 5.0
-"""Time for a store that cannot write yet, such as one whose clock has not been judged since the start."""
+"""Time for a node whose clock has not been judged since its start, so that it sets no expiry yet."""
 PAUSE_SECONDS = 0.05
 
 
@@ -119,14 +119,15 @@ class SocketDocuments:
         return responses.read_written(_answer(content))
 
     async def _write(self, message: WriteDocument) -> WrittenReply:
-        """Asks again for a while if the store cannot write yet, as the broker does."""
+        """Asks again for a while if the clock has not been judged yet, as the broker does."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + NOT_YET_SECONDS
         while True:
             try:
                 return await self._ask("store", message, ANSWER_SECONDS)
             except HttpProblem as problem:
-                if problem.code not in ("unavailable", "busy") or loop.time() > deadline:
+                is_judged = problem.code != "unavailable" or problem.where != "ttl"
+                if is_judged or loop.time() > deadline:
                     raise
             await asyncio.sleep(PAUSE_SECONDS)
 
