@@ -4,15 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from peatnode.documents.content.state_sum import state_sum
 from peatnode.documents.content.unit_sums import unkeyed_sums
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import display_name
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.keyspace import RECORD, SNAPSHOT, TOMBSTONE, VALUE, KeyValue, after
+from peatnode.documents.replica.keyspace import (
+    CLOCKS,
+    RECORD,
+    SNAPSHOT,
+    TOMBSTONE,
+    VALUE,
+    KeyValue,
+    after,
+)
 from peatnode.documents.replica.record import Record, decode_record
 from peatnode.documents.replica.state_packing import unpack_state
+from peatnode.documents.yjs.clocks.base_clocks import Clocks, base_id, decode_clocks
 from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.lib0 import read_chunk, read_var_uint, skip_any
 from peatnode.documents.yjs.merge import merge_updates
@@ -41,7 +51,14 @@ class Content:
 
 def record_of(get: Get, key: bytes) -> Record | None:
     data = get(RECORD + key) or get(TOMBSTONE + key)
-    return None if data is None else decode_record(data)
+    return None if data is None else decode_record(data, partial(_clocks, get, key))
+
+
+def _clocks(get: Get, key: bytes, wanted: bytes) -> Clocks:
+    stored = get(CLOCKS + key)
+    assert stored is not None
+    assert base_id(stored) == wanted
+    return decode_clocks(stored)
 
 
 def content_of(get: Get, key: bytes) -> Content | None:
