@@ -92,6 +92,22 @@ def join_histories(mine: Update, theirs: Update, sums: UnitSums) -> JoinedHistor
     return JoinedHistories(_readable(Update(joined, deleted)), tuple(differences))
 
 
+def with_history(mine: Update, update: Update) -> Update:
+    """The whole document of a writer who has `update` in place of what `mine` has under its clocks, and all the rest."""
+    structs = dict(mine.structs)
+    for client, found in update.structs.items():
+        history = mine.structs.get(client, ())
+        whole: list[Struct] = []
+        end = 0
+        for struct in found:
+            if struct.clock > end and history:
+                whole += _from(client, _below(history, struct.clock), end)
+            whole.append(struct)
+            end = struct.end
+        structs[client] = whole
+    return Update(structs, mine.delete_set.union(update.delete_set))
+
+
 def _readable(joined: Update) -> Update:
     """Without the items that no longer have a place: each that goes may leave others without one."""
     while True:

@@ -30,6 +30,10 @@ CLIENT = "client"
 """Origins of changes from Yjs clients begin with this word. Stricter limits hold for them than for peers."""
 
 
+MAX_COMPARED_BYTES = 256 * 1024
+"""The largest state with which an update of a Yjs client is compared, so that it costs little of others' time."""
+
+
 @dataclass(frozen=True, slots=True)
 class JoinResult:
     """The outcome of joining one change."""
@@ -141,6 +145,17 @@ def new_part(update: Update, incarnation: int, record: Record | None) -> Update 
         if update.is_empty:
             return JoinResult(Outcome.KNOWN)
     return update
+
+
+def is_again(update: Update, record: Record) -> bool:
+    """Whether an update of a Yjs client holds clocks that the record has already, and the record is small.
+
+    It may be sent twice. But it may also come from a copy of its writer, and say something else under these clocks.
+    """
+    vector = record.state_vector
+    return state_bytes(record) <= MAX_COMPARED_BYTES and any(
+        structs[0].clock < vector.get(client, 0) for client, structs in update.structs.items()
+    )
 
 
 def check_size(record: Record | None, incarnation: int, added: int) -> JoinResult | None:

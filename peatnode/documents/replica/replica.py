@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from hashlib import sha256
 
+from peatnode.documents.content.clash import with_history
 from peatnode.documents.content.document_sums import DocumentSums
 from peatnode.documents.content.live_content import LiveContent
 from peatnode.documents.content.unit_sums import UnitSums, unkeyed_sums
@@ -29,6 +30,7 @@ from peatnode.documents.replica.join import (
     check_change,
     check_size,
     ended_clocks,
+    is_again,
     is_end_of,
     new_part,
     read_update,
@@ -223,10 +225,14 @@ class Replica:
         if self._contradicts(key, record, incarnation, decoded):
             return WRITES_AGAIN
         update = new_part(decoded, incarnation, record)
-        if change.is_whole and record is not None and record.incarnation == incarnation:
-            resolved = self._compare(key, record, decoded, update, origin)
-            if resolved is not None:
-                return resolved
+        theirs = decoded if change.is_whole else None
+        if record is not None and record.incarnation == incarnation:
+            if origin.startswith(CLIENT) and is_again(decoded, record):
+                theirs = with_history(self.merged(key, record), decoded)
+            if theirs is not None:
+                resolved = self._compare(key, record, theirs, update, origin)
+                if resolved is not None:
+                    return resolved
         if isinstance(update, JoinResult):
             return update
         refusal = self._check_own_ids(key, record, incarnation, update, origin)

@@ -104,6 +104,51 @@ def test_an_update_that_is_not_whole_is_not_compared() -> None:
     assert (result.outcome, result.conflict) == (Outcome.KNOWN, None)
 
 
+def test_a_copied_client_that_meets_the_other_copy_at_one_node_is_a_conflict() -> None:
+    here, there = replica_with(written("Alice")), replica_with(written("Bob"))
+    results = [
+        here.join(change(written("Bob")), "client:2"),
+        there.join(change(written("Alice")), "client:2"),
+    ]
+    commit(here), commit(there)
+    assert value_of(here) == value_of(there)
+    assert fingerprint_of(here) == fingerprint_of(there)
+    lost = [state for result in results if result.conflict for state in result.conflict.lost]
+    assert len(lost) == 2
+    assert {json.loads(state.value)["pay"] for state in lost} == {"Alice", "Bob"} - {
+        value_of(here)["pay"]  # type: ignore[index]
+    }
+
+
+def test_what_a_copied_client_writes_on_top_comes_with_what_it_wrote_before() -> None:
+    def typed(word: str) -> bytes:
+        doc: Any = pycrdt.Doc(client_id=5)
+        doc[ROOT] = pycrdt.Map()
+        for name in ("/first", "/second", "/third")[: len(word)]:
+            doc[ROOT][name] = word
+        return bytes(doc.get_update())
+
+    here, there = replica_with(typed("no")), replica_with(typed("yes"))
+    for replica, other in ((here, "yes"), (there, "no")):
+        result = replica.join(change(typed(other)), "client:2")
+        assert result.conflict is not None
+        commit(replica)
+    assert fingerprint_of(here) == fingerprint_of(there)
+    assert value_of(here) == value_of(there)
+    assert value_of(here) in (
+        {"first": "yes", "second": "yes", "third": "yes"},
+        {"first": "no", "second": "no", "third": "yes"},
+    )
+
+
+def test_a_client_that_sends_an_update_twice_is_no_conflict() -> None:
+    here = replica_with(written("Alice"), written("Carol", 6, written("Alice")))
+    again = here.join(change(written("Alice")), "client:2")
+    assert (again.outcome, again.conflict) == (Outcome.KNOWN, None)
+    more = here.join(change(written("Dan", 7, written("Alice"))), "client:2")
+    assert (more.outcome, more.conflict) == (Outcome.APPLIED, None)
+
+
 def test_a_document_that_only_has_more_is_an_ordinary_update() -> None:
     base = written("Alice")
     here = replica_with(base)
