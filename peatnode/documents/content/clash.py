@@ -93,7 +93,7 @@ def join_histories(mine: Update, theirs: Update, sums: UnitSums) -> JoinedHistor
 
 
 def with_history(mine: Update, update: Update) -> Update:
-    """The whole document of a writer who has `update` in place of what `mine` has under its clocks, and all the rest."""
+    """The whole document of a writer who has `update` instead of what `mine` has under its clocks, and all the rest."""
     structs = dict(mine.structs)
     for client, found in update.structs.items():
         history = mine.structs.get(client, ())
