@@ -13,8 +13,8 @@ SETTLE_SECONDS = 120.0
 """In this time a healed mesh is equal."""
 
 QUIET_SECONDS = 20.0
-QUIET_BYTES = 330
-"""What a pair of a quiet mesh says in QUIET_SECONDS at most: four or five roots from either side, of 30 bytes each."""
+QUIET_BYTES = 400
+"""What a pair of a quiet mesh says in QUIET_SECONDS at most: four to six roots from either side, of 30 bytes each."""
 
 
 class RootsDiffer(AssertionError):
