@@ -121,9 +121,9 @@ def test_a_clock_of_1970_sets_no_expiry_even_alone_and_disturbs_nobody() -> None
 def test_of_two_nodes_that_differ_neither_sets_nor_ends() -> None:
     world = world_of(0.0, 0.0)
     first, second = world.nodes
-    assert is_written(put(first, "short", 3.0))
+    assert is_written(put(first, "short", 10.0))
     second.wall_offset = -2 * HOUR
-    world.run(10.0)
+    world.run(12.0)
     assert states(world) == [ClockState.IN_DOUBT] * 2
     assert is_refused(put(first, "refused", HOUR))
     assert is_refused(put(second, "refused", HOUR))

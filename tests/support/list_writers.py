@@ -10,6 +10,7 @@ import pycrdt
 
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
+from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.json.value import build, dump
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.record import Record
@@ -81,7 +82,7 @@ class EngineWriter:
         return found
 
     def write(self, target: dict[str, Any]) -> bytes:
-        return self._live.change(EngineKind.PUT, dump(target))[0]
+        return self._live.change(EngineKind.PUT, dump(target), ChangeLimits())[0]
 
 
 def first_update() -> bytes:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from peatnode.documents.content.homes import without_homeless
+from peatnode.documents.content.homes import without_homeless, without_misplaced
 from peatnode.documents.content.intervals import without_reversed
 from peatnode.documents.content.unit_sums import UnitSums
 from peatnode.documents.yjs.compaction import compact
@@ -114,6 +114,8 @@ def _readable(joined: Update) -> Update:
         kept = without_homeless(joined)
         if kept is joined:
             kept = without_reversed(joined)
+        if kept is joined:
+            kept = without_misplaced(joined)
         if kept is joined:
             return compact(joined)
         joined = kept

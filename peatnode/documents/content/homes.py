@@ -9,11 +9,22 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from peatnode.documents.yjs.delete_set import DeleteSet
-from peatnode.documents.yjs.structs import GC, TYPE, Id, Struct, gc_struct
+from peatnode.documents.yjs.structs import (
+    DELETED,
+    EMBED,
+    FORMAT,
+    GC,
+    STRING,
+    TYPE,
+    Id,
+    Struct,
+    gc_struct,
+)
 from peatnode.documents.yjs.update import Update
 
 Home = tuple[str | Id, str | None]
 """The parent, and the key in it."""
+_IN_TEXTS = (STRING, EMBED, FORMAT)
 _Place = tuple[int, int]
 """Client, and index of a struct among those of the client."""
 
@@ -42,6 +53,33 @@ def without_homeless(whole: Update) -> Update:
     if not gone:
         return whole
     return Update(structs, whole.delete_set.union(DeleteSet.from_ranges(gone)))
+
+
+def without_misplaced(whole: Update) -> Update:
+    """A whole document in which what no writer puts under a key is deleted: a text, or an item before another.
+
+    How an engine reads these depends on how it has cut them. The document must not depend on itself in a circle.
+    """
+    homes = _Homes(whole)
+    if homes.is_circular:
+        return whole
+    misplaced = [
+        (client, struct.clock, struct.end)
+        for client, found in whole.structs.items()
+        for at, struct in enumerate(found)
+        if struct.kind not in (GC, DELETED)
+        and not whole.delete_set.contains(client, struct.clock)
+        and _is_misplaced(struct, homes.of((client, at)))
+    ]
+    if not misplaced:
+        return whole
+    return Update(whole.structs, whole.delete_set.union(DeleteSet.from_ranges(misplaced)))
+
+
+def _is_misplaced(struct: Struct, home: Home | None) -> bool:
+    if home is None or home[1] is None:
+        return False
+    return struct.kind in _IN_TEXTS or struct.right_origin is not None
 
 
 class _Homes:
