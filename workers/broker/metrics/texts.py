@@ -32,6 +32,7 @@ HELP = {
     "peatnode_store_compactions_total": "Documents whose history was compacted.",
     "peatnode_store_scrubbed_entries_total": "Records and index entries that were compared since the start.",
     "peatnode_store_scrubs_total": "Complete comparisons of all records and indexes since the start.",
+    "peatnode_store_values_computed_total": "Values of large documents that were computed for readers.",
     "peatnode_store_pending_compaction_bytes": "RocksDB's estimate of the bytes that it has to compact.",
     "peatnode_store_memtable_bytes": "Size of RocksDB's memtables.",
     "peatnode_store_cache_bytes": "Size of RocksDB's block cache in use.",
