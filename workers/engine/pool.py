@@ -26,7 +26,7 @@ class DocumentPool:
     def __init__(
         self, limits: ChangeLimits, live_bytes: int = LIVE_BYTES, is_light: bool = False
     ) -> None:
-        """`limits`: bounds on the values that changes lead to. `is_light`: a patch that exceeds them runs alone."""
+        """`limits`: bounds on the values that changes lead to. `is_light`: a change that exceeds them runs alone."""
         self._is_light = is_light
         self._limits = limits
         self._limit = live_bytes
@@ -88,7 +88,7 @@ class DocumentPool:
                 live.version = operation.next_version
             return _result(EngineOutcome.DONE, update, value)
         except BadValue as error:
-            if self._is_light and error.code in (TOO_MANY, TOO_LARGE, TOO_COSTLY) and error.where:
+            if self._is_light and error.code in (TOO_MANY, TOO_LARGE, TOO_COSTLY):
                 return _result(EngineOutcome.NEEDS_ALONE)
             is_too_large = error.code == TOO_LARGE and not error.where
             outcome = EngineOutcome.TOO_LARGE if is_too_large else EngineOutcome.INVALID
