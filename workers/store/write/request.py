@@ -147,7 +147,7 @@ class WriteResolver:
         try:
             target = target_of(message.kind, present, message.body, self.light_limits)
         except BadValue as error:
-            if error.code in (TOO_LARGE, TOO_MANY, TOO_COSTLY):
+            if error.code in (TOO_LARGE, TOO_MANY, TOO_COSTLY) and error.where:
                 return self._question(key, message, record, is_heavy=True)
             raise
         value = self._checked(present, target)
