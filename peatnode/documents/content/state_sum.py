@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 
 from peatnode.documents.content.unit_sums import UnitSums
-from peatnode.documents.yjs.clocks.ranges import MAX_CLOCK, Range
+from peatnode.documents.yjs.clocks.ranges import Range
+from peatnode.documents.yjs.compaction import divided
 from peatnode.documents.yjs.delete_set import DeleteSet
-from peatnode.documents.yjs.structs import DELETED, GC, Struct, cut_left, cut_right
+from peatnode.documents.yjs.structs import DELETED, GC, Struct
 from peatnode.documents.yjs.update import Update
 
 
@@ -51,15 +51,4 @@ def live_parts(
         if not deleted:
             yield struct
             continue
-        at = max(bisect_right(deleted, (struct.clock, MAX_CLOCK)) - 1, 0)
-        rest: Struct | None = struct
-        while rest is not None and at < len(deleted) and deleted[at][0] < rest.end:
-            start, end = deleted[at]
-            at += 1
-            if end <= rest.clock:
-                continue
-            if start > rest.clock:
-                yield cut_left(rest, start - rest.clock)
-            rest = cut_right(client, rest, end - rest.clock) if end < rest.end else None
-        if rest is not None:
-            yield rest
+        yield from (part for part, is_dead in divided(client, struct, deleted) if not is_dead)

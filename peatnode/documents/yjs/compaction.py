@@ -52,20 +52,29 @@ def _emptied(client: int, structs: Sequence[Struct], deleted: Sequence[Range]) -
         if not deleted or struct.kind in (GC, DELETED, TYPE):
             yield struct
             continue
-        at = max(bisect_right(deleted, (struct.clock, MAX_CLOCK)) - 1, 0)
-        rest: Struct | None = struct
-        while rest is not None and at < len(deleted) and deleted[at][0] < rest.end:
-            start, end = deleted[at]
-            at += 1
-            if end <= rest.clock:
-                continue
-            if start > rest.clock:
-                yield cut_left(rest, start - rest.clock)
-                rest = cut_right(client, rest, start - rest.clock)
-            emptied, rest = _cut_at(client, rest, end)
-            yield with_content(emptied, DELETED, emptied.length, var_uint(emptied.length))
-        if rest is not None:
-            yield rest
+        for part, is_deleted in divided(client, struct, deleted):
+            if is_deleted:
+                yield with_content(part, DELETED, part.length, var_uint(part.length))
+            else:
+                yield part
+
+
+def divided(client: int, struct: Struct, deleted: Sequence[Range]) -> Iterator[tuple[Struct, bool]]:
+    """The parts of a struct, cut at the bounds of deleted ranges, and whether each of them is deleted."""
+    at = max(bisect_right(deleted, (struct.clock, MAX_CLOCK)) - 1, 0)
+    rest: Struct | None = struct
+    while rest is not None and at < len(deleted) and deleted[at][0] < rest.end:
+        start, end = deleted[at]
+        at += 1
+        if end <= rest.clock:
+            continue
+        if start > rest.clock:
+            yield cut_left(rest, start - rest.clock), False
+            rest = cut_right(client, rest, start - rest.clock)
+        part, rest = _cut_at(client, rest, end)
+        yield part, True
+    if rest is not None:
+        yield rest, False
 
 
 def _cut_at(client: int, struct: Struct, clock: int) -> tuple[Struct, Struct | None]:
