@@ -6,16 +6,17 @@ give way: the one with the smaller hash, and what its writer made after it. All 
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from peatnode.documents.content.aligned import aligned
 from peatnode.documents.content.homes import without_homeless, without_misplaced
 from peatnode.documents.content.intervals import without_reversed
 from peatnode.documents.content.unit_sums import UnitSums
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.lib0 import read_chunk
+from peatnode.documents.yjs.merge import structs_below, structs_from
 from peatnode.documents.yjs.structs import (
     ANY,
     DELETED,
@@ -23,7 +24,6 @@ from peatnode.documents.yjs.structs import (
     STRING,
     Struct,
     cut_left,
-    cut_right,
     with_content,
 )
 from peatnode.documents.yjs.update import Update
@@ -83,11 +83,11 @@ def join_histories(mine: Update, theirs: Update, sums: UnitSums) -> JoinedHistor
         clock, mine_stays, cut = found
         differences.append(Difference(client, clock, mine_stays))
         stays, gives_way = pair if mine_stays else (pair[1], pair[0])
-        below = (_below(structs, cut) for structs in pair)
+        below = (structs_below(structs, cut) for structs in pair)
         joined[client] = [
             *_fuller(client, *below),
-            *_from(client, stays, cut),
-            *_from(client, gives_way, stays[-1].end),
+            *structs_from(client, stays, cut),
+            *structs_from(client, gives_way, stays[-1].end),
         ]
     return JoinedHistories(_readable(Update(joined, deleted)), tuple(differences))
 
@@ -101,7 +101,7 @@ def with_history(mine: Update, update: Update) -> Update:
         end = 0
         for struct in found:
             if struct.clock > end and history:
-                whole += _from(client, _below(history, struct.clock), end)
+                whole += structs_from(client, structs_below(history, struct.clock), end)
             whole.append(struct)
             end = struct.end
         structs[client] = whole
@@ -129,7 +129,7 @@ def _first_difference(
     sums: UnitSums,
 ) -> tuple[int, bool, int] | None:
     """(clock, whether the own unit stays, clock up to which the histories are the same) of the first difference."""
-    for left, right in _aligned(client, mine, theirs):
+    for left, right in aligned(client, mine, theirs):
         if left is None or right is None or left.raw == right.raw:
             continue
         kinds = (left.kind, right.kind)
@@ -138,12 +138,10 @@ def _first_difference(
         is_deleted = DELETED in kinds or deleted.contains(client, left.clock)
         if is_deleted:
             left, right = _place_alone(left), _place_alone(right)
-        if _place_of(left) == _place_of(right) and _are_equal(
-            client, left, right, is_deleted, sums
-        ):
+        if left.place == right.place and _are_equal(client, left, right, is_deleted, sums):
             continue
         clock, cut = left.clock, left.clock
-        if _place_of(left) == _place_of(right) and left.kind == right.kind and left.length > 1:
+        if left.place == right.place and left.kind == right.kind and left.length > 1:
             same = _same_units(client, left, right, sums)
             clock = left.clock + same
             cut = clock - _splits_pair(left, same)
@@ -161,11 +159,6 @@ def _are_equal(client: int, left: Struct, right: Struct, is_deleted: bool, sums:
 
 def _place_alone(struct: Struct) -> Struct:
     return with_content(struct, ANY, 1, _UNDEFINED)
-
-
-def _place_of(struct: Struct) -> tuple[object, ...]:
-    """What a writer says about where an item belongs. It does not change when the item is deleted."""
-    return struct.origin, struct.right_origin, struct.parent, struct.key
 
 
 def _same_units(client: int, left: Struct, right: Struct, sums: UnitSums) -> int:
@@ -199,73 +192,12 @@ def _splits_pair(struct: Struct, offset: int) -> bool:
     return struct.kind == STRING and offset > 0 and 0xD8 <= _utf16(struct)[2 * offset - 1] <= 0xDB
 
 
-# --- two lists of structs of one client
-
-
-def _aligned(
-    client: int, left: Sequence[Struct], right: Sequence[Struct]
-) -> Iterator[tuple[Struct | None, Struct | None]]:
-    """Both lists, cut into pairs of the same clocks; None where one list has no struct."""
-    lists = iter(left), iter(right)
-    first, second = next(lists[0], None), next(lists[1], None)
-    while first is not None or second is not None:
-        start = min(struct.clock for struct in (first, second) if struct is not None)
-        end = min(_bounds_after(first, start), _bounds_after(second, start))
-        one, first = _part(client, first, start, end)
-        other, second = _part(client, second, start, end)
-        yield one, other
-        if first is None:
-            first = next(lists[0], None)
-        if second is None:
-            second = next(lists[1], None)
-
-
-def _bounds_after(struct: Struct | None, clock: int) -> int:
-    """The next clock after `clock` at which a struct begins or ends."""
-    if struct is None:
-        return _NO_END
-    return struct.clock if struct.clock > clock else struct.end
-
-
-_NO_END = 1 << 62
-
-
-def _part(
-    client: int, struct: Struct | None, start: int, end: int
-) -> tuple[Struct | None, Struct | None]:
-    """The part from `start` to `end` and the rest of a struct that begins at `start` or later."""
-    if struct is None or struct.clock > start:
-        return None, struct
-    if struct.end == end:
-        return struct, None
-    offset = end - start
-    return cut_left(struct, offset), cut_right(client, struct, offset)
-
-
 def _fuller(client: int, left: Sequence[Struct], right: Sequence[Struct]) -> Iterator[Struct]:
     """The structs of both lists, which do not contradict each other: of each clock the one that says more."""
-    for one, other in _aligned(client, left, right):
+    for one, other in aligned(client, left, right):
         found = [struct for struct in (one, other) if struct is not None]
         yield max(found, key=lambda struct: (_fullness(struct), struct.raw))
 
 
 def _fullness(struct: Struct) -> int:
     return {GC: 0, DELETED: 1}.get(struct.kind, 2)
-
-
-def _below(structs: Sequence[Struct], clock: int) -> Sequence[Struct]:
-    """The clocks below `clock`."""
-    at = bisect_right(structs, clock, key=lambda struct: struct.end)
-    kept = list(structs[:at])
-    if at < len(structs) and structs[at].clock < clock:
-        kept.append(cut_left(structs[at], clock - structs[at].clock))
-    return kept
-
-
-def _from(client: int, structs: Sequence[Struct], clock: int) -> Sequence[Struct]:
-    """The clocks from `clock` on."""
-    at = bisect_right(structs, clock, key=lambda struct: struct.end)
-    rest = list(structs[at:])
-    if rest and rest[0].clock < clock:
-        rest[0] = cut_right(client, rest[0], clock - rest[0].clock)
-    return rest

@@ -12,10 +12,12 @@ from typing import NamedTuple
 
 import msgpack
 
+from peatnode.documents.content.aligned import aligned
 from peatnode.documents.replica.keyspace import META
 from peatnode.documents.yjs.clocks.ranges import MAX_CLOCK
 from peatnode.documents.yjs.delete_set import DeleteSet
-from peatnode.documents.yjs.structs import DELETED, GC, Struct, cut_left, cut_right
+from peatnode.documents.yjs.merge import structs_below, structs_from
+from peatnode.documents.yjs.structs import DELETED, GC, Struct
 from peatnode.documents.yjs.update import Update
 
 MAX_OWN_WRITES = 100_000
@@ -173,11 +175,9 @@ def without_own_writes(whole: Update, write: OwnWrite) -> Update | None:
 
     None if structs of others depend on any of them.
     """
-    structs: dict[int, list[Struct]] = {c: list(found) for c, found in whole.structs.items()}
-    own = [struct for struct in structs.pop(write.client, ()) if struct.clock < write.clock]
+    structs = dict(whole.structs)
+    own = structs_below(structs.pop(write.client, ()), write.clock)
     if own:
-        if own[-1].end > write.clock:
-            own[-1] = cut_left(own[-1], write.clock - own[-1].clock)
         structs[write.client] = own
     gone = {write.client: write.clock}
     while dependent := [c for c, found in structs.items() if _depends(found, gone)]:
@@ -199,14 +199,10 @@ def first_difference(
 
     A deleted struct may have lost its content on one side, so only its place is compared. Garbage has no place.
     """
-    (left, at_left), (right, at_right) = _head(client, mine, clock), _head(client, theirs, clock)
-    while left is not None and right is not None and left.clock == right.clock:
-        length = min(left.length, right.length)
-        parts = [cut_left(s, length) if s.length > length else s for s in (left, right)]
-        if not _are_same(*parts):
+    lists = (structs_from(client, structs, clock) for structs in (mine, theirs))
+    for left, right in aligned(client, *lists):
+        if left is not None and right is not None and not _are_same(left, right):
             return left.clock
-        left, at_left = _advance(client, mine, left, at_left, length)
-        right, at_right = _advance(client, theirs, right, at_right, length)
     return None
 
 
@@ -214,29 +210,7 @@ def _are_same(left: Struct, right: Struct) -> bool:
     kinds = (left.kind, right.kind)
     if GC in kinds:
         return True
-    return _place_of(left) == _place_of(right) if DELETED in kinds else left.raw == right.raw
-
-
-def _place_of(struct: Struct) -> tuple[object, ...]:
-    """What a writer says about where an item belongs. It does not change when the item is deleted."""
-    return struct.origin, struct.right_origin, struct.parent, struct.key
-
-
-def _head(client: int, structs: Sequence[Struct], clock: int) -> tuple[Struct | None, int]:
-    """The first struct that ends after a clock, without the clocks before it, and its index."""
-    for at, struct in enumerate(structs):
-        if struct.end > clock:
-            offset = max(0, clock - struct.clock)
-            return (cut_right(client, struct, offset) if offset else struct), at
-    return None, len(structs)
-
-
-def _advance(
-    client: int, structs: Sequence[Struct], struct: Struct, at: int, length: int
-) -> tuple[Struct | None, int]:
-    if struct.length > length:
-        return cut_right(client, struct, length), at
-    return (structs[at + 1] if at + 1 < len(structs) else None), at + 1
+    return left.place == right.place if DELETED in kinds else left.raw == right.raw
 
 
 def _depends(structs: Iterable[Struct], gone: Mapping[int, int]) -> bool:

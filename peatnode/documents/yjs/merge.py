@@ -7,7 +7,7 @@ from itertools import pairwise
 from peatnode.documents.limits import CLIENT_LIMITS, UpdateLimits
 from peatnode.documents.yjs.delete_set import DeleteSet
 from peatnode.documents.yjs.state_vector import StateVector
-from peatnode.documents.yjs.structs import GC, Struct, cut_right
+from peatnode.documents.yjs.structs import GC, Struct, cut_left, cut_right
 from peatnode.documents.yjs.update import EMPTY_UPDATE, Update, decode_update
 
 
@@ -59,14 +59,15 @@ def diff_update(update: Update, sv: StateVector) -> Update:
     """The structs above `sv`, cut where `sv` lies inside a struct, and the whole delete set."""
     structs = {}
     for client, known in update.structs.items():
-        rest = _structs_from(client, known, sv.get(client, 0))
+        rest = structs_from(client, known, sv.get(client, 0))
         if rest:
             structs[client] = rest
     return Update(structs, update.delete_set)
 
 
-def _structs_from(client: int, structs: Sequence[Struct], clock: int) -> Sequence[Struct]:
-    if structs[0].clock >= clock:
+def structs_from(client: int, structs: Sequence[Struct], clock: int) -> Sequence[Struct]:
+    """The structs of a client from `clock` on, cut where it lies inside one."""
+    if not structs or structs[0].clock >= clock:
         return structs
     if structs[-1].end <= clock:
         return ()
@@ -75,6 +76,15 @@ def _structs_from(client: int, structs: Sequence[Struct], clock: int) -> Sequenc
     if rest[0].clock < clock:
         rest[0] = cut_right(client, rest[0], clock - rest[0].clock)
     return rest
+
+
+def structs_below(structs: Sequence[Struct], clock: int) -> Sequence[Struct]:
+    """The structs of a client below `clock`, cut where it lies inside one."""
+    at = bisect_right(structs, clock, key=lambda struct: struct.end)
+    kept = list(structs[:at])
+    if at < len(structs) and structs[at].clock < clock:
+        kept.append(cut_left(structs[at], clock - structs[at].clock))
+    return kept
 
 
 def subtract_known(update: Update, sv: StateVector, delete_set: DeleteSet) -> Update:

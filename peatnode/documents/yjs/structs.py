@@ -47,6 +47,11 @@ class Struct(NamedTuple):
     def end(self) -> int:
         return self.clock + self.length
 
+    @property
+    def place(self) -> tuple[Id | None, Id | None, str | Id | None, str | None]:
+        """What its writer says about where it belongs. It does not change when the item is deleted."""
+        return self.origin, self.right_origin, self.parent, self.key
+
 
 def gc_struct(clock: int, length: int) -> Struct:
     """A run of garbage-collected clocks."""

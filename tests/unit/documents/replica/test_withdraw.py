@@ -24,6 +24,7 @@ from peatnode.documents.replica.withdraw import (
     first_difference,
     without_own_writes,
 )
+from peatnode.documents.yjs.merge import structs_from
 from peatnode.documents.yjs.structs import DELETED, Struct
 from peatnode.documents.yjs.update import Update, decode_update, encode_update
 from peatnode.model.documents import DocumentUpdate, Outcome
@@ -326,6 +327,18 @@ def test_deleted_structs_differ_if_their_places_do():
     assert mine[0].kind == theirs[0].kind == DELETED
     assert first_difference(OLD, mine, theirs, 0) == 0
     assert first_difference(OLD, mine, mine, 0) is None
+
+
+def test_what_comes_from_a_later_clock_on_is_compared_too():
+    """A peer may send the end of what it has alone."""
+    here, peer = replica_of(OLD), replica_of(OLD)
+    for replica, name in ((here, "mine"), (peer, "theirs")):
+        write(replica, KEY, shared=1)
+        write(replica, KEY, **{name: 1})
+    mine, theirs = (structs_of(replica) for replica in (here, peer))
+    later = structs_from(OLD, theirs, 1)
+    assert first_difference(OLD, mine, later, 0) == 1
+    assert first_difference(OLD, mine, structs_from(OLD, mine, 1), 0) is None
 
 
 def structs_of(replica: Replica) -> Sequence[Struct]:
