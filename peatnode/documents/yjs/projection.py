@@ -43,7 +43,7 @@ def project(update: Update, keep_root: Callable[[str], bool], flatten: bool = Fa
     The delete set stays whole. An engine that loads the result reports the GC clocks as deleted: subtract
     `gc_clocks` of the result from the engine's next update, or that update would delete the other roots.
     """
-    finder = _SlotFinder(update.structs, keep_root, flatten)
+    finder = SlotFinder(update.structs, keep_root, flatten)
     projected = {}
     for client, structs in update.structs.items():
         rewritten = (finder.project((client, at)) for at in range(len(structs)))
@@ -71,7 +71,7 @@ def _join_gc(client: int, structs: Iterable[Struct]) -> Iterator[Struct]:
     yield join(run)
 
 
-class _SlotFinder:
+class SlotFinder:
     """Finds the slots of items. It does not recurse, because chains of origins are as long as documents."""
 
     def __init__(
@@ -86,16 +86,22 @@ class _SlotFinder:
         self._kept: dict[str | Id, bool] = {}
         self._keep_root = keep_root
         self._flatten = flatten
+        self.is_circular = False
+        """Whether an item was found whose slot depends on itself. It has none."""
 
     def project(self, node: Node) -> Struct:
         """The struct itself, or GC of its length if it is outside the kept roots."""
         struct = self._struct(node)
         if struct.kind == GC:
             return struct
-        slot = self._slot(node)
-        if slot is None or not self._is_kept(slot[0]):
+        if self.slot(node) is None:
             return gc_struct(struct.clock, struct.length)
         return plain(struct) if self._flatten else struct
+
+    def slot(self, node: Node) -> Slot | None:
+        """The slot of an item; None for GC, outside of the kept roots, and for an item that no engine could place."""
+        slot = self._slot(node)
+        return slot if slot is not None and self._is_kept(slot[0]) else None
 
     def _struct(self, node: Node) -> Struct:
         return self._structs[node[0]][node[1]]
@@ -131,6 +137,7 @@ class _SlotFinder:
                     entered.add(top)
                     stack += unknown
                 else:
+                    self.is_circular |= bool(unknown)
                     slots[top] = None if unknown else self._common_slot(neighbours)
         return slots[node]
 
@@ -149,6 +156,7 @@ class _SlotFinder:
                 path.append(at)
                 above = self._above(at)
                 if above is None or above in path:
+                    self.is_circular |= above is not None
                     verdict = False
                 elif isinstance(above, bool):
                     verdict = above
