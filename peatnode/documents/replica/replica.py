@@ -38,7 +38,6 @@ from peatnode.documents.replica.join import (
 )
 from peatnode.documents.replica.keyspace import (
     RECORD,
-    SNAPSHOT,
     TOMBSTONE,
     VALUE,
     KeyValue,
@@ -53,7 +52,7 @@ from peatnode.documents.replica.record import (
     joined_vectors,
     tombstone,
 )
-from peatnode.documents.replica.state_packing import unpack_snapshot
+from peatnode.documents.replica.state_packing import state_reader
 from peatnode.documents.replica.withdraw import (
     OwnWrite,
     OwnWrites,
@@ -170,12 +169,7 @@ class Replica:
 
     def state_reader(self, key: bytes, record: Record) -> Callable[[], tuple[bytes, ...]]:
         """Reads the record's state from the disk now, and returns what unpacks it later, also in a thread."""
-        if record.snapshot is not None:
-            state = (record.snapshot, *record.delta_log) if record.snapshot else record.delta_log
-            return lambda: state
-        # from disk alone, because only a record from disk has separate entries
-        stored = self.kv.get(SNAPSHOT + key)
-        return lambda: (unpack_snapshot(key, record, stored), *record.delta_log)
+        return state_reader(self.kv, key, record)
 
     def value(self, key: bytes, record: Record) -> bytes:
         """The document's JSON. If it is outdated, the last one that was computed.

@@ -5,8 +5,11 @@ back. Yjs's encoding repeats client and clock for each of them. Here, such an it
 compresses further.
 """
 
+from collections.abc import Callable
+
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import display_name
+from peatnode.documents.replica.keyspace import SNAPSHOT, KeyValue
 from peatnode.documents.replica.record import Record
 from peatnode.documents.yjs.decode_structs import read_structs
 from peatnode.documents.yjs.delete_set import DeleteSet, encode_delete_set, read_delete_set
@@ -42,6 +45,19 @@ def _packed_struct(client: int, struct: Struct) -> bytes:
     if struct.kind == DELETED and struct.right_origin is None and origin and origin[0] == client:
         return var_uint(struct.clock - origin[1]) + var_uint(struct.length)
     return b"\0" + var_uint(len(struct.raw)) + struct.raw
+
+
+def state_reader(kv: KeyValue, key: bytes, record: Record) -> Callable[[], tuple[bytes, ...]]:
+    """Reads a record's state from the disk now, and returns what unpacks it later, also in a thread.
+
+    That raises EntriesDiffer if the separate snapshot is missing, or is that of another record.
+    """
+    if record.snapshot is not None:
+        state = (record.snapshot, *record.delta_log) if record.snapshot else record.delta_log
+        return lambda: state
+    # from disk alone, because only a record from disk has separate entries
+    stored = kv.get(SNAPSHOT + key)
+    return lambda: (unpack_snapshot(key, record, stored), *record.delta_log)
 
 
 def unpack_snapshot(key: bytes, record: Record, stored: bytes | None) -> bytes:

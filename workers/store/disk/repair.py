@@ -44,7 +44,7 @@ from peatnode.documents.replica.record import (
     encode_tree_entry,
 )
 from peatnode.documents.replica.replica import Replica
-from peatnode.documents.replica.state_packing import unpack_snapshot, unpack_state
+from peatnode.documents.replica.state_packing import state_reader, unpack_state
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.errors import EntriesDiffer, MalformedUpdate
@@ -266,10 +266,7 @@ def _is_whole(database: Database, key: bytes, record: Record) -> bool:
         return True
     try:
         # the snapshot of another record is refused, even if it has the same state
-        snapshot = record.snapshot
-        if snapshot is None:
-            snapshot = unpack_snapshot(key, record, database.get(SNAPSHOT + key))
-        whole = merge_updates((snapshot, *record.delta_log), STATE_LIMITS)
+        whole = merge_updates(state_reader(database, key, record)(), STATE_LIMITS)
         vector = {client: structs[-1].end for client, structs in whole.structs.items()}
         return vector == record.state_vector and whole.delete_set == record.delete_set
     except (EntriesDiffer, MalformedUpdate):

@@ -20,7 +20,6 @@ from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
     CHECKPOINT,
     RECORD,
-    SNAPSHOT,
     SUMMED,
     TOMBSTONE,
     TREE,
@@ -33,7 +32,7 @@ from peatnode.documents.replica.record import (
     encode_record,
     encode_tree_entry,
 )
-from peatnode.documents.replica.state_packing import unpack_snapshot
+from peatnode.documents.replica.state_packing import state_reader
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.errors import EntriesDiffer, MalformedUpdate
 
@@ -116,11 +115,8 @@ class Resum:
     def _sum(self, key: bytes, record: Record) -> int:
         if record.is_deleted:
             return 0
-        snapshot = record.snapshot
-        if snapshot is None:
-            snapshot = unpack_snapshot(key, record, self._kv.get(SNAPSHOT + key))
-        state = merge_updates((snapshot or b"\0\0", *record.delta_log), STATE_LIMITS)
-        return state_sum(self._sums, state)
+        states = state_reader(self._kv, key, record)()
+        return state_sum(self._sums, merge_updates(states, STATE_LIMITS))
 
 
 def _is_empty(kv: KeyValue) -> bool:
