@@ -8,6 +8,11 @@ from peatnode.ipc.messages import Failure
 from workers.store.engine.refusal import RequestRefused
 
 
+def unchecked_key(collection: str, document: str) -> bytes:
+    """The key, also if the names are none: whoever uses the document refuses those."""
+    return f"{collection}\0{document}".encode(errors="replace")
+
+
 def checked_key(collection: str, document: str) -> bytes:
     """The document's key. Raises RequestRefused for an invalid name."""
     try:

@@ -1,7 +1,7 @@
-"""The error with which a request is refused."""
+"""The error with which a request is refused, and the answer while the engine is away."""
 
 from peatnode.errors import PeatnodeError
-from peatnode.ipc.messages import Failure
+from peatnode.ipc.messages import Failed, Failure
 
 
 class RequestRefused(PeatnodeError):
@@ -12,3 +12,6 @@ class RequestRefused(PeatnodeError):
         self.code = code
         self.message = message
         self.where = where
+
+
+ENGINE_AWAY = Failed(Failure.UNAVAILABLE, "the engine is being restarted; try again in a moment")

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.engine.client import EngineClient, EngineUnavailable
 from workers.store.engine.question import EngineQuestion
+from workers.store.engine.refusal import ENGINE_AWAY
 from workers.store.write.work import FinishAlone, QueuedRequest, keys_of
 
 MAX_COMPUTED = 32
@@ -64,9 +65,7 @@ class AloneRequests:
         try:
             result = await self._engine.ask_alone(question)
         except EngineUnavailable:
-            request.reply = Failed(
-                Failure.UNAVAILABLE, "the engine is being restarted; try again in a moment"
-            )
+            request.reply = ENGINE_AWAY
             self.finish(question.key)
             self.release_finished()
             request.answer()

@@ -14,6 +14,7 @@ from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.messages import Failed, Failure
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.witness import CommitWitness
+from workers.store.engine.refusal import ENGINE_AWAY
 from workers.store.pace import LARGE_BYTES
 from workers.store.write.batch import BatchBuilder
 from workers.store.write.histogram import Histogram
@@ -113,9 +114,7 @@ class GroupCommitter:
         late = [request for request in self._waiting if request.deadline <= now]
         for request in late:
             self._waiting.remove(request)
-            request.reply = Failed(
-                Failure.UNAVAILABLE, "the engine is being restarted; try again in a moment"
-            )
+            request.reply = ENGINE_AWAY
             request.answer()
 
     async def run(self) -> None:

@@ -10,6 +10,7 @@ from peatnode.documents.replica.join import JoinResult, decode_change
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.update import Update
 from peatnode.ipc.messages import DocumentUpdate
+from workers.store.names import unchecked_key
 from workers.store.pace import LARGE_BYTES
 
 _NO_DELETIONS = b"\0"
@@ -27,7 +28,7 @@ class LargeContents:
         """The decoded update, whose content sum is known then; None for a small one."""
         if len(update.update) <= LARGE_BYTES or update.is_deleted:
             return None
-        is_new = self._replica.live(_key(update)) is None
+        is_new = self._replica.live(unchecked_key(update.collection, update.id)) is None
         return await asyncio.to_thread(self._decoded, update, origin, is_new)
 
     def _decoded(self, update: DocumentUpdate, origin: str, is_new: bool) -> Update | JoinResult:
@@ -39,7 +40,7 @@ class LargeContents:
     async def read_for(self, update: DocumentUpdate) -> None:
         """Reads the live content of a large document from which an update may delete. Raises StorageFailed."""
         if not update.is_deleted and not update.update.endswith(_NO_DELETIONS):
-            await self.read(_key(update))
+            await self.read(unchecked_key(update.collection, update.id))
 
     async def read(self, key: bytes) -> None:
         """Reads the live content of a large document, unless it is cached. Raises StorageFailed."""
@@ -50,8 +51,3 @@ class LargeContents:
         if read is not None:
             self.documents_read += 1
             self._replica.keep_content(key, record, await asyncio.to_thread(read))
-
-
-def _key(update: DocumentUpdate) -> bytes:
-    """The key of its document, also if the names are none: the replica refuses those."""
-    return f"{update.collection}\0{update.id}".encode(errors="replace")

@@ -10,6 +10,7 @@ from peatnode.documents.replica.record import Record
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import ApplyUpdates, Message, OperationResult, WriteDocument
 from workers.store.engine.question import EngineQuestion
+from workers.store.names import unchecked_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,9 +127,9 @@ def keys_of(work: Work) -> tuple[bytes, ...]:
     """The keys of the documents that the work is about."""
     match work:
         case WriteDocument(collection, document):
-            return (f"{collection}\0{document}".encode(errors="replace"),)
+            return (unchecked_key(collection, document),)
         case ApplyUpdates(updates):
-            return tuple(f"{u.collection}\0{u.id}".encode(errors="replace") for u in updates)
+            return tuple(unchecked_key(update.collection, update.id) for update in updates)
         case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key) | Withdraw(key):
             return (key,)
         case FinishAlone(_, question) | TakeValue(question):
