@@ -5,10 +5,10 @@ The links and their messages:
     every worker  -- control --> supervisor   Hello, WorkerReady, Pong, ProblemRaised; receives Ping, StopWorker
     broker, CLI   -- supervisor.sock          GetNode
     broker, CLI   -- store.sock               documents, the feed, StoreReply
-    sync          -- store.sock               the tree of fingerprints, differences, ApplyUpdates, the feed, JudgeClock
+    sync          -- store.sock               the tree, differences, ApplyUpdates, the feed, JudgeClock, KeepMembership
     store         -- engine.sock              RunOperations, RunAlone
-    broker, CLI   -- sync.sock                peers, WaitReplicas, awareness
-    sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery
+    broker, CLI   -- sync.sock                peers, ForgetPeer, WaitReplicas, awareness
+    sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery, GetDeparture
 
 The names of commands are imperative, those of events are in the past tense, and those of answers end in
 ``Reply``. A request that derives from ``Ask[X]`` is answered by one ``X`` or ``Failed``. A request that
@@ -30,6 +30,11 @@ from peatnode.model.documents import Wanted as Wanted
 from peatnode.model.feed import Change as Change
 from peatnode.model.feed import ChangesSeen as ChangesSeen
 from peatnode.model.feed import FeedGap as FeedGap
+from peatnode.model.members import KeepMembership as KeepMembership
+from peatnode.model.members import MembershipKept as MembershipKept
+from peatnode.model.members import MembershipReply as MembershipReply
+from peatnode.model.members import PeerEvent as PeerEvent
+from peatnode.model.members import ReadMembership as ReadMembership
 from peatnode.model.message import Ask as Ask
 from peatnode.model.message import Follow as Follow
 from peatnode.model.message import Message as Message
@@ -283,6 +288,22 @@ class DiscoveryReply(Message):
 @dataclass(frozen=True, slots=True)
 class GetDiscovery(Ask[DiscoveryReply]):
     TAG = "get_discovery"
+
+
+@dataclass(frozen=True, slots=True)
+class DepartureReply(Message):
+    """Whether this node is removed from the mesh for good, as an orchestrator says."""
+
+    TAG = "departure_reply"
+    is_for_good: bool
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class GetDeparture(Ask[DepartureReply]):
+    """Asked when the node stops."""
+
+    TAG = "get_departure"
 
 
 # --- store.sock: documents ----------------------------------------------------------------------------------------
@@ -730,6 +751,24 @@ class PeerState:
     """Whether the peer has told the time on this connection."""
     clock_offset: float = 0.0
     """Its wall clock minus that of this node, in seconds, if it is known."""
+    absent_since: float = 0.0
+    """Unix seconds at which a remembered peer was last connected; 0: it is connected, or never was."""
+    failing_since: float = 0.0
+    """Unix seconds of the first of the dials that have failed without a break; 0: none."""
+    last_equal: float = 0.0
+    """Unix seconds at which its root was last equal to that of this node; 0: never."""
+    root: bytes = b""
+    """The last root that it told; empty: none."""
+    documents: int = -1
+    """The number of documents that it told with that root; -1: unknown."""
+    is_remembered: bool = False
+    """Whether this node has authenticated it at least once, and has not forgotten it."""
+    is_expected: bool = False
+    """Whether PEAT_EXPECTED_PEERS names it."""
+    documents_per_second: float = 0.0
+    """Documents that this node fetches from it, while it does."""
+    seconds_left: float = -1.0
+    """Until it has fetched them all, as far as is known; -1: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -742,11 +781,59 @@ class PeersReply(Message):
     differing: tuple[str, ...]
     """`collection/id` of documents that differ, at most 100."""
     clock: ClockVerdict = UNCOMPARED
+    documents: int = -1
+    """The number of documents of this node, when its root was last read; -1: unknown."""
+    expected: int = 0
+    """The number of peers that PEAT_EXPECTED_PEERS expects."""
+    missing: tuple[str, ...] = ()
+    """The node ids that PEAT_EXPECTED_PEERS names and that are not connected."""
 
 
 @dataclass(frozen=True, slots=True)
 class GetPeers(Ask[PeersReply]):
     TAG = "get_peers"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerLogReply(Message):
+    """The last events of peers, at most 50, the oldest first."""
+
+    TAG = "peer_log_reply"
+    events: tuple[PeerEvent, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GetPeerLog(Ask[PeerLogReply]):
+    TAG = "get_peer_log"
+
+
+@dataclass(frozen=True, slots=True)
+class PeerForgotten(Message):
+    TAG = "peer_forgotten"
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetPeer(Ask[PeerForgotten]):
+    """Asks to forget an absent peer, here and on all nodes that can be reached.
+
+    Fails with NOT_FOUND if it is unknown, and with INVALID if it is connected.
+    """
+
+    TAG = "forget_peer"
+    peer: str
+    """Node id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving(Message):
+    TAG = "leaving"
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveMesh(Ask[Leaving]):
+    """Asks the node to say goodbye for good when it stops, so that its peers forget it."""
+
+    TAG = "leave_mesh"
 
 
 @dataclass(frozen=True, slots=True)

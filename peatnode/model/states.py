@@ -20,6 +20,8 @@ class PeerStatus(StrEnum):
     CONNECTED = "connected"
     WAITING = "waiting"
     """A dial failed or the connection ended; another dial follows later."""
+    ABSENT = "absent"
+    """It is known from earlier connections, or expected, and is not connected."""
     REFUSED = "refused"
     """It did not prove its membership of the formation,
     or a node of another name answers at every address."""

@@ -16,6 +16,8 @@ class TreeReply(Message):
     hashes: tuple[bytes, ...]
     """16 bytes for each requested node, in the order of the request; EMPTY_HASH: no document below it."""
     sequence: int
+    documents: int = -1
+    """The number of documents at this sequence; -1: not told."""
 
 
 @dataclass(frozen=True, slots=True)

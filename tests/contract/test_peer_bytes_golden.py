@@ -25,7 +25,7 @@ GOLDEN = Path(__file__).with_name("peer_bytes.golden")
 PEER_MESSAGES: list[wire.Message] = [
     wire.PeerHello(1, "node-ä", bytes(range(16)), bytes(range(32)), 2**50, 3, "peatnode/1"),
     wire.Proof(bytes(range(32)), bytes(range(64))),
-    wire.Root(bytes(range(16)), True, 1_800_000_000_123),
+    wire.Root(bytes(range(16)), True, 1_800_000_000_123, 70_000, True),
     wire.Push(300, b"\0\x90"),
     wire.Ack(70_000, False),
     wire.AskTree(1, 2, (0, 15, 255)),
@@ -40,6 +40,7 @@ PEER_MESSAGES: list[wire.Message] = [
     wire.Neighbours((("n", bytes(range(16))), ("m", bytes(16)))),
     wire.Awareness(bytes(range(16)), "c", "i", b"payload", bytes(16)),
     wire.Unanswered(7),
+    wire.Departed((("n", bytes(range(16)), 1_800_000_000_123),)),
 ]
 
 LINK_MESSAGES = [
@@ -65,7 +66,7 @@ def lines() -> list[str]:
 
 
 def test_every_peer_message_is_pinned() -> None:
-    assert sorted(message.TYPE for message in PEER_MESSAGES) == list(range(15))
+    assert sorted(message.TYPE for message in PEER_MESSAGES) == list(range(16))
 
 
 def test_the_bytes_are_the_golden_ones() -> None:

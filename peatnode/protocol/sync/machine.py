@@ -56,6 +56,7 @@ from peatnode.protocol.wire.messages import (
     AskUpdates,
     Awareness,
     Buckets,
+    Departed,
     Message,
     Neighbours,
     PeerHello,
@@ -244,6 +245,8 @@ class SyncMachine:
                 self._actions.append(NeighboursChanged(len(self._sessions)))
             case Awareness():
                 self._receive_awareness(session, message)
+            case Departed():
+                pass
             case PeerHello() | Proof():
                 raise PeerFault("unexpected message", type(message).__name__)
 

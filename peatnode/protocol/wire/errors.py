@@ -17,6 +17,8 @@ class CloseCode(IntEnum):
     SELF_CONNECTION = 4
     TOO_SLOW = 5
     TOO_MANY = 6
+    LEFT = 7
+    """A goodbye for good: the node does not come back."""
 
 
 class PeerFault(PeatnodeError):

@@ -77,6 +77,10 @@ class Root(WireMessage):
     is_answer: bool
     clock: int = 0
     """The wall clock of the sender when it sent this, in Unix milliseconds; 0: unknown."""
+    documents: int = 0
+    """The number of documents under this root."""
+    is_counted: bool = False
+    """Whether `documents` is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +205,18 @@ class Unanswered(WireMessage):
     number: int
 
 
+@dataclass(frozen=True, slots=True)
+class Departed(WireMessage):
+    """Nodes that have left the mesh for good, as far as the sender knows."""
+
+    TYPE = 15
+    departed: tuple[tuple[str, bytes, int], ...]
+    """(node id, its last known instance, when it left in Unix milliseconds)"""
+
+
 Message = (
     PeerHello | Proof | Root | Push | Ack | AskTree | Tree | AskBuckets | Buckets | AskUpdates
-    | AskRange | Updates | Neighbours | Awareness | Unanswered
+    | AskRange | Updates | Neighbours | Awareness | Unanswered | Departed
 )  # fmt: skip
 
 
