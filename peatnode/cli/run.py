@@ -7,17 +7,17 @@ import os
 import click
 
 from peatnode.cli.errors import cli_errors
-from peatnode.config import VARIABLES, Variable, flag_of, load_config
+from peatnode.config import VARIABLES, Variable, flag_names, flag_of, load_config
 
 
-def _option(variable: Variable) -> click.Option:
-    """The flag of a variable. A secret has only a flag for its file: other users can see a command line."""
-    name = f"{variable.name}_FILE" if variable.is_secret else variable.name
-    default = f"; {variable.default}" if variable.default and not variable.is_secret else ""
+def _option(variable: Variable, name: str) -> click.Option:
+    """The flag that sets a variable, or the path of its file."""
+    is_file = name != variable.name
+    default = f"; {variable.default}" if variable.default and not is_file else ""
     return click.Option(
         [flag_of(name), name.lower()],
-        metavar="FILE" if variable.is_secret else "TEXT",
-        help=f"{'file that holds: ' if variable.is_secret else ''}{variable.help}  [{name}{default}]",
+        metavar="FILE" if is_file else "TEXT",
+        help=f"{'file that holds: ' if is_file else ''}{variable.help}  [{name}{default}]",
     )
 
 
@@ -33,7 +33,7 @@ def _run(**given: str | None) -> int:
 run = click.Command(
     "run",
     callback=_run,
-    params=[_option(variable) for variable in VARIABLES],
+    params=[_option(variable, name) for variable in VARIABLES for name in flag_names(variable)],
     help=_run.__doc__,
     short_help="Run a node, configured by environment variables and flags.",
     epilog="Exit status: 0 stopped on request, 1 a worker died too often, 78 the configuration is invalid.",

@@ -8,12 +8,13 @@ from peatnode.config.loading import (
     default_run_dir,
     load_config,
     read_settings,
+    reread_expected_peers,
     run_dir_choices,
 )
 from peatnode.config.reading import MIN_SECRET_BYTES
 from peatnode.config.sources import SOURCE_NAMES, SOURCES, SourceSpec
-from peatnode.config.values import Config, Secret, StaticPeer
-from peatnode.config.variables import LARGEST_BODY_BYTES, VARIABLES, Variable, flag_of
+from peatnode.config.values import Config, ExpectedPeers, Secret, StaticPeer
+from peatnode.config.variables import LARGEST_BODY_BYTES, VARIABLES, Variable, flag_names, flag_of
 
 __all__ = [
     "LARGEST_BODY_BYTES",
@@ -22,14 +23,17 @@ __all__ = [
     "SOURCE_NAMES",
     "VARIABLES",
     "Config",
+    "ExpectedPeers",
     "Secret",
     "Setting",
     "SourceSpec",
     "StaticPeer",
     "Variable",
     "default_run_dir",
+    "flag_names",
     "flag_of",
     "load_config",
     "read_settings",
+    "reread_expected_peers",
     "run_dir_choices",
 ]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peatnode.config.values import Config
+from peatnode.config.reading import read_expected_peers
+from peatnode.config.values import Config, ExpectedPeers
 from peatnode.config.variables import VARIABLES, Variable, flag_of
 from peatnode.errors import BadConfiguration
 
@@ -44,10 +45,12 @@ def read_settings(
     values: dict[str, Any] = {}
     settings = []
     for variable in VARIABLES:
-        text, name, origin = _find(variable, env, flags)
-        values[variable.field] = variable.read(name, text)
-        shown = "(hidden)" if variable.is_secret and text else text
-        settings.append(Setting(variable.name, shown, origin))
+        found = _find(variable, env, flags)
+        values[variable.field] = variable.read(found.name, found.text)
+        if variable.file_field:
+            values[variable.file_field] = Path(found.path).absolute() if found.path else None
+        shown = "(hidden)" if variable.is_secret and found.text else found.text
+        settings.append(Setting(variable.name, shown, found.origin))
     _check_together(values)
     values["run_dir"] = values["run_dir"] or default_run_dir(values["data_dir"])
     return Config(**values), tuple(settings)
@@ -73,30 +76,51 @@ def run_dir_choices(data_dir: Path) -> tuple[Path, ...]:
     return (run_dir, elsewhere) if is_short else (elsewhere,)
 
 
-def _find(
-    variable: Variable, env: Mapping[str, str], flags: Mapping[str, str]
-) -> tuple[str, str, str]:
-    """(text, name for error messages, origin). An empty value counts as unset."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The text of a variable, and where it is from."""
+
+    text: str
+    name: str
+    """For error messages."""
+    origin: str
+    path: str = ""
+    """Of the file that holds it; empty: none."""
+
+
+def _find(variable: Variable, env: Mapping[str, str], flags: Mapping[str, str]) -> _Found:
+    """The text that counts. An empty value counts as unset."""
     names = (variable.name, *variable.aliases)
-    if flags.get(variable.name):
-        return flags[variable.name], flag_of(variable.name), f"flag {flag_of(variable.name)}"
-    set_names = [name for name in names if env.get(name)]
     file_name = f"{variable.name}_FILE"
-    if variable.has_file and flags.get(file_name):
-        return _read_file(file_name, flags[file_name]), file_name, f"file {flags[file_name]}"
-    if variable.has_file and env.get(file_name):
-        if set_names:
-            raise BadConfiguration(
-                f"{set_names[0]} and {file_name} are both set: unset one of them."
-            )
-        return _read_file(file_name, env[file_name]), file_name, f"file {env[file_name]}"
+    flag_file = flags.get(file_name, "") if variable.has_file else ""
+    env_file = env.get(file_name, "") if variable.has_file else ""
+    if flags.get(variable.name):
+        flag = flag_of(variable.name)
+        if flag_file:
+            raise _both_are_set(flag, flag_of(file_name))
+        return _Found(flags[variable.name], flag, f"flag {flag}")
+    set_names = [name for name in names if env.get(name)]
+    if env_file and set_names and not flag_file:
+        raise _both_are_set(set_names[0], file_name)
+    if path := flag_file or env_file:
+        return _Found(_read_file(file_name, path), file_name, f"file {path}", path)
     if set_names:
-        return env[set_names[0]], set_names[0], f"environment {set_names[0]}"
+        return _Found(env[set_names[0]], set_names[0], f"environment {set_names[0]}")
     if variable.default is None:
         raise BadConfiguration(
             f"{variable.name} (or {file_name}) is not set. Set it to: {variable.help}."
         )
-    return variable.default, variable.name, "default"
+    return _Found(variable.default, variable.name, "default")
+
+
+def _both_are_set(first: str, second: str) -> BadConfiguration:
+    return BadConfiguration(f"{first} and {second} are both set: unset one of them.")
+
+
+def reread_expected_peers(path: Path) -> ExpectedPeers:
+    """What the file of PEAT_EXPECTED_PEERS_FILE holds now. Raises BadConfiguration."""
+    name = "PEAT_EXPECTED_PEERS_FILE"
+    return read_expected_peers(name, _read_file(name, str(path)))
 
 
 def _read_file(name: str, path: str) -> str:
@@ -109,7 +133,7 @@ def _read_file(name: str, path: str) -> str:
         raise BadConfiguration(f"{name}={path!r} cannot be read: {reason}.") from None
     if len(text) > _MAX_FILE_CHARACTERS:
         raise BadConfiguration(
-            f"{name}={path!r} is too long to be a secret: {_MAX_FILE_CHARACTERS} characters are allowed."
+            f"{name}={path!r} is too long: {_MAX_FILE_CHARACTERS} characters are allowed."
         )
     if not text.strip():
         raise BadConfiguration(f"{name}={path!r} is empty.")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import ipaddress
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
 
 from peatnode.config.sources import CANONICAL, list_sources
-from peatnode.config.values import Secret, StaticPeer
+from peatnode.config.values import ExpectedPeers, Secret, StaticPeer
 from peatnode.errors import BadConfiguration
 from peatnode.logs import parse_filter
 
 MIN_SECRET_BYTES = 16
+
+MAX_EXPECTED_PEERS = 1024
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_LONGEST_DAYS = 3650
 
 
 def read_text(_: str, text: str) -> str:
@@ -52,6 +58,34 @@ def read_count(minimum: int, maximum: int) -> Callable[[str, str], int]:
         return int(text)
 
     return read
+
+
+def read_retention(name: str, text: str) -> float:
+    """Seconds; infinite for `never`."""
+    if text == "never":
+        return math.inf
+    found = re.fullmatch(r"([0-9]{1,9})([smhd])", text)
+    seconds = int(found[1]) * _SECONDS[found[2]] if found else 0
+    if not 60 <= seconds <= _LONGEST_DAYS * _SECONDS["d"]:
+        raise BadConfiguration(
+            f"{name}={text!r} is not a duration: set a number and a unit (s, m, h, d) from 1m to {_LONGEST_DAYS}d, "
+            "for example 7d, 12h or 90m, or never."
+        )
+    return float(seconds)
+
+
+def read_expected_peers(name: str, text: str) -> ExpectedPeers:
+    """A number, or names divided by commas, spaces or ends of lines."""
+    parts = tuple(dict.fromkeys(filter(None, re.split(r"[,\s]+", text))))
+    if text and not parts:
+        raise BadConfiguration(f"{name}={text!r} names no peer: set a number or node ids.")
+    if len(parts) == 1 and re.fullmatch(r"[0-9]+", parts[0]):
+        return ExpectedPeers(read_count(0, MAX_EXPECTED_PEERS)(name, parts[0]))
+    if len(parts) > MAX_EXPECTED_PEERS:
+        raise BadConfiguration(
+            f"{name} names {len(parts)} peers, but at most {MAX_EXPECTED_PEERS} can be expected."
+        )
+    return ExpectedPeers(0, tuple(read_name(name, part) for part in parts))
 
 
 def read_secret(name: str, text: str) -> Secret:

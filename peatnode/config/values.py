@@ -38,6 +38,24 @@ class StaticPeer:
 
 
 @dataclass(frozen=True, slots=True)
+class ExpectedPeers:
+    """PEAT_EXPECTED_PEERS: a number of peers, or the node ids of the mesh."""
+
+    number: int = 0
+    """Of other nodes; counts if no node id is given."""
+    node_ids: tuple[str, ...] = ()
+    """May contain the id of this node, which is not expected."""
+
+    def others(self, own: str) -> tuple[str, ...]:
+        """The expected node ids without `own`, sorted; empty if only a number is expected."""
+        return tuple(sorted(set(self.node_ids) - {own}))
+
+    def count(self, own: str) -> int:
+        """How many peers the node with the id `own` expects."""
+        return len(self.others(own)) if self.node_ids else self.number
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """The effective configuration of a node."""
 
@@ -64,6 +82,11 @@ class Config:
     mdns_interfaces: tuple[str, ...]
     max_body_bytes: int
     engine_memory_bytes: int
+    expected_peers: ExpectedPeers
+    expected_peers_file: Path | None
+    """Read again while the node runs: `reread_expected_peers`. None: the variable itself was set, or neither."""
+    peer_retention: float
+    """Seconds for which an absent peer is remembered; infinite: until an operator has it forgotten."""
 
     @property
     def node_id(self) -> str:

@@ -11,6 +11,7 @@ from peatnode.config.reading import (
     read_cluster,
     read_count,
     read_discovery,
+    read_expected_peers,
     read_filter,
     read_format,
     read_interfaces,
@@ -18,6 +19,7 @@ from peatnode.config.reading import (
     read_path,
     read_port,
     read_relays,
+    read_retention,
     read_secret,
     read_static_peers,
     read_text,
@@ -44,6 +46,8 @@ class Variable:
     has_file: bool = False
     """Whether `NAME_FILE` may name a file that contains the value."""
     is_secret: bool = False
+    file_field: str = ""
+    """The field of Config with the path of that file, if it is read again while the node runs."""
 
 
 VARIABLES: tuple[Variable, ...] = (
@@ -79,6 +83,22 @@ VARIABLES: tuple[Variable, ...] = (
         "[id@]host:port,… ; host names are resolved repeatedly",
         read_static_peers,
         "static_peers",
+    ),
+    Variable(
+        "PEAT_EXPECTED_PEERS",
+        "",
+        "how many peers this node should have, or the node ids of the mesh, joined by commas",
+        read_expected_peers,
+        "expected_peers",
+        has_file=True,
+        file_field="expected_peers_file",
+    ),
+    Variable(
+        "PEAT_PEER_RETENTION",
+        "7d",
+        "how long an absent peer is remembered: 1m to 3650d, or never forgotten: never",
+        read_retention,
+        "peer_retention",
     ),
     Variable("PEAT_DATA_DIR", "/data", "where documents are kept", read_path, "data_dir"),
     Variable(
@@ -196,3 +216,12 @@ VARIABLES: tuple[Variable, ...] = (
 def flag_of(name: str) -> str:
     """The flag of `peatnode run` for a variable: PEAT_DATA_DIR is --data-dir."""
     return "--" + name.removeprefix("PEAT_").lower().replace("_", "-")
+
+
+def flag_names(variable: Variable) -> tuple[str, ...]:
+    """What the flags of a variable set: itself, the path of its file, or both.
+
+    A secret has only a flag for its file, because other users can see a command line.
+    """
+    file_names = (f"{variable.name}_FILE",) if variable.has_file else ()
+    return file_names if variable.is_secret else (variable.name, *file_names)

@@ -1,6 +1,7 @@
 """What may be set, what may not, and what is said about it."""
 
 import base64
+import math
 import re
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import pytest
 
 from peatnode.config import (
     VARIABLES,
+    ExpectedPeers,
     StaticPeer,
     default_run_dir,
+    flag_names,
     flag_of,
     load_config,
     read_settings,
+    reread_expected_peers,
     run_dir_choices,
 )
 from peatnode.errors import BadConfiguration
@@ -139,12 +143,73 @@ def test_static_peers_that_are_none(text: str) -> None:
         ("HOSTNAME", "a/b"),
         ("PEAT_CLUSTER", "a,b"),
         ("PEAT_MDNS_INTERFACES", "eth0"),
+        ("PEAT_EXPECTED_PEERS", "1025"),
+        ("PEAT_EXPECTED_PEERS", "b/c"),
+        ("PEAT_EXPECTED_PEERS", ","),
+        ("PEAT_PEER_RETENTION", "0"),
+        ("PEAT_PEER_RETENTION", "7"),
+        ("PEAT_PEER_RETENTION", "59s"),
+        ("PEAT_PEER_RETENTION", "3651d"),
+        ("PEAT_PEER_RETENTION", "7 d"),
+        ("PEAT_PEER_RETENTION", "Never"),
     ],
 )
 def test_a_bad_value_is_named_with_its_variable(name: str, text: str) -> None:
     said = complaint(**{name: text})
     assert text in said
     assert ("PEAT_LOG" if name == "RUST_LOG" else name) in said
+
+
+def test_the_peers_that_a_node_expects() -> None:
+    assert load().expected_peers == ExpectedPeers(0, ())
+    assert load(PEAT_EXPECTED_PEERS=" 3 ").expected_peers == ExpectedPeers(3)
+    named = load(PEAT_EXPECTED_PEERS="c.east, a.east,,b.east,a.east").expected_peers
+    assert named.others("b.east") == ("a.east", "c.east")
+    assert (named.count("b.east"), named.count("other")) == (2, 3)
+    assert ExpectedPeers(3).others("a") == ()
+    assert ExpectedPeers(3).count("a") == 3
+    assert load(PEAT_EXPECTED_PEERS="a").expected_peers.count("a") == 0
+    assert "1024" in complaint(PEAT_EXPECTED_PEERS=",".join(f"n{n}" for n in range(1025)))
+
+
+def test_the_file_of_expected_peers_can_be_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "peers"
+    path.write_text("a\nb\n")
+    config = load(PEAT_EXPECTED_PEERS_FILE=str(path))
+    assert config.expected_peers == ExpectedPeers(0, ("a", "b"))
+    assert config.expected_peers_file == path
+    assert load(PEAT_EXPECTED_PEERS="2").expected_peers_file is None
+    path.write_text("a,b,c\n")
+    assert reread_expected_peers(path) == ExpectedPeers(0, ("a", "b", "c"))
+    path.write_text("a/b")
+    with pytest.raises(BadConfiguration, match=r"PEAT_EXPECTED_PEERS_FILE.*a/b"):
+        reread_expected_peers(path)
+    path.unlink()
+    with pytest.raises(BadConfiguration, match=r"PEAT_EXPECTED_PEERS_FILE.*No such file"):
+        reread_expected_peers(path)
+
+
+def test_a_list_and_a_file_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "peers"
+    path.write_text("a")
+    names = ("PEAT_EXPECTED_PEERS", "PEAT_EXPECTED_PEERS_FILE")
+    both = dict(zip(names, ("2", str(path)), strict=True))
+    assert "PEAT_EXPECTED_PEERS and PEAT_EXPECTED_PEERS_FILE" in complaint(**both)
+    with pytest.raises(BadConfiguration, match="--expected-peers and --expected-peers-file"):
+        load_config(REQUIRED, both)
+    config = load_config({**REQUIRED, names[0]: "2"}, {names[1]: str(path)})
+    assert (config.expected_peers.node_ids, config.expected_peers_file) == (("a",), path)
+    config = load_config({**REQUIRED, names[1]: str(path)}, {names[0]: "2"})
+    assert (config.expected_peers, config.expected_peers_file) == (ExpectedPeers(2), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("7d", 604_800), ("12h", 43_200), ("90m", 5400), ("60s", 60), ("never", math.inf)],
+)
+def test_how_long_a_peer_is_remembered(text: str, seconds: float) -> None:
+    assert load(PEAT_PEER_RETENTION=text).peer_retention == seconds
+    assert load().peer_retention == 7 * 86_400
 
 
 def test_what_kubernetes_injects_is_recognized() -> None:
@@ -270,7 +335,7 @@ def test_nothing_secret_in_a_repr() -> None:
 
 
 def test_flags_are_unique() -> None:
-    flags = [flag_of(variable.name) for variable in VARIABLES]
+    flags = [flag_of(name) for variable in VARIABLES for name in flag_names(variable)]
     assert len(set(flags)) == len(flags)
 
 
