@@ -15,6 +15,7 @@ from peatnode.ipc.link import Dialer, serve
 from peatnode.ipc.messages import FollowDiscovery, PeerFound, PeerLost
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.worker.shell import WorkerShell
+from workers.sync.expected_file import follow_expected
 from workers.sync.node_shell import NodeShell
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.service import SyncService
@@ -47,6 +48,7 @@ async def main(shell: WorkerShell) -> None:
         shell.log,
         shell,
         are_peers_sought=bool(config.static_peers or set(config.discovery) - {"static"}),
+        expected=config.expected_peers,
     )
     key = endpoint_private_key(config.secret.reveal(), config.node_id)
     node.open(QuicEndpoint(context.listeners["quic"], key, credentials, node))
@@ -59,6 +61,8 @@ async def main(shell: WorkerShell) -> None:
         asyncio.create_task(node.store.follow()),
         asyncio.create_task(follow_discovery(discovery, node)),
     ]
+    if config.expected_peers_file:
+        tasks.append(asyncio.create_task(follow_expected(config.expected_peers_file, node, shell)))
     shell.ready()
     shell.log.info(
         "Sync ready (blobs + documents)",

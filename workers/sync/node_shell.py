@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Protocol, assert_never
 
+from peatnode.config import ExpectedPeers
 from peatnode.ipc import messages
 from peatnode.model.clock import ClockState, ClockVerdict
 from peatnode.model.peers import DiscoveredPeer
@@ -76,11 +77,14 @@ class NodeShell:
         log: Any,
         problems: Problems,
         are_peers_sought: bool,
+        expected: ExpectedPeers,
     ) -> None:
         """`are_peers_sought`: whether the sources of discovery can find a peer."""
         self._loop = asyncio.get_running_loop()
         self._wall_offset = time.time() - self._loop.time()
+        self.node_id = credentials.node_id
         self.instance = credentials.instance.hex()
+        self.expected = expected
         self.machine = SyncMachine(
             credentials.node_id, credentials.instance, randomness, self._loop.time()
         )

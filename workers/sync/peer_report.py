@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
-from peatnode.ipc.messages import Metric, PeerState
+from peatnode.ipc.messages import Metric, PeersReply, PeerState
 from peatnode.model.clock import ClockState
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.model.states import PeerStatus
@@ -18,7 +19,7 @@ _UNDISCOVERED = DiscoveredPeer("", "", "", (), (), False, False, ())
 
 
 def peer_states(node: NodeShell) -> Iterator[PeerState]:
-    """The state of each connected peer, then of each discovered peer without a connection."""
+    """The state of each connected peer, then of each other one that was discovered or is expected."""
     shown: set[str] = set()
     for status in node.machine.sync_statuses():
         connection = node.endpoint.connections.get(status.peer)
@@ -33,6 +34,27 @@ def peer_states(node: NodeShell) -> Iterator[PeerState]:
             shown.add(name)
             past = node.past_traffic_of(target.instance or target.peer.instance)
             yield _unconnected(name, target, target.state, past)
+    for node_id in node.expected.others(node.node_id):
+        if node_id not in shown:
+            yield _never_seen(node_id)
+
+
+def peers_reply(node: NodeShell) -> PeersReply:
+    expected = node.expected.others(node.node_id)
+    states = tuple(
+        replace(state, is_expected=state.id in expected)
+        for state in sorted(peer_states(node), key=lambda state: state.id)
+    )
+    connected = {state.id for state in states if state.is_connected}
+    machine = node.machine
+    return PeersReply(
+        states,
+        machine.root,
+        machine.differing(),
+        machine.clock.verdict,
+        expected=node.expected.count(node.node_id),
+        missing=tuple(node_id for node_id in expected if node_id not in connected),
+    )
 
 
 def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnection) -> PeerState:
@@ -89,6 +111,32 @@ def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic
         neighbours=(),
         bytes_sent=past.bytes_sent,
         bytes_received=past.bytes_received,
+        is_twin=False,
+        version="",
+    )
+
+
+def _never_seen(node_id: str) -> PeerState:
+    """A peer that is expected by name, and of which nothing else is known."""
+    return PeerState(
+        id=node_id,
+        instance="",
+        endpoint_id="",
+        is_connected=False,
+        state=PeerStatus.ABSENT,
+        rtt_ms=-1.0,
+        is_in_sync=False,
+        behind_documents=-1,
+        out_of_sync_since=0.0,
+        reason="",
+        connected_since=0.0,
+        last_seen=0.0,
+        addresses=(),
+        sources=(),
+        metadata=(),
+        neighbours=(),
+        bytes_sent=0,
+        bytes_received=0,
         is_twin=False,
         version="",
     )

@@ -12,13 +12,12 @@ from peatnode.ipc.messages import (
     GetPeers,
     Message,
     MetricsReply,
-    PeersReply,
     PublishAwareness,
     WaitReplicas,
 )
 from peatnode.protocol.sync.events import AwarenessPublished
 from workers.sync.node_shell import NodeShell
-from workers.sync.peer_report import metrics, peer_states
+from workers.sync.peer_report import metrics, peers_reply
 
 MAX_WAITING = 10_000
 """Limit of concurrent waits for replicas."""
@@ -34,12 +33,7 @@ class SyncService:
         node = self._node
         match message:
             case GetPeers():
-                states = tuple(peer_states(node))
-                machine = node.machine
-                verdict = machine.clock.verdict
-                connection.reply(
-                    cause, PeersReply(states, machine.root, machine.differing(), verdict)
-                )
+                connection.reply(cause, peers_reply(node))
             case GetMetrics():
                 connection.reply(cause, MetricsReply(tuple(metrics(node))))
             case WaitReplicas():
