@@ -204,6 +204,25 @@ def test_twins_are_reported_and_still_sync() -> None:
         )
 
 
+def test_a_node_that_was_killed_and_is_back_is_one_peer_and_no_twin() -> None:
+    with nodes(2) as (survivor, killed):
+        (before,) = survivor.get("/peers")["peers"]
+        killed.kill()
+        killed.launch()
+        seen = []
+
+        def has_lost_the_dead_connection() -> bool:
+            seen.append([peer for peer in survivor.get("/peers")["peers"] if peer["connected"]])
+            assert len(seen[-1]) <= 1
+            assert not any(peer["twin"] for peer in seen[-1])
+            return "Idle timeout" in survivor.log()
+
+        wait(has_lost_the_dead_connection, "the dead connection to end", 15, pause=0.05)
+        (now,) = seen[-1]
+        assert now["instance"] != before["instance"]
+        assert any(peer["in_sync"] for peers in seen for peer in peers)
+
+
 def test_a_stop_is_orderly_and_quick() -> None:
     with nodes(2) as (first, second):
         send(first, "PUT", "/documents/notes/stop", {"a": 1})

@@ -21,9 +21,10 @@ _UNDISCOVERED = DiscoveredPeer("", "", "", (), (), False, False, ())
 def peer_states(node: NodeShell) -> Iterator[PeerState]:
     """The state of each connected peer, then of each other one that was discovered or is expected."""
     shown: set[str] = set()
-    for status in node.machine.sync_statuses():
+    seen_at = {peer: each.last_seen for peer, each in node.endpoint.connections.items()}
+    for status in node.machine.sync_statuses(seen_at):
         connection = node.endpoint.connections.get(status.peer)
-        if connection is not None:
+        if connection is not None and not status.is_stale:  # what replaced it is shown
             shown.add(status.member.node_id)
             yield _connected(node, status, connection)
     for key, target in node.dial_plan.targets.items():

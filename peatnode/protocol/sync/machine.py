@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from peatnode.model.clock import ClockReading
@@ -40,8 +40,9 @@ from peatnode.protocol.sync.events import (
 from peatnode.protocol.sync.peer_status import (
     PeerSyncStatus,
     differing_documents,
-    is_twin,
+    stale_sessions,
     sync_status_of,
+    twin_names,
 )
 from peatnode.protocol.sync.push_log import PushLog
 from peatnode.protocol.sync.refusals import Comparisons, Refusals, RefusedDocument
@@ -76,6 +77,8 @@ MAX_AWARENESS_BYTES = 64 * 1024
 PULLING_SECONDS = 2.0
 """A pull that received an answer within this time defers all others,
 which would fetch the same documents."""
+
+_NEVER_SEEN: Mapping[int, float] = {}
 
 
 class Randomness(Protocol):
@@ -139,6 +142,7 @@ class SyncMachine:
                     self._remove(self._sessions[event.peer], event.reason)
             case MessageReceived():
                 if event.peer in self._sessions:
+                    self._sessions[event.peer].heard_at = now
                     self._receive(self._sessions[event.peer], event.message, event.rtt)
             case PeersExpected():
                 self.clock.expect_peers(event.are_known, event.are_sought)
@@ -179,6 +183,8 @@ class SyncMachine:
                 Close(current.peer, CloseCode.OTHER_KEPT, "another connection is kept")
             )
         session = PeerSession(self, peer, member, self._instance < member.instance)
+        if current is not None:
+            session.came_at = current.came_at
         self._sessions[peer] = self._by_instance[session.instance] = session
         if current is None:
             self._actions.append(PeerAppeared(peer, member.node_id, session.instance))
@@ -186,6 +192,9 @@ class SyncMachine:
         session.send_root()
         if session.is_root_sender:
             self._set_root_timer(session)
+        for other in list(self._sessions.values()):
+            if other is not session and other.member.node_id == member.node_id:
+                other.send_root()  # it answers if it is a twin, and not if it has been replaced
 
     def _forget(self, session: PeerSession) -> None:
         del self._sessions[session.peer]
@@ -463,15 +472,20 @@ class SyncMachine:
 
     # --- views -------------------------------------------------------------------------------------
 
-    def sync_statuses(self) -> list[PeerSyncStatus]:
-        sessions = self._sessions.values()
-        names = [session.member.node_id for session in sessions]
+    def sync_statuses(self, seen_at: Mapping[int, float] = _NEVER_SEEN) -> list[PeerSyncStatus]:
+        """`seen_at`: when a connection last received anything from its peer, by number of the connection."""
+        sessions = list(self._sessions.values())
+        stale = stale_sessions(sessions, seen_at)
+        twins = twin_names(
+            (s.member.node_id for s in sessions if s.peer not in stale), self._node_id
+        )
         return [
             sync_status_of(
                 s,
                 self.refusals,
-                is_twin(s.member.node_id, self._node_id, names),
-                self.clock.offset_of(s.instance),
+                is_twin=s.member.node_id in twins and s.peer not in stale,
+                is_stale=s.peer in stale,
+                clock_offset=self.clock.offset_of(s.instance),
             )
             for s in sessions
         ]

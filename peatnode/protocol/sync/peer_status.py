@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from peatnode.protocol.connect.handshake import Member
@@ -27,12 +28,21 @@ class PeerSyncStatus:
     connected_at: float
     neighbours: tuple[str, ...]
     is_twin: bool
+    """Whether this node or another instance that is alive has the same node id."""
+    is_stale: bool
+    """Whether nothing was heard of this instance since another one of the same node id came: the node was restarted.
+    It is not in sync."""
     clock_offset: float | None
     """The clock of the peer minus that of this node, in seconds; None: not known."""
 
 
 def sync_status_of(
-    session: PeerSession, refusals: Refusals, is_twin: bool, clock_offset: float | None
+    session: PeerSession,
+    refusals: Refusals,
+    *,
+    is_twin: bool,
+    is_stale: bool,
+    clock_offset: float | None,
 ) -> PeerSyncStatus:
     node_id = session.member.node_id
     refused = [refusal for refusal in refusals.all() if refusal.peer == node_id]
@@ -40,22 +50,25 @@ def sync_status_of(
     waiting = session.push.waiting
     sent_at = session.push.oldest_sent_at
     sinces = [since for since in (session.differs_since, sent_at) if since is not None]
-    is_in_sync = session.differs_since is None and not waiting
+    is_in_sync = session.differs_since is None and not waiting and not is_stale
     return PeerSyncStatus(
         session.peer,
         session.member,
         is_in_sync,
         pulling + waiting + len(refused) if session.is_compared else -1,
-        None if is_in_sync else min(sinces, default=session.connected_at),
-        "" if is_in_sync else _reason(session, len(refused), pulling, waiting),
+        None if is_in_sync else min(sinces, default=session.heard_at),
+        "" if is_in_sync else _reason(session, is_stale, len(refused), pulling, waiting),
         session.connected_at,
         tuple(sorted(session.neighbours.values())),
         is_twin,
+        is_stale,
         clock_offset,
     )
 
 
-def _reason(session: PeerSession, refused: int, pulling: int, waiting: int) -> str:
+def _reason(session: PeerSession, is_stale: bool, refused: int, pulling: int, waiting: int) -> str:
+    if is_stale:
+        return "replaced by another instance of the same node, and not heard of since"
     if not session.is_compared:
         return "not compared yet"
     if session.pull is not None:
@@ -81,6 +94,27 @@ def differing_documents(sessions: list[PeerSession], refusals: Refusals) -> tupl
     return tuple(names)[:MAX_DIFFERING]
 
 
-def is_twin(node_id: str, own: str, connected: Iterable[str]) -> bool:
-    """Whether another instance has the same node id."""
-    return node_id == own or sum(name == node_id for name in connected) > 1
+def stale_sessions(sessions: Iterable[PeerSession], seen_at: Mapping[int, float]) -> set[int]:
+    """The connections to instances of which nothing was heard since another instance of their node came.
+
+    A node that was killed and is back is connected twice until its old connection ends. A twin is heard at once,
+    because it is asked for its root when the newcomer comes, and at the latest with its next Root.
+    """
+    known = list(sessions)
+    newest: dict[str, float] = {}
+    for session in known:
+        name = session.member.node_id
+        newest[name] = max(session.came_at, newest.get(name, session.came_at))
+    return {
+        session.peer
+        for session in known
+        if session.came_at
+        < newest[session.member.node_id]
+        >= max(session.heard_at, seen_at.get(session.peer, session.heard_at))
+    }
+
+
+def twin_names(names: Iterable[str], own: str) -> set[str]:
+    """The node ids that several instances have. `names`: those of the peers that are alive."""
+    counts = Counter((own, *names))
+    return {name for name, count in counts.items() if count > 1}

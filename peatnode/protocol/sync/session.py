@@ -93,6 +93,10 @@ class PeerSession:
         self.instance = member.instance.hex()
         self.is_root_sender = is_root_sender
         self.connected_at = node.now
+        self.came_at = node.now
+        """Time of the first of the connections to this instance that followed each other without a break."""
+        self.heard_at = node.now
+        """Time of the last message of the peer."""
         self.push = PushWindow(node.log)
         self.pull: Pull | None = None
         self.pull_progress_at = node.now

@@ -60,7 +60,9 @@ class PeerConnection:
         self.member: Member | None = None
         self.protocol: ConnectionProtocol | None = None
         """None: TLS has not negotiated it yet."""
-        self.opened_at = self.last_seen = now
+        self.opened_at = now
+        self.last_seen = now
+        """When the last datagram arrived that only the peer can have sent."""
         self.bytes_received = 0
         self.bytes_sent = 0
         self.refusal: NotAuthenticated | None = None
@@ -91,6 +93,12 @@ class PeerConnection:
         """Seconds, smoothed; negative: not measured yet."""
         loss = self.quic._loss  # the library has no public interface for it
         return float(loss._rtt_smoothed) if loss._rtt_initialized else -1.0
+
+    def receive_datagram(self, data: bytes, address: SocketAddress, now: float) -> None:
+        before = self.quic._close_at  # only a packet that was decrypted moves the idle timeout
+        self.quic.receive_datagram(data, address, now)
+        if self.quic._close_at != before:
+            self.last_seen = now
 
     def receive_event(self, event: events.QuicEvent) -> Iterator[Message]:
         """Yields the messages that an event completes. Frames of the authentication set `member` instead."""

@@ -151,9 +151,8 @@ class QuicEndpoint:
         if connection is None:
             return
         connection.bytes_received += len(data)
-        connection.last_seen = now = self._loop.time()
         try:
-            connection.quic.receive_datagram(data, address, now)
+            connection.receive_datagram(data, address, self._loop.time())
         except Exception as error:  # input of a peer may end its connection, but nothing else
             self._owner.input_rejected(f"QUIC {type(error).__name__}")
             self._forget(connection, CloseCode.PROTOCOL, f"aioquic failed on its input: {error!r}")

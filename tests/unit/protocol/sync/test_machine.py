@@ -70,9 +70,16 @@ class Bench:
 
 
 def member(
-    instance: bytes, *, started: int = 1, dialled_by: bytes = OWN, attempt: int = 1
+    instance: bytes,
+    *,
+    started: int = 1,
+    dialled_by: bytes = OWN,
+    attempt: int = 1,
+    node_id: str = "",
 ) -> Member:
-    return Member(f"node-{instance[:1].decode()}", instance, started, attempt, "", b"", dialled_by)
+    return Member(
+        node_id or f"node-{instance[:1].decode()}", instance, started, attempt, "", b"", dialled_by
+    )
 
 
 def update(name: str = "one", incarnation: int = 1) -> DocumentUpdate:
@@ -389,6 +396,54 @@ def test_twins_are_told() -> None:
     bench = Bench()
     bench.tell(ConnectionUp(1, Member("own", LARGER, 1, 1, "", b"", OWN)))
     assert [status.is_twin for status in bench.machine.sync_statuses()] == [True]
+
+
+def restarted(bench: Bench) -> None:
+    """A node is connected, is restarted, and connects again."""
+    bench.up(1, b"2" * 16, node_id="other")
+    bench.answer_root(b"r" * 16, 0)
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
+    bench.now += 1.0
+    bench.up(2, b"3" * 16, node_id="other")
+
+
+def test_an_instance_that_another_one_has_replaced_is_no_twin_and_not_in_sync() -> None:
+    bench = Bench()
+    restarted(bench)
+    old, new = bench.machine.sync_statuses()
+    assert (old.is_stale, old.is_twin, old.is_in_sync) == (True, False, False)
+    assert old.reason == "replaced by another instance of the same node, and not heard of since"
+    assert old.since == 100.0
+    assert (new.is_stale, new.is_twin) == (False, False)
+
+
+def test_an_older_instance_that_answers_the_question_for_its_root_is_a_twin() -> None:
+    bench = Bench()
+    restarted(bench)
+    bench.answer_root(b"r" * 16, 0)
+    assert [a.peer for a in bench.done if isinstance(a, Send)] == [2, 1]
+    bench.now += 0.01
+    bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
+    assert [(s.is_stale, s.is_twin) for s in bench.machine.sync_statuses()] == [(False, True)] * 2
+
+
+def test_any_datagram_shows_that_an_older_instance_is_alive() -> None:
+    bench = Bench()
+    restarted(bench)
+    heard = bench.machine.sync_statuses({1: bench.now + 0.01})
+    assert [(s.is_stale, s.is_twin) for s in heard] == [(False, True)] * 2
+    silent = bench.machine.sync_statuses({1: bench.now - 0.5})
+    assert [s.is_stale for s in silent] == [True, False]
+
+
+def test_a_twin_that_connects_anew_does_not_make_the_other_one_stale() -> None:
+    bench = Bench()
+    restarted(bench)
+    bench.now += 1.0
+    bench.tell(MessageReceived(1, wire.Unanswered(0)))
+    bench.now += 1.0
+    bench.up(3, b"3" * 16, node_id="other", attempt=2)
+    assert [(s.peer, s.is_twin) for s in bench.machine.sync_statuses()] == [(1, True), (3, True)]
 
 
 def test_each_round_asks_the_store_for_its_root_however_quiet_the_feed() -> None:
