@@ -26,6 +26,6 @@ WORKERS: tuple[WorkerSpec, ...] = (
     WorkerSpec("store", "workers.store", ("store",), 2),
     WorkerSpec("engine", "workers.engine", ("engine",), 3),
     WorkerSpec("sync", "workers.sync", ("sync", "quic"), 1),
-    WorkerSpec("discovery", "workers.discovery", ("discovery",), 1),
+    WorkerSpec("discovery", "workers.discovery", ("discovery",), 2),
     WorkerSpec("broker", "workers.broker", ("http",), 0),
 )

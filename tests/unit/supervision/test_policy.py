@@ -28,8 +28,9 @@ from peatnode.supervision.events import (
     WorkerStarted,
 )
 from peatnode.supervision.policy import Policy, RestartLimits, describe_exit
+from peatnode.supervision.workers import WORKERS
 
-TURNS = {"store": 2, "engine": 3, "sync": 1, "discovery": 1, "broker": 0}
+TURNS = {spec.name: spec.turn for spec in WORKERS}
 
 
 class Node:
@@ -311,20 +312,27 @@ def test_one_that_asks_to_be_replaced_and_does_not_leave_is_killed(node: Node) -
 def test_the_stop_has_an_order(node: Node) -> None:
     node.forget()
     node.say(StopRequested())
-    assert node.names(RequestStop) == ["broker", "sync", "discovery", "store", "engine"]
+    assert node.names(RequestStop) == ["broker", "sync", "store", "discovery", "engine"]
     assert node.of(EndNode) == [EndNode(0, "")]
     assert {worker.state for worker in node.policy.workers.values()} == {"stopped"}
 
 
 def test_a_turn_waits_for_all_of_the_one_before(node: Node) -> None:
-    node.hung = {"sync", "discovery"}
+    node.hung = {"store", "discovery"}
     node.forget()
     node.say(StopRequested())
-    assert node.names(RequestStop) == ["broker", "sync", "discovery"]
+    assert node.names(RequestStop) == ["broker", "sync", "store", "discovery"]
     node.say(WorkerExited("discovery", 0, ""))
-    assert node.names(RequestStop) == ["broker", "sync", "discovery"]
-    node.say(WorkerExited("sync", 0, ""))
-    assert node.names(RequestStop) == ["broker", "sync", "discovery", "store", "engine"]
+    assert node.names(RequestStop) == ["broker", "sync", "store", "discovery"]
+    node.say(WorkerExited("store", 0, ""))
+    assert node.names(RequestStop) == ["broker", "sync", "store", "discovery", "engine"]
+
+
+def test_discovery_can_be_asked_until_sync_has_stopped(node: Node) -> None:
+    node.hung = {"sync"}
+    node.say(StopRequested())
+    assert node.policy.workers["sync"].state == "stopping"
+    assert node.policy.workers["discovery"].state == "ready"
 
 
 def test_a_stop_that_nobody_follows_is_over_in_time(node: Node) -> None:
@@ -335,7 +343,7 @@ def test_a_stop_that_nobody_follows_is_over_in_time(node: Node) -> None:
     ended = next(now for now, action in node.log if isinstance(action, EndNode))
     assert ended - began <= 10.0
     assert node.of(EndNode) == [EndNode(0, "")]
-    assert node.names(KillWorker) == ["broker", "sync", "discovery", "store", "engine"]
+    assert node.names(KillWorker) == ["broker", "sync", "store", "discovery", "engine"]
 
 
 def test_every_turn_has_some_time_even_after_a_slow_one(node: Node) -> None:
@@ -357,7 +365,7 @@ def test_a_second_signal_hurries_and_a_third_ends_it(node: Node) -> None:
     assert node.of(RequestStop) == [RequestStop("broker", 0.5)]
     began = node.now
     node.wait(1.2)
-    assert node.names(KillWorker) == ["broker", "sync", "discovery"]
+    assert node.names(KillWorker) == ["broker", "sync"]
     node.say(StopRequested())
     assert node.of(EndNode) == [EndNode(0, "")]
     assert node.now - began < 2.0
