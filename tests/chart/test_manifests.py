@@ -58,7 +58,13 @@ def test_role_is_minimal(rendered: Rendered) -> None:
                 "apiGroups": ["discovery.k8s.io"],
                 "resources": ["endpointslices"],
                 "verbs": ["list", "watch"],
-            }
+            },
+            {
+                "apiGroups": ["apps"],
+                "resources": ["statefulsets"],
+                "resourceNames": [rendered.one("StatefulSet")["metadata"]["name"]],
+                "verbs": ["get", "watch"],
+            },
         ]
         binding = rendered.one("RoleBinding")
         assert binding["roleRef"]["name"] == role["metadata"]["name"]

@@ -3,15 +3,15 @@
 import asyncio
 import contextlib
 import random
-import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 import pytest
 
+from tests.support.kubernetes_api.account import Account
 from tests.support.kubernetes_api.cluster import Cluster, make_slice
-from tests.support.kubernetes_api.server import TOKEN, FakeApi, Faults
+from tests.support.kubernetes_api.server import FakeApi, Faults
 from tests.support.waiting import until
 from workers.discovery.kubernetes.api_client import ApiClient, Timeouts
 from workers.discovery.kubernetes.list_watch import Timings
@@ -27,25 +27,6 @@ FAST = Timings(
     longest_retry_after=1.0,
 )
 SHORT_TIMEOUTS = Timeouts(connect=1.0, response=1.0, idle=1.0)
-
-
-@dataclass
-class Account:
-    """Plain TCP where there is no context."""
-
-    port: int
-    token: str = TOKEN
-    context: ssl.SSLContext | None = None
-
-    @property
-    def address(self) -> tuple[str, int]:
-        return "127.0.0.1", self.port
-
-    def authorization(self) -> str:
-        return f"bearer {self.token}"
-
-    def tls(self) -> ssl.SSLContext:
-        return self.context  # type: ignore[return-value]
 
 
 @dataclass

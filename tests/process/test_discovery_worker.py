@@ -23,6 +23,7 @@ from peatnode.ipc.messages import (
     DiscoveredPeer,
     DiscoveryReply,
     FollowDiscovery,
+    GetDeparture,
     GetDiscovery,
     GetMetrics,
     Hello,
@@ -83,6 +84,12 @@ class Node:
     async def ask(self) -> DiscoveryReply:
         async with await Link.connect(self.run_dir / "discovery.sock", "sync") as link:
             return await link.ask(GetDiscovery())
+
+    async def ask_departure(self) -> str:
+        async with await Link.connect(self.run_dir / "discovery.sock", "sync") as link:
+            reply = await link.ask(GetDeparture())
+        assert reply.is_for_good is bool(reply.reason)
+        return reply.reason
 
     def say(self, message: Message) -> None:
         self.control.sendall(encode_frame(message, 0))
@@ -311,6 +318,28 @@ async def test_in_a_pod_it_follows_the_api_server_over_tls(start: Start, tmp_pat
         await until(lambda: not node.problems, 25)
         assert set(node.peers) == {"peat-mesh-1.alpha"}
         assert await node.stop() == 0
+
+
+async def test_in_a_pod_it_knows_whether_the_pod_comes_back(start: Start, tmp_path: Path) -> None:
+    account = tmp_path / "account"
+    account.mkdir()
+    api = FakeApi()
+    cluster = Cluster(api.write)
+    cluster.scale(3)
+    async with api.serve(make_server_tls(account)) as port:
+        environment = make_account(account, port)
+        node = await start("peat-mesh-2", PEAT_CLUSTER="alpha", **environment)
+        assert await node.ask_departure() == ""
+        cluster.scale(2)
+        assert await node.ask_departure() == "the StatefulSet peat-mesh is scaled to 2"
+        other = await start("peat-mesh-1", **environment)
+        assert await other.ask_departure() == ""
+        assert await node.stop() == await other.stop() == 0
+
+
+async def test_where_nobody_orchestrates_a_stop_is_never_for_good(start: Start) -> None:
+    node = await start("node-7", PEAT_DISCOVERY="mdns,static", PEAT_MDNS_INTERFACES="127.0.0.1")
+    assert await node.ask_departure() == ""
 
 
 async def test_a_server_that_another_authority_signed_is_not_believed(

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
+    DepartureReply,
     DiscoveryReply,
     Failure,
     FollowDiscovery,
+    GetDeparture,
     GetDiscovery,
     GetMetrics,
     Message,
@@ -33,6 +37,7 @@ class DiscoveryService:
         self.sources: list[PeerSource] = []
         self._subscribers: set[DiscoverySubscriber] = set()
         self._problems: dict[str, str] = {}
+        self._answers: set[asyncio.Task[None]] = set()
 
     # --- reports of sources
 
@@ -69,10 +74,21 @@ class DiscoveryService:
                 self._subscribers.add(DiscoverySubscriber(connection, cause, self._table.peers))
             case GetDiscovery():
                 connection.reply(cause, DiscoveryReply(self._states(), self._table.peers))
+            case GetDeparture():
+                task = asyncio.create_task(self._answer_departure(connection, cause))
+                self._answers.add(task)
+                task.add_done_callback(self._answers.discard)
             case GetMetrics():
                 connection.reply(cause, MetricsReply(tuple(self._metrics())))
             case _:  # other workers answer the other messages of the contract
                 connection.fail(cause, Failure.INVALID, f"discovery does not answer {message.TAG}.")
+
+    async def _answer_departure(self, connection: Connection, cause: int) -> None:
+        reasons = await asyncio.gather(*[source.departure() for source in self.sources])
+        reason = next(filter(None, reasons), "")
+        if reason:
+            self._shell.log.info("Leaving for good", reason=reason)
+        connection.reply(cause, DepartureReply(bool(reason), reason))
 
     def on_close(self, connection: Connection) -> None:
         for subscriber in [s for s in self._subscribers if s.connection is connection]:

@@ -53,6 +53,10 @@ class PeerSource(Protocol):
     async def run(self) -> None:
         """Runs until it is cancelled. Failures outside this process must not end it."""
 
+    async def departure(self) -> str:
+        """Why this node leaves the mesh for good, as an orchestrator says; empty if it does not, or if nobody
+        knows. Asked when the node stops, while `run` still runs; takes a second at most."""
+
     async def close(self) -> None:
         """Releases resources. Called after `run` has ended, when the node stops."""
 

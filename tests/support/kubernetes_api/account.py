@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -13,6 +14,25 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.support.kubernetes_api.server import TOKEN
+
+
+@dataclass
+class Account:
+    """A source of credentials for the client alone; plain TCP where there is no context."""
+
+    port: int
+    token: str = TOKEN
+    context: ssl.SSLContext | None = None
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    def authorization(self) -> str:
+        return f"bearer {self.token}"
+
+    def tls(self) -> ssl.SSLContext:
+        return self.context  # type: ignore[return-value]
 
 
 def make_account(directory: Path, port: int) -> dict[str, str]:

@@ -75,6 +75,10 @@ class Cluster:
         for name in (target, source) if rng.random() < 0.5 else (source, target):
             self._publish(name)
 
+    def scale(self, replicas: int, name: str = "peat-mesh", first: int = 0) -> None:
+        """Writes the StatefulSet, as `kubectl scale` and Helm do; its pods stay what they are."""
+        self.write(name, make_set(name, replicas, first))
+
     def truth(self) -> dict[str, tuple[frozenset[str], bool, bool]]:
         return {
             pod.name: (frozenset(pod.hosts), pod.is_ready, pod.is_terminating)
@@ -124,6 +128,21 @@ class Cluster:
                 "uid": f"uid-{pod.name}",
             },
         }
+
+
+def make_set(name: str, replicas: int, first: int = 0) -> Object:
+    """As the API server shows it, but for the resourceVersion."""
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "StatefulSet",
+        "metadata": {"name": name, "namespace": "mesh", "labels": {"app": name}},
+        "spec": {
+            "replicas": replicas,
+            "serviceName": name,
+            **({"ordinals": {"start": first}} if first else {}),
+        },
+        "status": {"replicas": replicas},
+    }
 
 
 def make_slice(

@@ -1,7 +1,7 @@
-"""An API server that knows EndpointSlices only, and can be as bad as the real one is on its worst day.
+"""An API server that knows EndpointSlices and StatefulSets, and can be as bad as the real one is on its worst day.
 
-It lists (in pages, with `continue`) and watches (from a resourceVersion, with bookmarks), checks the token and the
-label selector, forgets history, and commits each of `Faults` when told to.
+It lists (in pages, with `continue`), reads one object and watches (from a resourceVersion, with bookmarks), checks
+the token and the selectors, forgets history, and commits each of `Faults` when told to.
 """
 
 from __future__ import annotations
@@ -21,6 +21,11 @@ from tests.support import seeds
 
 TOKEN = "a-token"
 
+PATHS = {
+    "EndpointSlice": "/apis/discovery.k8s.io/v1/namespaces/mesh/endpointslices",
+    "StatefulSet": "/apis/apps/v1/namespaces/mesh/statefulsets",
+}
+
 Object = dict[str, Any]
 
 
@@ -31,6 +36,10 @@ class Faults:
     list_status: int = 0
     """Refuse each list with this."""
     watch_status: int = 0
+    set_status: int = 0
+    """Refuse each request for StatefulSets with this; watches that are open go on."""
+    set_seconds: float = 0.0
+    """Answer them so late."""
     retry_after: int = 0
     is_silent: bool = False
     """Take requests and say nothing, for ever; watches that are open fall silent too."""
@@ -56,6 +65,8 @@ class Faults:
 class Counted:
     lists: int = 0
     watches: int = 0
+    set_reads: int = 0
+    set_watches: int = 0
 
 
 @dataclass
@@ -139,19 +150,44 @@ class FakeApi:
         query = {name: values[0] for name, values in parse_qs(target.query).items()}
         if not any(h.lower() == f"authorization: bearer {self.token}".lower() for h in headers):
             return _refuse(writer, 401, "Unauthorized")
-        if target.path != "/apis/discovery.k8s.io/v1/namespaces/mesh/endpointslices":
+        kind, name = next(
+            (
+                (kind, target.path.removeprefix(path).strip("/"))
+                for kind, path in PATHS.items()
+                if target.path == path or target.path.startswith(path + "/")
+            ),
+            ("", ""),
+        )
+        if not kind:
             return _refuse(writer, 404, "the server could not find the requested resource")
         if self.faults.is_silent:
             await asyncio.Event().wait()
+        if kind == "StatefulSet":
+            await asyncio.sleep(self.faults.set_seconds)
+            if self.faults.set_status:
+                return _refuse(writer, self.faults.set_status, "no set")
         if self._happens(self.faults.refuse):
             status = self.rng.choice([0, 500, 503, 429])
             return _refuse(writer, status, "on a bad day", 1) if status else None
+        if name:
+            return self._read(kind, name, writer)
+        query["kind"] = kind
         return await (self._watch(query, writer) if "watch" in query else self._list(query, writer))
 
     def _happens(self, chance: float) -> bool:
         return chance > 0 and self.rng.random() < chance
 
+    def _read(self, kind: str, name: str, writer: asyncio.StreamWriter) -> None:
+        self.counted.set_reads += kind == "StatefulSet"
+        found = self.objects.get(name)
+        if found is None or found["kind"] != kind:
+            return _refuse(writer, 404, f"{name} not found")
+        return _send(writer, 200, json.dumps(found).encode())
+
     def _matches(self, found: Object, query: dict[str, str]) -> bool:
+        selected = query.get("fieldSelector", "").removeprefix("metadata.name=")
+        if found["kind"] != query["kind"] or selected not in ("", found["metadata"]["name"]):
+            return False
         labels = found["metadata"]["labels"]
         pairs = [pair.split("=") for pair in query.get("labelSelector", "").split(",") if pair]
         return all(labels.get(name) == value for name, value in pairs)
@@ -183,8 +219,9 @@ class FakeApi:
         return None
 
     async def _watch(self, query: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        self.counted.watches += 1
-        if self.faults.watch_status:
+        self.counted.set_watches += query["kind"] == "StatefulSet"
+        self.counted.watches += query["kind"] != "StatefulSet"
+        if self.faults.watch_status and query["kind"] != "StatefulSet":
             return _refuse(writer, self.faults.watch_status, "no watch", self.faults.retry_after)
         place = int(query["resourceVersion"])
         if place < self._oldest and not self.faults.gone_as_event:

@@ -6,14 +6,18 @@ No I/O. A slice without a port named `quic` has no endpoints here.
 from __future__ import annotations
 
 import ipaddress
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from peatnode.errors import PeatnodeError
 from peatnode.ipc.messages import Address
+from workers.discovery.kubernetes.objects import (
+    MalformedAnswer,
+    field_object,
+    field_text,
+    read_object,
+)
 
 PORT_NAME = "quic"
 """Name of the port on which peers listen. The slices of other Services do not have it."""
@@ -23,10 +27,6 @@ METADATA_PREFIX = "peat."
 
 MAX_METADATA = 32
 MAX_METADATA_TEXT = 256
-
-
-class MalformedAnswer(PeatnodeError):
-    """The API server sent something that is not an EndpointSlice, a list or an event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +94,15 @@ _KINDS = {
 
 def read_page(body: bytes) -> SlicePage:
     """Raises MalformedAnswer."""
-    content = _read_object(body)
-    metadata = _object(content, "metadata")
+    content = read_object(body)
+    metadata = field_object(content, "metadata")
     items = content.get("items") or []
     if not isinstance(items, list):
         raise MalformedAnswer("the list has no items")
-    version = _text(metadata, "resourceVersion")
+    version = field_text(metadata, "resourceVersion")
     if not version:
         raise MalformedAnswer("the list has no resourceVersion")
-    return SlicePage(tuple(_read_slices(items)), version, _text(metadata, "continue"))
+    return SlicePage(tuple(_read_slices(items)), version, field_text(metadata, "continue"))
 
 
 def _read_slices(items: list[Any]) -> Iterator[Slice]:
@@ -115,17 +115,17 @@ def _read_slices(items: list[Any]) -> Iterator[Slice]:
 
 def read_watch_line(line: bytes) -> WatchLine:
     """Parses one event of a watch. Raises MalformedAnswer, also for an incomplete line."""
-    content = _read_object(line)
-    kind = _KINDS.get(_text(content, "type"))
+    content = read_object(line)
+    kind = _KINDS.get(field_text(content, "type"))
     if kind is None:
         raise MalformedAnswer("the event has an unknown type")
-    found = _object(content, "object")
+    found = field_object(content, "object")
     if kind is LineKind.ERROR:
         status = found.get("code")
         return WatchLine(
-            kind, "", None, status if isinstance(status, int) else 0, _text(found, "message")
+            kind, "", None, status if isinstance(status, int) else 0, field_text(found, "message")
         )
-    version = _text(_object(found, "metadata"), "resourceVersion")
+    version = field_text(field_object(found, "metadata"), "resourceVersion")
     if kind is LineKind.BOOKMARK:
         return WatchLine(kind, version)
     return WatchLine(kind, version, read_slice(found))
@@ -135,8 +135,8 @@ def read_slice(content: Any) -> Slice:
     """Raises MalformedAnswer."""
     if not isinstance(content, dict):
         raise MalformedAnswer("the EndpointSlice is not an object")
-    metadata = _object(content, "metadata")
-    name = _text(metadata, "name")
+    metadata = field_object(content, "metadata")
+    name = field_text(metadata, "name")
     if not name:
         raise MalformedAnswer("the EndpointSlice has no name")
     port = _find_port(content.get("ports"))
@@ -145,42 +145,15 @@ def read_slice(content: Any) -> Slice:
         raise MalformedAnswer(f"the endpoints of {name} are not a list")
     return Slice(
         name=name,
-        resource_version=_text(metadata, "resourceVersion"),
+        resource_version=field_text(metadata, "resourceVersion"),
         endpoints=tuple(
-            _read_endpoint(endpoint, port, _text(metadata, "namespace")) for endpoint in endpoints
+            _read_endpoint(endpoint, port, field_text(metadata, "namespace"))
+            for endpoint in endpoints
         )
         if port
         else (),
         metadata=_read_metadata(metadata),
     )
-
-
-def _read_object(text: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise MalformedAnswer(f"the response is not JSON: {type(error).__name__}") from error
-    if not isinstance(content, dict):
-        raise MalformedAnswer("the response is not a JSON object")
-    return content
-
-
-def _object(content: dict[str, Any], name: str) -> dict[str, Any]:
-    found = content.get(name)
-    if found is None:
-        return {}
-    if not isinstance(found, dict):
-        raise MalformedAnswer(f"{name} is not an object")
-    return found
-
-
-def _text(content: dict[str, Any], name: str) -> str:
-    found = content.get(name)
-    if found is None:
-        return ""
-    if not isinstance(found, str):
-        raise MalformedAnswer(f"{name} is not a string")
-    return found
 
 
 def _find_port(ports: Any) -> int:
@@ -196,12 +169,12 @@ def _find_port(ports: Any) -> int:
 def _read_endpoint(content: Any, port: int, namespace: str) -> SliceEndpoint:
     if not isinstance(content, dict):
         raise MalformedAnswer("an endpoint is not an object")
-    conditions = _object(content, "conditions")
-    target = _object(content, "targetRef")
-    name = _text(target, "name") if target.get("kind", "Pod") == "Pod" else ""
+    conditions = field_object(content, "conditions")
+    target = field_object(content, "targetRef")
+    name = field_text(target, "name") if target.get("kind", "Pod") == "Pod" else ""
     return SliceEndpoint(
-        name=name or _text(content, "hostname"),
-        namespace=_text(target, "namespace") or namespace,
+        name=name or field_text(content, "hostname"),
+        namespace=field_text(target, "namespace") or namespace,
         addresses=_read_addresses(content.get("addresses"), port),
         # An unknown condition means ready and not terminating (EndpointConditions in the API reference).
         is_ready=conditions.get("ready") is not False,

@@ -12,7 +12,9 @@ from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
 from workers.discovery.kubernetes.api_client import ApiClient, CallFailed
 from workers.discovery.kubernetes.list_watch import SliceWatch, Timings
+from workers.discovery.kubernetes.objects import MalformedAnswer
 from workers.discovery.kubernetes.service_account import ServiceAccount
+from workers.discovery.kubernetes.set_watch import SetWatch
 from workers.discovery.kubernetes.slice_events import (
     Action,
     CallFailure,
@@ -29,7 +31,8 @@ from workers.discovery.kubernetes.slice_events import (
     WatchSlices,
 )
 from workers.discovery.kubernetes.slice_table import Naming, SliceTable
-from workers.discovery.kubernetes.slices import MalformedAnswer, read_page, read_watch_line
+from workers.discovery.kubernetes.slices import read_page, read_watch_line
+from workers.discovery.kubernetes.stateful_set import read_pod_name
 from workers.discovery.network import Adapter
 from workers.discovery.sighting import SightingsChanged
 from workers.discovery.source import SourceCondition, SourceReport, ThisNode
@@ -55,7 +58,11 @@ def open_source(config: Config, _: ThisNode, report: SourceReport) -> Kubernetes
     account = ServiceAccount(config.service_account_dir, os.environ)
     naming = Naming(config.cluster, own_name=config.hostname, own_namespace=account.namespace)
     namespace = config.kubernetes_namespace or account.namespace
-    return KubernetesSource(ApiClient(account), naming, namespace, config.kubernetes_label, report)
+    client = ApiClient(account)
+    source = KubernetesSource(client, naming, namespace, config.kubernetes_label, report)
+    if (place := read_pod_name(config.hostname)) is not None:
+        source.own_set = SetWatch(client, account.namespace, place)
+    return source
 
 
 class KubernetesSource:
@@ -76,6 +83,8 @@ class KubernetesSource:
         self._path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         self._label = label
         self._report = report
+        self.own_set: SetWatch | None = None
+        """None: the name of this pod says that it belongs to no StatefulSet."""
         self._machine = SliceWatch(SliceTable(naming), random.random, timings)
         self._problem: CallFailure | None = None
         self._loop = asyncio.get_running_loop()
@@ -86,6 +95,8 @@ class KubernetesSource:
     async def run(self) -> None:
         try:
             async with self._group:
+                if self.own_set is not None:
+                    self._group.create_task(self.own_set.run())
                 self._handle(Tick())
                 await self._loop.create_future()  # the tasks of the group continue
         finally:
@@ -165,6 +176,9 @@ class KubernetesSource:
             f"The Kubernetes API cannot be queried for peers: {_describe(failure)}.",
             _ADVICE.get(failure.status, _DEFAULT_ADVICE),
         )
+
+    async def departure(self) -> str:
+        return await self.own_set.departure() if self.own_set is not None else ""
 
     async def close(self) -> None:
         """Does nothing."""

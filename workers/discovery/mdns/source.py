@@ -163,6 +163,9 @@ class MdnsSource:
                 for name in list(self._misses):
                     self._group.create_task(self._resolve(name))
 
+    async def departure(self) -> str:
+        return ""  # nobody orchestrates these nodes
+
     async def close(self) -> None:
         """Withdraws the announcement."""
         stack, self._stack = self._stack, None

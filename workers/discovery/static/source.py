@@ -77,6 +77,9 @@ class StaticSource:
             "Check PEAT_STATIC_PEERS and the DNS of this machine; resolution is retried automatically.",
         )
 
+    async def departure(self) -> str:
+        return ""  # nobody orchestrates these nodes
+
     async def close(self) -> None:
         """Does nothing."""
 
