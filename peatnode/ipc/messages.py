@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from peatnode.model.clock import UNCOMPARED, ClockVerdict
+from peatnode.model.clock import ClockState as ClockState
 from peatnode.model.documents import BucketEntry as BucketEntry
 from peatnode.model.documents import DocumentUpdate as DocumentUpdate
 from peatnode.model.documents import Outcome as Outcome
@@ -30,11 +31,14 @@ from peatnode.model.documents import Wanted as Wanted
 from peatnode.model.feed import Change as Change
 from peatnode.model.feed import ChangesSeen as ChangesSeen
 from peatnode.model.feed import FeedGap as FeedGap
+from peatnode.model.members import Departure as Departure
 from peatnode.model.members import KeepMembership as KeepMembership
 from peatnode.model.members import MembershipKept as MembershipKept
 from peatnode.model.members import MembershipReply as MembershipReply
 from peatnode.model.members import PeerEvent as PeerEvent
+from peatnode.model.members import PeerEventKind as PeerEventKind
 from peatnode.model.members import ReadMembership as ReadMembership
+from peatnode.model.members import RememberedPeer as RememberedPeer
 from peatnode.model.message import Ask as Ask
 from peatnode.model.message import Follow as Follow
 from peatnode.model.message import Message as Message
