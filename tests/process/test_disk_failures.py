@@ -29,11 +29,14 @@ from peatnode.ipc.messages import (
     FollowChanges,
     GetDocument,
     GetStore,
+    KeepMembership,
     ListDocuments,
     ReadBuckets,
+    ReadMembership,
     ReadRange,
     StoreReply,
 )
+from peatnode.model.members import RememberedPeer
 from tests.support import seeds
 from tests.support.interposer import compiled
 from tests.support.nodes import Node, nodes
@@ -118,6 +121,12 @@ def faults(tmp_path: Path, shim: Path) -> Faults:
     return Faults(tmp_path / "faults", shim)
 
 
+REMEMBER = KeepMembership(
+    (RememberedPeer("a.mesh", "ab" * 16, (), "", 1.0, 2.0, 0.0, b"", -1),), (), (), ()
+)
+FORGET = KeepMembership((), ("a.mesh",), (), ())
+
+
 async def has(value: object) -> bool:
     return bool(value)
 
@@ -176,9 +185,12 @@ async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
 ):
     async with StoreNode(tmp_path / "data", **faults.env) as node:
         await node.put("c", "kept", b'{"a":1}')
+        await node.ask(REMEMBER)
         faults.begin("write", number, ".log")
         assert await code_of(node.put("c", "kept", b'{"a":2}')) == "storage"
         assert await code_of(node.put("c", "new", b"{}")) == "storage"
+        assert await code_of(node.ask(FORGET)) == "storage"
+        assert (await node.ask(ReadMembership())).peers == REMEMBER.peers
         problem = node.store.problems["storage"]
         assert problem.blocks_readiness
         assert ("Free some space" in problem.advice) == (number == errno.ENOSPC)
@@ -188,6 +200,9 @@ async def test_a_batch_that_cannot_be_written_is_refused_and_reads_go_on(
         faults.end("write")
         await until(lambda: accepts(node))
         await until(lambda: has("storage" not in node.store.problems))
+        assert (await node.ask(ReadMembership())).peers == REMEMBER.peers
+        await node.ask(FORGET)
+        assert (await node.ask(ReadMembership())).peers == ()
         assert set(node.store.exits) <= {0}
         assert await read(node, "kept") == {"a": 1}
 
@@ -267,12 +282,15 @@ async def test_a_store_that_starts_on_a_full_disk_answers_reads(tmp_path: Path, 
         async with StoreNode(disk) as node:
             for n in range(20):
                 await node.put("c", f"d{n}", b'{"n":%d}' % n)
+            await node.ask(REMEMBER)
             fill(disk)
             node.store.kill()
             await node.store.wait_ready()
             assert [await read(node, f"d{n}") for n in range(20)] == [{"n": n} for n in range(20)]
             assert await code_of(node.put("c", "new", b"{}")) == "storage"
             assert await code_of(node.put("c", "d1", b"{}")) == "storage"
+            assert (await node.ask(ReadMembership())).peers == REMEMBER.peers
+            assert await code_of(node.ask(FORGET)) == "storage"
             problem = node.store.problems["storage"]
             assert problem.blocks_readiness
             assert reason in problem.message

@@ -51,6 +51,7 @@ from tests.sim.engine import EngineInProcess
 from tests.sim.ledger import Acknowledged, DiskView, Ledger
 from tests.sim.standin import Key
 from tests.support.conflict_notes import ConflictNotes
+from tests.support.member_notes import MemberNotes
 from workers.store.checkpoints import Checkpoints
 from workers.store.client_ids import ClientIds
 from workers.store.disk.generation import client_id, continue_or_begin
@@ -62,6 +63,7 @@ from workers.store.reads import Reads
 from workers.store.write.batch import BatchBuilder, BuiltBatch
 from workers.store.write.conflicts import Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
+from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import Compact, Expire, FillValue, QueuedRequest, Work
@@ -256,6 +258,7 @@ class ReplicaStore:
             resolver,
             self._withdrawals,
             self._conflicts,
+            KeptMembers(self.replica, MemberNotes()),
             self._ids.renew,
             self._ids.stage,
             clock=lambda: 0.0,  # in virtual time no work takes long

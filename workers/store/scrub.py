@@ -21,6 +21,7 @@ from peatnode.documents.replica.index.hash_tree import (
     digest_of,
 )
 from peatnode.documents.replica.keyspace import (
+    PEER,
     RECORD,
     SNAPSHOT,
     TOMBSTONE,
@@ -103,6 +104,7 @@ class ScrubPass:
                 return
         self._cursor = after(TOMBSTONE)
         self._compare_records()
+        self._read_peers()
 
     def _records_from(self, cursor: bytes) -> Iterator[tuple[bytes, bytes]]:
         for prefix in (RECORD, TOMBSTONE):
@@ -145,6 +147,11 @@ class ScrubPass:
             raise EntriesDiffer(f"the index has {indexed} entries for {self._records} records")
         if self._digest.to_bytes(16, "big") != replica.tree.root:
             raise EntriesDiffer("the index has other fingerprints than the records")
+
+    def _read_peers(self) -> None:
+        """Reads what is kept of peers, which is little. Entries that cannot be decoded are left to their reader."""
+        for _ in self._replica.kv.scan(PEER, after(PEER)):
+            self.entries += 1
 
     def _read_index(self, end: float, clock: Callable[[], float]) -> None:
         bucket, found = self._bucket, 0

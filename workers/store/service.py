@@ -28,6 +28,7 @@ from peatnode.ipc.messages import (
     GetMetrics,
     GetStore,
     JudgeClock,
+    KeepMembership,
     ListCollections,
     ListConflicts,
     ListDocuments,
@@ -38,6 +39,7 @@ from peatnode.ipc.messages import (
     ReadBuckets,
     ReadConflict,
     ReadDifferences,
+    ReadMembership,
     ReadRange,
     ReadState,
     ReadTree,
@@ -70,6 +72,7 @@ from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter, has_succeeded
 from workers.store.write.conflicts import ConflictReports, Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
+from workers.store.write.members import KeptMembers, MemberReports
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import Dismiss, FillValue, QueuedRequest, TakeValue
@@ -128,6 +131,7 @@ class StoreService:
             self._replica, self.engine, self._quarantine, resolver, reports.kept
         )
         self._conflicts = Conflicts(self._replica, time.time, ConflictReports(shell))
+        self._members = KeptMembers(self._replica, MemberReports(shell))
         self._builder = BatchBuilder(
             self._replica,
             self.engine,
@@ -135,6 +139,7 @@ class StoreService:
             resolver,
             self._withdrawals,
             self._conflicts,
+            self._members,
             self._ids.renew,
             self._ids.stage,
         )
@@ -200,6 +205,8 @@ class StoreService:
                     self._queue(QueuedRequest(message, connection, cause))
             case DismissConflict(number):
                 self._queue(QueuedRequest(Dismiss(number), connection, cause))
+            case KeepMembership():
+                self._queue(QueuedRequest(message, connection, cause))
             case FollowChanges():
                 self._follow(connection, cause, message)
             case _:
@@ -280,6 +287,8 @@ class StoreService:
                 return self._conflicts.list()
             case ReadConflict(number):
                 return self._conflicts.read(number)
+            case ReadMembership():
+                return self._members.read()
             case GetStore():
                 return self._store()
             case GetMetrics():

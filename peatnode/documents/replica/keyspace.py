@@ -21,6 +21,8 @@ EXPIRY = b"x"
 """Unix milliseconds (8 bytes), document key → nothing"""
 QUARANTINE = b"q"
 """document key, zero byte, digest → the quarantined document or change"""
+PEER = b"p"
+"""node id → what is remembered of a peer"""
 META = b"m"
 """name → a value of the store itself: format, generation, sequence"""
 
@@ -33,6 +35,11 @@ FLUSHED = META + b"flushed"
 
 SUMMED = META + b"summed"
 """The key of the definition and the key check of all content sums, and of how far they are computed."""
+
+DEPARTURES = META + b"departures"
+"""The key of the list of peers that have left for good."""
+PEER_LOG = META + b"peer_log"
+"""The key of the last events of peers."""
 
 
 class KeyValue(Protocol):

@@ -14,12 +14,16 @@ from peatnode.documents.replica.record import Record, decode_record, encode_tree
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.any_value import Json
+from tests.support.member_notes import MemberNotes
 from tests.support.power.ledger import Ledger, Name
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import client_id
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
+from workers.store.write.members import KeptMembers
 
 NODE_ID = "node-a"
+PEERS = "peers"
+"""Takes the place of a collection in the names of what is kept of peers."""
 
 
 @dataclass(slots=True)
@@ -97,7 +101,15 @@ def _read(opened: OpenedStore, replica: Replica) -> Found:
     counted = replica.counts.documents, replica.counts.tombstones
     if counted != (len(found.documents), len(found.tombstones)):
         found.faults.append(f"the counts are {counted}")
+    _read_peers(found, replica)
     return found
+
+
+def _read_peers(found: Found, replica: Replica) -> None:
+    notes = MemberNotes()
+    for peer in KeptMembers(replica, notes).read().peers:
+        found.documents[PEERS, peer.node_id] = peer.last_seen
+    found.faults += [f"what is kept of {name} is damaged" for name in notes.names]
 
 
 def _read_record(found: Found, replica: Replica, key: bytes, record: Record) -> None:

@@ -18,10 +18,13 @@ from peatnode.documents.names import document_key
 from peatnode.documents.replica.index.checkpoint import encode_checkpoint
 from peatnode.documents.replica.keyspace import CHECKPOINT, FEED, number
 from peatnode.documents.yjs.any_value import Json
+from peatnode.model.members import KeepMembership, RememberedPeer
 from tests.support import seeds
-from tests.support.power.check import open_replica
+from tests.support.member_notes import MemberNotes
+from tests.support.power.check import PEERS, open_replica
 from tests.support.power.ledger import LedgerWriter, Name
 from workers.store.disk.open import mark_damaged
+from workers.store.write.members import KeptMembers
 
 DOCUMENTS = 120
 KEPT_CHANGES = 100
@@ -54,11 +57,24 @@ class Player:
     def _stage_random(self) -> None:
         name = ("c", f"d{self._rng.randrange(DOCUMENTS)}")
         draw = self._rng.random()
+        if draw < 0.05:
+            self._stage_peer()
+            return
         if draw < 0.1 and self.replica.live(document_key(*name)):
             self._stage(name, None)
             return
         size = 20 if draw < 0.4 else 500 if draw < 0.9 else 5000 if draw < 0.97 else 40_000
         self._stage(name, {"at": self._rng.getrandbits(40), "x": self._rng.randbytes(size).hex()})
+
+    def _stage_peer(self) -> None:
+        """What is kept of a peer is written, or forgotten, in the batch of the documents."""
+        name, seen = f"n{self._rng.randrange(6)}", float(self._rng.getrandbits(40))
+        is_kept = self._rng.random() < 0.8
+        self._ledger.sent((PEERS, name), seen if is_kept else None)
+        self._staged.append(((PEERS, name), seen if is_kept else None))
+        peer = RememberedPeer(name, "", (), "", 0.0, seen, 0.0, b"", -1)
+        kept = ((peer,), ()) if is_kept else ((), (name,))
+        KeptMembers(self.replica, MemberNotes()).keep(KeepMembership(*kept, (), ()))
 
     def _stage(self, name: Name, value: dict[str, Json] | None) -> None:
         self._ledger.sent(name, value)

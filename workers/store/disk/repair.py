@@ -23,6 +23,7 @@ from peatnode.documents.replica.keyspace import (
     FEED,
     FLUSHED,
     META,
+    PEER,
     QUARANTINE,
     RECORD,
     SEQUENCE,
@@ -60,7 +61,7 @@ MAX_PROBES = 100_000
 MAX_DEPTH = 160
 """Halvings of the keys between two damages until the search there ends: 20 bytes beyond their common beginning."""
 
-_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, CLOCKS, QUARANTINE, META)
+_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, CLOCKS, QUARANTINE, PEER, META)
 
 Writes = list[tuple[bytes, bytes | None]]
 

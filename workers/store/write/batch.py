@@ -27,6 +27,7 @@ from peatnode.ipc.messages import (
     EngineOutcome,
     Failed,
     Failure,
+    KeepMembership,
     OperationResult,
     Outcome,
     WriteDocument,
@@ -42,6 +43,7 @@ from workers.store.pace import Pace
 from workers.store.write.alone import AloneRequests
 from workers.store.write.conflicts import Conflicts
 from workers.store.write.large_contents import LargeContents
+from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import (
@@ -92,6 +94,7 @@ class BatchBuilder:
         resolver: WriteResolver,
         withdrawals: Withdrawals,
         conflicts: Conflicts,
+        members: KeptMembers,
         renew_client: Callable[[], None],
         stage_client: Callable[[], None],
         clock: Callable[[], float] = time.perf_counter,
@@ -106,6 +109,7 @@ class BatchBuilder:
         self._was_dropped = False
         self._withdrawals = withdrawals
         self._conflicts = conflicts
+        self._members = members
         self._renew_client = renew_client
         self._replica = replica
         self._engine = engine
@@ -215,6 +219,8 @@ class BatchBuilder:
                     return self._withdrawals.begin(key)
                 case Dismiss(number):
                     request.reply = ConflictDismissed(self._conflicts.dismiss(number))
+                case KeepMembership():
+                    request.reply = self._members.keep(work)
                 case TakeValue(question, result):
                     self._take_read_value(question, result)
         except RequestRefused as refusal:

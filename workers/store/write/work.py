@@ -8,7 +8,13 @@ from typing import TypeAlias
 
 from peatnode.documents.replica.record import Record
 from peatnode.ipc.link import Connection
-from peatnode.ipc.messages import ApplyUpdates, Message, OperationResult, WriteDocument
+from peatnode.ipc.messages import (
+    ApplyUpdates,
+    KeepMembership,
+    Message,
+    OperationResult,
+    WriteDocument,
+)
 from workers.store.engine.question import EngineQuestion
 from workers.store.names import unchecked_key
 
@@ -91,6 +97,7 @@ Work: TypeAlias = (
     | RenewClient
     | Withdraw
     | Dismiss
+    | KeepMembership
     | FinishAlone
     | TakeValue
 )
@@ -134,5 +141,5 @@ def keys_of(work: Work) -> tuple[bytes, ...]:
             return (key,)
         case FinishAlone(_, question) | TakeValue(question):
             return (question.key,)
-        case RenewClient() | Dismiss():
+        case RenewClient() | Dismiss() | KeepMembership():
             return ()

@@ -35,6 +35,7 @@ from peatnode.ipc.messages import (
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.conflict_notes import ConflictNotes
 from tests.support.many_clients import to_document, written_by
+from tests.support.member_notes import MemberNotes
 from tests.support.waiting import until
 from workers.store.disk.database import Database
 from workers.store.disk.witness import no_witness
@@ -44,6 +45,7 @@ from workers.store.pace import LARGE_BYTES
 from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import GroupCommitter
 from workers.store.write.conflicts import Conflicts
+from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import QueuedRequest
@@ -92,6 +94,7 @@ async def committing(
         resolver,
         withdrawals,
         Conflicts(replica, lambda: 0.0, ConflictNotes()),
+        KeptMembers(replica, MemberNotes()),
         lambda: None,
         lambda: None,
         clock,
