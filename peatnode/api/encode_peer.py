@@ -9,6 +9,7 @@ from peatnode.api.json_schema import (
     FINGERPRINT,
     FLAG,
     INTEGER,
+    NUMBER,
     TEXT,
     array,
     nullable,
@@ -41,12 +42,24 @@ PEER_SCHEMA = record(
     twin=FLAG,
     version=TEXT,
     clock_offset=nullable("number"),
+    absent_since=nullable("number"),
+    failing_since=nullable("number"),
+    last_equal=nullable("number"),
+    root=FINGERPRINT,
+    documents=nullable("integer"),
+    remembered=FLAG,
+    expected=FLAG,
+    documents_per_second=NUMBER,
+    seconds_left=nullable("number"),
 )
 
 PEERS_SCHEMA = record(
     count=INTEGER,
     connected=INTEGER,
     root=FINGERPRINT,
+    documents=nullable("integer"),
+    expected=INTEGER,
+    missing=array(TEXT),
     differing=array(TEXT),
     clock=ref("Clock"),
     peers=array(ref("Peer")),
@@ -61,13 +74,15 @@ TOPOLOGY_SCHEMA = record(
     node_id=TEXT,
     nodes=array(
         record(
-            ("state", "twin"),
+            ("state", "twin", "absent_since", "expected"),
             id=TEXT,
             self=FLAG,
             connected=FLAG,
             in_sync=nullable("boolean"),
             state={"enum": list(PeerStatus)},
             twin=FLAG,
+            absent_since=nullable("number"),
+            expected=FLAG,
         )
     ),
     edges=array(
@@ -103,6 +118,15 @@ def encode_peer(peer: PeerState) -> dict[str, Any]:
         "twin": peer.is_twin,
         "version": peer.version,
         "clock_offset": round(peer.clock_offset, 3) if peer.is_clock_known else None,
+        "absent_since": peer.absent_since or None,
+        "failing_since": peer.failing_since or None,
+        "last_equal": peer.last_equal or None,
+        "root": peer.root.hex(),
+        "documents": peer.documents if peer.documents >= 0 else None,
+        "remembered": peer.is_remembered,
+        "expected": peer.is_expected,
+        "documents_per_second": round(peer.documents_per_second, 1),
+        "seconds_left": round(peer.seconds_left, 1) if peer.seconds_left >= 0 else None,
     }
 
 
@@ -111,6 +135,9 @@ def encode_peers(reply: PeersReply) -> dict[str, Any]:
         "count": len(reply.peers),
         "connected": sum(peer.is_connected for peer in reply.peers),
         "root": reply.root.hex(),
+        "documents": reply.documents if reply.documents >= 0 else None,
+        "expected": reply.expected,
+        "missing": reply.missing,
         "differing": reply.differing,
         "clock": {"state": reply.clock.state, "message": sentence(reply.clock.reason)},
         "peers": [encode_peer(peer) for peer in reply.peers],
@@ -125,14 +152,8 @@ def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
     }
     edges: dict[tuple[str, str], dict[str, Any]] = {}
     for peer in reply.peers:
-        nodes[peer.id] = {
-            "id": peer.id,
-            "self": False,
-            "connected": peer.is_connected,
-            "in_sync": peer.is_in_sync,
-            "state": peer.state,
-            "twin": peer.is_twin,
-        }
+        if peer.is_connected or peer.id not in nodes:
+            nodes[peer.id] = {**_node_of(peer), "self": peer.id == node.node_id}
     for peer in connected:
         edges[_pair(node.node_id, peer.id)] = {
             "rtt_ms": peer.rtt_ms if peer.rtt_ms >= 0 else None,
@@ -150,6 +171,18 @@ def encode_topology(node: NodeReply, reply: PeersReply) -> dict[str, Any]:
         "node_id": node.node_id,
         "nodes": list(nodes.values()),
         "edges": [{"from": pair[0], "to": pair[1], **facts} for pair, facts in edges.items()],
+    }
+
+
+def _node_of(peer: PeerState) -> dict[str, Any]:
+    return {
+        "id": peer.id,
+        "connected": peer.is_connected,
+        "in_sync": peer.is_in_sync,
+        "state": peer.state,
+        "twin": peer.is_twin,
+        "absent_since": peer.absent_since or None,
+        "expected": peer.is_expected,
     }
 
 

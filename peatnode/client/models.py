@@ -240,6 +240,24 @@ class Peer:
     """Unix seconds."""
     clock_offset: float | None = field(default=None, metadata={"is_signed": True})
     """Its wall clock minus that of the node, in seconds. None: not known."""
+    absent_since: float | None = None
+    """Unix seconds at which it was last connected. None: it is connected, or never was."""
+    failing_since: float | None = None
+    """Unix seconds of the first of the dials that have failed without a break. None: none has."""
+    last_equal: float | None = None
+    """Unix seconds at which its documents were last equal to those of the node. None: never."""
+    root: str = ""
+    """The last fingerprint of all its documents that it told, in hex. Empty: none."""
+    documents: int | None = None
+    """The number of documents that it told. None: not known."""
+    is_remembered: bool = named("remembered", False)
+    """Whether it was connected once and has not been forgotten."""
+    is_expected: bool = named("expected", False)
+    """Whether PEAT_EXPECTED_PEERS names it."""
+    documents_per_second: float = 0.0
+    """Documents that the node fetches from it, while it does."""
+    seconds_left: float | None = None
+    """Until the node has fetched them all. None: not known."""
     content: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -285,6 +303,12 @@ class Peers(Sequence[Peer]):
     """Fingerprint of all documents, in hex: equal roots mean equal documents."""
     differing: tuple[str, ...] = ()
     """Some of the documents that differ on a peer, as `collection/id`."""
+    documents: int | None = None
+    """The number of documents of the node. None: not known."""
+    expected: int = 0
+    """How many peers PEAT_EXPECTED_PEERS expects."""
+    missing: tuple[str, ...] = ()
+    """The node ids that PEAT_EXPECTED_PEERS names and that are not connected."""
     clock: NodeClock | None = None
     """None: the node is too old to judge its clock."""
 

@@ -60,6 +60,22 @@ def test_the_clock_of_a_peer_may_be_behind(offset: float) -> None:
     assert decode_record(models.Peers, Fields(body))[0].clock_offset == offset
 
 
+def test_the_graph_shows_absent_peers_and_a_name_that_is_used_twice_once() -> None:
+    (connected,) = PEERS.peers
+    dead = replace(connected, instance="99" * 16, is_connected=False, state="absent")
+    absent = replace(dead, id="peat-mesh-2", absent_since=NOW - 90, is_expected=True)
+    own_twin = replace(connected, id=NODE.node_id, is_twin=True)
+    for peers in ((connected, dead, absent, own_twin), (own_twin, absent, dead, connected)):
+        graph = peer_bodies.encode_topology(NODE, replace(PEERS, peers=peers))
+        nodes = {node["id"]: node for node in graph["nodes"]}
+        assert len(nodes) == len(graph["nodes"]) == 3
+        assert nodes[connected.id]["connected"]
+        assert (nodes[NODE.node_id]["self"], nodes[NODE.node_id]["twin"]) == (True, True)
+        shown = nodes["peat-mesh-2"]
+        assert (shown["state"], shown["absent_since"]) == ("absent", NOW - 90)
+        assert (shown["connected"], shown["expected"]) == (False, True)
+
+
 def test_a_worker_that_does_not_answer_hides_nothing_of_the_others() -> None:
     unanswered = NoAnswer("x", "refused")
     replies = (NODE, STORE, PEERS, DISCOVERY)

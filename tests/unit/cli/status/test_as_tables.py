@@ -124,6 +124,15 @@ def test_json_is_as_documented() -> None:
         "neighbours": ["peat-mesh-0"],
         "connected_since": NOW - 60,
         "clock_offset": 0.25,
+        "absent_since": None,
+        "failing_since": None,
+        "last_equal": None,
+        "root": "",
+        "documents": None,
+        "remembered": False,
+        "expected": False,
+        "documents_per_second": 0.0,
+        "seconds_left": None,
     }
     assert content["documents"]["root"] == "0123456789abcdef0123456789abcdef"
 
