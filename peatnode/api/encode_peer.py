@@ -65,7 +65,14 @@ PEERS_SCHEMA = record(
     peers=array(ref("Peer")),
 )
 
-CLOCK_SCHEMA = record(state={"enum": list(ClockState)}, message=TEXT)
+CLOCK_SCHEMA = record(
+    state={"enum": list(ClockState)},
+    message=TEXT,
+    offset_seconds={
+        **nullable("number"),
+        "description": "The clock of this node minus the median of its connected peers; null: not known.",
+    },
+)
 
 TOPOLOGY_SCHEMA = record(
     peer_count=INTEGER,
@@ -139,7 +146,11 @@ def encode_peers(reply: PeersReply) -> dict[str, Any]:
         "expected": reply.expected,
         "missing": reply.missing,
         "differing": reply.differing,
-        "clock": {"state": reply.clock.state, "message": sentence(reply.clock.reason)},
+        "clock": {
+            "state": reply.clock.state,
+            "message": sentence(reply.clock.reason),
+            "offset_seconds": round(reply.clock_offset, 3) if reply.is_clock_offset_known else None,
+        },
         "peers": [encode_peer(peer) for peer in reply.peers],
     }
 

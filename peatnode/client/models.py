@@ -292,6 +292,8 @@ class NodeClock:
     state: str
     """A word of `ClockState`; a newer node may have others."""
     message: str
+    offset_seconds: float | None = field(default=None, metadata={"is_signed": True})
+    """The clock of the node minus the median of its connected peers. None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -791,6 +791,10 @@ class PeersReply(Message):
     """The number of peers that PEAT_EXPECTED_PEERS expects."""
     missing: tuple[str, ...] = ()
     """The node ids that PEAT_EXPECTED_PEERS names and that are not connected."""
+    is_clock_offset_known: bool = False
+    """Whether a connected peer has told the time."""
+    clock_offset: float = 0.0
+    """The clock of this node minus the median of its connected peers, in seconds, if it is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,6 +97,33 @@ def test_a_node_two_hours_ahead_deletes_nothing_sets_no_expiry_and_says_so(
     assert abs(peer["clock_offset"] - TWO_HOURS) < 5
 
 
+def test_a_clock_that_is_twelve_seconds_ahead_is_a_finding_with_the_number(
+    three: list[Node], clock: ShiftedClock
+) -> None:
+    first, _, wrong = three
+    for seconds, direction in ((12, "ahead of"), (-12, "behind")):
+        clock.set(seconds)
+        wait(lambda s=direction: s in message(wrong), "the finding", 25, pause=0.1)
+        assert message(wrong).endswith(f" s {direction} the median of its 2 peers.")
+        shown = wrong.get("/peers")["clock"]
+        assert shown["state"] == "right"
+        assert abs(shown["offset_seconds"] - seconds) < 1
+        assert abs(sample(wrong, "peatnode_clock_offset_seconds") - seconds) < 1
+        (problem,) = wrong.get("/node")["problems"]
+        assert (problem["worker"], problem["name"]) == ("sync", "clock")
+        assert not problem["blocks_readiness"]
+        assert wrong.is_ready()
+        assert first.get("/node")["problems"] == []
+        assert abs(first.get("/peers")["clock"]["offset_seconds"]) < 1
+        assert put(wrong, "restricts-nothing?ttl=3600")["collection"]
+    clock.set(0)
+    wait(lambda: wrong.get("/node")["problems"] == [], "the finding to end", 25, pause=0.1)
+
+
+def message(node: Node) -> str:
+    return str(node.get("/peers")["clock"]["message"])
+
+
 def test_a_node_that_starts_in_1970_sets_no_expiry_until_its_clock_is_right(
     three: list[Node], clock: ShiftedClock
 ) -> None:

@@ -55,6 +55,11 @@ CLOCK_ADVICE = (
     "refused here, and no document is deleted because its expiry has passed."
 )
 
+DEVIATION_ADVICE = (
+    "Set the clocks (NTP), on this node and on its peers: `peatnode peers` shows how far each peer's clock is "
+    "from this one. Documents expire as much too early or too late."
+)
+
 
 class Problems(Protocol):
     """The part of `WorkerShell` that reports to the operator."""
@@ -165,13 +170,15 @@ class NodeShell:
                     reason=action.reason,
                 )
             case events.ClockJudged():
-                self._report_clock(action.verdict)
+                self._report_clock(action.verdict, action.deviation)
             case _:
                 assert_never(action)
 
-    def _report_clock(self, verdict: ClockVerdict) -> None:
+    def _report_clock(self, verdict: ClockVerdict, deviation: str) -> None:
         if verdict.is_denied:
             self._problems.raise_problem(CLOCK_PROBLEM, verdict.reason, CLOCK_ADVICE)
+        elif deviation:
+            self._problems.raise_problem(CLOCK_PROBLEM, deviation, DEVIATION_ADVICE)
         else:
             self._problems.clear_problem(CLOCK_PROBLEM)
         if verdict.state is not self._clock_state:

@@ -52,9 +52,11 @@ def peers_reply(node: NodeShell) -> PeersReply:
         states,
         machine.root,
         machine.differing(),
-        machine.clock.verdict,
+        machine.clock.summary,
         expected=node.expected.count(node.node_id),
         missing=tuple(node_id for node_id in expected if node_id not in connected),
+        is_clock_offset_known=machine.clock.ahead is not None,
+        clock_offset=machine.clock.ahead or 0.0,
     )
 
 
@@ -154,8 +156,10 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
     by_name = {state.id: state for state in reversed(states)}
     for state in by_name.values():
         yield from _of_peer(state, now)
-    is_right = node.machine.clock.verdict.state is ClockState.RIGHT
-    yield Metric("peatnode_clock_right", (), float(is_right))
+    clock = node.machine.clock
+    yield Metric("peatnode_clock_right", (), float(clock.verdict.state is ClockState.RIGHT))
+    if clock.ahead is not None:
+        yield Metric("peatnode_clock_offset_seconds", (), clock.ahead)
     for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
         yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
     yield from _queues(node)

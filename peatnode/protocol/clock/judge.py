@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from peatnode.model.clock import (
@@ -32,6 +33,9 @@ for peers, it carries them out as well."""
 START_SECONDS = 30.0
 """A node that has compared its clock with no peer for this time after its start goes by its own clock."""
 
+RECENT = 3
+"""Measurements of a peer of which the median takes the best: a message that waited makes a clock look late."""
+
 NEWS_SECONDS = 5.0
 """The sentence of a verdict is made anew if a difference has changed by more than this."""
 
@@ -42,6 +46,8 @@ class _PeerClock:
     shift: float
     """The clock of the peer minus the steady clock of this node."""
     agrees: bool
+    recent: deque[float]
+    """The last values of `shift`."""
 
 
 class ClockJudge:
@@ -72,8 +78,12 @@ class ClockJudge:
     def measured(self, instance: str, name: str, unix: float, reading: ClockReading) -> None:
         """The clock of a peer shows `unix` now. Call `review` after it."""
         known = self._peers.get(instance)
-        agreed = known is None or known.agrees
-        self._peers[instance] = _PeerClock(name, unix - reading.steady, agreed)
+        shift = unix - reading.steady
+        if known is None:
+            self._peers[instance] = _PeerClock(name, shift, True, deque((shift,), RECENT))
+        else:
+            known.shift = shift
+            known.recent.append(shift)
 
     def left(self, instance: str) -> None:
         """The last connection to a peer has ended. Call `review` after it."""
@@ -83,6 +93,10 @@ class ClockJudge:
         """The clock of a peer minus that of this node, in seconds; None: not measured."""
         peer = self._peers.get(instance)
         return None if peer is None else peer.shift - reading.shift
+
+    def ahead(self, reading: ClockReading) -> dict[str, float]:
+        """The own clock minus that of each connected peer, by node id."""
+        return {p.name: reading.shift - max(p.recent) for p in self._candidates(reading)}
 
     def review(self, now: float, reading: ClockReading) -> ClockVerdict:
         """The verdict now. It is the same object while nothing of it has changed."""
@@ -94,12 +108,16 @@ class ClockJudge:
         return self.verdict
 
     def _voters(self, reading: ClockReading) -> list[_PeerClock]:
-        """The peers whose clocks can be right."""
-        voters = [p for p in self._peers.values() if p.shift + reading.steady >= EARLIEST_CLOCK]
+        voters = self._candidates(reading)
         for peer in voters:
             limit = TOLERANCE_SECONDS if peer.agrees else RETURN_SECONDS
             peer.agrees = abs(peer.shift - reading.shift) <= limit
         return voters
+
+    def _candidates(self, reading: ClockReading) -> list[_PeerClock]:
+        """The peers whose clocks can be right. Of several instances of one node the last one counts."""
+        by_name = {peer.name: peer for peer in self._peers.values()}
+        return [p for p in by_name.values() if p.shift + reading.steady >= EARLIEST_CLOCK]
 
     def _judge(self, voters: list[_PeerClock], now: float, reading: ClockReading) -> ClockVerdict:
         if reading.unix < EARLIEST_CLOCK:

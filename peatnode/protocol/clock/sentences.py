@@ -42,6 +42,14 @@ def was_set(seconds: float) -> str:
     )
 
 
+def deviates(seconds: float, peers: tuple[str, ...]) -> str:
+    """`seconds`: the own clock minus the median. It does not say whose clock is wrong: nobody can know."""
+    direction = "ahead of" if seconds > 0 else "behind"
+    one = f"that of its only connected peer, {peers[0]}"
+    of = one if len(peers) == 1 else f"the median of its {len(peers)} peers"
+    return f"this node's clock is {abs(seconds):,.1f} s {direction} {of}"
+
+
 def most_agree(agreeing: int, compared: int) -> str:
     return f"the clock agrees with those of {agreeing} of {compared} connected peers"
 

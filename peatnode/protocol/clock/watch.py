@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from peatnode.model.clock import ClockReading, ClockVerdict
 from peatnode.model.sync import JudgeClock, StoreAnswer
 from peatnode.protocol.clock.judge import ClockJudge
+from peatnode.protocol.clock.median import ClockDeviation
 
 REVIEW_SECONDS = 5.0
 """Interval of reviews without an event: a node without peers notices that its clock was set."""
@@ -34,18 +36,19 @@ class ClockWatch:
         self,
         now: float,
         tell_store: TellStore,
-        announce: Callable[[ClockVerdict], None],
+        announce: Callable[[ClockVerdict, str], None],
         set_timer: Callable[[float], None],
     ) -> None:
-        """`announce` passes a new verdict to the shell. `review` is to be called when the timer is due,
-        which is set to a number of seconds."""
+        """`announce` passes on a new verdict, and a sentence while the clock is far from the median. `review` is to
+        be called when the timer is due, which is set to a number of seconds."""
         self._judge = ClockJudge(now)
+        self._deviation = ClockDeviation()
         self._ask_store = tell_store
         self._announce = announce
         self._set_timer = set_timer
         self._now = now
         self._reading: ClockReading | None = None
-        self._announced: ClockVerdict | None = None
+        self._announced: tuple[ClockVerdict, str] | None = None
         self._told: JudgeClock | None = None
         """What the present process of the store was told and has acknowledged."""
         self._telling: JudgeClock | None = None
@@ -54,6 +57,17 @@ class ClockWatch:
     @property
     def verdict(self) -> ClockVerdict:
         return self._judge.verdict
+
+    @property
+    def ahead(self) -> float | None:
+        """The clock of this node minus the median of its connected peers, in seconds; None: not known."""
+        return self._deviation.seconds
+
+    @property
+    def summary(self) -> ClockVerdict:
+        """The verdict for people: it also says that the clock is far from the median."""
+        verdict, sentence = self._judge.verdict, self._deviation.sentence
+        return replace(verdict, reason=sentence) if sentence and not verdict.is_denied else verdict
 
     @property
     def milliseconds(self) -> int:
@@ -93,9 +107,11 @@ class ClockWatch:
         if self._reading is None:
             return
         verdict = self._judge.review(self._now, self._reading)
-        if verdict != self._announced:
-            self._announced = verdict
-            self._announce(verdict)
+        self._deviation.review(self._judge.ahead(self._reading))
+        news = (verdict, self._deviation.sentence)
+        if news != self._announced:
+            self._announced = news
+            self._announce(*news)
         is_settled = verdict.may_end_documents or verdict.is_denied
         self._set_timer(REVIEW_SECONDS if is_settled else FIRST_REVIEW_SECONDS)
         self._tell_store()

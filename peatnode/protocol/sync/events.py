@@ -196,9 +196,12 @@ class UpdateRefused:
 
 @dataclass(frozen=True, slots=True)
 class ClockJudged:
-    """The verdict on the wall clock of this node has changed. An AskStore tells the store."""
+    """The verdict on the wall clock of this node has changed, or its distance from the median of the peers.
+    An AskStore tells the store."""
 
     verdict: ClockVerdict
+    deviation: str = ""
+    """How far it is from the median, as a sentence; empty: not far."""
 
 
 Action = (

@@ -121,7 +121,7 @@ class SyncMachine:
         self.clock = ClockWatch(
             now,
             lambda question, then: self.ask_store(None, question, then),
-            lambda verdict: self._actions.append(ClockJudged(verdict)),
+            lambda *judged: self._actions.append(ClockJudged(*judged)),
             lambda seconds: self._timers.set(("clock", 0), self.now + seconds),
         )
 

@@ -58,6 +58,7 @@ HELP = {
     "peatnode_sync_peer_behind_seconds": "Seconds since the peer was last in sync; 0 while it is.",
     "peatnode_sync_peer_behind_documents": "Documents that differ on the peer, or are not acknowledged.",
     "peatnode_sync_peer_clock_offset_seconds": "Wall clock of the peer minus that of this node.",
+    "peatnode_clock_offset_seconds": "Wall clock of this node minus the median of its connected peers.",
     "peatnode_clock_right": "1 while expiries go by the wall clock, because it agrees with most of the peers.",
     "peatnode_sync_peer_bytes_total": "Bytes of datagrams to and from the current process of the peer.",
     # discovery

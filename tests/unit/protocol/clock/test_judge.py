@@ -192,3 +192,26 @@ def test_a_clock_that_was_corrected_is_what_it_was_before() -> None:
     assert clocks.state() is WRONG
     clocks.error = 0.0
     assert clocks.state() is RIGHT
+
+
+def test_of_several_instances_of_a_node_the_last_one_counts() -> None:
+    """A node with a wrong clock that is killed and is back is connected twice for ten seconds."""
+    clocks = Clocks()
+    assert clocks.hear(a=0.0, dead=7200.0) is RIGHT
+    clocks.judge.measured("new", "dead", TRUE_TIME + 7200.0, clocks.reading)
+    assert clocks.state() is RIGHT
+    assert clocks.judge.ahead(clocks.reading) == {"a": 0.0, "dead": -7200.0}
+    clocks.judge.left("dead")
+    assert clocks.judge.ahead(clocks.reading) == {"a": 0.0, "dead": -7200.0}
+
+
+def test_a_message_that_waited_does_not_make_a_clock_late() -> None:
+    clocks = Clocks()
+    clocks.hear(a=0.0)
+    for error in (-20.0, -20.0):
+        clocks.hear(a=error)
+        assert clocks.judge.ahead(clocks.reading) == {"a": 0.0}
+    clocks.hear(a=-20.0)
+    assert clocks.judge.ahead(clocks.reading) == {"a": 20.0}, "the clock was set back"
+    clocks.hear(a=1.0)
+    assert clocks.judge.ahead(clocks.reading) == {"a": -1.0}

@@ -20,11 +20,16 @@ class Bench:
         self.announced: list[ClockVerdict] = []
         self.timer = 0.0
         self._then: list[Callable[[StoreAnswer | None], None]] = []
-        self.watch = ClockWatch(0.0, self._tell, self.announced.append, self._set_timer)
+        self.said: list[str] = []
+        self.watch = ClockWatch(0.0, self._tell, self._announce, self._set_timer)
 
     def _tell(self, told: JudgeClock, then: Callable[[StoreAnswer | None], None]) -> None:
         self.told.append(told)
         self._then.append(then)
+
+    def _announce(self, verdict: ClockVerdict, deviation: str) -> None:
+        self.announced.append(verdict)
+        self.said.append(deviation)
 
     def _set_timer(self, seconds: float) -> None:
         self.timer = seconds
@@ -126,3 +131,29 @@ def test_a_verdict_is_never_told_with_a_clock_that_it_is_not_about() -> None:
     told = {(told.verdict.state, told.shift) for told in bench.told}
     assert (ClockState.RIGHT, UNIX + 7200.0) not in told
     assert bench.told[-1].verdict.state is ClockState.IN_DOUBT
+
+
+def test_a_clock_that_is_far_from_the_median_is_announced_until_it_is_set_right() -> None:
+    bench = Bench()
+    bench.read()
+    assert bench.watch.ahead is None
+    bench.error = 12.4
+    bench.hear()
+    said = "this node's clock is 12.4 s ahead of that of its only connected peer, a"
+    assert bench.said[-1] == bench.watch.summary.reason == said
+    assert bench.watch.verdict.state is bench.watch.summary.state is ClockState.RIGHT
+    bench.error = 0.0
+    bench.read()
+    bench.watch.review()
+    assert bench.said[-1] == ""
+    assert bench.watch.ahead == 0.0
+    bench.watch.left("i")
+    assert bench.watch.ahead is None
+
+
+def test_a_clock_that_is_denied_says_so_and_not_how_far_it_is_from_the_median() -> None:
+    bench = Bench()
+    bench.error = 7200.0
+    bench.hear()
+    assert bench.watch.summary == bench.watch.verdict
+    assert bench.watch.verdict.is_denied
