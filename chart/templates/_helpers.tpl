@@ -93,3 +93,25 @@ capabilities:
 {{- range .Values.federation.gateways }}{{ $pods = append $pods (printf "%s-%d" $name (int .)) }}{{ end -}}
 {{- join " " $pods -}}
 {{- end -}}
+
+{{/* Whether the pods are told which peers they should have. With other sources of peers only the operator knows. */}}
+{{- define "peatnode.expectsPeers" -}}
+{{- with .Values.expectedPeers -}}
+{{- if and .enabled (or .peers (include "peatnode.watchesKubernetes" $)) }}true{{ end -}}
+{{- end -}}
+{{- end -}}
+{{/* The node ids of all pods, one a line. */}}
+{{- define "peatnode.expectedPeers" -}}
+{{- if .Values.expectedPeers.peers -}}
+{{- .Values.expectedPeers.peers -}}
+{{- else -}}
+{{- $name := include "peatnode.fullname" . -}}
+{{- $cluster := .Values.federation.clusterName -}}
+{{- $ids := list -}}
+{{- range until (int .Values.replicaCount) -}}
+{{- $pod := printf "%s-%d" $name . -}}
+{{- $ids = append $ids (ternary (printf "%s.%s" $pod $cluster) $pod (not (empty $cluster))) -}}
+{{- end -}}
+{{- join "\n" $ids -}}
+{{- end -}}
+{{- end -}}

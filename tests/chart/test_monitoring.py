@@ -89,6 +89,7 @@ def test_alerts_say_what_is_wrong() -> None:
 
 
 def test_the_dashboard_arrives_unchanged() -> None:
-    (config,) = render_with("metrics.dashboard.enabled=true").all("ConfigMap")
+    mesh = render_with("metrics.dashboard.enabled=true")
+    config = mesh.one("ConfigMap", "peat-mesh-dashboard")
     assert json.loads(config["data"]["peatnode.json"]) == DASHBOARD
     assert config["metadata"]["labels"]["grafana_dashboard"] == "1"

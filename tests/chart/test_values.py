@@ -9,11 +9,14 @@ import pytest
 import yaml
 from jsonschema import Draft7Validator
 
+from peatnode.config import ExpectedPeers
+from peatnode.config.reading import read_expected_peers, read_retention
 from tests.chart.chart_rendering import (
     CHART,
     NAMESPACE,
     RELEASE,
     SECRET,
+    Rendered,
     helm,
     refusal,
     render,
@@ -91,6 +94,9 @@ def test_a_missing_secret_says_how_to_make_one() -> None:
         ([f"formationSecret={SECRET}", "readToken=a"], "would let anybody write"),
         ([f"formationSecret={SECRET}", "replicaCount=0"], "replicaCount"),
         ([f"formationSecret={SECRET}", "replicas=3"], "replicas"),
+        ([f"formationSecret={SECRET}", "peerRetention=a week"], "peerRetention"),
+        ([f"formationSecret={SECRET}", "expectedPeers.peers=a b"], "expectedPeers"),
+        ([f"formationSecret={SECRET}", "replicaCount=1025"], "replicaCount"),
         ([f"formationSecret={SECRET}", "brokerPort=80"], "brokerPort"),
         ([f"formationSecret={SECRET}", "discovery=dns"], "kubernetes|k8s|mdns|static"),
         ([f"formationSecret={SECRET}", "image.pullPolicy=Sometimes"], "IfNotPresent"),
@@ -157,6 +163,52 @@ def test_metadata_reaches_the_slices() -> None:
     metadata = render_with("peerMetadata.region=north").one("Service", RELEASE)["metadata"]
     assert metadata["labels"]["peat.region"] == "north"
     assert metadata["annotations"] == {"peat.region": "north"}
+
+
+def expected(mesh: Rendered) -> ExpectedPeers:
+    """What the node of a pod makes of the ConfigMap that is mounted into it."""
+    name = "PEAT_EXPECTED_PEERS_FILE"
+    mounts = {mount["mountPath"]: mount for mount in mesh.container["volumeMounts"]}
+    mount = mounts["/etc/peatnode/peers"]
+    assert mesh.environment[name] == "/etc/peatnode/peers/expected"
+    assert "subPath" not in mount, "the kubelet would never renew it"
+    volume = next(v for v in mesh.pod["spec"]["volumes"] if v["name"] == mount["name"])
+    config = mesh.one("ConfigMap", volume["configMap"]["name"])
+    return read_expected_peers(name, config["data"]["expected"])
+
+
+def test_each_pod_expects_all_the_others() -> None:
+    assert expected(render_with()).others("peat-mesh-1") == ("peat-mesh-0", "peat-mesh-2")
+    east = expected(render_with("federation.clusterName=east", "replicaCount=2"))
+    assert east.others("peat-mesh-0.east") == ("peat-mesh-1.east",)
+    named = expected(render_with("fullnameOverride=documents", "replicaCount=2"))
+    assert named.others("documents-0") == ("documents-1",)
+    assert expected(render_with("replicaCount=1")).count("peat-mesh-0") == 0
+    assert len(expected(render_with("replicaCount=1024")).node_ids) == 1024
+
+
+def test_what_is_expected_can_be_said_and_switched_off() -> None:
+    assert expected(render_with("expectedPeers.peers=5")).count("peat-mesh-0") == 5
+    said = expected(render_with("expectedPeers.peers=a\\, b", "discovery=static"))
+    assert said.node_ids == ("a", "b")
+    for sets in (["expectedPeers.enabled=false"], ["discovery=static"], ["discovery=mdns"]):
+        mesh = render_with(*sets)
+        assert "PEAT_EXPECTED_PEERS_FILE" not in mesh.environment
+        assert mesh.all("ConfigMap") == []
+        assert "peers" not in {volume["name"] for volume in mesh.pod["spec"]["volumes"]}
+
+
+def test_scaling_changes_the_expected_peers_and_restarts_no_pod() -> None:
+    three, five = render_with("replicaCount=3"), render_with("replicaCount=5")
+    assert len(expected(three).node_ids) == 3
+    assert len(expected(five).node_ids) == 5
+    assert three.pod == five.pod
+
+
+@pytest.mark.parametrize("retention", ["90m", "7d", "never"])
+def test_the_retention_is_one_that_a_node_takes(retention: str) -> None:
+    environment = render_with(f"peerRetention={retention}").environment
+    read_retention("PEAT_PEER_RETENTION", environment["PEAT_PEER_RETENTION"])
 
 
 def start_as(pod: str, *sets: str) -> dict[str, str]:
@@ -226,9 +278,10 @@ def test_one_pod_is_never_held_by_a_budget() -> None:
     assert render_with("replicaCount=2").all("PodDisruptionBudget")
 
 
-@pytest.mark.parametrize("kind", ["ServiceMonitor", "PrometheusRule", "ConfigMap"])
-def test_monitoring_is_off_by_default(kind: str) -> None:
-    assert render_with().all(kind) == []
+def test_monitoring_is_off_by_default() -> None:
+    mesh = render_with()
+    assert mesh.all("ServiceMonitor") == mesh.all("PrometheusRule") == []
+    assert [c["metadata"]["name"] for c in mesh.all("ConfigMap")] == ["peat-mesh-peers"]
 
 
 def test_foreign_manifests_are_noticed() -> None:
