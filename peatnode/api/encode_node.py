@@ -64,6 +64,10 @@ SOURCE_SCHEMA = record(
         "type": ["number", "null"],
         "description": "Seconds since the source was last complete; null: never.",
     },
+    failing_secs={
+        "type": ["number", "null"],
+        "description": "Seconds since it fails without a break; null: it does not.",
+    },
 )
 
 NODE_SCHEMA = record(
@@ -171,4 +175,5 @@ def _source(source: SourceState) -> dict[str, Any]:
         "message": source.message,
         "peers": source.peers,
         "age_secs": source.age_seconds if source.age_seconds >= 0 else None,
+        "failing_secs": source.failing_seconds if source.failing_seconds >= 0 else None,
     }

@@ -162,6 +162,8 @@ class Source:
     peers: int
     age_secs: float | None
     """Seconds since the source was last complete. None: never."""
+    failing_secs: float | None = None
+    """Seconds since it fails without a break. None: it does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,9 +350,24 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeFinding:
+    """What an operator should know of the node, with advice."""
+
+    severity: str
+    """`error`: the node is not ready, `degraded`: it works with restrictions, `notice`: information."""
+    where: str
+    """A worker, `supervisor`, `node`, `peers`, or `peer NAME`."""
+    message: str
+    advice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Readiness:
-    """Whether the node is ready: all checks pass."""
+    """Whether the node can serve reads and writes, and what else is to be known of it."""
 
     is_ready: bool
+    """All checks pass."""
     node_id: str
     checks: tuple[Check, ...]
+    findings: tuple[NodeFinding, ...] | None = None
+    """The worst first. None: the node is too old to make them, or the request had no valid token."""

@@ -280,6 +280,8 @@ class SourceState:
     peers: int
     age_seconds: float
     """Seconds since the source's list was last known to be complete; negative: never."""
+    failing_seconds: float = -1.0
+    """Seconds since the first of the failures without a break; negative: it does not fail."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,9 @@ async def guarded(serve: Serve) -> Served:
 
 async def test_what_is_public(guarded: Served) -> None:
     assert (await guarded.http.get("/health")).status_code == 200
-    assert (await guarded.http.get("/ready")).status_code == 200
+    ready = await guarded.http.get("/ready")
+    assert ready.status_code == 200
+    assert ready.json().keys() == {"ready", "node_id", "checks"}, "findings name peers"
     root = f"http://127.0.0.1:{guarded.port}"
     for path in ("/", "/docs"):
         page = await guarded.http.get(root + path)
@@ -42,6 +44,13 @@ async def test_what_is_public(guarded: Served) -> None:
         assert "default-src 'none'" in page.headers["content-security-policy"]
     for path in ("/metrics", "/openapi.json"):
         check_problem(await guarded.http.get(root + path), 401, "unauthorized")
+
+
+@pytest.mark.parametrize("token", [API_TOKEN, READ_TOKEN, "wrong"])
+async def test_findings_are_for_those_who_may_read(guarded: Served, token: str) -> None:
+    ready = await guarded.http.get("/ready", headers={"authorization": f"Bearer {token}"})
+    assert ready.status_code == 200
+    assert ("findings" in ready.json()) == (token in (API_TOKEN, READ_TOKEN))
 
 
 @pytest.mark.parametrize("path", [*GUARDED, "/documents/c/a", "/nothing", "/documents/c/%61"])

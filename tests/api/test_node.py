@@ -54,7 +54,7 @@ async def test_health(served: Served) -> None:
 async def test_ready(served: Served) -> None:
     status, found = await checks(served)
     assert status == 200
-    assert set(found) == {"running", "workers", "store", "engine", "sync", "clock", "discovery"}
+    assert set(found) == {"running", "workers", "store", "engine"}
     served.node.is_writable = False
     assert (await checks(served))[1]["store"] is False
     served.node.is_writable = True
@@ -67,22 +67,37 @@ async def test_ready(served: Served) -> None:
     assert found["store.disk"] is False
     assert "sync.twin" not in found
     served.node.problems = ()
-    for worker, check in (("store", "store"), ("sync", "sync"), ("discovery", "discovery")):
+    await served.node.stop_worker("store")
+    status, found = await checks(served)
+    assert (status, found["store"]) == (503, False)
+    await served.node.start_worker("store")
+    await served.http.get("/ready")
+    assert (await checks(served))[0] == 200
+
+
+async def findings(served: Served, status: int = 200) -> list[tuple[str, str, str]]:
+    answer = await served.http.get("/ready")
+    assert answer.status_code == status
+    found = answer.json()["findings"]
+    return [(one["severity"], one["where"], one["message"]) for one in found]
+
+
+async def test_ready_tells_what_is_to_be_known_and_stays_ready(served: Served) -> None:
+    served.node.peers = (replace(peer("peat-mesh-1"), is_twin=True), peer("other"))
+    twin = ("degraded", "peer peat-mesh-1", "peat-mesh-1: two nodes use this identity.")
+    assert await findings(served) == [twin]
+    served.node.peers = ()
+    assert await findings(served) == []
+    for worker in ("sync", "discovery"):
         await served.node.stop_worker(worker)
-        status, found = await checks(served)
-        assert (status, found[check]) == (503, False)
+        ((severity, where, message),) = await findings(served)
+        assert (severity, where) == ("degraded", worker)
+        assert message.startswith(f"{worker.capitalize()} does not answer: ")
         await served.node.start_worker(worker)
         await served.http.get("/ready")
-        assert (await checks(served))[0] == 200
-
-
-async def test_ready_says_that_an_identity_is_used_twice_and_stays_ready(served: Served) -> None:
-    served.node.peers = (replace(peer("peat-mesh-1"), is_twin=True), peer("other"))
-    answer = await served.http.get("/ready")
-    assert answer.status_code == 200
-    (sync,) = [check for check in answer.json()["checks"] if check["name"] == "sync"]
-    assert sync["ready"]
-    assert sync["message"].startswith("this identity is used twice: peat-mesh-1. Give each node")
+    served.node.is_writable = False
+    ((severity, _, _),) = await findings(served, 503)
+    assert severity == "error"
 
 
 async def test_node(served: Served) -> None:
@@ -92,7 +107,14 @@ async def test_node(served: Served) -> None:
     assert content["version"] == "0.1.0"
     assert content["workers"][0]["name"] == "store"
     assert content["store"]["root"] == "0" * 32
-    static = {"name": "static", "state": "watching", "message": "", "peers": 0, "age_secs": 0.0}
+    static = {
+        "name": "static",
+        "state": "watching",
+        "message": "",
+        "peers": 0,
+        "age_secs": 0.0,
+        "failing_secs": None,
+    }
     assert content["discovery_sources"] == [static]
 
 

@@ -190,7 +190,8 @@ def test_what_the_workers_say_is_wrong_is_shown_with_advice(start_node: StartNod
         "Set PEAT_CLUSTER.",
         "engine is waiting (previous exit: killed by SIGKILL).",
         "The disk is full.",
-        "12 documents differ, for 8 min",
+        "12 documents differ, since",
+        "(8 min",
         "It refuses document c/i.",
     ):
         assert text in said

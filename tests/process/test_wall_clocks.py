@@ -87,9 +87,11 @@ def test_a_node_two_hours_ahead_deletes_nothing_sets_no_expiry_and_says_so(
 
     (problem,) = wrong.get("/node")["problems"]
     assert (problem["worker"], problem["name"]) == ("sync", "clock")
-    (check,) = [c for c in wrong.get("/ready")["checks"] if c["name"] == "clock"]
-    assert check["ready"]
-    assert "2 of 2 connected peers" in check["message"]
+    ready = wrong.get("/ready")
+    assert ready["ready"]
+    (said,) = [one for one in ready["findings"] if one["where"] == "sync"]
+    assert said["severity"] == "degraded"
+    assert "2 of 2 connected peers" in said["message"]
     assert [sample(node, "peatnode_clock_right") for node in three] == [1.0, 1.0, 0.0]
     offset = 'peatnode_sync_peer_clock_offset_seconds{peer="node-2"}'
     wait(lambda: abs(sample(first, offset) - TWO_HOURS) < 5, "the next comparison", pause=0.2)

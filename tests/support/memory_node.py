@@ -255,7 +255,7 @@ class MemoryNode:
             root=bytes(16),
             generation=self.generation,
             disk_bytes=1,
-            disk_free_bytes=1,
+            disk_free_bytes=10**11,
             is_writable=self.is_writable,
             problem="" if self.is_writable else "the disk is full",
             quarantined=(),

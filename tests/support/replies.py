@@ -11,12 +11,13 @@ from peatnode.ipc.messages import (
     StoreReply,
     WorkerState,
 )
+from peatnode.model.states import PeerStatus, SourceStatus, WorkerStatus
 from peatnode.supervision import workers
 
 NOW = time.time()
 
 WORKERS = tuple(
-    WorkerState(name, "ready", 200 + index, 0, 0, 22_000_000, 0.01, NOW - 60, "")
+    WorkerState(name, WorkerStatus.READY, 200 + index, 0, 0, 22_000_000, 0.01, NOW - 60, "")
     for index, name in enumerate([spec.name for spec in workers.WORKERS])
 )
 
@@ -61,7 +62,7 @@ PEER = PeerState(
     instance="12" * 16,
     endpoint_id="34" * 32,
     is_connected=True,
-    state="connected",
+    state=PeerStatus.CONNECTED,
     rtt_ms=0.4,
     is_in_sync=True,
     behind_documents=0,
@@ -82,4 +83,4 @@ PEER = PeerState(
 )
 
 PEERS = PeersReply((PEER,), bytes(range(16)), ())
-DISCOVERY = DiscoveryReply((SourceState("mdns", "watching", "", 1, 2.0),), ())
+DISCOVERY = DiscoveryReply((SourceState("mdns", SourceStatus.WATCHING, "", 1, 2.0),), ())

@@ -64,9 +64,10 @@ def node_routes(services: BrokerServices) -> tuple[Route, ...]:
     metrics = MetricsResource(
         services.workers, survey, services.feed, services.counters, services.stopping
     )
+    ready = ReadyResource(node_id, survey, stopping, services.authenticator)
     return (
         Route(f"{PREFIX}/health", HealthResource(node_id), is_public=True),
-        Route(f"{PREFIX}/ready", ReadyResource(node_id, survey, stopping), is_public=True),
+        Route(f"{PREFIX}/ready", ready, is_public=True),
         Route(f"{PREFIX}/node", NodeResource(supervisor, survey)),
         Route(f"{PREFIX}/peers", PeersResource(sync)),
         Route(f"{PREFIX}/peers/{{peer_id}}", PeerResource(sync)),

@@ -100,7 +100,16 @@ class DiscoveryService:
         for source in self.sources:
             now = source.condition()
             count = self._table.count(source.name)
-            states.append(SourceState(source.name, now.state, now.message, count, now.age_seconds))
+            states.append(
+                SourceState(
+                    source.name,
+                    now.state,
+                    now.message,
+                    count,
+                    now.age_seconds,
+                    now.failing_seconds,
+                )
+            )
         return tuple(states)
 
     def _metrics(self) -> list[Metric]:

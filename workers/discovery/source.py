@@ -43,6 +43,8 @@ class SourceCondition:
     message: str
     age_seconds: float
     """Seconds since its list of peers was last known to be complete; negative: never."""
+    failing_seconds: float = -1.0
+    """Seconds since the first of the failures without a break; negative: it does not fail."""
 
 
 class PeerSource(Protocol):

@@ -18,11 +18,11 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
-from peatnode.cli.terminal.numbers import plural
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
 from peatnode.config import LARGEST_BODY_BYTES
+from peatnode.model.amounts import plural
 
 MAX_PRINTED = 20
 """Invalid lines that are reported one by one."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
+from peatnode.api.findings.replies import NoAnswer
 from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.status.from_sockets import ask_worker
-from peatnode.cli.status.report import NoAnswer
 from peatnode.cli.target import LocalNode, RemoteNode, read_token
 from peatnode.ipc.messages import GetNode, NodeReply
 

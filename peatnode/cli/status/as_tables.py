@@ -8,15 +8,22 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from peatnode.cli.status.diagnosis import GRACE_SECONDS, Diagnosis, Health, Severity
+from peatnode.api.findings.finding import Severity
+from peatnode.api.findings.peers import GRACE_SECONDS
+from peatnode.cli.status.diagnosis import Diagnosis, Health
 from peatnode.cli.status.report import StatusReport
-from peatnode.cli.terminal.numbers import first_names, plural, printable, round_trip, size, span
+from peatnode.cli.terminal.numbers import printable, round_trip, size
 from peatnode.client.models import Peer
+from peatnode.model.amounts import first_names, plural, span
 from peatnode.model.clock import TOLERANCE_SECONDS
 from peatnode.model.states import SourceStatus, WorkerStatus
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
-SEVERITY_STYLE = {Severity.ERROR: "red", Severity.DEGRADED: "yellow", Severity.NOTICE: "dim"}
+SEVERITY_STYLE: dict[str, str] = {
+    Severity.ERROR: "red",
+    Severity.DEGRADED: "yellow",
+    Severity.NOTICE: "dim",
+}
 
 
 NARROW_COLUMNS = 72
@@ -201,5 +208,5 @@ def _findings(diagnosis: Diagnosis) -> list[RenderableType]:
         text = Text(printable(finding.message))
         if finding.advice:
             text.append(printable(f"\n{finding.advice}"), style="dim")
-        grid.add_row(Text(finding.severity, style=SEVERITY_STYLE[finding.severity]), text)
+        grid.add_row(Text(finding.severity, style=SEVERITY_STYLE.get(finding.severity, "")), text)
     return [grid]

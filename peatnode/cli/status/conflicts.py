@@ -127,8 +127,8 @@ def _remotely(url: str, token: str, ask: Callable[[Client], T]) -> T:
 
 
 def _ask(target: LocalNode, question: Ask[ReplyT]) -> ReplyT:
+    from peatnode.api.findings.replies import NoAnswer
     from peatnode.cli.status.from_sockets import ask_worker
-    from peatnode.cli.status.report import NoAnswer
 
     reply = asyncio.run(ask_worker(target.run_dir, "store", question))
     if isinstance(reply, NoAnswer):

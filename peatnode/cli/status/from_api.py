@@ -6,15 +6,20 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from peatnode.cli.status.report import NoAnswer, StatusReport
+from peatnode.api.failures import sentence
+from peatnode.api.findings.finding import Severity
+from peatnode.api.findings.replies import NoAnswer
+from peatnode.cli.status.report import StatusReport
 from peatnode.cli.target import RemoteNode
 from peatnode.client.errors import Unavailable, UnexpectedAnswer, UnknownOutcome, Unreachable
-from peatnode.client.models import Node, NodeProblem, Peers, Readiness
+from peatnode.client.models import Node, NodeFinding, NodeProblem, Peers, Readiness
 from peatnode.client.retry import RetryPolicy
 
 T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
+
+ADVICE_TO_REACH = "Check that the node runs, and that --url (or PEAT_URL) is its address."
 
 
 def inspect_api(target: RemoteNode) -> StatusReport:
@@ -28,7 +33,10 @@ def inspect_api(target: RemoteNode) -> StatusReport:
             readiness = _asked("broker", client.readiness)
             peers = _asked("sync", client.peers)
         except Unreachable as error:
-            return StatusReport(now, unanswered=(NoAnswer(target.url, str(error)),))
+            part = NoAnswer(target.url, str(error))
+            return StatusReport(
+                now, findings=(_no_answer(part, ADVICE_TO_REACH),), unanswered=(part,)
+            )
     return report_of(node, readiness, peers, now)
 
 
@@ -46,7 +54,6 @@ def report_of(
     now: float,
 ) -> StatusReport:
     known = None if isinstance(node, NoAnswer) else node
-    failed = () if isinstance(readiness, NoAnswer) else _failed_checks(readiness, node)
     return StatusReport(
         taken_at=now,
         node=known,
@@ -55,22 +62,37 @@ def report_of(
         differing=() if isinstance(peers, NoAnswer) else peers.differing,
         store=None if known is None else known.store,
         sources=None if known is None else known.sources,
-        problems=(() if known is None else known.problems) + failed,
+        findings=_findings(readiness, known),
         unanswered=tuple(part for part in (node, readiness, peers) if isinstance(part, NoAnswer)),
     )
 
 
-def _failed_checks(readiness: Readiness, node: Node | NoAnswer) -> tuple[NodeProblem, ...]:
-    """The failed checks that no other part of the report shows."""
-    known = set[str]()
-    if not isinstance(node, NoAnswer):
-        known = {"running", "workers"} | {f"{p.worker}.{p.name}" for p in node.problems}
-        if node.store is not None:
-            known.add("store")
-        if node.sources is not None:
-            known.add("discovery")
-    return tuple(
-        NodeProblem(check.name, "check", f"Not ready: {check.message or check.name}.", "", True, 0)
-        for check in readiness.checks
-        if not check.is_ready and check.name not in known
+def _findings(readiness: Readiness | NoAnswer, node: Node | None) -> tuple[NodeFinding, ...]:
+    if isinstance(readiness, NoAnswer):
+        return (_no_answer(readiness, "The log of the node shows the reason."),)
+    if readiness.findings is None:
+        return _findings_of_an_old_node(readiness, () if node is None else node.problems)
+    return readiness.findings
+
+
+def _no_answer(part: NoAnswer, advice: str) -> NodeFinding:
+    return NodeFinding(
+        Severity.ERROR, part.name, sentence(f"{part.name} does not answer: {part.reason}"), advice
     )
+
+
+def _findings_of_an_old_node(
+    readiness: Readiness, problems: tuple[NodeProblem, ...]
+) -> tuple[NodeFinding, ...]:
+    """What a node before 0.3 says of itself: its failed checks, and the problems that block nothing."""
+    failed = [
+        NodeFinding(Severity.ERROR, check.name, f"Not ready: {check.message or check.name}.")
+        for check in readiness.checks
+        if not check.is_ready
+    ]
+    raised = [
+        NodeFinding(Severity.NOTICE, problem.worker, sentence(problem.message), problem.advice)
+        for problem in problems
+        if not problem.blocks_readiness
+    ]
+    return (*failed, *raised)

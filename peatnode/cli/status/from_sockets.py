@@ -12,10 +12,13 @@ from typing import TypeVar
 
 from peatnode.api.encode_node import encode_node, encode_sources, encode_store
 from peatnode.api.encode_peer import encode_peers
-from peatnode.cli.status.report import NoAnswer, StatusReport
+from peatnode.api.findings.diagnose import diagnose
+from peatnode.api.findings.finding import encode_findings
+from peatnode.api.findings.replies import NoAnswer, collected
+from peatnode.cli.status.report import StatusReport
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, decode_records
-from peatnode.client.models import Node, NodeStore, Peers, Source
+from peatnode.client.models import Node, NodeFinding, NodeStore, Peers, Source
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import (
@@ -55,16 +58,17 @@ def report_of(
     discovery_reply: DiscoveryReply | NoAnswer,
     now: float,
 ) -> StatusReport:
-    answers = (node_reply, store_reply, peers_reply, discovery_reply)
+    replies = collected(node_reply, store_reply, peers_reply, discovery_reply)
+    findings = encode_findings(diagnose(replies, now))
     node, store, peers, sources = None, None, None, None
-    if not isinstance(node_reply, NoAnswer):
-        node = decode_record(Node, Fields(encode_node(node_reply, None, None, now)))
-    if not isinstance(store_reply, NoAnswer):
-        store = decode_record(NodeStore, Fields(encode_store(store_reply)))
-    if not isinstance(peers_reply, NoAnswer):
-        peers = decode_record(Peers, Fields(encode_peers(peers_reply)))
-    if not isinstance(discovery_reply, NoAnswer):
-        sources = decode_records(Source, map(Fields, encode_sources(discovery_reply)))
+    if replies.node is not None:
+        node = decode_record(Node, Fields(encode_node(replies.node, None, None, now)))
+    if replies.store is not None:
+        store = decode_record(NodeStore, Fields(encode_store(replies.store)))
+    if replies.peers is not None:
+        peers = decode_record(Peers, Fields(encode_peers(replies.peers)))
+    if replies.discovery is not None:
+        sources = decode_records(Source, map(Fields, encode_sources(replies.discovery)))
     return StatusReport(
         taken_at=now,
         node=node,
@@ -73,8 +77,8 @@ def report_of(
         differing=() if peers is None else peers.differing,
         store=store,
         sources=sources,
-        problems=() if node is None else node.problems,
-        unanswered=tuple(answer for answer in answers if isinstance(answer, NoAnswer)),
+        findings=decode_records(NodeFinding, map(Fields, findings)),
+        unanswered=replies.unanswered,
     )
 
 

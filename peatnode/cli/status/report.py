@@ -2,17 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from peatnode.client.models import Node, NodeProblem, NodeStore, Peer, Source, Worker
-
-
-@dataclass(frozen=True, slots=True)
-class NoAnswer:
-    """A part of the node that did not answer."""
-
-    name: str
-    reason: str
+from peatnode.api.findings.replies import NoAnswer
+from peatnode.client.models import Node, NodeFinding, NodeStore, Peer, Source, Worker
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +21,6 @@ class StatusReport:
     """Some of the documents that differ on a peer, as `collection/id`."""
     store: NodeStore | None = None
     sources: tuple[Source, ...] | None = None
-    problems: tuple[NodeProblem, ...] = ()
-    """The problems that the workers have raised."""
-    unanswered: tuple[NoAnswer, ...] = field(default=())
+    findings: tuple[NodeFinding, ...] = ()
+    """What an operator should know, the worst first."""
+    unanswered: tuple[NoAnswer, ...] = ()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from peatnode.cli.terminal.numbers import plural
+from peatnode.model.amounts import plural
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bar

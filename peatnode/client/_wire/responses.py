@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from peatnode.client._wire.fields import Fields
-from peatnode.client._wire.records import decode_record
+from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.errors import Problem, ProblemAnswer, UnexpectedAnswer, error_of
 from peatnode.client.models import (
     Check,
@@ -18,6 +18,7 @@ from peatnode.client.models import (
     ImportedLine,
     LostDocument,
     Node,
+    NodeFinding,
     Page,
     Peer,
     Peers,
@@ -208,7 +209,12 @@ def read_readiness(response: NodeResponse) -> Readiness:
         Check(item.text("name"), item.boolean("ready"), item.text("message"))
         for item in fields.each("checks")
     )
-    return Readiness(fields.boolean("ready"), fields.text("node_id"), tuple(checks))
+    findings = (
+        decode_records(NodeFinding, fields.each("findings"))
+        if fields.has_value("findings")
+        else None
+    )
+    return Readiness(fields.boolean("ready"), fields.text("node_id"), tuple(checks), findings)
 
 
 def imported_line(content: dict[str, Any], first_line: int) -> ImportedLine:

@@ -11,10 +11,10 @@ import pytest
 
 from peatnode.api import encode_node as node_bodies
 from peatnode.api import encode_peer as peer_bodies
+from peatnode.api.findings.replies import NoAnswer
 from peatnode.cli.status.as_json import status_json
 from peatnode.cli.status.diagnosis import diagnose
 from peatnode.cli.status.from_sockets import report_of
-from peatnode.cli.status.report import NoAnswer
 from peatnode.client import models
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, json_name, record_content

@@ -11,12 +11,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric as Family
 from prometheus_client.registry import Collector
 
+from peatnode.api.findings.replies import NodeReplies
 from peatnode.ipc.messages import GetMetrics, Metric, MetricsReply, NodeReply
 from workers.broker.feed.event_feed import EventFeed
 from workers.broker.http.counters import HttpCounters
 from workers.broker.metrics.texts import HELP
 from workers.broker.node.readiness import checks
-from workers.broker.node.survey import NodeSurvey, WorkerReports, probe
+from workers.broker.node.survey import NodeSurvey, probe
 from workers.broker.worker_client import WorkerClient
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -97,8 +98,8 @@ def _family(name: str) -> tuple[str, str]:
     return name, "gauge"
 
 
-def node_samples(reports: WorkerReports, is_stopping: bool) -> Iterator[Metric]:
-    found = checks(reports.node, reports.store, reports.peers, reports.discovery, is_stopping)
+def node_samples(reports: NodeReplies, is_stopping: bool) -> Iterator[Metric]:
+    found = checks(reports.node, reports.store, is_stopping)
     yield Metric("peatnode_ready", (), float(all(check.is_ready for check in found)))
     for check in found:
         labels = (("check", check.name),)

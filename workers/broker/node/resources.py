@@ -13,7 +13,10 @@ from peatnode.api.encode_document import JSON
 from peatnode.api.encode_node import encode_node
 from peatnode.api.encode_peer import encode_peer, encode_peers, encode_topology
 from peatnode.api.failures import HttpProblem
+from peatnode.api.findings.diagnose import diagnose
+from peatnode.api.findings.finding import encode_findings
 from peatnode.ipc.messages import GetNode, GetPeers
+from workers.broker.http.authentication import Access, TokenAuthenticator, bearer
 from workers.broker.http.requests import check_parameters
 from workers.broker.node.readiness import checks
 from workers.broker.node.survey import NodeSurvey
@@ -36,20 +39,29 @@ class HealthResource:
 
 
 class ReadyResource:
-    """GET /ready: 200 or 503, and every check."""
+    """GET /ready: 200 or 503, every check, and what else is to be known of the node.
 
-    def __init__(self, node_id: str, survey: NodeSurvey, stopping: asyncio.Event) -> None:
+    The route needs no token, so that probes can use it. Findings name peers and documents: who is not allowed to
+    read these does not receive them.
+    """
+
+    def __init__(
+        self,
+        node_id: str,
+        survey: NodeSurvey,
+        stopping: asyncio.Event,
+        authenticator: TokenAuthenticator,
+    ) -> None:
         self._node_id = node_id
         self._survey = survey
         self._stopping = stopping
+        self._authenticator = authenticator
 
     async def on_get(self, request: Request, response: Response) -> None:
-        reports = await self._survey.take()
-        found = checks(
-            reports.node, reports.store, reports.peers, reports.discovery, self._stopping.is_set()
-        )
+        replies = await self._survey.take()
+        found = checks(replies.node, replies.store, self._stopping.is_set())
         is_ready = all(check.is_ready for check in found)
-        content = {
+        content: dict[str, Any] = {
             "ready": is_ready,
             "node_id": self._node_id,
             "checks": [
@@ -57,10 +69,18 @@ class ReadyResource:
                 for check in found
             ],
         }
+        if self._may_read(request):
+            findings = diagnose(replies, time.time(), self._stopping.is_set())
+            content["findings"] = encode_findings(findings)
         _answer(response, content)
         response.status = 200 if is_ready else 503
 
     on_head = on_get
+
+    def _may_read(self, request: Request) -> bool:
+        header = request.get_header("authorization")
+        token = bearer(None if header is None else header.encode("latin-1", "replace"))
+        return self._authenticator.access(token) is not Access.NONE
 
 
 class NodeResource:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TypeVar
 
+from peatnode.api.findings.replies import NoAnswer, NodeReplies, collected
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import (
     Ask,
@@ -15,8 +15,6 @@ from peatnode.ipc.messages import (
     GetPeers,
     GetStore,
     Message,
-    NodeReply,
-    PeersReply,
     StoreReply,
 )
 from workers.broker.worker_client import WorkerClient
@@ -25,16 +23,6 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 
 PROBE_SECONDS = 1.0
 """Time for a worker to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerReports:
-    """The reports. None: the worker did not answer in time."""
-
-    node: NodeReply | None
-    store: StoreReply | None
-    peers: PeersReply | None
-    discovery: DiscoveryReply | None
 
 
 class NodeSurvey:
@@ -52,14 +40,15 @@ class NodeSurvey:
         self._sync = sync
         self._discovery = discovery
 
-    async def take(self) -> WorkerReports:
-        node, store, peers, discovery = await asyncio.gather(
-            probe(self._supervisor, GetNode()),
-            self.store(),
-            probe(self._sync, GetPeers()),
-            self.discovery(),
+    async def take(self) -> NodeReplies:
+        return collected(
+            *await asyncio.gather(
+                ask(self._supervisor, GetNode()),
+                ask(self._store, GetStore()),
+                ask(self._sync, GetPeers()),
+                ask(self._discovery, GetDiscovery()),
+            )
         )
-        return WorkerReports(node, store, peers, discovery)
 
     async def store(self) -> StoreReply | None:
         return await probe(self._store, GetStore())
@@ -68,9 +57,15 @@ class NodeSurvey:
         return await probe(self._discovery, GetDiscovery())
 
 
-async def probe(client: WorkerClient, message: Ask[ReplyT]) -> ReplyT | None:
-    """The answer of a worker; None if it does not answer within `PROBE_SECONDS`."""
+async def ask(client: WorkerClient, message: Ask[ReplyT]) -> ReplyT | NoAnswer:
+    """The answer of a worker, or why there is none within `PROBE_SECONDS`."""
     try:
         return await client.ask_once(message, PROBE_SECONDS)
-    except LinkError:
-        return None
+    except LinkError as error:
+        return NoAnswer(client.name, str(error))
+
+
+async def probe(client: WorkerClient, message: Ask[ReplyT]) -> ReplyT | None:
+    """The answer of a worker; None if it does not answer within `PROBE_SECONDS`."""
+    reply = await ask(client, message)
+    return None if isinstance(reply, NoAnswer) else reply

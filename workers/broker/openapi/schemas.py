@@ -19,6 +19,7 @@ from peatnode.api.encode_node import (
     WORKER_SCHEMA,
 )
 from peatnode.api.encode_peer import CLOCK_SCHEMA, PEER_SCHEMA, PEERS_SCHEMA, TOPOLOGY_SCHEMA
+from peatnode.api.findings.finding import FINDING_SCHEMA
 from peatnode.api.json_schema import (
     DOCUMENT,
     EXPIRY,
@@ -48,8 +49,16 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Health": record(status={"const": "healthy"}, node_id=TEXT),
     "Ready": record(
-        ready=FLAG, node_id=TEXT, checks=array(record(name=TEXT, ready=FLAG, message=TEXT))
+        ("findings",),
+        ready=FLAG,
+        node_id=TEXT,
+        checks=array(record(name=TEXT, ready=FLAG, message=TEXT)),
+        findings={
+            **array(ref("Finding")),
+            "description": "The worst first. Absent if the node has a token and the request has not.",
+        },
     ),
+    "Finding": FINDING_SCHEMA,
     "Worker": WORKER_SCHEMA,
     "NodeProblem": PROBLEM_SCHEMA,
     "Store": STORE_SCHEMA,

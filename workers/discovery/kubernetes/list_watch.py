@@ -312,8 +312,9 @@ class SliceWatch:
     # --- problems
 
     def _report(self, failure: CallFailure, times: int) -> list[Action]:
-        """Reports a repeated failure, or the first one that only an operator can fix."""
-        if times < 3 and failure.status not in NEEDS_OPERATOR:
+        """Reports a repeated failure, and at once one that only an operator can fix, or before the first list."""
+        is_known = self.counters.listed_at > -math.inf
+        if times < 3 and is_known and failure.status not in NEEDS_OPERATOR:
             return []
         return self._set_problem(failure)
 

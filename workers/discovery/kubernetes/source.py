@@ -87,6 +87,8 @@ class KubernetesSource:
         """None: the name of this pod says that it belongs to no StatefulSet."""
         self._machine = SliceWatch(SliceTable(naming), random.random, timings)
         self._problem: CallFailure | None = None
+        self._failing_at = 0.0
+        """Time at which the problem began, while there is one."""
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
         self._watches: dict[int, asyncio.Task[None]] = {}
@@ -167,6 +169,8 @@ class KubernetesSource:
         self._handle(WatchEnded(action.request, failure))
 
     def _report_failure(self, failure: CallFailure | None) -> None:
+        if self._problem is None:
+            self._failing_at = self._loop.time()
         self._problem = failure
         if failure is None:
             self._report.clear_problem(self.name)
@@ -190,7 +194,8 @@ class KubernetesSource:
         listed_at = self._machine.counters.listed_at
         age = self._loop.time() - listed_at if listed_at > -math.inf else -1.0
         if self._problem is not None:
-            return SourceCondition(SourceStatus.FAILING, _describe(self._problem), age)
+            failing = self._loop.time() - self._failing_at
+            return SourceCondition(SourceStatus.FAILING, _describe(self._problem), age, failing)
         return SourceCondition(
             SourceStatus.WATCHING if age >= 0 else SourceStatus.STARTING, "", age
         )

@@ -132,6 +132,8 @@ class MdnsSource:
         """Number of consecutive requests that a service has not answered, by the name of the service."""
         self._shown: dict[str, Sighting] = {}
         self._failure = ""
+        self._failing_at = 0.0
+        """Time of the first of the failures, while it fails."""
         self._reach_changed = asyncio.Event()
         self._requests = asyncio.Semaphore(16)
         self._group = asyncio.TaskGroup()
@@ -209,6 +211,8 @@ class MdnsSource:
         self._started_at = self._loop.time()
 
     def _fail(self, error: Exception) -> None:
+        if not self._failure:
+            self._failing_at = self._loop.time()
         self._failure = str(error) or type(error).__name__
         self._report.raise_problem(
             self.name,
@@ -272,7 +276,8 @@ class MdnsSource:
 
     def condition(self) -> SourceCondition:
         if self._failure:
-            return SourceCondition(SourceStatus.FAILING, self._failure, -1.0)
+            failing = self._loop.time() - self._failing_at
+            return SourceCondition(SourceStatus.FAILING, self._failure, -1.0, failing)
         if self._started_at is None:
             return SourceCondition(SourceStatus.STARTING, "", -1.0)
         return SourceCondition(SourceStatus.WATCHING, "on " + ", ".join(self._reach.hosts), 0.0)

@@ -25,6 +25,8 @@ class _Name:
     next_at: float
     is_asked: bool = False
     failures: int = 0
+    failing_at: float = 0.0
+    """Time of the first of these failures."""
     reason: str = ""
     hosts: tuple[str, ...] = ()
     answered_at: float | None = None
@@ -57,6 +59,13 @@ class StaticPeers:
     def failing(self) -> dict[str, str]:
         """The names that cannot be resolved, with the reasons."""
         return {host: name.reason for host, name in self._names.items() if name.failures}
+
+    @property
+    def failing_at(self) -> float | None:
+        """Time of the first failure of the name that has failed for the longest time; None: none fails."""
+        return min(
+            (name.failing_at for name in self._names.values() if name.failures), default=None
+        )
 
     @property
     def complete_at(self) -> float | None:
@@ -93,6 +102,8 @@ class StaticPeers:
         name = self._names[host]
         name.is_asked, name.reason = False, reason
         pause = min(RESOLVE_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** min(name.failures, 10))
+        if not name.failures:
+            name.failing_at = now
         name.failures += 1
         name.next_at = now + self._jitter(pause)
 

@@ -87,12 +87,9 @@ class StaticSource:
         """Does nothing, because the system chooses the interface of each connection."""
 
     def condition(self) -> SourceCondition:
-        failing = self._peers.failing
-        if failing:
-            state, message = (
-                SourceStatus.FAILING,
-                "cannot resolve " + ", ".join(sorted(failing)[:5]),
-            )
+        unresolved = sorted(self._peers.failing)
+        if unresolved:
+            state, message = SourceStatus.FAILING, "cannot resolve " + ", ".join(unresolved[:5])
         else:
             state, message = (
                 (SourceStatus.WATCHING if self._peers.is_complete else SourceStatus.STARTING),
@@ -102,7 +99,9 @@ class StaticSource:
         age = 0.0 if self._peers.is_complete else -1.0
         if complete_at is not None:
             age = self._loop.time() - complete_at
-        return SourceCondition(state, message, age)
+        failing_at = self._peers.failing_at
+        failing = -1.0 if failing_at is None else self._loop.time() - failing_at
+        return SourceCondition(state, message, age, failing)
 
     def metrics(self) -> list[Metric]:
         failing = float(len(self._peers.failing))

@@ -9,9 +9,16 @@ from peatnode.cli.status.as_json import status_json
 from peatnode.cli.status.as_tables import clock_text, status_page
 from peatnode.cli.status.diagnosis import diagnose
 from peatnode.cli.status.report import NoAnswer, StatusReport
+from peatnode.client.models import NodeFinding
 from tests.support.reports import HEALTHY, LATE, LOST, NOW, PEER
 
-FULL = replace(HEALTHY, peers=(PEER, LATE, LOST))
+FINDING = NodeFinding(
+    "degraded",
+    "peer peat-mesh-3",
+    "peat-mesh-3 is not connected: no answer to the handshake within 10 s.",
+    "Check that it runs and is reachable at 127.0.0.1:11205 (UDP).",
+)
+FULL = replace(HEALTHY, peers=(PEER, LATE, LOST), findings=(FINDING,))
 
 
 def page(report: StatusReport, width: int) -> str:
@@ -48,7 +55,7 @@ def test_everything_worth_knowing_is_there() -> None:
 def test_some_of_what_differs_is_named() -> None:
     assert "differing  c/a  " in page(replace(HEALTHY, differing=("c/a",)), 80)
     many = page(replace(HEALTHY, differing=("c/a", "c/b", "c/c", "c/d")), 80)
-    assert "differing  c/a, c/b, c/c …" in many
+    assert "differing  c/a, c/b, c/c and 1 more" in many
     assert "differing" not in page(HEALTHY, 80)
 
 
@@ -80,13 +87,15 @@ def test_an_ipv6_address_is_no_markup() -> None:
 
 
 def test_a_terminal_obeys_nothing_that_came_from_elsewhere() -> None:
-    peer = replace(LOST, id="\x1b[2Jpeer", reason="\x1b]0;title\x07", addresses=("\x9b31m",))
-    text = page(replace(HEALTHY, peers=(peer,)), 80)
+    peer = replace(LOST, id="\x1b[2Jpeer", addresses=("\x9b31m",))
+    finding = replace(FINDING, message="\x1b]0;title\x07", advice="\x9b31m")
+    text = page(replace(HEALTHY, peers=(peer,), findings=(finding,)), 80)
     assert all(one.isprintable() or one == "\n" for one in text)
 
 
 def test_what_is_not_known_is_left_out() -> None:
-    text = page(StatusReport(NOW, unanswered=(NoAnswer("supervisor", "refused"),)), 80)
+    finding = NodeFinding("error", "supervisor", "supervisor does not answer: refused")
+    text = page(StatusReport(NOW, findings=(finding,)), 80)
     assert "unreachable" in text
     assert "supervisor does not answer: refused" in text
 
