@@ -788,7 +788,7 @@ class PeersReply(Message):
     """`collection/id` of documents that differ, at most 100."""
     clock: ClockVerdict = UNCOMPARED
     documents: int = -1
-    """The number of documents of this node, when its root was last read; -1: unknown."""
+    """The number of documents of this node, as its store last told it; -1: unknown."""
     expected: int = 0
     """The number of peers that PEAT_EXPECTED_PEERS expects."""
     missing: tuple[str, ...] = ()

@@ -17,7 +17,7 @@ class TreeReply(Message):
     """16 bytes for each requested node, in the order of the request; EMPTY_HASH: no document below it."""
     sequence: int
     documents: int = -1
-    """The number of documents at this sequence; -1: not told."""
+    """The number of documents at this sequence, told with the root (level 0); -1: not told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,8 @@ class AppliedReply(Message):
     reasons: tuple[str, ...]
     """One for each update; empty unless the outcome is REFUSED or GAP."""
     sequence: int
+    documents: int = -1
+    """The number of documents at this sequence; -1: not told."""
 
 
 @dataclass(frozen=True, slots=True)

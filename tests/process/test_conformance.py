@@ -94,13 +94,16 @@ async def test_the_questions_of_sync(kind: str) -> None:
         async def apply(*updates: DocumentUpdate) -> tuple[Outcome, ...]:
             reply = await ask(ApplyUpdates(updates, "peer"))
             assert len(reply.reasons) == len(updates)
+            assert reply.documents == (await ask(ReadTree(0, (0,)))).documents
             return tuple(reply.outcomes)
 
         async def sequence() -> int:
             return int((await ask(ReadTree(0, (0,)))).sequence)
 
-        (empty,) = (await ask(ReadTree(0, (0,)))).hashes
-        assert empty == EMPTY_HASH
+        nothing = await ask(ReadTree(0, (0,)))
+        assert nothing.hashes == (EMPTY_HASH,)
+        assert nothing.documents == 0
+        assert (await ask(ReadTree(1, (0,)))).documents == -1
         before = await sequence()
         assert await apply(change("a", 1, made(0, 2))) == (Outcome.APPLIED,)
         assert await apply(change("a", 1, made(0, 2))) == (Outcome.KNOWN,)
@@ -110,7 +113,9 @@ async def test_the_questions_of_sync(kind: str) -> None:
             Outcome.APPLIED,
         )
         assert await sequence() == before + 3
+        assert (await ask(ReadTree(0, (0,)))).documents == 2
         assert await apply(change("b", 1, b"", True)) == (Outcome.APPLIED,)
+        assert (await ask(ReadTree(0, (0,)))).documents == 1
         assert await apply(change("b", 1, b"", True)) == (Outcome.KNOWN,)
         assert await apply(change("b", 1, made(0, 1))) == (Outcome.STALE,)
         assert await apply(change("b", 2, made(0, 1))) == (Outcome.APPLIED,)

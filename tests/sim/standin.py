@@ -140,7 +140,8 @@ class StandinStore:
         match question:
             case ReadTree():
                 hashes = tuple([self._hash(question.level, i) for i in question.indexes])
-                return TreeReply(hashes, self.sequence)
+                count = -1 if question.level else self._count()
+                return TreeReply(hashes, self.sequence, count)
             case ReadBuckets():
                 return self._read_buckets(question)
             case ReadVectors():
@@ -153,9 +154,12 @@ class StandinStore:
                 return self._read_range(question)
             case ApplyUpdates():
                 outcomes = tuple([self.apply(one, question.origin) for one in question.updates])
-                return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence)
+                return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence, self._count())
             case JudgeClock():
                 return ClockReply()
+
+    def _count(self) -> int:
+        return sum(not document.is_deleted for document in self.documents.values())
 
     def _tree_keys(self, first: int, last: int, tree_key: bytes) -> list[tuple[bytes, Key]]:
         indexes = [i for i in self._buckets if first <= i <= last]

@@ -159,10 +159,11 @@ class Reads:
             hashes = tuple(self._replica.tree.hash(request.level, at) for at in request.indexes)
         except IndexError as error:
             raise RequestRefused(Failure.INVALID, str(error), "indexes") from None
-        if request.level == 0:
-            self._replica.own_writes.agreed(request.agreed)
-            self._replica.own_writes.root_read(hashes[0], self._replica.sequence)
-        return TreeReply(hashes, self._replica.sequence)
+        if request.level:
+            return TreeReply(hashes, self._replica.sequence)
+        self._replica.own_writes.agreed(request.agreed)
+        self._replica.own_writes.root_read(hashes[0], self._replica.sequence)
+        return TreeReply(hashes, self._replica.sequence, self._replica.counts.documents)
 
     def buckets(self, request: ReadBuckets) -> BucketsReply:
         _check_range(request.first, request.last)

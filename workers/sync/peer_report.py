@@ -53,6 +53,7 @@ def peers_reply(node: NodeShell) -> PeersReply:
         machine.root,
         machine.differing(),
         machine.clock.summary,
+        documents=machine.documents,
         expected=node.expected.count(node.node_id),
         missing=tuple(node_id for node_id in expected if node_id not in connected),
         is_clock_offset_known=machine.clock.ahead is not None,
@@ -90,6 +91,7 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
         version=member.software,
         is_clock_known=status.clock_offset is not None,
         clock_offset=status.clock_offset or 0.0,
+        documents=status.documents,
     )
 
 

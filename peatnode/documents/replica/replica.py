@@ -110,6 +110,7 @@ class Replica:
         self.checkpoint_fault = index.fault
         """Why the checkpoint on disk was not used; empty if it was right, or if there was none."""
         self._staged_sequence = index.sequence
+        self._staged_documents = index.counts.documents
         self._open = WriteBatch()
         self._unsynced: list[WriteBatch] = []
         self._found: dict[bytes, Record | None] = {}
@@ -193,6 +194,11 @@ class Replica:
     def staged_sequence(self) -> int:
         """The sequence of the newest change in any batch."""
         return self._staged_sequence
+
+    @property
+    def staged_documents(self) -> int:
+        """The number of documents at that sequence."""
+        return self._staged_documents
 
     # --- joining
 
@@ -522,6 +528,8 @@ class Replica:
         self, key: bytes, previous: Record | None, record: Record, update: bytes, origin: str
     ) -> Record:
         self._staged_sequence += 1
+        was_live = previous is not None and not previous.is_deleted
+        self._staged_documents += (not record.is_deleted) - was_live
         self._open.stage(key, previous, record, update, origin)
         return record
 
@@ -567,6 +575,7 @@ class Replica:
         self._found.clear()
         self._open = WriteBatch()
         self._staged_sequence = self.sequence
+        self._staged_documents = self.counts.documents
         self._updater.forget()
 
     def trimmed(self, oldest: int) -> None:

@@ -9,7 +9,7 @@ from typing import Protocol
 from peatnode.model.clock import ClockReading
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
-from peatnode.model.sync import ReadTree, StoreAnswer, StoreQuestion, TreeReply
+from peatnode.model.sync import AppliedReply, ReadTree, StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
@@ -114,8 +114,13 @@ class SyncMachine:
         self._actions: list[Action] = []
         self._asked: dict[int, tuple[PeerSession | None, Callable[[StoreAnswer | None], None]]] = {}
         self._last_asked = 0
-        self._root: tuple[bytes, int, float] | None = None
-        self._root_waiters: list[tuple[PeerSession, Callable[[bytes, int], None]]] = []
+        self._root: tuple[TreeReply, float] | None = None
+        """The local root, and when it was read."""
+        self._root_waiters: list[tuple[PeerSession, Callable[[TreeReply], None]]] = []
+        self.documents = -1
+        """The number of documents of this node, as the store last told it; -1: unknown."""
+        self._counted_at = -1
+        """The sequence of the store at which they were counted."""
         self._waiters: dict[int, ReplicasWanted] = {}
         self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
         self.clock = ClockWatch(
@@ -151,7 +156,7 @@ class SyncMachine:
             case ChangesSeen():
                 self._changes_seen(event.changes, event.upto)
             case StoreLost():
-                self._root = None
+                self._forget_root()
                 self.clock.store_lost()
             case FeedOpened():
                 self._feed_opened(event.generation)
@@ -308,18 +313,29 @@ class SyncMachine:
 
     def _store_answered(self, number: int, answer: StoreAnswer | None) -> None:
         owner, then = self._asked.pop(number)
+        if isinstance(answer, TreeReply | AppliedReply):
+            self._count_documents(answer)
         if owner is None:
             then(answer)
         elif owner.peer in self._sessions:
             self._close_on_fault(owner, lambda: then(answer))
 
-    def with_root(self, owner: PeerSession, then: Callable[[bytes, int], None]) -> None:
-        """Calls `then` with the local root and its sequence.
-        Does not call it if the store does not answer."""
-        root, sequence, read_at = self._root or (b"", -1, 0.0)
-        if root and sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
-            then(root, sequence)
-            return
+    def _count_documents(self, answer: TreeReply | AppliedReply) -> None:
+        """A reading may arrive after a later write, whose count is newer."""
+        if answer.documents >= 0 and answer.sequence >= self._counted_at:
+            self.documents, self._counted_at = answer.documents, answer.sequence
+
+    def _forget_root(self) -> None:
+        self._root = None
+        self._counted_at = -1
+
+    def with_root(self, owner: PeerSession, then: Callable[[TreeReply], None]) -> None:
+        """Calls `then` with the local root. Does not call it if the store does not answer."""
+        if self._root is not None:
+            read, read_at = self._root
+            if read.sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
+                then(read)
+                return
         self._root_waiters.append((owner, then))
         if len(self._root_waiters) == 1:
             self.ask_store(None, ReadTree(0, (0,), self.agreed_root), self._root_read)
@@ -328,11 +344,10 @@ class SyncMachine:
         waiters, self._root_waiters = self._root_waiters, []
         if not isinstance(answer, TreeReply):
             return
-        root, sequence = answer.hashes[0], answer.sequence
-        self._root = (root, sequence, self.now)
+        self._root = (answer, self.now)
         for owner, then in waiters:
             if owner.peer in self._sessions:
-                self._close_on_fault(owner, lambda then=then: then(root, sequence))  # type: ignore[misc]
+                self._close_on_fault(owner, lambda then=then: then(answer))  # type: ignore[misc]
 
     def _changes_seen(self, changes: tuple[Change, ...], upto: int) -> None:
         is_first = self.log.upto < 0
@@ -362,7 +377,7 @@ class SyncMachine:
         for wanted in list(self._waiters.values()):
             if not wanted.generation:
                 self._answer_waiter(wanted, is_other_feed=True)
-        self._root = None
+        self._forget_root()
         self.log.restart(upto)
         for session in self._sessions.values():
             session.push.restart_feed()
@@ -496,4 +511,4 @@ class SyncMachine:
     @property
     def root(self) -> bytes:
         """The local root as last read; empty before the first read."""
-        return self._root[0] if self._root else b""
+        return self._root[0].hashes[0] if self._root else b""

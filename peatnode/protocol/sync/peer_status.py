@@ -27,6 +27,8 @@ class PeerSyncStatus:
     reason: str
     connected_at: float
     neighbours: tuple[str, ...]
+    documents: int
+    """The number of documents that the peer told with its last root; -1: unknown."""
     is_twin: bool
     """Whether this node or another instance that is alive has the same node id."""
     is_stale: bool
@@ -60,6 +62,7 @@ def sync_status_of(
         "" if is_in_sync else _reason(session, is_stale, len(refused), pulling, waiting),
         session.connected_at,
         tuple(sorted(session.neighbours.values())),
+        session.documents,
         is_twin,
         is_stale,
         clock_offset,

@@ -11,7 +11,13 @@ from typing import Protocol
 
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import Change
-from peatnode.model.sync import AppliedReply, ApplyUpdates, StoreAnswer, StoreQuestion
+from peatnode.model.sync import (
+    AppliedReply,
+    ApplyUpdates,
+    StoreAnswer,
+    StoreQuestion,
+    TreeReply,
+)
 from peatnode.model.tree import HASH_BYTES
 from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
@@ -68,7 +74,7 @@ class SessionHost(Protocol):
         then: Callable[[StoreAnswer | None], None],
     ) -> None: ...
     def send(self, session: PeerSession, message: Message) -> None: ...
-    def with_root(self, owner: PeerSession, then: Callable[[bytes, int], None]) -> None: ...
+    def with_root(self, owner: PeerSession, then: Callable[[TreeReply], None]) -> None: ...
     def is_needed(self, change: Change, session: PeerSession) -> bool: ...
     def may_pull(self, session: PeerSession) -> bool: ...
     def pull_ended(self, session: PeerSession) -> None: ...
@@ -105,6 +111,8 @@ class PeerSession:
         self.differs_since: float | None = node.now
         """Time since which the roots differ; None: they were equal when last compared."""
         self.is_compared = False
+        self.documents = -1
+        """The number of documents that the peer told with its last root; -1: unknown."""
         self.is_deferred = False
         """Whether the roots differ, but the pull waits until that of another session ends."""
         self.peer_questions = PeerQuestions(self._ask_store, self._send)
@@ -187,23 +195,27 @@ class PeerSession:
 
     def send_root(self) -> None:
         """Starts a comparison of roots."""
-        self._node.with_root(self, lambda root, _: self._send_root(root, is_answer=False))
+        self._node.with_root(self, lambda own: self._send_root(own, is_answer=False))
 
-    def _send_root(self, root: bytes, is_answer: bool) -> None:
-        self._send(Root(root, is_answer, self._node.clock.milliseconds))
+    def _send_root(self, own: TreeReply, is_answer: bool) -> None:
+        count, is_counted = max(own.documents, 0), own.documents >= 0
+        clock = self._node.clock.milliseconds
+        self._send(Root(own.hashes[0], is_answer, clock, count, is_counted))
 
     def receive_root(self, message: Root) -> None:
         if len(message.root) != HASH_BYTES:
             raise PeerFault("malformed message", "a root of the wrong size")
-        self._node.with_root(self, lambda root, at: self._compare(message, root, at))
+        self.documents = message.documents if message.is_counted else -1
+        self._node.with_root(self, lambda own: self._compare(message, own))
 
-    def _compare(self, message: Root, root: bytes, sequence: int) -> None:
+    def _compare(self, message: Root, own: TreeReply) -> None:
+        root = own.hashes[0]
         if not message.is_answer:
-            self._send_root(root, is_answer=True)
+            self._send_root(own, is_answer=True)
         self.is_compared = True
         if message.root == root:
             self._node.agreed_root = root
-            self._became_equal(sequence)
+            self._became_equal(own.sequence)
             return
         if self.differs_since is None:
             self.differs_since = self._node.now

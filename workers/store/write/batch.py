@@ -336,7 +336,10 @@ class BatchBuilder:
                 self._note_joined(key, joined.record, update.update)
             outcomes.append(joined.outcome)
             reasons.append(joined.reason)
-        return AppliedReply(tuple(outcomes), tuple(reasons), self._replica.staged_sequence)
+        replica = self._replica
+        return AppliedReply(
+            tuple(outcomes), tuple(reasons), replica.staged_sequence, replica.staged_documents
+        )
 
     def _note_joined(self, key: bytes, record: Record, update: bytes) -> None:
         if len(self._quarantine):

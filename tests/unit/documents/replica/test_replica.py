@@ -48,6 +48,7 @@ def check_index(replica: Replica) -> None:
     assert again.tree.root == replica.tree.root
     assert again.sequence == replica.sequence
     assert again.counts == replica.counts
+    assert replica.staged_documents == replica.counts.documents
 
 
 def test_a_write_is_seen_by_the_next_of_its_group_and_by_nobody_else_before_its_commit():
@@ -399,3 +400,22 @@ def test_two_items_without_an_origin_in_two_updates_do_not_end_the_store() -> No
     record = replica.live(key)
     assert record is not None
     assert replica.merged(key, record).state_vector() == {7: 2}
+
+
+def test_documents_are_counted_before_they_are_on_disk() -> None:
+    replica = new_replica()
+    other = document_key("c", "two")
+    put(replica, KEY, {"a": 1})
+    put(replica, other, {"a": 1})
+    put(replica, KEY, {"a": 2})
+    assert (replica.staged_documents, replica.counts.documents) == (2, 0)
+    commit(replica)
+    replica.delete(KEY)
+    assert (replica.staged_documents, replica.counts.documents) == (1, 2)
+    replica.forget()
+    assert replica.staged_documents == 2
+    check_index(replica)
+    replica.delete(KEY)
+    put(replica, KEY, {"b": 1})
+    commit(replica)
+    check_index(replica)

@@ -57,9 +57,9 @@ class Bench:
     def asked(self, kind: type) -> list[AskStore]:
         return [a for a in self.done if isinstance(a, AskStore) and isinstance(a.question, kind)]
 
-    def answer_root(self, root: bytes, sequence: int) -> list[Action]:
+    def answer_root(self, root: bytes, sequence: int, documents: int = -1) -> list[Action]:
         (asked,) = self.asked(ReadTree)
-        return self.tell(StoreAnswered(asked.number, TreeReply((root,), sequence)))
+        return self.tell(StoreAnswered(asked.number, TreeReply((root,), sequence, documents)))
 
     def up(self, peer: int, instance: bytes = LARGER, **about: object) -> list[Action]:
         return self.tell(ConnectionUp(peer, member(instance, **about)))
@@ -457,3 +457,37 @@ def test_each_round_asks_the_store_for_its_root_however_quiet_the_feed() -> None
         assert bench.sent(wire.Root) == [wire.Root(root, False)]
         bench.tell(MessageReceived(1, wire.Root(b"x" * 16, False)))
         assert bench.sent(wire.Root) == [wire.Root(root, True)]
+
+
+# --- numbers of documents
+
+
+def test_peers_tell_each_other_how_many_documents_they_have() -> None:
+    bench = Bench()
+    bench.up(1)
+    assert bench.machine.documents == -1
+    bench.answer_root(b"r" * 16, 0, 7)
+    assert bench.sent(wire.Root) == [wire.Root(b"r" * 16, False, 0, 7, True)]
+    assert bench.machine.documents == 7
+    for told, known in (
+        (wire.Root(b"q" * 16, True, 0, 9, True), 9),
+        (wire.Root(b"q" * 16, True), -1),
+    ):
+        bench.tell(MessageReceived(1, told))
+        (status,) = bench.machine.sync_statuses()
+        assert status.documents == known
+
+
+def test_an_older_count_does_not_replace_a_newer_one() -> None:
+    bench = Bench()
+    bench.up(1)
+    asked_root = bench.asked(ReadTree)[0].number
+    bench.tell(MessageReceived(1, wire.Push(1, pack_updates((update(),)))))
+    (asked,) = bench.asked(ApplyUpdates)
+    bench.tell(StoreAnswered(asked.number, AppliedReply((Outcome.APPLIED,), ("",), 3, 8)))
+    bench.tell(StoreAnswered(asked_root, TreeReply((b"r" * 16,), 2, 7)))
+    assert bench.machine.documents == 8
+    bench.tell(FeedRestarted(0, 1))
+    bench.wake(ROOT_SECONDS * 2)
+    bench.answer_root(b"r" * 16, 1, 5)
+    assert bench.machine.documents == 5
