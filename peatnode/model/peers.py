@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 
 
@@ -16,6 +17,19 @@ class Address:
     def __str__(self) -> str:
         """`host:port`, with an IPv6 address in brackets."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @classmethod
+    def parse(cls, text: str) -> Address | None:
+        """The address that `str` gave this text; None if it is no IP address with a port."""
+        host, _, port = text.rpartition(":")
+        if host.startswith("[") and host.endswith("]"):
+            host = host[1:-1]
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return None
+        is_port = port.isascii() and port.isdigit() and 0 < int(port) <= 65535
+        return cls(host, int(port)) if is_port else None
 
 
 @dataclass(frozen=True, slots=True)

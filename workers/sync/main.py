@@ -107,7 +107,7 @@ async def follow_discovery(dialer: Dialer, node: NodeShell) -> None:
                         node.peer_lost(key)
         except LinkLost:
             timer.cancel()
-            missing = set(node.dial_plan.targets)
+            missing = node.dial_plan.discovered_keys
 
 
 def _lose(node: NodeShell, missing: set[str]) -> None:

@@ -10,7 +10,7 @@ from peatnode.ipc.messages import Metric, PeersReply, PeerState
 from peatnode.model.clock import ClockState
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.model.states import PeerStatus
-from peatnode.protocol.connect.dial_plan import Target
+from peatnode.protocol.connect.target import Target
 from peatnode.protocol.sync.peer_status import PeerSyncStatus
 from workers.sync.node_shell import NodeShell, PastTraffic
 from workers.sync.quic.connection import MAX_QUEUED_BYTES, PeerConnection

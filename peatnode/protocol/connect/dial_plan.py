@@ -1,16 +1,21 @@
 """Decides which peer is dialled, at which address and when.
 
 Backoff has jitter, the addresses of a peer are tried in turn, and neither this node nor a connected peer is
-dialled.
+dialled. Members that are absent are dialled as well, where they were, at a bounded rate: never instead of a peer that
+discovery has found.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Protocol
 
 from peatnode.model.peers import Address, DiscoveredPeer
 from peatnode.model.states import PeerStatus
+from peatnode.protocol.connect.dial_rate import DialRate
+from peatnode.protocol.connect.target import Target
 
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 30.0
@@ -19,6 +24,10 @@ TIE_BREAK_DELAY = 0.5
 
 STABLE_SECONDS = 5.0
 """A peer is dialled again at once after a connection that lasted this long."""
+
+
+MEMBER_DELAY = 2.0
+"""Seconds by which the first dial to an absent member is delayed: discovery knows better where it is now."""
 
 
 class Uniform(Protocol):
@@ -39,70 +48,84 @@ class Dial:
     """Whether to use the smallest datagrams, as every second round does: the path may drop larger ones."""
 
 
-@dataclass(slots=True)
-class Target:
-    """A discovered peer and the state of the dials to it."""
-
-    peer: DiscoveredPeer
-    state: PeerStatus | None = PeerStatus.DISCOVERED
-    """None: the target is this node itself, or has no address; it is not shown as a peer."""
-    reason: str = ""
-    instance: str = ""
-    """Instance of the node that the last dial reached."""
-    node_id: str = ""
-    """Node id of the node that the last dial reached."""
-    tries: int = 0
-    due: float | None = None
-    own_addresses: set[Address] = field(default_factory=set)
-    """Addresses that lead back to this node."""
-    wrong_identity_addresses: dict[Address, str] = field(default_factory=dict)
-    """Addresses at which a node with another id answered, and the instance of that node."""
-    dialled: Address | None = None
-
-    def addresses(self) -> list[Address]:
-        """The addresses that are worth dialling."""
-        useless = self.own_addresses | self.wrong_identity_addresses.keys()
-        return [address for address in self.peer.addresses if address not in useless]
-
-
 class DialPlan:
-    """The targets of a node. Discovery adds and removes them; those without a connection are dialled.
+    """The targets of a node. Discovery and the book of members add and remove them; those without a connection are
+    dialled.
 
     `next_due` is the time at which to call `take_due`, which returns the dials to make.
     """
 
     def __init__(self, instance: str, randomness: Uniform) -> None:
         self.targets: dict[str, Target] = {}
+        """By the key of discovery, or `member_key`."""
+        self._discovered: Counter[Address] = Counter()
+        """How many discovered peers have this address."""
+        self._rate = DialRate()
         self._instance = instance
         self._random = randomness
         self._connected: dict[str, tuple[str, float]] = {}
         """Node id and start of the connection, by instance."""
+        self._connected_ids: Counter[str] = Counter()
         self._dials = 0
 
     def found(self, peer: DiscoveredPeer, now: float) -> None:
         """Adds a peer, or replaces its addresses and metadata."""
         target = self.targets.get(peer.key)
-        is_new = target is None
+        old = target.peer if target else None
         if target is None:
             target = self.targets[peer.key] = Target(peer)
-        old, target.peer = target.peer, peer
-        if is_new or (old.addresses, old.instance) != (peer.addresses, peer.instance):
-            target.tries = 0
-            target.own_addresses.clear()
-            target.wrong_identity_addresses.clear()
+        self._count_addresses(old, peer)
+        target.peer = peer
+        if old is None or (old.addresses, old.instance) != (peer.addresses, peer.instance):
+            target.begin_anew(peer)
             if target.state != PeerStatus.DIALLING:
                 self._plan(target, now, self._tie_break_delay(peer))
 
     def lost(self, key: str) -> None:
         """Removes a peer that no source reports any more. An existing connection to it stays open."""
-        self.targets.pop(key, None)
+        target = self.targets.pop(key, None)
+        if target is None:
+            return
+        self._count_addresses(target.peer, None)
+        member = self.targets.get(member_key(target.name))
+        if member is not None and member.failing_since is None:
+            member.reason, member.failing_since = target.reason, target.failing_since
+
+    def _count_addresses(self, old: DiscoveredPeer | None, new: DiscoveredPeer | None) -> None:
+        for address in new.addresses if new else ():
+            self._discovered[address] += 1
+        for address in old.addresses if old else ():
+            self._discovered[address] -= 1
+            if not self._discovered[address]:
+                del self._discovered[address]
+
+    def remember(self, node_id: str, addresses: Iterable[str], now: float) -> None:
+        """A member is absent; it was reached at these addresses (`host:port`), the best first."""
+        key = member_key(node_id)
+        parsed = (Address.parse(address) for address in addresses)
+        known = tuple(dict.fromkeys([address for address in parsed if address is not None]))
+        peer = DiscoveredPeer(key, node_id, "", known, (), False, False, ())
+        target = self.targets.get(key)
+        if target is None:
+            target = self.targets[key] = Target(peer, is_discovered=False)
+        elif target.peer == peer:
+            return
+        target.begin_anew(peer)
+        if target.state != PeerStatus.DIALLING:
+            self._plan(target, now, 0.0)
+
+    def forget(self, node_id: str) -> None:
+        """The node is no member any more. What discovery knows of it stays."""
+        self.targets.pop(member_key(node_id), None)
 
     def _tie_break_delay(self, peer: DiscoveredPeer) -> float:
         return TIE_BREAK_DELAY if peer.instance and peer.instance < self._instance else 0.0
 
     def _plan(self, target: Target, now: float, seconds: float) -> None:
+        if not target.is_discovered and not target.tries:
+            seconds += MEMBER_DELAY * (0.5 + 0.5 * self._random.random())
         if self.is_covered(target):
-            target.state, target.due = PeerStatus.CONNECTED, None
+            target.is_reached()
         elif target.addresses() and target.peer.instance != self._instance:
             target.state = PeerStatus.WAITING if target.tries else PeerStatus.DISCOVERED
             target.due = now + seconds
@@ -117,46 +140,65 @@ class DialPlan:
             return True
         if target.peer.instance or not target.peer.node_id:
             return False
-        return any(node_id == target.peer.node_id for node_id, _ in self._connected.values())
+        return self._connected_ids[target.peer.node_id] > 0
 
     def discovered_peer_of(self, node_id: str, instance: str) -> DiscoveredPeer | None:
         """The entry of discovery for a connected peer; None if discovery does not know it."""
-        for target in self.targets.values():
+        found = [target for target in self.targets.values() if target.is_discovered]
+        for target in found:
             if instance in (target.instance, target.peer.instance):
                 return target.peer
-        return next((t.peer for t in self.targets.values() if t.peer.node_id == node_id), None)
+        return next((target.peer for target in found if target.peer.node_id == node_id), None)
 
     @property
     def has_others(self) -> bool:
-        """Whether a target is, as far as is known, another node."""
-        return any(target.state is not None for target in self.targets.values())
+        """Whether discovery knows a peer that is, as far as is known, another node."""
+        return any(t.state is not None for t in self.targets.values() if t.is_discovered)
+
+    @property
+    def discovered_keys(self) -> set[str]:
+        return {key for key, target in self.targets.items() if target.is_discovered}
 
     @property
     def next_due(self) -> float | None:
-        return min((t.due for t in self.targets.values() if t.due is not None), default=None)
+        free_at = self._rate.free_at
+        dues = [
+            t.due if t.is_discovered else max(t.due, free_at)
+            for t in self.targets.values()
+            if t.due is not None
+        ]
+        return min(dues, default=None)
 
     def take_due(self, now: float) -> list[Dial]:
         """Returns the dials that are due. Each is answered by `failed`, `reached_self` or `connected`."""
-        dials = []
-        for key, target in self.targets.items():
-            if target.due is None or target.due > now:
-                continue
-            addresses = target.addresses()
-            target.due = None
-            target.state = PeerStatus.DIALLING
-            self._dials += 1
-            address = target.dialled = addresses[target.tries % len(addresses)]
-            use_min_datagram = (target.tries // len(addresses)) % 2 == 1
-            dials.append(Dial(key, address, self._dials, use_min_datagram))
+        due = [t for t in self.targets.values() if t.due is not None and t.due <= now]
+        dials = [self._dial(t, t.addresses()) for t in due if t.is_discovered]
+        members = [t for t in due if not t.is_discovered]
+        for target in sorted(members, key=lambda t: t.due or 0.0):
+            # Where discovery has found a peer, that peer is dialled.
+            addresses = [a for a in target.addresses() if a not in self._discovered]
+            if not addresses:
+                self._plan(target, now, LONGEST_SECONDS * (0.5 + 0.5 * self._random.random()))
+            elif self._rate.take(now):
+                dials.append(self._dial(target, addresses))
+            else:
+                break
         return dials
+
+    def _dial(self, target: Target, addresses: list[Address]) -> Dial:
+        target.due = None
+        target.state = PeerStatus.DIALLING
+        self._dials += 1
+        address = target.dialled = addresses[target.tries % len(addresses)]
+        use_min_datagram = (target.tries // len(addresses)) % 2 == 1
+        return Dial(target.peer.key, address, self._dials, use_min_datagram)
 
     def failed(self, key: str, reason: str, now: float, *, is_refused: bool = False) -> None:
         """A dial failed, or its connection was closed before it counted. Plans the next dial."""
         target = self.targets.get(key)
         if target is None or target.state != PeerStatus.DIALLING:
             return
-        target.tries += 1
-        target.reason = reason
+        target.count_failure(reason, now)
         rounds = (target.tries - 1) // max(1, len(target.addresses()))
         if is_refused:
             rounds += 3
@@ -174,7 +216,9 @@ class DialPlan:
 
     def connected(self, key: str, node_id: str, instance: str, now: float) -> None:
         """A connection is authenticated. `key` is that of the dial, or empty if the peer dialled."""
-        self._connected.setdefault(instance, (node_id, now))
+        if instance not in self._connected:
+            self._connected[instance] = node_id, now
+            self._connected_ids[node_id] += 1
         target = self.targets.get(key)
         if target is not None and target.peer.node_id in ("", node_id):
             target.instance, target.node_id = instance, node_id
@@ -183,12 +227,13 @@ class DialPlan:
             self.failed(key, f"another node, {node_id}, answers at its address", now)
         for other in self.targets.values():
             if self.is_covered(other):
-                other.state, other.due, other.reason = PeerStatus.CONNECTED, None, ""
+                other.is_reached()
 
     def disconnected(self, instance: str, reason: str, now: float) -> None:
         """The last connection to an instance has ended."""
         covered = [t for t in self.targets.values() if t.state == PeerStatus.CONNECTED]
-        _, since = self._connected.pop(instance, ("", now))
+        node_id, since = self._connected.pop(instance, ("", now))
+        self._connected_ids -= Counter((node_id,))
         for target in self.targets.values():
             if instance in target.wrong_identity_addresses.values():
                 kept = {a: i for a, i in target.wrong_identity_addresses.items() if i != instance}
@@ -203,3 +248,8 @@ class DialPlan:
             target.reason = reason
             seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(target.tries, 20))
             self._plan(target, now, seconds * (0.5 + 0.5 * self._random.random()))
+
+
+def member_key(node_id: str) -> str:
+    """The key of the target for an absent member. No key of discovery has a space."""
+    return f"member {node_id}"

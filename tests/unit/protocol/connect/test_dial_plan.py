@@ -133,3 +133,133 @@ def test_a_peer_at_a_new_address_is_dialled_although_another_answered_at_the_old
     assert dialling.next_due is None
     dialling.found(found("c", "node-c", addresses=2), 5.0)
     assert dialling.next_due == 5.0
+
+
+def test_since_when_and_why_a_peer_fails_is_known_from_the_first_failure(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.found(found("b", "node-b", LARGER), 1.0)
+    target = dialling.targets["b"]
+    assert (target.failing_since, target.reason) == (None, "")
+    take(dialling, 1.0)
+    dialling.failed("b", "no answer", 4.0)
+    assert (target.failing_since, target.reason) == (4.0, "no answer")
+    now = dialling.next_due
+    assert now is not None
+    take(dialling, now)
+    dialling.failed("b", "refused", now)
+    dialling.found(found("b", "node-b", LARGER, addresses=2), now)
+    assert (target.failing_since, target.reason) == (4.0, "refused")
+    dialling.connected("", "node-b", LARGER, 60.0)
+    assert (target.failing_since, target.reason) == (None, "")
+    dialling.disconnected(LARGER, "idle", 90.0)
+    assert (target.failing_since, target.reason) == (None, "idle")
+
+
+def test_an_absent_member_is_dialled_where_it_was(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.remember("node-b", ("10.0.0.1:1", "peer.example:1", "[fe80::1%eth0]:2"), 0.0)
+    due = dialling.next_due
+    assert due is not None
+    assert 1.0 <= due <= 2.0  # discovery knows better, and comes first
+    assert not dialling.has_others
+    assert dialling.discovered_keys == set()
+    dials = []
+    for _ in range(40):
+        now = dialling.next_due or 0.0
+        dial = take(dialling, now)
+        dialling.failed(dial.key, "no answer", now)
+        dials.append(str(dial.address))
+    assert dials[:3] == [
+        "10.0.0.1:1",
+        "[fe80::1%eth0]:2",
+        "10.0.0.1:1",
+    ]  # a name would have to be resolved
+    assert dialling.next_due is not None
+    assert dialling.next_due - now <= 30.0
+    (target,) = dialling.targets.values()
+    assert (target.name, target.reason, target.failing_since) == ("node-b", "no answer", due)
+    dialling.connected("", "node-b", LARGER, now)
+    assert dialling.next_due is None
+    assert dialling.discovered_peer_of("node-b", LARGER) is None
+    dialling.remember("node-b", ("10.0.0.9:1",), now + 60)  # said before the connection is over
+    assert dialling.next_due is None
+    dialling.disconnected(LARGER, "idle", now + 60)
+    assert take(dialling, dialling.next_due or 0.0).address == Address("10.0.0.9", 1)
+    dialling.forget("node-b")
+    assert not dialling.targets
+
+
+def test_an_absent_member_is_not_dialled_where_discovery_has_found_a_peer(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.found(found("10.0.0.1:1"), 0.0)
+    dialling.remember("node-b", ("10.0.0.1:1",), 0.0)
+    now = 0.0
+    for _ in range(30):
+        now = dialling.next_due or 0.0
+        for dial in dialling.take_due(now):
+            assert dial.key == "10.0.0.1:1"
+            dialling.failed(dial.key, "no answer", now)
+    dialling.lost("10.0.0.1:1")
+    assert dialling.next_due is not None
+    assert dialling.next_due <= now + 32.0
+    assert take(dialling, dialling.next_due).address == Address("10.0.0.1", 1)
+
+
+def test_a_peer_that_discovery_loses_while_it_is_a_member_keeps_its_reason(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.found(found("node-b", "node-b", LARGER), 0.0)
+    dialling.remember("node-b", ("10.0.0.1:1",), 0.0)
+    dial = take(dialling, 0.0)
+    dialling.failed(dial.key, "no answer", 3.0)
+    dialling.lost("node-b")
+    (target,) = dialling.targets.values()
+    assert (target.name, target.reason, target.failing_since) == ("node-b", "no answer", 3.0)
+    assert take(dialling, dialling.next_due or 0.0).address == Address("10.0.0.1", 1)
+
+
+def test_many_absent_members_are_dialled_at_a_bounded_rate_and_each_in_its_turn(
+    rng: Random,
+) -> None:
+    dialling = DialPlan(OWN, rng)
+    for n in range(1000):
+        dialling.remember(f"node-{n}", (f"10.1.{n // 250}.{n % 250}:1",), 0.0)
+    dialled: list[tuple[float, str]] = []
+    wakes, now = 0, 0.0
+    while now < 1200.0:
+        now = dialling.next_due or 0.0
+        wakes += 1
+        for dial in dialling.take_due(now):
+            dialled.append((now, dial.key))
+            dialling.failed(dial.key, "no answer", now)
+    for start in range(0, 1200, 60):
+        during = [key for at, key in dialled if start <= at < start + 60]
+        assert len(during) <= 60 * 2 + 8
+    assert wakes <= len(dialled) + 1  # it does not wake to find nothing to do
+    first_half = [key for at, key in dialled if at < 600.0]
+    assert len(set(first_half)) == 1000
+    dialling.found(found("late", "late", LARGER), now)  # and none of them delays a discovered peer
+    assert next(dial.key for dial in dialling.take_due(now)) == "late"
+
+
+def test_another_node_at_the_old_address_of_a_member_is_not_dialled_again(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.remember("node-b", ("10.0.0.1:1",), 0.0)
+    dial = take(dialling, dialling.next_due or 0.0)
+    dialling.connected(dial.key, "node-c", LARGER, 2.0)
+    (target,) = dialling.targets.values()
+    assert (target.state, dialling.next_due) == ("refused", None)
+    assert target.reason == "another node, node-c, answers at its address"
+    dialling.disconnected(LARGER, "idle", 9.0)
+    assert take(dialling, dialling.next_due or 0.0).address == Address("10.0.0.1", 1)
+
+
+def test_twins_of_a_connected_peer_end_one_by_one(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.remember("node-b", ("10.0.0.1:1",), 0.0)
+    dialling.connected("", "node-b", LARGER, 1.0)
+    dialling.connected("", "node-b", LARGER, 1.5)  # of two connections one is kept
+    dialling.connected("", "node-b", SMALLER, 2.0)
+    dialling.disconnected(SMALLER, "idle", 9.0)
+    assert dialling.next_due is None
+    dialling.disconnected(LARGER, "idle", 10.0)
+    assert dialling.next_due is not None
