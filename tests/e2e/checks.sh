@@ -25,6 +25,9 @@ shows() { [ "$(ask "$1" "/documents/$2/$3" "(lambda d: $4)(d['document'])")" = T
 is_healthy() { [ "$(ask "$1" /health 'd["status"]')" = healthy ]; }
 is_ready() { [ "$(ask "$1" /ready 'd["ready"]')" = True ]; }
 device_id() { ask "$1" /node 'd["device_id"]'; }
+# absent_peers NODE: the list of the members that it says are away.
+absent_peers() { ask "$1" /peers 'sorted(p["id"] for p in d["peers"] if p["state"] == "absent")'; }
+misses_nobody() { [ "$(absent_peers "$1")" = "[]" ]; }
 connected_peers() { ask "$1" /peers '" ".join(sorted(p["id"] for p in d["peers"] if p["connected"]))'; }
 
 # sees NODE PEER...: whether NODE is connected to every PEER.
@@ -68,6 +71,14 @@ check_status() {
     ok "peatnode status finds nothing wrong on any of $*"
 }
 
+check_nobody_absent() {
+    local node
+    for node in "$@"; do
+        wait_until 30 misses_nobody "$node" || fail "$node says that these peers are absent: $(absent_peers "$node")"
+    done
+    ok "none of $* misses a peer"
+}
+
 # check_documents COLLECTION NODE...: a document written on each node can be read on all.
 check_documents() {
     local collection=$1 node writer
@@ -86,9 +97,10 @@ check_documents() {
 
 # check_no_errors NODE...: the logs have no errors.
 check_no_errors() {
-    local node lines
+    local node lines log
     for node in "$@"; do
-        lines=$(logs_of "$node" 2>&1 | grep -E '\[(error|critical) *\]|"level": ?"(error|critical)"|\b(ERROR|CRITICAL)\b|^Traceback' || true)
+        log=$(logs_of "$node" 2>&1) && [ -n "$log" ] || fail "the log of $node cannot be read"
+        lines=$(grep -E '\[(error|critical) *\]|"level": ?"(error|critical)"|\b(ERROR|CRITICAL)\b|^Traceback' <<<"$log" || true)
         [ -z "$lines" ] || fail "the log of $node has error lines: $lines"
     done
     ok "no error lines in the logs of $*"

@@ -114,6 +114,8 @@ ok "the gateways are connected"
 check_crossing first
 check_cut_and_healed
 check_crossing again
-in_alpha check_no_errors "${PODS[@]}"
-in_bravo check_no_errors "${PODS[@]}"
+for side in in_alpha in_bravo; do
+    "$side" check_no_restarts "${PODS[@]}"
+    "$side" check_no_errors "${PODS[@]}"
+done
 say "PASS: two clusters"
