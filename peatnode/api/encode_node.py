@@ -72,6 +72,7 @@ SOURCE_SCHEMA = record(
 
 NODE_SCHEMA = record(
     node_id=TEXT,
+    now={"type": "number", "description": "Unix seconds by the clock of the node."},
     uptime_secs=INTEGER,
     version=TEXT,
     device_id=TEXT,
@@ -100,6 +101,7 @@ def encode_node(
     """`store`, `discovery`: None if that worker did not answer. `now`: Unix seconds."""
     return {
         "node_id": node.node_id,
+        "now": round(now, 3),
         "uptime_secs": int(node.uptime_seconds),
         "version": node.version,
         "device_id": node.device_id,

@@ -54,6 +54,7 @@ PEER_SCHEMA = record(
 )
 
 PEERS_SCHEMA = record(
+    now={"type": "number", "description": "Unix seconds by the clock of the node."},
     count=INTEGER,
     connected=INTEGER,
     root=FINGERPRINT,
@@ -139,6 +140,7 @@ def encode_peer(peer: PeerState) -> dict[str, Any]:
 
 def encode_peers(reply: PeersReply) -> dict[str, Any]:
     return {
+        "now": round(reply.now, 3),
         "count": len(reply.peers),
         "connected": sum(peer.is_connected for peer in reply.peers),
         "root": reply.root.hex(),

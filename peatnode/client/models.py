@@ -210,6 +210,8 @@ class Node:
     """None: the store did not answer in time."""
     sources: tuple[Source, ...] | None = named("discovery_sources", None)
     """None: discovery did not answer in time, or the node is too old to report sources."""
+    now: float = 0.0
+    """Unix seconds by the clock of the node when it answered: ages of its times count from it. 0: not told."""
     content: Mapping[str, Any] = field(default_factory=dict)
     """The whole response, including fields that this version does not know."""
 
@@ -315,6 +317,8 @@ class Peers(Sequence[Peer]):
     """The node ids that PEAT_EXPECTED_PEERS names and that are not connected."""
     clock: NodeClock | None = None
     """None: the node is too old to judge its clock."""
+    now: float = 0.0
+    """Unix seconds by the clock of the node when it answered: ages of its times count from it. 0: not told."""
 
     def __len__(self) -> int:
         return len(self.peers)

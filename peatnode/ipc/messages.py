@@ -797,6 +797,8 @@ class PeersReply(Message):
     """Whether a connected peer has told the time."""
     clock_offset: float = 0.0
     """The clock of this node minus the median of its connected peers, in seconds, if it is known."""
+    now: float = 0.0
+    """Unix seconds by the clock of this node: the ages of the times in this reply count from it."""
 
 
 @dataclass(frozen=True, slots=True)

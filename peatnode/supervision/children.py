@@ -9,7 +9,6 @@ import multiprocessing
 import os
 import signal
 import socket
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -20,6 +19,7 @@ from peatnode.ipc.messages import CONTRACT, Hello, Message
 from peatnode.supervision.workers import WorkerSpec
 from peatnode.worker.context import WorkerContext
 from peatnode.worker.lifetime import die_with_parent, exit_process
+from peatnode.worker.wall_clock import read_steady
 
 _fork = multiprocessing.get_context("fork")
 
@@ -37,7 +37,7 @@ class Child:
     control: socket.socket
     frames: FrameBuffer
     started_at: float
-    """Unix seconds."""
+    """Of the steady clock."""
     memory_bytes: int = 0
     stall_seconds: float = 0.0
 
@@ -74,7 +74,6 @@ class WorkerSpawner:
     config: Config
     instance: str
     listeners: Mapping[str, socket.socket]
-    node_started_at: float
     close_in_child: Callable[[], None]
     """Closes the descriptors that belong to the supervisor alone."""
 
@@ -104,7 +103,7 @@ class WorkerSpawner:
             os.pidfd_open(process.pid),
             supervisor_end,
             link_buffer(),
-            time.time(),
+            read_steady(),
         )
         child.send(Hello("supervisor", os.getpid(), CONTRACT))
         return child
@@ -128,9 +127,7 @@ class WorkerSpawner:
             for name, sock in self.listeners.items():
                 if name not in mine:
                     sock.close()
-            context = WorkerContext(
-                spec.name, self.config, self.instance, worker_end, mine, self.node_started_at
-            )
+            context = WorkerContext(spec.name, self.config, self.instance, worker_end, mine)
             importlib.import_module(spec.module).run(context)
         except BaseException:
             import traceback

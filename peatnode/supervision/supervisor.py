@@ -65,6 +65,7 @@ from peatnode.supervision.policy import EXIT_FAILED, Policy, RestartLimits
 from peatnode.supervision.sockets import bind_all, remove_unix_sockets
 from peatnode.supervision.workers import WORKERS, WorkerSpec
 from peatnode.worker.memory import MemoryGauge, memory_bytes
+from peatnode.worker.wall_clock import WallTimes, read_steady
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
@@ -145,6 +146,7 @@ class Supervisor:
         self._specs = {spec.name: spec for spec in workers}
         self._children: dict[str, Child] = {}
         self._problems = ProblemRegister()
+        self._times = WallTimes()
         self._memory = MemoryGauge(memory_bytes)
         self._poll = select.poll()
         self._wake_reader, self._wake_writer = socket.socketpair()
@@ -157,7 +159,7 @@ class Supervisor:
             identity=derive_identity(config.secret.reveal(), config.node_id),
             instance=secrets.token_hex(16),
             pid=os.getpid(),
-            started_at=time.time(),
+            started_at=read_steady(),
             broker_address=str(Address(host, port)),
             quic_port=sockets["quic"].getsockname()[1],
         )
@@ -167,7 +169,6 @@ class Supervisor:
             config,
             self._facts.instance,
             worker_sockets,
-            self._facts.started_at,
             self._close_in_child,
         )
 
@@ -274,7 +275,7 @@ class Supervisor:
                 self._log.warning("Killing worker", worker_name=name, reason=reason)
                 self._children[name].kill()
             case AnnounceReady():
-                took = round(time.time() - self._facts.started_at, 3)
+                took = round(read_steady() - self._facts.started_at, 3)
                 self._log.info("Node ready", api=self._facts.broker_address, seconds=took)
             case AnnounceDeath(name, last_exit, seconds):
                 self._log.warning(
@@ -372,7 +373,12 @@ class Supervisor:
 
     def _describe(self) -> NodeReply:
         return describe_node(
-            self._facts, self._policy, self._children, self._problems, self._memory.read()
+            self._facts,
+            self._policy,
+            self._children,
+            self._problems,
+            self._memory.read(),
+            self._times,
         )
 
     def _close_in_child(self) -> None:

@@ -20,5 +20,3 @@ class WorkerContext:
     control: socket.socket
     listeners: Mapping[str, socket.socket]
     """Bound sockets by name: the worker's own Unix socket, `quic` (UDP), `http` (TCP)."""
-    node_started_at: float
-    """Unix seconds."""

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,3 +170,100 @@ def test_a_clock_that_is_set_wrong_while_the_node_runs_deletes_nothing(
     for node in three:
         wait(lambda node=node: "short" not in names(node), "the others to go on", pause=0.1)
         assert "before" in names(node)
+
+
+def ages(node: Node) -> list[float]:
+    """Everything that tells how long something has lasted, in seconds: by the clock of the node, as readers count."""
+    shown, peers = node.get("/node"), node.get("/peers")
+    starts = [shown["started_at"], *(worker["started_at"] for worker in shown["workers"])]
+    starts += [problem["since"] for problem in shown["problems"]]
+    seen = [peer[name] for peer in peers["peers"] for name in ("connected_since", "last_seen")]
+    uptimes = [shown["uptime_secs"], *(worker["uptime_secs"] for worker in shown["workers"])]
+    uptimes.append(sample(node, "peatnode_uptime_seconds"))
+    return [
+        *uptimes,
+        *(shown["now"] - start for start in starts),
+        *(peers["now"] - moment for moment in seen),
+    ]
+
+
+def test_nothing_lasts_longer_or_shorter_when_the_clock_is_set(
+    three: list[Node], clock: ShiftedClock
+) -> None:
+    wrong = three[2]
+    began = time.monotonic()
+    wrong.stop()
+    clock.set(0)
+    wrong.start()
+    wait(lambda: wrong.is_connected(2), "its peers")
+    for shift in (TWO_HOURS, -TWO_HOURS):
+        clock.set(shift)
+        wait(lambda: wrong.get("/node")["problems"] != [], "the clock to be judged", pause=0.1)
+        told = wrong.get("/node")["now"] - time.time()
+        assert abs(told - shift) < 5
+        found = ages(wrong)
+        assert -2 < min(found) <= max(found) < time.monotonic() - began + 2, found
+    assert abs(status_of(wrong)["taken_at"] - wrong.get("/node")["now"]) < 5, "a remote one, too"
+
+
+def status_of(node: Node) -> dict[str, Any]:
+    """As `peatnode status` on another machine, whose clock is right."""
+    program = Path(sys.executable).with_name("peatnode")
+    command = [program, "status", "--output", "json", "--url", node.url.removesuffix("/api/v1")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    report: dict[str, Any] = json.loads(done.stdout)
+    return report
+
+
+def test_a_peer_that_is_gone_was_last_seen_by_the_clock_as_it_is_now(
+    three: list[Node], clock: ShiftedClock
+) -> None:
+    first, _, wrong = three
+    clock.set(0)
+    began = time.monotonic()
+    wait(lambda: wrong.is_connected(2), "its peers")
+    first.stop()
+    wait(lambda: not wrong.is_connected(2), "the goodbye")
+    clock.set(TWO_HOURS)
+    peers = wrong.get("/peers")
+    (gone,) = [peer for peer in peers["peers"] if peer["id"] == first.name]
+    assert -2 < peers["now"] - gone["last_seen"] < time.monotonic() - began + 2
+    first.start()
+    wait(lambda: wrong.is_connected(2), "its peers")
+
+
+@pytest.mark.parametrize("kind", ["worker", "node"])
+def test_what_is_restarted_with_its_clock_two_hours_back_syncs_at_once(
+    three: list[Node], clock: ShiftedClock, kind: str
+) -> None:
+    """Its peers hold the connections of the process before for ten seconds: it was killed."""
+    first, _, wrong = three
+    clock.set(0)
+    kill_sync(wrong)
+    wait_connected_anew(wrong, first, time.time())
+    clock.set(-TWO_HOURS)
+    if kind == "node":
+        wrong.kill()
+        wrong.launch()
+    else:
+        kill_sync(wrong)
+    began = time.monotonic()
+    wait(wrong.is_ready, "the node to be back", pause=0.02)
+    assert put(first, f"restarted-{kind}")["collection"]
+    wait(lambda: f"restarted-{kind}" in names(wrong), "sync", 9, pause=0.02)
+    assert put(wrong, f"back-{kind}")["collection"]
+    wait(lambda: f"back-{kind}" in names(first), "sync", 9, pause=0.02)
+    assert time.monotonic() - began < 9, "before the idle timeout"
+
+
+def kill_sync(node: Node) -> None:
+    (worker,) = [each for each in node.get("/node")["workers"] if each["name"] == "sync"]
+    os.kill(worker["pid"], signal.SIGKILL)
+
+
+def wait_connected_anew(node: Node, other: Node, since: float) -> None:
+    def is_connected() -> bool:
+        peers = {peer["id"]: peer for peer in other.get("/peers")["peers"]}
+        return bool(peers[node.name]["connected"] and peers[node.name]["connected_since"] > since)
+
+    wait(is_connected, f"{node.name} to be connected anew", 15, pause=0.05)

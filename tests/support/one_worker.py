@@ -7,7 +7,6 @@ import importlib
 import os
 import socket
 import sys
-import time
 
 from peatnode.config import load_config
 from peatnode.worker.context import WorkerContext
@@ -25,7 +24,6 @@ def main() -> None:
         instance,
         socket.socket(fileno=int(control)),
         sockets,
-        time.time(),
     )
     importlib.import_module(f"workers.{name}").run(context)
 

@@ -22,7 +22,7 @@ from peatnode.protocol.sync.events import Action, Event
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Message
-from peatnode.worker.wall_clock import read_clock
+from peatnode.worker.wall_clock import WallTimes, read_clock, read_steady
 from workers.sync.quic.connection import PeerConnection
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.quic.paths import socket_address
@@ -42,8 +42,8 @@ class PastTraffic:
 
     bytes_sent: int = 0
     bytes_received: int = 0
-    last_seen: float = 0.0
-    """Unix seconds; 0: never."""
+    last_seen: float | None = None
+    """Of the steady clock; None: never."""
 
 
 _NO_TRAFFIC = PastTraffic()
@@ -86,6 +86,7 @@ class NodeShell:
     ) -> None:
         """`are_peers_sought`: whether the sources of discovery can find a peer."""
         self._loop = asyncio.get_running_loop()
+        self.times = WallTimes()
         self._wall_offset = time.time() - self._loop.time()
         self.node_id = credentials.node_id
         self.instance = credentials.instance.hex()
@@ -233,7 +234,7 @@ class NodeShell:
         self._past_traffic[instance] = PastTraffic(
             past.bytes_sent + connection.bytes_sent,
             past.bytes_received + connection.bytes_received,
-            max(past.last_seen, connection.last_seen + self.wall_offset),
+            max(past.last_seen or 0.0, read_steady() - self.now() + connection.last_seen),
         )
         if len(self._past_traffic) > MAX_REMEMBERED:
             del self._past_traffic[next(iter(self._past_traffic))]

@@ -12,6 +12,7 @@ from peatnode.model.peers import DiscoveredPeer
 from peatnode.model.states import PeerStatus
 from peatnode.protocol.connect.target import Target
 from peatnode.protocol.sync.peer_status import PeerSyncStatus
+from peatnode.worker.wall_clock import WallTimes
 from workers.sync.node_shell import NodeShell, PastTraffic
 from workers.sync.quic.connection import MAX_QUEUED_BYTES, PeerConnection
 
@@ -34,7 +35,7 @@ def peer_states(node: NodeShell) -> Iterator[PeerState]:
             name = target.peer.node_id or (target.node_id not in shown and target.node_id) or key
             shown.add(name)
             past = node.past_traffic_of(target.instance or target.peer.instance)
-            yield _unconnected(name, target, target.state, past)
+            yield _unconnected(name, target, target.state, past, node.times)
     for node_id in node.expected.others(node.node_id):
         if node_id not in shown:
             yield _never_seen(node_id)
@@ -58,6 +59,7 @@ def peers_reply(node: NodeShell) -> PeersReply:
         missing=tuple(node_id for node_id in expected if node_id not in connected),
         is_clock_offset_known=machine.clock.ahead is not None,
         clock_offset=machine.clock.ahead or 0.0,
+        now=node.now() + node.wall_offset,
     )
 
 
@@ -95,7 +97,9 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
     )
 
 
-def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic) -> PeerState:
+def _unconnected(
+    name: str, target: Target, state: PeerStatus, past: PastTraffic, times: WallTimes
+) -> PeerState:
     discovered = target.peer
     return PeerState(
         id=name,
@@ -109,7 +113,7 @@ def _unconnected(name: str, target: Target, state: PeerStatus, past: PastTraffic
         out_of_sync_since=0.0,
         reason=target.reason,
         connected_since=0.0,
-        last_seen=past.last_seen,
+        last_seen=0.0 if past.last_seen is None else times.unix(past.last_seen),
         addresses=tuple([str(address) for address in discovered.addresses]),
         sources=discovered.sources,
         metadata=discovered.metadata,

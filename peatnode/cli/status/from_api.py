@@ -37,7 +37,8 @@ def inspect_api(target: RemoteNode) -> StatusReport:
             return StatusReport(
                 now, findings=(_no_answer(part, ADVICE_TO_REACH),), unanswered=(part,)
             )
-    return report_of(node, readiness, peers, now)
+    told = [part.now for part in (node, peers) if not isinstance(part, NoAnswer)]
+    return report_of(node, readiness, peers, max(told, default=0.0) or now)
 
 
 def _asked(part: str, ask: Callable[[], T]) -> T | NoAnswer:
