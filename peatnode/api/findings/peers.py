@@ -16,6 +16,9 @@ GRACE_SECONDS = 10.0
 MAX_EACH = 5
 """More peers with the same finding have one finding together. `peatnode peers` lists them all."""
 
+Told = tuple[str, str]
+"""Message and advice."""
+
 PEERS = "peers"
 """Where a finding is that concerns several peers."""
 
@@ -28,8 +31,10 @@ def peer_findings(reply: PeersReply, sync_age: float, now: float) -> list[Findin
     others = [peer for peer in away if not peer.absent_since and not _is_only_expected(peer)]
     return [
         *_expected(reply, connected, absent, now),
-        *_grouped(absent, lambda peer: _absent(peer, sync_age, now), _many_absent, now),
-        *_grouped(others, lambda peer: _unreached(peer, now), _many_unreached, now),
+        *_grouped(absent, lambda peer: _absence(peer, sync_age, now), _absent, _many_absent, now),
+        *_grouped(
+            others, lambda peer: _unreached_since(peer, now), _unreached, _many_unreached, now
+        ),
         *_twins(reply.peers),
         *_differing(reply, now),
     ]
@@ -53,17 +58,22 @@ def _expected(
     yield Finding(
         Severity.NOTICE if reply.expected - have <= just_gone else Severity.DEGRADED,
         PEERS,
-        f"{have:,} of {plural(reply.expected, 'expected peer')} {verb} connected{names}.",
+        f"{have:,} of {reply.expected:,} expected peers {verb} connected{names}.",
         "Start those that do not run, and check that they are reachable (UDP). If fewer are right, change "
         "PEAT_EXPECTED_PEERS.",
     )
 
 
-def _absent(peer: PeerState, sync_age: float, now: float) -> Finding:
-    age = min(now - peer.absent_since, sync_age)
-    return Finding(
-        Severity.NOTICE if age < GRACE_SECONDS else Severity.DEGRADED,
-        f"peer {peer.id}",
+def _absence(peer: PeerState, sync_age: float, now: float) -> Severity:
+    return _after_grace(min(now - peer.absent_since, sync_age))
+
+
+def _after_grace(age: float) -> Severity:
+    return Severity.NOTICE if age < GRACE_SECONDS else Severity.DEGRADED
+
+
+def _absent(peer: PeerState, now: float) -> Told:
+    return (
         f"{peer.id} is absent {since(peer.absent_since, now)}; {_last_equal(peer, now)}.{_failure(peer, now)}",
         f"{_advice_to_connect(peer)} If it is gone for good: `peatnode peers forget {peer.id}`.",
     )
@@ -84,21 +94,24 @@ def _failure(peer: PeerState, now: float) -> str:
     return f" It cannot be reached{for_long}: {peer.reason.removesuffix('.')}."
 
 
-def _unreached(peer: PeerState, now: float) -> Finding:
-    """A peer that discovery has found, and that this node has never been connected to."""
-    where = f"peer {peer.id}"
-    is_new = peer.state in (PeerStatus.DISCOVERED, PeerStatus.DIALLING)
-    if is_new and not peer.failing_since:
-        return Finding(Severity.NOTICE, where, f"{peer.id} is being connected.", "")
-    is_fresh = 0 <= now - peer.failing_since < GRACE_SECONDS
-    is_refused = peer.state == PeerStatus.REFUSED
+def _unreached_since(peer: PeerState, now: float) -> Severity:
+    """Of a peer that discovery has found, and that this node has never been connected to."""
+    if peer.state == PeerStatus.REFUSED:
+        return Severity.DEGRADED
+    return Severity.NOTICE if _is_new(peer) else _after_grace(now - peer.failing_since)
+
+
+def _is_new(peer: PeerState) -> bool:
+    is_tried = peer.state not in (PeerStatus.DISCOVERED, PeerStatus.DIALLING)
+    return not is_tried and not peer.failing_since
+
+
+def _unreached(peer: PeerState, now: float) -> Told:
+    if _is_new(peer):
+        return f"{peer.id} is being connected.", ""
     for_long = f" {since(peer.failing_since, now)}" if peer.failing_since else ""
-    return Finding(
-        Severity.NOTICE if is_fresh and not is_refused else Severity.DEGRADED,
-        where,
-        sentence(f"{peer.id} is not connected{for_long}: {peer.reason or peer.state}"),
-        _advice_to_connect(peer),
-    )
+    message = sentence(f"{peer.id} is not connected{for_long}: {peer.reason or peer.state}")
+    return message, _advice_to_connect(peer)
 
 
 def _advice_to_connect(peer: PeerState) -> str:
@@ -136,7 +149,7 @@ def _differing(reply: PeersReply, now: float) -> Iterator[Finding]:
             "It serves what it has meanwhile.",
         )
         late = [peer for peer in late if peer.documents <= reply.documents]
-    yield from _grouped(late, lambda peer: _late(peer, now), _many_late, now)
+    yield from _grouped(late, lambda _: Severity.DEGRADED, _late, _many_late, now)
 
 
 def _is_fresh(peer: PeerState, now: float) -> bool:
@@ -160,7 +173,7 @@ def _progress(have: int, source: PeerState) -> str:
     return f"{have:,} of {source.documents:,} documents, {source.documents_per_second:,.0f}/s{left}"
 
 
-def _late(peer: PeerState, now: float) -> Finding:
+def _late(peer: PeerState, now: float) -> Told:
     behind = (
         f"{plural(peer.behind_documents, 'document')} differ"
         if peer.behind_documents > 0
@@ -168,9 +181,7 @@ def _late(peer: PeerState, now: float) -> Finding:
     )
     for_long = f", {since(peer.out_of_sync_since, now)}" if peer.out_of_sync_since else ""
     reason = f" {sentence(peer.reason)}" if peer.reason else ""
-    return Finding(
-        Severity.DEGRADED,
-        f"peer {peer.id}",
+    return (
         f"{peer.id} is not in sync: {behind}{for_long}.{reason}",
         "It catches up while it is connected. If the number does not fall, check its log.",
     )
@@ -181,24 +192,24 @@ def _late(peer: PeerState, now: float) -> Finding:
 
 def _grouped(
     peers: Sequence[PeerState],
-    each: Callable[[PeerState], Finding],
-    together: Callable[[Sequence[PeerState], float], tuple[str, str]],
+    severity_of: Callable[[PeerState], Severity],
+    each: Callable[[PeerState, float], Told],
+    together: Callable[[Sequence[PeerState], float], Told],
     now: float,
 ) -> Iterator[Finding]:
     """A finding for each peer, or one for all of the same severity if there are many."""
-    found: dict[Severity, list[tuple[PeerState, Finding]]] = {}
+    groups: dict[Severity, list[PeerState]] = {}
     for peer in peers:
-        finding = each(peer)
-        found.setdefault(finding.severity, []).append((peer, finding))
-    for severity, group in found.items():
-        if len(group) <= MAX_EACH:
-            yield from (finding for _, finding in group)
+        groups.setdefault(severity_of(peer), []).append(peer)
+    for severity, group in groups.items():
+        if len(group) > MAX_EACH:
+            yield Finding(severity, PEERS, *together(group, now))
             continue
-        message, advice = together([peer for peer, _ in group], now)
-        yield Finding(severity, PEERS, message, advice)
+        for peer in group:
+            yield Finding(severity, f"peer {peer.id}", *each(peer, now))
 
 
-def _many_absent(peers: Sequence[PeerState], now: float) -> tuple[str, str]:
+def _many_absent(peers: Sequence[PeerState], now: float) -> Told:
     longest = min(peer.absent_since for peer in peers)
     return (
         f"{_counted(peers)} are absent, the longest {since(longest, now)}.",
@@ -207,7 +218,7 @@ def _many_absent(peers: Sequence[PeerState], now: float) -> tuple[str, str]:
     )
 
 
-def _many_unreached(peers: Sequence[PeerState], now: float) -> tuple[str, str]:
+def _many_unreached(peers: Sequence[PeerState], now: float) -> Told:
     times = [peer.failing_since for peer in peers if peer.failing_since]
     if not times:
         return f"{_counted(peers)} are being connected.", ""
@@ -217,7 +228,7 @@ def _many_unreached(peers: Sequence[PeerState], now: float) -> tuple[str, str]:
     )
 
 
-def _many_late(peers: Sequence[PeerState], now: float) -> tuple[str, str]:
+def _many_late(peers: Sequence[PeerState], now: float) -> Told:
     times = [peer.out_of_sync_since for peer in peers if peer.out_of_sync_since]
     for_long = f", the longest {since(min(times), now)}" if times else ""
     return (

@@ -82,12 +82,15 @@ CASES = [
 ]
 
 
+CASE_NAMES = [*NOT_READY, *DEGRADED, *NOTICED]
+
+
 def test_nothing_is_wrong() -> None:
     assert diagnose(HEALTHY, NOW) == ()
     assert diagnose(replace(HEALTHY, peers=replace(PEERS, peers=())), NOW) == ()
 
 
-@pytest.mark.parametrize(("severity", "replies"), CASES, ids=[*NOT_READY, *DEGRADED, *NOTICED])
+@pytest.mark.parametrize(("severity", "replies"), CASES, ids=CASE_NAMES)
 def test_what_is_wrong_is_said_once_and_only_errors_fail_readiness(
     severity: Severity, replies: NodeReplies
 ) -> None:

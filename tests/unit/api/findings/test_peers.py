@@ -119,7 +119,7 @@ def test_expected_peers_that_are_missing_are_told_from_the_first_second() -> Non
     (finding,) = found(PEER, expected=3)
     assert finding.message == "1 of 3 expected peers is connected."
     (finding,) = found(expected=1)
-    assert finding.message == "0 of 1 expected peer are connected."
+    assert finding.message == "0 of 1 expected peers are connected."
     assert found(PEER, expected=1) == []
     assert found(PEER, replace(PEER, id="b"), expected=1) == []
 
