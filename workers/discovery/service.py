@@ -86,8 +86,6 @@ class DiscoveryService:
     async def _answer_departure(self, connection: Connection, cause: int) -> None:
         reasons = await asyncio.gather(*[source.departure() for source in self.sources])
         reason = next(filter(None, reasons), "")
-        if reason:
-            self._shell.log.info("Leaving for good", reason=reason)
         connection.reply(cause, DepartureReply(bool(reason), reason))
 
     def on_close(self, connection: Connection) -> None:
