@@ -16,8 +16,9 @@ from peatnode.api.json_schema import (
     record,
     ref,
 )
-from peatnode.ipc.messages import NodeReply, PeersReply, PeerState
+from peatnode.ipc.messages import NodeReply, PeerLogReply, PeersReply, PeerState
 from peatnode.model.clock import ClockState
+from peatnode.model.members import PeerEventKind
 from peatnode.model.states import PeerStatus
 
 PEER_SCHEMA = record(
@@ -73,6 +74,18 @@ CLOCK_SCHEMA = record(
         **nullable("number"),
         "description": "The clock of this node minus the median of its connected peers; null: not known.",
     },
+)
+
+PEER_LOG_SCHEMA = record(
+    count=INTEGER,
+    events=array(
+        record(
+            time={"type": "number", "description": "Unix seconds."},
+            peer=TEXT,
+            kind={"enum": list(PeerEventKind)},
+            detail=TEXT,
+        )
+    ),
 )
 
 TOPOLOGY_SCHEMA = record(
@@ -154,6 +167,16 @@ def encode_peers(reply: PeersReply) -> dict[str, Any]:
             "offset_seconds": round(reply.clock_offset, 3) if reply.is_clock_offset_known else None,
         },
         "peers": [encode_peer(peer) for peer in reply.peers],
+    }
+
+
+def encode_peer_log(reply: PeerLogReply) -> dict[str, Any]:
+    return {
+        "count": len(reply.events),
+        "events": [
+            {"time": event.at, "peer": event.peer, "kind": event.kind, "detail": event.detail}
+            for event in reply.events
+        ],
     }
 
 

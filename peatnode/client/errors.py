@@ -87,7 +87,7 @@ class NotFound(ProblemAnswer):
 
 
 class Conflict(ProblemAnswer):
-    """A document of this name already exists, or the document is in quarantine."""
+    """A document of this name already exists, the document is in quarantine, or the peer to forget is connected."""
 
 
 class PreconditionFailed(ProblemAnswer):

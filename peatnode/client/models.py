@@ -334,6 +334,20 @@ class Peers(Sequence[Peer]):
 
 
 @dataclass(frozen=True, slots=True)
+class PeerLogEntry:
+    """Something that happened between the node and a peer."""
+
+    time: float
+    """Unix seconds."""
+    peer: str
+    """Its node id, or its address while the id is unknown."""
+    kind: str
+    """A word of `PeerEventKind`; a newer node may have others."""
+    detail: str = ""
+    """A reason or an address, for people."""
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """The mesh as the node knows it."""
 

@@ -19,6 +19,7 @@ GUARDED = [
     "/node",
     "/peers",
     "/peers/x",
+    "/peer-log",
     "/topology",
     "/documents",
     "/documents/c",
@@ -78,6 +79,7 @@ async def test_reading_and_writing(guarded: Served) -> None:
             ("PUT", "/documents/c/a"),
             ("PATCH", "/documents/c/a"),
             ("DELETE", "/documents/c/a"),
+            ("DELETE", "/peers/x"),
             ("POST", "/documents/c"),
             ("POST", "/documents/c?bulk"),
         )

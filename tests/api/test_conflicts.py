@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
+from peatnode.client import AsyncClient, Client, NotFound
 from tests.api.conftest import Served
 from tests.support.memory_node import kept_conflict
 
@@ -33,3 +38,32 @@ async def test_a_state_without_json_has_its_update(served: Served) -> None:
     served.node.conflicts[bytes.fromhex(ID)] = kept_conflict(value=b"")
     read = (await served.http.get(f"/conflicts/{ID}")).json()
     assert (read["value"], read["update"]) == (None, "AAA=")
+
+
+async def test_the_clients(served: Served) -> None:
+    for number in (7, 8):
+        served.node.conflicts[number.to_bytes(16, "big")] = kept_conflict(number)
+    url = f"http://127.0.0.1:{served.port}"
+    async with AsyncClient(url) as client:
+        first, second = await client.conflicts()
+        assert (first.id, first.collection, first.doc_id, first.lost) == (
+            ID,
+            "notes",
+            "payment",
+            "local",
+        )
+        assert (first.value, first.update, first.size, first.clients) == (None, b"", 99, (5,))
+        shown = await client.conflict(ID)
+        assert (shown.value, shown.update) == ({"pay": "Bob"}, b"\0\0")
+        await client.dismiss_conflict(ID)
+        with pytest.raises(NotFound):
+            await client.conflict(ID)
+
+    def block() -> None:
+        with Client(url) as client:
+            assert [lost.id for lost in client.conflicts()] == [second.id]
+            assert client.conflict(second.id).value == {"pay": "Bob"}
+            client.dismiss_conflict(second.id)
+            assert client.conflicts() == ()
+
+    await asyncio.to_thread(block)

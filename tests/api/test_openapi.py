@@ -10,6 +10,8 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from peatnode.ipc.messages import PeerEvent
+from peatnode.model.members import PeerEventKind
 from tests.api.conftest import Served
 from tests.api.test_node import peer
 from tests.support.memory_node import kept_conflict
@@ -43,7 +45,7 @@ def described(path: str, method: str, answer: httpx.Response) -> None:
     responses = DESCRIPTION["paths"][path][method]["responses"]
     status = str(answer.status_code)
     assert status in responses, f"{method} {path} answered {status}: {answer.text}"
-    if status == "304":
+    if status in ("204", "304"):
         return
     kind = answer.headers["content-type"].partition(";")[0]
     content = responses[status]["content"]
@@ -100,6 +102,7 @@ def test_no_reference_leads_nowhere() -> None:
         ("/api/v1/peers", {}, "?x=1"),
         ("/api/v1/peers/{peer_id}", {"peer_id": "n2"}, ""),
         ("/api/v1/peers/{peer_id}", {"peer_id": "n9"}, ""),
+        ("/api/v1/peer-log", {}, ""),
         ("/api/v1/topology", {}, ""),
         ("/api/v1/documents", {}, ""),
         ("/api/v1/documents/{collection}", {"collection": "c"}, ""),
@@ -122,6 +125,7 @@ def test_no_reference_leads_nowhere() -> None:
 )
 async def test_reads(served: Served, path: str, values: dict[str, str], query: str) -> None:
     served.node.peers = (peer("n2", neighbours=("n3",)), peer("n4", is_connected=False))
+    served.node.peer_log = (PeerEvent(1.0, "n2", PeerEventKind.CONNECTED, "127.0.0.1:1"),)
     served.node.put("c", "a", {"x": 1})
     served.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()
     served.node.put("c", "b", {"x": [1, {"y": None}]})
@@ -146,6 +150,15 @@ async def test_writes(served: Served) -> None:
     described(path, "post", await http.post("/documents/c", json={"_id": "n"}))
     described(path, "post", await http.post("/documents/c", json={"_id": "n"}))
     described(path, "post", await http.post("/documents/c", content=b"{}"))
+
+
+async def test_forgetting(served: Served) -> None:
+    served.node.peers = (peer("n2"), peer("n4", is_connected=False))
+    path = "/api/v1/peers/{peer_id}"
+    for name, status in (("n4", 204), ("n4", 404), ("n2", 409), ("n2?x=1", 400)):
+        answer = await served.http.delete(f"/peers/{name}")
+        assert answer.status_code == status
+        described(path, "delete", answer)
 
 
 async def test_events_are_as_described(served: Served) -> None:

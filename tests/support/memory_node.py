@@ -38,6 +38,7 @@ class MemoryNode:
     is_writable: bool = True
     replicas: int = 0
     peers: tuple[m.PeerState, ...] = ()
+    peer_log: tuple[m.PeerEvent, ...] = ()
     problems: tuple[m.WorkerProblem, ...] = ()
     swallow_writes: int = 0
     """Carry out so many writes, and cut the link instead of answering."""
@@ -102,6 +103,10 @@ class MemoryNode:
                 connection.reply(cause, m.ReplicasReply(self.replicas, names))
             case m.GetPeers():
                 connection.reply(cause, m.PeersReply(self.peers, bytes(16), ()))
+            case m.GetPeerLog():
+                connection.reply(cause, m.PeerLogReply(self.peer_log))
+            case m.ForgetPeer():
+                self._forget(connection, cause, message)
             case m.GetNode():
                 connection.reply(cause, self._node())
             case m.GetDiscovery():
@@ -226,6 +231,16 @@ class MemoryNode:
                 patch = orjson.loads(message.body)
                 value.update(patch if isinstance(patch, dict) else {"patched": len(patch)})
                 return self.put(*key, value)
+
+    def _forget(self, connection: Connection, cause: int, message: m.ForgetPeer) -> None:
+        known = [peer for peer in self.peers if peer.id == message.peer]
+        if not known:
+            connection.fail(cause, m.Failure.NOT_FOUND, "no peer of this name is known", "id")
+        elif any(peer.is_connected for peer in known):
+            connection.fail(cause, m.Failure.INVALID, "it is connected", "id")
+        else:
+            self.peers = tuple(peer for peer in self.peers if peer.id != message.peer)
+            connection.reply(cause, m.PeerForgotten())
 
     def _list(self, message: m.ListDocuments) -> m.DocumentsReply:
         names = sorted(name for where, name in self.records if where == message.collection)

@@ -8,10 +8,13 @@ from peatnode.ipc.messages import (
     Failure,
     FollowAwareness,
     FollowTopology,
+    ForgetPeer,
     GetMetrics,
+    GetPeerLog,
     GetPeers,
     Message,
     MetricsReply,
+    PeerLogReply,
     PublishAwareness,
     WaitReplicas,
 )
@@ -34,6 +37,12 @@ class SyncService:
         match message:
             case GetPeers():
                 connection.reply(cause, peers_reply(node))
+            case GetPeerLog():
+                connection.reply(cause, PeerLogReply(()))
+            case ForgetPeer(peer):
+                connection.fail(
+                    cause, Failure.NOT_FOUND, f"this node remembers no peer {peer!r}", "id"
+                )
             case GetMetrics():
                 connection.reply(cause, MetricsReply(tuple(metrics(node))))
             case WaitReplicas():

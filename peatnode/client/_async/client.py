@@ -41,6 +41,7 @@ from peatnode.client.models import (
     Node,
     Page,
     Peer,
+    PeerLogEntry,
     Peers,
     Readiness,
     Topology,
@@ -219,6 +220,17 @@ class AsyncClient:
 
     async def peer(self, id: str) -> Peer:
         return await self._run(requests.get_peer(id))
+
+    async def forget_peer(self, id: str) -> None:
+        """Makes the node, and all nodes that it reaches, forget an absent peer.
+
+        Raises NotFound if the node does not know it, and Conflict if it is connected.
+        """
+        await self._run(requests.forget_peer(id))
+
+    async def peer_log(self) -> tuple[PeerLogEntry, ...]:
+        """The last events of peers, at most 50, the oldest first."""
+        return await self._run(requests.get_peer_log())
 
     async def topology(self) -> Topology:
         return await self._run(requests.get_topology())

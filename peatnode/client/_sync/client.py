@@ -42,6 +42,7 @@ from peatnode.client.models import (
     Node,
     Page,
     Peer,
+    PeerLogEntry,
     Peers,
     Readiness,
     Topology,
@@ -216,6 +217,17 @@ class Client:
 
     def peer(self, id: str) -> Peer:
         return self._run(requests.get_peer(id))
+
+    def forget_peer(self, id: str) -> None:
+        """Makes the node, and all nodes that it reaches, forget an absent peer.
+
+        Raises NotFound if the node does not know it, and Conflict if it is connected.
+        """
+        self._run(requests.forget_peer(id))
+
+    def peer_log(self) -> tuple[PeerLogEntry, ...]:
+        """The last events of peers, at most 50, the oldest first."""
+        return self._run(requests.get_peer_log())
 
     def topology(self) -> Topology:
         return self._run(requests.get_topology())

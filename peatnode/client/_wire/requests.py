@@ -22,6 +22,7 @@ from peatnode.client.models import (
     Node,
     Page,
     Peer,
+    PeerLogEntry,
     Peers,
     Readiness,
     Topology,
@@ -293,6 +294,15 @@ def get_peers() -> NodeRequest[Peers]:
 
 def get_peer(id: str) -> NodeRequest[Peer]:
     return NodeRequest("GET", f"{PREFIX}/peers/{quoted_name(id)}", responses.read_peer)
+
+
+def forget_peer(id: str) -> NodeRequest[None]:
+    path = f"{PREFIX}/peers/{quoted_name(id)}"
+    return NodeRequest("DELETE", path, lambda response: None)
+
+
+def get_peer_log() -> NodeRequest[tuple[PeerLogEntry, ...]]:
+    return NodeRequest("GET", f"{PREFIX}/peer-log", responses.read_peer_log)
 
 
 def get_topology() -> NodeRequest[Topology]:

@@ -21,6 +21,7 @@ from peatnode.client.models import (
     NodeFinding,
     Page,
     Peer,
+    PeerLogEntry,
     Peers,
     Readiness,
     Replicas,
@@ -162,6 +163,10 @@ def peers_of(content: Mapping[str, Any]) -> Peers:
 
 def read_peer(response: NodeResponse) -> Peer:
     return decode_record(Peer, Fields(decode_object(response.body)))
+
+
+def read_peer_log(response: NodeResponse) -> tuple[PeerLogEntry, ...]:
+    return decode_records(PeerLogEntry, Fields(decode_object(response.body)).each("events"))
 
 
 def read_conflicts(response: NodeResponse) -> tuple[LostDocument, ...]:

@@ -11,11 +11,16 @@ from falcon.asgi import Request, Response
 
 from peatnode.api.encode_document import JSON
 from peatnode.api.encode_node import encode_node
-from peatnode.api.encode_peer import encode_peer, encode_peers, encode_topology
+from peatnode.api.encode_peer import (
+    encode_peer,
+    encode_peer_log,
+    encode_peers,
+    encode_topology,
+)
 from peatnode.api.failures import HttpProblem
 from peatnode.api.findings.diagnose import diagnose
 from peatnode.api.findings.finding import encode_findings
-from peatnode.ipc.messages import GetNode, GetPeers
+from peatnode.ipc.messages import ForgetPeer, GetNode, GetPeerLog, GetPeers
 from workers.broker.http.authentication import Access, TokenAuthenticator, bearer
 from workers.broker.http.requests import check_parameters
 from workers.broker.node.readiness import checks
@@ -114,7 +119,7 @@ class PeersResource:
 
 
 class PeerResource:
-    """GET /peers/{id}"""
+    """GET and DELETE /peers/{id}"""
 
     def __init__(self, sync: WorkerClient) -> None:
         self._sync = sync
@@ -127,6 +132,29 @@ class PeerResource:
                 _answer(response, encode_peer(peer))
                 return
         raise HttpProblem(404, "not-found", f"This node knows no peer {peer_id!r}.", "id")
+
+    on_head = on_get
+
+    async def on_delete(self, request: Request, response: Response, peer_id: str) -> None:
+        check_parameters(request, NO_PARAMETERS)
+        try:
+            await self._sync.ask_retrying(ForgetPeer(peer_id))
+        except HttpProblem as problem:
+            if problem.status != 422:
+                raise
+            raise HttpProblem(409, "connected", problem.detail, "id") from None
+        response.status = 204
+
+
+class PeerLogResource:
+    """GET /peer-log"""
+
+    def __init__(self, sync: WorkerClient) -> None:
+        self._sync = sync
+
+    async def on_get(self, request: Request, response: Response) -> None:
+        check_parameters(request, NO_PARAMETERS)
+        _answer(response, encode_peer_log(await self._sync.ask_retrying(GetPeerLog())))
 
     on_head = on_get
 

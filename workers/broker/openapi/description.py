@@ -79,6 +79,10 @@ def _paths() -> dict[str, Any]:
                 _path("peer_id", "Id or instance of the peer.", "^[A-Za-z0-9._-]{1,253}$")
             ],
             "get": _read("peer", "One peer", "node", ref("Peer"), (404,)),
+            "delete": _forget_peer(),
+        },
+        "/api/v1/peer-log": {
+            "get": _read("peerLog", "The last events of peers", "node", ref("PeerLog"))
         },
         "/api/v1/topology": {
             "get": _read(
@@ -173,6 +177,18 @@ def _ready() -> Operation:
         "content": _json(ref("Ready")),
     }
     return operation
+
+
+def _forget_peer() -> Operation:
+    return {
+        "operationId": "forgetPeer",
+        "summary": "Forget a peer that is not connected, by its node id, on all nodes that can be reached",
+        "tags": ["node"],
+        "responses": {
+            "204": {"description": "The peer is forgotten."},
+            **_problems((400, 401, 403, 404, 409, 503)),
+        },
+    }
 
 
 def _get_document() -> Operation:

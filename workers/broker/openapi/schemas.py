@@ -18,7 +18,13 @@ from peatnode.api.encode_node import (
     STORE_SCHEMA,
     WORKER_SCHEMA,
 )
-from peatnode.api.encode_peer import CLOCK_SCHEMA, PEER_SCHEMA, PEERS_SCHEMA, TOPOLOGY_SCHEMA
+from peatnode.api.encode_peer import (
+    CLOCK_SCHEMA,
+    PEER_LOG_SCHEMA,
+    PEER_SCHEMA,
+    PEERS_SCHEMA,
+    TOPOLOGY_SCHEMA,
+)
 from peatnode.api.findings.finding import FINDING_SCHEMA
 from peatnode.api.json_schema import (
     DOCUMENT,
@@ -66,6 +72,7 @@ SCHEMAS: dict[str, Schema] = {
     "Node": NODE_SCHEMA,
     "Peer": PEER_SCHEMA,
     "Peers": PEERS_SCHEMA,
+    "PeerLog": PEER_LOG_SCHEMA,
     "Clock": CLOCK_SCHEMA,
     "Topology": TOPOLOGY_SCHEMA,
     "Conflict": CONFLICT_SCHEMA,

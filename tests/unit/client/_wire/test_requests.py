@@ -78,3 +78,17 @@ def test_a_query_repeats_where_and_joins_the_rest() -> None:
         ("limit", "5"),
         ("cursor", "x"),
     )
+
+
+def test_peers_and_conflicts() -> None:
+    assert requests.get_peer_log().path == "/api/v1/peer-log"
+    assert requests.get_peer_log().changes_nothing
+    forget = requests.forget_peer("a/b")
+    assert (forget.method, forget.path) == ("DELETE", "/api/v1/peers/a%2Fb")
+    assert not forget.changes_nothing
+    assert requests.list_conflicts().path == "/api/v1/conflicts"
+    assert requests.get_conflict("0f").path == "/api/v1/conflicts/0f"
+    dismiss = requests.dismiss_conflict("0f")
+    assert (dismiss.method, dismiss.path) == ("DELETE", "/api/v1/conflicts/0f")
+    with pytest.raises(ValueError, match="peer is empty"):
+        requests.forget_peer("")

@@ -149,3 +149,20 @@ def test_a_proxy_that_says_503_is_not() -> None:
 def test_a_peer_nothing_is_known_of() -> None:
     peer = responses.read_peer(answer({"id": "p", "connected": False, "rtt_ms": None}))
     assert (peer.rtt_ms, peer.behind_documents, peer.out_of_sync_since) == (None, None, None)
+
+
+def test_the_log_of_peers() -> None:
+    content = {"events": [{"time": 1.5, "peer": "p", "kind": "equal", "new": 1}]}
+    assert responses.read_peer_log(answer(content)) == (models.PeerLogEntry(1.5, "p", "equal", ""),)
+    assert responses.read_peer_log(answer({})) == ()
+    with pytest.raises(errors.UnexpectedAnswer):
+        responses.read_peer_log(answer({"events": ["x"]}))
+
+
+def test_lost_documents() -> None:
+    listed = {"id": "0f", "time": 1.5, "collection": "c", "doc_id": "d", "lost": "peer"}
+    (lost,) = responses.read_conflicts(answer({"conflicts": [{**listed, "bytes": 9}]}))
+    assert (lost.id, lost.doc_id, lost.lost, lost.size) == ("0f", "d", "peer", 9)
+    assert (lost.value, lost.update, lost.clients) == (None, b"", ())
+    shown = responses.read_conflict(answer({**listed, "value": {"a": 1}, "update": "AAA="}))
+    assert (shown.value, shown.update) == ({"a": 1}, b"\0\0")

@@ -1,0 +1,137 @@
+"""Peers that are remembered: what is told of them, forgetting them, and the log of what happened to them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from peatnode.client import AsyncClient, Client, Conflict, NotFound, PeerLogEntry
+from peatnode.ipc.messages import PeerEvent, PeerState
+from peatnode.model.members import PeerEventKind
+from peatnode.model.states import PeerStatus
+from tests.api.conftest import API_TOKEN, READ_TOKEN, Serve, Served
+from tests.api.test_documents import check_problem
+from tests.api.test_node import peer
+
+EVENTS = (
+    PeerEvent(10.0, "n2", PeerEventKind.CONNECTED, "127.0.0.1:1"),
+    PeerEvent(20.5, "n2", PeerEventKind.DISCONNECTED, "no answer for 15 s"),
+)
+
+
+def absent_peer(name: str) -> PeerState:
+    return replace(
+        peer(name, is_connected=False),
+        state=PeerStatus.ABSENT,
+        reason="connection refused",
+        absent_since=30.0,
+        failing_since=31.0,
+        last_equal=29.0,
+        root=bytes([1] * 16),
+        documents=7,
+        is_remembered=True,
+        is_expected=True,
+        documents_per_second=12.34,
+        seconds_left=5.67,
+    )
+
+
+async def test_an_absent_peer_has_all_that_is_known_of_it(served: Served) -> None:
+    served.node.peers = (absent_peer("n2"), peer("n4"))
+    absent, connected = (await served.http.get("/peers")).json()["peers"]
+    expected = {
+        "state": "absent",
+        "connected": False,
+        "remembered": True,
+        "expected": True,
+        "absent_since": 30.0,
+        "failing_since": 31.0,
+        "last_equal": 29.0,
+        "root": "01" * 16,
+        "documents": 7,
+        "documents_per_second": 12.3,
+        "seconds_left": 5.7,
+    }
+    assert {name: absent[name] for name in expected} == expected
+    unknown = ("absent_since", "failing_since", "last_equal", "documents", "seconds_left")
+    assert [connected[name] for name in unknown] == [None] * 5
+    assert connected["root"] == ""
+
+
+async def test_an_absent_peer_is_forgotten(served: Served) -> None:
+    served.node.peers = (absent_peer("n2"), peer("n4"))
+    gone = await served.http.delete("/peers/n2")
+    assert (gone.status_code, gone.content) == (204, b"")
+    assert [one["id"] for one in (await served.http.get("/peers")).json()["peers"]] == ["n4"]
+    problem = check_problem(await served.http.delete("/peers/n2"), 404, "not-found")
+    assert problem["where"] == "id"
+
+
+async def test_a_connected_peer_is_not(served: Served) -> None:
+    served.node.peers = (peer("n4"),)
+    problem = check_problem(await served.http.delete("/peers/n4"), 409, "connected")
+    assert problem["detail"] == "It is connected."
+    check_problem(await served.http.delete("/peers/n4?force"), 400, "bad-parameter")
+    assert len(served.node.peers) == 1
+
+
+async def test_forgetting_needs_the_token_that_writes(serve: Serve) -> None:
+    served = await serve(api_token=API_TOKEN, read_token=READ_TOKEN)
+    served.node.peers = (absent_peer("n2"),)
+    reader = {"authorization": f"Bearer {READ_TOKEN}"}
+    check_problem(await served.http.delete("/peers/n2", headers=reader), 403, "read-only")
+    assert (await served.http.get("/peer-log", headers=reader)).status_code == 200
+    check_problem(await served.http.get("/peer-log"), 401, "unauthorized")
+    writer = {"authorization": f"Bearer {API_TOKEN}"}
+    assert (await served.http.delete("/peers/n2", headers=writer)).status_code == 204
+
+
+async def test_the_log_of_peers(served: Served) -> None:
+    assert (await served.http.get("/peer-log")).json() == {"count": 0, "events": []}
+    served.node.peer_log = EVENTS
+    content = (await served.http.get("/peer-log")).json()
+    assert content["count"] == 2
+    assert content["events"][1] == {
+        "time": 20.5,
+        "peer": "n2",
+        "kind": "disconnected",
+        "detail": "no answer for 15 s",
+    }
+    check_problem(await served.http.get("/peer-log?limit=1"), 400, "bad-parameter")
+
+
+async def test_nothing_is_said_while_the_worker_is_away(serve: Serve) -> None:
+    served = await serve(ask_seconds=0.3)
+    await served.node.stop_worker("sync")
+    check_problem(await served.http.get("/peer-log"), 503, "unavailable")
+    check_problem(await served.http.delete("/peers/n2"), 503, "unavailable")
+
+
+async def test_the_clients(served: Served) -> None:
+    served.node.peer_log = EVENTS
+    served.node.peers = (absent_peer("n2"), absent_peer("n3"), peer("n4"))
+    entries = (
+        PeerLogEntry(10.0, "n2", "connected", "127.0.0.1:1"),
+        PeerLogEntry(20.5, "n2", "disconnected", "no answer for 15 s"),
+    )
+    url = f"http://127.0.0.1:{served.port}"
+    async with AsyncClient(url) as client:
+        assert await client.peer_log() == entries
+        absent = await client.peer("n2")
+        assert (absent.is_remembered, absent.is_expected, absent.absent_since) == (True, True, 30.0)
+        assert (absent.root, absent.documents, absent.seconds_left) == ("01" * 16, 7, 5.7)
+        await client.forget_peer("n2")
+        with pytest.raises(NotFound):
+            await client.forget_peer("n2")
+        with pytest.raises(Conflict, match="connected"):
+            await client.forget_peer("n4")
+
+    def block() -> None:
+        with Client(url) as client:
+            assert client.peer_log() == entries
+            client.forget_peer("n3")
+            assert [one.id for one in client.peers()] == ["n4"]
+
+    await asyncio.to_thread(block)
