@@ -23,7 +23,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "dev": ("local.dev:dev", "Run a node on this machine without any configuration."),
     "mesh": ("local.mesh:mesh", "Run several nodes on this machine that find each other."),
     "status": ("status.command:status", "Show the state of a node, its workers and its peers."),
-    "peers": ("status.command:peers", "List the peers of a node."),
+    "peers": (
+        "peers.command:peers",
+        "List the peers of a node, forget one, or show what happened.",
+    ),
+    "leave": ("peers.leave:leave", "Make a node say goodbye for good when it stops."),
     "conflicts": (
         "status.conflicts:conflicts",
         "List what documents lost in conflicts, show it, or dismiss it.",

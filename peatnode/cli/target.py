@@ -50,11 +50,16 @@ def find_target(url: str, data_dir: str, env: Mapping[str, str]) -> Target:
     if not url and not data_dir:
         url = env.get("PEAT_URL", "")
     if not url:
-        return LocalNode(find_run_dir(data_dir, env))
+        return find_local_node(data_dir, env)
     try:
         return RemoteNode(checked_url(url), read_token(env))
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+
+
+def find_local_node(data_dir: str, env: Mapping[str, str]) -> LocalNode:
+    """The node of the directory, else the first that runs on this machine. Raises CliError."""
+    return LocalNode(find_run_dir(data_dir, env))
 
 
 def read_token(env: Mapping[str, str]) -> str:

@@ -39,6 +39,7 @@ class MemoryNode:
     replicas: int = 0
     peers: tuple[m.PeerState, ...] = ()
     peer_log: tuple[m.PeerEvent, ...] = ()
+    is_leaving: bool = False
     problems: tuple[m.WorkerProblem, ...] = ()
     swallow_writes: int = 0
     """Carry out so many writes, and cut the link instead of answering."""
@@ -105,6 +106,9 @@ class MemoryNode:
                 connection.reply(cause, m.PeersReply(self.peers, bytes(16), ()))
             case m.GetPeerLog():
                 connection.reply(cause, m.PeerLogReply(self.peer_log))
+            case m.LeaveMesh():
+                self.is_leaving = True
+                connection.reply(cause, m.Leaving())
             case m.ForgetPeer():
                 self._forget(connection, cause, message)
             case m.GetNode():
@@ -235,7 +239,9 @@ class MemoryNode:
     def _forget(self, connection: Connection, cause: int, message: m.ForgetPeer) -> None:
         known = [peer for peer in self.peers if peer.id == message.peer]
         if not known:
-            connection.fail(cause, m.Failure.NOT_FOUND, "no peer of this name is known", "id")
+            connection.fail(
+                cause, m.Failure.NOT_FOUND, f"this node remembers no peer {message.peer!r}", "id"
+            )
         elif any(peer.is_connected for peer in known):
             connection.fail(cause, m.Failure.INVALID, "it is connected", "id")
         else:

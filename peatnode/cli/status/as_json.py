@@ -12,6 +12,7 @@ from typing import Any
 from peatnode.cli.status.diagnosis import Diagnosis
 from peatnode.cli.status.report import StatusReport
 from peatnode.client._wire.records import record_content
+from peatnode.client.models import Peer
 
 SCHEMA = 1
 
@@ -33,7 +34,7 @@ def status_json(report: StatusReport, diagnosis: Diagnosis) -> dict[str, Any]:
         "taken_at": round(report.taken_at, MILLISECONDS),
         "node": _node(report),
         "workers": _each(report.workers),
-        "peers": peers_json(report),
+        "peers": peers_json(report.peers),
         "differing": list(report.differing),
         "documents": None if report.store is None else _record(report.store, STORE_NAMES),
         "discovery": _each(report.sources),
@@ -43,8 +44,8 @@ def status_json(report: StatusReport, diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def peers_json(report: StatusReport) -> list[dict[str, Any]] | None:
-    return _each(report.peers)
+def peers_json(peers: tuple[Peer, ...] | None) -> list[dict[str, Any]] | None:
+    return _each(peers)
 
 
 def _node(report: StatusReport) -> dict[str, Any] | None:

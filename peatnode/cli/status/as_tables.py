@@ -9,13 +9,12 @@ from rich.table import Table
 from rich.text import Text
 
 from peatnode.api.findings.finding import Severity
-from peatnode.api.findings.peers import GRACE_SECONDS
+from peatnode.cli.peers.table import peers_table
 from peatnode.cli.status.diagnosis import Diagnosis, Health
 from peatnode.cli.status.report import StatusReport
-from peatnode.cli.terminal.numbers import printable, round_trip, size
-from peatnode.client.models import Peer
+from peatnode.cli.terminal.columns import NARROW_COLUMNS, Cell, column_table
+from peatnode.cli.terminal.numbers import printable, size
 from peatnode.model.amounts import first_names, plural, span
-from peatnode.model.clock import TOLERANCE_SECONDS
 from peatnode.model.states import SourceStatus, WorkerStatus
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
@@ -26,15 +25,11 @@ SEVERITY_STYLE: dict[str, str] = {
 }
 
 
-NARROW_COLUMNS = 72
-"""A narrower terminal shows only the most important columns."""
-
-
 def status_page(report: StatusReport, diagnosis: Diagnosis, columns: int) -> RenderableType:
     """The whole page. `columns`: the width of the terminal."""
     is_narrow = columns < NARROW_COLUMNS
     parts: list[RenderableType] = [_headline(report, diagnosis), _facts(report)]
-    for table in (_workers(report, is_narrow), peers_table(report, columns), _sources(report)):
+    for table in (_workers(report, is_narrow), _peers(report, columns), _sources(report)):
         if table is not None:
             parts += [Text(), table]
     if diagnosis.findings:
@@ -84,30 +79,6 @@ def _facts(report: StatusReport) -> RenderableType:
     return grid
 
 
-Cell = str | Text
-
-
-def _table(rows: Sequence[Sequence[Cell]], is_narrow: bool, kept: Sequence[int]) -> Table:
-    """A table whose first row is the header. A narrow terminal shows only the columns `kept`."""
-    shown = kept if is_narrow else range(len(rows[0]))
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
-    for column in shown:
-        name = str(rows[0][column])
-        is_number = name in ("pid", "restarts", "memory", "RTT", "peers")
-        table.add_column(
-            name,
-            justify="right" if is_number else "left",
-            no_wrap=is_number or column == 0,
-            overflow="ellipsis" if column == 0 else "fold",
-        )
-    for row in rows[1:]:
-        # a Text, because rich would read [::1]:11204 as markup
-        table.add_row(
-            *(Text(printable(cell)) if isinstance(cell := row[i], str) else cell for i in shown)
-        )
-    return table
-
-
 def _workers(report: StatusReport, is_narrow: bool) -> Table | None:
     if report.workers is None:
         return None
@@ -134,53 +105,15 @@ def _workers(report: StatusReport, is_narrow: bool) -> Table | None:
                 span(worker.uptime_secs) if worker.uptime_secs else "–",
             )
         )
-    return _table(rows, is_narrow, kept=(0, 1, 3, 4))
+    return column_table(rows, is_narrow, kept=(0, 1, 3, 4))
 
 
-def peers_table(report: StatusReport, columns: int) -> RenderableType | None:
+def _peers(report: StatusReport, columns: int) -> RenderableType | None:
     """The peers, or None if they are not known."""
     if report.peers is None:
         return None
-    if not report.peers:
-        return Text("No peers discovered yet.", style="dim")
-    rows: list[Sequence[Cell]] = [("PEER", "state", "sync", "RTT", "clock", "address")]
-    for peer in report.peers:
-        rows.append(
-            (
-                peer.id,
-                Text(peer.state, style="" if peer.is_connected else "yellow"),
-                sync_text(peer, report.taken_at),
-                round_trip(peer.rtt_ms if peer.is_connected else None),
-                clock_text(peer),
-                peer.addresses[0] if peer.addresses else "–",
-            )
-        )
-    return _table(rows, columns < NARROW_COLUMNS, kept=(0, 2))
-
-
-def clock_text(peer: Peer) -> Text:
-    """How far the clock of the peer is ahead of that of the node, or behind it."""
-    offset = peer.clock_offset if peer.is_connected else None
-    if offset is None:
-        return Text("–")
-    if abs(offset) < 1:
-        return Text("equal")
-    direction = "ahead" if offset > 0 else "behind"
-    is_far = abs(offset) > TOLERANCE_SECONDS
-    return Text(f"{span(abs(offset))} {direction}", style="yellow" if is_far else "")
-
-
-def sync_text(peer: Peer, now: float) -> Text:
-    """Whether the peer is in sync, and for how long it has not been."""
-    if peer.is_connected and peer.is_in_sync:
-        return Text("in sync", style="green")
-    age = max(0.0, now - peer.out_of_sync_since) if peer.out_of_sync_since else None
-    if not peer.is_connected:
-        return Text(f"out of sync for {span(age)}" if age is not None else "–", style="yellow")
-    behind = f"{peer.behind_documents:,} differ" if peer.behind_documents else "comparing"
-    is_late = age is not None and age >= GRACE_SECONDS
-    since = f" for {span(age)}" if age is not None and age >= 1 else ""
-    return Text(behind + since, style="yellow" if is_late else "")
+    documents = None if report.store is None else report.store.documents
+    return peers_table(report.peers, documents, report.taken_at, columns)
 
 
 def _sources(report: StatusReport) -> Table | None:
@@ -197,7 +130,7 @@ def _sources(report: StatusReport) -> Table | None:
                 source.message,
             )
         )
-    return _table(rows, is_narrow=False, kept=())
+    return column_table(rows, is_narrow=False, kept=())
 
 
 def _findings(diagnosis: Diagnosis) -> list[RenderableType]:

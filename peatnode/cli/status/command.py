@@ -1,4 +1,4 @@
-"""`peatnode status` and `peatnode peers`."""
+"""`peatnode status`."""
 
 from __future__ import annotations
 
@@ -105,34 +105,3 @@ def _redraw(target: Target, interval: float) -> int:
                 diagnosis = diagnose(report)
         except KeyboardInterrupt:
             return diagnosis.exit_status
-
-
-@click.command()
-@with_target
-@with_output
-def peers(target: Target, output: str) -> int:
-    """List the node's peers with their state and sync progress."""
-    report = inspect(target)
-    if report.peers is None:
-        from peatnode.cli.errors import CliError
-        from peatnode.cli.exits import Exit
-
-        reasons = "; ".join(f"{part.name}: {part.reason}" for part in report.unanswered)
-        raise CliError(
-            f"the peers of {target} are not known: {reasons}",
-            Exit.UNREACHABLE,
-            "`peatnode status` shows the cause.",
-        )
-    if output == "json":
-        from peatnode.cli.status.as_json import peers_json
-
-        click.echo(json.dumps(peers_json(report), ensure_ascii=False))
-        return 0
-    from peatnode.cli.status.as_tables import peers_table
-    from peatnode.cli.terminal.screen import open_screen, show
-
-    screen = open_screen()
-    table = peers_table(report, screen.width)
-    if table is not None:
-        show(table, screen)
-    return 0

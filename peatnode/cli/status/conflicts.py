@@ -13,7 +13,7 @@ import click
 
 from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.exits import Exit
-from peatnode.cli.options import with_output, with_target
+from peatnode.cli.options import with_output, with_target, with_target_options
 from peatnode.cli.target import LocalNode, Target
 from peatnode.client import Client
 from peatnode.client._wire import responses
@@ -26,15 +26,17 @@ T = TypeVar("T")
 
 
 @click.group(invoke_without_command=True)
+@with_target_options
+@with_output
 @click.pass_context
-def conflicts(context: click.Context) -> None:
+def conflicts(context: click.Context, url: str | None, data_dir: str | None, output: str) -> None:
     """List what documents lost in conflicts, show it, or dismiss it.
 
     Copies of one writer may write different things under the same ids. All nodes keep one of them; the other
     one is kept here until it is dismissed.
     """
     if context.invoked_subcommand is None:
-        context.invoke(list_, **dict.fromkeys(("url", "data_dir")), output="text")
+        context.invoke(list_, url=url, data_dir=data_dir, output=output)
 
 
 @conflicts.command("list")

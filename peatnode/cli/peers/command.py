@@ -1,0 +1,168 @@
+"""`peatnode peers`: lists them, forgets one that is gone, and shows what happened."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import time
+
+import click
+from click.shell_completion import CompletionItem
+
+from peatnode.cli.errors import CliError, cli_errors
+from peatnode.cli.exits import Exit
+from peatnode.cli.options import find_options_target, with_output, with_target, with_target_options
+from peatnode.cli.target import Target
+from peatnode.client.models import Peer
+from peatnode.errors import AskFailed, PeatnodeError
+from peatnode.ipc.messages import Failure
+
+MAX_SUGGESTIONS = 3
+
+
+def complete_peer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the node's peers."""
+    return [CompletionItem(peer.id) for peer in _started_peers(context, incomplete)]
+
+
+def complete_absent_peer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the node's peers that are not connected."""
+    found = _started_peers(context, incomplete)
+    return [CompletionItem(peer.id) for peer in found if not peer.is_connected]
+
+
+def _started_peers(context: click.Context, beginning: str) -> list[Peer]:
+    from peatnode.cli.peers.node_peers import read_peers
+
+    try:
+        found = read_peers(find_options_target(context, os.environ))
+    except (click.ClickException, PeatnodeError):
+        return []  # completion has nobody to tell
+    return [peer for peer in found if peer.id.startswith(beginning)]
+
+
+@click.group(invoke_without_command=True)
+@with_target_options
+@with_output
+@click.pass_context
+def peers(context: click.Context, url: str | None, data_dir: str | None, output: str) -> None:
+    """List the peers of a node, forget one that is gone, or show what happened to them.
+
+    A peer that has proved its membership once is remembered, and shown while it is absent, until it leaves for good or
+    is forgotten.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_, url=url, data_dir=data_dir, output=output)
+
+
+@peers.command("list", short_help="List the peers with their state and sync progress.")
+@with_target
+@with_output
+def list_(target: Target, output: str) -> None:
+    """List the peers with their state and sync progress. `peatnode peers` does the same."""
+    from peatnode.cli.peers.node_peers import read_peers
+
+    found = read_peers(target)
+    if output == "json":
+        from peatnode.cli.status.as_json import peers_json
+
+        click.echo(json.dumps(peers_json(found.peers), ensure_ascii=False))
+        return
+    from rich.console import Group
+
+    from peatnode.cli.peers.table import peers_table, summary_lines
+    from peatnode.cli.terminal.screen import open_screen, show
+
+    screen, now = open_screen(), time.time()
+    table = peers_table(found.peers, found.documents, now, screen.width)
+    show(Group(table, *summary_lines(found, now)), screen)
+
+
+@peers.command(short_help="Show the last 50 events of peers.")
+@with_target
+@with_output
+@click.argument("id", default="", shell_complete=complete_peer)
+def log(target: Target, output: str, id: str) -> None:
+    """Show the last 50 events of all peers, or those of the peer ID among them, the oldest first."""
+    from peatnode.cli.peers.node_peers import read_peer_log
+
+    entries = [entry for entry in read_peer_log(target) if id in ("", entry.peer)]
+    if output == "json":
+        from dataclasses import asdict
+
+        click.echo(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False))
+        return
+    from peatnode.cli.peers.log_table import peer_log_table
+    from peatnode.cli.terminal.screen import open_screen, show
+
+    screen = open_screen()
+    show(peer_log_table(entries, screen.width), screen)
+
+
+@peers.command(short_help="Forget absent peers, on all nodes that can be reached.")
+@with_target
+@click.argument(
+    "ids",
+    nargs=-1,
+    required=True,
+    metavar="ID...",
+    shell_complete=complete_absent_peer,
+)
+def forget(target: Target, ids: tuple[str, ...]) -> None:
+    """Forget absent peers that will not come back, here and on all nodes that can be reached.
+
+    A node that proves its membership again is remembered again.
+    """
+    for id in ids:
+        _forget(target, id)
+        click.echo(f"{id} is forgotten, here and on the nodes that can be reached.")
+
+
+def _forget(target: Target, id: str) -> None:
+    from peatnode.cli.peers.node_peers import forget_peer
+    from peatnode.client.errors import Conflict, NotFound
+
+    with cli_errors(str(target)):
+        try:
+            forget_peer(target, id)
+        except NotFound as error:
+            raise _unknown_peer(target, id, str(error)) from error
+        except Conflict as error:
+            raise _connected_peer(str(error)) from error
+        except AskFailed as error:
+            match error.code:
+                case Failure.NOT_FOUND:
+                    raise _unknown_peer(target, id, error.message) from error
+                case Failure.INVALID:
+                    raise _connected_peer(error.message) from error
+            raise
+
+
+def _unknown_peer(target: Target, id: str, sentence: str) -> CliError:
+    known = [peer.id for peer in _known_peers(target)]
+    near = difflib.get_close_matches(id, known, MAX_SUGGESTIONS)
+    question = f"Did you mean {' or '.join(near)}? " if near else ""
+    return CliError(sentence, Exit.NOT_FOUND, f"{question}`peatnode peers` lists the peers.")
+
+
+def _connected_peer(sentence: str) -> CliError:
+    return CliError(
+        sentence,
+        Exit.FAILED,
+        "Stop that node first. `peatnode leave` beside it, before it stops, makes all nodes forget it.",
+    )
+
+
+def _known_peers(target: Target) -> tuple[Peer, ...]:
+    """Those that can be forgotten, for suggestions; none if the node does not answer."""
+    from peatnode.cli.peers.node_peers import read_peers
+
+    try:
+        return tuple(peer for peer in read_peers(target) if not peer.is_connected)
+    except CliError:
+        return ()

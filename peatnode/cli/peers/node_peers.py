@@ -1,0 +1,67 @@
+"""What a node knows of its peers, from its sockets or from its API. The functions raise CliError."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from peatnode.api.encode_peer import encode_peer_log, encode_peers
+from peatnode.cli.errors import cli_errors
+from peatnode.cli.target import LocalNode, RemoteNode, Target
+from peatnode.client import Client
+from peatnode.client._wire.fields import Fields
+from peatnode.client._wire.records import decode_record, decode_records
+from peatnode.client.models import PeerLogEntry, Peers
+from peatnode.errors import LinkLost
+from peatnode.ipc.link import Link
+from peatnode.ipc.messages import Ask, ForgetPeer, GetPeerLog, GetPeers, Message
+
+ReplyT = TypeVar("ReplyT", bound=Message)
+T = TypeVar("T")
+
+ANSWER_SECONDS = 5.0
+
+
+def read_peers(target: Target) -> Peers:
+    if isinstance(target, LocalNode):
+        reply = ask_worker(target, "sync", GetPeers())
+        return decode_record(Peers, Fields(encode_peers(reply)))
+    return _remotely(target, lambda client: client.peers())
+
+
+def read_peer_log(target: Target) -> tuple[PeerLogEntry, ...]:
+    """The last events, the oldest first."""
+    if isinstance(target, LocalNode):
+        content = Fields(encode_peer_log(ask_worker(target, "sync", GetPeerLog())))
+        return decode_records(PeerLogEntry, content.each("events"))
+    return _remotely(target, lambda client: client.peer_log())
+
+
+def forget_peer(target: Target, id: str) -> None:
+    """Raises also AskFailed, NotFound and Conflict: the node does not know the peer, or is connected to it."""
+    if isinstance(target, LocalNode):
+        asyncio.run(_asked(target.run_dir, "sync", ForgetPeer(id)))
+    else:
+        with Client(target.url, target.token, ANSWER_SECONDS) as client:
+            client.forget_peer(id)
+
+
+def ask_worker(target: LocalNode, worker: str, question: Ask[ReplyT]) -> ReplyT:
+    with cli_errors(str(target)):
+        return asyncio.run(_asked(target.run_dir, worker, question))
+
+
+async def _asked(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS + 0.5):
+            async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:
+                return await link.ask(question, ANSWER_SECONDS)
+    except TimeoutError:
+        raise LinkLost(f"the {worker} worker sends no hello within {ANSWER_SECONDS:g} s") from None
+
+
+def _remotely(target: RemoteNode, ask: Callable[[Client], T]) -> T:
+    with cli_errors(str(target)), Client(target.url, target.token, ANSWER_SECONDS) as client:
+        return ask(client)
