@@ -24,6 +24,8 @@ class SyncEvent:
     fingerprint: str
     value: Json | None = None
     """The current value, if `with_value` is set. None: not requested, or the document is deleted."""
+    origin_peer: str = ""
+    """The node id of the peer that sent it. Empty: no peer did, or the node does not know its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,8 @@ class PeerConnected:
     """A peer connected to the node."""
 
     peer_id: str
+    """Its node id."""
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,9 @@ class PeerDisconnected:
     """The connection to a peer ended."""
 
     peer_id: str
+    """Its node id."""
     reason: str = ""
+    instance: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +124,14 @@ def event_of(content: Mapping[str, Any]) -> Event:
                 origin=fields.text("origin"),
                 fingerprint=fields.text("fingerprint"),
                 value=fields.mapping_or_none("value"),
+                origin_peer=fields.text("origin_peer"),
             )
         case "PeerConnected":
-            return PeerConnected(fields.text("peer_id"))
+            return PeerConnected(fields.text("peer_id"), fields.text("instance"))
         case "PeerDisconnected":
-            return PeerDisconnected(fields.text("peer_id"), fields.text("reason"))
+            return PeerDisconnected(
+                fields.text("peer_id"), fields.text("reason"), fields.text("instance")
+            )
         case "TopologyChanged":
             return TopologyChanged(fields.integer("peer_count"))
         case "Gap":

@@ -7,13 +7,24 @@ from dataclasses import replace
 
 import pytest
 
-from peatnode.client import AsyncClient, Client, Conflict, NotFound, PeerLogEntry
+from peatnode.client import (
+    AsyncClient,
+    Client,
+    Conflict,
+    NotFound,
+    PeerConnected,
+    PeerDisconnected,
+    PeerLogEntry,
+    SyncEvent,
+)
+from peatnode.ipc import messages
 from peatnode.ipc.messages import PeerEvent, PeerState
 from peatnode.model.members import PeerEventKind
 from peatnode.model.states import PeerStatus
 from tests.api.conftest import API_TOKEN, READ_TOKEN, Serve, Served
 from tests.api.test_documents import check_problem
 from tests.api.test_node import peer
+from tests.support.waiting import until
 
 EVENTS = (
     PeerEvent(10.0, "n2", PeerEventKind.CONNECTED, "127.0.0.1:1"),
@@ -135,3 +146,31 @@ async def test_the_clients(served: Served) -> None:
             assert [one.id for one in client.peers()] == ["n4"]
 
     await asyncio.to_thread(block)
+
+
+async def test_a_change_names_the_peer_that_sent_it(served: Served) -> None:
+    served.node.peers = (replace(peer("n2"), instance="2" * 32),)
+    for number, origin in enumerate(("2" * 32, "3" * 32, "client:17", "")):
+        served.node.put("c", f"d{number}", {}, origin)
+    url = f"http://127.0.0.1:{served.port}"
+    async with AsyncClient(url) as client:
+        events = client.events(since=0, types=["SyncEvent"])
+        past = [await anext(events) for _ in range(4)]
+        assert [one.origin_peer for one in past if isinstance(one, SyncEvent)] == ["n2", "", "", ""]
+        assert isinstance(past[0], SyncEvent)
+        assert past[0].origin == "2" * 32
+        served.node.put("c", "d4", {}, "2" * 32)
+        live = await anext(events)
+        assert isinstance(live, SyncEvent)
+        assert live.origin_peer == "n2"
+
+
+async def test_events_of_peers_name_the_node_and_its_instance(served: Served) -> None:
+    async with AsyncClient(f"http://127.0.0.1:{served.port}") as client:
+        events = client.events(types=["PeerConnected", "PeerDisconnected"])
+        task = asyncio.create_task(anext(events))
+        await until(lambda: bool(served.node.topology))
+        served.node.announce(messages.PeerConnected("n2", "2" * 32))
+        assert await task == PeerConnected("n2", "2" * 32)
+        served.node.announce(messages.PeerDisconnected("n2", "2" * 32, "goodbye"))
+        assert await anext(events) == PeerDisconnected("n2", "goodbye", "2" * 32)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from peatnode.cli.terminal.numbers import printable
 from peatnode.client.events import Event, Gap, SyncEvent
 from peatnode.client.models import Document, Written
 
@@ -60,7 +61,9 @@ def event_line(event: Event) -> str:
     match event:
         case SyncEvent():
             value = "" if event.value is None else f"  {compact(event.value)}"
-            return f"{event.sequence}  {event.action} {event.collection}/{event.doc_id}{value}"
+            sender = f" from {printable(event.origin_peer)}" if event.origin_peer else ""
+            name = f"{event.collection}/{event.doc_id}"
+            return f"{event.sequence}  {event.action} {name}{sender}{value}"
         case Gap():
             return (
                 f"gap: the changes {event.since + 1} to {event.upto} are no longer kept. "
@@ -80,6 +83,7 @@ def event_json(event: Event) -> dict[str, Any]:
                 "action": event.action,
                 "sequence": event.sequence,
                 "origin": event.origin,
+                "origin_peer": event.origin_peer,
                 "fingerprint": event.fingerprint,
                 "value": event.value,
             }

@@ -51,16 +51,19 @@ from peatnode.ipc.messages import (
     FeedGap,
     FollowChanges,
     GetDocument,
+    GetPeers,
     GetStore,
     ListCollections,
     ListDocuments,
     Message,
+    PeersReply,
     ReplicasReply,
     WaitReplicas,
     WriteDocument,
     WriteKind,
     WrittenReply,
 )
+from peatnode.ipc.peer_names import PeerNames
 from peatnode.model.feed import FeedRestarted
 
 ReplyT = TypeVar("ReplyT", bound=Message)
@@ -70,6 +73,8 @@ ANSWER_SECONDS = 30.0
 NOT_YET_SECONDS = 5.0
 """Time for a node whose clock has not been judged since its start, so that it sets no expiry yet."""
 PAUSE_SECONDS = 0.05
+NAMES_SECONDS = 1.0
+"""Time for the sync worker to tell the names of peers that sent changes."""
 
 
 class SocketDocuments:
@@ -196,7 +201,7 @@ class SocketDocuments:
             prefix=filter.prefix,
             with_value=filter.with_value,
         )
-        follower = ChangeFollower(dialer, request)
+        follower, names = ChangeFollower(dialer, request), PeerNames(self._peers)
         if since is None:
             with client_errors():
                 follower.begin(await self._read("store", GetStore()))
@@ -205,14 +210,24 @@ class SocketDocuments:
                 async for event in received:
                     match event:
                         case ChangesSeen():
+                            await names.learn([change.origin for change in event.changes])
                             for change in event.changes:
-                                yield event_of(json.loads(encode_change(change, filter.with_value)))
+                                name = names.name_of(change.origin)
+                                content = encode_change(change, filter.with_value, name)
+                                yield event_of(json.loads(content))
                         case FeedGap() | FeedRestarted():
                             yield Gap(event.since, event.upto)
         except AskFailed as error:
             raise client_error(from_failure(error)) from error
         finally:
             await dialer.close()
+
+    async def _peers(self) -> PeersReply | None:
+        """None: the sync worker does not answer."""
+        try:
+            return await self._ask("sync", GetPeers(), NAMES_SECONDS)
+        except (Unreachable, UnknownOutcome, HttpProblem):
+            return None
 
     async def _read(self, worker: str, message: Ask[ReplyT]) -> ReplyT:
         """Asks again if the worker exits meanwhile: a read is safe to repeat."""

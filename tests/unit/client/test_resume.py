@@ -89,7 +89,7 @@ def test_pauses_begin_anew_after_an_event() -> None:
             },
             SyncEvent("c", "d", "created", 3, "x", "00ff", {"a": 1}),
         ),
-        ({"type": "PeerConnected", "peer_id": "p", "instance": "i"}, PeerConnected("p")),
+        ({"type": "PeerConnected", "peer_id": "p", "instance": "i"}, PeerConnected("p", "i")),
         (
             {"type": "PeerDisconnected", "peer_id": "p", "reason": "gone"},
             PeerDisconnected("p", "gone"),

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+from peatnode.errors import LinkError
+from peatnode.ipc.messages import GetPeers, PeersReply
+from peatnode.ipc.peer_names import PeerNames
 from workers.broker.feed.fanout import ChangeFanout, TopologyFanout
 from workers.broker.feed.subscriber import Selection
 from workers.broker.http.limits import BrokerLimits
 from workers.broker.worker_client import WorkerClient
+
+NAMES_SECONDS = 1.0
+"""Time for the sync worker to tell the names of peers that sent changes."""
 
 
 class EventFeed:
@@ -17,11 +23,14 @@ class EventFeed:
         self, store: WorkerClient, sync: WorkerClient, limits: BrokerLimits, stopping: asyncio.Event
     ) -> None:
         self.store = store
+        self._sync = sync
         self.limits = limits
         self.stopping = stopping
+        self.names = PeerNames(self._peers)
+        """Of the peers that sent changes."""
         self.topology = TopologyFanout(sync, limits)
-        self.changes = ChangeFanout(store, limits, with_value=False)
-        self.values = ChangeFanout(store, limits, with_value=True)
+        self.changes = ChangeFanout(store, self.names, limits, with_value=False)
+        self.values = ChangeFanout(store, self.names, limits, with_value=True)
 
     @property
     def count(self) -> int:
@@ -40,6 +49,13 @@ class EventFeed:
         """Ends all streams; `reason` is sent to their clients."""
         for fanout in (self.changes, self.values, self.topology):
             fanout.disconnect(reason)
+
+    async def _peers(self) -> PeersReply | None:
+        """None: the sync worker does not answer."""
+        try:
+            return await self._sync.ask_once(GetPeers(), NAMES_SECONDS)
+        except LinkError:
+            return None
 
     async def close(self) -> None:
         for fanout in (self.changes, self.values, self.topology):

@@ -43,8 +43,8 @@ class Event:
         return self.body + b"\n"
 
 
-def sync_event(change: Change, with_value: bool) -> Event:
-    body = encode_change(change, with_value)
+def sync_event(change: Change, with_value: bool, origin_peer: str) -> Event:
+    body = encode_change(change, with_value, origin_peer)
     return Event("SyncEvent", change.sequence, change.collection, change.id, body)
 
 

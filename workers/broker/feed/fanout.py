@@ -15,6 +15,7 @@ from peatnode.errors import AskFailed, LinkError
 from peatnode.ipc.feed_position import FeedPosition
 from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.messages import ChangesSeen, FeedGap, FollowChanges, FollowTopology, GetStore
+from peatnode.ipc.peer_names import PeerNames
 from peatnode.model.feed import FeedRestarted
 from workers.broker.feed.events import Event, gap_event, sync_event, topology_event
 from workers.broker.feed.subscriber import Subscriber
@@ -78,9 +79,12 @@ class Fanout:
 class ChangeFanout(Fanout):
     """Distributes changes of documents, which are on disk."""
 
-    def __init__(self, store: WorkerClient, limits: BrokerLimits, with_value: bool) -> None:
+    def __init__(
+        self, store: WorkerClient, names: PeerNames, limits: BrokerLimits, with_value: bool
+    ) -> None:
         super().__init__(limits)
         self._store = store
+        self._names = names
         self._with_value = with_value
         self._starting: asyncio.Lock = asyncio.Lock()
         self._reset()
@@ -128,9 +132,12 @@ class ChangeFanout(Fanout):
             self.disconnect("the node had not enough memory for the events")
 
     async def _distribute(self, seen: ChangesSeen) -> None:
+        await self._names.learn([change.origin for change in seen.changes])
         for start in range(0, len(seen.changes), SLICE_CHANGES):
             for change in seen.changes[start : start + SLICE_CHANGES]:
-                self._enqueue(sync_event(change, self._with_value))
+                self._enqueue(
+                    sync_event(change, self._with_value, self._names.name_of(change.origin))
+                )
                 self._sequence = change.sequence
             await self._wait_for_lagging()
         self._sequence = max(self._sequence, seen.upto)

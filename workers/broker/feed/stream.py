@@ -137,8 +137,11 @@ class FeedStream:
                     case FeedGap() | FeedRestarted():
                         batch = [gap_event(event, selection.collection)]
                     case ChangesSeen():
+                        names = self._feed.names
+                        await names.learn([change.origin for change in event.changes])
                         batch = [
-                            sync_event(change, selection.with_value) for change in event.changes
+                            sync_event(change, selection.with_value, names.name_of(change.origin))
+                            for change in event.changes
                         ]
                 if batch:
                     yield batch

@@ -27,7 +27,7 @@ function row(event) {
   if (event.type !== "SyncEvent") return element("li", { class: "new" }, time, element("b", { text: event.type }), ` ${describe(event)}`);
   const name = `${event.collection}/${event.doc_id}`;
   const open = element("button", { type: "button", class: "link", text: name, onclick: () => openDocument(event.collection, event.doc_id).catch(() => {}) });
-  const from = !event.origin ? "" : event.origin.startsWith("client") ? " by a Yjs client" : ` from ${event.origin.slice(0, 8)}`;
+  const from = !event.origin ? "" : event.origin.startsWith("client") ? " by a Yjs client" : ` from ${event.origin_peer ?? event.origin.slice(0, 8)}`;
   return element("li", { class: "new" }, time, element("b", { text: event.action }), " ", open, element("span", { class: "note", text: `${from}, change ${event.sequence}` }));
 }
 
