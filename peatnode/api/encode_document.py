@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from binascii import hexlify
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,17 +155,24 @@ _CONFLICT = {
     "incarnation": INTEGER,
     "clients": array(INTEGER),
     "peer": TEXT,
+    "peer_id": {"type": "string", "description": "Node id of the peer, if it is known."},
     "lost": {"enum": ["local", "peer"]},
     "bytes": INTEGER,
 }
-CONFLICT_SCHEMA = record(**_CONFLICT)
-LOST_SCHEMA = record(**_CONFLICT, value=nullable("object"), update=TEXT)
+_OPTIONAL = ("peer_id",)
+CONFLICT_SCHEMA = record(_OPTIONAL, **_CONFLICT)
+LOST_SCHEMA = record(_OPTIONAL, **_CONFLICT, value=nullable("object"), update=TEXT)
 CONFLICTS_SCHEMA = record(count=INTEGER, dropped=INTEGER, conflicts=array(ref("Conflict")))
 DISMISSED_SCHEMA = record(dismissed=FLAG)
 
 
-def conflict_content(entry: ConflictEntry) -> dict[str, Any]:
+NameOf = Callable[[str], str]
+"""Gives the node id of an instance; empty: it is not known."""
+
+
+def conflict_content(entry: ConflictEntry, name_of: NameOf) -> dict[str, Any]:
     """A state that contradicted another one and lost."""
+    name = name_of(entry.peer)
     return {
         "id": entry.id.hex(),
         "time": entry.at,
@@ -174,22 +181,25 @@ def conflict_content(entry: ConflictEntry) -> dict[str, Any]:
         "incarnation": entry.incarnation,
         "clients": entry.clients,
         "peer": entry.peer,
+        **({"peer_id": name} if name else {}),
         "lost": "local" if entry.was_local else "peer",
         "bytes": entry.size,
     }
 
 
-def conflicts_body(reply: ConflictsReply) -> bytes:
+def conflicts_body(reply: ConflictsReply, name_of: NameOf) -> bytes:
     """The body of GET /conflicts."""
-    conflicts = [conflict_content(entry) for entry in reply.conflicts]
+    conflicts = [conflict_content(entry, name_of) for entry in reply.conflicts]
     return orjson.dumps({"count": len(conflicts), "dropped": reply.dropped, "conflicts": conflicts})
 
 
-def conflict_body(reply: ConflictReply) -> bytes:
+def conflict_body(reply: ConflictReply, name_of: NameOf) -> bytes:
     """The body of GET /conflicts/{id}: the lost state too, as JSON where it is readable, and as a Yjs update."""
     value = orjson.Fragment(reply.value) if reply.value else None
     update = b64encode(reply.update).decode()
-    return orjson.dumps({**conflict_content(reply.conflict), "value": value, "update": update})
+    return orjson.dumps(
+        {**conflict_content(reply.conflict, name_of), "value": value, "update": update}
+    )
 
 
 def dismissed_body() -> bytes:

@@ -286,6 +286,8 @@ class LostDocument:
     """Its JSON. None in a list, or if only an engine could read it."""
     update: bytes = field(default=b"", repr=False)
     """All of it, as a Yjs update v1. Empty in a list."""
+    peer_id: str = ""
+    """Node id of the other node. Empty: the node does not know it."""
     content: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 

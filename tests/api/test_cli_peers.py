@@ -54,7 +54,7 @@ async def test_the_list(mesh: Served, way: str) -> None:
     assert done.exit_code == Exit.OK
     lines = done.stdout.splitlines()
     assert lines[0].split()[:3] == ["PEER", "state", "sync"]
-    assert lines[2].split()[:5] == ["peat-mesh-2", "absent", "for", "1", "h"]
+    assert lines[2].split()[:4] == ["peat-mesh-2", "absent", "1", "h"]
     assert "1 of 3 peers connected, 1 in sync" in lines
     assert "peat-mesh-2 fails for 1 min: connection refused" in lines
 
@@ -109,8 +109,8 @@ async def test_a_name_that_nobody_has(mesh: Served, way: str) -> None:
 async def test_a_connected_peer(mesh: Served, way: str) -> None:
     done = await run(mesh, way, "peers", "forget", "peat-mesh-1")
     assert done.exit_code == Exit.FAILED
-    assert "t is connected" in done.stderr
-    assert "Stop that node first." in done.stderr
+    assert "peat-mesh-1 is connected" in done.stderr
+    assert "`peatnode leave` on its machine" in done.stderr
     assert len(mesh.node.peers) == 3
 
 
@@ -159,12 +159,16 @@ async def test_leaving_is_for_a_node_on_this_machine(mesh: Served, tmp_path: Pat
 async def test_the_group_takes_the_options_of_its_commands(mesh: Served) -> None:
     """Also `conflicts`, which is the same kind of group."""
     mesh.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()
+    mesh.node.peers += (replace(peer("peat-mesh-9"), instance="ab" * 16),)
     url = f"http://127.0.0.1:{mesh.port}"
     nowhere = {"PEAT_RUN_DIR": "/nonexistent"}
     for args in (("--url", url), ("--url", url, "list"), ("list", "--url", url)):
         for name, word in (("peers", "peat-mesh-2"), ("conflicts", "notes/payment")):
             done = await run(mesh, "local", name, *args, **nowhere)
             assert (done.exit_code, word in done.stdout) == (Exit.OK, True), done.stderr
+    for way in WAYS:
+        done = await run(mesh, way, "conflicts")
+        assert "notes/payment  (the other node: peat-mesh-9)" in done.stdout
 
 
 @pytest.mark.parametrize("way", WAYS)

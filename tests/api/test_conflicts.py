@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from peatnode.client import AsyncClient, Client, NotFound
 from tests.api.conftest import Served
+from tests.api.test_node import peer
 from tests.support.memory_node import kept_conflict
 
 ID = "0" * 31 + "7"
@@ -20,6 +22,7 @@ async def test_a_lost_document_is_listed_read_and_dismissed(served: Served) -> N
     (entry,) = listed["conflicts"]
     assert (entry["id"], entry["collection"], entry["doc_id"]) == (ID, "notes", "payment")
     assert (entry["lost"], entry["clients"]) == ("local", [5])
+    assert "peer_id" not in entry
     read = (await served.http.get(f"/conflicts/{ID}")).json()
     assert read == {**entry, "value": {"pay": "Bob"}, "update": "AAA="}
     gone = await served.http.delete(f"/conflicts/{ID}")
@@ -32,6 +35,14 @@ async def test_a_lost_document_is_listed_read_and_dismissed(served: Served) -> N
         assert answer.status_code == 404
         assert answer.json()["type"].endswith("not-found")
     assert (await served.http.get("/conflicts")).json()["conflicts"] == []
+
+
+async def test_the_other_node_has_its_name_where_it_is_known(served: Served) -> None:
+    served.node.conflicts[bytes.fromhex(ID)] = kept_conflict()
+    served.node.peers = (replace(peer("n2"), instance="ab" * 16),)
+    (entry,) = (await served.http.get("/conflicts")).json()["conflicts"]
+    assert (entry["peer"], entry["peer_id"]) == ("ab" * 16, "n2")
+    assert (await served.http.get(f"/conflicts/{ID}")).json()["peer_id"] == "n2"
 
 
 async def test_a_state_without_json_has_its_update(served: Served) -> None:

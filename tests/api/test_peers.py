@@ -83,7 +83,7 @@ async def test_an_absent_peer_is_forgotten(served: Served) -> None:
 async def test_a_connected_peer_is_not(served: Served) -> None:
     served.node.peers = (peer("n4"),)
     problem = check_problem(await served.http.delete("/peers/n4"), 409, "connected")
-    assert problem["detail"] == "It is connected."
+    assert problem["detail"] == "n4 is connected."
     check_problem(await served.http.delete("/peers/n4?force"), 400, "bad-parameter")
     assert len(served.node.peers) == 1
 

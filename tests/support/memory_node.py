@@ -243,7 +243,7 @@ class MemoryNode:
                 cause, m.Failure.NOT_FOUND, f"this node remembers no peer {message.peer!r}", "id"
             )
         elif any(peer.is_connected for peer in known):
-            connection.fail(cause, m.Failure.INVALID, "it is connected", "id")
+            connection.fail(cause, m.Failure.INVALID, f"{message.peer} is connected", "id")
         else:
             self.peers = tuple(peer for peer in self.peers if peer.id != message.peer)
             connection.reply(cause, m.PeerForgotten())

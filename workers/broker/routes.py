@@ -81,6 +81,7 @@ def node_routes(services: BrokerServices) -> tuple[Route, ...]:
 
 def document_routes(services: BrokerServices) -> tuple[Route, ...]:
     store, writer, limits = services.store, services.writer, services.limits
+    names = services.feed.names
     reader = CollectionReader(store, limits)
     listing = CollectionListing(
         reader, CollectionExport(store, reader), CollectionWatch(reader, services.feed), limits
@@ -91,8 +92,8 @@ def document_routes(services: BrokerServices) -> tuple[Route, ...]:
         Route(f"{PREFIX}/documents", CollectionsResource(store, limits)),
         Route(f"{PREFIX}/documents/{{collection}}", collection),
         Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", document),
-        Route(f"{PREFIX}/conflicts", ConflictsResource(store)),
-        Route(f"{PREFIX}/conflicts/{{conflict_id}}", ConflictResource(store)),
+        Route(f"{PREFIX}/conflicts", ConflictsResource(store, names)),
+        Route(f"{PREFIX}/conflicts/{{conflict_id}}", ConflictResource(store, names)),
         Route(f"{PREFIX}/yjs/{{collection}}/{{doc_id}}", YjsResource(store, services.rooms)),
     )
 

@@ -154,7 +154,7 @@ def _connected_peer(sentence: str) -> CliError:
     return CliError(
         sentence,
         Exit.FAILED,
-        "Stop that node first. `peatnode leave` beside it, before it stops, makes all nodes forget it.",
+        "`peatnode leave` on its machine, before it stops, makes all nodes forget it.",
     )
 
 

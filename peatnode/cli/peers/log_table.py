@@ -26,11 +26,11 @@ STYLES = {
 
 
 def peer_log_table(entries: Sequence[PeerLogEntry], columns: int) -> RenderableType:
-    """One row for each event, the oldest first. A narrow terminal shows the time without its date."""
+    """One row for each event, the oldest first. A narrow terminal shows the date without its year."""
     if not entries:
         return Text("Nothing has happened yet.", style="dim")
     is_narrow = columns < NARROW_COLUMNS
-    form = "%H:%M:%S" if is_narrow else "%Y-%m-%d %H:%M:%S"
+    form = "%m-%d %H:%M:%S" if is_narrow else "%Y-%m-%d %H:%M:%S"
     rows: list[Sequence[Cell]] = [("TIME", "peer", "event", "detail")]
     for entry in entries:
         rows.append(

@@ -43,7 +43,7 @@ def state_text(peer: Peer, now: float) -> Text:
         return Text(printable(peer.state), style="" if peer.is_connected else "yellow")
     if peer.absent_since is None:
         return Text("never seen", style="yellow")
-    return Text(f"absent for {span(max(0.0, now - peer.absent_since))}", style="yellow")
+    return Text(f"absent {span(max(0.0, now - peer.absent_since))}", style="yellow")
 
 
 def clock_text(peer: Peer) -> Text:

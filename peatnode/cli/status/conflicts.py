@@ -15,11 +15,22 @@ from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target, with_target_options
 from peatnode.cli.target import LocalNode, Target
+from peatnode.cli.terminal.numbers import printable
 from peatnode.client import Client
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.models import LostDocument
-from peatnode.ipc.messages import Ask, DismissConflict, ListConflicts, Message, ReadConflict
+from peatnode.ipc.messages import (
+    Ask,
+    ConflictEntry,
+    DismissConflict,
+    GetPeers,
+    ListConflicts,
+    Message,
+    PeersReply,
+    ReadConflict,
+)
+from peatnode.ipc.peer_names import PeerNames
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
@@ -50,9 +61,9 @@ def list_(target: Target, output: str) -> None:
         return
     for lost in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lost.time))
-        click.echo(
-            f"{lost.id}  {at}  {lost.lost:5}  {lost.size:8}  {lost.collection}/{lost.doc_id}"
-        )
+        name = printable(f"{lost.collection}/{lost.doc_id}")
+        peer = printable(f"  (the other node: {lost.peer_id})") if lost.peer_id else ""
+        click.echo(f"{lost.id}  {at}  {lost.lost:5}  {lost.size:8}  {name}{peer}")
 
 
 @conflicts.command()
@@ -93,6 +104,7 @@ def _content(lost: LostDocument) -> dict[str, object]:
         "doc_id": lost.doc_id,
         "lost": lost.lost,
         "peer": lost.peer,
+        "peer_id": lost.peer_id,
         "clients": list(lost.clients),
         "bytes": lost.size,
     }
@@ -102,7 +114,8 @@ def _listed(target: Target) -> tuple[LostDocument, ...]:
     if isinstance(target, LocalNode):
         from peatnode.api.encode_document import conflicts_body
 
-        body = conflicts_body(_ask(target, ListConflicts()))
+        reply = _ask(target, ListConflicts())
+        body = conflicts_body(reply, _names(target, *reply.conflicts).name_of)
         return responses.read_conflicts(NodeResponse(200, {}, body))
     return _remotely(target.url, target.token, lambda client: client.conflicts())
 
@@ -111,7 +124,8 @@ def _shown(target: Target, id: str) -> LostDocument:
     if isinstance(target, LocalNode):
         from peatnode.api.encode_document import conflict_body
 
-        body = conflict_body(_ask(target, ReadConflict(_number(id))))
+        shown = _ask(target, ReadConflict(_number(id)))
+        body = conflict_body(shown, _names(target, shown.conflict).name_of)
         return responses.read_conflict(NodeResponse(200, {}, body))
     return _remotely(target.url, target.token, lambda client: client.conflict(id))
 
@@ -121,6 +135,21 @@ def _dismiss(target: Target, id: str) -> None:
         _remotely(target.url, target.token, lambda client: client.dismiss_conflict(id))
     elif not _ask(target, DismissConflict(_number(id))).was_kept:
         raise CliError(f"the node keeps no conflict {id}", Exit.FAILED)
+
+
+def _names(target: LocalNode, *entries: ConflictEntry) -> PeerNames:
+    """The names of the other nodes, as far as the sync worker tells them."""
+    names = PeerNames(lambda: _peers(target))
+    asyncio.run(names.learn([entry.peer for entry in entries]))
+    return names
+
+
+async def _peers(target: LocalNode) -> PeersReply | None:
+    from peatnode.api.findings.replies import NoAnswer
+    from peatnode.cli.status.from_sockets import ask_worker
+
+    reply = await ask_worker(target.run_dir, "sync", GetPeers())
+    return None if isinstance(reply, NoAnswer) else reply
 
 
 def _remotely(url: str, token: str, ask: Callable[[Client], T]) -> T:

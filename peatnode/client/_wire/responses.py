@@ -192,6 +192,7 @@ def _lost_document(fields: Fields) -> LostDocument:
         fields.integer("bytes"),
         value if isinstance(value, dict) else None,
         b64decode(update) if isinstance(update, str) else b"",
+        fields.text("peer_id"),
         content,
     )
 

@@ -7,6 +7,7 @@ from falcon.asgi import Request, Response
 from peatnode.api.encode_document import JSON, conflict_body, conflicts_body, dismissed_body
 from peatnode.api.failures import HttpProblem
 from peatnode.ipc.messages import DismissConflict, ListConflicts, ReadConflict
+from peatnode.ipc.peer_names import PeerNames
 from workers.broker.http.requests import check_parameters
 from workers.broker.worker_client import WorkerClient
 
@@ -17,13 +18,16 @@ ID_BYTES = 16
 class ConflictsResource:
     """GET /conflicts"""
 
-    def __init__(self, store: WorkerClient) -> None:
+    def __init__(self, store: WorkerClient, names: PeerNames) -> None:
         self._store = store
+        self._names = names
 
     async def on_get(self, request: Request, response: Response) -> None:
         check_parameters(request, NO_PARAMETERS)
+        reply = await self._store.ask_retrying(ListConflicts())
+        await self._names.learn([entry.peer for entry in reply.conflicts])
         response.content_type = JSON
-        response.data = conflicts_body(await self._store.ask_retrying(ListConflicts()))
+        response.data = conflicts_body(reply, self._names.name_of)
 
     on_head = on_get
 
@@ -31,14 +35,17 @@ class ConflictsResource:
 class ConflictResource:
     """GET and DELETE /conflicts/{id}"""
 
-    def __init__(self, store: WorkerClient) -> None:
+    def __init__(self, store: WorkerClient, names: PeerNames) -> None:
         self._store = store
+        self._names = names
 
     async def on_get(self, request: Request, response: Response, conflict_id: str) -> None:
         check_parameters(request, NO_PARAMETERS)
         number = _number(conflict_id)
+        reply = await self._store.ask_retrying(ReadConflict(number))
+        await self._names.learn([reply.conflict.peer])
         response.content_type = JSON
-        response.data = conflict_body(await self._store.ask_retrying(ReadConflict(number)))
+        response.data = conflict_body(reply, self._names.name_of)
 
     on_head = on_get
 

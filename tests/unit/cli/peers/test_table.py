@@ -45,10 +45,10 @@ def page(parts: Iterable[RenderableType], width: int) -> str:
         (replace(JOINING, seconds_left=None), "connected", "49,391 of 100,014, 5,200/s"),
         (replace(JOINING, documents_per_second=0.0), "connected", "17 differ for 1 min 30 s"),
         (LOST, "waiting", "out of sync for 6 min 40 s"),
-        (ABSENT, "absent for 3 h", "equal 4 h ago"),
+        (ABSENT, "absent 3 h", "equal 4 h ago"),
         (
             replace(ABSENT, last_equal=None, out_of_sync_since=None),
-            "absent for 3 h",
+            "absent 3 h",
             "never equal",
         ),
         (NEVER, "never seen", "–"),
@@ -84,7 +84,7 @@ def test_peers_fit_the_terminal(width: int) -> None:
 
 def test_a_narrow_terminal_tells_who_is_absent() -> None:
     text = page([peers_table(ALL, 49_391, NOW, 60)], 60)
-    assert "peat-mesh-4  absent for 3 h  equal 4 h ago" in text
+    assert "peat-mesh-4  absent 3 h  equal 4 h ago" in text
 
 
 def test_what_is_said_of_all_of_them() -> None:
@@ -118,10 +118,10 @@ def test_no_peers_and_no_events() -> None:
 def test_events(width: int) -> None:
     entries = [
         PeerLogEntry(NOW - 60, "peat-mesh-1", "connected", "[fe80::1]:11204"),
-        PeerLogEntry(NOW, "peat-mesh-1", "of-a-newer-node", ""),
+        PeerLogEntry(NOW, "peat-mesh-1", "newer-kind", ""),
     ]
     lines = page([peer_log_table(entries, width)], width).splitlines()
     assert [line.split()[-4:] for line in lines[:1]] == [["TIME", "peer", "event", "detail"]]
     assert lines[1].split()[-3:] == ["peat-mesh-1", "connected", "[fe80::1]:11204"]
-    assert lines[2].split()[-2:] == ["peat-mesh-1", "of-a-newer-node"]
+    assert lines[2].split()[-2:] == ["peat-mesh-1", "newer-kind"]
     assert max(len(line.rstrip()) for line in lines) <= width
