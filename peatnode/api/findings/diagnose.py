@@ -66,8 +66,9 @@ def _node(node: NodeReply | None, is_stopping: bool) -> Iterator[Finding]:
             continue
         last = f" (previous exit: {worker.last_exit})" if worker and worker.last_exit else ""
         state = worker.state if worker else "missing"
-        message = f"{spec.name} is {state}{last}."
-        yield Finding(Severity.ERROR, spec.name, message, ADVICE_TO_RESTART)
+        is_first = state == WorkerStatus.STARTING and not last
+        advice = "The node has just been started." if is_first else ADVICE_TO_RESTART
+        yield Finding(Severity.ERROR, spec.name, f"{spec.name} is {state}{last}.", advice)
 
 
 def _raised(replies: NodeReplies) -> Iterator[Finding]:

@@ -114,6 +114,17 @@ def test_nobody_answers() -> None:
     assert {finding.where for finding in found} == set(names)
 
 
+@pytest.mark.parametrize(
+    ("last_exit", "advice"), [("", "just been started"), ("killed by SIGKILL", "restarts it")]
+)
+def test_a_worker_that_starts(last_exit: str, advice: str) -> None:
+    starting = replace(NODE.workers[0], state=WorkerStatus.STARTING, last_exit=last_exit)
+    node = replace(NODE, workers=(starting, *NODE.workers[1:]))
+    (finding,) = diagnose(replace(HEALTHY, node=node), NOW)
+    assert last_exit in finding.message
+    assert advice in finding.advice
+
+
 def test_a_failing_source_is_told_once_since_when_and_why() -> None:
     (finding,) = diagnose(sources(FAILING), NOW)
     assert finding.message.startswith("kubernetes finds no peers since ")

@@ -201,6 +201,21 @@ def test_trouble_is_said_once_and_is_over_when_a_watch_has_lived_a_while() -> No
     assert bench.machine.deadline > bench.now
 
 
+def test_a_server_that_is_away_at_the_start_is_said_at_once_and_later_when_it_lasts() -> None:
+    away = CallFailure(0, "10.0.0.1:443 cannot be reached")
+    bench = Bench()
+    (request,) = of(ListSlices, bench.tick())
+    assert of(ProblemChanged, bench.handle(ListFailed(request.request, away)))
+    bench = Bench()
+    bench.watch()
+    bench.now += PROVEN_SECONDS + bench.machine.deadline
+    (request,) = of(ListSlices, bench.handle(Tick()))
+    for is_said in (False, False, True):
+        said = of(ProblemChanged, bench.handle(ListFailed(request.request, away)))
+        assert bool(said) == is_said
+        (request,) = of(ListSlices, bench.tick())
+
+
 def test_a_forgotten_place_in_a_list_starts_it_again_in_one_piece() -> None:
     bench = Bench()
     bench.tick()

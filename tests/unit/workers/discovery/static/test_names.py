@@ -43,11 +43,14 @@ def test_a_name_is_resolved_again_and_keeps_its_last_good_answer() -> None:
     assert peers.due(RESOLVE_SECONDS) == ["h"]
     peers.failed("h", "no such host", 20)
     assert peers.failing == {"h": "no such host"}
+    peers.failed("h", "no such host", 22)
+    assert peers.failing_at == 20, "the first of the failures"
     changed = peers.resolved("h", ["10.0.0.2"], 25)
     assert [s.addresses for s in changed.found] == [
         (Address("10.0.0.2", 1),),
         (Address("10.0.0.2", 2),),
     ]
+    assert peers.failing_at is None
     assert not peers.failing
 
 
