@@ -15,6 +15,9 @@ from peatnode.model.amounts import plural, span
 from peatnode.model.clock import TOLERANCE_SECONDS
 from peatnode.model.states import PeerStatus
 
+MAX_SHOWN = 50
+"""Peers in a status. A terminal takes a millisecond for each, and a mesh may remember a thousand."""
+
 
 def peers_table(
     peers: Sequence[Peer], documents: int | None, now: float, columns: int
@@ -35,6 +38,15 @@ def peers_table(
             )
         )
     return column_table(rows, columns < NARROW_COLUMNS, kept=(0, 1, 2))
+
+
+def first_peers(peers: Sequence[Peer]) -> Sequence[Peer]:
+    """At most MAX_SHOWN of them, in their order: absent ones are left out first."""
+    if len(peers) <= MAX_SHOWN:
+        return peers
+    order = sorted(peers, key=lambda peer: peer.state == PeerStatus.ABSENT)[:MAX_SHOWN]
+    kept = set(map(id, order))
+    return [peer for peer in peers if id(peer) in kept]
 
 
 def state_text(peer: Peer, now: float) -> Text:

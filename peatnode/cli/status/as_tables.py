@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from peatnode.api.findings.finding import Severity
-from peatnode.cli.peers.table import peers_table
+from peatnode.cli.peers.table import first_peers, peers_table
 from peatnode.cli.status.diagnosis import Diagnosis, Health
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.columns import NARROW_COLUMNS, Cell, column_table
@@ -113,7 +113,12 @@ def _peers(report: StatusReport, columns: int) -> RenderableType | None:
     if report.peers is None:
         return None
     documents = None if report.store is None else report.store.documents
-    return peers_table(report.peers, documents, report.taken_at, columns)
+    shown = first_peers(report.peers)
+    table = peers_table(shown, documents, report.taken_at, columns)
+    if not (left_out := len(report.peers) - len(shown)):
+        return table
+    rest = f"and {plural(left_out, 'more peer')}: `peatnode peers` lists them all"
+    return Group(table, Text(rest, style="dim"))
 
 
 def _sources(report: StatusReport) -> Table | None:

@@ -81,6 +81,16 @@ def test_a_narrow_one_shows_what_matters_most() -> None:
         assert line in text
 
 
+def test_a_status_shows_some_of_very_many_peers_and_all_that_are_connected() -> None:
+    absent = [replace(LOST, id=f"a{number}", state="absent") for number in range(1000)]
+    connected = [replace(PEER, id=f"z{number}") for number in range(20)]
+    text = page(replace(HEALTHY, peers=(*absent, *connected)), 120)
+    assert "z19  " in text
+    assert "a29  " in text
+    assert "a30  " not in text
+    assert "and 970 more peers: `peatnode peers` lists them all" in text
+
+
 def test_an_ipv6_address_is_no_markup() -> None:
     peer = replace(PEER, addresses=("[fe80::1]:11204",))
     assert "[fe80::1]:11204" in page(replace(HEALTHY, peers=(peer,)), 80)
