@@ -46,3 +46,23 @@ def first_names(names: Sequence[str]) -> str:
     """The first three names, and how many more there are."""
     more = len(names) - 3
     return ", ".join(names[:3]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def progress(own: int, theirs: int, differing: int, per_second: float, seconds_left: float) -> str:
+    """How far the fetching of documents has come: `49,391 of 100,014 documents, 5,200/s, about 10 s left`.
+
+    `own`, `theirs`: the documents of this node and of the peer; negative: unknown. `differing`: those that differ, at
+    least. `seconds_left`: negative: unknown.
+    """
+    if 0 <= own < theirs:
+        parts = [f"{own:,} of {theirs:,} documents"]
+    elif differing > 0:
+        parts = [
+            f"at least {plural(differing, 'document')} {'differs' if differing == 1 else 'differ'}"
+        ]
+    else:
+        parts = ["comparing documents"]
+    parts.append(f"{per_second:,.0f}/s")
+    if seconds_left >= 0:
+        parts.append(f"about {span(max(1.0, seconds_left))} left")
+    return ", ".join(parts)

@@ -13,10 +13,10 @@ from peatnode.ipc.messages import GetStore
 from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import ReadTree
 from peatnode.protocol.sync import events
-from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
 from tests.support.store_node import StoreNode
 from tests.support.sync_mesh import FakeStore
 from tests.support.waiting import until
+from workers.sync.feed_watchdog import FeedWatchdog
 from workers.sync.store_link import StoreLink
 
 

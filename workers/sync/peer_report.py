@@ -23,7 +23,7 @@ def peer_states(node: NodeShell) -> Iterator[PeerState]:
     """The state of each connected peer, then of each other one that was discovered or is expected."""
     shown: set[str] = set()
     seen_at = {peer: each.last_seen for peer, each in node.endpoint.connections.items()}
-    for status in node.machine.sync_statuses(seen_at):
+    for status in node.machine.sync_statuses(seen_at, node.now()):
         connection = node.endpoint.connections.get(status.peer)
         if connection is not None and not status.is_stale:  # what replaced it is shown
             shown.add(status.member.node_id)
@@ -94,6 +94,8 @@ def _connected(node: NodeShell, status: PeerSyncStatus, connection: PeerConnecti
         is_clock_known=status.clock_offset is not None,
         clock_offset=status.clock_offset or 0.0,
         documents=status.documents,
+        documents_per_second=status.documents_per_second,
+        seconds_left=status.seconds_left,
     )
 
 
@@ -174,6 +176,8 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
 def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
     peer = (("peer", state.id),)
     yield Metric("peatnode_sync_peer_connected", peer, float(state.is_connected))
+    if state.documents >= 0:
+        yield Metric("peatnode_sync_peer_documents", peer, float(state.documents))
     if not state.is_connected:
         return
     since = state.out_of_sync_since
@@ -185,6 +189,10 @@ def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
     yield Metric("peatnode_sync_peer_behind_seconds", peer, max(0.0, now - since) if since else 0.0)
     if state.behind_documents >= 0:
         yield Metric("peatnode_sync_peer_behind_documents", peer, float(state.behind_documents))
+    rate = state.documents_per_second
+    yield Metric("peatnode_sync_peer_documents_per_second", peer, round(rate, 3))
+    if state.seconds_left >= 0:
+        yield Metric("peatnode_sync_peer_seconds_left", peer, round(state.seconds_left, 3))
     for direction, count in (("sent", state.bytes_sent), ("received", state.bytes_received)):
         labels = (*peer, ("direction", direction))
         yield Metric("peatnode_sync_peer_bytes_total", labels, float(count))

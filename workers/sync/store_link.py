@@ -15,7 +15,7 @@ from peatnode.ipc.messages import Ask, FeedGap, FollowChanges
 from peatnode.model.feed import FeedEvent, FeedRestarted
 from peatnode.model.sync import StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.sync import events
-from peatnode.protocol.sync.feed_watchdog import FeedWatchdog
+from workers.sync.feed_watchdog import FeedWatchdog
 
 ASK_SECONDS = 30.0
 

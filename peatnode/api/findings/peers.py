@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from peatnode.api.failures import sentence
 from peatnode.api.findings.finding import Finding, Severity
 from peatnode.ipc.messages import PeersReply, PeerState
-from peatnode.model.amounts import first_names, moment, plural, since, span
+from peatnode.model.amounts import first_names, moment, plural, progress, since
 from peatnode.model.states import PeerStatus
 
 GRACE_SECONDS = 10.0
@@ -148,7 +148,7 @@ def _differing(reply: PeersReply, now: float) -> Iterator[Finding]:
             sentence(f"fetches documents from {source.id}: {_progress(reply.documents, source)}"),
             "It serves what it has meanwhile.",
         )
-        late = [peer for peer in late if peer.documents <= reply.documents]
+        late = [peer for peer in late if peer is not source and peer.documents <= reply.documents]
     yield from _grouped(late, lambda _: Severity.DEGRADED, _late, _many_late, now)
 
 
@@ -157,20 +157,22 @@ def _is_fresh(peer: PeerState, now: float) -> bool:
 
 
 def _sources(reply: PeersReply) -> list[PeerState]:
-    """The peers that have more documents, from which this node fetches them."""
+    """The peers from which this node fetches documents."""
     return [
         peer
         for peer in reply.peers
-        if peer.is_connected
-        and not peer.is_in_sync
-        and peer.documents_per_second > 0
-        and 0 <= reply.documents < peer.documents
+        if peer.is_connected and not peer.is_in_sync and peer.documents_per_second > 0
     ]
 
 
 def _progress(have: int, source: PeerState) -> str:
-    left = f", about {span(source.seconds_left)} left" if source.seconds_left >= 0 else ""
-    return f"{have:,} of {source.documents:,} documents, {source.documents_per_second:,.0f}/s{left}"
+    return progress(
+        have,
+        source.documents,
+        source.behind_documents,
+        source.documents_per_second,
+        source.seconds_left,
+    )
 
 
 def _late(peer: PeerState, now: float) -> Told:

@@ -487,8 +487,11 @@ class SyncMachine:
 
     # --- views -------------------------------------------------------------------------------------
 
-    def sync_statuses(self, seen_at: Mapping[int, float] = _NEVER_SEEN) -> list[PeerSyncStatus]:
-        """`seen_at`: when a connection last received anything from its peer, by number of the connection."""
+    def sync_statuses(
+        self, seen_at: Mapping[int, float] = _NEVER_SEEN, now: float | None = None
+    ) -> list[PeerSyncStatus]:
+        """`seen_at`: when a connection last received anything from its peer, by number of the connection. `now`: None:
+        the time of the last event."""
         sessions = list(self._sessions.values())
         stale = stale_sessions(sessions, seen_at)
         twins = twin_names(
@@ -498,6 +501,8 @@ class SyncMachine:
             sync_status_of(
                 s,
                 self.refusals,
+                self.documents,
+                self.now if now is None else now,
                 is_twin=s.member.node_id in twins and s.peer not in stale,
                 is_stale=s.peer in stale,
                 clock_offset=self.clock.offset_of(s.instance),

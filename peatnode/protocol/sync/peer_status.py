@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from peatnode.model import amounts
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.refusals import Refusals
 from peatnode.protocol.sync.session import PeerSession
@@ -21,7 +22,7 @@ class PeerSyncStatus:
     member: Member
     is_in_sync: bool
     behind: int
-    """Number of documents that are known to differ or are unacknowledged; -1: not compared yet."""
+    """Number of documents that differ or are unacknowledged, at least; -1: not compared yet."""
     since: float | None
     """Time of the machine since which the peer is out of sync; None: in sync."""
     reason: str
@@ -29,6 +30,10 @@ class PeerSyncStatus:
     neighbours: tuple[str, ...]
     documents: int
     """The number of documents that the peer told with its last root; -1: unknown."""
+    documents_per_second: float
+    """Documents that this node fetches from it, while it does."""
+    seconds_left: float
+    """Until it has fetched them all, as far as can be told; negative: unknown."""
     is_twin: bool
     """Whether this node or another instance that is alive has the same node id."""
     is_stale: bool
@@ -41,46 +46,81 @@ class PeerSyncStatus:
 def sync_status_of(
     session: PeerSession,
     refusals: Refusals,
+    own: int,
+    now: float,
     *,
     is_twin: bool,
     is_stale: bool,
     clock_offset: float | None,
 ) -> PeerSyncStatus:
+    """`own`: the number of documents of this node; negative: unknown."""
     node_id = session.member.node_id
-    refused = [refusal for refusal in refusals.all() if refusal.peer == node_id]
-    pulling = len(session.pull.differing) if session.pull else 0
+    refused = sum(refusal.peer == node_id for refusal in refusals.all())
     waiting = session.push.waiting
+    behind = _behind(session, own, refused + waiting) if session.is_compared else -1
+    rate = session.rate.per_second(now) if session.pull else 0.0
+    left = _left(session, own) / rate if rate else -1.0
     sent_at = session.push.oldest_sent_at
     sinces = [since for since in (session.differs_since, sent_at) if since is not None]
     is_in_sync = session.differs_since is None and not waiting and not is_stale
+    progress = amounts.progress(own, session.documents, behind, rate, left)
     return PeerSyncStatus(
         session.peer,
         session.member,
         is_in_sync,
-        pulling + waiting + len(refused) if session.is_compared else -1,
+        behind,
         None if is_in_sync else min(sinces, default=session.heard_at),
-        "" if is_in_sync else _reason(session, is_stale, len(refused), pulling, waiting),
+        "" if is_in_sync else _reason(session, is_stale, refused, progress),
         session.connected_at,
         tuple(sorted(session.neighbours.values())),
         session.documents,
+        rate,
+        left,
         is_twin,
         is_stale,
         clock_offset,
     )
 
 
-def _reason(session: PeerSession, is_stale: bool, refused: int, pulling: int, waiting: int) -> str:
+def _behind(session: PeerSession, own: int, others: int) -> int:
+    """`others`: documents that were refused, or wait for an acknowledgement."""
+    found = session.pull.least_differing if session.pull else 0
+    if session.differs_since is None:
+        return found + others
+    return max(found + others, session.documents - own, _lacking(session), 1)
+
+
+def _lacking(session: PeerSession) -> int:
+    """Documents that the peer lacked at the last comparison, at least."""
+    is_known = session.documents >= 0 and session.compared_documents >= 0
+    return session.compared_documents - session.documents if is_known else 0
+
+
+def _left(session: PeerSession, own: int) -> int:
+    """Documents that this node has yet to fetch, as far as can be told."""
+    more = session.documents - own if own >= 0 else 0
+    if session.pull is None:
+        return 0
+    if session.pull.progress.is_whole and more > 0:
+        return more
+    return max(session.pull.expected, more)
+
+
+def _reason(session: PeerSession, is_stale: bool, refused: int, progress: str) -> str:
     if is_stale:
         return "replaced by another instance of the same node, and not heard of since"
     if not session.is_compared:
         return "not compared yet"
-    if session.pull is not None:
-        return f"pulling, {pulling} documents known to differ"
-    if waiting:
-        return f"{waiting} changes not acknowledged"
+    pull = session.pull
+    if pull is not None and (pull.progress.found or pull.progress.is_whole):
+        return f"fetching: {progress}"
+    if session.push.waiting:
+        return f"{session.push.waiting} changes not acknowledged"
     if refused:
         return f"{refused} of its documents refused by the local store"
-    return "fingerprints differ"
+    if _lacking(session) > 0:
+        return f"it has {session.documents:,} documents, this node {session.compared_documents:,}"
+    return "fingerprints differ" if pull is None else "comparing documents"
 
 
 def differing_documents(sessions: list[PeerSession], refusals: Refusals) -> tuple[str, ...]:

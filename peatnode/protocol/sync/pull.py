@@ -28,8 +28,9 @@ from peatnode.model.sync import (
     TreeReply,
     VectorsReply,
 )
-from peatnode.model.tree import EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
+from peatnode.model.tree import BUCKETS, EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
+from peatnode.protocol.sync.progress import PullProgress
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
@@ -92,16 +93,21 @@ class Pull:
         """Those that are fetched as a whole."""
         self._doubts = 0
         self._steps = 0
+        self._asked_parts = 0
+        """Nodes and buckets of the tree in the steps that are in progress."""
         self._unapplied = 0
         self.differing: dict[DocumentKey, None] = {}
         """Documents for which the peer has something new, until they are fetched;
         in the order of discovery."""
+        self.progress = PullProgress()
         self.applied = 0
         self.has_failed = False
 
     def start(self, own_root: bytes) -> None:
         """Starts to compare the whole tree, or to fetch everything if the local store is empty."""
+        self.progress.unexplored = BUCKETS
         if own_root == EMPTY_HASH and not len(self._refusals):
+            self.progress.is_whole = True
             self._ranges.append((0, FAN_OUT**LEVELS - 1, b""))
         else:
             self._compares.append((0, (0,)))
@@ -111,7 +117,20 @@ class Pull:
         """Fetches the missing parts of these documents, after a push had a gap."""
         self._vectors.extend(documents)
         self.differing.update(dict.fromkeys(documents))
+        self.progress.found += len(documents)
         self.advance()
+
+    @property
+    def least_differing(self) -> int:
+        """Documents that differ, at least: those that are found, and one in each part of the tree that differs."""
+        parents = sum(len(parents) for _, parents in self._compares)
+        parts = self._asked_parts + parents + len(self._buckets) + len(self._ranges)
+        return self.progress.pending + parts
+
+    @property
+    def expected(self) -> int:
+        """Documents that are yet to come, as far as can be told."""
+        return max(self.least_differing, self.progress.expected())
 
     @property
     def is_done(self) -> bool:
@@ -157,6 +176,7 @@ class Pull:
     # --- compare -----------------------------------------------------------------------------------
 
     def _compare(self, level: int, parents: tuple[int, ...]) -> None:
+        self._asked_parts += len(parents)
         children = tuple([p * FAN_OUT + i for p in parents for i in range(FAN_OUT)])
         join = _Join[StoreAnswer](
             lambda remote, local: self._compared(level + 1, children, remote, local)
@@ -171,6 +191,7 @@ class Pull:
         remote: PeerAnswer | None,
         local: StoreAnswer | None,
     ) -> None:
+        self._asked_parts -= len(children) // FAN_OUT
         if isinstance(remote, Tree) and isinstance(local, TreeReply):
             if len(remote.hashes) != HASH_BYTES * len(children):
                 raise PeerFault("malformed answer", "not as many hashes as asked for")
@@ -183,12 +204,13 @@ class Pull:
         self, level: int, children: tuple[int, ...], remote: bytes, local: tuple[bytes, ...]
     ) -> None:
         differing: list[int] = []
+        width = FAN_OUT ** (LEVELS - level)
         for position, (index, own) in enumerate(zip(children, local, strict=True)):
             hash_ = remote[position * HASH_BYTES : (position + 1) * HASH_BYTES]
             if hash_ in (own, EMPTY_HASH):
+                self.progress.unexplored -= width
                 continue
             if own == EMPTY_HASH and not len(self._refusals):
-                width = FAN_OUT ** (LEVELS - level)
                 self._add_range(index * width, (index + 1) * width - 1)
             elif level == LEVELS:
                 self._buckets.append(index)
@@ -206,11 +228,18 @@ class Pull:
     # --- list --------------------------------------------------------------------------------------
 
     def _list(self, indexes: tuple[int, ...]) -> None:
-        join = _Join[tuple[BucketEntry, ...]](self._listed)
+        self._asked_parts += len(indexes)
+        join = _Join[tuple[BucketEntry, ...]](
+            lambda remote, local: self._listed(len(indexes), remote, local)
+        )
         self._ask_peer(lambda number: AskBuckets(number, indexes), join.take_first)
         BucketListing(self._ask_store, indexes, join.take_second)
 
-    def _listed(self, remote: PeerAnswer | None, local: tuple[BucketEntry, ...] | None) -> None:
+    def _listed(
+        self, buckets: int, remote: PeerAnswer | None, local: tuple[BucketEntry, ...] | None
+    ) -> None:
+        self._asked_parts -= buckets
+        self.progress.unexplored -= buckets
         if isinstance(remote, Buckets) and local is not None:
             own = {(entry.collection, entry.id): entry for entry in local}
             for entry in remote.entries:
@@ -224,6 +253,7 @@ class Pull:
         if not _is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
             return
         self.differing[key] = None
+        self.progress.found += 1
         self._fingerprints[key] = remote.fingerprint
         if local is None or local.incarnation != remote.incarnation or remote.is_deleted:
             self._wanted.append(Wanted(*key, local.incarnation if local else 0, b""))
@@ -267,7 +297,9 @@ class Pull:
                     if answer.next_tree_key <= tree_key:
                         raise PeerFault("malformed answer", "a range that does not advance")
                     self._ranges.appendleft((first, last, answer.next_tree_key))
-                self._apply(answer.batch, [])
+                end = _bucket_of(answer.next_tree_key, last) if answer.next_tree_key else last + 1
+                self.progress.unexplored -= end - _bucket_of(tree_key, first)
+                self._apply(answer.batch, None)
             else:
                 self._fail()
             self._end_step()
@@ -276,12 +308,16 @@ class Pull:
 
     # --- apply -------------------------------------------------------------------------------------
 
-    def _apply(self, batch: bytes, answered: list[DocumentKey]) -> None:
+    def _apply(self, batch: bytes, answered: list[DocumentKey] | None) -> None:
+        """`answered`: what was asked for; None: a part of the tree."""
         updates = self._marked(unpack_updates(batch))
         present = {(update.collection, update.id) for update in updates}
-        for key in answered:
+        if answered is None:
+            self.progress.found += len(present)
+        for key in answered or ():
             self.differing.pop(key, None)
             if key not in present:
+                self.progress.settled += 1
                 self._brought_nothing(key)
         if not updates:
             return
@@ -289,6 +325,7 @@ class Pull:
 
         def on_answer(answer: StoreAnswer | None) -> None:
             self._unapplied -= 1
+            self.progress.settled += len(present)
             if isinstance(answer, AppliedReply):
                 for update, outcome, reason in zip(
                     updates, answer.outcomes, answer.reasons, strict=True
@@ -345,6 +382,11 @@ def _is_wanted(remote: BucketEntry, local: BucketEntry | None) -> bool:
     if remote.incarnation < local.incarnation or local.is_deleted:
         return False
     return remote.is_deleted or remote.fingerprint != local.fingerprint
+
+
+def _bucket_of(tree_key: bytes, otherwise: int) -> int:
+    """The bucket of a tree key, of which the first bytes are its number."""
+    return int.from_bytes(tree_key[:2], "big") if tree_key else otherwise
 
 
 class _Join(Generic[OwnT]):

@@ -23,6 +23,7 @@ from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.answer_peer import PeerQuestions
 from peatnode.protocol.sync.ask import PeerAnswer
+from peatnode.protocol.sync.progress import FetchRate
 from peatnode.protocol.sync.pull import Pull
 from peatnode.protocol.sync.push_log import PushLog
 from peatnode.protocol.sync.push_window import ACK_SECONDS, PushWindow
@@ -111,6 +112,10 @@ class PeerSession:
         self.differs_since: float | None = node.now
         """Time since which the roots differ; None: they were equal when last compared."""
         self.is_compared = False
+        self.rate = FetchRate()
+        """How fast documents come by pulls from this peer."""
+        self.compared_documents = -1
+        """The number of documents of this node at the last comparison of roots; -1: unknown."""
         self.documents = -1
         """The number of documents that the peer told with its last root; -1: unknown."""
         self.is_deferred = False
@@ -213,6 +218,7 @@ class PeerSession:
         if not message.is_answer:
             self._send_root(own, is_answer=True)
         self.is_compared = True
+        self.compared_documents = own.documents
         if message.root == root:
             self._node.agreed_root = root
             self._became_equal(own.sequence)
@@ -249,6 +255,7 @@ class PeerSession:
         if self.pull is None:
             node = self._node
             self._last_pull_at = self.pull_progress_at = node.now
+            self.rate.begin(node.now)
             self.pull = Pull(
                 self._ask_store_to_pull,
                 self._ask_peer,
@@ -268,6 +275,8 @@ class PeerSession:
         def on_answer(answer: StoreAnswer | None) -> None:
             if self.pull is pull:
                 self.pull_progress_at = self._node.now
+                if isinstance(answer, AppliedReply):
+                    self.rate.add(len(answer.outcomes), self._node.now)
                 then(answer)
                 self._settle_pull()
 

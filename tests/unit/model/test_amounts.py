@@ -1,5 +1,6 @@
 import pytest
 
+from peatnode.model import amounts
 from peatnode.model.amounts import first_names, moment, plural, since, span
 
 NOW = 1_800_000_000.0  # 2027-01-15 08:00 UTC
@@ -43,3 +44,22 @@ def test_numbers() -> None:
     )
     assert first_names(["a", "b", "c"]) == "a, b, c"
     assert first_names(["a", "b", "c", *"defghij"]) == "a, b, c and 7 more"
+
+
+@pytest.mark.parametrize(
+    ("counts", "rate", "left", "text"),
+    [
+        (
+            (49_391, 100_014, 50_623),
+            5200.4,
+            9.7,
+            "49,391 of 100,014 documents, 5,200/s, about 9 s left",
+        ),
+        ((0, 7, 7), 0.0, -1.0, "0 of 7 documents, 0/s"),
+        ((7, 7, 1), 3.0, 0.2, "at least 1 document differs, 3/s, about 1 s left"),
+        ((9, 7, 1234), 3.0, 411.0, "at least 1,234 documents differ, 3/s, about 6 min 51 s left"),
+        ((-1, 7, -1), 0.0, -1.0, "comparing documents, 0/s"),
+    ],
+)
+def test_progress(counts: tuple[int, int, int], rate: float, left: float, text: str) -> None:
+    assert amounts.progress(*counts, rate, left) == text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from peatnode.protocol.sync.feed_watchdog import STUCK_SECONDS, FeedWatchdog
+from workers.sync.feed_watchdog import STUCK_SECONDS, FeedWatchdog
 
 
 def test_behind_without_moving_for_longer_than_allowed() -> None:
