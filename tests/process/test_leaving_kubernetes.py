@@ -124,6 +124,19 @@ async def test_a_set_that_is_deleted_in_the_foreground_or_made_anew(api: Api) ->
         assert await asked(watch) == ""
 
 
+async def test_a_set_that_has_not_changed_for_long_is_watched(api: Api) -> None:
+    # Its own resourceVersion is too old to watch from: etcd is compacted every 5 minutes.
+    fake, cluster, port = api
+    fake.forget_history()
+    fake.write("another", make_set("another", 1))
+    fake.forget_history()
+    async with watching(port, 2) as watch:
+        await until(lambda: fake.counted.set_watches == 1)
+        fake.faults.set_status = 403
+        cluster.scale(2)
+        await until(lambda: watch.known_reason != "", 5)
+
+
 async def test_a_broken_watch_is_opened_again(api: Api) -> None:
     fake, cluster, port = api
     async with watching(port, 2) as watch:

@@ -223,7 +223,7 @@ class FakeApi:
         self.counted.watches += query["kind"] != "StatefulSet"
         if self.faults.watch_status and query["kind"] != "StatefulSet":
             return _refuse(writer, self.faults.watch_status, "no watch", self.faults.retry_after)
-        place = int(query["resourceVersion"])
+        place = int(query.get("resourceVersion", self._version))
         if place < self._oldest and not self.faults.gone_as_event:
             return _refuse(writer, 410, "too old resource version")
         writer.write(
@@ -233,6 +233,9 @@ class FakeApi:
             status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old"}
             _chunk(writer, _line("ERROR", status))
         else:
+            if "resourceVersion" not in query:  # "Get State and Start at Most Recent"
+                for found in [o for o in self.objects.values() if self._matches(o, query)]:
+                    await self._send_line(writer, _line("ADDED", found))
             until = asyncio.get_running_loop().time() + float(query.get("timeoutSeconds", "1800"))
             if not await self._stream(query, place, until, writer):
                 return None

@@ -34,7 +34,7 @@ LONGEST_PAUSE = 120.0
 PROVEN_SECONDS = 5.0
 """A watch that lasted this long is followed by the next one after SHORTEST_PAUSE."""
 
-_GONE = SetState("", is_deleted=True, first=0, replicas=0)
+_GONE = SetState(is_deleted=True, first=0, replicas=0)
 
 
 class SetWatch:
@@ -56,7 +56,8 @@ class SetWatch:
         while True:
             began = loop.time()
             try:
-                await self._watch(await self._read())
+                await self._read()
+                await self._watch()
             except (CallFailed, MalformedAnswer) as error:
                 self._note(error)
             is_proven = loop.time() >= began + PROVEN_SECONDS
@@ -77,28 +78,26 @@ class SetWatch:
         """The same, as far as it was seen last."""
         return reason_to_leave(self._place, self._state) if self._state is not None else ""
 
-    async def _read(self) -> SetState | None:
-        """Asks for the set. Returns None if it does not exist. Raises CallFailed or MalformedAnswer."""
+    async def _read(self) -> None:
+        """Asks for the set. Raises CallFailed, with the status 404 if it does not exist, or MalformedAnswer."""
         try:
             body = await self._client.get(f"{self._collection}/{self._place.set_name}", {})
         except CallFailed as error:
-            if error.status != 404:
-                raise
-            self._see(_GONE)
-            return None
-        state = read_set(body)
-        self._see(state)
-        return state
+            if error.status == 404:
+                self._see(_GONE)
+            raise
+        self._see(read_set(body))
 
-    async def _watch(self, state: SetState | None) -> None:
-        """Returns when the server ends the watch. Raises CallFailed or MalformedAnswer."""
-        if state is None:
-            raise CallFailed("the StatefulSet does not exist", 404)
+    async def _watch(self) -> None:
+        """Returns when the server ends the watch. Raises CallFailed or MalformedAnswer.
+
+        It begins with the set as it is now, because the version of a set that has not changed for minutes is too
+        old to watch from.
+        """
         query = {
             "fieldSelector": f"metadata.name={self._place.set_name}",
             "watch": "1",
             "allowWatchBookmarks": "true",
-            "resourceVersion": state.resource_version,
             "timeoutSeconds": str(round(WATCH_SECONDS * random.uniform(0.8, 1.2))),  # noqa: S311
         }
         async with self._client.stream(self._collection, query) as batches:

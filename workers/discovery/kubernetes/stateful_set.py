@@ -35,7 +35,6 @@ def read_pod_name(name: str) -> PodPlace | None:
 class SetState:
     """A StatefulSet at one moment."""
 
-    resource_version: str
     is_deleted: bool
     """Whether it is gone, or is being deleted."""
     first: int
@@ -65,7 +64,7 @@ def read_set_event(line: bytes) -> SetEvent:
         case "ADDED" | "MODIFIED":
             return SetEvent(_read_state(found))
         case "DELETED":
-            return SetEvent(SetState("", is_deleted=True, first=0, replicas=0))
+            return SetEvent(SetState(is_deleted=True, first=0, replicas=0))
         case "BOOKMARK":
             return SetEvent(None)
         case "ERROR":
@@ -89,7 +88,6 @@ def _read_state(content: dict[str, Any]) -> SetState:
     if content.get("kind", "StatefulSet") != "StatefulSet" or not field_text(metadata, "name"):
         raise MalformedAnswer("the object is not a StatefulSet")
     return SetState(
-        resource_version=field_text(metadata, "resourceVersion"),
         is_deleted=bool(field_text(metadata, "deletionTimestamp")),
         first=_read_number(field_object(spec, "ordinals"), "start", 0),
         replicas=_read_number(spec, "replicas", 1),
