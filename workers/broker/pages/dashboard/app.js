@@ -1,13 +1,19 @@
 // The dashboard: polls the node every two seconds, follows its events, and edits documents.
 import { ApiError, ask, setToken, token } from "./api.js";
 import { connectBrowser, drawCollections, redrawLists } from "./browser.js";
-import { byId, bytes, duration, element } from "./dom.js";
+import { byId, bytes, duration, element, setText } from "./dom.js";
 import { followEvents } from "./events.js";
-import { drawGraph, drawPeers } from "./mesh.js";
-import { drawProblems, problemsOf } from "./problems.js";
+import { drawFindings, findingsOf, verdict } from "./findings.js";
+import { drawGraph } from "./graph.js";
+import { drawPeerLog } from "./peer_log.js";
+import { connectPeers, drawPeers } from "./peers.js";
+import { clockWords, progressOf } from "./words.js";
 
 const REFRESH = 2000;
+const SLOW_REFRESH = 5000; // beyond MANY peers: their list has 0.5 KB for each
+const MANY = 200;
 let running = null;
+let pause = REFRESH;
 let redraw = () => {};
 
 function pill(kind, text) {
@@ -17,23 +23,36 @@ function pill(kind, text) {
 }
 
 async function refresh() {
-  const [node, ready, { peers }, topology] = await Promise.all([ask("/node"), ask("/ready"), ask("/peers"), ask("/topology")]);
+  drawPeerLog().catch(() => {}); // the log stays as it was; what is wrong shows in the rest
+  const [node, ready, reply] = await Promise.all([ask("/node"), ask("/ready"), ask("/peers")]);
   document.title = `${node.node_id} · peatnode`;
   byId("node-name").textContent = node.node_id;
   byId("version").textContent = `peatnode ${node.version}`;
-  drawFacts(node);
+  drawFacts(node, reply);
   drawWorkers(node.workers);
-  drawPeers(peers);
-  redraw = () => drawGraph(node.node_id, peers, topology);
+  drawPeers(reply);
+  drawJoining(reply);
+  redraw = () => drawGraph(node.node_id, reply);
   redraw();
-  const problems = problemsOf(node, ready, peers);
-  drawProblems(problems);
-  if (!ready.ready) pill("bad", "not ready");
-  else if (problems.length) pill("warn", "has problems");
-  else pill("ok", "healthy");
+  const findings = findingsOf(ready);
+  drawFindings(findings);
+  pill(...verdict(ready, findings));
+  pause = reply.peers.length > MANY ? SLOW_REFRESH : REFRESH;
 }
 
-function drawFacts(node) {
+/** How far this node has joined, as a bar: by the peer that it fetches from, else by the one with most documents. */
+function drawJoining({ peers, documents }) {
+  const found = peers.map((peer) => ({ peer, progress: progressOf(peer, documents) })).filter(({ progress }) => progress?.isBehind);
+  found.sort((a, b) => b.progress.isFetching - a.progress.isFetching || b.progress.all - a.progress.all);
+  byId("joining").hidden = found.length === 0;
+  if (found.length === 0) return;
+  const { peer, progress } = found[0];
+  setText(byId("joining-words"), progress.isFetching ? `Fetching from ${peer.id}: ${progress.words}` : `This node has ${progress.words}`);
+  byId("joining-bar").max = progress.all;
+  byId("joining-bar").value = progress.done;
+}
+
+function drawFacts(node, { clock }) {
   const { store } = node;
   const facts = [
     ["cluster", node.cluster],
@@ -42,6 +61,7 @@ function drawFacts(node) {
     ["change", store && store.sequence.toLocaleString()],
     ["fingerprint", store && store.root.slice(0, 12)],
     ["on disk", store && bytes(store.disk_bytes)],
+    ["clock", clockWords(clock.offset_seconds).replace("clock ", "")],
     ["device", node.device_id.slice(0, 12)],
   ].filter(([, value]) => value);
   byId("facts").replaceChildren(...facts.map(([name, value]) => element("div", {}, element("dt", { text: name }), element("dd", { text: value }))));
@@ -79,7 +99,7 @@ function askToken() {
 async function watch(signal) {
   while (!signal.aborted) {
     await refresh().catch(showError);
-    await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5 * REFRESH : REFRESH));
+    await new Promise((resolve) => setTimeout(resolve, document.hidden ? 5 * pause : pause));
   }
 }
 
@@ -104,4 +124,5 @@ byId("forget-token").addEventListener("click", () => {
 });
 new ResizeObserver(() => redraw()).observe(byId("graph-frame"));
 connectBrowser(showError);
+connectPeers(() => refresh().catch(showError));
 start();

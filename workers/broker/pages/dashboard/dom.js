@@ -39,7 +39,20 @@ export function throttled(milliseconds, work) {
   };
 }
 
+/** Changes a text only where it differs, so that nothing else is disturbed. */
+export function setText(shown, text) {
+  if (shown.textContent !== text) shown.textContent = text;
+}
+
+/** A time in Unix seconds: of today the time of day, else with the date. */
+export function moment(time, withSeconds = false) {
+  const at = new Date(time * 1000);
+  const clock = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: withSeconds ? "2-digit" : undefined });
+  return at.toDateString() === new Date().toDateString() ? clock : `${at.toLocaleDateString()} ${clock}`;
+}
+
 export function duration(seconds) {
+  seconds = Math.max(0, seconds); // a clock may have been set back
   if (seconds < 60) return `${Math.round(seconds)} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
   if (seconds < 86400) return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;

@@ -2,6 +2,7 @@
 import { ApiError, follow } from "./api.js";
 import { changeSeen, openDocument } from "./browser.js";
 import { byId, element } from "./dom.js";
+import { nameOf } from "./peers.js";
 
 const MAX_EVENTS = 200;
 let lastSequence = null;
@@ -27,7 +28,7 @@ function row(event) {
   if (event.type !== "SyncEvent") return element("li", { class: "new" }, time, element("b", { text: event.type }), ` ${describe(event)}`);
   const name = `${event.collection}/${event.doc_id}`;
   const open = element("button", { type: "button", class: "link", text: name, onclick: () => openDocument(event.collection, event.doc_id).catch(() => {}) });
-  const from = !event.origin ? "" : event.origin.startsWith("client") ? " by a Yjs client" : ` from ${event.origin_peer ?? event.origin.slice(0, 8)}`;
+  const from = !event.origin ? "" : event.origin.startsWith("client") ? " by a Yjs client" : ` from ${event.origin_peer || nameOf(event.origin) || "a peer"}`;
   return element("li", { class: "new" }, time, element("b", { text: event.action }), " ", open, element("span", { class: "note", text: `${from}, change ${event.sequence}` }));
 }
 
