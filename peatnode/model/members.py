@@ -32,6 +32,8 @@ class RememberedPeer:
     """The last root that it told; empty: none."""
     documents: int
     """The number of documents that it told with that root; -1: unknown."""
+    absent_seconds: float = 0.0
+    """For how long this node has run while it was absent: PEAT_PEER_RETENTION is measured by it."""
 
 
 @dataclass(frozen=True, slots=True)

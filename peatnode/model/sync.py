@@ -7,6 +7,12 @@ from typing import TypeAlias
 
 from peatnode.model.clock import ClockVerdict
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.members import (
+    KeepMembership,
+    MembershipKept,
+    MembershipReply,
+    ReadMembership,
+)
 from peatnode.model.message import Ask, Message
 
 
@@ -144,8 +150,23 @@ class JudgeClock(Ask[ClockReply]):
 
 
 StoreQuestion: TypeAlias = (
-    ReadTree | ReadBuckets | ReadVectors | ReadDifferences | ReadRange | ApplyUpdates | JudgeClock
+    ReadTree
+    | ReadBuckets
+    | ReadVectors
+    | ReadDifferences
+    | ReadRange
+    | ApplyUpdates
+    | JudgeClock
+    | ReadMembership
+    | KeepMembership
 )
 StoreAnswer: TypeAlias = (
-    TreeReply | BucketsReply | VectorsReply | UpdatesReply | AppliedReply | ClockReply
+    TreeReply
+    | BucketsReply
+    | VectorsReply
+    | UpdatesReply
+    | AppliedReply
+    | ClockReply
+    | MembershipReply
+    | MembershipKept
 )

@@ -30,6 +30,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.clock import ClockReading, ClockState, ClockVerdict
 from peatnode.model.documents import Outcome
+from peatnode.model.members import KeepMembership, ReadMembership
 from peatnode.model.states import ChangeAction
 from peatnode.model.sync import (
     AppliedReply,
@@ -251,6 +252,7 @@ class ReplicaStore:
         self._conflicts = Conflicts(
             self.replica, lambda: self._host.read_clock().unix, self.reports
         )
+        self._members = KeptMembers(self.replica, MemberNotes())
         self._builder = BatchBuilder(
             self.replica,
             self._engine,
@@ -258,7 +260,7 @@ class ReplicaStore:
             resolver,
             self._withdrawals,
             self._conflicts,
-            KeptMembers(self.replica, MemberNotes()),
+            self._members,
             self._ids.renew,
             self._ids.stage,
             clock=lambda: 0.0,  # in virtual time no work takes long
@@ -324,7 +326,7 @@ class ReplicaStore:
 
     def ask(self, question: StoreQuestion, reply: Reply) -> None:
         """`reply` receives the answer after the running sync; None if the process ends before."""
-        if isinstance(question, ApplyUpdates):
+        if isinstance(question, ApplyUpdates | KeepMembership):
             self.add(question, reply)
             return
         answer = self._read(question)
@@ -357,7 +359,9 @@ class ReplicaStore:
                 if not self.trusts_its_clock:
                     self._expiry_clock.judged(question)
                 return ClockReply()
-            case ApplyUpdates():
+            case ReadMembership():
+                return self._members.read()
+            case ApplyUpdates() | KeepMembership():
                 raise AssertionError("it is added to the queue")
 
     # --- writes of clients

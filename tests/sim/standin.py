@@ -10,6 +10,7 @@ from hashlib import blake2b
 import msgpack
 
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.members import KeepMembership, ReadMembership
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
@@ -28,6 +29,7 @@ from peatnode.model.sync import (
     VectorsReply,
 )
 from peatnode.model.tree import FAN_OUT, LEVELS
+from tests.support.members_in_memory import MembersInMemory
 
 Key = tuple[str, str]
 
@@ -50,6 +52,7 @@ class StandinStore:
         self.documents: dict[Key, Document] = {}
         self.refused: set[Key] = set()
         """What is not taken from anybody."""
+        self.members = MembersInMemory()
         self.feed: list[tuple[DocumentUpdate, str]] = []
         """(update, origin); the sequence is the position + 1."""
         self._tree: list[dict[int, int]] = [{} for _ in range(LEVELS + 1)]
@@ -157,6 +160,8 @@ class StandinStore:
                 return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence, self._count())
             case JudgeClock():
                 return ClockReply()
+            case ReadMembership() | KeepMembership():
+                return self.members.answer(question)
 
     def _count(self) -> int:
         return sum(not document.is_deleted for document in self.documents.values())

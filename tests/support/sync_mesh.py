@@ -111,6 +111,8 @@ class FakeStore:
 class FakeDiscovery:
     def __init__(self, path: Path) -> None:
         self.peers: dict[str, messages.DiscoveredPeer] = {}
+        self.is_departure = False
+        """Whether the node is removed for good when it stops."""
         self._path = path
         self._server: LinkServer | None = None
         self._followers: dict[Connection, int] = {}
@@ -128,6 +130,9 @@ class FakeDiscovery:
         self._followers.pop(connection, None)
 
     def _received(self, connection: Connection, cause: int, message: Message) -> None:
+        if isinstance(message, messages.GetDeparture):
+            connection.reply(cause, messages.DepartureReply(self.is_departure, "scaled down"))
+            return
         assert isinstance(message, messages.FollowDiscovery)
         self._followers[connection] = cause
         for peer in self.peers.values():

@@ -16,6 +16,7 @@ from peatnode.ipc.messages import FollowDiscovery, PeerFound, PeerLost
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.worker.shell import WorkerShell
 from workers.sync.expected_file import follow_expected
+from workers.sync.farewell import say_goodbye
 from workers.sync.node_shell import NodeShell
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.service import SyncService
@@ -49,6 +50,7 @@ async def main(shell: WorkerShell) -> None:
         shell,
         are_peers_sought=bool(config.static_peers or set(config.discovery) - {"static"}),
         expected=config.expected_peers,
+        retention=config.peer_retention,
     )
     key = endpoint_private_key(config.secret.reveal(), config.node_id)
     node.open(QuicEndpoint(context.listeners["quic"], key, credentials, node))
@@ -69,7 +71,7 @@ async def main(shell: WorkerShell) -> None:
         endpoint_id=key.public_key().public_bytes_raw().hex(),
     )
     await _wait_stop_or_failure(shell, tasks)
-    node.endpoint.close_all()
+    await say_goodbye(node, discovery)
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ from peatnode.ipc import messages
 from peatnode.model.clock import ClockState, ClockVerdict
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.protocol.connect.dial_plan import Dial, DialPlan
-from peatnode.protocol.connect.handshake import Credentials
+from peatnode.protocol.connect.handshake import Credentials, Member
 from peatnode.protocol.sync import events
 from peatnode.protocol.sync.events import Action, Event
 from peatnode.protocol.sync.machine import SyncMachine
@@ -83,8 +83,10 @@ class NodeShell:
         problems: Problems,
         are_peers_sought: bool,
         expected: ExpectedPeers,
+        retention: float,
     ) -> None:
-        """`are_peers_sought`: whether the sources of discovery can find a peer."""
+        """`are_peers_sought`: whether the sources of discovery can find a peer. `retention`: seconds of absence
+        after which a member is forgotten."""
         self._loop = asyncio.get_running_loop()
         self.times = WallTimes()
         self._wall_offset = time.time() - self._loop.time()
@@ -92,7 +94,7 @@ class NodeShell:
         self.instance = credentials.instance.hex()
         self.expected = expected
         self.machine = SyncMachine(
-            credentials.node_id, credentials.instance, randomness, self._loop.time()
+            credentials.node_id, credentials.instance, randomness, self._loop.time(), retention
         )
         self.dial_plan = DialPlan(self.instance, randomness)
         self.store = store(self.handle)
@@ -100,11 +102,13 @@ class NodeShell:
         self.topology_followers: dict[tuple[Any, int], None] = {}
         self.awareness_followers: dict[tuple[Any, int], None] = {}
         self.waiters: dict[int, tuple[Any, int]] = {}
+        self.is_leaving = False
+        """Whether the node says goodbye for good when it stops."""
         self._last_waiter = 0
         self._are_peers_sought = are_peers_sought
         self._are_peers_known = False
         self._clock_state = ClockState.STARTING
-        self._log = log
+        self.log = log
         self._problems = problems
         self._endpoint: QuicEndpoint | None = None
         self._wake = LoopTimer(self._wake_up)
@@ -155,7 +159,7 @@ class NodeShell:
             case events.PeerAppeared():
                 self._peer_appeared(action)
             case events.PeerVanished(node_id, instance, reason):
-                self._log.info("Peer disconnected", peer=node_id, reason=reason)
+                self.log.info("Peer disconnected", peer=node_id, reason=reason)
                 self._publish_topology(messages.PeerDisconnected(node_id, instance, reason))
             case events.NeighboursChanged():
                 self._publish_topology(messages.TopologyChanged(action.peer_count))
@@ -164,7 +168,7 @@ class NodeShell:
             case events.ReplicasKnown():
                 self._answer_waiter(action)
             case events.UpdateRefused():
-                self._log.warning(
+                self.log.warning(
                     "Update refused",
                     peer=action.peer,
                     doc=f"{action.collection}/{action.id}",
@@ -172,6 +176,13 @@ class NodeShell:
                 )
             case events.ClockJudged():
                 self._report_clock(action.verdict, action.deviation)
+            case events.MemberRemembered():
+                self.dial_plan.remember(action.node_id, action.addresses, self._loop.time())
+                self._loop.call_soon(self.plan_dials)
+            case events.MemberForgotten():
+                self.log.info("Peer forgotten", peer=action.node_id)
+                self.dial_plan.forget(action.node_id)
+                self._loop.call_soon(self.plan_dials)
             case _:
                 assert_never(action)
 
@@ -184,7 +195,7 @@ class NodeShell:
             self._problems.clear_problem(CLOCK_PROBLEM)
         if verdict.state is not self._clock_state:
             self._clock_state = verdict.state
-            self._log.info("Clock judged", state=verdict.state, reason=verdict.reason)
+            self.log.info("Clock judged", state=verdict.state, reason=verdict.reason)
 
     def _close(self, action: events.Close) -> None:
         connection = self.endpoint.connections.get(action.peer)
@@ -198,12 +209,21 @@ class NodeShell:
         assert member is not None
         key = connection.dial.key if connection.dial else ""
         self.dial_plan.connected(key, member.node_id, member.instance.hex(), self._loop.time())
-        self.handle(events.ConnectionUp(connection.peer, member))
+        addresses = self._addresses_of(connection, member)
+        self.handle(events.ConnectionUp(connection.peer, member, addresses))
+
+    def _addresses_of(self, connection: PeerConnection, member: Member) -> tuple[str, ...]:
+        """Where a peer is reached, then where discovery has found it."""
+        found = self.dial_plan.discovered_peer_of(member.node_id, member.instance.hex())
+        dialled = (str(connection.dial.address),) if connection.dial else ()
+        others = [str(address) for address in found.addresses] if found else []
+        addresses = (*dialled, self.endpoint.address_of(connection), *others)
+        return tuple(dict.fromkeys(addresses))
 
     def _peer_appeared(self, action: events.PeerAppeared) -> None:
         connection = self.endpoint.connections[action.peer]
         assert connection.member is not None
-        self._log.info(
+        self.log.info(
             "Peer connected",
             peer=action.node_id,
             endpoint_id=connection.member.endpoint_key.hex(),
@@ -221,14 +241,14 @@ class NodeShell:
         if member is None:
             self._dial_failed(connection, now)
         else:
-            self._remember(connection, member.instance.hex())
-            self.handle(events.ConnectionDown(connection.peer, reason))
+            self._count_traffic(connection, member.instance.hex())
+            self.handle(events.ConnectionDown(connection.peer, reason, connection.has_left))
             members = (c.member for c in self.endpoint.connections.values())
             if not any(other and other.instance == member.instance for other in members):
                 self.dial_plan.disconnected(member.instance.hex(), reason, now)
         self.plan_dials()
 
-    def _remember(self, connection: PeerConnection, instance: str) -> None:
+    def _count_traffic(self, connection: PeerConnection, instance: str) -> None:
         past = self.past_traffic_of(instance)
         self._past_traffic.pop(instance, None)
         self._past_traffic[instance] = PastTraffic(
@@ -254,7 +274,13 @@ class NodeShell:
             self.dial_plan.reached_self(dial.key, dial.address, now)
         else:
             is_refused = code == CloseCode.NOT_AUTHENTICATED
-            self.dial_plan.failed(dial.key, reason, now, is_refused=is_refused)
+            self._note_failure(dial.key, reason, now, is_refused)
+
+    def _note_failure(self, key: str, reason: str, now: float, is_refused: bool) -> None:
+        self.dial_plan.failed(key, reason, now, is_refused=is_refused)
+        target = self.dial_plan.targets.get(key)
+        peer = (target and (target.peer.node_id or target.node_id)) or key
+        self.handle(events.DialFailed(peer, reason, is_refused))
 
     def _log_unauthenticated(self, address: str, reason: str) -> None:
         now = self._loop.time()
@@ -264,7 +290,7 @@ class NodeShell:
             if len(self._logged) > 1000:
                 self._logged.clear()
             self._logged[(address, reason)] = now
-            self._log.warning("Peer not authenticated", address=address, reason=reason)
+            self.log.warning("Peer not authenticated", address=address, reason=reason)
 
     def input_rejected(self, reason: str) -> None:
         self.rejected[reason] += 1
@@ -295,7 +321,7 @@ class NodeShell:
         try:
             address = socket_address(self.endpoint.family, dial.address.host, dial.address.port)
         except (ValueError, OSError) as error:
-            self.dial_plan.failed(dial.key, str(error), self._loop.time())
+            self._note_failure(dial.key, str(error), self._loop.time(), is_refused=False)
             return
         self.endpoint.dial(address, dial)
 

@@ -1,4 +1,4 @@
-"""Serves sync.sock: the state of peers, waits for replicas, topology and awareness."""
+"""Serves sync.sock: the state and the log of peers, orders about them, waits for replicas, topology and awareness."""
 
 from __future__ import annotations
 
@@ -12,13 +12,16 @@ from peatnode.ipc.messages import (
     GetMetrics,
     GetPeerLog,
     GetPeers,
+    LeaveMesh,
+    Leaving,
     Message,
     MetricsReply,
+    PeerForgotten,
     PeerLogReply,
     PublishAwareness,
     WaitReplicas,
 )
-from peatnode.protocol.sync.events import AwarenessPublished
+from peatnode.protocol.sync.events import AwarenessPublished, ForgetOrdered
 from workers.sync.node_shell import NodeShell
 from workers.sync.peer_report import metrics, peers_reply
 
@@ -37,12 +40,6 @@ class SyncService:
         match message:
             case GetPeers():
                 connection.reply(cause, peers_reply(node))
-            case GetPeerLog():
-                connection.reply(cause, PeerLogReply(()))
-            case ForgetPeer(peer):
-                connection.fail(
-                    cause, Failure.NOT_FOUND, f"this node remembers no peer {peer!r}", "id"
-                )
             case GetMetrics():
                 connection.reply(cause, MetricsReply(tuple(metrics(node))))
             case WaitReplicas():
@@ -52,6 +49,14 @@ class SyncService:
                     )
                 else:
                     node.wait_replicas((connection, cause), message)
+            case GetPeerLog():
+                connection.reply(cause, PeerLogReply(node.machine.members.book.log.events))
+            case ForgetPeer():
+                self._forget_peer(connection, cause, message.peer)
+            case LeaveMesh():
+                node.is_leaving = True
+                node.log.info("The node will say goodbye for good when it stops")
+                connection.reply(cause, Leaving())
             case PublishAwareness():
                 node.handle(AwarenessPublished(message.collection, message.id, message.payload))
                 self._pass_to_other_brokers(message)
@@ -61,6 +66,27 @@ class SyncService:
                 node.awareness_followers[(connection, cause)] = None
             case _:  # other workers answer the other messages of the contract
                 connection.fail(cause, Failure.INVALID, f"sync does not answer {message.TAG}")
+
+    def _forget_peer(self, connection: Connection, cause: int, peer: str) -> None:
+        book = self._node.machine.members.book
+        if book.is_connected(peer):
+            connection.fail(
+                cause,
+                Failure.INVALID,
+                f"{peer} is connected: stop it first. Only an absent peer can be forgotten.",
+                "id",
+            )
+        elif book.get(peer) is not None:
+            self._node.handle(ForgetOrdered(peer))
+            connection.reply(cause, PeerForgotten())
+        elif not book.is_read:
+            connection.fail(
+                cause,
+                Failure.UNAVAILABLE,
+                "The peers that this node remembers are not read from the store yet; try again.",
+            )
+        else:
+            connection.fail(cause, Failure.NOT_FOUND, f"this node remembers no peer {peer!r}", "id")
 
     def _pass_to_other_brokers(self, published: PublishAwareness) -> None:
         """Sends awareness from one process of the broker to the clients of its other processes."""

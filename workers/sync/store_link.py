@@ -54,6 +54,11 @@ class StoreLink:
     def pending(self) -> int:
         return len(self._tasks)
 
+    async def settle(self, seconds: float) -> None:
+        """Waits until the store has answered all questions, but no longer than this."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
     async def _ask(self, number: int, question: StoreQuestion) -> None:
         answer: StoreAnswer | None = None
         ask: Ask[StoreAnswer] = question

@@ -21,6 +21,8 @@ class ConnectionUp:
     peer: int
     """Number of the connection, which is never reused."""
     member: Member
+    addresses: tuple[str, ...] = ()
+    """`host:port` where the peer is reached or was found, the best first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ class ConnectionDown:
 
     peer: int
     reason: str
+    has_left: bool = False
+    """Whether the peer closed it with CloseCode.LEFT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,28 @@ class ReplicasWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A dial has failed."""
+
+    peer: str
+    """Node id; while that is unknown, the key of the discovered peer."""
+    reason: str
+    is_refused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ForgetOrdered:
+    """An operator has said that an absent member is gone for good."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StopOrdered:
+    """The node stops. The connections that end after this are no news of the peers."""
+
+
+@dataclass(frozen=True, slots=True)
 class WakeUp:
     """`SyncMachine.next_wake` has passed."""
 
@@ -108,6 +134,9 @@ Event = (
     | FeedEvent
     | AwarenessPublished
     | ReplicasWanted
+    | DialFailed
+    | ForgetOrdered
+    | StopOrdered
     | WakeUp
 )
 
@@ -204,6 +233,22 @@ class ClockJudged:
     """How far it is from the median, as a sentence; empty: not far."""
 
 
+@dataclass(frozen=True, slots=True)
+class MemberRemembered:
+    """A member is absent: it may be dialled at its last addresses."""
+
+    node_id: str
+    addresses: tuple[str, ...]
+    """`host:port`, the best first."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemberForgotten:
+    """A node is no member any more, as far as this node knows."""
+
+    node_id: str
+
+
 Action = (
     Send
     | AskStore
@@ -215,4 +260,6 @@ Action = (
     | ReplicasKnown
     | UpdateRefused
     | ClockJudged
+    | MemberRemembered
+    | MemberForgotten
 )

@@ -9,10 +9,12 @@ from typing import Protocol
 from peatnode.model.clock import ClockReading
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
+from peatnode.model.members import KeepMembership, ReadMembership
 from peatnode.model.sync import AppliedReply, ReadTree, StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.members.membership import RETENTION_SECONDS, Membership
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
@@ -22,8 +24,12 @@ from peatnode.protocol.sync.events import (
     Close,
     ConnectionDown,
     ConnectionUp,
+    DialFailed,
     Event,
     FeedOpened,
+    ForgetOrdered,
+    MemberForgotten,
+    MemberRemembered,
     MessageReceived,
     NeighboursChanged,
     PeerAppeared,
@@ -32,6 +38,7 @@ from peatnode.protocol.sync.events import (
     ReplicasKnown,
     ReplicasWanted,
     Send,
+    StopOrdered,
     StoreAnswered,
     StoreLost,
     UpdateRefused,
@@ -95,7 +102,15 @@ class SyncMachine:
     `next_wake`.
     """
 
-    def __init__(self, node_id: str, instance: bytes, randomness: Randomness, now: float) -> None:
+    def __init__(
+        self,
+        node_id: str,
+        instance: bytes,
+        randomness: Randomness,
+        now: float,
+        retention: float = RETENTION_SECONDS,
+    ) -> None:
+        """`retention`: seconds of absence after which a member is forgotten."""
         self.now = now
         self.log = PushLog()
         self.refusals = Refusals()
@@ -129,6 +144,7 @@ class SyncMachine:
             lambda *judged: self._actions.append(ClockJudged(*judged)),
             lambda seconds: self._timers.set(("clock", 0), self.now + seconds),
         )
+        self.members = Membership(self, node_id, retention)
 
     @property
     def next_wake(self) -> float | None:
@@ -139,12 +155,13 @@ class SyncMachine:
         self.now = now
         if clock is not None:
             self.clock.read(now, clock)
+            self.members.read(now, clock)
         match event:
             case ConnectionUp():
-                self._peer_up(event.peer, event.member)
+                self._peer_up(event.peer, event.member, event.addresses)
             case ConnectionDown():
                 if event.peer in self._sessions:
-                    self._remove(self._sessions[event.peer], event.reason)
+                    self._remove(self._sessions[event.peer], event.reason, event.has_left)
             case MessageReceived():
                 if event.peer in self._sessions:
                     self._sessions[event.peer].heard_at = now
@@ -170,6 +187,12 @@ class SyncMachine:
                 self._publish_awareness(event)
             case ReplicasWanted():
                 self._replicas_wanted(event)
+            case DialFailed():
+                self.members.dial_failed(event.peer, event.reason, event.is_refused)
+            case ForgetOrdered():
+                self.members.forget(event.node_id)
+            case StopOrdered():
+                self.members.stop()
             case WakeUp():
                 self._wake()
         actions, self._actions = self._actions, []
@@ -177,7 +200,7 @@ class SyncMachine:
 
     # --- connections -------------------------------------------------------------------------------
 
-    def _peer_up(self, peer: int, member: Member) -> None:
+    def _peer_up(self, peer: int, member: Member, addresses: tuple[str, ...]) -> None:
         current = self._by_instance.get(member.instance.hex())
         if current is not None and not is_better(member, current.member):
             self._actions.append(Close(peer, CloseCode.OTHER_KEPT, "another connection is kept"))
@@ -193,7 +216,12 @@ class SyncMachine:
         self._sessions[peer] = self._by_instance[session.instance] = session
         if current is None:
             self._actions.append(PeerAppeared(peer, member.node_id, session.instance))
+        departed = self.members.connected(
+            member.node_id, session.instance, member.software, addresses
+        )
         self._neighbours_changed()
+        if departed is not None:
+            self.send(session, departed)
         session.send_root()
         if session.is_root_sender:
             self._set_root_timer(session)
@@ -207,9 +235,10 @@ class SyncMachine:
         for kind in ("root", "push", "pull"):
             self.cancel_timer(kind, session)
 
-    def _remove(self, session: PeerSession, reason: str) -> None:
+    def _remove(self, session: PeerSession, reason: str, has_left: bool = False) -> None:
         self._forget(session)
         self.clock.left(session.instance)
+        self.members.disconnected(session.member.node_id, session.instance, reason, has_left)
         self._actions.append(PeerVanished(session.member.node_id, session.instance, reason))
         self._neighbours_changed()
         self._trim_log()
@@ -245,6 +274,9 @@ class SyncMachine:
             case Root():
                 self.clock.heard(session.instance, session.member.node_id, message.clock, rtt)
                 session.receive_root(message)
+                documents = message.documents if message.is_counted else -1
+                node_id = session.member.node_id
+                self.members.told(node_id, session.instance, message.root, documents)
             case Push():
                 session.receive_push(message)
             case Ack():
@@ -260,7 +292,7 @@ class SyncMachine:
             case Awareness():
                 self._receive_awareness(session, message)
             case Departed():
-                pass
+                self.members.receive(session.member.node_id, session.instance, message)
             case PeerHello() | Proof():
                 raise PeerFault("unexpected message", type(message).__name__)
 
@@ -298,6 +330,32 @@ class SyncMachine:
             has_it = instance in sender.neighbours or instance == message.origin
             if session is not sender and not has_it:
                 self.send(session, message)
+
+    # --- members -----------------------------------------------------------------------------------
+
+    def ask_members(
+        self,
+        question: ReadMembership | KeepMembership,
+        then: Callable[[StoreAnswer | None], None],
+    ) -> None:
+        self.ask_store(None, question, then)
+
+    def set_members_timer(self, seconds: float) -> None:
+        self._timers.set(("members", 0), self.now + seconds)
+
+    def tell_departures(self, message: Departed, but: str) -> None:
+        for session in self._sessions.values():
+            if session.instance != but:
+                self.send(session, message)
+
+    def member_remembered(self, node_id: str, addresses: tuple[str, ...]) -> None:
+        self._actions.append(MemberRemembered(node_id, addresses))
+
+    def member_forgotten(self, node_id: str) -> None:
+        self._actions.append(MemberForgotten(node_id))
+
+    def is_clock_denied(self) -> bool:
+        return self.clock.verdict.is_denied
 
     # --- the store ---------------------------------------------------------------------------------
 
@@ -468,6 +526,8 @@ class SyncMachine:
                 self._send_neighbours()
             elif kind == "clock":
                 self.clock.review()
+            elif kind == "members":
+                self.members.review()
             elif kind == "waiter":
                 self._answer_waiter(self._waiters[number])
             elif number in self._sessions:

@@ -21,6 +21,7 @@ from peatnode.model.sync import (
 from peatnode.model.tree import HASH_BYTES
 from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
+from peatnode.protocol.members.membership import Membership
 from peatnode.protocol.sync.answer_peer import PeerQuestions
 from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.progress import FetchRate
@@ -67,6 +68,7 @@ class SessionHost(Protocol):
     last_change_at: float
     agreed_root: bytes
     clock: ClockWatch
+    members: Membership
 
     def ask_store(
         self,
@@ -219,7 +221,9 @@ class PeerSession:
             self._send_root(own, is_answer=True)
         self.is_compared = True
         self.compared_documents = own.documents
-        if message.root == root:
+        is_equal = message.root == root
+        self._node.members.compared(self.member.node_id, self.instance, is_equal)
+        if is_equal:
             self._node.agreed_root = root
             self._became_equal(own.sequence)
             return

@@ -71,6 +71,8 @@ class PeerConnection:
         """Code of the CONNECTION_CLOSE that was sent or received."""
         self.close_reason = ""
         self.is_closing = False
+        self.has_left = False
+        """Whether the peer closed it with CloseCode.LEFT."""
         self._credentials = credentials
         self._own_certificate = own_certificate
         self._nonce = nonce

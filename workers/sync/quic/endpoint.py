@@ -318,6 +318,8 @@ class QuicEndpoint:
         else:
             said = connection.refusal or event.reason_phrase
             reason = str(said or f"closed with code {event.error_code}")
+            # Errors of QUIC itself have the same numbers; they name the type of a frame.
+            connection.has_left = event.frame_type is None and event.error_code == CloseCode.LEFT
             self._forget(connection, event.error_code, reason)
 
     def close(self, connection: PeerConnection, code: int, reason: str) -> None:
@@ -339,10 +341,10 @@ class QuicEndpoint:
         connection.close_code, connection.close_reason = code, reason
         self._owner.connection_closed(connection)
 
-    def close_all(self) -> None:
+    def close_all(self, code: CloseCode = CloseCode.GOODBYE, reason: str = "stopping") -> None:
         """Closes all connections and stops reading the socket."""
         for connection in list(self.connections.values()):
-            self.close(connection, CloseCode.GOODBYE, "stopping")
+            self.close(connection, code, reason)
         self._loop.remove_reader(self._socket.fileno())
 
     # --- sending -----------------------------------------------------------------------------------
