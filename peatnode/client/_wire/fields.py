@@ -25,9 +25,9 @@ class Fields:
 
     def _get(self, name: str, kinds: tuple[type, ...], kind: str) -> Any:
         value = self._content.get(name)
-        if value is None or (
-            isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds)
-        ):
+        if value is None or type(value) in kinds:
+            return value
+        if isinstance(value, kinds) and isinstance(value, bool) == (bool in kinds):
             return value
         raise UnexpectedAnswer(f"the field {name!r} of the response is not {kind}")
 

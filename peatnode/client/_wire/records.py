@@ -31,9 +31,9 @@ def decode_record(kind: type[RecordT], content: Fields) -> RecordT:
     """A field that the object lacks has the default of the record. Raises UnexpectedAnswer."""
     return kind(
         **{
-            field.name: read(content, json_name(field))
-            for field, read in _readers(kind)  # type: ignore[arg-type]  # a class can be hashed
-            if json_name(field) in content or field.default is MISSING
+            argument: read(content, name)
+            for argument, name, is_required, read in _readers(kind)  # type: ignore[arg-type]  # a class can be hashed
+            if is_required or name in content
         }
     )
 
@@ -60,9 +60,18 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _readers(kind: type[Any]) -> tuple[tuple[Field[Any], Read], ...]:
+def _readers(kind: type[Any]) -> tuple[tuple[str, str, bool, Read], ...]:
+    """(name in the class, name in JSON, whether it has no default, reader) of each field."""
     hints = get_type_hints(kind)
-    return tuple((field, _reader_of(field, hints[field.name])) for field in fields(kind))
+    return tuple(
+        (
+            field.name,
+            json_name(field),
+            field.default is MISSING,
+            _reader_of(field, hints[field.name]),
+        )
+        for field in fields(kind)
+    )
 
 
 def _reader_of(field: Field[Any], hint: Any) -> Read:
