@@ -49,7 +49,8 @@ def read_settings(
         values[variable.field] = variable.read(found.name, found.text)
         if variable.file_field:
             values[variable.file_field] = Path(found.path).absolute() if found.path else None
-        shown = "(hidden)" if variable.is_secret and found.text else found.text
+        one_line = " ".join(found.text.split())
+        shown = "(hidden)" if variable.is_secret and found.text else one_line
         settings.append(Setting(variable.name, shown, found.origin))
     _check_together(values)
     values["run_dir"] = values["run_dir"] or default_run_dir(values["data_dir"])

@@ -179,6 +179,9 @@ def test_the_file_of_expected_peers_can_be_read_again(tmp_path: Path) -> None:
     assert config.expected_peers == ExpectedPeers(0, ("a", "b"))
     assert config.expected_peers_file == path
     assert load(PEAT_EXPECTED_PEERS="2").expected_peers_file is None
+    _, settings = read_settings({**REQUIRED, "PEAT_EXPECTED_PEERS_FILE": str(path)}, {})
+    (setting,) = [each for each in settings if each.name == "PEAT_EXPECTED_PEERS"]
+    assert (setting.value, setting.origin) == ("a b", f"file {path}")
     path.write_text("a,b,c\n")
     assert reread_expected_peers(path) == ExpectedPeers(0, ("a", "b", "c"))
     path.write_text("a/b")
