@@ -59,6 +59,12 @@ async def test_the_list(mesh: Served, way: str) -> None:
     assert "peat-mesh-2 fails for 1 min: connection refused" in lines
 
 
+@pytest.mark.parametrize("way", WAYS)
+async def test_ages_count_by_the_clock_of_the_node(mesh: Served, way: str) -> None:
+    mesh.node.now = mesh.node.peers[1].absent_since + 7201
+    assert "absent 2 h" in (await run(mesh, way, "peers")).stdout
+
+
 async def test_json_is_the_same_both_ways_and_on_all_places_of_the_option(mesh: Served) -> None:
     found = [
         (await run(mesh, way, "peers", *args)).stdout

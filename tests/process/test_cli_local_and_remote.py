@@ -63,7 +63,15 @@ def wait_for(node: Node, is_so: Any) -> None:
 
 
 PASSING = {"taken_at", "uptime_secs", "stall_secs", "memory_bytes", "supervisor_memory_bytes"}
-PASSING |= {"age_secs", "failing_secs", "rtt_ms", "clock_offset", "disk_bytes", "disk_free_bytes"}
+PASSING |= {
+    "now",
+    "age_secs",
+    "failing_secs",
+    "rtt_ms",
+    "clock_offset",
+    "disk_bytes",
+    "disk_free_bytes",
+}
 """What is another number each time that one looks."""
 
 DURATION = re.compile(r"\(<?\d+ \w+( \d+ \w+)?\)")

@@ -40,6 +40,8 @@ class MemoryNode:
     peers: tuple[m.PeerState, ...] = ()
     peer_log: tuple[m.PeerEvent, ...] = ()
     is_leaving: bool = False
+    now: float = 0.0
+    """What its clock shows to those who ask for peers; 0: it does not tell."""
     problems: tuple[m.WorkerProblem, ...] = ()
     swallow_writes: int = 0
     """Carry out so many writes, and cut the link instead of answering."""
@@ -103,7 +105,7 @@ class MemoryNode:
                 names = tuple(peer.id for peer in self.peers[: self.replicas])
                 connection.reply(cause, m.ReplicasReply(self.replicas, names))
             case m.GetPeers():
-                connection.reply(cause, m.PeersReply(self.peers, bytes(16), ()))
+                connection.reply(cause, m.PeersReply(self.peers, bytes(16), (), now=self.now))
             case m.GetPeerLog():
                 connection.reply(cause, m.PeerLogReply(self.peer_log))
             case m.LeaveMesh():

@@ -78,7 +78,7 @@ def list_(target: Target, output: str) -> None:
     from peatnode.cli.peers.table import peers_table, summary_lines
     from peatnode.cli.terminal.screen import open_screen, show
 
-    screen, now = open_screen(), time.time()
+    screen, now = open_screen(), found.now or time.time()
     table = peers_table(found.peers, found.documents, now, screen.width)
     show(Group(table, *summary_lines(found, now)), screen)
 
