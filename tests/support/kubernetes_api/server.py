@@ -166,6 +166,8 @@ class FakeApi:
             await asyncio.sleep(self.faults.set_seconds)
             if self.faults.set_status:
                 return _refuse(writer, self.faults.set_status, "no set")
+            if not name and "fieldSelector" not in query:
+                return _refuse(writer, 403, "the role names one set")  # `resourceNames`
         if self._happens(self.faults.refuse):
             status = self.rng.choice([0, 500, 503, 429])
             return _refuse(writer, status, "on a bad day", 1) if status else None
