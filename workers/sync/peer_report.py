@@ -36,13 +36,21 @@ def peer_states(node: NodeShell) -> Iterator[PeerState]:
             shown.add(name)
             past = node.past_traffic_of(target.instance or target.peer.instance)
             yield _unconnected(name, target, target.state, past, node.times)
-    for node_id in node.expected.others(node.node_id):
+    for node_id in expected_ids(node):
         if node_id not in shown:
             yield _never_seen(node_id)
 
 
+def expected_ids(node: NodeShell) -> tuple[str, ...]:
+    """The node ids that are expected by name, without this node and those that have just left for good."""
+    departures = node.machine.members.book.departures
+    now = node.now() + node.wall_offset
+    others = node.expected.others(node.node_id)
+    return tuple(node_id for node_id in others if not departures.is_excused(node_id, now))
+
+
 def peers_reply(node: NodeShell) -> PeersReply:
-    expected = node.expected.others(node.node_id)
+    expected = expected_ids(node)
     states = tuple(
         replace(state, is_expected=state.id in expected)
         for state in sorted(peer_states(node), key=lambda state: state.id)
@@ -55,7 +63,7 @@ def peers_reply(node: NodeShell) -> PeersReply:
         machine.differing(),
         machine.clock.summary,
         documents=machine.documents,
-        expected=node.expected.count(node.node_id),
+        expected=len(expected) if node.expected.node_ids else node.expected.number,
         missing=tuple(node_id for node_id in expected if node_id not in connected),
         is_clock_offset_known=machine.clock.ahead is not None,
         clock_offset=machine.clock.ahead or 0.0,

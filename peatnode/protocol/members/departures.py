@@ -9,6 +9,10 @@ from peatnode.model.members import MAX_DEPARTURES, Departure
 SKEW_SECONDS = 60.0
 """A departure that is further in the future than this has a time that means nothing here."""
 
+EXCUSE_SECONDS = 600.0
+"""For so long after its departure nobody misses a node that is expected by name: the list follows in the meantime, as
+a mounted ConfigMap does within a minute or two. A list that still names it then means it."""
+
 
 class Departures:
     """One departure for each node id, the last ones.
@@ -29,6 +33,11 @@ class Departures:
 
     def get(self, node_id: str) -> Departure | None:
         return self._by_node.get(node_id)
+
+    def is_excused(self, node_id: str, now: float) -> bool:
+        """Whether the node has left for good so recently that it is not missed. `now`: Unix seconds."""
+        departure = self._by_node.get(node_id)
+        return departure is not None and now - departure.at < EXCUSE_SECONDS
 
     def add(self, departure: Departure) -> None:
         """It replaces an earlier one of the same node."""
