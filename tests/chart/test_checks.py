@@ -24,7 +24,9 @@ FUNCTIONS = [
     for source in SOURCES[1:]
     for name in re.findall(r"^(\w+)\(\) [{(]", (ROOT / source).read_text(), re.MULTILINE)
 ]
-CHECKS = [n for n in FUNCTIONS if re.match(r"(check|is|has|sees|shows|misses|status_is)(_|$)", n)]
+CHECKS = [
+    n for n in FUNCTIONS if re.match(r"(check|is|has|lacks|sees|shows|misses|status_is)(_|$)", n)
+]
 
 
 def run(command: str, stand_ins: str, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -137,6 +139,7 @@ def mesh() -> Iterator[Mesh]:
     made.answers = {
         "health": {"status": "healthy"},
         "ready": {"ready": True},
+        "node": {"workers": [{"name": "store", "restarts": 0}]},
         "peers": {"peers": [{"id": "peat-mesh-1", "connected": True, "state": "connected"}]},
         "documents/docs/from-peat-mesh-0": {"document": {"writer": "peat-mesh-0"}},
         **{f"documents/rolling/{number}": {"document": {}} for number in range(3)},
@@ -165,8 +168,15 @@ ABSENT = {"id": "peat-mesh-4", "connected": False, "state": "absent"}
         ("check_no_errors peat-mesh-0", "log", "[info ] a\n[error    ] b"),
         ("check_no_errors peat-mesh-0", "log", "Traceback (most recent call last):"),
         ("check_no_restarts peat-mesh-0", "restarts", "1"),
+        ("check_workers peat-mesh-0", "answers.node", {"workers": [{"name": "a", "restarts": 1}]}),
         ("has_all peat-mesh-0", "answers.documents/rolling/1", None),
         ("has_all peat-mesh-0", "writer_log", "0 1 2 3"),
+        ("lacks peat-mesh-0 docs one", "answers.documents/docs/one", {"document": {}}),
+        (
+            "is_apart peat-mesh-0 peat-mesh-4",
+            "answers.peers",
+            {"peers": [{**ABSENT, "connected": True}]},
+        ),
         ("check_pause 10", "pause", "11"),
     ],
 )

@@ -22,13 +22,17 @@ put() { on "$1" curl -fsS -m 10 -X PUT -H 'Content-Type: application/json' -d "$
 # shows NODE COLLECTION ID EXPRESSION: whether EXPRESSION of the document d is true there.
 shows() { [ "$(ask "$1" "/documents/$2/$3" "(lambda d: $4)(d['document'])")" = True ]; }
 
+# lacks NODE COLLECTION ID: whether the node answers that it has no such document.
+lacks() { [ "$(on "$1" curl -s -m 10 -o /dev/null -w '%{http_code}' "$API/documents/$2/$3")" = 404 ]; }
+
 is_healthy() { [ "$(ask "$1" /health 'd["status"]')" = healthy ]; }
 is_ready() { [ "$(ask "$1" /ready 'd["ready"]')" = True ]; }
 device_id() { ask "$1" /node 'd["device_id"]'; }
 # absent_peers NODE: the list of the members that it says are away.
 absent_peers() { ask "$1" /peers 'sorted(p["id"] for p in d["peers"] if p["state"] == "absent")'; }
 misses_nobody() { [ "$(absent_peers "$1")" = "[]" ]; }
-connected_peers() { ask "$1" /peers '" ".join(sorted(p["id"] for p in d["peers"] if p["connected"]))'; }
+# connected_peers NODE: a dash, so that no answer looks different from no peers, and the ids.
+connected_peers() { ask "$1" /peers '" ".join(["-", *sorted(p["id"] for p in d["peers"] if p["connected"])])'; }
 
 # sees NODE PEER...: whether NODE is connected to every PEER.
 sees() {
@@ -39,6 +43,9 @@ sees() {
         case "$peers" in *" $peer "*) ;; *) return 1 ;; esac
     done
 }
+
+# is_apart NODE PEER: whether NODE answers that it is not connected to PEER.
+is_apart() { local peers; peers=$(connected_peers "$1") && [[ "$peers" = -* && " $peers " != *" $2 "* ]]; }
 
 check_health() {
     local node
@@ -104,6 +111,17 @@ check_no_errors() {
         [ -z "$lines" ] || fail "the log of $node has error lines: $lines"
     done
     ok "no error lines in the logs of $*"
+}
+
+# dead_workers NODE: the names of those that have ended and were started again; the log has no error of it.
+dead_workers() { ask "$1" /node '[w["name"] for w in d["workers"] if w["restarts"]]'; }
+
+check_workers() {
+    local node
+    for node in "$@"; do
+        [ "$(dead_workers "$node")" = "[]" ] || fail "workers of $node have died: $(dead_workers "$node")"
+    done
+    ok "no worker of $* has died"
 }
 
 # Shown when a test fails: the last lines of every node.

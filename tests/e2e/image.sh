@@ -47,8 +47,8 @@ docker_says_healthy() { [ "$(docker inspect --format '{{.State.Health.Status}}' 
 check_locked_up() {
     local node
     for node in "${NODES[@]}"; do
-        [ "$(on "$node" id -u)" != 0 ] || fail "$node runs as root"
-        ! on "$node" sh -c 'echo x >/etc/x' 2>/dev/null || fail "$node can write to its root file system"
+        [ "$(on "$node" id -u)" = 10001 ] || fail "$node runs as user $(on "$node" id -u), not as 10001"
+        [ "$(on "$node" sh -c '(echo x >/etc/x) 2>/dev/null && echo taken || echo refused')" = refused ] || fail "$node can write to its root file system"
         [ "$(on "$node" cat /proc/1/comm)" = tini ] || fail "process 1 of $node is not tini"
     done
     ok "not root, root file system read-only, tini is process 1"
@@ -84,5 +84,6 @@ ok "the HEALTHCHECK agrees"
 check_restart
 check_connected "${NODES[@]}"
 check_no_errors "${NODES[@]}"
+check_workers "${NODES[@]}"
 docker stats --no-stream --format '{{.Name}} {{.MemUsage}} {{.CPUPerc}}' "${NODES[@]/#/$PREFIX-}"
 say "PASS: the image"

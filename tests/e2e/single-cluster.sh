@@ -141,4 +141,5 @@ check_scale
 check_rolling_restart
 check_status "${PODS[@]}"
 check_no_errors "${PODS[@]}"
+check_workers "${PODS[@]}"
 say "PASS: one cluster"
