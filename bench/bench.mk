@@ -1,7 +1,7 @@
-.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-clients bench-soak
+.PHONY: bench bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-status bench-yjs bench-arrays bench-clients bench-soak
 
 ## bench: all benchmarks but the soak and the large start, one after the other; results in bench/results/
-bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-yjs bench-arrays bench-clients
+bench: bench-latency bench-http bench-join bench-idle bench-disk bench-start bench-bulk bench-status bench-yjs bench-arrays bench-clients
 
 ## bench-latency: from a write on one node to its event on another
 bench-latency: $(VENV)/.installed
@@ -30,6 +30,10 @@ bench-start: $(VENV)/.installed
 ## bench-start-large: the same with 1,000,000 documents, after a stop, a kill and without a checkpoint; some minutes
 bench-start-large: $(VENV)/.installed
 	$(BIN)/python -m bench.start --documents 1000000
+
+## bench-status: `peatnode status` beside 30 connected and 1,000 absent peers
+bench-status: $(VENV)/.installed
+	$(BIN)/python -m bench.status
 
 ## bench-yjs: Yjs clients, compared with the npm servers of Hocuspocus and y-websocket (needs node and npm)
 bench-yjs: $(VENV)/.installed
