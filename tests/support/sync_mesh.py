@@ -8,6 +8,7 @@ import secrets
 import socket
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,11 @@ class FakeDiscovery:
         for connection, cause in self._followers.items():
             connection.reply(cause, messages.PeerFound(peer))
 
+    def lost(self, key: str) -> None:
+        del self.peers[key]
+        for connection, cause in self._followers.items():
+            connection.reply(cause, messages.PeerLost(key))
+
 
 class Worker:
     """One node: its sync worker is a process, its store and discovery live in the test."""
@@ -163,6 +169,7 @@ class Worker:
         node_id: str,
         secret: str = "secret",
         udp: socket.socket | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.node_id = node_id
         self.instance = secrets.token_hex(16)
@@ -174,6 +181,7 @@ class Worker:
         self.store = FakeStore(self.run_dir / "store.sock")
         self.discovery = FakeDiscovery(self.run_dir / "discovery.sock")
         self.log_path = self.run_dir / "log"
+        self._environment = environment or {}
         self._secret = base64.b64encode(secret.encode().ljust(32, b".")).decode()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
@@ -193,6 +201,7 @@ class Worker:
             "PEAT_FORMATION_SECRET": self._secret,
             "PEAT_RUN_DIR": str(self.run_dir),
             "PEAT_LOG": "info,peatnode=debug",
+            **self._environment,
         }
         self._process = start_worker(
             "sync",

@@ -177,8 +177,9 @@ class NodeShell:
             case events.ClockJudged():
                 self._report_clock(action.verdict, action.deviation)
             case events.MemberRemembered():
-                self.dial_plan.remember(action.node_id, action.addresses, self._loop.time())
-                self._loop.call_soon(self.plan_dials)
+                now = self._loop.time()
+                self.dial_plan.remember(action.node_id, action.addresses, now)
+                self._dial_wake.set(now)  # once, however many are remembered at the start
             case events.MemberForgotten():
                 self.log.info("Peer forgotten", peer=action.node_id)
                 self.dial_plan.forget(action.node_id)
@@ -279,7 +280,7 @@ class NodeShell:
     def _note_failure(self, key: str, reason: str, now: float, is_refused: bool) -> None:
         self.dial_plan.failed(key, reason, now, is_refused=is_refused)
         target = self.dial_plan.targets.get(key)
-        peer = (target and (target.peer.node_id or target.node_id)) or key
+        peer = target.name if target else key
         self.handle(events.DialFailed(peer, reason, is_refused))
 
     def _log_unauthenticated(self, address: str, reason: str) -> None:

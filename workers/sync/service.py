@@ -23,7 +23,8 @@ from peatnode.ipc.messages import (
 )
 from peatnode.protocol.sync.events import AwarenessPublished, ForgetOrdered
 from workers.sync.node_shell import NodeShell
-from workers.sync.peer_report import metrics, peers_reply
+from workers.sync.peer_metrics import metrics
+from workers.sync.peer_report import peers_reply
 
 MAX_WAITING = 10_000
 """Limit of concurrent waits for replicas."""

@@ -16,7 +16,12 @@ from workers.broker.openapi.description import build_description
 ROOT = Path(__file__).parents[3]
 PRODUCERS: dict[type[StrEnum], tuple[str, ...]] = {
     ChangeAction: ("peatnode/documents/replica/write_batch.py",),
-    PeerStatus: ("peatnode/protocol/connect/dial_plan.py", "workers/sync/peer_report.py"),
+    PeerStatus: (
+        "peatnode/protocol/connect/dial_plan.py",
+        "peatnode/protocol/connect/target.py",
+        "workers/sync/unconnected.py",
+        "workers/sync/peer_report.py",
+    ),
     WorkerStatus: ("peatnode/supervision/policy.py",),
     SourceStatus: tuple(
         f"workers/discovery/{source}/source.py" for source in ("kubernetes", "mdns", "static")

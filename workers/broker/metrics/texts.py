@@ -52,7 +52,10 @@ HELP = {
     "peatnode_engine_resident_bytes": "Resident memory of the engine.",
     # sync
     "peatnode_sync_peers": "Peers, by the state of their connection.",
+    "peatnode_sync_peers_expected": "Peers that PEAT_EXPECTED_PEERS expects.",
+    "peatnode_sync_peers_remembered": "Peers that were connected once and have not been forgotten.",
     "peatnode_sync_peer_connected": "1 while the peer is connected.",
+    "peatnode_sync_peer_absent_seconds": "Seconds since a remembered peer that is absent was last connected.",
     "peatnode_sync_peer_rtt_seconds": "Smoothed round-trip time to the peer.",
     "peatnode_sync_peer_in_sync": "1 while fingerprints are equal and the peer has acknowledged all changes.",
     "peatnode_sync_peer_behind_seconds": "Seconds since the peer was last in sync; 0 while it is.",

@@ -1,0 +1,74 @@
+"""The answer to GetMetrics: samples of the peers, the clock and the queues."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from peatnode.ipc.messages import Metric, PeerState
+from peatnode.model.clock import ClockState
+from peatnode.model.states import PeerStatus
+from workers.sync.node_shell import NodeShell
+from workers.sync.peer_report import expected_count, peer_states
+from workers.sync.quic.connection import MAX_QUEUED_BYTES
+
+
+def metrics(node: NodeShell) -> Iterator[Metric]:
+    states = peer_states(node)
+    counts = Counter(state.state for state in states)
+    for name in PeerStatus:
+        yield Metric("peatnode_sync_peers", (("state", name),), float(counts[name]))
+    yield Metric("peatnode_sync_peers_expected", (), float(expected_count(node)))
+    remembered = len(node.machine.members.book)
+    yield Metric("peatnode_sync_peers_remembered", (), float(remembered))
+    now = node.now() + node.wall_offset
+    by_name = {state.id: state for state in states}  # twins have several states
+    for state in by_name.values():
+        yield from _of_peer(state, now)
+    clock = node.machine.clock
+    yield Metric("peatnode_clock_right", (), float(clock.verdict.state is ClockState.RIGHT))
+    if clock.ahead is not None:
+        yield Metric("peatnode_clock_offset_seconds", (), clock.ahead)
+    for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
+        yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
+    yield from _queues(node)
+
+
+def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
+    peer = (("peer", state.id),)
+    yield Metric("peatnode_sync_peer_connected", peer, float(state.is_connected))
+    since = state.out_of_sync_since
+    if state.is_connected or state.is_remembered:
+        behind = max(0.0, now - since) if since else 0.0
+        yield Metric("peatnode_sync_peer_in_sync", peer, float(state.is_in_sync))
+        yield Metric("peatnode_sync_peer_behind_seconds", peer, behind)
+    if state.documents >= 0:
+        yield Metric("peatnode_sync_peer_documents", peer, float(state.documents))
+    if state.absent_since:
+        absent = max(0.0, now - state.absent_since)
+        yield Metric("peatnode_sync_peer_absent_seconds", peer, absent)
+    if not state.is_connected:
+        return
+    if state.is_clock_known:
+        yield Metric("peatnode_sync_peer_clock_offset_seconds", peer, state.clock_offset)
+    if state.rtt_ms >= 0:
+        yield Metric("peatnode_sync_peer_rtt_seconds", peer, state.rtt_ms / 1000)
+    if state.behind_documents >= 0:
+        yield Metric("peatnode_sync_peer_behind_documents", peer, float(state.behind_documents))
+    rate = state.documents_per_second
+    yield Metric("peatnode_sync_peer_documents_per_second", peer, round(rate, 3))
+    if state.seconds_left >= 0:
+        yield Metric("peatnode_sync_peer_seconds_left", peer, round(state.seconds_left, 3))
+    for direction, count in (("sent", state.bytes_sent), ("received", state.bytes_received)):
+        labels = (*peer, ("direction", direction))
+        yield Metric("peatnode_sync_peer_bytes_total", labels, float(count))
+
+
+def _queues(node: NodeShell) -> Iterator[Metric]:
+    connections = node.endpoint.connections.values()
+    longest = max((connection.queued_bytes for connection in connections), default=0)
+    store = (("queue", "sync_store_questions"),)
+    peer = (("queue", "sync_peer_bytes"),)
+    yield Metric("peatnode_queue_length", store, float(node.store.pending))
+    yield Metric("peatnode_queue_length", peer, float(longest))
+    yield Metric("peatnode_queue_capacity", peer, float(MAX_QUEUED_BYTES))
