@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from peatnode.ipc.feed_position import FeedPosition, FollowerState
 from peatnode.model.clock import ClockReading
 from peatnode.model.feed import FeedRestarted
+from peatnode.protocol.members.membership import RETENTION_SECONDS
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
@@ -52,6 +53,8 @@ class Node:
         self.clock_rate = world.random.uniform(0.97, 1.03)
         self.wall_offset = 0.0
         """How wrong the wall clock is, in seconds."""
+        self.retention = RETENTION_SECONDS
+        """After this time of absence it forgets a member."""
         self.is_up = False
         self.epoch = 0
         """Counts the starts and deaths of the sync process: what is scheduled for an earlier one is dropped."""
@@ -104,7 +107,9 @@ class Node:
         self.is_up = True
         self.epoch += 1
         self.started += 1
-        self.machine = SyncMachine(self.name, self.instance, self.world.random, self.now())
+        self.machine = SyncMachine(
+            self.name, self.instance, self.world.random, self.now(), self.retention
+        )
         self.follower = FollowerState(FeedPosition())
         self._feed_generation = 0
         self.wake_at = None

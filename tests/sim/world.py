@@ -56,6 +56,8 @@ class Wire:
 
 
 class World:
+    node_type: type[Node] = Node
+
     def __init__(
         self,
         rng: random.Random,
@@ -84,7 +86,7 @@ class World:
         """Messages."""
         self.sent_bytes = 0
         """Their encoded size, without what QUIC adds."""
-        self.nodes = [Node(self, index) for index in range(count)]
+        self.nodes = [self.node_type(self, index) for index in range(count)]
         for node in self.nodes:
             node.start(is_new_instance=True)
         for link in sorted(links):

@@ -89,7 +89,7 @@ class Membership:
         book = self.book
         if self._shift is None:
             self._shift = reading.shift
-            self._times_at = self._absence_at = now
+            self._times_at = self._absence_at = self._asked_not_before = now
             book.begin(now, reading.unix)
             self.review()
             return
