@@ -78,9 +78,11 @@ def sync_text(peer: Peer, documents: int | None, now: float) -> Text:
     if not peer.is_connected:
         return Text(_last_sync(peer, age, now), style="yellow")
     is_late = age is not None and age >= GRACE_SECONDS
-    if documents is not None and peer.documents is not None and peer.documents_per_second > 0:
-        return Text(_progress(peer, documents), style="yellow" if is_late else "")
     behind = f"{peer.behind_documents:,} differ" if peer.behind_documents else "comparing"
+    if documents is not None and peer.documents is not None and peer.documents_per_second > 0:
+        is_behind = documents < peer.documents
+        have = f"{documents:,} of {peer.documents:,}" if is_behind else behind
+        return Text(f"{have}, {_speed(peer)}", style="yellow" if is_late else "")
     since = f" for {span(age)}" if age is not None and age >= 1 else ""
     return Text(behind + since, style="yellow" if is_late else "")
 
@@ -93,9 +95,9 @@ def _last_sync(peer: Peer, age: float | None, now: float) -> str:
     return "never equal" if peer.is_remembered else "–"
 
 
-def _progress(peer: Peer, documents: int) -> str:
+def _speed(peer: Peer) -> str:
     left = "" if peer.seconds_left is None else f", {span(peer.seconds_left)} left"
-    return f"{documents:,} of {peer.documents:,}, {peer.documents_per_second:,.0f}/s{left}"
+    return f"{peer.documents_per_second:,.0f}/s{left}"
 
 
 def summary_lines(peers: Peers, now: float) -> Iterator[Text]:

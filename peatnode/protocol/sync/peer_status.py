@@ -118,6 +118,8 @@ def _reason(session: PeerSession, is_stale: bool, refused: int, progress: str) -
         return f"{session.push.waiting} changes not acknowledged"
     if refused:
         return f"{refused} of its documents refused by the local store"
+    if session.is_deferred:
+        return "documents are fetched from another peer first"
     if _lacking(session) > 0:
         return f"it has {session.documents:,} documents, this node {session.compared_documents:,}"
     return "fingerprints differ" if pull is None else "comparing documents"

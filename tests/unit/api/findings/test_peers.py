@@ -162,6 +162,16 @@ def test_joining_has_progress_and_no_number_that_contradicts_it() -> None:
     assert finding.severity is Severity.NOTICE
 
 
+def test_of_equal_numbers_the_documents_that_differ_are_told() -> None:
+    source = replace(
+        LATE, behind_documents=512, documents=49_391, documents_per_second=64.0, seconds_left=8.0
+    )
+    (finding,) = found(source)
+    assert finding.message == (
+        "Fetches documents from peat-mesh-1: at least 512 documents differ, 64/s, about 8 s left."
+    )
+
+
 def test_a_peer_that_joins_is_late_itself() -> None:
     (finding,) = found(replace(LATE, documents=3, documents_per_second=0.0))
     assert finding.where == "peer peat-mesh-1"

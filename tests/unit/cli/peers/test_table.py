@@ -43,6 +43,7 @@ def page(parts: Iterable[RenderableType], width: int) -> str:
         (replace(LATE, behind_documents=None), "connected", "comparing for 1 min 30 s"),
         (JOINING, "connected", "49,391 of 100,014, 5,200/s, 10 s left"),
         (replace(JOINING, seconds_left=None), "connected", "49,391 of 100,014, 5,200/s"),
+        (replace(JOINING, documents=49_391), "connected", "17 differ, 5,200/s, 10 s left"),
         (replace(JOINING, documents_per_second=0.0), "connected", "17 differ for 1 min 30 s"),
         (LOST, "waiting", "out of sync for 6 min 40 s"),
         (ABSENT, "absent 3 h", "equal 4 h ago"),

@@ -36,6 +36,7 @@ from tests.support.feed_changes import change_of
 
 OWN = b"5" * 16
 SMALLER, LARGER = b"1" * 16, b"9" * 16
+WAITS_FOR_ANOTHER = "documents are fetched from another peer first"
 
 
 class Bench:
@@ -334,6 +335,8 @@ def test_a_second_peer_waits_while_the_first_is_pulled_from() -> None:
     assert len(bench.sent(wire.AskRange)) == 1
     bench.tell(MessageReceived(2, wire.Root(b"r" * 16, False)))
     assert bench.sent(wire.AskRange) == []
+    reasons = [status.reason for status in bench.machine.sync_statuses()]
+    assert reasons == ["fetching: at least 1 document differs, 0/s", WAITS_FOR_ANOTHER]
     bench.tell(ConnectionDown(1, "gone"))
     bench.wake(0.01)
     assert len(bench.sent(wire.Root)) == 1
