@@ -106,7 +106,8 @@ check_documents() {
 check_no_errors() {
     local node lines log
     for node in "$@"; do
-        log=$(logs_of "$node" 2>&1) && [ -n "$log" ] || fail "the log of $node cannot be read"
+        log=$(logs_of "$node" 2>&1) || log=
+        [ -n "$log" ] || fail "the log of $node cannot be read"
         lines=$(grep -E '\[(error|critical) *\]|"level": ?"(error|critical)"|\b(ERROR|CRITICAL)\b|^Traceback' <<<"$log" || true)
         [ -z "$lines" ] || fail "the log of $node has error lines: $lines"
     done

@@ -61,7 +61,7 @@ check_scale() {
     # Pods that went for good are no alarm, and nobody waits for them.
     check_nobody_absent "${PODS[@]}"
     check_status "${PODS[@]}"
-    [ -n "$before" ] && [ "$(uids "${PODS[@]}")" = "$before" ] || fail "scaling replaced pods that were there before"
+    [[ -n "$before" && "$(uids "${PODS[@]}")" = "$before" ]] || fail "scaling replaced pods that were there before"
     check_no_restarts "${PODS[@]}"
     wait_until 60 shows "$RELEASE-0" scaled "from-$RELEASE-4" "'writer' in d" ||
         fail "the document of a pod that is gone is gone too"
