@@ -92,7 +92,8 @@ def _store(replies: NodeReplies) -> Iterator[Finding]:
     if store is None:
         return
     yield from _writes(store, replies.node)
-    if not store.engine_is_ready and _is_ready("engine", replies.node):
+    is_told = not (_is_ready("engine", replies.node) and _is_ready("store", replies.node))
+    if not store.engine_is_ready and not is_told:
         yield Finding(
             Severity.ERROR,
             "engine",

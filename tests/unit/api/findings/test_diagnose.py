@@ -101,6 +101,13 @@ def test_what_is_wrong_is_said_once_and_only_errors_fail_readiness(
     assert is_ready == (severity is not Severity.ERROR)
 
 
+@pytest.mark.parametrize("worker", ["store", "engine"])
+def test_an_engine_that_waits_for_a_worker_is_told_once(worker: str) -> None:
+    replies = state_of(worker, WorkerStatus.STARTING)
+    replies = replace(replies, store=replace(STORE, engine_is_ready=False))
+    assert [finding.where for finding in diagnose(replies, NOW)] == [worker]
+
+
 def test_a_node_that_only_the_caller_knows_to_stop() -> None:
     (finding,) = diagnose(HEALTHY, NOW, is_stopping=True)
     assert (finding.severity, finding.message) == (Severity.ERROR, "The node is stopping.")
