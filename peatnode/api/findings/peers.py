@@ -90,8 +90,10 @@ def _last_equal(peer: PeerState, now: float) -> str:
 def _failure(peer: PeerState, now: float) -> str:
     if not peer.reason:
         return ""
-    for_long = f" {since(peer.failing_since, now)}" if peer.failing_since else ""
-    return f" It cannot be reached{for_long}: {peer.reason.removesuffix('.')}."
+    reason = peer.reason.removesuffix(".")
+    if not peer.failing_since:
+        return f" Its connection ended: {reason}."
+    return f" It cannot be reached {since(peer.failing_since, now)}: {reason}."
 
 
 def _unreached_since(peer: PeerState, now: float) -> Severity:

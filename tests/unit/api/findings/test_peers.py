@@ -70,6 +70,8 @@ def test_an_absent_peer_that_cannot_be_reached_is_told_why() -> None:
     assert finding.message.endswith(
         " It cannot be reached since 07:59 UTC (1 min): no answer within 10 s."
     )
+    (finding,) = found(replace(AWAY, reason="Idle timeout"))
+    assert finding.message.endswith(" Its connection ended: Idle timeout.")
 
 
 @pytest.mark.parametrize(
