@@ -43,6 +43,8 @@ def diagnose(replies: NodeReplies, now: float, is_stopping: bool = False) -> tup
 
 def _unanswered(replies: NodeReplies) -> Iterator[Finding]:
     for part in replies.unanswered:
+        if part.name != "supervisor" and not _is_ready(part.name, replies.node):
+            continue  # its state is a finding
         is_serving = part.name in SERVING
         yield Finding(
             Severity.ERROR if is_serving else Severity.DEGRADED,

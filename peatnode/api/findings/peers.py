@@ -13,6 +13,10 @@ from peatnode.model.states import PeerStatus
 GRACE_SECONDS = 10.0
 """A peer may be away, or out of sync, this long before it restricts the node: two periods of anti-entropy."""
 
+UNTIL_THEN_SECONDS = 20.0
+"""A peer that was equal so shortly before it went was equal then: roots are compared each 5 s, and a connection that
+is silent ends after 10 s."""
+
 MAX_EACH = 5
 """More peers with the same finding have one finding together. `peatnode peers` lists them all."""
 
@@ -82,7 +86,7 @@ def _absent(peer: PeerState, now: float) -> Told:
 def _last_equal(peer: PeerState, now: float) -> str:
     if not peer.last_equal:
         return "it never had the same documents as this node"
-    if peer.absent_since - peer.last_equal < GRACE_SECONDS:
+    if peer.absent_since - peer.last_equal < UNTIL_THEN_SECONDS:
         return "it had the same documents then"
     return f"it last had the same documents at {moment(peer.last_equal, now)}"
 

@@ -108,6 +108,13 @@ def test_an_engine_that_waits_for_a_worker_is_told_once(worker: str) -> None:
     assert [finding.where for finding in diagnose(replies, NOW)] == [worker]
 
 
+def test_a_worker_that_starts_and_does_not_answer_is_told_once() -> None:
+    silent = collected(NODE, STORE, NoAnswer("sync", "no hello within 2 s"), DISCOVERY)
+    replies = replace(silent, node=state_of("sync", WorkerStatus.STARTING).node)
+    (finding,) = diagnose(replies, NOW)
+    assert finding.message == "sync is starting."
+
+
 def test_a_node_that_only_the_caller_knows_to_stop() -> None:
     (finding,) = diagnose(HEALTHY, NOW, is_stopping=True)
     assert (finding.severity, finding.message) == (Severity.ERROR, "The node is stopping.")

@@ -56,7 +56,7 @@ def test_an_absent_peer_is_told_since_when_and_when_it_was_last_equal() -> None:
     ("last_equal", "said"),
     [
         (0.0, "; it never had the same documents as this node."),
-        (AWAY.absent_since - 2, "; it had the same documents then."),
+        (AWAY.absent_since - 19, "; it had the same documents then."),
         (NOW - 9 * 86400, "; it last had the same documents at 2027-01-06 08:00 UTC."),
     ],
 )
