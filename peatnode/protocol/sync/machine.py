@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
@@ -15,11 +14,12 @@ from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import RETENTION_SECONDS, Membership
+from peatnode.protocol.sync.clients.awareness import AwarenessRelay
+from peatnode.protocol.sync.clients.replica_waits import ReplicaWaits
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     AwarenessPublished,
-    AwarenessReceived,
     ClockJudged,
     Close,
     ConnectionDown,
@@ -35,7 +35,6 @@ from peatnode.protocol.sync.events import (
     PeerAppeared,
     PeersExpected,
     PeerVanished,
-    ReplicasKnown,
     ReplicasWanted,
     Send,
     StopOrdered,
@@ -79,8 +78,6 @@ from peatnode.protocol.wire.messages import (
 NEIGHBOURS_SECONDS = 0.1
 """Delay before changed neighbours are sent to the peers, so that one message covers several changes."""
 
-MAX_AWARENESS_SEEN = 4096
-MAX_AWARENESS_BYTES = 64 * 1024
 PULLING_SECONDS = 2.0
 """A pull that received an answer within this time defers all others,
 which would fetch the same documents."""
@@ -136,8 +133,9 @@ class SyncMachine:
         """The number of documents of this node, as the store last told it; -1: unknown."""
         self._counted_at = -1
         """The sequence of the store at which they were counted."""
-        self._waiters: dict[int, ReplicasWanted] = {}
-        self._awareness_seen: OrderedDict[bytes, None] = OrderedDict()
+        sessions = self._sessions.values()
+        self._waits = ReplicaWaits(self.log, sessions, self._act, self._set_waiter_timer)
+        self._awareness = AwarenessRelay(instance, randomness, sessions, self.send, self._act)
         self.clock = ClockWatch(
             now,
             lambda question, then: self.ask_store(None, question, then),
@@ -184,9 +182,9 @@ class SyncMachine:
             case FeedRestarted():
                 self._feed_restarted(event.upto)
             case AwarenessPublished():
-                self._publish_awareness(event)
+                self._awareness.publish(event)
             case ReplicasWanted():
-                self._replicas_wanted(event)
+                self._waits.add(event)
             case DialFailed():
                 self.members.dial_failed(event.peer, event.reason, event.is_refused)
             case ForgetOrdered():
@@ -290,7 +288,7 @@ class SyncMachine:
                 session.neighbours = {instance: node_id for node_id, instance in message.peers}
                 self._actions.append(NeighboursChanged(len(self._sessions)))
             case Awareness():
-                self._receive_awareness(session, message)
+                self._awareness.receive(session, message)
             case Departed():
                 self.members.receive(session.member.node_id, session.instance, message)
             case PeerHello() | Proof():
@@ -299,37 +297,8 @@ class SyncMachine:
     def send(self, session: PeerSession, message: Message) -> None:
         self._actions.append(Send(session.peer, message))
 
-    # --- awareness ---------------------------------------------------------------------------------
-
-    def _publish_awareness(self, event: AwarenessPublished) -> None:
-        message = Awareness(
-            self._random.randbytes(16), event.collection, event.id, event.payload, self._instance
-        )
-        self._is_new_awareness(message.key)
-        for session in self._sessions.values():
-            self.send(session, message)
-
-    def _is_new_awareness(self, key: bytes) -> bool:
-        if key in self._awareness_seen:
-            return False
-        self._awareness_seen[key] = None
-        if len(self._awareness_seen) > MAX_AWARENESS_SEEN:
-            self._awareness_seen.popitem(last=False)
-        return True
-
-    def _receive_awareness(self, sender: PeerSession, message: Awareness) -> None:
-        if len(message.payload) > MAX_AWARENESS_BYTES or len(message.key) != 16:
-            raise PeerFault("malformed message", "awareness")
-        if not self._is_new_awareness(message.key):
-            return
-        self._actions.append(
-            AwarenessReceived(message.collection, message.id, message.payload, message.origin.hex())
-        )
-        for session in self._sessions.values():
-            instance = session.member.instance
-            has_it = instance in sender.neighbours or instance == message.origin
-            if session is not sender and not has_it:
-                self.send(session, message)
+    def _act(self, action: Action) -> None:
+        self._actions.append(action)
 
     # --- members -----------------------------------------------------------------------------------
 
@@ -425,16 +394,11 @@ class SyncMachine:
         self._trim_log()
 
     def _feed_opened(self, generation: int) -> None:
-        """Answers those who wait for sequences of another feed, from what was acknowledged up to now."""
-        for wanted in list(self._waiters.values()):
-            if wanted.generation not in (0, generation):
-                self._answer_waiter(wanted, is_other_feed=True)
+        self._waits.feed_opened(generation)
         self.log.name_feed(generation)
 
     def _feed_restarted(self, upto: int) -> None:
-        for wanted in list(self._waiters.values()):
-            if not wanted.generation:
-                self._answer_waiter(wanted, is_other_feed=True)
+        self._waits.feed_restarted()
         self._forget_root()
         self.log.restart(upto)
         for session in self._sessions.values():
@@ -477,32 +441,8 @@ class SyncMachine:
             self.refusals.add(refusal, fp)
             self._actions.append(UpdateRefused(node_id, update.collection, update.id, reason))
 
-    def _replicas_wanted(self, wanted: ReplicasWanted) -> None:
-        self._waiters[wanted.waiter] = wanted
-        if self.log.is_over(wanted.generation):
-            self._answer_waiter(wanted, is_other_feed=True)
-            return
-        self._timers.set(("waiter", wanted.waiter), self.now + wanted.seconds)
-        self.acknowledged()
-
     def acknowledged(self) -> None:
-        """Answers the writers that wait for replicas and now have enough of them."""
-        for wanted in list(self._waiters.values()):
-            if len(self._holders(wanted)) >= wanted.count:
-                self._answer_waiter(wanted)
-
-    def _holders(self, wanted: ReplicasWanted) -> list[str]:
-        """Peers that have the change. What was acknowledged in another feed says nothing about it."""
-        if not self.log.is_of(wanted.generation):
-            return []
-        return [s.member.node_id for s in self._sessions.values() if s.push.has(wanted.sequence)]
-
-    def _answer_waiter(self, wanted: ReplicasWanted, is_other_feed: bool = False) -> None:
-        del self._waiters[wanted.waiter]
-        self._timers.cancel(("waiter", wanted.waiter))
-        is_other_feed = is_other_feed or not self.log.is_of(wanted.generation)
-        holders = tuple(self._holders(wanted))
-        self._actions.append(ReplicasKnown(wanted.waiter, holders, is_other_feed))
+        self._waits.review()
 
     def is_followed(self, generation: int) -> bool:
         """Whether the feed of this generation of the store is the one that is followed."""
@@ -515,6 +455,12 @@ class SyncMachine:
 
     def cancel_timer(self, kind: str, session: PeerSession) -> None:
         self._timers.cancel((kind, session.peer))
+
+    def _set_waiter_timer(self, waiter: int, seconds: float | None) -> None:
+        if seconds is None:
+            self._timers.cancel(("waiter", waiter))
+        else:
+            self._timers.set(("waiter", waiter), self.now + seconds)
 
     def _set_root_timer(self, session: PeerSession) -> None:
         self.set_timer("root", session, ROOT_SECONDS * (0.8 + 0.4 * self._random.random()))
@@ -529,7 +475,7 @@ class SyncMachine:
             elif kind == "members":
                 self.members.review()
             elif kind == "waiter":
-                self._answer_waiter(self._waiters[number])
+                self._waits.expired(number)
             elif number in self._sessions:
                 self._session_due(kind, self._sessions[number])
 
