@@ -101,6 +101,13 @@ async def test_forgetting(mesh: Served, way: str) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
+async def test_a_node_that_has_just_started_is_asked_again(mesh: Served, way: str) -> None:
+    mesh.node.not_yet = 2
+    assert (await run(mesh, way, "peers", "forget", "peat-mesh-2")).exit_code == Exit.OK
+    assert mesh.node.not_yet == 0
+
+
+@pytest.mark.parametrize("way", WAYS)
 async def test_a_name_that_nobody_has(mesh: Served, way: str) -> None:
     done = await run(mesh, way, "peers", "forget", "peat-mehs-2")
     assert done.exit_code == Exit.NOT_FOUND

@@ -40,6 +40,8 @@ class MemoryNode:
     peers: tuple[m.PeerState, ...] = ()
     peer_log: tuple[m.PeerEvent, ...] = ()
     is_leaving: bool = False
+    not_yet: int = 0
+    """Refuse so many orders to forget a peer, because the node has just started."""
     now: float = 0.0
     """What its clock shows to those who ask for peers; 0: it does not tell."""
     problems: tuple[m.WorkerProblem, ...] = ()
@@ -239,6 +241,10 @@ class MemoryNode:
                 return self.put(*key, value)
 
     def _forget(self, connection: Connection, cause: int, message: m.ForgetPeer) -> None:
+        if self.not_yet:
+            self.not_yet -= 1
+            connection.fail(cause, m.Failure.UNAVAILABLE, "the peers are not read yet; try again")
+            return
         known = [peer for peer in self.peers if peer.id == message.peer]
         if not known:
             connection.fail(

@@ -14,14 +14,15 @@ from peatnode.client import Client
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.models import PeerLogEntry, Peers
-from peatnode.errors import LinkLost
+from peatnode.errors import AskFailed, LinkLost
 from peatnode.ipc.link import Link
-from peatnode.ipc.messages import Ask, ForgetPeer, GetPeerLog, GetPeers, Message
+from peatnode.ipc.messages import Ask, Failure, ForgetPeer, GetPeerLog, GetPeers, Message
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
+PAUSE_SECONDS = 0.05
 
 
 def read_peers(target: Target) -> Peers:
@@ -54,6 +55,19 @@ def ask_worker(target: LocalNode, worker: str, question: Ask[ReplyT]) -> ReplyT:
 
 
 async def _asked(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
+    """Asks again for a while if the worker cannot answer yet, as the broker does."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + ANSWER_SECONDS
+    while True:
+        try:
+            return await _asked_once(run_dir, worker, question)
+        except AskFailed as error:
+            if error.code != Failure.UNAVAILABLE or loop.time() > deadline:
+                raise
+        await asyncio.sleep(PAUSE_SECONDS)
+
+
+async def _asked_once(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
     try:
         async with asyncio.timeout(ANSWER_SECONDS + 0.5):
             async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:
