@@ -56,7 +56,7 @@ async def test_the_list(mesh: Served, way: str) -> None:
     assert lines[0].split()[:3] == ["PEER", "state", "sync"]
     assert lines[2].split()[:4] == ["peat-mesh-2", "absent", "1", "h"]
     assert "1 of 3 peers connected, 1 in sync" in lines
-    assert "peat-mesh-2 fails for 1 min: connection refused" in lines
+    assert "peat-mesh-2 cannot be reached for 1 min: connection refused" in lines
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -113,5 +113,6 @@ def summary_lines(peers: Peers, now: float) -> Iterator[Text]:
     for peer in peers:
         if not peer.is_connected and peer.reason:
             since = peer.failing_since
+            what = "is refused" if peer.state == PeerStatus.REFUSED else "cannot be reached"
             for_long = f" for {span(max(0.0, now - since))}" if since else ""
-            yield Text(printable(f"{peer.id} fails{for_long}: {peer.reason}"), style="dim")
+            yield Text(printable(f"{peer.id} {what}{for_long}: {peer.reason}"), style="dim")

@@ -93,7 +93,7 @@ def test_what_is_said_of_all_of_them() -> None:
     assert [line.plain for line in summary_lines(peers, NOW)] == [
         "1 of 2 peers connected, 1 in sync; 3 expected",
         "missing: peat-mesh-4, peat-mesh-6",
-        "peat-mesh-4 fails for 2 min: no answer to the handshake within 10 s",
+        "peat-mesh-4 cannot be reached for 2 min: no answer to the handshake within 10 s",
     ]
     (alone,) = summary_lines(Peers((PEER,)), NOW)
     assert (alone.plain, alone.style) == ("1 of 1 peer connected, 1 in sync", "")
