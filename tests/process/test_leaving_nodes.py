@@ -103,8 +103,8 @@ def is_connected(peer: Peer) -> bool:
     return peer is not None and peer["connected"]
 
 
-def is_away(peer: Peer) -> bool:
-    return peer is not None and not peer["connected"]
+def is_absent(peer: Peer) -> bool:
+    return peer is not None and peer["state"] == "absent" and peer["remembered"]
 
 
 def is_unknown(peer: Peer) -> bool:
@@ -122,7 +122,7 @@ async def test_a_pod_that_does_not_come_back_is_forgotten_and_one_that_restarts_
 
     # A rolling restart.
     await pods.stop(goes)
-    await until(is_away, stays, goes, 5.0)
+    await until(is_absent, stays, goes, 5.0)
     assert any(goes.name in finding["message"] for finding in await findings(stays))
     await pods.start(goes)
     await until(is_connected, stays, goes)
@@ -130,7 +130,6 @@ async def test_a_pod_that_does_not_come_back_is_forgotten_and_one_that_restarts_
     # Scaled down: a moment later nobody misses it, although the mounted list still names it.
     pods.cluster.scale(1)
     await pods.stop(goes)
-
     await until(is_unknown, stays, goes, 5.0)
     assert await findings(stays) == []
 
