@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from peatnode.client.errors import UnexpectedAnswer
@@ -11,10 +11,12 @@ from peatnode.client.errors import UnexpectedAnswer
 class Fields:
     """One JSON object. A field of the wrong type raises UnexpectedAnswer."""
 
-    __slots__ = ("_content",)
+    __slots__ = ("_content", "get")
 
     def __init__(self, content: Mapping[str, Any]) -> None:
         self._content = content
+        self.get: Callable[[str], Any] = content.get
+        """The value of a name as it is; None: missing or null."""
 
     def __contains__(self, name: str) -> bool:
         return name in self._content

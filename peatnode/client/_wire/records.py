@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import MISSING, Field, fields, is_dataclass
+from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import cache
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -29,13 +29,15 @@ _SCALARS: dict[Any, Read] = {
 
 def decode_record(kind: type[RecordT], content: Fields) -> RecordT:
     """A field that the object lacks has the default of the record. Raises UnexpectedAnswer."""
-    return kind(
-        **{
-            argument: read(content, name)
-            for argument, name, is_required, read in _readers(kind)  # type: ignore[arg-type]  # a class can be hashed
-            if is_required or name in content
-        }
-    )
+    values: dict[str, Any] = {}
+    get = content.get
+    for field in _readers(kind):  # type: ignore[arg-type]  # a class can be hashed
+        value = get(field.name)
+        if type(value) is field.plain:  # nearly all fields
+            values[field.argument] = value
+        elif field.is_required or field.name in content:
+            values[field.argument] = field.read(content, field.name)
+    return kind(**values)
 
 
 def record_content(record: Any) -> dict[str, Any]:
@@ -59,19 +61,32 @@ def _plain(value: Any) -> Any:
     return record_content(value) if is_dataclass(value) else value
 
 
+@dataclass(frozen=True, slots=True)
+class FieldReader:
+    """How a field of a record is read."""
+
+    argument: str
+    name: str
+    """Its name in JSON."""
+    is_required: bool
+    """Whether it has no default."""
+    plain: type | None
+    """A value of this type is the value of the field. None: `read` decides."""
+    read: Read
+
+
 @cache
-def _readers(kind: type[Any]) -> tuple[tuple[str, str, bool, Read], ...]:
-    """(name in the class, name in JSON, whether it has no default, reader) of each field."""
+def _readers(kind: type[Any]) -> tuple[FieldReader, ...]:
     hints = get_type_hints(kind)
-    return tuple(
-        (
-            field.name,
-            json_name(field),
-            field.default is MISSING,
-            _reader_of(field, hints[field.name]),
-        )
-        for field in fields(kind)
-    )
+    return tuple([_field_reader(field, hints[field.name]) for field in fields(kind)])
+
+
+def _field_reader(field: Field[Any], hint: Any) -> FieldReader:
+    plain = hint if hint in (str, bool, int, float) else None
+    if hint in (int | None, float | None) and field.default in (None, MISSING):
+        plain = NoneType
+    read = _reader_of(field, hint)
+    return FieldReader(field.name, json_name(field), field.default is MISSING, plain, read)
 
 
 def _reader_of(field: Field[Any], hint: Any) -> Read:
