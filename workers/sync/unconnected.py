@@ -88,8 +88,8 @@ def unconnected_state(
         reason=next((target.reason for target in peer.targets if target.reason), ""),
         connected_since=0.0,
         last_seen=max(last_seen, absent_since),
-        addresses=tuple(dict.fromkeys((*addresses, *(record.addresses if record else ())))),
-        sources=tuple(dict.fromkeys([name for each in discovered for name in each.sources])),
+        addresses=_joined(addresses, record.addresses if record else ()),
+        sources=_joined([name for each in discovered for name in each.sources], ()),
         metadata=discovered[0].metadata if discovered else (),
         neighbours=(),
         bytes_sent=bytes_sent,
@@ -110,3 +110,8 @@ def _state_of(peer: Unconnected) -> PeerStatus:
     """That of the first dialled target; a member that was connected once is absent, whatever its dials do."""
     states = [target.state for target in peer.targets if target.state is not None]
     return states[0] if states and peer.record is None else PeerStatus.ABSENT
+
+
+def _joined(first: list[str], then: tuple[str, ...]) -> tuple[str, ...]:
+    """Both, each text once."""
+    return tuple(dict.fromkeys((*first, *then))) if first else then
