@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import subprocess
 import threading
 import urllib.request
@@ -15,6 +16,7 @@ import pytest
 
 from peatnode.client import Client
 from tests.support.nodes import Node, nodes
+from tests.support.processes import free_port
 from tests.support.waiting import wait
 
 PAGE = Path(__file__).parents[2] / "docs" / "conflicts.md"
@@ -32,10 +34,12 @@ def pair() -> Iterator[list[Node]]:
 
 
 def apart(pair: list[Node]) -> None:
-    """Starts both without an address of the other."""
+    """Starts both without an address of the other, at ports where the other does not look for it."""
     for node in pair:
         node.stop()
+    for node in pair:
         node.peers = []
+        node.quic_port = free_port(socket.SOCK_DGRAM)
         node.start()
 
 
