@@ -18,13 +18,18 @@ METRICS = {
     "peatnode_store_disk_bytes",
     "peatnode_store_changes_total",
     "peatnode_sync_peers",
+    "peatnode_sync_peers_expected",
+    "peatnode_sync_peer_absent_seconds",
     "peatnode_sync_peer_connected",
     "peatnode_sync_peer_rtt_seconds",
     "peatnode_sync_peer_in_sync",
     "peatnode_sync_peer_behind_seconds",
+    "peatnode_sync_peer_documents",
+    "peatnode_sync_peer_documents_per_second",
     "peatnode_sync_peer_bytes_total",
     "peatnode_sync_peer_clock_offset_seconds",
     "peatnode_clock_right",
+    "peatnode_clock_offset_seconds",
     "peatnode_worker_restarts_total",
     "peatnode_worker_memory_bytes",
     "peatnode_worker_loop_stall_seconds",
@@ -35,6 +40,7 @@ METRICS = {
     "peatnode_http_requests_total",
     "peatnode_http_request_duration_seconds_bucket",
 }
+GUIDE = CHART.parent / "docs" / "kubernetes.md"
 METRICS_PAGE = CHART.parent / "docs" / "metrics.md"
 """Compared with what a node answers, in tests/process/test_metrics_documented.py."""
 DASHBOARD = json.loads((CHART / "dashboards" / "peatnode.json").read_text())
@@ -52,6 +58,14 @@ def expressions() -> list[str]:
 
 def test_only_known_metrics_are_asked_for() -> None:
     assert {m for e in expressions() for m in re.findall(r"peatnode_\w+", e)} <= METRICS
+
+
+def test_only_recorded_series_are_asked_for() -> None:
+    recorded = {rule["record"] for rule in rules() if "record" in rule}
+    asked = {name for e in expressions() for name in re.findall(r"peatnode:[a-z_:]+", e)}
+    assert asked == recorded
+    of_panels = [t["expr"] for panel in DASHBOARD["panels"] for t in panel.get("targets", [])]
+    assert not any("peatnode:" in expression for expression in of_panels)  # rules may be off
 
 
 def test_nodes_have_the_known_metrics() -> None:
@@ -82,10 +96,19 @@ def test_panels_do_not_overlap() -> None:
 
 
 def test_alerts_say_what_is_wrong() -> None:
-    for rule in rules():
+    """And of what: a node, a peer, or the whole mesh."""
+    alerts = [rule for rule in rules() if "alert" in rule]
+    assert len(alerts) > 10
+    for rule in alerts:
         assert rule["labels"]["severity"] in {"critical", "warning", "info"}
-        assert "$labels.pod" in rule["annotations"]["summary"]
+        assert re.search(r"\$labels\.(pod|peer|service)", rule["annotations"]["summary"])
+    for rule in rules():
         assert 'namespace="meshes",service="peat-mesh"' in rule["expr"]
+
+
+def test_the_guide_has_every_alert() -> None:
+    described = re.findall(r"^\| `(Peatnode\w+)` \|", GUIDE.read_text(), re.MULTILINE)
+    assert described == [rule["alert"] for rule in rules() if "alert" in rule]
 
 
 def test_the_dashboard_arrives_unchanged() -> None:

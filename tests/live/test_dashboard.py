@@ -183,14 +183,27 @@ def test_values_of_any_kind_are_shown_whole(three: list[Node], browser: Browser)
         assert json.load(answer)["document"] == value | {"lines": "one\ntwo!"}
 
 
-def test_a_peer_that_dies_is_a_problem_with_advice(browser: Browser) -> None:
-    with nodes(2) as two:
+def test_a_peer_that_dies_is_absent_until_it_is_forgotten(browser: Browser) -> None:
+    with nodes(2, start=False) as two:
+        two[0].peers = []  # discovery never finds the other one
+        for node in two:
+            node.start()
         page = browser.open(page_url(two[0]))
-        page.see("#health", "healthy")
+        page.see("#graph-text", "connected to 1 of 1 peer")
         two[1].kill()
         page.see("#events", "node-1 disconnected")
-        page.see("#problems", "node-1")
-        page.see("#graph-text", "not connected: node-1")
+        page.see("#peer-log", "node-1 disconnected")
+        page.see("#problems", "node-1 is absent")
+        page.see("#problems .advice", "peatnode peers forget node-1")
+        page.see("#health", "has problems")
+        page.see("#graph-text", "absent: node-1")
+        page.see("#graph circle.absent")
+        page.run("await page.getByRole('button', { name: 'Forget node-1' }).click()")
+        page.see("#peers-state", "node-1 is forgotten")
+        page.see("#peer-log", "node-1 was forgotten")
+        page.see("#graph-text", "node-0 knows no peers")
+        page.see("#health", "healthy")
+        check_clean(page)
 
 
 def test_the_page_outlives_the_processes_behind_it(browser: Browser) -> None:

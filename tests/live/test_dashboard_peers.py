@@ -117,13 +117,16 @@ def test_findings_are_those_of_the_node(
     show: Show, browser: Browser, severity: str, health: str, title: str, color: str
 ) -> None:
     stub = show(peer("peat-mesh-1"))
-    stub.find(severity, "peer peat-mesh-2", "peat-mesh-2 is absent for 3 h.", "Start it.")
+    stub.find(
+        severity, "peer peat-mesh-2", "peat-mesh-2 is absent for 3 h.", "Start it. `peatnode peers`"
+    )
     page = browser.open(stub.url)
     page.see("#health", health)
     page.see(f"#health.{color}")
     page.see("#problems-title", title)
     page.see("#problems strong", "peat-mesh-2 is absent for 3 h.")
     page.see("#problems .advice", "Start it.")
+    page.see("#problems .advice code", "peatnode peers")
     page.see("#problems .where", "peer peat-mesh-2")
     page.wait("document.querySelectorAll('#problems li').length === 1")
     said = "document.getElementById('problems-said').textContent"

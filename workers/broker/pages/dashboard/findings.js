@@ -30,8 +30,8 @@ export function drawFindings(findings) {
     const shown = JSON.stringify(finding);
     if (list.children[index]?.dataset.shown === shown) return;
     const { kind, where, what, advice } = finding;
-    const parts = [element("span", { class: "where", text: where }), element("strong", { text: what })];
-    if (advice) parts.push(element("span", { class: "advice", text: advice }));
+    const parts = [element("span", { class: "where", text: where }), element("strong", {}, ...marked(what))];
+    if (advice) parts.push(element("span", { class: "advice" }, ...marked(advice)));
     const item = element("li", { class: kind, "data-shown": shown }, ...parts);
     if (list.children[index]) list.children[index].replaceWith(item);
     else list.append(item);
@@ -39,6 +39,9 @@ export function drawFindings(findings) {
   while (list.children.length > findings.length) list.lastChild.remove();
   announce(findings);
 }
+
+/** Text with commands between backticks. */
+const marked = (text) => text.split("`").map((part, index) => (index % 2 ? element("code", { text: part }) : part));
 
 /** Tells screen readers of a finding once, and not again whenever a number in it has changed. */
 function announce(findings) {
