@@ -148,8 +148,9 @@ def _differing(reply: PeersReply, now: float) -> Iterator[Finding]:
     ]
     source = max(_sources(reply), key=lambda peer: peer.documents_per_second, default=None)
     if source is not None:
+        is_long = source in late or source.seconds_left >= GRACE_SECONDS
         yield Finding(
-            Severity.DEGRADED if source in late else Severity.NOTICE,
+            Severity.DEGRADED if is_long else Severity.NOTICE,
             "sync",
             sentence(f"fetches documents from {source.id}: {_progress(reply.documents, source)}"),
             "It serves what it has meanwhile.",

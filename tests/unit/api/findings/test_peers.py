@@ -162,6 +162,8 @@ def test_joining_has_progress_and_no_number_that_contradicts_it() -> None:
     assert finding.severity is Severity.DEGRADED
     (finding,) = found(replace(source, out_of_sync_since=NOW - 2), other)
     assert finding.severity is Severity.NOTICE
+    (finding,) = found(replace(source, out_of_sync_since=NOW - 2, seconds_left=10.0), other)
+    assert finding.severity is Severity.DEGRADED, "it will last longer than the grace"
 
 
 def test_of_equal_numbers_the_documents_that_differ_are_told() -> None:
