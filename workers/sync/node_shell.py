@@ -275,12 +275,14 @@ class NodeShell:
             self.dial_plan.reached_self(dial.key, dial.address, now)
         else:
             is_refused = code == CloseCode.NOT_AUTHENTICATED
-            self._note_failure(dial.key, reason, now, is_refused)
+            self._note_failure(dial, reason, now, is_refused)
 
-    def _note_failure(self, key: str, reason: str, now: float, is_refused: bool) -> None:
-        self.dial_plan.failed(key, reason, now, is_refused=is_refused)
-        target = self.dial_plan.targets.get(key)
-        peer = target.name if target else key
+    def _note_failure(self, dial: Dial, reason: str, now: float, is_refused: bool) -> None:
+        self.dial_plan.failed(dial.key, reason, now, is_refused=is_refused)
+        target = self.dial_plan.targets.get(dial.key)
+        peer = target.name if target else dial.key
+        if target is None or not (target.peer.node_id or target.node_id):
+            peer = self.machine.members.book.name_at(str(dial.address)) or peer
         self.handle(events.DialFailed(peer, reason, is_refused))
 
     def _log_unauthenticated(self, address: str, reason: str) -> None:
@@ -322,7 +324,7 @@ class NodeShell:
         try:
             address = socket_address(self.endpoint.family, dial.address.host, dial.address.port)
         except (ValueError, OSError) as error:
-            self._note_failure(dial.key, str(error), self._loop.time(), is_refused=False)
+            self._note_failure(dial, str(error), self._loop.time(), is_refused=False)
             return
         self.endpoint.dial(address, dial)
 

@@ -72,6 +72,13 @@ class MemberBook:
             if record.node_id not in self._links
         ]
 
+    def name_at(self, address: str) -> str:
+        """The node id of the absent member that was last reached at an address; empty: none was."""
+        for node_id in self._absent_from:
+            if self._records[node_id].addresses[:1] == (address,):
+                return node_id
+        return ""
+
     def is_connected(self, node_id: str) -> bool:
         return node_id in self._links
 

@@ -106,6 +106,15 @@ def test_at_most_eight_addresses_are_kept_the_newest_first() -> None:
     assert peer.addresses == tuple(f"10.0.0.{number}:1" for number in range(19, 11, -1))
 
 
+def test_an_absent_member_is_known_by_its_last_address() -> None:
+    shelf = Shelf()
+    shelf.up("b", ONE, "10.0.0.1:1", "10.0.0.2:1")
+    assert shelf.book.name_at("10.0.0.1:1") == ""
+    shelf.down()
+    assert shelf.book.name_at("10.0.0.1:1") == "b"
+    assert shelf.book.name_at("10.0.0.2:1") == ""
+
+
 def test_the_longest_absent_makes_room() -> None:
     shelf = Shelf()
     for number in range(MAX_REMEMBERED_PEERS):
@@ -137,6 +146,19 @@ def test_times_that_were_measured_follow_the_clock_when_it_is_set() -> None:
     assert old.last_seen == UNIX - 1000
     assert (new.first_seen, new.last_seen) == (UNIX + 7200, UNIX + 7210)
     assert [event.at for event in shelf.book.log.events] == [UNIX + 7200, UNIX + 7210]
+
+
+def test_a_time_that_was_kept_stays_however_often_the_clock_is_set() -> None:
+    """This process began with a slow clock; an earlier one had a right one."""
+    shelf = Shelf(is_read=False)
+    shelf.book.load(MembershipReply((kept("old", seen=UNIX + 3600),), (), ()))
+    for seconds in (7200.0, 10.0):
+        shelf.later(5)
+        shelf.book.unix += seconds
+        shelf.book.clock_set(seconds)
+    old = shelf.book.get("old")
+    assert old is not None
+    assert old.last_seen == UNIX + 3600
 
 
 def test_no_clock_and_no_sleep_of_this_node_forgets_a_member() -> None:
