@@ -30,13 +30,16 @@ from peatnode.documents.replica.write_batch import expiry_key
 from peatnode.documents.yjs.structs import ANY
 from peatnode.errors import StorageFailed
 from peatnode.model.documents import Outcome
+from peatnode.model.members import KeepMembership, RememberedPeer
 from tests.support import store_files
+from tests.support.member_notes import MemberNotes
 from tests.support.memory_kv import MemoryKeyValue
 from tests.support.memory_kv import commit as commit_to_memory
 from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
 from workers.store.scrub import ScrubPass
+from workers.store.write.members import KeptMembers
 
 NODE, PEER = "node-a", 77
 MAX_OPENINGS = 6
@@ -57,6 +60,8 @@ class Template:
     """The database of the peer."""
     fingerprints: Fingerprints
     generation: int
+    peers: frozenset[str]
+    """Names of the peers that are remembered."""
 
 
 class Place:
@@ -93,6 +98,8 @@ class Writer:
         self.generation = self.opened.choice.generation
         self.replica = Replica(self.database, client_id(NODE, self.generation))
         self.counter = 0
+        self.peers: set[str] = set()
+        """Names of the peers that are remembered."""
 
     def commit(self) -> None:
         store_files.commit(self.replica, self.database)
@@ -102,9 +109,17 @@ class Writer:
         """Some changes of every kind, in batches of one to four."""
         for number in range(count):
             self._write_one()
+            if self.rng.random() < 0.1:
+                self._remember_peer()
             if number % self.rng.randint(1, 4) == 0:
                 self.commit()
         self.commit()
+
+    def _remember_peer(self) -> None:
+        name = f"n{len(self.peers)}"
+        peer = RememberedPeer(name, "", (), "", 0.0, 1.0, 0.0, self.rng.randbytes(16), -1)
+        KeptMembers(self.replica, MemberNotes()).keep(KeepMembership((peer,), (), (), ()))
+        self.peers.add(name)
 
     def _write_one(self) -> None:
         rng, replica = self.rng, self.replica
@@ -146,7 +161,13 @@ class Writer:
     def _template(self, image: Path, peer: MemoryKeyValue | None = None) -> Template:
         shutil.copytree(self.place.run, image / "run")
         peer = peer or _peer_of(self.replica)
-        return Template(image, peer.entries, fingerprints_of(Replica(peer, PEER)), self.generation)
+        return Template(
+            image,
+            peer.entries,
+            fingerprints_of(Replica(peer, PEER)),
+            self.generation,
+            frozenset(self.peers),
+        )
 
 
 def _peer_of(replica: Replica) -> MemoryKeyValue:
@@ -274,6 +295,12 @@ class DamagedStore:
             commit_to_memory(peer)
         assert self.replica.tree.root == peer.tree.root, "the nodes do not become equal"
 
+    def known_peers(self) -> set[str]:
+        notes = MemberNotes()
+        reply = KeptMembers(self.replica, notes).read()
+        self.reports += notes.names
+        return {peer.node_id for peer in reply.peers}
+
     def scrub(self) -> None:
         scrub = ScrubPass(self.replica)
         while not scrub.is_done:
@@ -374,6 +401,8 @@ def run_case(place: Place, template: Template, rng: random.Random, count: int) -
             key for key in template.fingerprints if found.get(key) != template.fingerprints[key]
         }
         assert store.reports or not lost, f"{len(lost)} are lost and not reported"
+        unknown = template.peers - store.served(store.known_peers)
+        assert store.reports or not unknown, f"{unknown} are forgotten, and it is not reported"
         if lost:
             generation = store.opened.choice.generation
             assert generation != template.generation, "the generation continues after a loss"
