@@ -53,10 +53,14 @@ def cut_off(world: MemberWorld, *pairs: tuple[int, int]) -> None:
 def test_each_absence_counts_for_itself() -> None:
     world = world_of("absences", 3, SHORT_RETENTION)
     world.run_and_check(4.0)
-    away, *others = world.nodes
+    away, restarted, other = world.nodes
+    others = (restarted, other)
     for _ in range(3):
         away.kill()
-        world.run_and_check(0.8 * SHORT_RETENTION)
+        world.run_and_check(0.5 * SHORT_RETENTION)
+        restarted.kill()
+        restarted.start(is_new_instance=True)
+        world.run_and_check(0.3 * SHORT_RETENTION)
         assert all(away.name in remembered(node) for node in others)
         away.start(is_new_instance=True)
         world.run_and_check(5.0)
@@ -110,6 +114,23 @@ def test_a_departure_is_about_the_instance_that_left_and_no_later_one() -> None:
     cut_off(world)
     world.run_and_check(IDLE_SECONDS)
     assert gone.name in remembered(first), "it came back after it was forgotten"
+
+
+def test_a_departure_is_also_about_the_earlier_instance_that_this_node_knows() -> None:
+    world = world_of("missed instance", 3, RETENTION_SECONDS)
+    world.run_and_check(4.0)
+    first, second, gone = world.nodes
+    cut_off(world, (0, 1), (0, 2))  # the first one hears nothing of what follows
+    gone.kill()
+    world.run_and_check(4.0)
+    gone.start(is_new_instance=True)
+    world.run_and_check(4.0)
+    gone.kill()
+    world.run_and_check(4.0)
+    second.forget(gone.name)
+    cut_off(world)
+    world.run_and_check(4.0)
+    assert remembered(first) == {second.name}
 
 
 @pytest.mark.parametrize("years", [-3, 3])
