@@ -120,6 +120,8 @@ def test_a_clock_that_is_twelve_seconds_ahead_is_a_finding_with_the_number(
         (problem,) = wrong.get("/node")["problems"]
         assert (problem["worker"], problem["name"]) == ("sync", "clock")
         assert not problem["blocks_readiness"]
+        (finding,) = [f for f in wrong.get("/ready")["findings"] if "clock" in f["message"]]
+        assert (finding["severity"], finding["where"]) == ("degraded", "sync")
         assert wrong.is_ready()
         assert first.get("/node")["problems"] == []
         assert abs(first.get("/peers")["clock"]["offset_seconds"]) < 1

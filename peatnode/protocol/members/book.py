@@ -18,6 +18,7 @@ from peatnode.protocol.members.link import DIFFERENT_SECONDS, MemberLink, shifte
 from peatnode.protocol.members.peer_log import PeerLog
 
 MAX_ADDRESSES = 8
+OTHER_INSTANCE = "another instance of it is connected"
 HEARD_SECONDS = 1.0
 """A connected peer that is heard of so long after its departure was told is there."""
 
@@ -174,10 +175,15 @@ class MemberBook:
         record = self.get(node_id)
         links = self._links[node_id]
         del links[instance]
+        if links:
+            self._say(node_id, PeerEventKind.DISCONNECTED, f"{reason}: {OTHER_INSTANCE}")
+            if has_left and record is not None and record.instance == instance:
+                # The others may be what a node that was killed has left behind.
+                self._doubted[node_id] = self._departure_of(record), self.now
+            return None
+        del self._links[node_id]
         doubted, _ = self._doubted.pop(node_id, (None, 0.0))
-        if not links:
-            del self._links[node_id]
-        if links or record is None:
+        if record is None:
             self._say(node_id, PeerEventKind.DISCONNECTED, reason)
             return None
         self._records[node_id] = record
@@ -186,10 +192,8 @@ class MemberBook:
         if has_left:
             return self._depart(record, PeerEventKind.LEFT, reason)
         self._say(node_id, PeerEventKind.DISCONNECTED, reason)
-        if doubted is not None and doubted.instance == instance:
-            return self._depart(
-                record, PeerEventKind.LEFT, "another peer has heard its goodbye", doubted
-            )
+        if doubted is not None and doubted.instance == record.instance:
+            return self._depart(record, PeerEventKind.LEFT, "its goodbye was heard before", doubted)
         return None
 
     def dial_failed(self, peer: str, reason: str, is_refused: bool) -> None:
@@ -205,7 +209,7 @@ class MemberBook:
         doubted, since = self._doubted.get(node_id, (None, 0.0))
         if (
             doubted is not None
-            and doubted.instance == instance
+            and (doubted.instance == instance or doubted.instance not in self._links[node_id])
             and self.now - since >= HEARD_SECONDS
         ):
             del self._doubted[node_id]
@@ -261,6 +265,10 @@ class MemberBook:
         """Drops the departures that are older than the retention. Call it only while the wall clock is right."""
         self._has_news |= self.departures.expire(self.unix - self._retention)
 
+    def _departure_of(self, record: RememberedPeer) -> Departure:
+        at = round(self.unix * 1000) / 1000  # as peers are told it
+        return Departure(record.node_id, record.instance, at)
+
     def _depart(
         self,
         record: RememberedPeer,
@@ -269,8 +277,7 @@ class MemberBook:
         departure: Departure | None = None,
     ) -> Departure:
         if departure is None:
-            at = round(self.unix * 1000) / 1000  # as peers are told it
-            departure = Departure(record.node_id, record.instance, at)
+            departure = self._departure_of(record)
         self._drop(record.node_id)
         self.departures.add(departure)
         self._say(record.node_id, kind, detail)

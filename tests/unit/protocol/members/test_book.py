@@ -13,7 +13,7 @@ from peatnode.model.members import (
     PeerEventKind,
     RememberedPeer,
 )
-from peatnode.protocol.members.book import HEARD_SECONDS, MemberBook
+from peatnode.protocol.members.book import HEARD_SECONDS, OTHER_INSTANCE, MemberBook
 from peatnode.protocol.members.link import DIFFERENT_SECONDS
 from peatnode.protocol.members.peer_log import MAX_SAID, PeerLog
 
@@ -221,6 +221,40 @@ def test_an_instance_that_leaves_after_its_successor_came_ends_only_itself() -> 
     shelf.up("b", TWO)
     assert shelf.down("b", ONE, left=True) is None
     assert shelf.book.get("b") is not None
+
+
+def test_a_goodbye_counts_when_the_dead_connection_of_an_earlier_instance_has_ended() -> None:
+    """The node was killed, is back, and leaves for good before the old connection has ended."""
+    shelf = Shelf()
+    shelf.up("b", ONE)
+    shelf.up("b", TWO)
+    assert shelf.down("b", TWO, left=True) is None
+    assert shelf.book.log.events[-1].detail == f"broken: {OTHER_INSTANCE}"
+    shelf.later(8)
+    departure = shelf.down("b", ONE)
+    assert departure == Departure("b", TWO, UNIX)
+    assert shelf.book.get("b") is None
+
+
+def test_a_twin_that_is_heard_after_the_goodbye_of_the_other_one_stays_a_member() -> None:
+    shelf = Shelf()
+    shelf.up("b", ONE)
+    shelf.up("b", TWO)
+    shelf.down("b", TWO, left=True)
+    shelf.later(HEARD_SECONDS)
+    shelf.book.told("b", ONE, b"root", -1)
+    assert shelf.down("b", ONE) is None
+    assert shelf.absent() == ["b"]
+
+
+def test_the_end_of_an_earlier_instance_does_not_end_the_doubt_about_its_successor() -> None:
+    shelf = Shelf()
+    shelf.up("b", ONE)
+    shelf.up("b", TWO)
+    departure = Departure("b", TWO, UNIX)
+    shelf.book.departed(departure, "c")
+    assert shelf.down("b", ONE) is None
+    assert shelf.down("b", TWO) == departure
 
 
 def test_a_forgotten_node_that_proves_itself_is_a_member_again() -> None:
