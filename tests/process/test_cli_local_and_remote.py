@@ -66,6 +66,7 @@ PASSING = {"taken_at", "uptime_secs", "stall_secs", "memory_bytes", "supervisor_
 PASSING |= {
     "now",
     "age_secs",
+    "last_equal",
     "failing_secs",
     "rtt_ms",
     "clock_offset",
