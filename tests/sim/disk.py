@@ -77,6 +77,10 @@ class ForgetfulDisk:
         durable = len(self._batches) - self.unsynced
         del self._batches[: max(0, durable - KEPT_BATCHES)]
 
+    def batches_since(self, sequence: int) -> int:
+        """How many of the kept batches were written when the sequence was this one, or later."""
+        return sum(batch.sequence >= sequence for batch in self._batches)
+
     def lose(self, batches: int) -> None:
         """Takes the newest batches back, as far as they are kept."""
         for _ in range(min(batches, len(self._batches))):

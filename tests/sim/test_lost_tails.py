@@ -21,11 +21,13 @@ class KeepsGeneration(ReplicaStore):
 def lose_tail(scene: Scene) -> None:
     """The node writes while it is alone, after its disk has lost a change that the other one has."""
     scene.put("a", "one")
+    scene.run(1.0)
+    disk = scene.first.store.disk
+    before = disk.sequence
     scene.put("a", "two")
     scene.run(1.0)
     scene.part()
-    disk = scene.first.store.disk
-    scene.first.kill_store(0.1, lambda: (disk.lose(1), scene.damaged()))
+    scene.first.kill_store(0.1, lambda: (disk.lose(disk.batches_since(before)), scene.damaged()))
     scene.run(1.0)
     scene.put("b", "other")
     scene.meet()
@@ -50,6 +52,8 @@ def test_what_survived_a_crash_unsynced_counts_as_seen_once_the_store_is_open() 
     """It is shown and sent after the opening, so a later loss of it is a lost tail."""
     scene = Scene("a change that survived")
     scene.put("a", "one")
+    disk = scene.first.store.disk
+    before = disk.sequence
     scene.world.sync_seconds = SLOW
     scene.put("a", "two")
     scene.first.kill_store(0.1, lost=0)
@@ -57,8 +61,7 @@ def test_what_survived_a_crash_unsynced_counts_as_seen_once_the_store_is_open() 
     scene.run(6.0)
     assert scene.second.store.root == scene.first.store.root
     scene.part()
-    disk = scene.first.store.disk
-    scene.first.kill_store(0.1, lambda: (disk.lose(1), scene.damaged()))
+    scene.first.kill_store(0.1, lambda: (disk.lose(disk.batches_since(before)), scene.damaged()))
     scene.run(1.0)
     scene.put("b", "other")
     scene.meet()
@@ -72,7 +75,8 @@ def test_an_image_with_a_change_that_was_never_synced_is_another_past() -> None:
     scene.world.sync_seconds = SLOW
     scene.put("a", "two")
     image = scene.first.store.image()
-    scene.first.kill_store(0.1, lost=1)
+    unsynced = scene.first.store.disk.unsynced
+    scene.first.kill_store(0.1, lost=unsynced)
     scene.world.sync_seconds = QUICK
     scene.run(1.0)
     scene.put("b", "other")
