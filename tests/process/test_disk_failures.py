@@ -601,7 +601,7 @@ async def test_an_index_that_differs_is_found_in_the_background_repaired_and_sai
 # --- whole nodes
 
 
-WAITS = "the store waits for its disk"
+WAITS = "store waits for its disk"
 
 
 def put(node: Node, document: str, seconds: float = 30.0) -> int:

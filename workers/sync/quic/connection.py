@@ -68,7 +68,7 @@ class PeerConnection:
         self.refusal: NotAuthenticated | None = None
         """Why the peer cannot become a member, known since TLS has negotiated an earlier version."""
         self.close_code = 0
-        """Code of the CONNECTION_CLOSE that was sent or received."""
+        """Code of the CONNECTION_CLOSE that was sent or received; negative: QUIC itself ended it."""
         self.close_reason = ""
         self.is_closing = False
         self.has_left = False

@@ -50,6 +50,9 @@ IDLE_SECONDS = 10.0
 SECONDS_TO_ANSWER = 3.0
 """A dial that receives no answer within this time is abandoned; the next one may use smaller datagrams."""
 
+QUIC_ERROR = -1
+"""The close code of a connection that neither node has closed."""
+
 MAX_CONNECTIONS = 512
 MAX_UNAUTHENTICATED = 128
 RETRY_FROM = 16
@@ -318,9 +321,10 @@ class QuicEndpoint:
         else:
             said = connection.refusal or event.reason_phrase
             reason = str(said or f"closed with code {event.error_code}")
-            # Errors of QUIC itself have the same numbers; they name the type of a frame.
-            connection.has_left = event.frame_type is None and event.error_code == CloseCode.LEFT
-            self._forget(connection, event.error_code, reason)
+            # Errors of QUIC itself, such as its timeout, have the same numbers; they name the type of a frame.
+            is_of_peer = event.frame_type is None
+            connection.has_left = is_of_peer and event.error_code == CloseCode.LEFT
+            self._forget(connection, event.error_code if is_of_peer else QUIC_ERROR, reason)
 
     def close(self, connection: PeerConnection, code: int, reason: str) -> None:
         """Closes a connection with CONNECTION_CLOSE. The owner is notified before this returns."""
