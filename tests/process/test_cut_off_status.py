@@ -34,7 +34,7 @@ def status(node: Node, *target: str) -> tuple[int, str, list[dict[str, str]]]:
     return done.returncode, content["status"], content["findings"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def left() -> Iterator[Node]:
     """The first of two nodes that were in sync. The other one was killed, and this one restarted since."""
     with nodes(2) as (first, second):

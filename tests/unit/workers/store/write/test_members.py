@@ -106,10 +106,11 @@ def test_the_bytes_on_disk_are_those_of_the_first_version(kept: Kept) -> None:
             b"\x92\xad10.0.0.1:4433\xae[fd00::1]:4433\xa50.2.0",
             b"\xcb\x40\x59\0\0\0\0\0\0\xcb\x40\x7f\x44\0\0\0\0\0\xcb\x40\x79\0\0\0\0\0\0",
             b"\xc4\x10" + b"\1" * 16 + b"\7",
+            b"\xcb" + bytes(8),
         )
     )
-    assert kept.entries[PEER + b"a.mesh"] == b"\x99" + fields
-    kept.entries[PEER + b"a.mesh"] = b"\x9a" + fields + b"\xc3"
+    assert kept.entries[PEER + b"a.mesh"] == b"\x9a" + fields
+    kept.entries[PEER + b"a.mesh"] = b"\x9b" + fields + b"\xc3"
     assert kept.members.read().peers == (peer("a"),)
     assert kept.entries[DEPARTURES].startswith(b"\x91\x93\xa6c.mesh")
     assert kept.entries[PEER_LOG].endswith(b"\xa6a.mesh\xa6failed\xa9no answer")
