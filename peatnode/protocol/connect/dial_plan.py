@@ -58,6 +58,8 @@ class DialPlan:
     def __init__(self, instance: str, randomness: Uniform) -> None:
         self.targets: dict[str, Target] = {}
         """By the key of discovery, or `member_key`."""
+        self._found: dict[str, Target] = {}
+        """Those of them that discovery has found."""
         self._discovered: Counter[Address] = Counter()
         """How many discovered peers have this address."""
         self._rate = DialRate()
@@ -73,7 +75,7 @@ class DialPlan:
         target = self.targets.get(peer.key)
         old = target.peer if target else None
         if target is None:
-            target = self.targets[peer.key] = Target(peer)
+            target = self.targets[peer.key] = self._found[peer.key] = Target(peer)
         self._count_addresses(old, peer)
         target.peer = peer
         if old is None or (old.addresses, old.instance) != (peer.addresses, peer.instance):
@@ -83,9 +85,10 @@ class DialPlan:
 
     def lost(self, key: str) -> None:
         """Removes a peer that no source reports any more. An existing connection to it stays open."""
-        target = self.targets.pop(key, None)
+        target = self._found.pop(key, None)
         if target is None:
             return
+        del self.targets[key]
         self._count_addresses(target.peer, None)
         member = self.targets.get(member_key(target.name))
         if member is not None and member.failing_since is None:
@@ -144,7 +147,7 @@ class DialPlan:
 
     def discovered_peer_of(self, node_id: str, instance: str) -> DiscoveredPeer | None:
         """The entry of discovery for a connected peer; None if discovery does not know it."""
-        found = [target for target in self.targets.values() if target.is_discovered]
+        found = self._found.values()
         for target in found:
             if instance in (target.instance, target.peer.instance):
                 return target.peer
@@ -153,11 +156,11 @@ class DialPlan:
     @property
     def has_others(self) -> bool:
         """Whether discovery knows a peer that is, as far as is known, another node."""
-        return any(t.state is not None for t in self.targets.values() if t.is_discovered)
+        return any(target.state is not None for target in self._found.values())
 
     @property
     def discovered_keys(self) -> set[str]:
-        return {key for key, target in self.targets.items() if target.is_discovered}
+        return set(self._found)
 
     @property
     def next_due(self) -> float | None:
