@@ -188,6 +188,20 @@ class Link:
         await self.close()
 
 
+HELLO_SECONDS = 0.5
+"""Time for the hello of a link that is opened for one question."""
+
+
+async def ask_once(path: Path, worker: str, message: Ask[ReplyT], seconds: float) -> ReplyT:
+    """Asks one question on a link of its own. `worker` is the name of the one who asks.
+
+    Raises TimeoutError if the other end sends no hello in time, else as `Link.connect` and `Link.ask` do.
+    """
+    async with asyncio.timeout(seconds + HELLO_SECONDS):
+        async with await Link.connect(path, worker) as link:
+            return await link.ask(message, seconds)
+
+
 def _time_out(future: asyncio.Future[Message], tag: str, timeout: float) -> None:
     if not future.done():
         future.set_exception(AskTimedOut(f"no answer to {tag} within {timeout:g} s"))

@@ -15,7 +15,7 @@ from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.models import PeerLogEntry, Peers
 from peatnode.errors import AskFailed, LinkLost
-from peatnode.ipc.link import Link
+from peatnode.ipc.link import ask_once
 from peatnode.ipc.messages import Ask, Failure, ForgetPeer, GetPeerLog, GetPeers, Message
 
 ReplyT = TypeVar("ReplyT", bound=Message)
@@ -69,9 +69,7 @@ async def _asked(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
 
 async def _asked_once(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
     try:
-        async with asyncio.timeout(ANSWER_SECONDS + 0.5):
-            async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:
-                return await link.ask(question, ANSWER_SECONDS)
+        return await ask_once(run_dir / f"{worker}.sock", "cli", question, ANSWER_SECONDS)
     except TimeoutError:
         raise LinkLost(f"the {worker} worker sends no hello within {ANSWER_SECONDS:g} s") from None
 

@@ -20,7 +20,7 @@ from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.models import Node, NodeFinding, NodeStore, Peers, Source
 from peatnode.errors import AskFailed, AskTimedOut, LinkLost
-from peatnode.ipc.link import Link
+from peatnode.ipc.link import ask_once
 from peatnode.ipc.messages import (
     Ask,
     DiscoveryReply,
@@ -85,9 +85,7 @@ def report_of(
 async def ask_worker(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT | NoAnswer:
     """The answer of a worker, or why there is none."""
     try:
-        async with asyncio.timeout(ANSWER_SECONDS + 0.5):
-            async with await Link.connect(run_dir / f"{worker}.sock", "cli") as link:
-                return await link.ask(question, ANSWER_SECONDS)
+        return await ask_once(run_dir / f"{worker}.sock", "cli", question, ANSWER_SECONDS)
     except TimeoutError:
         return NoAnswer(worker, f"no hello within {ANSWER_SECONDS:g} s")
     except (LinkLost, AskTimedOut, AskFailed) as error:
