@@ -13,6 +13,7 @@ from peatnode import logs
 from workers.discovery.kubernetes.api_client import ApiClient, CallFailed
 from workers.discovery.kubernetes.objects import MalformedAnswer
 from workers.discovery.kubernetes.stateful_set import (
+    GONE,
     PodPlace,
     SetState,
     read_set,
@@ -33,8 +34,6 @@ LONGEST_PAUSE = 120.0
 
 PROVEN_SECONDS = 5.0
 """A watch that lasted this long is followed by the next one after SHORTEST_PAUSE."""
-
-_GONE = SetState(is_deleted=True, first=0, replicas=0)
 
 
 class SetWatch:
@@ -84,7 +83,7 @@ class SetWatch:
             body = await self._client.get(f"{self._collection}/{self._place.set_name}", {})
         except CallFailed as error:
             if error.status == 404:
-                self._see(_GONE)
+                self._see(GONE)
             raise
         self._see(read_set(body))
 

@@ -42,6 +42,9 @@ class SetState:
     replicas: int
 
 
+GONE = SetState(is_deleted=True, first=0, replicas=0)
+
+
 @dataclass(frozen=True, slots=True)
 class SetEvent:
     """One event of a watch. Without a state it is a bookmark."""
@@ -64,7 +67,7 @@ def read_set_event(line: bytes) -> SetEvent:
         case "ADDED" | "MODIFIED":
             return SetEvent(_read_state(found))
         case "DELETED":
-            return SetEvent(SetState(is_deleted=True, first=0, replicas=0))
+            return SetEvent(GONE)
         case "BOOKMARK":
             return SetEvent(None)
         case "ERROR":
