@@ -12,6 +12,9 @@ EARLIEST_CLOCK = 1_704_067_200.0
 TOLERANCE_SECONDS = 30.0
 """Clocks that differ by at most this much agree."""
 
+SET_SECONDS = 1.0
+"""A larger change of `ClockReading.shift` means that the wall clock was set; a smaller one, that it is adjusted."""
+
 JUMP_SECONDS = 15.0
 """A larger change of `ClockReading.shift` is a jump. A verdict holds for the clock as it was before."""
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from peatnode.model.clock import ClockReading
-
-SET_SECONDS = 1.0
-"""A larger change of `ClockReading.shift` means that the wall clock was set; a smaller one, that it is adjusted."""
+from peatnode.model.clock import SET_SECONDS, ClockReading
 
 
 def read_steady() -> float:
@@ -22,17 +20,19 @@ def read_clock() -> ClockReading:
 
 
 class WallTimes:
-    """Tells moments of the steady clock by the wall clock as it is now, so that no duration lies after it was set.
+    """Tells moments of another clock by the wall clock as it is now, so that no duration lies after it was set.
 
-    The Unix time of a moment changes only when the clock is set.
+    The Unix time of a moment changes only when the wall clock is set, or the other clock has stood still.
     """
 
-    def __init__(self) -> None:
-        self._shift = read_clock().shift
+    def __init__(self, read: Callable[[], float] = read_steady) -> None:
+        """`read` tells the time of the other clock, in seconds."""
+        self._read = read
+        self._shift = time.time() - read()
 
-    def unix(self, steady: float) -> float:
-        """The Unix seconds of a moment that `read_steady` has told."""
-        shift = read_clock().shift
+    def unix(self, at: float) -> float:
+        """The Unix seconds of a moment that the other clock has told."""
+        shift = time.time() - self._read()
         if abs(shift - self._shift) > SET_SECONDS:
             self._shift = shift
-        return steady + self._shift
+        return at + self._shift

@@ -4,7 +4,6 @@ sends, asks the store, dials, informs followers."""
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,7 +88,7 @@ class NodeShell:
         after which a member is forgotten."""
         self._loop = asyncio.get_running_loop()
         self.times = WallTimes()
-        self._wall_offset = time.time() - self._loop.time()
+        self._loop_times = WallTimes(self._loop.time)
         self.node_id = credentials.node_id
         self.instance = credentials.instance.hex()
         self.expected = expected
@@ -123,10 +122,7 @@ class NodeShell:
     @property
     def wall_offset(self) -> float:
         """Unix time minus the time of the event loop, in seconds. It changes only when the wall clock is set."""
-        offset = time.time() - self._loop.time()
-        if abs(offset - self._wall_offset) > 1.0:
-            self._wall_offset = offset
-        return self._wall_offset
+        return self._loop_times.unix(0.0)
 
     def open(self, endpoint: QuicEndpoint) -> None:
         self._endpoint = endpoint

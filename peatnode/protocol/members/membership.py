@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from peatnode.model.clock import ClockReading
+from peatnode.model.clock import SET_SECONDS, ClockReading
 from peatnode.model.members import (
     MAX_DEPARTURES,
     Departure,
@@ -32,9 +32,6 @@ ABSENCE_SECONDS = 3600.0
 
 RETRY_SECONDS = (1.0, 60.0)
 """The first and the longest time after which a store that did not answer is asked again."""
-
-JUMP_SECONDS = 1.0
-"""A larger change of the shift of the wall clock means that it was set."""
 
 MAX_NODE_ID = 253
 
@@ -95,7 +92,7 @@ class Membership:
             return
         book.now, book.unix = now, reading.unix
         jump = reading.shift - self._shift
-        if abs(jump) > JUMP_SECONDS:
+        if abs(jump) > SET_SECONDS:
             self._shift = reading.shift
             book.clock_set(jump)
 
