@@ -27,7 +27,7 @@ async def say_goodbye(node: NodeShell, discovery: Dialer) -> None:
     if is_for_good:
         node.endpoint.close_all(CloseCode.LEFT, "left for good")
     else:
-        node.endpoint.close_all(CloseCode.GOODBYE, "stopping")
+        node.endpoint.close_all()
 
 
 async def is_departure(node: NodeShell, discovery: Dialer) -> bool:

@@ -9,16 +9,17 @@ from peatnode.ipc.messages import Metric, PeerState
 from peatnode.model.clock import ClockState
 from peatnode.model.states import PeerStatus
 from workers.sync.node_shell import NodeShell
-from workers.sync.peer_report import expected_count, peer_states
+from workers.sync.peer_report import expected_count, expected_ids, peer_states
 from workers.sync.quic.connection import MAX_QUEUED_BYTES
 
 
 def metrics(node: NodeShell) -> Iterator[Metric]:
-    states = peer_states(node)
+    expected = expected_ids(node)
+    states = peer_states(node, expected)
     counts = Counter(state.state for state in states)
     for name in PeerStatus:
         yield Metric("peatnode_sync_peers", (("state", name),), float(counts[name]))
-    yield Metric("peatnode_sync_peers_expected", (), float(expected_count(node)))
+    yield Metric("peatnode_sync_peers_expected", (), float(expected_count(node, expected)))
     remembered = len(node.machine.members.book)
     yield Metric("peatnode_sync_peers_remembered", (), float(remembered))
     now = node.now() + node.wall_offset

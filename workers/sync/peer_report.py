@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from peatnode.ipc.messages import PeersReply, PeerState
 from peatnode.model.peers import DiscoveredPeer
@@ -23,12 +23,14 @@ def expected_ids(node: NodeShell) -> tuple[str, ...]:
     return tuple([node_id for node_id in others if not departures.is_excused(node_id, now)])
 
 
-def expected_count(node: NodeShell) -> int:
-    return len(expected_ids(node)) if node.expected.node_ids else node.expected.number
+def expected_count(node: NodeShell, names: Sequence[str]) -> int:
+    """`names`: the `expected_ids`."""
+    return len(names) if node.expected.node_ids else node.expected.number
 
 
 def peers_reply(node: NodeShell) -> PeersReply:
-    states = peer_states(node)
+    names = expected_ids(node)
+    states = peer_states(node, names)
     connected = {state.id for state in states if state.is_connected}
     machine = node.machine
     return PeersReply(
@@ -37,20 +39,19 @@ def peers_reply(node: NodeShell) -> PeersReply:
         machine.differing(),
         machine.clock.summary,
         documents=machine.documents,
-        expected=expected_count(node),
-        missing=tuple([name for name in expected_ids(node) if name not in connected]),
+        expected=expected_count(node, names),
+        missing=tuple([name for name in names if name not in connected]),
         is_clock_offset_known=machine.clock.ahead is not None,
         clock_offset=machine.clock.ahead or 0.0,
         now=node.now() + node.wall_offset,
     )
 
 
-def peer_states(node: NodeShell) -> tuple[PeerState, ...]:
+def peer_states(node: NodeShell, expected: Sequence[str]) -> tuple[PeerState, ...]:
     """By node id: each connected peer, and each other one that was discovered, is remembered or is expected.
 
-    A name has several states only if several instances of it are connected.
+    A name has several states only if several instances of it are connected. `expected`: the `expected_ids`.
     """
-    expected = expected_ids(node)
     connected = list(_connected_states(node, frozenset(expected)))
     plan = node.dial_plan
     targets = [
