@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 from peatnode.api.encode_node import encode_node
 from peatnode.api.encode_peer import encode_peers
-from peatnode.ipc.messages import NodeReply, PeersReply, PeerState, WorkerState
-from peatnode.model.states import PeerStatus, WorkerStatus
+from peatnode.ipc.messages import NodeReply, PeersReply, PeerState
+from peatnode.model.states import PeerStatus
+from tests.support.replies import NODE
 from workers.broker.pages.resource import CONTENT_SECURITY_POLICY
 
 PAGES = Path(__file__).parents[2] / "workers" / "broker" / "pages" / "dashboard"
@@ -106,30 +108,7 @@ class PageStub:
 
 
 def _node() -> NodeReply:
-    workers = tuple(
-        WorkerState(name, WorkerStatus.READY, 1, 0, 0, 1 << 24, 0.0, time.time() - 600, "")
-        for name in ("store", "engine", "sync", "discovery", "broker")
-    )
-    return NodeReply(
-        node_id="node-0",
-        cluster="",
-        instance="0" * 32,
-        device_id="a7ed474704a1" * 2,
-        endpoint_id="",
-        version="0.2.0",
-        pid=1,
-        started_at=time.time() - 600,
-        uptime_seconds=600,
-        data_dir="/data",
-        broker_address="127.0.0.1:8081",
-        quic_port=11204,
-        discovery=("kubernetes",),
-        has_token=False,
-        is_stopping=False,
-        supervisor_memory_bytes=1,
-        workers=workers,
-        problems=(),
-    )
+    return replace(NODE, node_id="node-0", started_at=time.time() - 600, uptime_seconds=600)
 
 
 def _handler(stub: PageStub) -> type[BaseHTTPRequestHandler]:
