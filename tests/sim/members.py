@@ -89,14 +89,15 @@ class MemberNode(Node):
                     )
                 known = self.known[action.node_id]
                 if not known.connected:
-                    was_kept = known.last_contact - known.appeared_at > KEPT_SECONDS
-                    known.before = self.absence(known) + (0.0 if was_kept else known.before)
+                    known.before += self.absence(known)
                     known.appeared_at = now
                 known.instance, known.counted, known.restarts = action.instance, 0.0, 0
                 known.connected.add(action.instance)
             case PeerVanished():
                 known = self.known[action.node_id]
                 known.connected.discard(action.instance)
+                if now - known.appeared_at > KEPT_SECONDS:
+                    known.before = 0.0
                 known.last_contact, known.counted_from = now, self.now()
         super()._do(action)
 
@@ -156,14 +157,23 @@ class MemberNode(Node):
         """A connection ends."""
         if self.wires.pop(peer, None) is None or not self.is_up:
             return
-        if has_left and len(self.known[name].connected) <= 1:
-            self.world.note_gone(self, name)
+        if has_left:
+            self._note_goodbye(peer, name)
         self.handle(ConnectionDown(peer, "gone", has_left))
+
+    def _note_goodbye(self, peer: int, name: str) -> None:
+        """That of the last instance counts once the connections of earlier ones, which are dead, have ended too."""
+        known = self.known[name]
+        statuses = self.machine.sync_statuses()
+        instance = next(s.member.instance.hex() for s in statuses if s.peer == peer)
+        is_alone = len(known.connected) <= 1
+        if is_alone or instance == known.instance:
+            self.world.note_gone(self, name, is_kept_soon=is_alone)
 
     def forget(self, name: str) -> None:
         """An operator forgets an absent member."""
         if self.is_up and name in {peer.node_id for peer in self.book.absent()}:
-            self.world.note_gone(self, name)
+            self.world.note_gone(self, name, is_kept_soon=True)
             self.handle(ForgetOrdered(name))
 
     @property
@@ -218,7 +228,7 @@ class MemberWorld(World):
     gone: list[Gone]
     has_wrong_clock = False
 
-    def note_gone(self, by: MemberNode, name: str) -> None:
+    def note_gone(self, by: MemberNode, name: str, *, is_kept_soon: bool) -> None:
         known = by.known[name]
         gone = Gone(name, known.instance, self.now, self.node_named(name).is_up, by)
         self.gone.append(gone)
@@ -227,7 +237,8 @@ class MemberWorld(World):
         def settle() -> None:
             gone.is_sure = by.epoch == epoch and by.store.is_open
 
-        self.at(KEPT_SECONDS, settle)
+        if is_kept_soon:
+            self.at(KEPT_SECONDS, settle)
 
     def node_named(self, name: str) -> MemberNode:
         return next(node for node in self.nodes if node.name == name)
