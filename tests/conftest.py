@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support import seeds
+from tests.support import scheduling, seeds
 
 HERE = Path(__file__).parent
 ONCE_MORE = ("process", "live")
@@ -21,6 +21,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     seeds.run_seed()
+
+
+pytest_xdist_make_scheduler = scheduling.pytest_xdist_make_scheduler
 
 
 def pytest_report_header() -> str:
