@@ -106,7 +106,14 @@ class Database:
         self._links = links
         access = AccessType.read_only() if is_read_only else AccessType.read_write()
         try:
-            self._db = Rdict(str(links or path), _options(recovery.value), access_type=access)
+            options = _options(recovery.value)
+            self._db = Rdict(
+                str(links or path),
+                options,
+                # for a family that is not named, rocksdict takes what the file of options says, damaged or not
+                column_families={"default": options},
+                access_type=access,
+            )
         except Exception as error:  # rocksdict raises nothing narrower
             self._remove_links()
             raise _translated(error) from error

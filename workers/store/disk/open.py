@@ -45,9 +45,6 @@ _FORMAT_KEY = META + b"format"
 _DAMAGED, _DIFFERING = "damaged", "differing"
 """Marks for the next opening: files are damaged, or their entries differ."""
 
-_NOT_FOUND = "NotFound:"
-"""RocksDB's error for a file of options that names what it does not know."""
-
 
 class Repair(Enum):
     """How an opening has repaired a database."""
@@ -271,7 +268,7 @@ def _damage(path: Path, error: StorageFailed) -> str:
             f"PEAT_DATA_DIR: {str(path)!r} cannot be written ({text}). "
             "Name a directory that this user may read and write."
         ) from None
-    if not (error.is_corruption or error.is_missing_file or text.startswith(_NOT_FOUND)):
+    if not (error.is_corruption or error.is_missing_file):
         raise error
     return text
 

@@ -24,6 +24,7 @@ from tests.support.store_files import (
     kill_with_two_logs,
     put,
 )
+from workers.store.disk.database import Database, Recovery
 from workers.store.disk.open import (
     OpenedStore,
     Repair,
@@ -218,6 +219,31 @@ def test_a_damaged_block_that_a_repair_in_place_meets_is_copied_around(
     assert opened.repair is Repair.COPY
     assert differences(opened.database) == []
     assert 100 <= len(held(opened)) < len(NAMES)
+    opened.close()
+
+
+DAMAGED_OPTIONS = (
+    (b"BlockBased", b"BlockBaseD"),  # a database opened for reads with it ends the process
+    (b"num_levels=7", b"num_levels=1"),
+    (b"comparator=leveldb.Bytewise", b"comparator=leveldb.BytewisE"),
+)
+
+
+@pytest.mark.parametrize(("sound", "damaged"), DAMAGED_OPTIONS)
+def test_damaged_options_change_nothing(
+    tmp_path: Path, template: Path, sound: bytes, damaged: bytes
+) -> None:
+    store = tmp_path / "store"
+    shutil.copytree(template / "store", store)
+    for file in store.glob("OPTIONS-*"):
+        content = file.read_bytes()
+        assert sound in content
+        file.write_bytes(content.replace(sound, damaged))
+    for recovery in (Recovery.TORN_END, Recovery.ANYTHING):
+        Database(store, recovery, is_read_only=True).close()
+    opened = open_store(tmp_path)
+    assert not opened.damage
+    assert len(held(opened)) == len(NAMES)
     opened.close()
 
 
