@@ -33,6 +33,7 @@ from workers.store.disk.generation import (
 )
 from workers.store.disk.log.files_note import NOTE, files_damage, manifest_damage
 from workers.store.disk.log.records import is_torn_end
+from workers.store.disk.log.recycled import correct_kinds, has_recycled
 from workers.store.disk.reading import link_files
 from workers.store.disk.repair import copy_readable, reconcile
 from workers.store.disk.space import free_bytes, used_bytes
@@ -113,7 +114,7 @@ def open_to_read(data_dir: Path, run_dir: Path) -> OpenedStore:
     path = data_dir / "store"
     check_noted_format(path, FORMAT)
     try:
-        if damage_of(path) or files_damage(path, noted_format(path) > 0):
+        if damage_of(path) or files_damage(path, noted_format(path) > 0) or has_recycled(path):
             raise StorageFailed("it is damaged, and it cannot be repaired now")
         for log in path.glob("*.log"):
             sync_file(log)
@@ -178,23 +179,31 @@ def write_probe(path: Path) -> None:
 
 def _open_repaired(path: Path, witness: CommitWitness) -> tuple[Database, str, Repair]:
     """The database, and the damage that was repaired; empty if there was none."""
+    corrected = _correct_kinds(path)
     damage = damage_of(path)
     if damage:
         return _open_copied(path), f"the database was damaged: {damage}", Repair.COPY
     damage = files_damage(path, noted_format(path) > 0) or _mark_of(path, _DIFFERING)
     if not damage and not _lacks_current(path):
         try:
-            return Database(path), "", Repair.NONE
+            return Database(path), corrected, Repair.NONE
         except StorageFailed as error:
             damage = _damage(path, error)
         torn = _torn_end(path, witness, damage)
         if torn is not None:
-            return Database(path, Recovery.TORN_END), torn, Repair.NONE
+            return Database(path, Recovery.TORN_END), torn or corrected, Repair.NONE
     damage = damage or "its file CURRENT is missing"
     # From here on, files change. The mark makes the next opening repeat an interrupted repair.
     mark_damaged(path, damage)
     database, repair = _open_reconciled(path)
     return database, f"the database was damaged: {damage}", repair
+
+
+def _correct_kinds(path: Path) -> str:
+    if not has_recycled(path):
+        return ""
+    with locked(path):
+        return f"the database was damaged: {correct_kinds(path)}"
 
 
 def _torn_end(path: Path, witness: CommitWitness, damage: str) -> str | None:

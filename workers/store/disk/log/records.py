@@ -109,15 +109,19 @@ def _has_start(content: bytes, start: int, sequence: int) -> bool:
 
 
 def _is_start(content: bytes, pos: int, sequence: int) -> bool:
-    checksum, length, _ = _HEADER.unpack_from(content, pos)
+    _, length, _ = _HEADER.unpack_from(content, pos)
     end = pos + _HEADER.size + length
     room = BLOCK_BYTES - pos % BLOCK_BYTES
     if length < _BATCH.size or end > len(content) or _HEADER.size + length > room:
         return False
     first, count = _BATCH.unpack_from(content, pos + _HEADER.size)
-    return bool(
-        count and first > sequence and _masked_crc(content[pos + _KIND_AT : end]) == checksum
-    )
+    return bool(count and first > sequence and has_checksum(content, pos, end))
+
+
+def has_checksum(content: bytes | bytearray, pos: int, end: int) -> bool:
+    """Whether the checksum of the part from `pos` to `end` is right."""
+    checksum: int = _HEADER.unpack_from(content, pos)[0]
+    return _masked_crc(content[pos + _KIND_AT : end]) == checksum
 
 
 # --- the list of tables, which has the same form
@@ -181,7 +185,7 @@ def _crc_table() -> list[int]:
 _CRC_TABLE = _crc_table()
 
 
-def _masked_crc(data: bytes) -> int:
+def _masked_crc(data: bytes | bytearray) -> int:
     """RocksDB's checksum: CRC-32C, rotated and moved, so that the checksum of a checksum is no weak one."""
     crc = 0xFFFFFFFF
     for byte in data:
