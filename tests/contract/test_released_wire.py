@@ -211,23 +211,25 @@ def test_nodes_of_a_release_and_of_this_version_authenticate_each_other(
         nonce=b"n" * 32,
         attempt=1,
     )
-    their_hello = packed(0, session["wire"], "theirs", b"t" * 16, b"m" * 32, 2, 1, "peatnode/0.1")
+    their_hello = packed(0, session["wire"], "theirs", b"t" * 16, b"m" * 32, 1)
     our_hello = ours.begin() if is_dialling else ours.receive(their_hello)
     assert node.read(our_hello[0])[1] == session["wire"], "the release refuses another version"
     hellos = (our_hello[0], their_hello) if is_dialling else (their_hello, our_hello[0])
-    transcript = sha256(b"peatnode proof 1")
+    transcript = sha256(b"peatnode proof 2")
     for part in (sha256(b"certificate").digest(), session["alpn"].encode(), *hellos):
         transcript.update(len(part).to_bytes(4, "big") + part)
     roles = (b" dialling ", b" accepting ")
     our_role, their_role = roles if is_dialling else roles[::-1]
-    signed = b"peatnode proof 1" + their_role + transcript.digest()
+    told = (2).to_bytes(8, "big") + b"peatnode/0.1"
+    signed = b"peatnode proof 2" + their_role + transcript.digest() + told
     mac = hmac.digest(formation_key(SECRET), signed, "sha256")
-    proof = packed(1, mac, endpoint_private_key(SECRET, "theirs").sign(signed))
+    proof = packed(1, mac, endpoint_private_key(SECRET, "theirs").sign(signed), 2, "peatnode/0.1")
     said = [*(ours.receive(their_hello) if is_dialling else []), *ours.receive(proof)]
     (our_proof,) = [node.read(content) for content in said]
     assert ours.member is not None
     assert (ours.member.node_id, ours.member.software) == ("theirs", "peatnode/0.1")
-    signed = b"peatnode proof 1" + our_role + transcript.digest()
+    told = (1).to_bytes(8, "big") + b"this"
+    signed = b"peatnode proof 2" + our_role + transcript.digest() + told
     assert our_proof[1] == hmac.digest(formation_key(SECRET), signed, "sha256")
     key = Ed25519PublicKey.from_public_bytes(endpoint_public_key(SECRET, "ours"))
     key.verify(our_proof[2], signed)

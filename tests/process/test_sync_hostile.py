@@ -241,7 +241,7 @@ async def test_a_frame_too_long_ends_the_connection(victim: Worker) -> None:
         wire.encode(wire.AskRange(1, 9, 3, b"")),
         wire.encode(wire.Push(1, b"\1nonsense")),
         wire.encode(wire.Root(b"short", False)),
-        wire.encode(wire.PeerHello(1, "again", bytes(16), bytes(32), 1, 1)),
+        wire.encode(wire.PeerHello(1, "again", bytes(16), bytes(32), 1)),
         b"\xc1",
     ],
 )

@@ -26,7 +26,7 @@ SECONDS_TO_AUTHENTICATE = 10.0
 NONCE_BYTES = 32
 INSTANCE_BYTES = 16
 MAX_NODE_ID = 253
-_DOMAIN = b"peatnode proof 1"
+_DOMAIN = b"peatnode proof 2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,7 @@ class Authentication:
                 credentials.node_id,
                 credentials.instance,
                 nonce,
-                credentials.started,
                 attempt,
-                credentials.software,
             )
         )
         self._attempt = attempt
@@ -132,7 +130,7 @@ class Authentication:
         return [self._proof()]
 
     def _receive_proof(self, proof: Proof, hello: PeerHello) -> list[bytes]:
-        signed = _signed(not self._is_dialling, self._transcript)
+        signed = _signed(not self._is_dialling, self._transcript, proof.started, proof.software)
         mac = hmac.digest(self._credentials.formation_key, signed, "sha256")
         if not hmac.compare_digest(mac, proof.mac):
             raise NotAuthenticated(
@@ -146,18 +144,19 @@ class Authentication:
         self.member = Member(
             hello.node_id,
             hello.instance,
-            hello.started,
+            proof.started,
             self._attempt if self._is_dialling else hello.attempt,
-            hello.software,
+            proof.software,
             key,
             self._credentials.instance if self._is_dialling else hello.instance,
         )
         return [] if self._is_dialling else [self._proof()]
 
     def _proof(self) -> bytes:
-        signed = _signed(self._is_dialling, self._transcript)
-        mac = hmac.digest(self._credentials.formation_key, signed, "sha256")
-        return wire.encode(Proof(mac, self._credentials.sign(signed)))
+        own = self._credentials
+        signed = _signed(self._is_dialling, self._transcript, own.started, own.software)
+        mac = hmac.digest(own.formation_key, signed, "sha256")
+        return wire.encode(Proof(mac, own.sign(signed), own.started, own.software))
 
 
 def other_version(theirs: int) -> NotAuthenticated:
@@ -176,5 +175,6 @@ def _transcript(channel: bytes, alpn: str, dialling_hello: bytes, accepting_hell
     return digest.digest()
 
 
-def _signed(is_dialling: bool, transcript: bytes) -> bytes:
-    return _DOMAIN + (b" dialling " if is_dialling else b" accepting ") + transcript
+def _signed(is_dialling: bool, transcript: bytes, started: int, software: str) -> bytes:
+    role = b" dialling " if is_dialling else b" accepting "
+    return _DOMAIN + role + transcript + started.to_bytes(8, "big") + software.encode()

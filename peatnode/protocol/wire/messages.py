@@ -44,28 +44,29 @@ class WireMessage:
 
 @dataclass(frozen=True, slots=True)
 class PeerHello(WireMessage):
-    """The first message of each side: its identity and a nonce."""
+    """The first message of each side: who it says it is, and a nonce. A stranger reads it, so it tells nothing else."""
 
     TYPE = 0
     version: int
     node_id: str
     instance: bytes
     nonce: bytes
-    started: int
-    """Start of the sync process in microseconds;
-    it tells a restarted process of one instance from its predecessor."""
     attempt: int
     """Number of the dial, counted by the sender."""
-    software: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof(WireMessage):
-    """The proof of membership: a MAC with the formation key and a signature with the endpoint key."""
+    """The proof of membership: a MAC with the formation key and a signature with the endpoint key. Both cover the other
+    fields, which are told only to who is on the way to prove the same."""
 
     TYPE = 1
     mac: bytes
     signature: bytes
+    started: int
+    """Start of the sync process in microseconds;
+    it tells a restarted process of one instance from its predecessor."""
+    software: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +224,11 @@ Message = (
 def encode(message: Message) -> bytes:
     """The content of the frame of a message."""
     return _pack((message.TYPE,), message)
+
+
+def hello_for_earlier(content: bytes) -> bytes:
+    """An encoded PeerHello with one field more, so that a node of version 1 refuses its version, not its form."""
+    return bytes([content[0] + 1]) + content[1:] + b"\0"  # the first byte has the number of fields
 
 
 def decode(content: bytes) -> Message | None:

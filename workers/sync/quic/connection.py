@@ -135,7 +135,8 @@ class PeerConnection:
             attempt=self.dial.number if self.dial else 0,
         )
         for content in self._authentication.begin():
-            self._enqueue(protocol.first_stream, content)
+            said = wire.hello_for_earlier(content) if self.refusal else content
+            self._enqueue(protocol.first_stream, said)
 
     def _refused(self, alpn: str | None) -> ConnectionProtocol | None:
         """The protocol of which an earlier version was negotiated.

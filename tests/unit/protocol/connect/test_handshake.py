@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -10,6 +11,7 @@ from peatnode.identity import endpoint_private_key, endpoint_public_key, formati
 from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import NotAuthenticated, PeerFault, SelfConnection
+from tests.support.released_node import ReleasedNode
 
 SECRET = bytes(range(32))
 
@@ -130,17 +132,39 @@ def test_what_is_said_is_pinned() -> None:
     b = replace(credentials("node-b"), instance=bytes(range(16, 32)))
     said = converse(*pair(a, b))
     assert [content.hex() for content in said] == [
-        "980002a66e6f64652d61c410000102030405060708090a0b0c0d0e0fc42061616161616161616161616161616161"
-        "616161616161616161616161616161610103a474657374",
-        "980002a66e6f64652d62c410101112131415161718191a1b1c1d1e1fc42062626262626262626262626262626262"
-        "626262626262626262626262626262620100a474657374",
-        "9301c420bbffe6e682064fdb6261596f2b30a48dadccca0ed1e8d4881fa13a923219ca4ec440cf5e0bfd2ac52ede"
-        "ea39671fd76b10c478368f601156d6251d4758bbc559ae71685025ed7c1615c1626aa58bda52b379f07fa6afe945"
-        "bb90078d8b13e5c07b04",
-        "9301c420b3813eeeceb9d0a325431d9e9b2be3cab8aa35680125768651ce88bc952eafd8c4402a59b130cfbff475"
-        "c1a0dec89800b64af1e755e9ff8830f97ff36649e99d3c7844190abc3e243baff0eb9ae82c95adb015f6a21c333a"
-        "d1464ffe4a3844db800a",
+        "960002a66e6f64652d61c410000102030405060708090a0b0c0d0e0fc42061616161616161616161616161616161"
+        "6161616161616161616161616161616103",
+        "960002a66e6f64652d62c410101112131415161718191a1b1c1d1e1fc42062626262626262626262626262626262"
+        "6262626262626262626262626262626200",
+        "9501c42070396ea2631c05155e9e8a46e64be7cc1d6f0dcf3245c0ffa389c7f70867e9dcc440ca95f2199859ba01"
+        "c5b9d2506828815d809ae47b31efda7f46f42917855e1b5c67d26768c2e16393774b0719384073c168b1eb0ae611"
+        "ed1ebfc3114dd045450801a474657374",
+        "9501c420a8b41895eb1db53f7c7ad07da67aacb8d9fda5ffa32fccff023b8b899ccbe3ddc440f6546f7796886475"
+        "057e772c134f65596fd48e012f479265066b059b065adff99eebc436931466005cb58db37083fb3c847dd33857c6"
+        "97f1b80633e55a3b140501a474657374",
     ]
+
+
+def test_a_hello_tells_neither_software_nor_start() -> None:
+    told = {"software": "peatnode/9.8.7", "started": 0x123456789ABCDE}
+    a, b = (replace(credentials(name), **told) for name in ("node-a", "node-b"))
+    dialling, accepting = pair(a, b)
+    said = converse(dialling, accepting)
+    assert accepting.member is not None
+    assert (accepting.member.software, accepting.member.started) == (a.software, a.started)
+    for hello, proof in ((said[0], said[2]), (said[1], said[3])):
+        for fact in (b"peatnode/9.8.7", bytes.fromhex("123456789abcde")):
+            assert fact not in hello
+            assert fact in proof
+
+
+@pytest.mark.parametrize("change", [{"started": 2}, {"software": "other"}])
+def test_what_a_proof_tells_is_covered_by_it(change: dict[str, Any]) -> None:
+    dialling, accepting = pair(credentials("node-a"), credentials("node-b"))
+    (answer,) = accepting.receive(dialling.begin()[0])
+    (proof,) = dialling.receive(answer)
+    with pytest.raises(NotAuthenticated):
+        accepting.receive(wire.encode(replace(wire.decode(proof), **change)))
 
 
 def test_a_proof_cannot_be_reflected() -> None:
@@ -169,14 +193,14 @@ def test_our_own_instance_is_told_apart() -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        wire.encode(wire.Proof(b"", b"")),
+        wire.encode(wire.Proof(b"", b"", 1)),
         wire.encode(wire.Root(bytes(16), False)),
         wire.encode(wire.Push(1, b"\0\x90")),
-        wire.encode(wire.PeerHello(wire.VERSION + 1, "node", bytes(16), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(wire.VERSION, "", bytes(16), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(wire.VERSION, "n" * 300, bytes(16), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(wire.VERSION, "node", bytes(15), bytes(32), 1, 1)),
-        wire.encode(wire.PeerHello(wire.VERSION, "node", bytes(16), b"", 1, 1)),
+        wire.encode(wire.PeerHello(wire.VERSION + 1, "node", bytes(16), bytes(32), 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "", bytes(16), bytes(32), 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "n" * 300, bytes(16), bytes(32), 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "node", bytes(15), bytes(32), 1)),
+        wire.encode(wire.PeerHello(wire.VERSION, "node", bytes(16), b"", 1)),
         b"\x91\x63",
         b"garbage",
     ],
@@ -192,7 +216,7 @@ def test_another_version_is_refused_with_both_numbers(is_dialling: bool) -> None
     dialling, accepting = pair(credentials("a"), credentials("b"))
     side = dialling if is_dialling else accepting
     side.begin()
-    hello = wire.PeerHello(wire.VERSION + 1, "other", b"o" * 16, b"n" * 32, 1, 1)
+    hello = wire.PeerHello(wire.VERSION + 1, "other", b"o" * 16, b"n" * 32, 1)
     with pytest.raises(NotAuthenticated) as caught:
         side.receive(wire.encode(hello))
     assert str(caught.value) == (
@@ -200,3 +224,12 @@ def test_another_version_is_refused_with_both_numbers(is_dialling: bool) -> None
         f"update the one with {wire.VERSION}"
     )
     assert side.member is None
+
+
+def test_a_node_of_version_1_reads_the_hello_that_it_is_to_refuse() -> None:
+    dialling, _ = pair(credentials("a"), credentials("b"))
+    (hello,) = dialling.begin()
+    node = ReleasedNode("0.1", "first")
+    with pytest.raises(AssertionError, match="lacks fields"):
+        node.read(hello)
+    assert node.read(wire.hello_for_earlier(hello))[:2] == [0, wire.VERSION]

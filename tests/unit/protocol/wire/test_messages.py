@@ -20,8 +20,8 @@ from peatnode.protocol.wire.frames import PeerFrames
 from tests.support.feed_changes import change_of
 
 MESSAGES = [
-    wire.PeerHello(1, "node", bytes(16), bytes(32), 5, 1, "x"),
-    wire.Proof(b"m", b"s"),
+    wire.PeerHello(1, "node", bytes(16), bytes(32), 1),
+    wire.Proof(b"m", b"s", 5, "x"),
     wire.Root(bytes(16), True),
     wire.Push(1, b"\0\x90"),
     wire.Ack(1, False),
@@ -53,10 +53,9 @@ def test_a_newer_peer_may_say_more() -> None:
 
 
 def test_missing_trailing_fields_have_their_defaults() -> None:
-    content = msgpack.packb([0, 1, "node", bytes(16), bytes(32), 5, 1])
-    hello = wire.decode(content)
-    assert isinstance(hello, wire.PeerHello)
-    assert hello.software == ""
+    proof = wire.decode(msgpack.packb([1, b"m", b"s", 5]))
+    assert isinstance(proof, wire.Proof)
+    assert proof.software == ""
 
 
 @pytest.mark.parametrize(
