@@ -140,6 +140,7 @@ class Supervisor:
         lock: int,
     ) -> None:
         self._log = logs.get_logger("supervisor")
+        self._quota = logs.LogQuota(self._log, time.monotonic)
         self._sockets = sockets
         self._lock = lock
         self._policy = Policy({spec.name: spec.turn for spec in workers}, limits)
@@ -361,14 +362,20 @@ class Supervisor:
                 self._raise_problem(child.name, message)
             case ProblemCleared(name):
                 if self._problems.cleared(child.name, name):
-                    self._log.info("Problem cleared", worker_name=child.name, problem=name)
+                    self._quota.info(
+                        "Problem cleared", (name, ""), worker_name=child.name, problem=name
+                    )
             case RecycleMe(reason):
                 self._handle_event(RecycleRequested(child.name, reason))
 
     def _raise_problem(self, worker: str, problem: ProblemRaised) -> None:
         if self._problems.raised(worker, problem):
-            self._log.warning(
-                problem.message, worker_name=worker, problem=problem.name, advice=problem.advice
+            self._quota.warning(
+                problem.message,
+                (problem.name, ""),
+                worker_name=worker,
+                problem=problem.name,
+                advice=problem.advice,
             )
 
     def _describe(self) -> NodeReply:

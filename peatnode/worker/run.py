@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
 
@@ -70,16 +71,17 @@ async def _run(
     shell = WorkerShell(context, control)
     answer_control(shell, control)
     loop.add_signal_handler(signal.SIGTERM, shell.stop, 10.0)
-    loop.set_exception_handler(_handle_unawaited_error)
+    quota = logs.LogQuota(logs.get_logger("loop"), time.monotonic)
+    loop.set_exception_handler(lambda loop, about: _handle_unawaited_error(quota, about))
     await main(shell)
 
 
-def _handle_unawaited_error(loop: asyncio.AbstractEventLoop, about: dict[str, Any]) -> None:
+def _handle_unawaited_error(quota: logs.LogQuota, about: dict[str, Any]) -> None:
     """Exits after an error that no task awaits, because it is a defect. Network errors, which transports
     also report here, are only logged."""
     error = about.get("exception")
-    log = logs.get_logger("loop")
+    text = str(about.get("message"))
     if isinstance(error, Exception) and not isinstance(error, OSError):
-        log.error("Worker failed in the background", about=about.get("message"), exc_info=error)
+        quota.error("Worker failed in the background", ("", ""), text=text, exc_info=error)
         exit_process(1)
-    log.warning("Network error in the background", about=about.get("message"), error=repr(error))
+    quota.warning("Network error in the background", ("", text), text=text, error=repr(error))

@@ -18,6 +18,8 @@ class WorkerShell:
         self.context = context
         self.config = context.config
         self.log = logs.get_logger(context.name)
+        self.quota = logs.LogQuota(self.log, time.monotonic)
+        """For lines that peers and clients cause."""
         self.stopping = asyncio.Event()
         self._control = control
         self._deadline = 0.0

@@ -6,29 +6,23 @@ import asyncio
 import os
 import random
 import socket
-import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from aioquic.asyncio import QuicConnectionProtocol, connect
-from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from peatnode.codec.frames import frame
-from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.identity import endpoint_private_key, endpoint_public_key
 from peatnode.ipc import messages
-from peatnode.protocol.connect.handshake import Authentication, Credentials
+from peatnode.model.documents import DocumentUpdate
+from peatnode.protocol.connect.handshake import Authentication
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.frames import PeerFrames
+from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.messages import ALPN
+from tests.support.insider import authenticate, authentication, credentials, insider, stranger
 from tests.support.sync_mesh import Worker, introduce
 from tests.support.waiting import until
-
-SECRET = b"secret".ljust(32, b".")
 
 
 @pytest.fixture
@@ -43,55 +37,6 @@ async def victim(tmp_path: Path) -> AsyncIterator[Worker]:
     await worker.close()
 
 
-class Stranger(QuicConnectionProtocol):
-    """A QUIC client that keeps what it gets."""
-
-    def __init__(self, *args: Any, **options: Any) -> None:
-        super().__init__(*args, **options)
-        self.received: dict[int, bytes] = {}
-        self.closed: events.ConnectionTerminated | None = None
-
-    def quic_event_received(self, event: events.QuicEvent) -> None:
-        if isinstance(event, events.StreamDataReceived):
-            self.received[event.stream_id] = self.received.get(event.stream_id, b"") + event.data
-        elif isinstance(event, events.ConnectionTerminated):
-            self.closed = event
-
-    def say(self, data: bytes, stream_id: int = 0) -> None:
-        self._quic.send_stream_data(stream_id, data)
-        self.transmit()
-
-    @property
-    def certificate(self) -> Any:
-        return self._quic.tls._peer_certificate
-
-    async def wait_frame(self) -> bytes:
-        reader = PeerFrames(4096)
-        seen = 0
-        while True:
-            data = self.received.get(0, b"")
-            reader.keep(data[seen:])
-            seen = len(data)
-            content = next(reader.contents(), None)
-            if content is not None:
-                self.received[0] = self.received[0][4 + len(content) :]
-                return content
-            assert self.closed is None, self.closed
-            await asyncio.sleep(0.005)
-
-
-@asynccontextmanager
-async def stranger(worker: Worker, alpn: str = ALPN) -> AsyncIterator[Stranger]:
-    configuration = QuicConfiguration(
-        alpn_protocols=[alpn], verify_mode=ssl.CERT_NONE, server_name="peatnode"
-    )
-    async with connect(
-        "127.0.0.1", worker.port, configuration=configuration, create_protocol=Stranger
-    ) as client:
-        assert isinstance(client, Stranger)
-        yield client
-
-
 async def rejections(worker: Worker) -> dict[str, float]:
     reply = await worker.ask(messages.GetMetrics())
     return {
@@ -99,39 +44,6 @@ async def rejections(worker: Worker) -> dict[str, float]:
         for metric in reply.metrics
         if metric.name == "peatnode_rejected_input_total"
     }
-
-
-def credentials(node_id: str, secret: bytes = SECRET) -> Credentials:
-    return Credentials(
-        node_id,
-        os.urandom(16),
-        1,
-        "stranger",
-        formation_key(secret),
-        endpoint_private_key(secret, node_id).sign,
-        lambda other: endpoint_public_key(secret, other),
-    )
-
-
-def authentication(client: Stranger, who: Credentials) -> Authentication:
-    return Authentication(
-        who,
-        is_dialling=True,
-        alpn=ALPN,
-        certificate=client.certificate.public_bytes(Encoding.DER),
-        certificate_key=client.certificate.public_key().public_bytes_raw(),
-        nonce=os.urandom(32),
-        attempt=1,
-    )
-
-
-async def authenticate(client: Stranger, who: Credentials) -> None:
-    machine = authentication(client, who)
-    for content in machine.begin():
-        client.say(frame(content))
-    while machine.member is None:
-        for content in machine.receive(await client.wait_frame()):
-            client.say(frame(content))
 
 
 async def test_another_secret_is_refused_by_both(victim: Worker, tmp_path: Path) -> None:
@@ -297,3 +209,18 @@ async def test_who_never_authenticates_is_closed(victim: Worker) -> None:
             await asyncio.sleep(0.1)
         assert client.closed.error_code == 1
         assert client.closed.reason_phrase == "authentication took too long"
+
+
+async def test_refusals_make_one_line_a_minute(victim: Worker) -> None:
+    """One member sends thousands of updates that the store refuses; once, that was 42 MB in 10 s."""
+    names = [f"refused-{number}" for number in range(5000)]
+    victim.store.standin.refused.update(("notes", name) for name in names)
+    async with stranger(victim) as client:
+        member = await insider(client)
+        for number in range(25):
+            some = names[number * 200 : number * 200 + 200]
+            updates = [DocumentUpdate("notes", name, 1, False, 0.0, b"") for name in some]
+            member.send(wire.Push(number, pack_updates(updates)))
+            await member.wait(lambda message: isinstance(message, wire.Ack))
+    lines = [line for line in victim.log().splitlines() if "Update refused" in line]
+    assert len(lines) == 1, f"{len(lines)} lines, {sum(map(len, lines))} bytes"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import secrets
 import socket
 import subprocess
@@ -19,6 +20,11 @@ from peatnode.model.sync import StoreQuestion
 from tests.sim.standin import StandinStore
 from tests.support.feed_changes import change_of
 from tests.support.processes import FIRST_PORT, LAST_PORT, node_environment, start_worker
+
+
+def secret_of(name: str) -> bytes:
+    """The secret of a formation of this name."""
+    return hashlib.sha256(name.encode()).digest()
 
 
 def bind_udp(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
@@ -182,7 +188,7 @@ class Worker:
         self.discovery = FakeDiscovery(self.run_dir / "discovery.sock")
         self.log_path = self.run_dir / "log"
         self._environment = environment or {}
-        self._secret = base64.b64encode(secret.encode().ljust(32, b".")).decode()
+        self._secret = base64.b64encode(secret_of(secret)).decode()
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._link: Link | None = None

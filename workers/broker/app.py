@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import falcon
@@ -9,12 +10,12 @@ import falcon.asgi
 from falcon.asgi import Request, Response, WebSocket
 
 from peatnode.api.failures import MEDIA_TYPE, HttpProblem, out_of_memory
-from peatnode.logs import get_logger
+from peatnode.logs import LogQuota, get_logger
 from workers.broker.gate import SAFE_METHODS, RequestGate
 from workers.broker.routes import ASSETS, routes
 from workers.broker.services import BrokerServices
 
-log = get_logger("broker")
+log = LogQuota(get_logger("broker"), time.monotonic)
 
 _CODES = {404: "not-found", 405: "method-not-allowed", 400: "bad-request"}
 
@@ -98,7 +99,8 @@ async def _answer_out_of_memory(
 ) -> None:
     """Ends one request: what it held is free again, and the process goes on."""
     error.__traceback__ = None  # its frames hold what did not fit
-    log.error("Out of memory", route=request.uri_template, method=request.method)
+    about = (_name(request), "")
+    log.error("Out of memory", about, route=request.uri_template, method=request.method)
     problem = out_of_memory(request.method not in SAFE_METHODS)
     await _answer_problem(request, response, problem, params, ws)
 
@@ -111,7 +113,13 @@ async def _answer_bug(
     ws: WebSocket | None = None,
 ) -> None:
     """A bug ends one request, not the process."""
-    log.error("Request failed", route=request.uri_template, method=request.method, exc_info=error)
+    log.error(
+        "Request failed",
+        (_name(request), repr(error)[:200]),
+        route=request.uri_template,
+        method=request.method,
+        exc_info=error,
+    )
     if response is not None:
         response.status = 500
         _fill(
@@ -120,6 +128,10 @@ async def _answer_bug(
         )
     elif ws is not None and not ws.closed:
         await ws.close(1011, "internal error")
+
+
+def _name(request: Request) -> str:
+    return f"{request.method} {request.uri_template}"
 
 
 def _fill(response: Response, problem: HttpProblem) -> None:

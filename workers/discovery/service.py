@@ -47,10 +47,13 @@ class DiscoveryService:
     def publish(self, events: list[PeerFound | PeerLost]) -> None:
         for event in events:
             if isinstance(event, PeerLost):
-                self._shell.log.debug("Peer lost", peer=event.key)
+                self._shell.quota.debug("Peer lost", (event.key, ""), peer=event.key)
             else:
                 addresses = [str(address) for address in event.peer.addresses]
-                self._shell.log.debug("Peer found", peer=event.peer.key, addresses=addresses)
+                about = (event.peer.key, "")
+                self._shell.quota.debug(
+                    "Peer found", about, peer=event.peer.key, addresses=addresses
+                )
         for subscriber in self._subscribers:
             subscriber.enqueue(events)
 
@@ -59,12 +62,13 @@ class DiscoveryService:
             return
         self._problems[source] = message
         self._shell.raise_problem(f"discovery.{source}", message, advice)
-        self._shell.log.warning("Discovery source failed", source=source, reason=message)
+        about = (source, message)
+        self._shell.quota.warning("Discovery source failed", about, source=source, reason=message)
 
     def clear_problem(self, source: str) -> None:
         if self._problems.pop(source, None) is not None:
             self._shell.clear_problem(f"discovery.{source}")
-            self._shell.log.info("Discovery source recovered", source=source)
+            self._shell.quota.info("Discovery source recovered", (source, ""), source=source)
 
     # --- requests
 

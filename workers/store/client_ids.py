@@ -94,21 +94,23 @@ class IdReports:
         self._shell = shell
 
     def renewed(self, generation: int, withdrawals: int) -> None:
-        self._shell.log.warning(
+        self._shell.quota.warning(
             "Another writer uses this node's client id: a new generation begins",
+            ("", ""),
             generation=generation,
             withdrawals=withdrawals,
         )
 
     def kept(self, name: str, reason: str) -> None:
-        self._shell.log.error(
-            "Document may differ from those of the peers", doc=name, reason=reason
+        self._shell.quota.error(
+            "Document may differ from those of the peers", (name, reason), doc=name, reason=reason
         )
 
     def withdrawn(self, outcomes: Mapping[str, int], is_complete: bool) -> None:
         again, kept = outcomes[WRITTEN_AGAIN], outcomes[KEPT]
-        self._shell.log.error(
+        self._shell.quota.error(
             "Own writes were withdrawn and written again",
+            ("", ""),
             documents=again,
             kept=kept,
             is_complete=is_complete,

@@ -12,6 +12,7 @@ from typing import Any, Protocol, assert_never
 
 from peatnode.config import ExpectedPeers
 from peatnode.ipc import messages
+from peatnode.logs import LogQuota
 from peatnode.model.clock import ClockState, ClockVerdict
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.protocol.connect.dial_plan import Dial, DialPlan
@@ -30,9 +31,6 @@ from workers.sync.store_link import StoreLink
 
 MAX_REMEMBERED = 1000
 """Instances whose traffic is counted beyond the end of their connections."""
-
-LOG_INTERVAL_SECONDS = 60.0
-"""Minimum interval between two log lines about the same fault of the same peer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +106,11 @@ class NodeShell:
         self._are_peers_known = False
         self._clock_state = ClockState.STARTING
         self.log = log
+        self._quota = LogQuota(log, self._loop.time)
         self._problems = problems
         self._endpoint: QuicEndpoint | None = None
         self._wake = LoopTimer(self._wake_up)
         self._dial_wake = LoopTimer(self._dial_due)
-        self._logged: dict[tuple[str, str], float] = {}
         self._past_traffic: dict[str, PastTraffic] = {}
         """Traffic of ended connections, by instance."""
 
@@ -155,7 +153,8 @@ class NodeShell:
             case events.PeerAppeared():
                 self._peer_appeared(action)
             case events.PeerVanished(node_id, instance, reason):
-                self.log.info("Peer disconnected", peer=node_id, reason=reason)
+                about = (node_id, f"{instance} {reason}")
+                self._quota.info("Peer disconnected", about, peer=node_id, reason=reason)
                 self._publish_topology(messages.PeerDisconnected(node_id, instance, reason))
             case events.NeighboursChanged():
                 self._publish_topology(messages.TopologyChanged(action.peer_count))
@@ -164,8 +163,9 @@ class NodeShell:
             case events.ReplicasKnown():
                 self._answer_waiter(action)
             case events.UpdateRefused():
-                self.log.warning(
+                self._quota.warning(
                     "Update refused",
+                    (action.peer, action.reason),
                     peer=action.peer,
                     doc=f"{action.collection}/{action.id}",
                     reason=action.reason,
@@ -177,7 +177,7 @@ class NodeShell:
                 self.dial_plan.remember(action.node_id, action.addresses, now)
                 self._dial_wake.set(now)  # once, however many are remembered at the start
             case events.MemberForgotten():
-                self.log.info("Peer forgotten", peer=action.node_id)
+                self._quota.info("Peer forgotten", (action.node_id, ""), peer=action.node_id)
                 self.dial_plan.forget(action.node_id)
                 self._loop.call_soon(self.plan_dials)
             case _:
@@ -192,7 +192,8 @@ class NodeShell:
             self._problems.clear_problem(CLOCK_PROBLEM)
         if verdict.state is not self._clock_state:
             self._clock_state = verdict.state
-            self.log.info("Clock judged", state=verdict.state, reason=verdict.reason)
+            about = ("", verdict.state)
+            self._quota.info("Clock judged", about, state=verdict.state, reason=verdict.reason)
 
     def _close(self, action: events.Close) -> None:
         connection = self.endpoint.connections.get(action.peer)
@@ -220,8 +221,9 @@ class NodeShell:
     def _peer_appeared(self, action: events.PeerAppeared) -> None:
         connection = self.endpoint.connections[action.peer]
         assert connection.member is not None
-        self.log.info(
+        self._quota.info(
             "Peer connected",
+            (action.node_id, action.instance),
             peer=action.node_id,
             endpoint_id=connection.member.endpoint_key.hex(),
             addresses=[self.endpoint.address_of(connection)],
@@ -282,14 +284,9 @@ class NodeShell:
         self.handle(events.DialFailed(peer, reason, is_refused))
 
     def _log_unauthenticated(self, address: str, reason: str) -> None:
-        now = self._loop.time()
-        if now - self._logged.get((address, reason), -LOG_INTERVAL_SECONDS) >= (
-            LOG_INTERVAL_SECONDS
-        ):
-            if len(self._logged) > 1000:
-                self._logged.clear()
-            self._logged[(address, reason)] = now
-            self.log.warning("Peer not authenticated", address=address, reason=reason)
+        host = address.rpartition(":")[0]
+        about = (host, reason)
+        self._quota.warning("Peer not authenticated", about, address=address, reason=reason)
 
     def input_rejected(self, reason: str) -> None:
         self.rejected[reason] += 1

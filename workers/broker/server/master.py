@@ -90,10 +90,14 @@ class LoopHeartbeat:
 class _Forward(logging.Handler):
     """Forwards records of gunicorn and uvicorn to the node's log."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._quota = logs.LogQuota(logs.get_logger("http"), time.monotonic)
+
     def emit(self, record: logging.LogRecord) -> None:
-        log = logs.get_logger("http")
-        write = log.error if record.levelno >= logging.ERROR else log.warning
-        write("HTTP server", source=record.name, text=record.getMessage())
+        write = self._quota.error if record.levelno >= logging.ERROR else self._quota.warning
+        about = (record.name, str(record.msg))
+        write("HTTP server", about, source=record.name, text=record.getMessage())
 
 
 class ServerLog(Logger):  # type: ignore[misc]

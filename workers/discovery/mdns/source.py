@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,10 +82,13 @@ class Announcement:
 class _LibraryLog(logging.Handler):
     """Forwards the warnings of zeroconf to the log of the node."""
 
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self._quota = logs.LogQuota(logs.get_logger("discovery.mdns"), time.monotonic)
+
     def emit(self, record: logging.LogRecord) -> None:
-        logs.get_logger("discovery.mdns").warning(
-            "Warning of the mDNS library", reason=record.getMessage()
-        )
+        about = ("", str(record.msg))
+        self._quota.warning("Warning of the mDNS library", about, reason=record.getMessage())
 
 
 def open_source(config: Config, node: ThisNode, report: SourceReport) -> MdnsSource:
@@ -140,7 +144,7 @@ class MdnsSource:
         self._loop = asyncio.get_running_loop()
         self._started_at: float | None = None
         library = logging.getLogger("zeroconf")
-        library.handlers[:] = [_LibraryLog(logging.WARNING)]
+        library.handlers[:] = [_LibraryLog()]
         library.propagate = False
 
     def adapters_changed(self, adapters: tuple[Adapter, ...]) -> None:

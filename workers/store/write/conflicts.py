@@ -168,8 +168,9 @@ class ConflictReports:
         self._shell = shell
 
     def found(self, name: str, peer: str, clients: Sequence[int], was_mine: bool) -> None:
-        self._shell.log.warning(
+        self._shell.quota.warning(
             "Two states of a document contradict each other: the losing one is kept",
+            (peer, ""),
             doc=name,
             peer=peer,
             clients=list(clients),
