@@ -19,6 +19,7 @@ from peatnode.errors import (
     LinkLost,
     PeatnodeError,
 )
+from peatnode.texts import one_line
 
 STATUS_OF_FAILURE = {
     "not_found": Exit.NOT_FOUND,
@@ -37,9 +38,9 @@ class CliError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         file = file or sys.stderr
-        click.echo(f"peatnode: {self.message}", file=file)
+        click.echo(f"peatnode: {one_line(self.message)}", file=file)
         if self.advice:
-            click.echo(f"  {self.advice}", file=file)
+            click.echo(f"  {one_line(self.advice)}", file=file)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from peatnode.config.reading import read_expected_peers
+from peatnode.config.reading import read_expected_peers, read_name
 from peatnode.config.values import Config, ExpectedPeers
 from peatnode.config.variables import VARIABLES, Variable, flag_of
 from peatnode.errors import BadConfiguration
@@ -147,6 +147,8 @@ def _check_together(values: dict[str, Any]) -> None:
     # PEAT_STATIC_PEERS implies its source.
     if values["static_peers"] and "static" not in values["discovery"]:
         values["discovery"] = (*values["discovery"], "static")
+    if values["cluster"]:
+        read_name("HOSTNAME.PEAT_CLUSTER", f"{values['hostname']}.{values['cluster']}")
     if values["read_token"] and not values["api_token"]:
         raise BadConfiguration(
             "PEAT_READ_TOKEN is set without PEAT_API_TOKEN, so that anyone may write: set both."

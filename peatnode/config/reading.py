@@ -13,6 +13,7 @@ from peatnode.config.sources import CANONICAL, list_sources
 from peatnode.config.values import ExpectedPeers, Secret, StaticPeer
 from peatnode.errors import BadConfiguration
 from peatnode.logs import parse_filter
+from peatnode.texts import MAX_NAME_BYTES, is_name, one_line
 
 MIN_SECRET_BYTES = 16
 
@@ -27,9 +28,10 @@ def read_text(_: str, text: str) -> str:
 
 
 def read_name(name: str, text: str) -> str:
-    if not re.fullmatch(r"[^\s/@,=\"\x00-\x1f]{1,253}", text):
+    if not is_name(text):
         raise BadConfiguration(
-            f"{name}={text!r} is not a name: 1 to 253 characters, no spaces, /, @, comma, = or quotes."
+            f"{name}={text!r} is not a name: 1 to {MAX_NAME_BYTES} bytes, no spaces, /, @, comma, =, quotes, "
+            "control or invisible characters."
         )
     return text
 
@@ -138,7 +140,7 @@ def read_static_peer(name: str, text: str) -> StaticPeer:
         r"(?:(?P<id>[^\s@]+)@)?(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^\s:\[\]@]+)):(?P<port>[0-9]{1,5})",
         text,
     )
-    if found is None or not 1 <= int(found["port"]) <= 65535:
+    if found is None or not 1 <= int(found["port"]) <= 65535 or one_line(text) != text:
         raise BadConfiguration(
             f"{name}: {text!r} is not [id@]host:port (IPv6 addresses need brackets), "
             "for example peat-mesh-1@10.0.0.7:11204."
@@ -150,7 +152,8 @@ def read_static_peer(name: str, text: str) -> StaticPeer:
             raise BadConfiguration(
                 f"{name}: {found['v6']!r} in {text!r} is not an IPv6 address."
             ) from None
-    return StaticPeer(found["id"] or "", found["v6"] or found["host"], int(found["port"]))
+    node_id = read_name(f"{name}: the id of {text!r}", found["id"]) if found["id"] else ""
+    return StaticPeer(node_id, found["v6"] or found["host"], int(found["port"]))
 
 
 def read_address(name: str, text: str) -> str:

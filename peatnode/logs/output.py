@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from peatnode.errors import BadConfiguration
+from peatnode.texts import escaped
 
 # structlog imports rich if it is installed, for a console renderer that is not used here: 0.1 s and 5 MB a
 # process.
@@ -149,7 +150,7 @@ def _text(value: Any) -> str:
 
 def _json(value: Any) -> str:
     try:
-        return orjson.dumps(value, default=str).decode()
+        return escaped(orjson.dumps(value, default=str).decode())
     except TypeError:  # a lone surrogate, a number beyond 64 bits, a key that is no text
         return json.dumps(value, default=str, skipkeys=True)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from peatnode.cli.terminal.numbers import printable
 from peatnode.client.events import Event, Gap, SyncEvent
 from peatnode.client.models import Document, Written
+from peatnode.texts import one_line
 
 
 def compact(value: Any) -> str:
@@ -61,7 +61,7 @@ def event_line(event: Event) -> str:
     match event:
         case SyncEvent():
             value = "" if event.value is None else f"  {compact(event.value)}"
-            sender = f" from {printable(event.origin_peer)}" if event.origin_peer else ""
+            sender = f" from {one_line(event.origin_peer)}" if event.origin_peer else ""
             name = f"{event.collection}/{event.doc_id}"
             return f"{event.sequence}  {event.action} {name}{sender}{value}"
         case Gap():

@@ -9,9 +9,9 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from peatnode.cli.terminal.columns import NARROW_COLUMNS, Cell, column_table
-from peatnode.cli.terminal.numbers import printable
 from peatnode.client.models import PeerLogEntry
 from peatnode.model.members import PeerEventKind
+from peatnode.texts import one_line
 
 STYLES = {
     PeerEventKind.CONNECTED: "green",
@@ -47,4 +47,4 @@ def peer_log_table(entries: Sequence[PeerLogEntry], columns: int) -> RenderableT
 def _kind_text(kind: str) -> Text:
     """A newer node may have other kinds."""
     style = STYLES[PeerEventKind(kind)] if kind in set(PeerEventKind) else ""
-    return Text(printable(kind), style=style)
+    return Text(one_line(kind), style=style)

@@ -9,11 +9,12 @@ from rich.text import Text
 
 from peatnode.api.findings.peers import GRACE_SECONDS
 from peatnode.cli.terminal.columns import NARROW_COLUMNS, Cell, column_table
-from peatnode.cli.terminal.numbers import printable, round_trip
+from peatnode.cli.terminal.numbers import round_trip
 from peatnode.client.models import Peer, Peers
 from peatnode.model.amounts import plural, span
 from peatnode.model.clock import TOLERANCE_SECONDS
 from peatnode.model.states import PeerStatus
+from peatnode.texts import one_line
 
 MAX_SHOWN = 50
 """Peers in a status. A terminal takes a millisecond for each, and a mesh may remember a thousand."""
@@ -52,7 +53,7 @@ def first_peers(peers: Sequence[Peer]) -> Sequence[Peer]:
 def state_text(peer: Peer, now: float) -> Text:
     """The state, and for how long the peer has been absent."""
     if peer.state != PeerStatus.ABSENT:
-        return Text(printable(peer.state), style="" if peer.is_connected else "yellow")
+        return Text(one_line(peer.state), style="" if peer.is_connected else "yellow")
     if peer.absent_since is None:
         return Text("never seen", style="yellow")
     return Text(f"absent {span(max(0.0, now - peer.absent_since))}", style="yellow")
@@ -109,10 +110,10 @@ def summary_lines(peers: Peers, now: float) -> Iterator[Text]:
         line += f"; {peers.expected:,} expected"
     yield Text(line, style="" if in_sync >= max(len(peers), peers.expected) else "yellow")
     if peers.missing:
-        yield Text(printable(f"missing: {', '.join(peers.missing)}"), style="yellow")
+        yield Text(one_line(f"missing: {', '.join(peers.missing)}"), style="yellow")
     for peer in peers:
         if not peer.is_connected and peer.reason:
             since = peer.failing_since
             what = "is refused" if peer.state == PeerStatus.REFUSED else "cannot be reached"
             for_long = f" for {span(max(0.0, now - since))}" if since else ""
-            yield Text(printable(f"{peer.id} {what}{for_long}: {peer.reason}"), style="dim")
+            yield Text(one_line(f"{peer.id} {what}{for_long}: {peer.reason}"), style="dim")

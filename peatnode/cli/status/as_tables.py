@@ -13,9 +13,10 @@ from peatnode.cli.peers.table import first_peers, peers_table
 from peatnode.cli.status.diagnosis import Diagnosis, Health
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.terminal.columns import NARROW_COLUMNS, Cell, column_table
-from peatnode.cli.terminal.numbers import printable, size
+from peatnode.cli.terminal.numbers import size
 from peatnode.model.amounts import first_names, plural, span
 from peatnode.model.states import SourceStatus, WorkerStatus
+from peatnode.texts import one_line
 
 HEALTH_STYLE = {Health.HEALTHY: "green", Health.DEGRADED: "yellow", Health.UNREACHABLE: "red"}
 SEVERITY_STYLE: dict[str, str] = {
@@ -53,7 +54,7 @@ def _facts(report: StatusReport) -> RenderableType:
     grid.add_column(overflow="fold")
 
     def add(name: str, text: str) -> None:
-        grid.add_row(name, Text(printable(text)))
+        grid.add_row(name, Text(one_line(text)))
 
     if node := report.node:
         cluster = f", cluster {node.cluster}" if node.cluster else ""
@@ -143,8 +144,8 @@ def _findings(diagnosis: Diagnosis) -> list[RenderableType]:
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
     for finding in diagnosis.findings:
-        text = Text(printable(finding.message))
+        text = Text(one_line(finding.message))
         if finding.advice:
-            text.append(printable(f"\n{finding.advice}"), style="dim")
+            text.append(f"\n{one_line(finding.advice)}", style="dim")
         grid.add_row(Text(finding.severity, style=SEVERITY_STYLE.get(finding.severity, "")), text)
     return [grid]

@@ -15,7 +15,6 @@ from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target, with_target_options
 from peatnode.cli.target import LocalNode, Target
-from peatnode.cli.terminal.numbers import printable
 from peatnode.client import Client
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
@@ -31,6 +30,7 @@ from peatnode.ipc.messages import (
     ReadConflict,
 )
 from peatnode.ipc.peer_names import PeerNames
+from peatnode.texts import one_line
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
@@ -61,8 +61,8 @@ def list_(target: Target, output: str) -> None:
         return
     for lost in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lost.time))
-        name = printable(f"{lost.collection}/{lost.doc_id}")
-        peer = printable(f"  (the other node: {lost.peer_id})") if lost.peer_id else ""
+        name = one_line(f"{lost.collection}/{lost.doc_id}")
+        peer = one_line(f"  (the other node: {lost.peer_id})") if lost.peer_id else ""
         click.echo(f"{lost.id}  {at}  {lost.lost:5}  {lost.size:8}  {name}{peer}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from peatnode.cli.terminal.numbers import printable
+from peatnode.texts import one_line
 
 NARROW_COLUMNS = 72
 """A narrower terminal shows only the most important columns."""
@@ -33,6 +33,6 @@ def column_table(rows: Sequence[Sequence[Cell]], is_narrow: bool, kept: Sequence
     for row in rows[1:]:
         # a Text, because rich would read [::1]:11204 as markup
         table.add_row(
-            *(Text(printable(cell)) if isinstance(cell := row[i], str) else cell for i in shown)
+            *(Text(one_line(cell)) if isinstance(cell := row[i], str) else cell for i in shown)
         )
     return table

@@ -19,8 +19,3 @@ def round_trip(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "–"
     return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
-
-
-def printable(text: str) -> str:
-    """The text without control characters: names and reasons come from other machines."""
-    return "".join(char if char.isprintable() or char == "\n" else "\ufffd" for char in text)

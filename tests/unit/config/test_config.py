@@ -141,6 +141,7 @@ def test_static_peers_that_are_none(text: str) -> None:
         ("PEAT_LOG_FORMAT", "xml"),
         ("HOSTNAME", "a b"),
         ("HOSTNAME", "a/b"),
+        ("HOSTNAME", "ä" * 127),
         ("PEAT_CLUSTER", "a,b"),
         ("PEAT_MDNS_INTERFACES", "eth0"),
         ("PEAT_EXPECTED_PEERS", "1025"),
@@ -374,3 +375,23 @@ def test_the_documentation_says_every_variable_as_it_is() -> None:
         shown = "required" if variable.default is None else default
         row = f"| {names} | {shown} | {variable.help} |".replace("|  |", "| |")
         assert row in page, row
+
+
+@pytest.mark.parametrize("name", ["HOSTNAME", "PEAT_CLUSTER", "PEAT_EXPECTED_PEERS"])
+@pytest.mark.parametrize("char", ["\x1b", "\x9b", "\u202e", "\u200b"], ids=ascii)
+def test_a_name_has_no_character_that_is_not_shown(name: str, char: str) -> None:
+    said = complaint(**{name: f"a{char}b"})
+    assert name in said
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text", ["a=b@10.0.0.7:1", "a\x1bb@10.0.0.7:1", "pe\x9ber:11204"], ids=ascii
+)
+def test_a_static_peer_has_a_name_that_a_node_can_have(text: str) -> None:
+    assert "PEAT_STATIC_PEERS" in complaint(PEAT_STATIC_PEERS=text)
+
+
+def test_the_node_id_as_a_whole_is_no_longer_than_peers_accept() -> None:
+    assert load(HOSTNAME="h" * 126, PEAT_CLUSTER="c" * 126).node_id == "h" * 126 + "." + "c" * 126
+    assert "253" in complaint(HOSTNAME="h" * 127, PEAT_CLUSTER="c" * 126)

@@ -102,12 +102,15 @@ def test_what_is_said_of_all_of_them() -> None:
 
 
 def test_a_terminal_obeys_no_name() -> None:
-    bad = replace(ABSENT, id="\x1b[2Jpeer", state="\x1b[0m", reason="\x1b]0;title\x07")
-    entry = PeerLogEntry(NOW, "\x1b[2Jpeer", "\x1b[1m", "\x9b31m")
-    peers = Peers((bad,), missing=("\x1b[2Jpeer",))
+    bad = replace(
+        ABSENT, id="\x1b[2Jpeer\nforged", state="\x1b[0m\nforged", reason="\x1b]0;\nforged"
+    )
+    entry = PeerLogEntry(NOW, "\x1b[2Jpeer\nforged", "\x1b[1m\nforged", "\x9b31m\nforged")
+    peers = Peers((bad,), missing=("\x1b[2Jpeer\nforged",))
     shown = [peers_table(peers, None, NOW, 80), *summary_lines(peers, NOW)]
     text = page([*shown, peer_log_table([entry], 80)], 80)
     assert all(one.isprintable() or one == "\n" for one in text)
+    assert not any(line.strip().startswith("forged") for line in text.split("\n"))
 
 
 def test_no_peers_and_no_events() -> None:

@@ -97,10 +97,11 @@ def test_an_ipv6_address_is_no_markup() -> None:
 
 
 def test_a_terminal_obeys_nothing_that_came_from_elsewhere() -> None:
-    peer = replace(LOST, id="\x1b[2Jpeer", addresses=("\x9b31m",))
-    finding = replace(FINDING, message="\x1b]0;title\x07", advice="\x9b31m")
+    peer = replace(LOST, id="\x1b[2Jpeer\npeer-7", addresses=("\x9b31m",), reason="\u202etxet")
+    finding = replace(FINDING, message="\x1b]0;title\x07\nforged", advice="\x9b31m\nforged")
     text = page(replace(HEALTHY, peers=(peer,), findings=(finding,)), 80)
     assert all(one.isprintable() or one == "\n" for one in text)
+    assert not any(line.strip().startswith(("peer-7", "forged")) for line in text.split("\n"))
 
 
 def test_what_is_not_known_is_left_out() -> None:
