@@ -11,7 +11,6 @@ MAX_REMEMBERED_PEERS = 1024
 """Beyond it the peer that has been absent longest is forgotten."""
 
 MAX_PEER_EVENTS = 50
-MAX_DEPARTURES = 256
 
 
 @dataclass(frozen=True, slots=True)

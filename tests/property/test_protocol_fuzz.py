@@ -11,6 +11,7 @@ import pytest
 from peatnode.codec.frames import frame
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import ChangesSeen
+from peatnode.model.peer_limits import MAX_FRAME_BYTES
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     AskStore,
@@ -24,7 +25,7 @@ from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.errors import PeerFault
-from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, PeerFrames
+from peatnode.protocol.wire.frames import PeerFrames
 from tests.sim.standin import StandinStore
 from tests.support.feed_changes import change_of
 from tests.unit.protocol.wire.test_messages import MESSAGES

@@ -6,7 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from peatnode.model.members import MAX_DEPARTURES, MAX_PEER_EVENTS, MAX_REMEMBERED_PEERS
+from peatnode.model.members import MAX_PEER_EVENTS, MAX_REMEMBERED_PEERS
+from peatnode.model.peer_limits import MAX_DEPARTURES
 from peatnode.protocol.members.book import MemberBook
 from peatnode.protocol.members.membership import KEEP_SECONDS, RETENTION_SECONDS, TIMES_SECONDS
 from peatnode.protocol.sync.events import (

@@ -18,14 +18,12 @@ from hashlib import sha256
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_NODE_ID, NONCE_BYTES
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import NotAuthenticated, SelfConnection
 from peatnode.protocol.wire.messages import PeerHello, Proof
 
 SECONDS_TO_AUTHENTICATE = 10.0
-NONCE_BYTES = 32
-INSTANCE_BYTES = 16
-MAX_NODE_ID = 253
 _DOMAIN = b"peatnode proof 2"
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from peatnode.model.members import MAX_DEPARTURES, Departure
+from peatnode.model.members import Departure
+from peatnode.model.peer_limits import MAX_DEPARTURES
 
 SKEW_SECONDS = 60.0
 """A departure that is further in the future than this has a time that means nothing here."""

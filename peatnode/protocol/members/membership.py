@@ -7,13 +7,13 @@ from typing import Protocol
 
 from peatnode.model.clock import SET_SECONDS, ClockReading
 from peatnode.model.members import (
-    MAX_DEPARTURES,
     Departure,
     KeepMembership,
     MembershipKept,
     MembershipReply,
     ReadMembership,
 )
+from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_DEPARTURES, MAX_NODE_ID
 from peatnode.model.sync import StoreAnswer
 from peatnode.protocol.members.book import MemberBook
 from peatnode.protocol.wire.errors import PeerFault
@@ -32,8 +32,6 @@ ABSENCE_SECONDS = 3600.0
 
 RETRY_SECONDS = (1.0, 60.0)
 """The first and the longest time after which a store that did not answer is asked again."""
-
-MAX_NODE_ID = 253
 
 
 class MembershipHost(Protocol):
@@ -260,7 +258,11 @@ def decode_departures(message: Departed) -> list[Departure]:
         raise PeerFault("malformed message", "too many departures")
     departures = []
     for node_id, instance, at in message.departed:
-        if not 0 < len(node_id) <= MAX_NODE_ID or len(instance) not in (0, 16) or at < 0:
+        if (
+            not 0 < len(node_id) <= MAX_NODE_ID
+            or len(instance) not in (0, INSTANCE_BYTES)
+            or at < 0
+        ):
             raise PeerFault("malformed message", "a departure")
         departures.append(Departure(node_id, instance.hex(), at / 1000))
     return departures

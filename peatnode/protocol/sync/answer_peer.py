@@ -6,6 +6,12 @@ from collections import deque
 from collections.abc import Callable
 
 from peatnode.model.documents import BucketEntry
+from peatnode.model.peer_limits import (
+    ANSWER_BYTES,
+    MAX_INDEXES,
+    MAX_QUESTIONS_WAITING,
+    MAX_WANTED,
+)
 from peatnode.model.sync import (
     ReadDifferences,
     ReadRange,
@@ -33,23 +39,11 @@ from peatnode.protocol.wire.messages import (
 MAX_AT_ONCE = 4
 """Questions of one peer that the store works on at the same time."""
 
-MAX_WAITING = 64
-"""Questions that wait for the store. A peer that follows the protocol never has as many."""
-
-BATCH_BYTES = 256 * 1024
-"""Size of the documents in one answer, before compression."""
-
-MAX_INDEXES = 256
-"""Nodes or buckets in one question."""
-
-MAX_WANTED = 1000
-"""Documents in one question."""
-
 Asked = AskTree | AskBuckets | AskUpdates | AskRange
 
 
 class PeerQuestions:
-    """The questions of one peer. The store works on MAX_AT_ONCE of them, and at most MAX_WAITING wait."""
+    """The questions of one peer. The store works on MAX_AT_ONCE of them, and at most MAX_QUESTIONS_WAITING wait."""
 
     def __init__(self, ask_store: StoreAsker, send: Callable[[Message], None]) -> None:
         self._ask_store = ask_store
@@ -60,7 +54,7 @@ class PeerQuestions:
     def receive(self, question: Asked) -> None:
         """Queues a question. Raises PeerFault if it is malformed, or if too many wait."""
         _check(question)
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_QUESTIONS_WAITING:
             raise PeerFault("too many questions")
         self._waiting.append(question)
         self._advance()
@@ -91,12 +85,12 @@ class PeerQuestions:
                 )
             case AskUpdates():
                 self._ask_store(
-                    ReadDifferences(question.wanted, BATCH_BYTES),
+                    ReadDifferences(question.wanted, ANSWER_BYTES),
                     lambda a: self._updates_read(number, a),
                 )
             case AskRange():
                 self._ask_store(
-                    ReadRange(question.first, question.last, question.tree_key, BATCH_BYTES),
+                    ReadRange(question.first, question.last, question.tree_key, ANSWER_BYTES),
                     lambda a: self._updates_read(number, a),
                 )
 

@@ -19,6 +19,12 @@ from dataclasses import replace
 from typing import Generic, TypeVar
 
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.peer_limits import (
+    BUCKETS_PER_ASK,
+    MAX_STEPS,
+    PARENTS_PER_ASK,
+    WANTED_PER_ASK,
+)
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
@@ -44,15 +50,8 @@ from peatnode.protocol.wire.messages import (
     Updates,
 )
 
-MAX_STEPS = 4
-"""Steps in progress at the same time: enough to hide latency, few enough to bound memory."""
-
 MAX_UNAPPLIED = 2
 """Batches that wait for the store. At this number the pull asks for no more documents."""
-
-PARENTS_PER_ASK = 64
-BUCKETS_PER_ASK = 64
-WANTED_PER_ASK = 500
 
 OwnT = TypeVar("OwnT")
 ItemT = TypeVar("ItemT")

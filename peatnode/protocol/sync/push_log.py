@@ -11,9 +11,6 @@ from peatnode.protocol.wire.batches import pack_changes
 MAX_LOG_BYTES = 8 * 1024 * 1024
 """A peer that is further behind catches up by anti-entropy."""
 
-MAX_BATCH_CHANGES = 1000
-MAX_BATCH_BYTES = 128 * 1024
-
 _ENTRY_OVERHEAD = 200
 _KEPT_PACKED = 4
 MAX_FORMER = 16

@@ -6,12 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from peatnode.model.feed import Change
-from peatnode.protocol.sync.push_log import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, PushLog, size_of
+from peatnode.model.peer_limits import MAX_PUSH_BYTES, MAX_PUSH_CHANGES, PUSH_WINDOW
+from peatnode.protocol.sync.push_log import PushLog, size_of
 from peatnode.protocol.wire.messages import Push
-
-WINDOW = 2
-"""Unacknowledged pushes: one is on its way while the peer commits the other.
-Further changes wait for the next."""
 
 ACK_SECONDS = 20.0
 """A push that is not acknowledged within this time is abandoned; anti-entropy finds its changes."""
@@ -67,7 +64,7 @@ class PushWindow:
 
     def next_push(self, is_needed: Callable[[Change], bool], now: float) -> Push | None:
         """Returns the next batch; None if the window is full or no change waits."""
-        if len(self._in_flight) >= WINDOW:
+        if len(self._in_flight) >= PUSH_WINDOW:
             return None
         log = self._log
         if self._cursor < log.first:
@@ -75,10 +72,10 @@ class PushWindow:
             self._lose()
         positions: list[int] = []
         size = 0
-        while self._cursor < log.end and len(positions) < MAX_BATCH_CHANGES:
+        while self._cursor < log.end and len(positions) < MAX_PUSH_CHANGES:
             change = log.change_at(self._cursor)
             if is_needed(change):
-                if positions and size + size_of(change) > MAX_BATCH_BYTES:
+                if positions and size + size_of(change) > MAX_PUSH_BYTES:
                     break
                 positions.append(self._cursor)
                 size += size_of(change)

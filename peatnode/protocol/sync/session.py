@@ -11,6 +11,7 @@ from typing import Protocol
 
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import Change
+from peatnode.model.peer_limits import MAX_APPLYING
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
@@ -41,9 +42,6 @@ from peatnode.protocol.wire.messages import (
     Unanswered,
     Updates,
 )
-
-MAX_APPLYING = 32
-"""Received pushes that the store has not answered. A peer that respects its window sends at most 2."""
 
 PULL_STALLED_SECONDS = 20.0
 """A pull that receives no answer for this time is ended."""

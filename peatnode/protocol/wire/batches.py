@@ -12,11 +12,9 @@ from peatnode.codec.records import TOLERANT, fields_getter, record_reader, unpac
 from peatnode.errors import MalformedFrame
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import CONFLICT, Change
+from peatnode.model.peer_limits import MAX_BATCH_BYTES
 from peatnode.model.states import ChangeAction
 from peatnode.protocol.wire.errors import PeerFault
-
-MAX_BATCH_BYTES = 40 * 1024 * 1024
-"""Limit of a batch after decompression."""
 
 _PLAIN = b"\0"
 _COMPRESSED = b"\1"

@@ -5,12 +5,6 @@ from __future__ import annotations
 from peatnode.codec.frames import FrameBuffer
 from peatnode.protocol.wire.errors import PeerFault
 
-UNAUTHENTICATED_LIMIT = 4 * 1024
-"""Bytes of one frame, and of all data that a peer may send, before authentication."""
-
-MAX_FRAME_BYTES = 40 * 1024 * 1024
-"""The largest document is 32 MiB; the rest is room for the fields around it."""
-
 
 class PeerFrames(FrameBuffer):
     """The received frames of one stream. Raises PeerFault where FrameBuffer raises MalformedFrame."""

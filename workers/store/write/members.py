@@ -13,13 +13,13 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.errors import MalformedFrame
 from peatnode.ipc.messages import Failure, KeepMembership, MembershipKept, MembershipReply
 from peatnode.model.members import (
-    MAX_DEPARTURES,
     MAX_PEER_EVENTS,
     MAX_REMEMBERED_PEERS,
     Departure,
     PeerEvent,
     RememberedPeer,
 )
+from peatnode.model.peer_limits import MAX_DEPARTURES
 from peatnode.worker.shell import WorkerShell
 from workers.store.engine.refusal import RequestRefused
 

@@ -14,6 +14,7 @@ from aioquic.quic.connection import QuicConnection
 from aioquic.tls import AlertDescription
 
 from peatnode.codec.frames import frame
+from peatnode.model.peer_limits import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT
 from peatnode.protocol.connect.dial_plan import Dial
 from peatnode.protocol.connect.handshake import (
     Authentication,
@@ -23,7 +24,7 @@ from peatnode.protocol.connect.handshake import (
 )
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
-from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, UNAUTHENTICATED_LIMIT, PeerFrames
+from peatnode.protocol.wire.frames import PeerFrames
 from peatnode.protocol.wire.messages import Message
 from workers.sync.quic.certificates import public_key_of, to_der
 from workers.sync.quic.paths import SocketAddress

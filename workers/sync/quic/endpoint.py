@@ -26,9 +26,9 @@ from aioquic.quic.packet import (
 from aioquic.quic.retry import QuicRetryTokenHandler
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from peatnode.model.peer_limits import NONCE_BYTES
 from peatnode.protocol.connect.dial_plan import Dial
 from peatnode.protocol.connect.handshake import (
-    NONCE_BYTES,
     SECONDS_TO_AUTHENTICATE,
     Credentials,
 )

@@ -6,14 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Protocol
 
+from peatnode.model.peer_limits import AWARENESS_KEY_BYTES, MAX_AWARENESS_BYTES
 from peatnode.protocol.sync.events import AwarenessPublished, AwarenessReceived
 from peatnode.protocol.sync.session import PeerSession
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import Awareness
 
 MAX_AWARENESS_SEEN = 4096
-MAX_AWARENESS_BYTES = 64 * 1024
-KEY_BYTES = 16
+"""Keys that are remembered: those of a few seconds."""
 
 
 class RandomBytes(Protocol):
@@ -43,7 +43,7 @@ class AwarenessRelay:
 
     def publish(self, event: AwarenessPublished) -> None:
         """A client of this node has published it."""
-        key = self._random.randbytes(KEY_BYTES)
+        key = self._random.randbytes(AWARENESS_KEY_BYTES)
         message = Awareness(key, event.collection, event.id, event.payload, self._instance)
         self._is_new(key)
         for session in self._sessions:
@@ -51,7 +51,7 @@ class AwarenessRelay:
 
     def receive(self, sender: PeerSession, message: Awareness) -> None:
         """Delivers what is new, and passes it on to the peers that do not have it. Raises PeerFault."""
-        if len(message.payload) > MAX_AWARENESS_BYTES or len(message.key) != KEY_BYTES:
+        if len(message.payload) > MAX_AWARENESS_BYTES or len(message.key) != AWARENESS_KEY_BYTES:
             raise PeerFault("malformed message", "awareness")
         if not self._is_new(message.key):
             return

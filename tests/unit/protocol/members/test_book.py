@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from peatnode.model.members import (
-    MAX_DEPARTURES,
     MAX_PEER_EVENTS,
     MAX_REMEMBERED_PEERS,
     Departure,
@@ -13,6 +12,7 @@ from peatnode.model.members import (
     PeerEventKind,
     RememberedPeer,
 )
+from peatnode.model.peer_limits import MAX_DEPARTURES
 from peatnode.protocol.members.book import HEARD_SECONDS, OTHER_INSTANCE, MemberBook
 from peatnode.protocol.members.link import DIFFERENT_SECONDS
 from peatnode.protocol.members.peer_log import MAX_SAID, PeerLog

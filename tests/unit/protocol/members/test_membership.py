@@ -8,7 +8,6 @@ import pytest
 
 from peatnode.model.clock import ClockReading
 from peatnode.model.members import (
-    MAX_DEPARTURES,
     Departure,
     KeepMembership,
     MembershipKept,
@@ -16,6 +15,7 @@ from peatnode.model.members import (
     ReadMembership,
     RememberedPeer,
 )
+from peatnode.model.peer_limits import MAX_DEPARTURES
 from peatnode.model.sync import StoreAnswer
 from peatnode.protocol.members.membership import (
     KEEP_SECONDS,

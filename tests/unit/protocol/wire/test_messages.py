@@ -8,9 +8,9 @@ import zstandard
 
 from peatnode.codec.frames import frame
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Wanted
+from peatnode.model.peer_limits import MAX_BATCH_BYTES
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import (
-    MAX_BATCH_BYTES,
     pack_changes,
     pack_updates,
     unpack_updates,

@@ -11,7 +11,6 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.errors import StorageFailed
 from peatnode.ipc.messages import KeepMembership
 from peatnode.model.members import (
-    MAX_DEPARTURES,
     MAX_PEER_EVENTS,
     MAX_REMEMBERED_PEERS,
     Departure,
@@ -20,6 +19,7 @@ from peatnode.model.members import (
     PeerEventKind,
     RememberedPeer,
 )
+from peatnode.model.peer_limits import MAX_DEPARTURES
 from tests.support.member_notes import MemberNotes
 from tests.support.memory_kv import MemoryKeyValue, commit
 from tests.support.store_files import put

@@ -1,0 +1,79 @@
+"""The limits of what nodes say to each other, and of presence: each number once, with its reason.
+
+Both ends of a connection read them here: a sender makes nothing that the receiver drops, and what a node accepts from
+its clients, its peers accept from it. So all nodes of a mesh must have the same ones. The limits of documents are in
+`peatnode.documents.limits`.
+"""
+
+# --- frames -----------------------------------------------------------------------------------------
+
+UNAUTHENTICATED_LIMIT = 4 * 1024
+"""Bytes of one frame, and of all data that a peer may send, before authentication."""
+
+MAX_FRAME_BYTES = 40 * 1024 * 1024
+"""The largest document is 32 MiB; the rest is room for the fields around it."""
+
+MAX_BATCH_BYTES = 40 * 1024 * 1024
+"""Bytes of a batch of updates after decompression: as many as a frame may have, so that each batch may travel plain."""
+
+# --- names and texts --------------------------------------------------------------------------------
+
+INSTANCE_BYTES = 16
+NONCE_BYTES = 32
+
+MAX_NODE_ID = 253
+"""Length of a node id: that of a DNS name, which a pod's name with its cluster is."""
+
+MAX_TEXT = 200
+"""Characters of a text of a peer that is kept: its software, the reason of a close or of a refusal."""
+
+MAX_NEIGHBOURS = 512
+"""Neighbours of one peer that are kept: as many as a node has connections."""
+
+MAX_DEPARTURES = 256
+"""Nodes that have left for good and are remembered, and the entries of one Departed."""
+
+# --- pushes -----------------------------------------------------------------------------------------
+
+PUSH_WINDOW = 2
+"""Unacknowledged pushes: one is on its way while the peer commits the other. Further changes wait for the next."""
+
+MAX_PUSH_CHANGES = 1000
+MAX_PUSH_BYTES = 128 * 1024
+"""Size of the changes in one push. A change that is larger goes alone."""
+
+MAX_APPLYING = 32
+"""Received pushes that the store has not answered. A peer that respects its window sends PUSH_WINDOW; when it has
+given up a push without an answer, it sends two more in 20 s."""
+
+# --- questions --------------------------------------------------------------------------------------
+
+MAX_STEPS = 4
+"""Questions of one pull in progress at the same time: enough to hide latency, few enough to bound memory."""
+
+MAX_QUESTIONS_WAITING = 64
+"""Questions of one peer that wait for the store. A peer that has at most MAX_STEPS open ones never has as many."""
+
+PARENTS_PER_ASK = 64
+BUCKETS_PER_ASK = 64
+
+MAX_INDEXES = 256
+"""Nodes or buckets in one question: at least PARENTS_PER_ASK and BUCKETS_PER_ASK."""
+
+WANTED_PER_ASK = 500
+
+MAX_WANTED = 1000
+"""Documents in one question: at least WANTED_PER_ASK."""
+
+ANSWER_BYTES = 256 * 1024
+"""Size of the documents in one answer, before compression. A document that is larger goes alone."""
+
+# --- awareness --------------------------------------------------------------------------------------
+
+AWARENESS_KEY_BYTES = 16
+
+MAX_AWARENESS_BYTES = 64 * 1024
+"""Payload of one message of awareness. A cursor and a name take 200 bytes, a hundred cursors 16 KiB."""
+
+MAX_AWARENESS_STATE_BYTES = MAX_AWARENESS_BYTES - 32
+"""The JSON of one state. The rest is room for the numbers around it: a message of one state fits."""
