@@ -8,7 +8,7 @@ import pytest
 
 from peatnode.model.documents import DocumentUpdate
 from peatnode.protocol.sync.peer_status import PeerSyncStatus
-from peatnode.protocol.sync.progress import RATE_SECONDS
+from peatnode.protocol.sync.pulls.progress import RATE_SECONDS
 from peatnode.protocol.sync.session import ROOT_SECONDS
 from tests.sim.node import Node
 from tests.sim.test_bytes import light_world, written

@@ -50,7 +50,7 @@ from peatnode.protocol.sync.peer_status import (
     sync_status_of,
     twin_names,
 )
-from peatnode.protocol.sync.push_log import PushLog
+from peatnode.protocol.sync.pushes.push_log import PushLog
 from peatnode.protocol.sync.refusals import Comparisons, Refusals, RefusedDocument
 from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, PeerSession
 from peatnode.protocol.sync.timers import Timers

@@ -25,10 +25,10 @@ from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import Membership
 from peatnode.protocol.sync.answer_peer import PeerQuestions
 from peatnode.protocol.sync.ask import PeerAnswer
-from peatnode.protocol.sync.progress import FetchRate
-from peatnode.protocol.sync.pull import Pull
-from peatnode.protocol.sync.push_log import PushLog
-from peatnode.protocol.sync.push_window import ACK_SECONDS, PushWindow
+from peatnode.protocol.sync.pulls.progress import FetchRate
+from peatnode.protocol.sync.pulls.pull import Pull
+from peatnode.protocol.sync.pushes.push_log import PushLog
+from peatnode.protocol.sync.pushes.push_window import ACK_SECONDS, PushWindow
 from peatnode.protocol.sync.refusals import Comparisons, Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from peatnode.protocol.sync.events import ReplicasKnown, ReplicasWanted
-from peatnode.protocol.sync.push_log import PushLog
+from peatnode.protocol.sync.pushes.push_log import PushLog
 from peatnode.protocol.sync.session import PeerSession
 
 

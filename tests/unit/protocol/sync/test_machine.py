@@ -26,7 +26,7 @@ from peatnode.protocol.sync.events import (
     WakeUp,
 )
 from peatnode.protocol.sync.machine import SyncMachine
-from peatnode.protocol.sync.push_window import ACK_SECONDS
+from peatnode.protocol.sync.pushes.push_window import ACK_SECONDS
 from peatnode.protocol.sync.session import PULL_STALLED_SECONDS, ROOT_SECONDS
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates

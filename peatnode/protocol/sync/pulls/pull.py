@@ -36,7 +36,7 @@ from peatnode.model.sync import (
 )
 from peatnode.model.tree import BUCKETS, EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
-from peatnode.protocol.sync.progress import PullProgress
+from peatnode.protocol.sync.pulls.progress import PullProgress
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault

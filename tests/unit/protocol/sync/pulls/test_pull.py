@@ -21,7 +21,7 @@ from peatnode.model.sync import (
 )
 from peatnode.model.tree import FAN_OUT, HASH_BYTES
 from peatnode.protocol.sync.ask import PeerAnswer
-from peatnode.protocol.sync.pull import Pull
+from peatnode.protocol.sync.pulls.pull import Pull
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Refusals
 from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.messages import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peatnode.model.tree import BUCKETS
-from peatnode.protocol.sync.progress import RATE_SECONDS, FetchRate, PullProgress
+from peatnode.protocol.sync.pulls.progress import RATE_SECONDS, FetchRate, PullProgress
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:

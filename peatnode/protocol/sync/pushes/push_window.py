@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from peatnode.model.feed import Change
 from peatnode.model.peer_limits import MAX_PUSH_BYTES, MAX_PUSH_CHANGES, PUSH_WINDOW
-from peatnode.protocol.sync.push_log import PushLog, size_of
+from peatnode.protocol.sync.pushes.push_log import PushLog, size_of
 from peatnode.protocol.wire.messages import Push
 
 ACK_SECONDS = 20.0
