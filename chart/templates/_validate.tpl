@@ -14,6 +14,9 @@
 {{- if and .formationSecret (not (regexMatch "^([A-Za-z0-9+/]{4}){5,}([A-Za-z0-9+/]{4}|[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)$" .formationSecret)) -}}
 {{- fail "\n\nformationSecret is not base64 of at least 16 bytes. Make one with: openssl rand -base64 32\n" -}}
 {{- end -}}
+{{- if and .formationSecret (regexMatch "^[ -~\\s]*$" (b64dec .formationSecret)) -}}
+{{- fail "\n\nformationSecret is a text in base64, which somebody can guess, and no random bytes. Make one with: openssl rand -base64 32\n" -}}
+{{- end -}}
 {{- if and .apiToken .existingApiTokenSecret -}}
 {{- fail "\n\napiToken and existingApiTokenSecret are both set: keep one of them.\n" -}}
 {{- end -}}

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
+from peatnode.errors import BadConfiguration
 
 SHOWN_RUN_DIRS = 4
 """Number of searched directories that the error names; a mesh has many."""
@@ -75,6 +76,19 @@ def find_run_dir(data_dir: str, env: Mapping[str, str]) -> Path:
     raise CliError(
         f"no node runs on this machine (searched {searched})",
         Exit.UNREACHABLE,
-        "Start a node with `peatnode dev`, name its data directory with --data-dir, "
+        _refused_setting(env)
+        or "Start a node with `peatnode dev`, name its data directory with --data-dir, "
         "or name a remote node with --url.",
     )
+
+
+def _refused_setting(env: Mapping[str, str]) -> str:
+    """Why a node with the secret of this environment does not start; empty if nothing is known."""
+    from peatnode.config import load_config
+
+    if env.get("PEAT_FORMATION_SECRET") or env.get("PEAT_FORMATION_SECRET_FILE"):
+        try:
+            load_config(env)
+        except BadConfiguration as error:
+            return f"A node does not start with these settings. {error}"
+    return ""

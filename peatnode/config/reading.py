@@ -11,6 +11,7 @@ from pathlib import Path
 
 from peatnode.config.sources import CANONICAL, list_sources
 from peatnode.config.values import ExpectedPeers, Secret, StaticPeer
+from peatnode.config.weak_secrets import find_weakness
 from peatnode.errors import BadConfiguration
 from peatnode.logs import parse_filter
 from peatnode.texts import MAX_NAME_BYTES, is_name, one_line
@@ -100,6 +101,8 @@ def read_secret(name: str, text: str) -> Secret:
         raise BadConfiguration(
             f"{name} holds {len(value)} bytes, but needs at least {MIN_SECRET_BYTES}. {advice}"
         )
+    if weakness := find_weakness(value):
+        raise BadConfiguration(f"{name} {weakness}: anybody may guess it and join. {advice}")
     return Secret(value)
 
 

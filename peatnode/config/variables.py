@@ -54,7 +54,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_FORMATION_SECRET",
         None,
-        "base64 of at least 16 bytes, shared by all nodes; `peatnode secret` generates one",
+        "base64 of at least 16 random bytes, shared by all nodes; `peatnode secret` generates one",
         read_secret,
         "secret",
         has_file=True,

@@ -80,6 +80,7 @@ def test_a_missing_secret_says_how_to_make_one() -> None:
     [
         (["formationSecret=c2hvcnQ="], "not base64 of at least 16 bytes"),
         (["formationSecret=not base64 at all but long enough"], "not base64 of at least 16"),
+        (["formationSecret=Y29ycmVjdCBob3JzZSBiYXR0ZXJ5"], "no random bytes"),
         ([f"formationSecret={SECRET}", "existingSecret=mine"], "keep one of them"),
         (
             [f"formationSecret={SECRET}", "apiToken=a", "existingApiTokenSecret=b"],

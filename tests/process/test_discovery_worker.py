@@ -9,6 +9,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ async def test_three_nodes_of_one_machine_find_each_other_and_say_goodbye(start:
 async def test_a_twin_is_kept_and_another_formation_is_not(start: Start) -> None:
     one = await start("node", **LOOPBACK)
     twin = await start("node", **LOOPBACK)
-    other = base64.b64encode(b"o" * 32).decode()
+    other = base64.b64encode(sha256(b"another").digest()).decode()
     stranger = await start("stranger", **LOOPBACK, PEAT_FORMATION_SECRET=other)
     third = await start("third", **LOOPBACK)
     await until(lambda: len(one.peers) == 2 and len(twin.peers) == 2 and len(third.peers) == 2)

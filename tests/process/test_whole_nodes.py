@@ -173,7 +173,7 @@ def test_nodes_in_a_chain_converge_through_the_middle() -> None:
 
 def test_another_secret_gets_nothing() -> None:
     with nodes(2, start=False) as (member, stranger):
-        stranger.settings["PEAT_FORMATION_SECRET"] = "c3RyYW5nZXItc3RyYW5nZXItc3RyYW5nZXIh"
+        stranger.settings["PEAT_FORMATION_SECRET"] = "OyprrkzE4vjUWL0cQ1h6jpnfMt0TWL5p3pQ1gNrLQys="
         member.start()
         stranger.start()
         send(member, "PUT", "/documents/notes/secret", {"a": 1})

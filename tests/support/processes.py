@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import os
 import signal
 import socket
@@ -13,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECRET = base64.b64encode(bytes(range(32))).decode()
+SECRET = base64.b64encode(hashlib.sha256(b"a formation of the tests").digest()).decode()
 FIRST_PORT, LAST_PORT = 20_000, 32_000
 """Below the ports of outgoing connections."""
 

@@ -80,3 +80,10 @@ def test_a_socket_file_that_no_process_serves_is_no_node() -> None:
     with pytest.raises(CliError, match=r"no node runs on this machine \(searched run\)") as raised:
         find_run_dir("", env)
     assert raised.value.exit_code == Exit.UNREACHABLE
+
+
+def test_a_secret_that_is_refused_is_told_where_no_node_runs(tmp_path: Path) -> None:
+    env = {"PEAT_RUN_DIR": str(tmp_path), "PEAT_FORMATION_SECRET": "A" * 44}
+    with pytest.raises(CliError, match="no node runs") as raised:
+        find_run_dir("", env)
+    assert "`peatnode secret`" in raised.value.advice

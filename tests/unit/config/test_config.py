@@ -1,7 +1,9 @@
 """What may be set, what may not, and what is said about it."""
 
 import base64
+import hashlib
 import math
+import random
 import re
 from pathlib import Path
 
@@ -21,7 +23,9 @@ from peatnode.config import (
 )
 from peatnode.errors import BadConfiguration
 
-BYTES = bytes(range(32))
+ROOT = Path(__file__).resolve().parents[3]
+BYTES = hashlib.sha256(b"a formation of the tests").digest()
+OTHER_BYTES = hashlib.sha256(b"another").digest()
 SECRET = base64.b64encode(BYTES).decode()
 REQUIRED = {"PEAT_FORMATION_SECRET": SECRET}
 
@@ -235,6 +239,47 @@ def test_a_bad_secret_is_not_shown(text: str) -> None:
     assert "peatnode secret" in said
 
 
+@pytest.mark.parametrize(
+    ("secret", "said"),
+    [
+        (bytes(16), "the same byte"),
+        (b"\xa7" * 32, "the same byte"),
+        (b"\x01\x02\xa3\x04\xe5\x06\xf7" * 5, "only 7 different bytes"),
+        (bytes(range(32)), "count"),
+        (bytes(range(255, 239, -1)), "count"),
+        (b"correct horse battery staple", "a text"),
+        (b"0123456789abcdef0123456789abcdef", "a text"),
+        (b"two lines of\nsome words\n", "a text"),
+    ],
+)
+def test_a_secret_that_somebody_can_guess_is_refused(secret: bytes, said: str) -> None:
+    text = base64.b64encode(secret).decode()
+    answer = complaint(PEAT_FORMATION_SECRET=text)
+    assert said in answer
+    assert answer.startswith("PEAT_FORMATION_SECRET holds ")
+    assert "`peatnode secret`" in answer
+    assert text not in answer
+    assert secret.decode("latin-1") not in answer
+
+
+PUBLISHED = ("README.md", "docs/**/*.md", "chart/**/*.*", "tests/vectors/*.json")
+
+
+def test_a_secret_that_can_be_copied_from_here_is_refused() -> None:
+    files = [path for pattern in PUBLISHED for path in ROOT.glob(pattern)]
+    named = re.compile(r"secret\"?\s*[=:]\s*[\"']?([A-Za-z0-9+/]{22,}={0,2})", re.IGNORECASE)
+    found = {text for path in files for text in named.findall(path.read_text(errors="replace"))}
+    assert len(found) >= 3
+    for text in found:
+        assert "PEAT_FORMATION_SECRET" in complaint(PEAT_FORMATION_SECRET=text), text
+
+
+def test_random_secrets_of_every_length_are_taken(rng: random.Random) -> None:
+    for _ in range(500):
+        secret = rng.randbytes(rng.randint(16, 64))
+        assert load(PEAT_FORMATION_SECRET=base64.b64encode(secret).decode())
+
+
 @pytest.mark.parametrize("token", ["short", "with space inside", "ünïcödé-token", "x" * 513])
 def test_a_bad_token_is_not_shown(token: str) -> None:
     said = complaint(PEAT_API_TOKEN=token)
@@ -286,12 +331,12 @@ def test_files_that_hold_no_secret(tmp_path: Path) -> None:
 
 
 def test_a_flag_goes_before_the_environment(tmp_path: Path) -> None:
-    (tmp_path / "secret").write_text(base64.b64encode(bytes(32)).decode())
+    (tmp_path / "secret").write_text(base64.b64encode(OTHER_BYTES).decode())
     env = {**REQUIRED, "PEAT_QUIC_PORT": "1"}
     flags = {"PEAT_QUIC_PORT": "2", "PEAT_FORMATION_SECRET_FILE": str(tmp_path / "secret")}
     config = load_config(env, flags)
     assert config.quic_port == 2
-    assert config.secret.reveal() == bytes(32)
+    assert config.secret.reveal() == OTHER_BYTES
     assert load_config(env, {"PEAT_QUIC_PORT": ""}).quic_port == 1
     with pytest.raises(BadConfiguration, match="--quic-port"):
         load_config(env, {"PEAT_QUIC_PORT": "x"})

@@ -1,3 +1,5 @@
+import base64
+import hashlib
 from pathlib import Path
 
 from peatnode.cli.local.plan import plan_dev, plan_node
@@ -5,7 +7,7 @@ from peatnode.config import load_config
 
 BASE = Path("/x")
 GIVEN = {"PATH": "/bin", "HOSTNAME": "laptop"}
-SECRET = {"PEAT_FORMATION_SECRET": "A" * 44}
+SECRET = {"PEAT_FORMATION_SECRET": base64.b64encode(hashlib.sha256(b"mine").digest()).decode()}
 
 
 def test_nodes_of_a_mesh_share_nothing_but_the_secret() -> None:
