@@ -5,6 +5,7 @@ PeatnodeError
 ├── MalformedUpdate       the bytes are not a Yjs update within the limits
 ├── BadName               the name of a collection or document is invalid
 ├── BadValue              a document cannot hold the JSON, or a patch does not apply
+├── NumbersExhausted      a document has no incarnation or no clock left
 ├── MalformedFrame        the bytes of a stream are not a frame or not a message
 ├── StorageFailed         the disk or the database failed
 │   └── EntriesDiffer     entries of the database that belong together do not match
@@ -47,6 +48,10 @@ class MalformedUpdate(PeatnodeError):
 
 class BadName(PeatnodeError):
     """The name of a collection or document is invalid. The text is one sentence."""
+
+
+class NumbersExhausted(PeatnodeError):
+    """A document has no incarnation, or its writer no clock left, that peers would accept. The text is one sentence."""
 
 
 class BadValue(PeatnodeError):

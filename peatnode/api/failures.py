@@ -102,6 +102,7 @@ _STATUS: dict[str, tuple[int, str]] = {
     Failure.UNKNOWN_OUTCOME: (503, UNKNOWN_OUTCOME),
     Failure.STORAGE: (507, "storage"),
     Failure.QUARANTINED: (409, "quarantined"),
+    Failure.EXHAUSTED: (409, "exhausted"),
     Failure.TOO_COSTLY: (422, "too-costly"),
     Failure.BUSY: (503, "busy"),
     Failure.OUT_OF_MEMORY: (503, OUT_OF_MEMORY),

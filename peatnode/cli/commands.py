@@ -32,6 +32,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "status.conflicts:conflicts",
         "List what documents lost in conflicts, show it, or dismiss it.",
     ),
+    "quarantine": (
+        "status.quarantine:quarantine",
+        "List what a node has set aside, accept it, or drop it.",
+    ),
     "doc": ("documents.command:doc", "Read, write and follow documents."),
     "export": (
         "documents.export:export",

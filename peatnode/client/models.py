@@ -292,6 +292,30 @@ class LostDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class Quarantined:
+    """What the store of a node has set aside until an operator decides."""
+
+    id: str
+    reason: str
+    """`leap`: a change far ahead of its document; `engine-document`, `engine-change`: it broke the engine."""
+    time: float | None
+    """Unix seconds. None: not known."""
+    collection: str
+    doc_id: str
+    here: int
+    """The incarnation of the document in the node; 0: none."""
+    incarnation: int
+    deletes: bool
+    """Whether the change deletes the document."""
+    peer: str
+    """Instance of the node that sent the change; empty: it comes from this node."""
+    peer_id: str
+    """Node id of that node. Empty: the node does not know it."""
+    size: int
+    """Bytes."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeClock:
     """Whether the wall clock of the node is right."""
 

@@ -46,6 +46,18 @@ MAX_PATCH_COPIED_BYTES = 8 * 1024 * 1024
 MAX_INCARNATION = 2**40
 """Incarnation numbers are below it. They fit every encoding."""
 
+MAX_LEAP = 2**20
+"""A join that raises the incarnation of a document by more is quarantined (`replica/leaps.py`). It would take a
+node that is cut off a million deletions of one document to do it. Without a limit, one message of a single node could
+use up all incarnations of a name."""
+
+LATE_INCARNATION = 2**39
+"""From here on, the smaller leap holds."""
+
+MAX_LATE_LEAP = 16
+"""The largest leap from `LATE_INCARNATION` on, so that many leaps in a row do not use up the other half: that takes
+34,000,000,000 of them."""
+
 MAX_STATE_BYTES = 16 * 1024 * 1024
 """Size of all updates of one document together."""
 

@@ -93,6 +93,8 @@ class Failure(StrEnum):
     """The disk is full, damaged or read-only. Nothing was changed."""
     QUARANTINED = "quarantined"
     """The document, or this change to it, is in quarantine because it crashed the engine."""
+    EXHAUSTED = "exhausted"
+    """The name has no incarnation, or the writer no clock left in the document. Nothing was changed."""
     TOO_COSTLY = "too_costly"
     """The change takes more CPU time or memory than a change may. Nothing was changed."""
     BUSY = "busy"
@@ -569,6 +571,82 @@ class DismissConflict(Ask[ConflictDismissed]):
     """Asks the store to forget a lost state."""
 
     TAG = "dismiss_conflict"
+    id: bytes
+
+
+class QuarantineReason(StrEnum):
+    """Why something is in quarantine."""
+
+    LEAP = "leap"
+    """The incarnation of a change is far above that of the document here. The change is refused and kept."""
+    ENGINE_DOCUMENT = "engine-document"
+    """The engine failed on the document. It is kept and synced, and its value is not read."""
+    ENGINE_CHANGE = "engine-change"
+    """The engine failed on a change of this node. The change is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineEntry:
+    """What an operator may accept or drop."""
+
+    id: bytes
+    """16 bytes, the same on every node that has the same in quarantine."""
+    reason: QuarantineReason
+    at: float
+    """Unix seconds; 0: not known."""
+    collection: str
+    document: str
+    here: int
+    """The incarnation of the document here when the entry was made; 0: there was none."""
+    incarnation: int
+    is_deletion: bool
+    peer: str
+    """Instance of the peer that sent it; empty: it comes from this node."""
+    size: int
+    """Bytes of the change; 0: not known."""
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineReply(Message):
+    TAG = "quarantine_reply"
+    entries: tuple[QuarantineEntry, ...]
+    """Leaps, the newest first, and then what broke the engine."""
+    lost: int
+    """Leaps that made room for newer ones since the start of the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuarantine(Ask[QuarantineReply]):
+    TAG = "list_quarantine"
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineAccepted(Message):
+    TAG = "quarantine_accepted"
+    outcome: Outcome
+    """APPLIED, or KNOWN or STALE if the document has gone on meanwhile."""
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptQuarantined(Ask[QuarantineAccepted]):
+    """Asks the store to carry out a change that leaps, or to let the engine try again."""
+
+    TAG = "accept_quarantined"
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineDropped(Message):
+    TAG = "quarantine_dropped"
+    was_kept: bool
+    """False: there was no such entry."""
+
+
+@dataclass(frozen=True, slots=True)
+class DropQuarantined(Ask[QuarantineDropped]):
+    """Asks the store to forget a change that leaps, and to refuse it from now on without keeping it."""
+
+    TAG = "drop_quarantined"
     id: bytes
 
 

@@ -18,7 +18,7 @@ from peatnode.cli.peers.command import peers as peers_group
 from tests.api.conftest import API_TOKEN, READ_TOKEN, Serve, Served
 from tests.api.test_node import peer
 from tests.api.test_peers import EVENTS, absent_peer
-from tests.support.memory_node import kept_conflict
+from tests.support.memory_node import kept_conflict, quarantined
 
 WAYS = ("local", "remote")
 
@@ -182,6 +182,35 @@ async def test_the_group_takes_the_options_of_its_commands(mesh: Served) -> None
     for way in WAYS:
         done = await run(mesh, way, "conflicts")
         assert "notes/payment  (the other node: peat-mesh-9)" in done.stdout
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_the_quarantine_is_listed_accepted_and_dropped(mesh: Served, way: str) -> None:
+    for number, reason in ((7, "leap"), (8, "engine-change"), (9, "leap")):
+        mesh.node.quarantine[number.to_bytes(16, "big")] = quarantined(number, reason)
+    mesh.node.peers += (replace(peer("peat-mesh-9"), instance="ab" * 16),)
+    done = await run(mesh, way, "quarantine", TZ="UTC")
+    leap, engine, _ = done.stdout.splitlines()
+    assert leap.endswith(
+        "7  1970-01-01 00:00:01  leap 2 -> 1,099,511,627,775, deletes  notes/payment  (from peat-mesh-9)"
+    )
+    assert engine.endswith(" engine-change  notes/payment")
+    listed = json.loads((await run(mesh, way, "quarantine", "list", "-o", "json")).stdout)
+    assert [entry["reason"] for entry in listed] == ["leap", "engine-change", "leap"]
+    one, other, _ = (entry["id"] for entry in listed)
+    done = await run(mesh, way, "quarantine", "accept", other)
+    assert (done.exit_code, done.stdout) == (Exit.OK, f"{other}: accepted\n")
+    assert (await run(mesh, way, "quarantine", "drop", one)).exit_code == Exit.OK
+    for args in (
+        ("accept", one),
+        ("drop", one),
+        ("drop", "what"),
+        ("drop",),
+        ("drop", one, "--all"),
+    ):
+        assert (await run(mesh, way, "quarantine", *args)).exit_code != Exit.OK
+    assert (await run(mesh, way, "quarantine", "drop", "--all")).exit_code == Exit.OK
+    assert not mesh.node.quarantine
 
 
 @pytest.mark.parametrize("way", WAYS)

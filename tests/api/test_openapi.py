@@ -14,7 +14,7 @@ from peatnode.ipc.messages import PeerEvent
 from peatnode.model.members import PeerEventKind
 from tests.api.conftest import Served
 from tests.api.test_node import peer
-from tests.support.memory_node import kept_conflict
+from tests.support.memory_node import kept_conflict, quarantined
 from workers.broker.openapi.description import build_description
 from workers.broker.routes import routes
 
@@ -115,6 +115,7 @@ def test_no_reference_leads_nowhere() -> None:
         ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "0" * 31 + "7"}, ""),
         ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "0" * 31 + "8"}, ""),
         ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "x"}, ""),
+        ("/api/v1/quarantine", {}, ""),
         ("/api/v1/events", {}, "?since=x"),
         ("/api/v1/ws", {}, ""),
         ("/api/v1/yjs/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
@@ -128,6 +129,8 @@ async def test_reads(served: Served, path: str, values: dict[str, str], query: s
     served.node.peer_log = (PeerEvent(1.0, "n2", PeerEventKind.CONNECTED, "127.0.0.1:1"),)
     served.node.put("c", "a", {"x": 1})
     served.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()
+    for number, reason in ((7, "leap"), (8, "engine-change")):
+        served.node.quarantine[number.to_bytes(16, "big")] = quarantined(number, reason)
     served.node.put("c", "b", {"x": [1, {"y": None}]})
     url = f"http://127.0.0.1:{served.port}{path.format(**values)}{query}"
     described(path, "get", await served.http.get(url))
@@ -150,6 +153,21 @@ async def test_writes(served: Served) -> None:
     described(path, "post", await http.post("/documents/c", json={"_id": "n"}))
     described(path, "post", await http.post("/documents/c", json={"_id": "n"}))
     described(path, "post", await http.post("/documents/c", content=b"{}"))
+
+
+async def test_deciding_on_what_is_in_quarantine(served: Served) -> None:
+    for number in (7, 8):
+        served.node.quarantine[number.to_bytes(16, "big")] = quarantined(number)
+    path = "/api/v1/quarantine/{entry_id}"
+    for name, status in (("0" * 31 + "7", 200), ("0" * 31 + "7", 404), ("x", 404)):
+        answer = await served.http.delete(f"/quarantine/{name}")
+        assert answer.status_code == status
+        described(path, "delete", answer)
+    for name, status in (("0" * 31 + "8", 200), ("0" * 31 + "8", 404), ("8?x=1", 400)):
+        number, _, query = name.partition("?")
+        answer = await served.http.post(f"/quarantine/{number}/accept?{query}")
+        assert answer.status_code == status
+        described(f"{path}/accept", "post", answer)
 
 
 async def test_forgetting(served: Served) -> None:

@@ -131,6 +131,7 @@ async def test_no_store_is_nobody_reached(tmp_path: Path) -> None:
         (Failure.UNKNOWN_OUTCOME, UnknownOutcome),
         (Failure.STORAGE, Unavailable),
         (Failure.QUARANTINED, Conflict),
+        (Failure.EXHAUSTED, Conflict),
         (Failure.BUSY, Unavailable),
         (Failure.OUT_OF_MEMORY, Unavailable),
         (Failure.CLOCK, Unavailable),

@@ -52,6 +52,7 @@ from tests.sim.engine import EngineInProcess
 from tests.sim.ledger import Acknowledged, DiskView, Ledger
 from tests.sim.standin import Key
 from tests.support.conflict_notes import ConflictNotes
+from tests.support.leap_notes import LeapNotes
 from tests.support.member_notes import MemberNotes
 from workers.store.checkpoints import Checkpoints
 from workers.store.client_ids import ClientIds
@@ -60,6 +61,7 @@ from workers.store.disk.witness import Witnessed
 from workers.store.engine.quarantine import Quarantine
 from workers.store.feed_reader import FeedReader
 from workers.store.maintenance import due_expiries, due_withdrawals
+from workers.store.quarantine.leaps import Leaps
 from workers.store.reads import Reads
 from workers.store.write.batch import BatchBuilder, BuiltBatch
 from workers.store.write.conflicts import Conflicts
@@ -252,6 +254,7 @@ class ReplicaStore:
         self._conflicts = Conflicts(
             self.replica, lambda: self._host.read_clock().unix, self.reports
         )
+        self._leaps = Leaps(self.replica, lambda: self._host.read_clock().unix, LeapNotes())
         self._members = KeptMembers(self.replica, MemberNotes())
         self._builder = BatchBuilder(
             self.replica,
@@ -260,6 +263,7 @@ class ReplicaStore:
             resolver,
             self._withdrawals,
             self._conflicts,
+            self._leaps,
             self._members,
             self._ids.renew,
             self._ids.stage,
@@ -516,6 +520,7 @@ class ReplicaStore:
             self.witness.note(syncing.batch.changes[-1].sequence)
         self._ids.committed(syncing.batch, self._withdrawals.outcomes)
         self._conflicts.committed()
+        self._leaps.committed()
         if not self.acknowledges_early:
             self._acknowledge(syncing.batch, syncing.requests)
         self._feed.committed(syncing.batch)

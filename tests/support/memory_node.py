@@ -64,6 +64,7 @@ class MemoryNode:
         sock.listen()
         sock.setblocking(False)
         self.conflicts: dict[bytes, m.ConflictReply] = {}
+        self.quarantine: dict[bytes, m.QuarantineEntry] = {}
         self.servers[name] = await serve(sock, name, self.on_message)
         sock.close()
 
@@ -99,6 +100,15 @@ class MemoryNode:
             case m.DismissConflict(number):
                 was_kept = self.conflicts.pop(number, None) is not None
                 connection.reply(cause, m.ConflictDismissed(was_kept))
+            case m.ListQuarantine():
+                connection.reply(cause, m.QuarantineReply(tuple(self.quarantine.values()), 0))
+            case m.AcceptQuarantined(number) if self.quarantine.pop(number, None):
+                connection.reply(cause, m.QuarantineAccepted(m.Outcome.APPLIED))
+            case m.AcceptQuarantined():
+                connection.fail(cause, m.Failure.NOT_FOUND, "there is no such entry", "id")
+            case m.DropQuarantined(number):
+                was_kept = self.quarantine.pop(number, None) is not None
+                connection.reply(cause, m.QuarantineDropped(was_kept))
             case m.FollowChanges():
                 self._follow(connection, cause, message)
             case m.FollowTopology():
@@ -338,3 +348,20 @@ def kept_conflict(number: int = 7, value: bytes = b'{"pay":"Bob"}') -> m.Conflic
         number.to_bytes(16, "big"), 1.5, "notes", "payment", 1, (5,), "ab" * 16, True, 99
     )
     return m.ConflictReply(entry, b"\0\0", value)
+
+
+def quarantined(number: int = 7, reason: str = "leap") -> m.QuarantineEntry:
+    """An entry of the quarantine."""
+    peer = "ab" * 16 if reason == "leap" else ""
+    return m.QuarantineEntry(
+        number.to_bytes(16, "big"),
+        m.QuarantineReason(reason),
+        1.5 if peer else 0.0,
+        "notes",
+        "payment",
+        2,
+        2**40 - 1,
+        bool(peer),
+        peer,
+        9,
+    )

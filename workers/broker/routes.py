@@ -9,6 +9,11 @@ from workers.broker.documents.conflicts import ConflictResource, ConflictsResour
 from workers.broker.documents.export import CollectionExport
 from workers.broker.documents.listing import CollectionListing
 from workers.broker.documents.pages import CollectionReader
+from workers.broker.documents.quarantine import (
+    AcceptResource,
+    QuarantinedResource,
+    QuarantineResource,
+)
 from workers.broker.documents.resources import (
     CollectionResource,
     CollectionsResource,
@@ -94,6 +99,9 @@ def document_routes(services: BrokerServices) -> tuple[Route, ...]:
         Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", document),
         Route(f"{PREFIX}/conflicts", ConflictsResource(store, names)),
         Route(f"{PREFIX}/conflicts/{{conflict_id}}", ConflictResource(store, names)),
+        Route(f"{PREFIX}/quarantine", QuarantineResource(store, names)),
+        Route(f"{PREFIX}/quarantine/{{entry_id}}", QuarantinedResource(store)),
+        Route(f"{PREFIX}/quarantine/{{entry_id}}/accept", AcceptResource(store)),
         Route(f"{PREFIX}/yjs/{{collection}}/{{doc_id}}", YjsResource(store, services.rooms)),
     )
 

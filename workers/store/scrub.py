@@ -21,6 +21,8 @@ from peatnode.documents.replica.index.hash_tree import (
     digest_of,
 )
 from peatnode.documents.replica.keyspace import (
+    LEAP,
+    LEAP_UPDATE,
     PEER,
     RECORD,
     SNAPSHOT,
@@ -104,7 +106,7 @@ class ScrubPass:
                 return
         self._cursor = after(TOMBSTONE)
         self._compare_records()
-        self._read_peers()
+        self._read_others()
 
     def _records_from(self, cursor: bytes) -> Iterator[tuple[bytes, bytes]]:
         for prefix in (RECORD, TOMBSTONE):
@@ -148,10 +150,14 @@ class ScrubPass:
         if self._digest.to_bytes(16, "big") != replica.tree.root:
             raise EntriesDiffer("the index has other fingerprints than the records")
 
-    def _read_peers(self) -> None:
-        """Reads what is kept of peers, which is little. Entries that cannot be decoded are left to their reader."""
-        for _ in self._replica.kv.scan(PEER, after(PEER)):
-            self.entries += 1
+    def _read_others(self) -> None:
+        """Reads what is kept of peers and of changes that leap, which is little.
+
+        Entries that cannot be decoded are left to their reader.
+        """
+        for prefix in (LEAP, LEAP_UPDATE, PEER):
+            for _ in self._replica.kv.scan(prefix, after(prefix)):
+                self.entries += 1
 
     def _read_index(self, end: float, clock: Callable[[], float]) -> None:
         bucket, found = self._bucket, 0

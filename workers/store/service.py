@@ -16,9 +16,11 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
+    AcceptQuarantined,
     ApplyUpdates,
     ClockReply,
     DismissConflict,
+    DropQuarantined,
     EngineKind,
     EngineOutcome,
     Failed,
@@ -32,6 +34,7 @@ from peatnode.ipc.messages import (
     ListCollections,
     ListConflicts,
     ListDocuments,
+    ListQuarantine,
     Message,
     Metric,
     MetricsReply,
@@ -66,6 +69,8 @@ from workers.store.engine.values import LargeValues, ReadValue
 from workers.store.feed import Feed
 from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
+from workers.store.quarantine.entries import QuarantineEntries
+from workers.store.quarantine.leaps import LeapReports, Leaps
 from workers.store.reads import Reads
 from workers.store.scrub import Scrub
 from workers.store.write.batch import BatchBuilder
@@ -75,7 +80,14 @@ from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.members import KeptMembers, MemberReports
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
-from workers.store.write.work import Dismiss, FillValue, QueuedRequest, TakeValue
+from workers.store.write.work import (
+    Accept,
+    Dismiss,
+    Drop,
+    FillValue,
+    QueuedRequest,
+    TakeValue,
+)
 
 MAX_FILLED = 64
 """Outdated values that one listing waits for at most."""
@@ -131,6 +143,8 @@ class StoreService:
             self._replica, self.engine, self._quarantine, resolver, reports.kept
         )
         self._conflicts = Conflicts(self._replica, time.time, ConflictReports(shell))
+        self._leaps = Leaps(self._replica, time.time, LeapReports(shell))
+        self._entries = QuarantineEntries(self._leaps, self._quarantine)
         self._members = KeptMembers(self._replica, MemberReports(shell))
         self._builder = BatchBuilder(
             self._replica,
@@ -139,6 +153,7 @@ class StoreService:
             resolver,
             self._withdrawals,
             self._conflicts,
+            self._leaps,
             self._members,
             self._ids.renew,
             self._ids.stage,
@@ -180,6 +195,7 @@ class StoreService:
     def _committed(self, batch: WriteBatch) -> None:
         self._ids.committed(batch, self._withdrawals.outcomes)
         self._conflicts.committed()
+        self._leaps.committed()
         for change in batch.changes:
             if not change.entry.origin:
                 self._values.forget(change.key)
@@ -205,6 +221,10 @@ class StoreService:
                     self._queue(QueuedRequest(message, connection, cause))
             case DismissConflict(number):
                 self._queue(QueuedRequest(Dismiss(number), connection, cause))
+            case DropQuarantined(number):
+                self._queue(QueuedRequest(Drop(number), connection, cause))
+            case AcceptQuarantined(number):
+                self._accept(connection, cause, number)
             case KeepMembership():
                 self._queue(QueuedRequest(message, connection, cause))
             case FollowChanges():
@@ -216,6 +236,14 @@ class StoreService:
         if isinstance(message, ApplyUpdates) or message.expires_at <= 0:
             return None
         return self._expiry_clock.refusal(message, read_clock())
+
+    def _accept(self, connection: Connection, cause: int, number: bytes) -> None:
+        try:
+            key = self._entries.find(number).key
+        except RequestRefused as refusal:
+            connection.fail(cause, refusal.code, refusal.message, refusal.where)
+        else:
+            self._queue(QueuedRequest(Accept(key, number), connection, cause))
 
     def _queue(self, request: QueuedRequest) -> None:
         if not self.committer.add(request):
@@ -287,6 +315,8 @@ class StoreService:
                 return self._conflicts.list()
             case ReadConflict(number):
                 return self._conflicts.read(number)
+            case ListQuarantine():
+                return self._entries.reply()
             case ReadMembership():
                 return self._members.read()
             case GetStore():
@@ -479,6 +509,9 @@ class StoreService:
         yield Metric("peatnode_store_conflicts_total", (), self._conflicts.found)
         yield Metric("peatnode_store_conflicts_dropped_total", (), self._conflicts.dropped)
         yield Metric("peatnode_store_conflicts_kept", (), len(self._conflicts))
+        yield Metric("peatnode_store_leaps_total", (), self._leaps.found)
+        yield Metric("peatnode_store_leaps_lost_total", (), self._leaps.lost)
+        yield Metric("peatnode_store_leaps_kept", (), len(self._leaps))
         for reason, count in sorted(self._builder.rejected.items()):
             yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
         queue = (("queue", "store"),)

@@ -43,6 +43,7 @@ from peatnode.client.models import (
     Peer,
     PeerLogEntry,
     Peers,
+    Quarantined,
     Readiness,
     Topology,
     Written,
@@ -209,6 +210,21 @@ class AsyncClient:
 
     async def dismiss_conflict(self, id: str) -> None:
         await self._run(requests.dismiss_conflict(id))
+
+    # --- quarantine
+
+    async def quarantine(self) -> tuple[Quarantined, ...]:
+        """Changes that leap, the newest first, and what broke the engine."""
+        return await self._run(requests.list_quarantine())
+
+    async def accept_quarantined(self, id: str) -> str:
+        """Carries out a change that leaps, or lets the engine try again. Returns `applied`, or `known` or `stale` if
+        the document has gone on meanwhile. Raises NotFound, and Conflict if the change cannot be carried out."""
+        return await self._run(requests.accept_quarantined(id))
+
+    async def drop_quarantined(self, id: str) -> None:
+        """Drops a change that leaps. Raises NotFound, and Conflict for what broke the engine."""
+        await self._run(requests.drop_quarantined(id))
 
     # --- the node
 

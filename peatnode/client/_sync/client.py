@@ -44,6 +44,7 @@ from peatnode.client.models import (
     Peer,
     PeerLogEntry,
     Peers,
+    Quarantined,
     Readiness,
     Topology,
     Written,
@@ -206,6 +207,21 @@ class Client:
 
     def dismiss_conflict(self, id: str) -> None:
         self._run(requests.dismiss_conflict(id))
+
+    # --- quarantine
+
+    def quarantine(self) -> tuple[Quarantined, ...]:
+        """Changes that leap, the newest first, and what broke the engine."""
+        return self._run(requests.list_quarantine())
+
+    def accept_quarantined(self, id: str) -> str:
+        """Carries out a change that leaps, or lets the engine try again. Returns `applied`, or `known` or `stale` if
+        the document has gone on meanwhile. Raises NotFound, and Conflict if the change cannot be carried out."""
+        return self._run(requests.accept_quarantined(id))
+
+    def drop_quarantined(self, id: str) -> None:
+        """Drops a change that leaps. Raises NotFound, and Conflict for what broke the engine."""
+        self._run(requests.drop_quarantined(id))
 
     # --- the node
 

@@ -24,6 +24,7 @@ from peatnode.client.models import (
     Peer,
     PeerLogEntry,
     Peers,
+    Quarantined,
     Readiness,
     Topology,
     Written,
@@ -281,6 +282,20 @@ def get_conflict(id: str) -> NodeRequest[LostDocument]:
 
 def dismiss_conflict(id: str) -> NodeRequest[None]:
     path = f"{PREFIX}/conflicts/{quoted_name(id)}"
+    return NodeRequest("DELETE", path, lambda response: None)
+
+
+def list_quarantine() -> NodeRequest[tuple[Quarantined, ...]]:
+    return NodeRequest("GET", f"{PREFIX}/quarantine", responses.read_quarantine)
+
+
+def accept_quarantined(id: str) -> NodeRequest[str]:
+    path = f"{PREFIX}/quarantine/{quoted_name(id)}/accept"
+    return NodeRequest("POST", path, responses.read_accepted)
+
+
+def drop_quarantined(id: str) -> NodeRequest[None]:
+    path = f"{PREFIX}/quarantine/{quoted_name(id)}"
     return NodeRequest("DELETE", path, lambda response: None)
 
 

@@ -23,6 +23,7 @@ from peatnode.client.models import (
     Peer,
     PeerLogEntry,
     Peers,
+    Quarantined,
     Readiness,
     Replicas,
     Topology,
@@ -176,6 +177,29 @@ def read_conflicts(response: NodeResponse) -> tuple[LostDocument, ...]:
 
 def read_conflict(response: NodeResponse) -> LostDocument:
     return _lost_document(Fields(decode_object(response.body)))
+
+
+def read_quarantine(response: NodeResponse) -> tuple[Quarantined, ...]:
+    return tuple(
+        Quarantined(
+            fields.text("id"),
+            fields.text("reason"),
+            fields.number_or_none("time"),
+            fields.text("collection"),
+            fields.text("doc_id"),
+            fields.integer("here"),
+            fields.integer("incarnation"),
+            fields.boolean("deletes"),
+            fields.text("peer"),
+            fields.text("peer_id"),
+            fields.integer("bytes"),
+        )
+        for fields in Fields(decode_object(response.body)).each("entries")
+    )
+
+
+def read_accepted(response: NodeResponse) -> str:
+    return Fields(decode_object(response.body)).text("outcome")
 
 
 def _lost_document(fields: Fields) -> LostDocument:

@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 from peatnode.documents.limits import (
     CLIENT_LIMITS,
+    LATE_INCARNATION,
     MAX_INCARNATION,
+    MAX_LATE_LEAP,
+    MAX_LEAP,
     MAX_STATE_BYTES,
     PEER_LIMITS,
     STATE_LIMITS,
@@ -30,6 +33,11 @@ CLIENT = "client"
 """Origins of changes from Yjs clients begin with this word. Stricter limits hold for them than for peers."""
 
 
+NAME_EXHAUSTED = (
+    "the name has no incarnation left, so that no document can be written under it: use another id"
+)
+"""Of a name whose last incarnation has ended."""
+
 MAX_COMPARED_BYTES = 256 * 1024
 """The largest state with which an update of a Yjs client is compared, so that it costs little of others' time."""
 
@@ -44,6 +52,8 @@ class JoinResult:
     """After the change, where it was applied."""
     conflict: DocumentConflict | None = None
     """Of a document that was compared and contradicts the one here, whether that changed or not."""
+    is_leap: bool = False
+    """Whether it is refused only because its incarnation is too far above the one here: an operator may accept it."""
 
 
 def check_change(change: DocumentUpdate) -> JoinResult | None:
@@ -53,11 +63,23 @@ def check_change(change: DocumentUpdate) -> JoinResult | None:
         check_id(change.id)
     except BadName as error:
         return JoinResult(Outcome.REFUSED, str(error))
+    if change.incarnation == MAX_INCARNATION:
+        return JoinResult(Outcome.REFUSED, NAME_EXHAUSTED)
     if not 0 < change.incarnation < MAX_INCARNATION:
         return JoinResult(
             Outcome.REFUSED, f"the incarnation must be between 1 and {MAX_INCARNATION - 1}"
         )
     return None
+
+
+def check_leap(record: Record | None, incarnation: int) -> JoinResult | None:
+    """A refusal if the incarnation of a change is further above that of the record than any node gets by itself."""
+    here = 0 if record is None else record.incarnation
+    leap = incarnation - here
+    if leap <= MAX_LATE_LEAP or (leap <= MAX_LEAP and here < LATE_INCARNATION):
+        return None
+    reason = f"quarantined: it leaps from incarnation {here:,} to {incarnation:,}"
+    return JoinResult(Outcome.REFUSED, reason, is_leap=True)
 
 
 def is_end_of(record: Record, incarnation: int) -> bool:

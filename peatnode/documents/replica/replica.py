@@ -15,7 +15,12 @@ from peatnode.documents.content.document_sums import DocumentSums
 from peatnode.documents.content.live_content import LiveContent
 from peatnode.documents.content.unit_sums import UnitSums, unkeyed_sums
 from peatnode.documents.json import root_maps
-from peatnode.documents.limits import MAX_STATE_BYTES, STATE_LIMITS
+from peatnode.documents.limits import (
+    MAX_INCARNATION,
+    MAX_STATE_BYTES,
+    PEER_LIMITS,
+    STATE_LIMITS,
+)
 from peatnode.documents.names import display_name, document_key
 from peatnode.documents.replica.apply_update import RecordUpdater, compacted, is_log_long
 from peatnode.documents.replica.conflicts import conflict_of, join_whole
@@ -26,8 +31,10 @@ from peatnode.documents.replica.index.hash_tree import bucket_of
 from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.join import (
     CLIENT,
+    NAME_EXHAUSTED,
     JoinResult,
     check_change,
+    check_leap,
     check_size,
     ended_clocks,
     is_again,
@@ -64,9 +71,11 @@ from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import encode_state_vector
 from peatnode.documents.yjs.update import Update, encode_update
-from peatnode.errors import EntriesDiffer
+from peatnode.errors import EntriesDiffer, NumbersExhausted
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import CONFLICT
+
+CLOCKS_EXHAUSTED = "the writer of this node has no clock left in the document: delete the document and write it again"
 
 WRITES_AGAIN = JoinResult(Outcome.GAP, "this node writes the document again under a new id")
 
@@ -157,9 +166,12 @@ class Replica:
         return None if record is None or record.is_deleted else record
 
     def next_incarnation(self, key: bytes) -> int:
-        """The incarnation of the next write: the live one, or a new one."""
+        """The incarnation of the next write: the live one, or a new one. Raises NumbersExhausted."""
         record = self.record(key)
-        return 1 if record is None else record.incarnation + record.is_deleted
+        incarnation = 1 if record is None else record.incarnation + record.is_deleted
+        if incarnation >= MAX_INCARNATION:
+            raise NumbersExhausted(NAME_EXHAUSTED)
+        return incarnation
 
     def state(self, key: bytes, record: Record) -> tuple[bytes, ...]:
         """The updates, in causal order, that make up the record's state.
@@ -203,17 +215,25 @@ class Replica:
     # --- joining
 
     def join(
-        self, change: DocumentUpdate, origin: str, known: Update | JoinResult | None = None
+        self,
+        change: DocumentUpdate,
+        origin: str,
+        known: Update | JoinResult | None = None,
+        is_accepted: bool = False,
     ) -> JoinResult:
         """Stages what is new in a change from a peer or a Yjs client.
 
-        `known` is what `decode_change` returned for it, if the caller has decoded it in a thread.
+        `known` is what `decode_change` returned for it, if the caller has decoded it in a thread. `is_accepted`: an
+        operator has accepted that its incarnation leaps.
         """
         refusal = check_change(change)
         if refusal is not None:
             return refusal
         key = document_key(change.collection, change.id)
         record, incarnation = self.record(key), change.incarnation
+        refusal = None if is_accepted else check_leap(record, incarnation)
+        if refusal is not None:
+            return refusal
         ended = ended_clocks(change)
         if isinstance(ended, JoinResult):
             return ended
@@ -404,12 +424,15 @@ class Replica:
         """Stages a change of this node. Creates the document if it does not exist.
 
         `update` must hold only what is new, under this node's own client id or a derived one (`json/authors.py`), and
-        `value` must be the document's JSON after it. `encoded` is the update encoded, if the caller has it.
+        `value` must be the document's JSON after it. `encoded` is the update encoded, if the caller has it. Raises
+        NumbersExhausted.
         """
         encoded = encode_update(update) if encoded is None else encoded
         record = self.record(key)
         incarnation = self.next_incarnation(key)
         own = self.client_of(incarnation)
+        if any(structs[-1].end > PEER_LIMITS.max_clock for structs in update.structs.values()):
+            raise NumbersExhausted(CLOCKS_EXHAUSTED)
         for client, structs in update.structs.items():
             if client == own:
                 sequence = self._staged_sequence + 1
@@ -436,6 +459,13 @@ class Replica:
     def put(self, key: bytes, value: bytes | None) -> None:
         """Adds an entry that belongs to no record to the open batch; None deletes the key."""
         self._open.extra[key] = value
+
+    def entry(self, key: bytes) -> bytes | None:
+        """An entry that belongs to no record, with the changes of all batches."""
+        for batch in (self._open, *reversed(self._unsynced)):
+            if key in batch.extra:
+                return batch.extra[key]
+        return self.kv.get(key)
 
     def is_full(self, record: Record) -> bool:
         """Whether the document's history leaves no room for another change."""

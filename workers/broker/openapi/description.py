@@ -124,6 +124,7 @@ def _paths() -> dict[str, Any]:
                 (403, 404),
             ),
         },
+        **_quarantine_paths(),
         "/api/v1/events": {"get": _events()},
         "/api/v1/ws": {"get": _websocket()},
         "/api/v1/yjs/{collection}/{doc_id}": {"parameters": [COLLECTION, DOC_ID], "get": _yjs()},
@@ -131,6 +132,35 @@ def _paths() -> dict[str, Any]:
         "/openapi.json": {
             "get": _read("openapi", "This description of the API", "node", {"type": "object"})
         },
+    }
+
+
+def _quarantine_paths() -> dict[str, Any]:
+    number = _path("entry_id", "Id of the entry.", "^[0-9a-f]{32}$")
+    listed = _read(
+        "quarantine",
+        "Changes that leap, and what broke the engine, until an operator decides",
+        "documents",
+        ref("Quarantine"),
+    )
+    dropped = _read(
+        "dropQuarantined",
+        "Drop a change that leaps",
+        "documents",
+        ref("DroppedEntry"),
+        (403, 404, 409),
+    )
+    accepted = _read(
+        "acceptQuarantined",
+        "Carry out a change that leaps, or let the engine try again",
+        "documents",
+        ref("Accepted"),
+        (403, 404, 409),
+    )
+    return {
+        "/api/v1/quarantine": {"get": listed},
+        "/api/v1/quarantine/{entry_id}": {"parameters": [number], "delete": dropped},
+        "/api/v1/quarantine/{entry_id}/accept": {"parameters": [number], "post": accepted},
     }
 
 

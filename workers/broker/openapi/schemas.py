@@ -39,6 +39,12 @@ from peatnode.api.json_schema import (
     record,
     ref,
 )
+from peatnode.api.kept.encode_quarantine import (
+    ACCEPTED_SCHEMA,
+    DROPPED_SCHEMA,
+    QUARANTINE_SCHEMA,
+    QUARANTINED_SCHEMA,
+)
 from peatnode.api.write_kinds import PATCH_OPERATION
 from peatnode.model.states import ChangeAction
 
@@ -79,6 +85,10 @@ SCHEMAS: dict[str, Schema] = {
     "LostDocument": LOST_SCHEMA,
     "Conflicts": CONFLICTS_SCHEMA,
     "Dismissed": DISMISSED_SCHEMA,
+    "Quarantined": QUARANTINED_SCHEMA,
+    "Quarantine": QUARANTINE_SCHEMA,
+    "Accepted": ACCEPTED_SCHEMA,
+    "DroppedEntry": DROPPED_SCHEMA,
     "Collections": record(
         count=INTEGER,
         total=INTEGER,

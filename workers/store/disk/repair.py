@@ -22,6 +22,8 @@ from peatnode.documents.replica.keyspace import (
     EXPIRY,
     FEED,
     FLUSHED,
+    LEAP,
+    LEAP_UPDATE,
     META,
     PEER,
     QUARANTINE,
@@ -61,7 +63,7 @@ MAX_PROBES = 100_000
 MAX_DEPTH = 160
 """Halvings of the keys between two damages until the search there ends: 20 bytes beyond their common beginning."""
 
-_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, CLOCKS, QUARANTINE, PEER, META)
+_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, CLOCKS, QUARANTINE, LEAP, LEAP_UPDATE, PEER, META)
 
 Writes = list[tuple[bytes, bytes | None]]
 

@@ -42,6 +42,15 @@ class Quarantine:
     def __len__(self) -> int:
         return len(self._entries)
 
+    def entries(self) -> list[tuple[bytes, bytes, int]]:
+        """Document key, digest of the change (DOCUMENT: the whole document) and incarnation of each entry, sorted."""
+        return sorted((key, digest, number) for (key, digest), number in self._entries.items())
+
+    def remove(self, key: bytes, digest: bytes) -> None:
+        """Removes an entry in the open batch, so that the engine tries again."""
+        del self._entries[key, digest]
+        self._replica.put(_entry(key, digest), None)
+
     def holds(self, key: bytes, incarnation: int, change: bytes = DOCUMENT) -> bool:
         """Whether a document in this incarnation, or only a change to it, is quarantined."""
         if not self._entries:

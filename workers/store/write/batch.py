@@ -23,6 +23,7 @@ from peatnode.ipc.messages import (
     AppliedReply,
     ApplyUpdates,
     ConflictDismissed,
+    DocumentUpdate,
     EngineKind,
     EngineOutcome,
     Failed,
@@ -30,6 +31,8 @@ from peatnode.ipc.messages import (
     KeepMembership,
     OperationResult,
     Outcome,
+    QuarantineAccepted,
+    QuarantineDropped,
     WriteDocument,
 )
 from peatnode.model.feed import CONFLICT
@@ -40,6 +43,8 @@ from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.pace import Pace
+from workers.store.quarantine.entries import BrokenEntry, QuarantineEntries
+from workers.store.quarantine.leaps import Leaps
 from workers.store.write.alone import AloneRequests
 from workers.store.write.conflicts import Conflicts
 from workers.store.write.large_contents import LargeContents
@@ -47,8 +52,10 @@ from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import (
+    Accept,
     Compact,
     Dismiss,
+    Drop,
     Expire,
     FillValue,
     FinishAlone,
@@ -94,6 +101,7 @@ class BatchBuilder:
         resolver: WriteResolver,
         withdrawals: Withdrawals,
         conflicts: Conflicts,
+        leaps: Leaps,
         members: KeptMembers,
         renew_client: Callable[[], None],
         stage_client: Callable[[], None],
@@ -109,6 +117,8 @@ class BatchBuilder:
         self._was_dropped = False
         self._withdrawals = withdrawals
         self._conflicts = conflicts
+        self._leaps = leaps
+        self._entries = QuarantineEntries(leaps, quarantine)
         self._members = members
         self._renew_client = renew_client
         self._replica = replica
@@ -130,6 +140,7 @@ class BatchBuilder:
         self.alone.release_finished()
         self._withdrawals.forget()
         self._conflicts.forget()
+        self._leaps.forget()
         self._was_dropped = True
 
     async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
@@ -183,6 +194,10 @@ class BatchBuilder:
                 request.reply = await self._apply(request.work)
                 built.done.append(request)
                 continue
+            if isinstance(request.work, Accept):
+                await self._accept(request, request.work)
+                built.done.append(request)
+                continue
             if isinstance(request.work, FinishAlone):
                 await self._finish_alone(request, request.work.question, request.work.result)
                 built.done.append(request)
@@ -219,6 +234,8 @@ class BatchBuilder:
                     return self._withdrawals.begin(key)
                 case Dismiss(number):
                     request.reply = ConflictDismissed(self._conflicts.dismiss(number))
+                case Drop(number):
+                    request.reply = QuarantineDropped(self._entries.drop(number))
                 case KeepMembership():
                     request.reply = self._members.keep(work)
                 case TakeValue(question, result):
@@ -323,17 +340,10 @@ class BatchBuilder:
         for update in message.updates:
             if self._pace.is_pause_due:
                 await self._pace.pause()
-            decoded = await self._contents.decode(update, message.origin)
-            await self._contents.read_for(update)
-            joined = ENDED if has_ended else self._replica.join(update, message.origin, decoded)
+            joined = ENDED if has_ended else await self._join(update, message.origin)
             has_ended |= is_client and joined.outcome is Outcome.STALE
             if joined.outcome is Outcome.REFUSED:
-                self.rejected["update"] += 1
-            if joined.conflict is not None:
-                self._note_conflict(joined, message.origin)
-            elif joined.record is not None:
-                key = document_key(update.collection, update.id)
-                self._note_joined(key, joined.record, update.update)
+                self.rejected["leap" if joined.is_leap else "update"] += 1
             outcomes.append(joined.outcome)
             reasons.append(joined.reason)
         replica = self._replica
@@ -341,9 +351,47 @@ class BatchBuilder:
             tuple(outcomes), tuple(reasons), replica.staged_sequence, replica.staged_documents
         )
 
+    async def _join(
+        self, update: DocumentUpdate, origin: str, is_accepted: bool = False
+    ) -> JoinResult:
+        """Joins an update. Keeps what leaps, and what lost."""
+        decoded = await self._contents.decode(update, origin)
+        await self._contents.read_for(update)
+        joined = self._replica.join(update, origin, decoded, is_accepted)
+        if joined.is_leap:
+            return self._leaps.keep(update, origin, decoded) or joined
+        if joined.conflict is not None:
+            self._note_conflict(joined, origin)
+        elif joined.record is not None:
+            key = document_key(update.collection, update.id)
+            self._note_joined(key, joined.record, update.update)
+        return joined
+
+    async def _accept(self, request: QueuedRequest, work: Accept) -> None:
+        """Carries out a change that leaps, or lets the engine try again."""
+        try:
+            found = self._entries.find(work.id)
+            if isinstance(found, BrokenEntry):
+                self._quarantine.remove(found.key, found.digest)
+                self._engine.forget(found.key)
+                self.outdated.add(found.key)
+                request.reply = QuarantineAccepted(Outcome.APPLIED)
+                return
+            change = self._leaps.change_of(found)
+            joined = await self._join(change, found.peer, is_accepted=True)
+            if joined.outcome in (Outcome.REFUSED, Outcome.GAP):
+                why = f"the change cannot be carried out: {joined.reason}"
+                raise RequestRefused(Failure.QUARANTINED, why, "id")
+            self._leaps.joined(found.key, found.incarnation)
+            request.reply = QuarantineAccepted(joined.outcome)
+        except RequestRefused as refusal:
+            self._refuse(request, refusal)
+
     def _note_joined(self, key: bytes, record: Record, update: bytes) -> None:
         if len(self._quarantine):
             self._quarantine.release(key, record.incarnation + record.is_deleted)
+        if len(self._leaps):
+            self._leaps.joined(key, record.incarnation)
         if record.is_value_outdated:
             self._arrived.setdefault(key, []).append(update)
         else:

@@ -17,7 +17,7 @@ from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.any_value import Json
 from peatnode.documents.yjs.update import Update, encode_update
-from peatnode.errors import BadValue
+from peatnode.errors import BadValue, NumbersExhausted
 from peatnode.ipc.messages import (
     EngineKind,
     EngineOutcome,
@@ -64,6 +64,12 @@ class WriteResolver:
 
     def write(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineQuestion:
         """The reply, valid once the batch is on disk, or the question to the engine. Raises RequestRefused."""
+        try:
+            return self._begin(key, message)
+        except NumbersExhausted as error:
+            raise RequestRefused(Failure.EXHAUSTED, str(error)) from None
+
+    def _begin(self, key: bytes, message: WriteDocument) -> WrittenReply | EngineQuestion:
         record = self.replica.live(key)
         _check_preconditions(message, record)
         if message.kind is WriteKind.DELETE:
@@ -191,6 +197,16 @@ class WriteResolver:
                 )
             case EngineOutcome.DONE:
                 pass
+        try:
+            return self._take(message, question, result)
+        except NumbersExhausted as error:
+            self.engine.forget(key)  # it has made the change
+            raise RequestRefused(Failure.EXHAUSTED, str(error)) from None
+
+    def _take(
+        self, message: WriteDocument, question: EngineQuestion, result: OperationResult
+    ) -> WrittenReply:
+        key, record = question.key, question.record
         updated = record
         if not has_room(record, len(result.update)):
             self.engine.forget(key)  # it has made the change

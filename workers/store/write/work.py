@@ -63,6 +63,21 @@ class Dismiss:
 
 
 @dataclass(frozen=True, slots=True)
+class Accept:
+    """Accepts what is in quarantine."""
+
+    key: bytes
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """Drops a change that leaps."""
+
+    id: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Withdraws contradicted own writes from a document, and writes its value again."""
 
@@ -97,6 +112,8 @@ Work: TypeAlias = (
     | RenewClient
     | Withdraw
     | Dismiss
+    | Accept
+    | Drop
     | KeepMembership
     | FinishAlone
     | TakeValue
@@ -139,7 +156,9 @@ def keys_of(work: Work) -> tuple[bytes, ...]:
             return tuple(unchecked_key(update.collection, update.id) for update in updates)
         case FillValue(key) | Expire(key) | Compact(key) | SetSnapshot(key) | Withdraw(key):
             return (key,)
+        case Accept(key):
+            return (key,)
         case FinishAlone(_, question) | TakeValue(question):
             return (question.key,)
-        case RenewClient() | Dismiss() | KeepMembership():
+        case RenewClient() | Dismiss() | Drop() | KeepMembership():
             return ()

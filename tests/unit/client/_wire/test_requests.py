@@ -90,5 +90,9 @@ def test_peers_and_conflicts() -> None:
     assert requests.get_conflict("0f").path == "/api/v1/conflicts/0f"
     dismiss = requests.dismiss_conflict("0f")
     assert (dismiss.method, dismiss.path) == ("DELETE", "/api/v1/conflicts/0f")
+    assert requests.list_quarantine().path == "/api/v1/quarantine"
+    accept = requests.accept_quarantined("0f")
+    assert (accept.method, accept.path) == ("POST", "/api/v1/quarantine/0f/accept")
+    assert requests.drop_quarantined("0f").method == "DELETE"
     with pytest.raises(ValueError, match="peer is empty"):
         requests.forget_peer("")

@@ -34,6 +34,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.documents import DocumentUpdate, Outcome
 from tests.support.conflict_notes import ConflictNotes
+from tests.support.leap_notes import LeapNotes
 from tests.support.many_clients import to_document, written_by
 from tests.support.member_notes import MemberNotes
 from tests.support.waiting import until
@@ -42,6 +43,7 @@ from workers.store.disk.witness import no_witness
 from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
 from workers.store.pace import LARGE_BYTES
+from workers.store.quarantine.leaps import Leaps
 from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import GroupCommitter
 from workers.store.write.conflicts import Conflicts
@@ -94,6 +96,7 @@ async def committing(
         resolver,
         withdrawals,
         Conflicts(replica, lambda: 0.0, ConflictNotes()),
+        Leaps(replica, lambda: 0.0, LeapNotes()),
         KeptMembers(replica, MemberNotes()),
         lambda: None,
         lambda: None,
