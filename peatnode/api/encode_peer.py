@@ -52,6 +52,7 @@ PEER_SCHEMA = record(
     expected=FLAG,
     documents_per_second=NUMBER,
     seconds_left=nullable("number"),
+    blocked_since=nullable("number"),
 )
 
 PEERS_SCHEMA = record(
@@ -148,6 +149,7 @@ def encode_peer(peer: PeerState) -> dict[str, Any]:
         "expected": peer.is_expected,
         "documents_per_second": round(peer.documents_per_second, 1),
         "seconds_left": round(peer.seconds_left, 1) if peer.seconds_left >= 0 else None,
+        "blocked_since": peer.blocked_since or None,
     }
 
 

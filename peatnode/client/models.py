@@ -262,6 +262,8 @@ class Peer:
     """Documents that the node fetches from it, while it does."""
     seconds_left: float | None = None
     """Until the node has fetched them all. None: not known."""
+    blocked_since: float | None = None
+    """Unix seconds at which an operator of the node has blocked it. None: it is not blocked."""
     content: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -7,7 +7,7 @@ The links and their messages:
     broker, CLI   -- store.sock               documents, the feed, StoreReply
     sync          -- store.sock               the tree, differences, ApplyUpdates, the feed, JudgeClock, KeepMembership
     store         -- engine.sock              RunOperations, RunAlone
-    broker, CLI   -- sync.sock                peers, ForgetPeer, WaitReplicas, awareness
+    broker, CLI   -- sync.sock                peers and orders about them, WaitReplicas, awareness
     sync, CLI     -- discovery.sock           FollowDiscovery, GetDiscovery, GetDeparture
 
 The names of commands are imperative, those of events are in the past tense, and those of answers end in
@@ -31,6 +31,7 @@ from peatnode.model.documents import Wanted as Wanted
 from peatnode.model.feed import Change as Change
 from peatnode.model.feed import ChangesSeen as ChangesSeen
 from peatnode.model.feed import FeedGap as FeedGap
+from peatnode.model.members import BlockedPeer as BlockedPeer
 from peatnode.model.members import Departure as Departure
 from peatnode.model.members import KeepMembership as KeepMembership
 from peatnode.model.members import MembershipKept as MembershipKept
@@ -853,6 +854,8 @@ class PeerState:
     """Documents that this node fetches from it, while it does."""
     seconds_left: float = -1.0
     """Until it has fetched them all, as far as is known; -1: unknown."""
+    blocked_since: float = 0.0
+    """Unix seconds at which an operator has blocked it on this node; 0: it is not blocked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -910,6 +913,35 @@ class ForgetPeer(Ask[PeerForgotten]):
     """
 
     TAG = "forget_peer"
+    peer: str
+    """Node id."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlocksChanged(Message):
+    """The answer to BlockPeer and UnblockPeer."""
+
+    TAG = "blocks_changed"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockPeer(Ask[BlocksChanged]):
+    """Asks this node to end its connections to a node, known or not, and to refuse it from now on.
+
+    Fails with INVALID if the id is no node id or that of this node, and with BUSY if too many are blocked.
+    """
+
+    TAG = "block_peer"
+    peer: str
+    """Node id."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockPeer(Ask[BlocksChanged]):
+    """Asks to let a blocked node in again. Fails with NOT_FOUND if it is not blocked."""
+
+    TAG = "unblock_peer"
     peer: str
     """Node id."""
 

@@ -12,6 +12,12 @@ MAX_REMEMBERED_PEERS = 1024
 
 MAX_PEER_EVENTS = 50
 
+MAX_BLOCKED_PEERS = 256
+"""Beyond it a block is refused: none is dropped to make room, because a member would be let in again."""
+
+MAX_BLOCK_REASON = 200
+"""Characters of the reason that an operator gives."""
+
 
 @dataclass(frozen=True, slots=True)
 class RememberedPeer:
@@ -46,6 +52,17 @@ class Departure:
     """Unix seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class BlockedPeer:
+    """A node that this node does not connect to, because an operator has said so."""
+
+    node_id: str
+    reason: str
+    """As a text for people; may be empty."""
+    at: float
+    """Unix seconds."""
+
+
 class PeerEventKind(StrEnum):
     """What has happened between this node and a peer."""
 
@@ -60,6 +77,8 @@ class PeerEventKind(StrEnum):
     LEFT = "left"
     """It said that it leaves for good."""
     FORGOTTEN = "forgotten"
+    BLOCKED = "blocked"
+    UNBLOCKED = "unblocked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +103,7 @@ class MembershipReply(Message):
     departures: tuple[Departure, ...]
     events: tuple[PeerEvent, ...]
     """The last ones, at most MAX_PEER_EVENTS, the oldest first."""
+    blocked: tuple[BlockedPeer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,4 +132,6 @@ class KeepMembership(Ask[MembershipKept]):
     departures: tuple[Departure, ...]
     """All of them."""
     events: tuple[PeerEvent, ...]
+    """All of them."""
+    blocked: tuple[BlockedPeer, ...] = ()
     """All of them."""

@@ -239,3 +239,20 @@ def test_every_command_of_the_group_has_help() -> None:
     for name in ("list", "log", "forget"):
         done = CliRunner().invoke(peers_group, [name, "--help"])
         assert (done.exit_code, "Usage" in done.output) == (0, True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_blocking(mesh: Served, way: str) -> None:
+    done = await run(mesh, way, "peers", "block", "peat-mesh-1", "x", "--reason", "it deletes")
+    assert (done.exit_code, done.stderr) == (Exit.OK, "")
+    first, second = done.stdout.splitlines()
+    assert first.startswith("peat-mesh-1 is blocked on this node. Other nodes are not told")
+    assert second.startswith("x is blocked")
+    listed = await run(mesh, way, "peers")
+    assert "peat-mesh-1 is blocked: it deletes" in listed.stdout.splitlines()
+    done = await run(mesh, way, "peers", "unblock", "peat-mesh-1")
+    assert (done.exit_code, done.stderr) == (Exit.OK, "")
+    done = await run(mesh, way, "peers", "unblock", "peat-mesh-1")
+    assert (done.exit_code, "is not blocked" in done.stderr) == (Exit.NOT_FOUND, True)
+    done = await run(mesh, way, "peers", "block", "memory")
+    assert (done.exit_code, "his node cannot block itself" in done.stderr) == (Exit.FAILED, True)

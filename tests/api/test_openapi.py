@@ -179,6 +179,17 @@ async def test_forgetting(served: Served) -> None:
         described(path, "delete", answer)
 
 
+async def test_blocking(served: Served) -> None:
+    path = "/api/v1/peers/{peer_id}/block"
+    puts = (("n4", 204), ("n4?x=1", 400), ("memory", 422))
+    for method, cases in (("put", puts), ("delete", (("n4", 204), ("n4", 404)))):
+        for name, status in cases:
+            name, _, query = name.partition("?")
+            answer = await served.http.request(method, f"/peers/{name}/block?{query}")
+            assert answer.status_code == status
+            described(path, method, answer)
+
+
 async def test_events_are_as_described(served: Served) -> None:
     served.node.put("c", "a", {"x": 1})
     served.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()

@@ -174,3 +174,44 @@ async def test_events_of_peers_name_the_node_and_its_instance(served: Served) ->
         assert await task == PeerConnected("n2", "2" * 32)
         served.node.announce(messages.PeerDisconnected("n2", "2" * 32, "goodbye"))
         assert await anext(events) == PeerDisconnected("n2", "goodbye", "2" * 32)
+
+
+async def test_a_peer_is_blocked_whether_it_is_known_or_not(served: Served) -> None:
+    served.node.peers = (peer("n4"),)
+    for name, query in (("n4", "?reason=it%20deletes"), ("n9", "")):
+        done = await served.http.put(f"/peers/{name}/block{query}")
+        assert (done.status_code, done.content) == (204, b"")
+    found = (await served.http.get("/peers")).json()["peers"]
+    told = [(one["id"], one["state"], one["blocked_since"], one["reason"]) for one in found]
+    assert told == [("n4", "blocked", 40.0, "it deletes"), ("n9", "blocked", 40.0, "")]
+    assert (await served.http.delete("/peers/n4/block")).status_code == 204
+    check_problem(await served.http.delete("/peers/n4/block"), 404, "not-found")
+
+
+async def test_a_block_that_makes_no_sense_is_refused(served: Served) -> None:
+    assert check_problem(await served.http.put("/peers/memory/block"), 422, "invalid")
+    check_problem(await served.http.put("/peers/n2/block?force"), 400, "bad-parameter")
+    check_problem(
+        await served.http.put(f"/peers/n2/block?reason={'x' * 201}"), 400, "bad-parameter"
+    )
+    assert served.node.peers == ()
+
+
+async def test_blocking_needs_the_token_that_writes(serve: Serve) -> None:
+    served = await serve(api_token=API_TOKEN, read_token=READ_TOKEN)
+    reader = {"authorization": f"Bearer {READ_TOKEN}"}
+    for method in ("PUT", "DELETE"):
+        done = await served.http.request(method, "/peers/n2/block", headers=reader)
+        check_problem(done, 403, "read-only")
+    writer = {"authorization": f"Bearer {API_TOKEN}"}
+    assert (await served.http.put("/peers/n2/block", headers=writer)).status_code == 204
+
+
+async def test_the_client_blocks_and_unblocks(served: Served) -> None:
+    async with AsyncClient(f"http://127.0.0.1:{served.port}") as client:
+        await client.block_peer("n2", "a & b")
+        (one,) = await client.peers()
+        assert (one.state, one.reason, one.blocked_since) == ("blocked", "a & b", 40.0)
+        await client.unblock_peer("n2")
+        with pytest.raises(NotFound):
+            await client.unblock_peer("n2")

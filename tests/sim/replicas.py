@@ -61,12 +61,12 @@ from workers.store.disk.witness import Witnessed
 from workers.store.engine.quarantine import Quarantine
 from workers.store.feed_reader import FeedReader
 from workers.store.maintenance import due_expiries, due_withdrawals
+from workers.store.peers.members import KeptMembers
 from workers.store.quarantine.leaps import Leaps
 from workers.store.reads import Reads
 from workers.store.write.batch import BatchBuilder, BuiltBatch
 from workers.store.write.conflicts import Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
-from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import Compact, Expire, FillValue, QueuedRequest, Work

@@ -38,8 +38,8 @@ from tests.support.memory_kv import commit as commit_to_memory
 from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
+from workers.store.peers.members import KeptMembers
 from workers.store.scrub import ScrubPass
-from workers.store.write.members import KeptMembers
 
 NODE, PEER = "node-a", 77
 MAX_OPENINGS = 6

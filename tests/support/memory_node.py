@@ -16,6 +16,17 @@ from peatnode.ipc import messages as m
 from peatnode.ipc.link import Connection, LinkServer, serve
 from peatnode.supervision.workers import WORKERS
 
+BLOCKED = m.PeerStatus.BLOCKED
+
+
+def blocked_peer(name: str, reason: str = "") -> m.PeerState:
+    """A peer that an operator has blocked before it was ever seen."""
+    return m.PeerState(
+        *(name, "", "", False, BLOCKED, -1.0, False, -1, 0.0, reason, 0.0, 0.0),
+        *((), (), (), (), 0, 0, False, ""),
+        blocked_since=40.0,
+    )
+
 
 @dataclass
 class Record:
@@ -125,6 +136,10 @@ class MemoryNode:
                 connection.reply(cause, m.Leaving())
             case m.ForgetPeer():
                 self._forget(connection, cause, message)
+            case m.BlockPeer():
+                self._block(connection, cause, message)
+            case m.UnblockPeer():
+                self._unblock(connection, cause, message)
             case m.GetNode():
                 connection.reply(cause, self._node())
             case m.GetDiscovery():
@@ -265,6 +280,24 @@ class MemoryNode:
         else:
             self.peers = tuple(peer for peer in self.peers if peer.id != message.peer)
             connection.reply(cause, m.PeerForgotten())
+
+    def _block(self, connection: Connection, cause: int, message: m.BlockPeer) -> None:
+        if message.peer == "memory":
+            connection.fail(cause, m.Failure.INVALID, "this node cannot block itself", "id")
+            return
+        others = tuple(peer for peer in self.peers if peer.id != message.peer)
+        self.peers = (*others, blocked_peer(message.peer, message.reason))
+        connection.reply(cause, m.BlocksChanged())
+
+    def _unblock(self, connection: Connection, cause: int, message: m.UnblockPeer) -> None:
+        kept = tuple(
+            peer for peer in self.peers if (peer.id, peer.state) != (message.peer, BLOCKED)
+        )
+        if kept == self.peers:
+            connection.fail(cause, m.Failure.NOT_FOUND, f"{message.peer!r} is not blocked", "id")
+            return
+        self.peers = kept
+        connection.reply(cause, m.BlocksChanged())
 
     def _list(self, message: m.ListDocuments) -> m.DocumentsReply:
         names = sorted(name for where, name in self.records if where == message.collection)

@@ -25,6 +25,7 @@ from workers.broker.metrics.resource import MetricsResource
 from workers.broker.node.resources import (
     HealthResource,
     NodeResource,
+    PeerBlockResource,
     PeerLogResource,
     PeerResource,
     PeersResource,
@@ -77,6 +78,7 @@ def node_routes(services: BrokerServices) -> tuple[Route, ...]:
         Route(f"{PREFIX}/node", NodeResource(supervisor, survey)),
         Route(f"{PREFIX}/peers", PeersResource(sync)),
         Route(f"{PREFIX}/peers/{{peer_id}}", PeerResource(sync)),
+        Route(f"{PREFIX}/peers/{{peer_id}}/block", PeerBlockResource(sync)),
         Route(f"{PREFIX}/peer-log", PeerLogResource(sync)),
         Route(f"{PREFIX}/topology", TopologyResource(supervisor, sync)),
         Route("/metrics", metrics),

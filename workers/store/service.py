@@ -69,6 +69,7 @@ from workers.store.engine.values import LargeValues, ReadValue
 from workers.store.feed import Feed
 from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
+from workers.store.peers.members import KeptMembers, MemberReports
 from workers.store.quarantine.entries import QuarantineEntries
 from workers.store.quarantine.leaps import LeapReports, Leaps
 from workers.store.reads import Reads
@@ -77,7 +78,6 @@ from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import MAX_QUEUE, GroupCommitter, has_succeeded
 from workers.store.write.conflicts import ConflictReports, Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
-from workers.store.write.members import KeptMembers, MemberReports
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import (

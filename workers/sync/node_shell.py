@@ -180,6 +180,12 @@ class NodeShell:
                 self._quota.info("Peer forgotten", (action.node_id, ""), peer=action.node_id)
                 self.dial_plan.forget(action.node_id)
                 self._loop.call_soon(self.plan_dials)
+            case events.MemberBlocked():
+                self.dial_plan.block(action.node_id, self._loop.time())
+                self._loop.call_soon(self.plan_dials)
+            case events.MemberUnblocked():
+                self.dial_plan.unblock(action.node_id, self._loop.time())
+                self._loop.call_soon(self.plan_dials)
             case _:
                 assert_never(action)
 
@@ -197,8 +203,12 @@ class NodeShell:
 
     def _close(self, action: events.Close) -> None:
         connection = self.endpoint.connections.get(action.peer)
-        if connection is not None:
-            self.endpoint.close(connection, action.code, action.reason)
+        if connection is None:
+            return
+        if action.code == CloseCode.BLOCKED and connection.member is not None:
+            node_id = connection.member.node_id
+            self._quota.warning("Blocked peer refused", (node_id, ""), peer=node_id)
+        self.endpoint.close(connection, action.code, action.reason)
 
     # --- events of the endpoint --------------------------------------------------------------------
 

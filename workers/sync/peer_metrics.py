@@ -37,8 +37,11 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
 
 def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
     peer = (("peer", state.id),)
-    yield Metric("peatnode_sync_peer_connected", peer, float(state.is_connected))
     since = state.out_of_sync_since
+    if state.state is PeerStatus.BLOCKED:
+        yield Metric("peatnode_sync_peer_blocked", peer, 1.0)
+        return
+    yield Metric("peatnode_sync_peer_connected", peer, float(state.is_connected))
     if state.is_connected or state.is_remembered:
         behind = max(0.0, now - since) if since else 0.0
         yield Metric("peatnode_sync_peer_in_sync", peer, float(state.is_in_sync))

@@ -16,11 +16,17 @@ _UNDISCOVERED = DiscoveredPeer("", "", "", (), (), False, False, ())
 
 
 def expected_ids(node: NodeShell) -> tuple[str, ...]:
-    """The node ids that are expected by name, without this node and those that have just left for good."""
-    departures = node.machine.members.book.departures
+    """The node ids that are expected by name: not this node, no blocked ones, none that have just left for good."""
+    book = node.machine.members.book
     now = node.now() + node.wall_offset
     others = node.expected.others(node.node_id)
-    return tuple([node_id for node_id in others if not departures.is_excused(node_id, now)])
+    return tuple(
+        [
+            node_id
+            for node_id in others
+            if node_id not in book.blocks and not book.departures.is_excused(node_id, now)
+        ]
+    )
 
 
 def expected_count(node: NodeShell, names: Sequence[str]) -> int:
@@ -60,8 +66,9 @@ def peer_states(node: NodeShell, expected: Sequence[str]) -> tuple[PeerState, ..
         if target.state is not None or not target.is_discovered
         if target.peer.instance != node.instance and not plan.is_covered(target)
     ]
+    book = node.machine.members.book
     unconnected = list_unconnected(
-        targets, node.machine.members.book.absent(), expected, {state.id for state in connected}
+        targets, book.absent(), expected, {state.id for state in connected}, book.blocks
     )
     others = [_unconnected(node, peer) for peer in unconnected]
     return tuple(sorted([*connected, *others], key=lambda state: state.id))

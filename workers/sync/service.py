@@ -5,6 +5,7 @@ from __future__ import annotations
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     AwarenessSeen,
+    BlockPeer,
     Failure,
     FollowAwareness,
     FollowTopology,
@@ -16,14 +17,15 @@ from peatnode.ipc.messages import (
     Leaving,
     Message,
     MetricsReply,
-    PeerForgotten,
     PeerLogReply,
     PublishAwareness,
+    UnblockPeer,
     WaitReplicas,
 )
-from peatnode.protocol.sync.events import AwarenessPublished, ForgetOrdered
+from peatnode.protocol.sync.events import AwarenessPublished
 from workers.sync.node_shell import NodeShell
 from workers.sync.peer_metrics import metrics
+from workers.sync.peer_orders import PeerOrders
 from workers.sync.peer_report import peers_reply
 
 MAX_WAITING = 10_000
@@ -35,6 +37,7 @@ class SyncService:
 
     def __init__(self, node: NodeShell) -> None:
         self._node = node
+        self._orders = PeerOrders(node)
 
     def message_received(self, connection: Connection, cause: int, message: Message) -> None:
         node = self._node
@@ -52,8 +55,8 @@ class SyncService:
                     node.wait_replicas((connection, cause), message)
             case GetPeerLog():
                 connection.reply(cause, PeerLogReply(node.machine.members.book.log.events))
-            case ForgetPeer():
-                self._forget_peer(connection, cause, message.peer)
+            case ForgetPeer() | BlockPeer() | UnblockPeer():
+                self._orders.receive(connection, cause, message)
             case LeaveMesh():
                 node.is_leaving = True
                 node.log.info("The node will say goodbye for good when it stops")
@@ -67,27 +70,6 @@ class SyncService:
                 node.awareness_followers[(connection, cause)] = None
             case _:  # other workers answer the other messages of the contract
                 connection.fail(cause, Failure.INVALID, f"sync does not answer {message.TAG}")
-
-    def _forget_peer(self, connection: Connection, cause: int, peer: str) -> None:
-        book = self._node.machine.members.book
-        if book.is_connected(peer):
-            connection.fail(
-                cause,
-                Failure.INVALID,
-                f"{peer} is connected: stop it first. Only an absent peer can be forgotten.",
-                "id",
-            )
-        elif book.get(peer) is not None:
-            self._node.handle(ForgetOrdered(peer))
-            connection.reply(cause, PeerForgotten())
-        elif not book.is_read:
-            connection.fail(
-                cause,
-                Failure.UNAVAILABLE,
-                "The peers that this node remembers are not read from the store yet; try again.",
-            )
-        else:
-            connection.fail(cause, Failure.NOT_FOUND, f"this node remembers no peer {peer!r}", "id")
 
     def _pass_to_other_brokers(self, published: PublishAwareness) -> None:
         """Sends awareness from one process of the broker to the clients of its other processes."""

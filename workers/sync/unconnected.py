@@ -6,9 +6,11 @@ from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field
 
 from peatnode.ipc.messages import PeerState
-from peatnode.model.members import RememberedPeer
+from peatnode.model.members import BlockedPeer, RememberedPeer
 from peatnode.model.states import PeerStatus
 from peatnode.protocol.connect.target import Target
+
+BLOCKED_HERE = "an operator of this node has blocked it"
 
 
 @dataclass(slots=True)
@@ -21,6 +23,7 @@ class Unconnected:
     """Those of discovery first."""
     record: RememberedPeer | None = None
     is_expected: bool = False
+    block: BlockedPeer | None = None
 
     @property
     def instance(self) -> str:
@@ -33,8 +36,9 @@ def list_unconnected(
     absent: Iterable[RememberedPeer],
     expected: Iterable[str],
     connected: Set[str],
+    blocks: Iterable[BlockedPeer] = (),
 ) -> Iterator[Unconnected]:
-    """Each name that no connection has. `targets` are those that no connection covers.
+    """Each name that no connection has. `targets` are those that no connection covers. `blocks`: of this node.
 
     An old instance beside a connected one of the same name is not shown.
     """
@@ -51,6 +55,8 @@ def list_unconnected(
         found.setdefault(name, Unconnected(name)).targets.append(target)
     for name in expected:
         found.setdefault(name, Unconnected(name)).is_expected = True
+    for block in blocks:
+        found.setdefault(block.node_id, Unconnected(block.node_id)).block = block
     for name, peer in found.items():
         if name not in connected:
             yield peer
@@ -70,11 +76,12 @@ def unconnected_state(
 ) -> PeerState:
     """`wall_offset`: Unix time minus the time of the targets. `last_seen` and the bytes are those of ended
     connections to its last instance."""
-    record = peer.record
+    record, block = peer.record, peer.block
     discovered = [target.peer for target in peer.targets if target.is_discovered]
     addresses = [str(address) for each in discovered for address in each.addresses]
     failures = [t.failing_since for t in peer.targets if t.failing_since is not None]
-    absent_since = record.last_seen if record else 0.0
+    was_seen = record.last_seen if record else 0.0
+    absent_since = 0.0 if block else was_seen
     return PeerState(
         id=peer.name,
         instance=peer.instance,
@@ -84,10 +91,10 @@ def unconnected_state(
         rtt_ms=-1.0,
         is_in_sync=False,
         behind_documents=-1,
-        out_of_sync_since=(record.last_equal or absent_since) if record else 0.0,
-        reason=next((target.reason for target in peer.targets if target.reason), ""),
+        out_of_sync_since=(record.last_equal or was_seen) if record else 0.0,
+        reason=_reason_of(peer),
         connected_since=0.0,
-        last_seen=max(last_seen, absent_since),
+        last_seen=max(last_seen, was_seen),
         addresses=_joined(addresses, record.addresses if record else ()),
         sources=_joined([name for each in discovered for name in each.sources], ()),
         metadata=discovered[0].metadata if discovered else (),
@@ -97,17 +104,27 @@ def unconnected_state(
         is_twin=False,
         version=record.version if record else "",
         absent_since=absent_since,
-        failing_since=min(failures) + wall_offset if failures else 0.0,
+        failing_since=min(failures) + wall_offset if failures and not block else 0.0,
         last_equal=record.last_equal if record else 0.0,
         root=record.root if record else b"",
         documents=record.documents if record else -1,
         is_remembered=record is not None,
         is_expected=peer.is_expected,
+        blocked_since=block.at if block else 0.0,
     )
+
+
+def _reason_of(peer: Unconnected) -> str:
+    if peer.block is not None:
+        reason = peer.block.reason
+        return f"an operator of this node has blocked it: {reason}" if reason else BLOCKED_HERE
+    return next((target.reason for target in peer.targets if target.reason), "")
 
 
 def _state_of(peer: Unconnected) -> PeerStatus:
     """That of the first dialled target; a member that was connected once is absent, whatever its dials do."""
+    if peer.block is not None:
+        return PeerStatus.BLOCKED
     states = [target.state for target in peer.targets if target.state is not None]
     return states[0] if states and peer.record is None else PeerStatus.ABSENT
 

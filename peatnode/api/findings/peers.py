@@ -30,7 +30,12 @@ PEERS = "peers"
 def peer_findings(reply: PeersReply, sync_age: float, now: float) -> list[Finding]:
     """`sync_age`: seconds since the sync worker was started, and began to dial. `now`: Unix seconds."""
     connected = {peer.id for peer in reply.peers if peer.is_connected}
-    away = [peer for peer in reply.peers if not peer.is_connected and peer.id not in connected]
+    blocked = [peer for peer in reply.peers if peer.state == PeerStatus.BLOCKED]
+    away = [
+        peer
+        for peer in reply.peers
+        if not peer.is_connected and peer.id not in connected and peer not in blocked
+    ]
     absent = [peer for peer in away if peer.absent_since]
     others = [peer for peer in away if not peer.absent_since and not _is_only_expected(peer)]
     return [
@@ -40,6 +45,7 @@ def peer_findings(reply: PeersReply, sync_age: float, now: float) -> list[Findin
             others, lambda peer: _unreached_since(peer, now), _unreached, _many_unreached, now
         ),
         *_twins(reply.peers),
+        *_grouped(blocked, lambda _: Severity.NOTICE, _blocked, _many_blocked, now),
         *_differing(reply, now),
     ]
 
@@ -121,10 +127,26 @@ def _unreached(peer: PeerState, now: float) -> Told:
 
 
 def _advice_to_connect(peer: PeerState) -> str:
+    if peer.reason.startswith("blocked by "):
+        return "Ask the operator of that node why. `peatnode peers unblock` there lets this node in again."
     if peer.state == PeerStatus.REFUSED:
         return "Both nodes need the same formation secret, and the node id must match the discovered one."
     at = f" at {peer.addresses[0]} (UDP)" if peer.addresses else ""
     return f"Check that it runs and is reachable{at}. The node keeps trying to connect."
+
+
+def _blocked(peer: PeerState, now: float) -> Told:
+    return (
+        sentence(f"{peer.id} is blocked {since(peer.blocked_since, now)}: {peer.reason}"),
+        f"It holds on this node only: block it on the others, too. `peatnode peers unblock {peer.id}` ends it.",
+    )
+
+
+def _many_blocked(peers: Sequence[PeerState], now: float) -> Told:
+    return (
+        f"{_counted(peers)} are blocked.",
+        "It holds on this node only. `peatnode peers` lists them; `peatnode peers unblock ID` lets one in again.",
+    )
 
 
 def _twins(peers: Iterable[PeerState]) -> Iterator[Finding]:

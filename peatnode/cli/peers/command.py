@@ -1,4 +1,4 @@
-"""`peatnode peers`: lists them, forgets one that is gone, and shows what happened."""
+"""`peatnode peers`: lists them, forgets one that is gone, blocks one that does harm, and shows what happened."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from peatnode.cli.target import Target
 from peatnode.client.models import Peer
 from peatnode.errors import AskFailed, PeatnodeError
 from peatnode.ipc.messages import Failure
+from peatnode.model.states import PeerStatus
 
 MAX_SUGGESTIONS = 3
 
@@ -36,6 +37,22 @@ def complete_absent_peer(
     return [CompletionItem(peer.id) for peer in found if not peer.is_connected]
 
 
+def complete_unblocked_peer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the node's peers that are not blocked."""
+    found = _started_peers(context, incomplete)
+    return [CompletionItem(peer.id) for peer in found if peer.state != PeerStatus.BLOCKED]
+
+
+def complete_blocked_peer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the node's peers that are blocked."""
+    found = _started_peers(context, incomplete)
+    return [CompletionItem(peer.id) for peer in found if peer.state == PeerStatus.BLOCKED]
+
+
 def _started_peers(context: click.Context, beginning: str) -> list[Peer]:
     from peatnode.cli.peers.node_peers import read_peers
 
@@ -51,7 +68,7 @@ def _started_peers(context: click.Context, beginning: str) -> list[Peer]:
 @with_output
 @click.pass_context
 def peers(context: click.Context, url: str | None, data_dir: str | None, output: str) -> None:
-    """List the peers of a node, forget one that is gone, or show what happened to them.
+    """List the peers of a node, forget one that is gone, block one that does harm, or show what happened to them.
 
     A peer that has proved its membership once is remembered, and shown while it is absent, until it leaves for good or
     is forgotten.
@@ -141,6 +158,60 @@ def _forget(target: Target, id: str) -> None:
                 case Failure.INVALID:
                     raise _connected_peer(error.message) from error
             raise
+
+
+@peers.command(short_help="Block peers on this node: end their connections and refuse them.")
+@with_target
+@click.option("--reason", default="", metavar="TEXT", help="Why, shown in the status of the node.")
+@click.argument(
+    "ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_unblocked_peer
+)
+def block(target: Target, ids: tuple[str, ...], reason: str) -> None:
+    """Block peers, known or not: end their connections to this node here and now, and refuse them until
+    `peatnode peers unblock`.
+
+    It holds on this node only, so do it on each node:
+
+    \b
+      for url in https://node-1:8081 https://node-2:8081; do
+        peatnode peers block ID --url $url
+      done
+
+    Who holds the formation secret can come back under another name: give the formation another secret.
+    """
+    from peatnode.cli.peers.node_peers import block_peer
+
+    for id in ids:
+        with cli_errors(str(target)):
+            block_peer(target, id, reason)
+        click.echo(f"{id} is blocked on this node. Other nodes are not told: block it there too.")
+
+
+@peers.command(short_help="Let blocked peers in again.")
+@with_target
+@click.argument(
+    "ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_blocked_peer
+)
+def unblock(target: Target, ids: tuple[str, ...]) -> None:
+    """Let blocked peers in again, on this node."""
+    from peatnode.cli.peers.node_peers import unblock_peer
+    from peatnode.client.errors import NotFound
+
+    for id in ids:
+        with cli_errors(str(target)):
+            try:
+                unblock_peer(target, id)
+            except NotFound as error:
+                raise _not_blocked(str(error)) from error
+            except AskFailed as error:
+                if error.code != Failure.NOT_FOUND:
+                    raise
+                raise _not_blocked(error.message) from error
+        click.echo(f"{id} is no longer blocked on this node.")
+
+
+def _not_blocked(sentence: str) -> CliError:
+    return CliError(sentence, Exit.NOT_FOUND, "`peatnode peers` lists those that are blocked.")
 
 
 def _unknown_peer(target: Target, id: str, sentence: str) -> CliError:

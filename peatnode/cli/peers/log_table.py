@@ -22,6 +22,8 @@ STYLES = {
     PeerEventKind.DIFFERENT: "",
     PeerEventKind.LEFT: "dim",
     PeerEventKind.FORGOTTEN: "dim",
+    PeerEventKind.BLOCKED: "yellow",
+    PeerEventKind.UNBLOCKED: "",
 }
 
 

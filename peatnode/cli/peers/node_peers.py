@@ -16,7 +16,16 @@ from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.models import PeerLogEntry, Peers
 from peatnode.errors import AskFailed, LinkLost
 from peatnode.ipc.link import ask_once
-from peatnode.ipc.messages import Ask, Failure, ForgetPeer, GetPeerLog, GetPeers, Message
+from peatnode.ipc.messages import (
+    Ask,
+    BlockPeer,
+    Failure,
+    ForgetPeer,
+    GetPeerLog,
+    GetPeers,
+    Message,
+    UnblockPeer,
+)
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
@@ -42,11 +51,25 @@ def read_peer_log(target: Target) -> tuple[PeerLogEntry, ...]:
 
 def forget_peer(target: Target, id: str) -> None:
     """Raises also AskFailed, NotFound and Conflict: the node does not know the peer, or is connected to it."""
+    _order(target, ForgetPeer(id), lambda client: client.forget_peer(id))
+
+
+def block_peer(target: Target, id: str, reason: str) -> None:
+    """Raises also AskFailed and InvalidRequest: the id is that of the node, or is none."""
+    _order(target, BlockPeer(id, reason), lambda client: client.block_peer(id, reason))
+
+
+def unblock_peer(target: Target, id: str) -> None:
+    """Raises also AskFailed and NotFound: it is not blocked."""
+    _order(target, UnblockPeer(id), lambda client: client.unblock_peer(id))
+
+
+def _order(target: Target, order: Ask[Message], remotely: Callable[[Client], None]) -> None:
     if isinstance(target, LocalNode):
-        asyncio.run(_asked(target.run_dir, "sync", ForgetPeer(id)))
+        asyncio.run(_asked(target.run_dir, "sync", order))
     else:
         with Client(target.url, target.token, ANSWER_SECONDS) as client:
-            client.forget_peer(id)
+            remotely(client)
 
 
 def ask_worker(target: LocalNode, worker: str, question: Ask[ReplyT]) -> ReplyT:

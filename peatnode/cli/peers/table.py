@@ -52,6 +52,8 @@ def first_peers(peers: Sequence[Peer]) -> Sequence[Peer]:
 
 def state_text(peer: Peer, now: float) -> Text:
     """The state, and for how long the peer has been absent."""
+    if peer.state == PeerStatus.BLOCKED and peer.blocked_since is not None:
+        return Text(f"blocked {span(max(0.0, now - peer.blocked_since))}", style="yellow")
     if peer.state != PeerStatus.ABSENT:
         return Text(one_line(peer.state), style="" if peer.is_connected else "yellow")
     if peer.absent_since is None:
@@ -112,7 +114,9 @@ def summary_lines(peers: Peers, now: float) -> Iterator[Text]:
     if peers.missing:
         yield Text(one_line(f"missing: {', '.join(peers.missing)}"), style="yellow")
     for peer in peers:
-        if not peer.is_connected and peer.reason:
+        if peer.state == PeerStatus.BLOCKED:
+            yield Text(one_line(f"{peer.id} is blocked: {peer.reason}"), style="dim")
+        elif not peer.is_connected and peer.reason:
             since = peer.failing_since
             what = "is refused" if peer.state == PeerStatus.REFUSED else "cannot be reached"
             for_long = f" for {span(max(0.0, now - since))}" if since else ""

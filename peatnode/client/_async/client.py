@@ -244,6 +244,17 @@ class AsyncClient:
         """
         await self._run(requests.forget_peer(id))
 
+    async def block_peer(self, id: str, reason: str = "") -> None:
+        """Makes the node end its connections to a peer, known or not, and refuse it from now on.
+
+        It holds on this node only. `reason` is for its operators. Raises InvalidRequest if it is the node itself.
+        """
+        await self._run(requests.block_peer(id, reason))
+
+    async def unblock_peer(self, id: str) -> None:
+        """Makes the node let a blocked peer in again. Raises NotFound if it is not blocked."""
+        await self._run(requests.unblock_peer(id))
+
     async def peer_log(self) -> tuple[PeerLogEntry, ...]:
         """The last events of peers, at most 50, the oldest first."""
         return await self._run(requests.get_peer_log())

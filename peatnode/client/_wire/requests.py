@@ -316,6 +316,17 @@ def forget_peer(id: str) -> NodeRequest[None]:
     return NodeRequest("DELETE", path, lambda response: None)
 
 
+def block_peer(id: str, reason: str) -> NodeRequest[None]:
+    path = f"{PREFIX}/peers/{quoted_name(id)}/block"
+    params = (("reason", reason),) if reason else ()
+    return NodeRequest("PUT", path, lambda response: None, params)
+
+
+def unblock_peer(id: str) -> NodeRequest[None]:
+    path = f"{PREFIX}/peers/{quoted_name(id)}/block"
+    return NodeRequest("DELETE", path, lambda response: None)
+
+
 def get_peer_log() -> NodeRequest[tuple[PeerLogEntry, ...]]:
     return NodeRequest("GET", f"{PREFIX}/peer-log", responses.read_peer_log)
 

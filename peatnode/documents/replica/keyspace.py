@@ -42,6 +42,8 @@ SUMMED = META + b"summed"
 
 DEPARTURES = META + b"departures"
 """The key of the list of peers that have left for good."""
+BLOCKED = META + b"blocked"
+"""The key of the list of nodes that an operator has blocked."""
 PEER_LOG = META + b"peer_log"
 """The key of the last events of peers."""
 

@@ -30,6 +30,12 @@ MEMBER_DELAY = 2.0
 """Seconds by which the first dial to an absent member is delayed: discovery knows better where it is now."""
 
 
+BLOCKED_SECONDS = 600.0
+"""An address without a node id at which a blocked node answered is dialled again after this time."""
+
+_IN_PROGRESS = (PeerStatus.DIALLING, PeerStatus.CONNECTED)
+
+
 class Uniform(Protocol):
     """A generator of numbers from 0 to 1, such as `random.Random`."""
 
@@ -68,6 +74,8 @@ class DialPlan:
         self._connected: dict[str, tuple[str, float]] = {}
         """Node id and start of the connection, by instance."""
         self._connected_ids: Counter[str] = Counter()
+        self._blocked: set[str] = set()
+        """Node ids."""
         self._dials = 0
 
     def found(self, peer: DiscoveredPeer, now: float) -> None:
@@ -121,6 +129,20 @@ class DialPlan:
         """The node is no member any more. What discovery knows of it stays."""
         self.targets.pop(member_key(node_id), None)
 
+    def block(self, node_id: str, now: float) -> None:
+        """The node is not dialled any more."""
+        self._blocked.add(node_id)
+        for target in self.targets.values():
+            if target.name == node_id and target.state not in _IN_PROGRESS:
+                self._plan(target, now, 0.0)
+
+    def unblock(self, node_id: str, now: float) -> None:
+        self._blocked.discard(node_id)
+        for target in self.targets.values():
+            if target.name == node_id and target.state == PeerStatus.BLOCKED:
+                target.tries = 0
+                self._plan(target, now, 0.0)
+
     def _tie_break_delay(self, peer: DiscoveredPeer) -> float:
         return TIE_BREAK_DELAY if peer.instance and peer.instance < self._instance else 0.0
 
@@ -129,6 +151,10 @@ class DialPlan:
             seconds += MEMBER_DELAY * (0.5 + 0.5 * self._random.random())
         if self.is_covered(target):
             target.is_reached()
+        elif target.name in self._blocked:
+            # Where a node without a known id answered, another one may answer later.
+            target.state = PeerStatus.BLOCKED
+            target.due = None if target.peer.node_id else now + BLOCKED_SECONDS
         elif target.addresses() and target.peer.instance != self._instance:
             target.state = PeerStatus.WAITING if target.tries else PeerStatus.DISCOVERED
             target.due = now + seconds
@@ -156,7 +182,8 @@ class DialPlan:
     @property
     def has_others(self) -> bool:
         """Whether discovery knows a peer that is, as far as is known, another node."""
-        return any(target.state is not None for target in self._found.values())
+        no_others = (None, PeerStatus.BLOCKED)
+        return any(target.state not in no_others for target in self._found.values())
 
     @property
     def discovered_keys(self) -> set[str]:

@@ -13,6 +13,7 @@ from peatnode.model.members import (
     PeerEventKind,
     RememberedPeer,
 )
+from peatnode.protocol.members.blocks import Blocks
 from peatnode.protocol.members.departures import Departures, ends
 from peatnode.protocol.members.link import DIFFERENT_SECONDS, MemberLink, shifted
 from peatnode.protocol.members.peer_log import PeerLog
@@ -35,6 +36,7 @@ class MemberBook:
         """`own` is the node id of this node, `retention` the seconds of absence after which a member is forgotten."""
         self.log = PeerLog()
         self.departures = Departures()
+        self.blocks = Blocks()
         self.is_read = False
         """Whether what an earlier process kept has been read."""
         self.now = 0.0
@@ -248,6 +250,18 @@ class MemberBook:
             return False
         return True
 
+    def block(self, node_id: str, reason: str) -> None:
+        """An operator wants no connection to a node."""
+        self.blocks.add(node_id, reason, self.unix)
+        self._say(node_id, PeerEventKind.BLOCKED, reason)
+
+    def unblock(self, node_id: str) -> bool:
+        """Whether the node was blocked."""
+        was_blocked = self.blocks.remove(node_id)
+        if was_blocked:
+            self._say(node_id, PeerEventKind.UNBLOCKED)
+        return was_blocked
+
     def expire(self) -> list[str]:
         """Forgets the members that are absent for longer than the retention, and returns their node ids."""
         since = self.now - self._retention
@@ -315,6 +329,7 @@ class MemberBook:
         for record in kept.peers:
             self._load_member(record)
         self._make_room()
+        self.blocks.load(kept.blocked)
         self.log.precede(kept.events)
         return self.absent()
 
@@ -352,6 +367,7 @@ class MemberBook:
             tuple(sorted(self._forgotten)),
             tuple(self.departures),
             self.log.events,
+            tuple(self.blocks),
         )
         self._changed.clear()
         self._forgotten.clear()

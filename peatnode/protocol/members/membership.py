@@ -50,6 +50,10 @@ class MembershipHost(Protocol):
         """A member is absent, and may be dialled at these addresses."""
 
     def member_forgotten(self, node_id: str) -> None: ...
+    def member_blocked(self, node_id: str) -> None:
+        """Ends the connections to it. None may begin before `member_unblocked`."""
+
+    def member_unblocked(self, node_id: str) -> None: ...
     def is_clock_denied(self) -> bool: ...
 
 
@@ -157,6 +161,24 @@ class Membership:
         if told:
             self._host.tell_departures(encode_departures(told), teller)
 
+    # --- blocks
+
+    def is_blocked(self, node_id: str) -> bool:
+        return node_id in self.book.blocks
+
+    def block(self, node_id: str, reason: str) -> None:
+        """An operator wants no connection to a node, known or not."""
+        if self.is_idle:
+            return
+        self.book.block(node_id, reason)
+        self._host.member_blocked(node_id)
+        self._plan()
+
+    def unblock(self, node_id: str) -> None:
+        if not self.is_idle and self.book.unblock(node_id):
+            self._host.member_unblocked(node_id)
+            self._plan()
+
     # --- the store
 
     def review(self) -> None:
@@ -212,7 +234,10 @@ class Membership:
         self._is_asking = False
         if isinstance(answer, MembershipReply):
             self._retry = RETRY_SECONDS[0]
-            for record in self.book.load(answer):
+            absent = self.book.load(answer)
+            for block in list(self.book.blocks):
+                self._host.member_blocked(block.node_id)
+            for record in absent:
                 self._host.member_remembered(record.node_id, record.addresses)
         else:
             self._ask_later()

@@ -114,6 +114,21 @@ class ForgetOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class BlockOrdered:
+    """An operator wants no connection to a node, known or not."""
+
+    node_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class UnblockOrdered:
+    """An operator lets a blocked node in again."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopOrdered:
     """The node stops. The connections that end after this are no news of the peers."""
 
@@ -136,6 +151,8 @@ Event = (
     | ReplicasWanted
     | DialFailed
     | ForgetOrdered
+    | BlockOrdered
+    | UnblockOrdered
     | StopOrdered
     | WakeUp
 )
@@ -249,6 +266,20 @@ class MemberForgotten:
     node_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class MemberBlocked:
+    """A node must not be dialled."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MemberUnblocked:
+    """A node may be dialled again."""
+
+    node_id: str
+
+
 Action = (
     Send
     | AskStore
@@ -262,4 +293,6 @@ Action = (
     | ClockJudged
     | MemberRemembered
     | MemberForgotten
+    | MemberBlocked
+    | MemberUnblocked
 )

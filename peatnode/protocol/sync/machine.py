@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from peatnode.model.clock import ClockReading
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
-from peatnode.model.members import KeepMembership, ReadMembership
 from peatnode.model.sync import AppliedReply, ReadTree, StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.election import is_better
@@ -20,6 +19,7 @@ from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     AwarenessPublished,
+    BlockOrdered,
     ClockJudged,
     Close,
     ConnectionDown,
@@ -28,8 +28,6 @@ from peatnode.protocol.sync.events import (
     Event,
     FeedOpened,
     ForgetOrdered,
-    MemberForgotten,
-    MemberRemembered,
     MessageReceived,
     NeighboursChanged,
     PeerAppeared,
@@ -40,9 +38,11 @@ from peatnode.protocol.sync.events import (
     StopOrdered,
     StoreAnswered,
     StoreLost,
+    UnblockOrdered,
     UpdateRefused,
     WakeUp,
 )
+from peatnode.protocol.sync.operators.member_host import MemberHost
 from peatnode.protocol.sync.peer_status import (
     PeerSyncStatus,
     differing_documents,
@@ -134,15 +134,16 @@ class SyncMachine:
         self._counted_at = -1
         """The sequence of the store at which they were counted."""
         sessions = self._sessions.values()
-        self._waits = ReplicaWaits(self.log, sessions, self._act, self._set_waiter_timer)
-        self._awareness = AwarenessRelay(instance, randomness, sessions, self.send, self._act)
+        self._waits = ReplicaWaits(self.log, sessions, self.act, self._set_waiter_timer)
+        self._awareness = AwarenessRelay(instance, randomness, sessions, self.send, self.act)
         self.clock = ClockWatch(
             now,
             lambda question, then: self.ask_store(None, question, then),
             lambda *judged: self._actions.append(ClockJudged(*judged)),
-            lambda seconds: self._timers.set(("clock", 0), self.now + seconds),
+            lambda seconds: self.set_node_timer("clock", seconds),
         )
-        self.members = Membership(self, node_id, retention)
+        self._member_host = MemberHost(self, node_id)
+        self.members = Membership(self._member_host, node_id, retention)
 
     @property
     def next_wake(self) -> float | None:
@@ -159,7 +160,7 @@ class SyncMachine:
                 self._peer_up(event.peer, event.member, event.addresses)
             case ConnectionDown():
                 if event.peer in self._sessions:
-                    self._remove(self._sessions[event.peer], event.reason, event.has_left)
+                    self.remove(self._sessions[event.peer], event.reason, event.has_left)
             case MessageReceived():
                 if event.peer in self._sessions:
                     self._sessions[event.peer].heard_at = now
@@ -189,6 +190,10 @@ class SyncMachine:
                 self.members.dial_failed(event.peer, event.reason, event.is_refused)
             case ForgetOrdered():
                 self.members.forget(event.node_id)
+            case BlockOrdered():
+                self.members.block(event.node_id, event.reason)
+            case UnblockOrdered():
+                self.members.unblock(event.node_id)
             case StopOrdered():
                 self.members.stop()
             case WakeUp():
@@ -199,6 +204,9 @@ class SyncMachine:
     # --- connections -------------------------------------------------------------------------------
 
     def _peer_up(self, peer: int, member: Member, addresses: tuple[str, ...]) -> None:
+        if self.members.is_blocked(member.node_id):
+            self._actions.append(self._member_host.refusal(peer))
+            return
         current = self._by_instance.get(member.instance.hex())
         if current is not None and not is_better(member, current.member):
             self._actions.append(Close(peer, CloseCode.OTHER_KEPT, "another connection is kept"))
@@ -233,7 +241,7 @@ class SyncMachine:
         for kind in ("root", "push", "pull"):
             self.cancel_timer(kind, session)
 
-    def _remove(self, session: PeerSession, reason: str, has_left: bool = False) -> None:
+    def remove(self, session: PeerSession, reason: str, has_left: bool = False) -> None:
         self._forget(session)
         self.clock.left(session.instance)
         self.members.disconnected(session.member.node_id, session.instance, reason, has_left)
@@ -262,7 +270,7 @@ class SyncMachine:
             self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
             if session.peer in self._sessions:
                 self._actions.append(Close(session.peer, fault.code, str(fault)))
-                self._remove(session, str(fault))
+                self.remove(session, str(fault))
 
     def _receive(self, session: PeerSession, message: Message, rtt: float) -> None:
         self._close_on_fault(session, lambda: self._dispatch(session, message, rtt))
@@ -294,37 +302,15 @@ class SyncMachine:
             case PeerHello() | Proof():
                 raise PeerFault("unexpected message", type(message).__name__)
 
+    @property
+    def all_sessions(self) -> Collection[PeerSession]:
+        return self._sessions.values()
+
     def send(self, session: PeerSession, message: Message) -> None:
         self._actions.append(Send(session.peer, message))
 
-    def _act(self, action: Action) -> None:
+    def act(self, action: Action) -> None:
         self._actions.append(action)
-
-    # --- members -----------------------------------------------------------------------------------
-
-    def ask_members(
-        self,
-        question: ReadMembership | KeepMembership,
-        then: Callable[[StoreAnswer | None], None],
-    ) -> None:
-        self.ask_store(None, question, then)
-
-    def set_members_timer(self, seconds: float) -> None:
-        self._timers.set(("members", 0), self.now + seconds)
-
-    def tell_departures(self, message: Departed, but: str) -> None:
-        for session in self._sessions.values():
-            if session.instance != but:
-                self.send(session, message)
-
-    def member_remembered(self, node_id: str, addresses: tuple[str, ...]) -> None:
-        self._actions.append(MemberRemembered(node_id, addresses))
-
-    def member_forgotten(self, node_id: str) -> None:
-        self._actions.append(MemberForgotten(node_id))
-
-    def is_clock_denied(self) -> bool:
-        return self.clock.verdict.is_denied
 
     # --- the store ---------------------------------------------------------------------------------
 
@@ -449,6 +435,10 @@ class SyncMachine:
         return self.log.is_of(generation)
 
     # --- timers ------------------------------------------------------------------------------------
+
+    def set_node_timer(self, kind: str, seconds: float) -> None:
+        """Sets a timer of the node, not of one session."""
+        self._timers.set((kind, 0), self.now + seconds)
 
     def set_timer(self, kind: str, session: PeerSession, seconds: float) -> None:
         self._timers.set((kind, session.peer), self.now + seconds)

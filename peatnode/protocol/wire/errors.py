@@ -19,6 +19,8 @@ class CloseCode(IntEnum):
     TOO_MANY = 6
     LEFT = 7
     """A goodbye for good: the node does not come back."""
+    BLOCKED = 8
+    """An operator of the node that closes it has blocked the other one."""
 
 
 class PeerFault(PeatnodeError):

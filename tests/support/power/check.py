@@ -19,7 +19,7 @@ from tests.support.power.ledger import Ledger, Name
 from workers.store.disk.database import StorageFailed
 from workers.store.disk.generation import client_id
 from workers.store.disk.open import OpenedStore, mark_for_repair, open_store
-from workers.store.write.members import KeptMembers
+from workers.store.peers.members import KeptMembers
 
 NODE_ID = "node-a"
 PEERS = "peers"

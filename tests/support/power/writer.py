@@ -24,7 +24,7 @@ from tests.support.member_notes import MemberNotes
 from tests.support.power.check import PEERS, open_replica
 from tests.support.power.ledger import LedgerWriter, Name
 from workers.store.disk.open import mark_damaged
-from workers.store.write.members import KeptMembers
+from workers.store.peers.members import KeptMembers
 
 DOCUMENTS = 120
 KEPT_CHANGES = 100

@@ -58,6 +58,7 @@ HELP = {
     "peatnode_sync_peers_expected": "Peers that PEAT_EXPECTED_PEERS expects.",
     "peatnode_sync_peers_remembered": "Peers that were connected once and have not been forgotten.",
     "peatnode_sync_peer_connected": "1 while the peer is connected.",
+    "peatnode_sync_peer_blocked": "1 while an operator of this node has blocked the peer.",
     "peatnode_sync_peer_absent_seconds": "Seconds since a remembered peer that is absent was last connected.",
     "peatnode_sync_peer_rtt_seconds": "Smoothed round-trip time to the peer.",
     "peatnode_sync_peer_in_sync": "1 while fingerprints are equal and the peer has acknowledged all changes.",

@@ -20,7 +20,8 @@ from peatnode.api.encode_peer import (
 from peatnode.api.failures import HttpProblem
 from peatnode.api.findings.diagnose import diagnose
 from peatnode.api.findings.finding import encode_findings
-from peatnode.ipc.messages import ForgetPeer, GetNode, GetPeerLog, GetPeers
+from peatnode.ipc.messages import BlockPeer, ForgetPeer, GetNode, GetPeerLog, GetPeers, UnblockPeer
+from peatnode.model.members import MAX_BLOCK_REASON
 from workers.broker.http.authentication import Access, TokenAuthenticator, bearer
 from workers.broker.http.requests import check_parameters
 from workers.broker.node.readiness import checks
@@ -28,6 +29,7 @@ from workers.broker.node.survey import NodeSurvey
 from workers.broker.worker_client import WorkerClient
 
 NO_PARAMETERS: frozenset[str] = frozenset()
+BLOCK_PARAMETERS = frozenset({"reason"})
 
 
 class HealthResource:
@@ -143,6 +145,27 @@ class PeerResource:
             if problem.status != 422:
                 raise
             raise HttpProblem(409, "connected", problem.detail, "id") from None
+        response.status = 204
+
+
+class PeerBlockResource:
+    """PUT and DELETE /peers/{id}/block"""
+
+    def __init__(self, sync: WorkerClient) -> None:
+        self._sync = sync
+
+    async def on_put(self, request: Request, response: Response, peer_id: str) -> None:
+        check_parameters(request, BLOCK_PARAMETERS)
+        reason = request.get_param("reason", default="")
+        if len(reason) > MAX_BLOCK_REASON:
+            detail = f"A reason has at most {MAX_BLOCK_REASON} characters."
+            raise HttpProblem(400, "bad-parameter", detail, "reason")
+        await self._sync.ask_retrying(BlockPeer(peer_id, reason))
+        response.status = 204
+
+    async def on_delete(self, request: Request, response: Response, peer_id: str) -> None:
+        check_parameters(request, NO_PARAMETERS)
+        await self._sync.ask_retrying(UnblockPeer(peer_id))
         response.status = 204
 
 

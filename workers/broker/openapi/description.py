@@ -7,6 +7,7 @@ from typing import Any
 import peatnode
 from peatnode.api.json_schema import DOCUMENT, Schema, array, ref
 from peatnode.api.write_kinds import PATCH_FORMATS
+from peatnode.model.members import MAX_BLOCK_REASON
 from workers.broker.openapi.schemas import SCHEMAS
 
 Operation = dict[str, Any]
@@ -80,6 +81,13 @@ def _paths() -> dict[str, Any]:
             ],
             "get": _read("peer", "One peer", "node", ref("Peer"), (404,)),
             "delete": _forget_peer(),
+        },
+        "/api/v1/peers/{peer_id}/block": {
+            "parameters": [_path("peer_id", "Id of the peer.", "^[A-Za-z0-9._-]{1,253}$")],
+            "put": _block_peer(),
+            "delete": _order(
+                "unblockPeer", "Let a blocked peer in again", "The peer is not blocked.", (404,)
+            ),
         },
         "/api/v1/peer-log": {
             "get": _read("peerLog", "The last events of peers", "node", ref("PeerLog"))
@@ -210,13 +218,36 @@ def _ready() -> Operation:
 
 
 def _forget_peer() -> Operation:
+    return _order(
+        "forgetPeer",
+        "Forget a peer that is not connected, by its node id, on all nodes that can be reached",
+        "The peer is forgotten.",
+        (404, 409),
+    )
+
+
+def _block_peer() -> Operation:
+    operation = _order(
+        "blockPeer",
+        "End the connections to a peer, known or not, and refuse it until it is unblocked, on this node only",
+        "The peer is blocked.",
+        (422,),
+    )
+    operation["parameters"] = [
+        _query("reason", {"type": "string", "maxLength": MAX_BLOCK_REASON}, "Why, for operators.")
+    ]
+    return operation
+
+
+def _order(name: str, summary: str, result: str, problems: tuple[int, ...]) -> Operation:
+    """About a peer, and without a body."""
     return {
-        "operationId": "forgetPeer",
-        "summary": "Forget a peer that is not connected, by its node id, on all nodes that can be reached",
+        "operationId": name,
+        "summary": summary,
         "tags": ["node"],
         "responses": {
-            "204": {"description": "The peer is forgotten."},
-            **_problems((400, 401, 403, 404, 409, 503)),
+            "204": {"description": result},
+            **_problems((400, 401, 403, 503, *problems)),
         },
     }
 

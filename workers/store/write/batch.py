@@ -43,12 +43,12 @@ from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.pace import Pace
+from workers.store.peers.members import KeptMembers
 from workers.store.quarantine.entries import BrokenEntry, QuarantineEntries
 from workers.store.quarantine.leaps import Leaps
 from workers.store.write.alone import AloneRequests
 from workers.store.write.conflicts import Conflicts
 from workers.store.write.large_contents import LargeContents
-from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import (

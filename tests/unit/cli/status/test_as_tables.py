@@ -153,6 +153,7 @@ def test_json_is_as_documented() -> None:
         "expected": False,
         "documents_per_second": 0.0,
         "seconds_left": None,
+        "blocked_since": None,
     }
     assert content["documents"]["root"] == "0123456789abcdef0123456789abcdef"
 

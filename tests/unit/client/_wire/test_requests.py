@@ -86,6 +86,10 @@ def test_peers_and_conflicts() -> None:
     forget = requests.forget_peer("a/b")
     assert (forget.method, forget.path) == ("DELETE", "/api/v1/peers/a%2Fb")
     assert not forget.changes_nothing
+    block = requests.block_peer("a/b", "")
+    assert (block.method, block.path, block.params) == ("PUT", "/api/v1/peers/a%2Fb/block", ())
+    assert requests.block_peer("b", "a & b").params == (("reason", "a & b"),)
+    assert requests.unblock_peer("b").method == "DELETE"
     assert requests.list_conflicts().path == "/api/v1/conflicts"
     assert requests.get_conflict("0f").path == "/api/v1/conflicts/0f"
     dismiss = requests.dismiss_conflict("0f")

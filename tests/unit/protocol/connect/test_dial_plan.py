@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import Random
 
 from peatnode.model.peers import Address, DiscoveredPeer
-from peatnode.protocol.connect.dial_plan import Dial, DialPlan
+from peatnode.model.states import PeerStatus
+from peatnode.protocol.connect.dial_plan import BLOCKED_SECONDS, Dial, DialPlan
 
 OWN = "5" * 32
 SMALLER, LARGER = "1" * 32, "9" * 32
@@ -263,3 +264,41 @@ def test_twins_of_a_connected_peer_end_one_by_one(rng: Random) -> None:
     assert dialling.next_due is None
     dialling.disconnected(LARGER, "idle", 10.0)
     assert dialling.next_due is not None
+
+
+def test_a_blocked_node_is_not_dialled_wherever_it_is(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.found(found("b", "node-b"), 0.0)
+    dialling.block("node-b", 0.0)
+    dialling.remember("node-b", ("10.0.0.9:1",), 0.0)
+    assert {target.state for target in dialling.targets.values()} == {PeerStatus.BLOCKED}
+    assert dialling.next_due is None
+    assert not dialling.has_others
+    dialling.unblock("node-b", 50.0)
+    assert take(dialling, 50.0).key == "b"
+
+
+def test_who_is_blocked_while_connected_is_not_dialled_when_that_ends(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng)
+    dialling.found(found("b", "node-b"), 0.0)
+    take(dialling, 0.0)
+    dialling.connected("b", "node-b", LARGER, 0.0)
+    dialling.block("node-b", 1.0)
+    dialling.disconnected(LARGER, "an operator has blocked it", 1.0)
+    assert dialling.targets["b"].state is PeerStatus.BLOCKED
+    assert dialling.next_due is None
+
+
+def test_an_address_at_which_a_blocked_node_answered_is_tried_again_later(rng: Random) -> None:
+    """Another node may have the address then."""
+    dialling = DialPlan(OWN, rng)
+    dialling.block("node-b", 0.0)
+    dialling.found(found(), 0.0)
+    take(dialling, 0.0)
+    dialling.connected("p", "node-b", LARGER, 1.0)
+    dialling.disconnected(LARGER, "an operator has blocked it", 1.0)
+    assert dialling.targets["p"].state is PeerStatus.BLOCKED
+    assert dialling.next_due == 1.0 + BLOCKED_SECONDS
+    assert take(dialling, 1.0 + BLOCKED_SECONDS).key == "p"
+    dialling.connected("p", "node-c", SMALLER, 700.0)
+    assert dialling.targets["p"].state is PeerStatus.CONNECTED

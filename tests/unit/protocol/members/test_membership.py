@@ -42,6 +42,7 @@ class Desk:
         self.told: list[tuple[Departed, str]] = []
         self.absent: dict[str, tuple[str, ...]] = {}
         self.forgotten: list[str] = []
+        self.blocked: set[str] = set()
         self.is_denied = False
         self._then: list[Callable[[StoreAnswer | None], None]] = []
         self._wake_at: float | None = None
@@ -63,6 +64,10 @@ class Desk:
 
     def answer(self, answer: StoreAnswer | None) -> None:
         self._then.pop(0)(answer)
+
+    @property
+    def has_asked(self) -> bool:
+        return bool(self._then)
 
     def opened(self, *peers: RememberedPeer) -> None:
         self.answer(MembershipReply(peers, (), ()))
@@ -96,6 +101,12 @@ class Desk:
 
     def member_forgotten(self, node_id: str) -> None:
         self.forgotten.append(node_id)
+
+    def member_blocked(self, node_id: str) -> None:
+        self.blocked.add(node_id)
+
+    def member_unblocked(self, node_id: str) -> None:
+        self.blocked.discard(node_id)
 
     def is_clock_denied(self) -> bool:
         return self.is_denied

@@ -43,11 +43,11 @@ from workers.store.disk.witness import no_witness
 from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
 from workers.store.pace import LARGE_BYTES
+from workers.store.peers.members import KeptMembers
 from workers.store.quarantine.leaps import Leaps
 from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import GroupCommitter
 from workers.store.write.conflicts import Conflicts
-from workers.store.write.members import KeptMembers
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
 from workers.store.write.work import QueuedRequest

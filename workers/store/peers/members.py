@@ -1,4 +1,4 @@
-"""What the store keeps about peers: an entry for each that is remembered, the departures, and the log of events."""
+"""What the store keeps about peers: an entry for each that is remembered, the departures, the blocked ones, the log."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any, Protocol
 import msgpack
 
 from peatnode.codec.records import Strictness, fields_getter, record_reader, unpack
-from peatnode.documents.replica.keyspace import DEPARTURES, PEER, PEER_LOG, after
+from peatnode.documents.replica.keyspace import BLOCKED, DEPARTURES, PEER, PEER_LOG, after
 from peatnode.documents.replica.replica import Replica
 from peatnode.errors import MalformedFrame
 from peatnode.ipc.messages import Failure, KeepMembership, MembershipKept, MembershipReply
 from peatnode.model.members import (
+    MAX_BLOCKED_PEERS,
     MAX_PEER_EVENTS,
     MAX_REMEMBERED_PEERS,
+    BlockedPeer,
     Departure,
     PeerEvent,
     RememberedPeer,
@@ -33,7 +35,10 @@ _OF_ANY_VERSION = Strictness(
 _read_peer = record_reader(RememberedPeer, _OF_ANY_VERSION)
 _read_departure = record_reader(Departure, _OF_ANY_VERSION)
 _read_event = record_reader(PeerEvent, _OF_ANY_VERSION)
-_fields_of = {cls: fields_getter(cls) for cls in (RememberedPeer, Departure, PeerEvent)}
+_read_block = record_reader(BlockedPeer, _OF_ANY_VERSION)
+_fields_of = {
+    cls: fields_getter(cls) for cls in (RememberedPeer, Departure, PeerEvent, BlockedPeer)
+}
 
 
 class MemberObserver(Protocol):
@@ -65,6 +70,7 @@ class KeptMembers:
             tuple(self._peers()),
             tuple(self._listed(DEPARTURES, _read_departure, "the list of departures")),
             tuple(self._listed(PEER_LOG, _read_event, "the log of peers")),
+            tuple(self._listed(BLOCKED, _read_block, "the list of blocked nodes")),
         )
 
     def keep(self, change: KeepMembership) -> MembershipKept:
@@ -76,6 +82,7 @@ class KeptMembers:
         for peer in change.peers:
             self._replica.put(PEER + peer.node_id.encode(), _packed(peer))
         self._replica.put(DEPARTURES, msgpack.packb([*map(_fields, change.departures)]))
+        self._replica.put(BLOCKED, msgpack.packb([*map(_fields, change.blocked)]))
         self._replica.put(PEER_LOG, msgpack.packb([*map(_fields, change.events)]))
         return MembershipKept()
 
@@ -151,6 +158,7 @@ def _check(change: KeepMembership) -> None:
         ("peers", len(change.peers), MAX_REMEMBERED_PEERS),
         ("forgotten", len(change.forgotten), MAX_REMEMBERED_PEERS),
         ("departures", len(change.departures), MAX_DEPARTURES),
+        ("blocked", len(change.blocked), MAX_BLOCKED_PEERS),
         ("events", len(change.events), MAX_PEER_EVENTS),
     ):
         if count > limit:

@@ -24,8 +24,8 @@ from tests.support.member_notes import MemberNotes
 from tests.support.memory_kv import MemoryKeyValue, commit
 from tests.support.store_files import put
 from workers.store.engine.refusal import RequestRefused
+from workers.store.peers.members import KeptMembers
 from workers.store.scrub import ScrubPass
-from workers.store.write.members import KeptMembers
 
 ADDRESSES = ("10.0.0.1:4433", "[fd00::1]:4433")
 GONE = Departure("c.mesh", "0f" * 16, 1000.5)
