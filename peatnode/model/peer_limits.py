@@ -65,6 +65,10 @@ WANTED_PER_ASK = 500
 MAX_WANTED = 1000
 """Documents in one question: at least WANTED_PER_ASK."""
 
+MAX_FOUND = 32_768
+"""Documents that one pull has found and not fetched yet. Those of an honest peer are below 5,000, because documents are
+fetched before further buckets are listed. The rest of what a peer names is left to the next pull."""
+
 ANSWER_BYTES = 256 * 1024
 """Size of the documents in one answer, before compression. A document that is larger goes alone."""
 

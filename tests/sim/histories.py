@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from peatnode.protocol.sync.session import PULL_STALLED_SECONDS
+from peatnode.protocol.sync.pulls.turns import STALLED_SECONDS
 from tests.sim.node import Node
 from tests.sim.standin import Key
 from tests.sim.world import Weather, World
@@ -52,7 +52,7 @@ def check_quiet(world: World) -> None:
     """A mesh that is equal says two roots a pair every five seconds, and nothing else."""
     world.links = set()
     # A pull whose last answer was lost before the faults ended is given up by then.
-    world.run(PULL_STALLED_SECONDS + 2.0)
+    world.run(STALLED_SECONDS + 2.0)
     pairs = sum(len(node.wires) for node in world.nodes) / 2
     while True:
         before, sequences = world.sent_bytes, [node.store.sequence for node in world.nodes]

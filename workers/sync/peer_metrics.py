@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from peatnode.ipc.messages import Metric, PeerState
 from peatnode.model.clock import ClockState
 from peatnode.model.states import PeerStatus
+from peatnode.protocol.sync.pulls.turns import ENDS
 from workers.sync.node_shell import NodeShell
 from workers.sync.peer_report import expected_count, expected_ids, peer_states
 from workers.sync.quic.connection import MAX_QUEUED_BYTES
@@ -32,6 +33,9 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
         yield Metric("peatnode_clock_offset_seconds", (), clock.ahead)
     for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
         yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
+    for reason in ENDS:
+        count = node.machine.turns.ended[reason]
+        yield Metric("peatnode_sync_pulls_ended_total", (("reason", reason),), float(count))
     yield from _queues(node)
 
 

@@ -50,6 +50,7 @@ from peatnode.protocol.sync.peer_status import (
     sync_status_of,
     twin_names,
 )
+from peatnode.protocol.sync.pulls.turns import PullTurns
 from peatnode.protocol.sync.pushes.push_log import PushLog
 from peatnode.protocol.sync.refusals import Comparisons, Refusals, RefusedDocument
 from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS, ROOT_SECONDS, PeerSession
@@ -77,10 +78,6 @@ from peatnode.protocol.wire.messages import (
 
 NEIGHBOURS_SECONDS = 0.1
 """Delay before changed neighbours are sent to the peers, so that one message covers several changes."""
-
-PULLING_SECONDS = 2.0
-"""A pull that received an answer within this time defers all others,
-which would fetch the same documents."""
 
 _NEVER_SEEN: Mapping[int, float] = {}
 
@@ -134,6 +131,7 @@ class SyncMachine:
         self._counted_at = -1
         """The sequence of the store at which they were counted."""
         sessions = self._sessions.values()
+        self.turns = PullTurns(lambda at: self._set_timer_at("turns", at))
         self._waits = ReplicaWaits(self.log, sessions, self.act, self._set_waiter_timer)
         self._awareness = AwarenessRelay(instance, randomness, sessions, self.send, self.act)
         self.clock = ClockWatch(
@@ -238,7 +236,8 @@ class SyncMachine:
     def _forget(self, session: PeerSession) -> None:
         del self._sessions[session.peer]
         del self._by_instance[session.instance]
-        for kind in ("root", "push", "pull"):
+        session.pulls.leave()
+        for kind in ("root", "push"):
             self.cancel_timer(kind, session)
 
     def remove(self, session: PeerSession, reason: str, has_left: bool = False) -> None:
@@ -248,7 +247,6 @@ class SyncMachine:
         self._actions.append(PeerVanished(session.member.node_id, session.instance, reason))
         self._neighbours_changed()
         self._trim_log()
-        self.pull_ended(session)
 
     def _neighbours_changed(self) -> None:
         self._actions.append(NeighboursChanged(len(self._sessions)))
@@ -291,7 +289,7 @@ class SyncMachine:
             case AskTree() | AskBuckets() | AskUpdates() | AskRange():
                 session.peer_questions.receive(message)
             case Tree() | Buckets() | Updates() | Unanswered():
-                session.receive_answer(message)
+                session.pulls.receive_answer(message)
             case Neighbours():
                 session.neighbours = {instance: node_id for node_id, instance in message.peers}
                 self._actions.append(NeighboursChanged(len(self._sessions)))
@@ -405,21 +403,6 @@ class SyncMachine:
         origin = self._by_instance.get(change.origin)
         return origin is None or session.member.instance not in origin.neighbours
 
-    def may_pull(self, session: PeerSession) -> bool:
-        since = self.now - PULLING_SECONDS
-        return not any(
-            other.pull is not None and other.pull_progress_at > since
-            for other in self._sessions.values()
-            if other is not session
-        )
-
-    def pull_ended(self, session: PeerSession) -> None:
-        """Lets the sessions that deferred their pull compare roots again at once."""
-        for other in self._sessions.values():
-            if other is not session and other.is_deferred:
-                other.is_deferred = False
-                self.set_timer("root", other, 0.0)
-
     def refuse(self, session: PeerSession, update: DocumentUpdate, fp: bytes, reason: str) -> None:
         node_id = session.member.node_id
         refusal = RefusedDocument(update.collection, update.id, node_id, self.now, reason)
@@ -446,6 +429,12 @@ class SyncMachine:
     def cancel_timer(self, kind: str, session: PeerSession) -> None:
         self._timers.cancel((kind, session.peer))
 
+    def _set_timer_at(self, kind: str, at: float | None) -> None:
+        if at is None:
+            self._timers.cancel((kind, 0))
+        else:
+            self._timers.set((kind, 0), at)
+
     def _set_waiter_timer(self, waiter: int, seconds: float | None) -> None:
         if seconds is None:
             self._timers.cancel(("waiter", waiter))
@@ -462,6 +451,8 @@ class SyncMachine:
                 self._send_neighbours()
             elif kind == "clock":
                 self.clock.review()
+            elif kind == "turns":
+                self.turns.review(self.now)
             elif kind == "members":
                 self.members.review()
             elif kind == "waiter":
@@ -472,8 +463,6 @@ class SyncMachine:
     def _session_due(self, kind: str, session: PeerSession) -> None:
         if kind == "push":
             session.push_timed_out()
-        elif kind == "pull":
-            session.pull_stalled()
         else:
             if self._root_waiters:
                 # The store does not answer: only this message keeps the connection alive.

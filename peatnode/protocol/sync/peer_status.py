@@ -58,7 +58,7 @@ def sync_status_of(
     refused = sum(refusal.peer == node_id for refusal in refusals.all())
     waiting = session.push.waiting
     behind = _behind(session, own, refused + waiting) if session.is_compared else -1
-    rate = session.rate.per_second(now) if session.pull else 0.0
+    rate = session.pulls.rate.per_second(now) if session.pull else 0.0
     left = _left(session, own) / rate if rate else -1.0
     sent_at = session.push.oldest_sent_at
     sinces = [since for since in (session.differs_since, sent_at) if since is not None]
@@ -118,7 +118,7 @@ def _reason(session: PeerSession, is_stale: bool, refused: int, progress: str) -
         return f"{session.push.waiting} changes not acknowledged"
     if refused:
         return f"{refused} of its documents refused by the local store"
-    if session.is_deferred:
+    if session.pulls.waits:
         return "documents are fetched from another peer first"
     if _lacking(session) > 0:
         return f"it has {session.documents:,} documents, this node {session.compared_documents:,}"

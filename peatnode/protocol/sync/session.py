@@ -24,9 +24,9 @@ from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import Membership
 from peatnode.protocol.sync.answer_peer import PeerQuestions
-from peatnode.protocol.sync.ask import PeerAnswer
-from peatnode.protocol.sync.pulls.progress import FetchRate
+from peatnode.protocol.sync.pulls.peer_pulls import PeerPulls
 from peatnode.protocol.sync.pulls.pull import Pull
+from peatnode.protocol.sync.pulls.turns import PullTurns
 from peatnode.protocol.sync.pushes.push_log import PushLog
 from peatnode.protocol.sync.pushes.push_window import ACK_SECONDS, PushWindow
 from peatnode.protocol.sync.refusals import Comparisons, Refusals
@@ -34,17 +34,10 @@ from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
     Ack,
-    Buckets,
     Message,
     Push,
     Root,
-    Tree,
-    Unanswered,
-    Updates,
 )
-
-PULL_STALLED_SECONDS = 20.0
-"""A pull that receives no answer for this time is ended."""
 
 QUIET_SECONDS = 0.3
 """Roots that differ within this time after a change may become equal by pushes, without a pull."""
@@ -67,6 +60,7 @@ class SessionHost(Protocol):
     agreed_root: bytes
     clock: ClockWatch
     members: Membership
+    turns: PullTurns
 
     def ask_store(
         self,
@@ -77,8 +71,6 @@ class SessionHost(Protocol):
     def send(self, session: PeerSession, message: Message) -> None: ...
     def with_root(self, owner: PeerSession, then: Callable[[TreeReply], None]) -> None: ...
     def is_needed(self, change: Change, session: PeerSession) -> bool: ...
-    def may_pull(self, session: PeerSession) -> bool: ...
-    def pull_ended(self, session: PeerSession) -> None: ...
     def refuse(
         self, session: PeerSession, update: DocumentUpdate, fp: bytes, reason: str
     ) -> None: ...
@@ -105,27 +97,30 @@ class PeerSession:
         self.heard_at = node.now
         """Time of the last message of the peer."""
         self.push = PushWindow(node.log)
-        self.pull: Pull | None = None
-        self.pull_progress_at = node.now
+        self.pulls = PeerPulls(
+            node,
+            self._ask_store,
+            self._send,
+            lambda update, fp, reason: node.refuse(self, update, fp, reason),
+            self.instance,
+            lambda seconds: node.set_timer("root", self, seconds),
+        )
         self.neighbours: dict[bytes, str] = {}
         """Node ids of the peer's neighbours by instance, as the peer reported them."""
         self.differs_since: float | None = node.now
         """Time since which the roots differ; None: they were equal when last compared."""
         self.is_compared = False
-        self.rate = FetchRate()
-        """How fast documents come by pulls from this peer."""
         self.compared_documents = -1
         """The number of documents of this node at the last comparison of roots; -1: unknown."""
         self.documents = -1
         """The number of documents that the peer told with its last root; -1: unknown."""
-        self.is_deferred = False
-        """Whether the roots differ, but the pull waits until that of another session ends."""
         self.peer_questions = PeerQuestions(self._ask_store, self._send)
-        self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
-        self._last_question = 0
         self._applying = 0
-        self._last_pull_at = node.now - ROOT_SECONDS
-        self._fruitless = 0
+
+    @property
+    def pull(self) -> Pull | None:
+        """The pull that is in progress."""
+        return self.pulls.pull
 
     def _ask_store(
         self, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
@@ -193,8 +188,7 @@ class PeerSession:
         if has_conflict:  # the peer has other content by now, of which pushes say nothing
             self._node.set_timer("root", self, 2 * QUIET_SECONDS)
         if gaps:
-            self._open_pull().repair(gaps)
-            self._settle_pull()
+            self.pulls.repair(gaps)
 
     # --- roots -------------------------------------------------------------------------------------
 
@@ -231,7 +225,7 @@ class PeerSession:
 
     def _became_equal(self, sequence: int) -> None:
         self.differs_since = None
-        self._fruitless = 0
+        self.pulls.became_equal()
         self.push.mark_equal(sequence)
         self._node.refusals.forget_peer(self.member.node_id)
         self._node.acknowledged()
@@ -243,83 +237,9 @@ class PeerSession:
         if self.pull is not None:
             return
         is_fresh = node.now - node.last_change_at < QUIET_SECONDS
-        is_early = is_fresh and node.now - self._last_pull_at < ROOT_SECONDS
-        self.is_deferred = not node.may_pull(self)
-        if is_early or self.is_deferred:
+        last_at = self.pulls.last_at
+        if is_fresh and last_at is not None and node.now - last_at < ROOT_SECONDS:
+            self.pulls.stand_back()
             node.set_timer("root", self, 2 * QUIET_SECONDS)
-        else:
-            self._open_pull().start(root)
-            self._settle_pull()
-
-    # --- pull --------------------------------------------------------------------------------------
-
-    def _open_pull(self) -> Pull:
-        if self.pull is None:
-            node = self._node
-            self._last_pull_at = self.pull_progress_at = node.now
-            self.rate.begin(node.now)
-            self.pull = Pull(
-                self._ask_store_to_pull,
-                self._ask_peer,
-                node.refusals,
-                node.comparisons,
-                lambda update, fp, reason: node.refuse(self, update, fp, reason),
-                self.instance,
-            )
-            node.set_timer("pull", self, PULL_STALLED_SECONDS)
-        return self.pull
-
-    def _ask_store_to_pull(
-        self, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
-    ) -> None:
-        pull = self.pull
-
-        def on_answer(answer: StoreAnswer | None) -> None:
-            if self.pull is pull:
-                self.pull_progress_at = self._node.now
-                if isinstance(answer, AppliedReply):
-                    self.rate.add(len(answer.outcomes), self._node.now)
-                then(answer)
-                self._settle_pull()
-
-        self._ask_store(question, on_answer)
-
-    def _ask_peer(
-        self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
-    ) -> None:
-        self._last_question += 1
-        self._questions[self._last_question] = then
-        self._send(make(self._last_question))
-
-    def receive_answer(self, answer: Tree | Buckets | Updates | Unanswered) -> None:
-        then = self._questions.pop(answer.number, None)
-        if then is None:
-            return
-        self.pull_progress_at = self._node.now
-        then(None if isinstance(answer, Unanswered) else answer)
-        self._settle_pull()
-
-    def pull_stalled(self) -> None:
-        """Ends the pull if it received no answer for PULL_STALLED_SECONDS."""
-        if self.pull is None:
-            return
-        left = self.pull_progress_at + PULL_STALLED_SECONDS - self._node.now
-        if left > 0:
-            self._node.set_timer("pull", self, left)
-        else:
-            self._end_pull(self.pull)
-
-    def _settle_pull(self) -> None:
-        if self.pull is not None and self.pull.is_done:
-            self._end_pull(self.pull)
-
-    def _end_pull(self, pull: Pull) -> None:
-        node = self._node
-        self.pull = None
-        self._questions.clear()
-        node.cancel_timer("pull", self)
-        self._fruitless = 0 if pull.applied and not pull.has_failed else self._fruitless + 1
-        rounds = min(self._fruitless, 5)
-        wait = min(ROOT_SECONDS, 0.25 * 2.0**rounds) if rounds else 0.0
-        node.set_timer("root", self, wait)
-        node.pull_ended(self)
+        elif self.pulls.consider(root):
+            node.set_timer("root", self, 2 * QUIET_SECONDS)

@@ -67,6 +67,7 @@ HELP = {
     "peatnode_sync_peer_documents": "Documents of the peer, as it last told.",
     "peatnode_sync_peer_documents_per_second": "Documents that are fetched from the peer; 0 while none are.",
     "peatnode_sync_peer_seconds_left": "Seconds until all documents of the peer are fetched, as far as is known.",
+    "peatnode_sync_pulls_ended_total": "Pulls that were ended before they were done, by reason.",
     "peatnode_sync_peer_clock_offset_seconds": "Wall clock of the peer minus that of this node.",
     "peatnode_clock_offset_seconds": "Wall clock of this node minus the median of its connected peers.",
     "peatnode_clock_right": "1 while expiries go by the wall clock, because it agrees with most of the peers.",

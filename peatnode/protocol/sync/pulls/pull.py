@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Generic, TypeVar
 
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.peer_limits import (
     BUCKETS_PER_ASK,
+    MAX_FOUND,
     MAX_STEPS,
     PARENTS_PER_ASK,
     WANTED_PER_ASK,
@@ -37,6 +37,14 @@ from peatnode.model.sync import (
 from peatnode.model.tree import BUCKETS, EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
 from peatnode.protocol.sync.pulls.progress import PullProgress
+from peatnode.protocol.sync.pulls.steps import (
+    Join,
+    TreeOrder,
+    bucket_of,
+    first_bucket,
+    is_wanted,
+    take,
+)
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
 from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
@@ -52,9 +60,6 @@ from peatnode.protocol.wire.messages import (
 
 MAX_UNAPPLIED = 2
 """Batches that wait for the store. At this number the pull asks for no more documents."""
-
-OwnT = TypeVar("OwnT")
-ItemT = TypeVar("ItemT")
 
 DocumentKey = tuple[str, str]
 Refuse = Callable[[DocumentUpdate, bytes, str], None]
@@ -101,9 +106,14 @@ class Pull:
         self.progress = PullProgress()
         self.applied = 0
         self.has_failed = False
+        self._order = TreeOrder(0)
 
-    def start(self, own_root: bytes) -> None:
-        """Starts to compare the whole tree, or to fetch everything if the local store is empty."""
+    def start(self, own_root: bytes, first_bucket: int = 0) -> None:
+        """Starts to compare the whole tree, or to fetch everything if the local store is empty.
+
+        `first_bucket`: where the comparison begins; what is before it comes last.
+        """
+        self._order = TreeOrder(first_bucket)
         self.progress.unexplored = BUCKETS
         if own_root == EMPTY_HASH and not len(self._refusals):
             self.progress.is_whole = True
@@ -125,6 +135,13 @@ class Pull:
         parents = sum(len(parents) for _, parents in self._compares)
         parts = self._asked_parts + parents + len(self._buckets) + len(self._ranges)
         return self.progress.pending + parts
+
+    @property
+    def reached(self) -> int:
+        """The bucket from which the comparison is not complete."""
+        waiting = [first_bucket(level, parents[0]) for level, parents in self._compares]
+        waiting += [self._buckets[0]] if self._buckets else []
+        return self._order.reached([*waiting, *[first for first, _, _ in self._ranges]])
 
     @property
     def expected(self) -> int:
@@ -149,11 +166,11 @@ class Pull:
             if self._ranges:
                 self._ask_range(*self._ranges.popleft())
             else:
-                self._ask_wanted(_take(self._wanted, WANTED_PER_ASK))
+                self._ask_wanted(take(self._wanted, WANTED_PER_ASK))
         elif self._vectors:
-            self._read_vectors(_take(self._vectors, WANTED_PER_ASK))
+            self._read_vectors(take(self._vectors, WANTED_PER_ASK))
         elif self._buckets and (len(self._buckets) >= BUCKETS_PER_ASK or not self._compares):
-            self._list(tuple(_take(self._buckets, BUCKETS_PER_ASK)))
+            self._list(tuple(take(self._buckets, BUCKETS_PER_ASK)))
         elif self._compares:
             self._compare(*self._compares.popleft())
         else:
@@ -176,8 +193,9 @@ class Pull:
 
     def _compare(self, level: int, parents: tuple[int, ...]) -> None:
         self._asked_parts += len(parents)
+        self._order.asked(level, parents[0])
         children = tuple([p * FAN_OUT + i for p in parents for i in range(FAN_OUT)])
-        join = _Join[StoreAnswer](
+        join = Join[StoreAnswer](
             lambda remote, local: self._compared(level + 1, children, remote, local)
         )
         self._ask_peer(lambda number: AskTree(number, level, parents), join.take_first)
@@ -191,6 +209,7 @@ class Pull:
         local: StoreAnswer | None,
     ) -> None:
         self._asked_parts -= len(children) // FAN_OUT
+        self._order.answered(level - 1, children[0] // FAN_OUT)
         if isinstance(remote, Tree) and isinstance(local, TreeReply):
             if len(remote.hashes) != HASH_BYTES * len(children):
                 raise PeerFault("malformed answer", "not as many hashes as asked for")
@@ -211,10 +230,12 @@ class Pull:
                 continue
             if own == EMPTY_HASH and not len(self._refusals):
                 self._add_range(index * width, (index + 1) * width - 1)
-            elif level == LEVELS:
-                self._buckets.append(index)
             else:
                 differing.append(index)
+        differing = self._order.sorted(level, differing)
+        if level == LEVELS:
+            self._buckets.extend(differing)
+            return
         for start in range(0, len(differing), PARENTS_PER_ASK):
             self._compares.append((level, tuple(differing[start : start + PARENTS_PER_ASK])))
 
@@ -228,17 +249,22 @@ class Pull:
 
     def _list(self, indexes: tuple[int, ...]) -> None:
         self._asked_parts += len(indexes)
-        join = _Join[tuple[BucketEntry, ...]](
-            lambda remote, local: self._listed(len(indexes), remote, local)
+        self._order.asked(LEVELS, indexes[0])
+        join = Join[tuple[BucketEntry, ...]](
+            lambda remote, local: self._listed(indexes, remote, local)
         )
         self._ask_peer(lambda number: AskBuckets(number, indexes), join.take_first)
         BucketListing(self._ask_store, indexes, join.take_second)
 
     def _listed(
-        self, buckets: int, remote: PeerAnswer | None, local: tuple[BucketEntry, ...] | None
+        self,
+        buckets: tuple[int, ...],
+        remote: PeerAnswer | None,
+        local: tuple[BucketEntry, ...] | None,
     ) -> None:
-        self._asked_parts -= buckets
-        self.progress.unexplored -= buckets
+        self._asked_parts -= len(buckets)
+        self._order.answered(LEVELS, buckets[0])
+        self.progress.unexplored -= len(buckets)
         if isinstance(remote, Buckets) and local is not None:
             own = {(entry.collection, entry.id): entry for entry in local}
             for entry in remote.entries:
@@ -249,7 +275,9 @@ class Pull:
 
     def _consider(self, remote: BucketEntry, local: BucketEntry | None) -> None:
         key = (remote.collection, remote.id)
-        if not _is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
+        if self.progress.pending >= MAX_FOUND:  # the next pull finds the rest
+            return
+        if not is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
             return
         self.differing[key] = None
         self.progress.found += 1
@@ -296,8 +324,8 @@ class Pull:
                     if answer.next_tree_key <= tree_key:
                         raise PeerFault("malformed answer", "a range that does not advance")
                     self._ranges.appendleft((first, last, answer.next_tree_key))
-                end = _bucket_of(answer.next_tree_key, last) if answer.next_tree_key else last + 1
-                self.progress.unexplored -= end - _bucket_of(tree_key, first)
+                end = bucket_of(answer.next_tree_key, last) if answer.next_tree_key else last + 1
+                self.progress.unexplored -= end - bucket_of(tree_key, first)
                 self._apply(answer.batch, None)
             else:
                 self._fail()
@@ -318,6 +346,7 @@ class Pull:
             if key not in present:
                 self.progress.settled += 1
                 self._brought_nothing(key)
+                self._forget(key)
         if not updates:
             return
         self._unapplied += 1
@@ -332,6 +361,8 @@ class Pull:
                     self._record_outcome(update, outcome, reason)
             else:
                 self._fail()
+            for key in present:
+                self._forget(key)
             self.advance()
 
         self._ask_store(ApplyUpdates(updates, self._origin), on_answer)
@@ -370,48 +401,11 @@ class Pull:
             self._doubts += 1
             self._comparisons.brought_nothing(pair)
 
+    def _forget(self, key: DocumentKey) -> None:
+        self._fingerprints.pop(key, None)
+        self._pairs.pop(key, None)
+        self._whole.discard(key)
+
     def _note_compared(self, key: DocumentKey) -> None:
         if key in self._whole:
             self._comparisons.compared(self._pairs[key])
-
-
-def _is_wanted(remote: BucketEntry, local: BucketEntry | None) -> bool:
-    if local is None or remote.incarnation > local.incarnation:
-        return True
-    if remote.incarnation < local.incarnation or local.is_deleted:
-        return False
-    return remote.is_deleted or remote.fingerprint != local.fingerprint
-
-
-def _bucket_of(tree_key: bytes, otherwise: int) -> int:
-    """The bucket of a tree key, of which the first bytes are its number."""
-    return int.from_bytes(tree_key[:2], "big") if tree_key else otherwise
-
-
-class _Join(Generic[OwnT]):
-    """Calls `then` when the answers of the peer and of the store have both arrived, in any order."""
-
-    __slots__ = ("_first", "_has", "_second", "_then")
-
-    def __init__(self, then: Callable[[PeerAnswer | None, OwnT | None], None]) -> None:
-        self._then = then
-        self._first: PeerAnswer | None = None
-        self._second: OwnT | None = None
-        self._has = 0
-
-    def take_first(self, answer: PeerAnswer | None) -> None:
-        self._first = answer
-        self._count()
-
-    def take_second(self, answer: OwnT | None) -> None:
-        self._second = answer
-        self._count()
-
-    def _count(self) -> None:
-        self._has += 1
-        if self._has == 2:
-            self._then(self._first, self._second)
-
-
-def _take(queue: deque[ItemT], count: int) -> list[ItemT]:
-    return [queue.popleft() for _ in range(min(count, len(queue)))]

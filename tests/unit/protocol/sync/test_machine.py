@@ -26,8 +26,9 @@ from peatnode.protocol.sync.events import (
     WakeUp,
 )
 from peatnode.protocol.sync.machine import SyncMachine
+from peatnode.protocol.sync.pulls.turns import STALLED_SECONDS
 from peatnode.protocol.sync.pushes.push_window import ACK_SECONDS
-from peatnode.protocol.sync.session import PULL_STALLED_SECONDS, ROOT_SECONDS
+from peatnode.protocol.sync.session import ROOT_SECONDS
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates
 from peatnode.protocol.wire.errors import CloseCode
@@ -350,7 +351,7 @@ def test_a_pull_that_gets_no_answer_is_ended() -> None:
     bench.answer_root(EMPTY_HASH, 0)
     bench.tell(MessageReceived(1, wire.Root(b"r" * 16, True)))
     for _ in range(30):
-        bench.wake(PULL_STALLED_SECONDS / 20)
+        bench.wake(STALLED_SECONDS / 20)
     bench.tell(MessageReceived(1, wire.Updates(1, 0, b"", pack_updates((update(),)))))
     assert bench.asked(ApplyUpdates) == []
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 
 import pytest
 
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
+from peatnode.model.peer_limits import MAX_FOUND
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
@@ -19,7 +21,7 @@ from peatnode.model.sync import (
     TreeReply,
     VectorsReply,
 )
-from peatnode.model.tree import FAN_OUT, HASH_BYTES
+from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES
 from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pulls.pull import Pull
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Refusals
@@ -155,3 +157,94 @@ def test_pairs_are_remembered_within_a_bound() -> None:
     comparisons.compared(pairs[2])
     comparisons.brought_nothing(pairs[2])
     assert not comparisons.is_due(pairs[2])
+
+
+# --- peers that bring nothing
+
+
+class EmptyPeer:
+    """A peer of which everything differs, and that has nothing. It answers so many questions, then it is silent."""
+
+    def __init__(self, answers: int, invented: int = 0) -> None:
+        self.answers = answers
+        self.invented = invented
+        """Documents that it names for each question, and never delivers."""
+        self.listed: list[int] = []
+
+    def pull(self, first_bucket: int = 0) -> Pull:
+        def refuse(update: DocumentUpdate, fp: bytes, reason: str) -> None:
+            raise AssertionError(reason)
+
+        pull = Pull(self._ask_store, self._ask_peer, Refusals(), Comparisons(), refuse, "peer")
+        self.waiting: deque[Callable[[], None]] = deque()
+        pull.start(b"x" * HASH_BYTES, first_bucket)
+        while self.waiting and self.answers:
+            self.answers -= 1
+            self.waiting.popleft()()
+            assert len(pull.differing) <= MAX_FOUND
+        return pull
+
+    def _ask_peer(
+        self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
+    ) -> None:
+        question = make(1)
+        if isinstance(question, AskBuckets):
+            self.listed += question.indexes
+        self.waiting.append(lambda: then(self._answer(question)))
+
+    def _answer(self, question: Message) -> PeerAnswer:
+        match question:
+            case AskTree(_, _, indexes):
+                return Tree(1, b"r" * (HASH_BYTES * FAN_OUT * len(indexes)))
+            case AskBuckets(_, indexes):
+                names = [f"{indexes[0]}-{number}" for number in range(self.invented)]
+                return Buckets(1, tuple([BucketEntry("no", n, 1, False, REMOTE) for n in names]))
+            case AskUpdates(_, wanted):
+                return Updates(1, len(wanted), b"", pack_updates(()))
+        raise AssertionError(question)
+
+    def _ask_store(
+        self, question: StoreQuestion, then: Callable[[StoreAnswer | None], None]
+    ) -> None:
+        match question:
+            case ReadTree(_, indexes):
+                then(TreeReply((b"l" * HASH_BYTES,) * len(indexes), 1))
+            case ReadBuckets():
+                then(BucketsReply((), b""))
+
+
+def test_a_comparison_that_was_ended_goes_on_where_it_was_until_all_is_compared() -> None:
+    """A long comparison of an honest peer may take several pulls, and each of them compares something new."""
+    peer = EmptyPeer(0)
+    first, listed = 0, set[int]()
+    for _ in range(8):
+        peer.answers = 400
+        pull = peer.pull(first)
+        first = pull.reached
+        listed.update(peer.listed)
+        if len(listed) == BUCKETS:
+            break
+        assert len(peer.listed) <= 400 * 64, "each pull is too short to compare all"
+        peer.listed.clear()
+    assert len(listed) == BUCKETS
+
+
+def test_a_pull_begins_where_it_is_told_and_ends_with_what_is_before() -> None:
+    peer = EmptyPeer(10**6)
+    pull = peer.pull(50_001)
+    assert pull.is_done
+    assert sorted(peer.listed) == list(range(BUCKETS))
+    after = BUCKETS - 50_001
+    assert min(peer.listed[:after]) >= 50_001 - FAN_OUT, "a node of the tree is not cut"
+    assert max(peer.listed[after + FAN_OUT :]) <= 50_001
+
+
+def test_a_peer_that_names_documents_without_end_does_not_fill_the_memory() -> None:
+    peer = EmptyPeer(10**6, invented=20_000)
+    peer.answers = 400
+    pull = peer.pull()
+    while pull.differing and peer.waiting:
+        peer.waiting.popleft()()
+    kept = (pull._fingerprints, pull._pairs, pull._whole, pull._wanted, pull._vectors)
+    assert max(len(one) for one in kept) <= MAX_FOUND
+    assert not pull.applied

@@ -1,0 +1,88 @@
+"""Members of the mesh that hold the secret and answer lies."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from peatnode.model.documents import BucketEntry
+from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES
+from peatnode.protocol.sync.events import Action, Event, MessageReceived, Send
+from peatnode.protocol.wire import messages as wire
+from peatnode.protocol.wire.batches import pack_updates
+from peatnode.protocol.wire.messages import Message
+from tests.sim.node import Node
+from tests.sim.world import Weather, World
+
+NOTHING = pack_updates(())
+LIES = ("empty", "unanswered", "garbage", "invented", "silent")
+
+
+class Liar(Node):
+    """Its root is another one each time, and its answers, one a second, never bring a document."""
+
+    lie = "empty"
+    seconds = 1.0
+    """Between a question and its answer."""
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, MessageReceived):
+            answer = self._answer(event.message)
+            if answer is not None:
+                self.world.at(self.seconds, lambda: self._say(event.peer, answer))
+                return
+        super().handle(event)
+
+    def _say(self, peer: int, message: Message) -> None:
+        if self.is_up and self.lie != "silent":
+            self.world.deliver(self, peer, message)
+
+    def _do(self, action: Action) -> None:
+        if isinstance(action, Send) and isinstance(action.message, wire.Root):
+            lie = replace(action.message, root=self.world.random.randbytes(HASH_BYTES))
+            action = replace(action, message=lie)
+        super()._do(action)
+
+    def _answer(self, question: Message) -> Message | None:
+        match question:
+            case wire.AskTree(number, _, indexes):
+                hashes = self.world.random.randbytes(HASH_BYTES * FAN_OUT * len(indexes))
+                return self._lied(wire.Tree(number, hashes))
+            case wire.AskBuckets(number, _):
+                entries = tuple(self._invented() for _ in range(20))
+                return self._lied(wire.Buckets(number, entries if self.lie == "invented" else ()))
+            case wire.AskUpdates(number, _):
+                return self._lied(wire.Updates(number, 1, b"", NOTHING))
+            case wire.AskRange(number, first, _, tree_key):
+                bucket = max(first, int.from_bytes(tree_key[:2], "big") + 1 if tree_key else 0)
+                further = bucket.to_bytes(2, "big") if bucket < BUCKETS else b""
+                return self._lied(wire.Updates(number, 0, further, NOTHING))
+            case _:
+                return None
+
+    def _lied(self, answer: Any) -> Message:
+        return wire.Unanswered(answer.number) if self.lie == "unanswered" else answer
+
+    def _invented(self) -> BucketEntry:
+        name, fingerprint = self.world.random.randbytes(8).hex(), self.world.random.randbytes(16)
+        return BucketEntry("lies", name, 1, False, fingerprint)
+
+
+class LyingWorld(World):
+    """The first nodes are liars."""
+
+    def __init__(self, rng: random.Random, honest: int, lies: Sequence[str]) -> None:
+        """One liar for each of `lies`. Nobody is connected."""
+        self.liars = len(lies)
+        super().__init__(rng, self.liars + honest, Weather(delay=0.005), set())
+        for node, lie in zip(self.nodes, lies, strict=False):
+            node.lie = lie  # type: ignore[attr-defined]
+
+    def node_type(self, world: World, index: int) -> Node:  # type: ignore[override]
+        return Liar(world, index) if index < self.liars else Node(world, index)
+
+    @property
+    def honest(self) -> list[Node]:
+        return self.nodes[self.liars :]
