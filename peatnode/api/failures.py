@@ -96,6 +96,7 @@ def out_of_memory(may_have_written: bool) -> HttpProblem:
 _STATUS: dict[str, tuple[int, str]] = {
     Failure.INVALID: (422, "invalid"),
     Failure.NOT_FOUND: (404, "not-found"),
+    Failure.EXISTS: (409, "exists"),
     Failure.PRECONDITION: (412, "precondition-failed"),
     Failure.TOO_LARGE: (413, "too-large"),
     Failure.UNAVAILABLE: (503, "unavailable"),

@@ -82,6 +82,9 @@ class Config:
     mdns_interfaces: tuple[str, ...]
     max_body_bytes: int
     engine_memory_bytes: int
+    undelete_seconds: int
+    """For how long the content of deleted documents is kept; 0: not at all."""
+    undelete_bytes: int
     expected_peers: ExpectedPeers
     expected_peers_file: Path | None
     """Read again while the node runs: `reread_expected_peers`. None: the variable itself was set, or neither."""

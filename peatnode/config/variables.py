@@ -151,6 +151,20 @@ VARIABLES: tuple[Variable, ...] = (
         "engine_memory_bytes",
     ),
     Variable(
+        "PEAT_UNDELETE_SECONDS",
+        "86400",
+        "how long the content of deleted documents is kept, so that it can come back; 0: not at all",
+        read_count(0, 31_536_000),
+        "undelete_seconds",
+    ),
+    Variable(
+        "PEAT_UNDELETE_BYTES",
+        "268435456",
+        "room for that content, in bytes; the oldest goes first",
+        read_count(0, 2**36),
+        "undelete_bytes",
+    ),
+    Variable(
         "PEAT_QUIC_HOST",
         "0.0.0.0",  # noqa: S104  # as above
         "address of sync; :: is IPv6 and IPv4",

@@ -83,6 +83,8 @@ class Failure(StrEnum):
     INVALID = "invalid"
     """A name, a body or a number of the request is invalid; `where` identifies it."""
     NOT_FOUND = "not_found"
+    EXISTS = "exists"
+    """The document that is to be brought back lives."""
     PRECONDITION = "precondition"
     """If-Match or If-None-Match did not hold."""
     TOO_LARGE = "too_large"
@@ -649,6 +651,101 @@ class DropQuarantined(Ask[QuarantineDropped]):
 
     TAG = "drop_quarantined"
     id: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedEntry:
+    """A document that was deleted, of which the content is kept."""
+
+    id: str
+    incarnation: int
+    """The one that has ended."""
+    at: float
+    """When it ended here, in Unix seconds."""
+    until: float
+    """When its content goes, in Unix seconds, if the node runs until then and has room."""
+    origin: str
+    """As in Change: who ended it."""
+    size: int
+    """Bytes that it counts against the bound."""
+    expires_at: float
+    """Of the document, in Unix seconds; 0: never. If that had passed, nobody deleted it."""
+    is_live: bool
+    """Whether there is a document of that name now."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedReply(Message):
+    TAG = "deleted_reply"
+    collection: str
+    entries: tuple[DeletedEntry, ...]
+    """By the UTF-8 bytes of the id, and for one id by the time of the end."""
+    next_place: bytes
+    """The `place` of the next page; empty: this is the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeleted(Ask[DeletedReply]):
+    """Asks for a page of the deleted documents of a collection whose content is kept."""
+
+    TAG = "list_deleted"
+    collection: str
+    place: bytes
+    limit: int
+    prefix: str = ""
+    since: float = 0.0
+    """Only those that ended at this Unix time or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedCollectionsReply(Message):
+    TAG = "deleted_collections_reply"
+    collections: tuple[str, ...]
+    """By name."""
+    next_after: str
+    documents: int
+    """Ended documents that are kept, of all collections."""
+    size: int
+    """Their bytes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListDeletedCollections(Ask[DeletedCollectionsReply]):
+    """Asks for the collections with deleted documents whose content is kept."""
+
+    TAG = "list_deleted_collections"
+    after: str = ""
+    limit: int = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedDocumentReply(Message):
+    TAG = "deleted_document_reply"
+    entry: DeletedEntry
+    value: bytes
+    """Its JSON; empty: it cannot be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadDeleted(Ask[DeletedDocumentReply]):
+    """Asks for the content of a deleted document."""
+
+    TAG = "read_deleted"
+    collection: str
+    id: str
+    incarnation: int = 0
+    """0: the last one that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class UndeleteDocument(Ask[WrittenReply]):
+    """Asks for a new incarnation with the content that a deletion has ended."""
+
+    TAG = "undelete_document"
+    collection: str
+    id: str
+    incarnation: int = 0
+    """0: the last one that is kept."""
 
 
 # --- store.sock: the feed -----------------------------------------------------------------------------------------

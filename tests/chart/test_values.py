@@ -11,6 +11,7 @@ from jsonschema import Draft7Validator
 
 from peatnode.config import ExpectedPeers
 from peatnode.config.reading import read_expected_peers, read_retention
+from peatnode.config.variables import VARIABLES
 from tests.chart.chart_rendering import (
     CHART,
     NAMESPACE,
@@ -96,6 +97,8 @@ def test_a_missing_secret_says_how_to_make_one() -> None:
         ([f"formationSecret={SECRET}", "replicaCount=0"], "replicaCount"),
         ([f"formationSecret={SECRET}", "replicas=3"], "replicas"),
         ([f"formationSecret={SECRET}", "peerRetention=a week"], "peerRetention"),
+        ([f"formationSecret={SECRET}", "undelete.seconds=-1"], "undelete"),
+        ([f"formationSecret={SECRET}", "undelete.bytes=1Gi"], "undelete"),
         ([f"formationSecret={SECRET}", "expectedPeers.peers=a b"], "expectedPeers"),
         ([f"formationSecret={SECRET}", "replicaCount=1025"], "replicaCount"),
         ([f"formationSecret={SECRET}", "brokerPort=80"], "brokerPort"),
@@ -210,6 +213,19 @@ def test_scaling_changes_the_expected_peers_and_restarts_no_pod() -> None:
 def test_the_retention_is_one_that_a_node_takes(retention: str) -> None:
     environment = render_with(f"peerRetention={retention}").environment
     read_retention("PEAT_PEER_RETENTION", environment["PEAT_PEER_RETENTION"])
+
+
+@pytest.mark.parametrize(("seconds", "room"), [(0, 0), (86400, 268435456), (31536000, 68719476736)])
+def test_what_is_kept_of_deleted_documents_is_bounded_as_a_node_takes_it(
+    seconds: int, room: int
+) -> None:
+    environment = render_with(f"undelete.seconds={seconds}", f"undelete.bytes={room}").environment
+    rows = {variable.name: variable for variable in VARIABLES}
+    for name, expected_number in (
+        ("PEAT_UNDELETE_SECONDS", seconds),
+        ("PEAT_UNDELETE_BYTES", room),
+    ):
+        assert rows[name].read(name, environment[name]) == expected_number
 
 
 def start_as(pod: str, *sets: str) -> dict[str, str]:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from peatnode.documents.names import names_of
+from peatnode.documents.replica.ended.entries import state_key
+from peatnode.documents.replica.keyspace import ENDED_STATE, after
 from peatnode.documents.replica.replica import Replica
 from peatnode.ipc.messages import WriteDocument, WriteKind
 from tests.sim.contents import check_equal, keys_of, record_of
@@ -96,7 +98,7 @@ class DocumentHistory:
 
     def _act(self, node: Node, keys: list[Key]) -> None:
         plan, world = self.plan, self.world
-        match plan.choices(range(11), [50, 8, 4, 3, 3, 3, 14, 6, 5, 5, 4])[0]:
+        match plan.choices(range(12), [50, 8, 4, 3, 3, 3, 14, 6, 5, 5, 4, 6])[0]:
             case 0:
                 for _ in range(plan.choice([1, 1, 1, 3, 10])):
                     node.write(plan.choice(keys))
@@ -115,6 +117,10 @@ class DocumentHistory:
                         node.store.checkpoint()
             case 10:
                 node.wall_offset += plan.choice([-1e9, -5.0, 5.0, 4000.0, 1e9])
+            case 11:
+                for key in plan.sample(keys, plan.randint(1, len(keys))):
+                    for other in plan.sample(world.nodes, plan.choice([1, 1, 2])):
+                        other.undelete(key)
             case number:
                 act_on(number, world, node, plan, keys)
 
@@ -206,6 +212,7 @@ class DocumentHistory:
         _check_indexes(self.plan.choice(world.nodes))
         for node in world.nodes:
             _check_ends(node, ledger)
+            _check_ended_content(node)
         check_quiet(world)
 
 
@@ -221,6 +228,16 @@ def _check_indexes(node: Node) -> None:
     fresh = Replica(node.store.disk, replica.client)
     assert (fresh.tree.root, fresh.sequence) == (replica.tree.root, replica.sequence)
     assert fresh.counts == replica.counts
+
+
+def _check_ended_content(node: Node) -> None:
+    """The totals in memory are those of what is on disk, and each head has its state."""
+    ended, kv = node.store.ended, node.store.disk
+    heads = [head for name in ended.collections() for head in ended.listed(name)]
+    assert (ended.count, ended.bytes) == (len(heads), sum(head.size for head in heads))
+    assert all(ended.parts(head) is not None for head in heads)
+    states = {entry for entry, _ in kv.scan(ENDED_STATE, after(ENDED_STATE))}
+    assert states == {state_key(head.key, head.sequence) for head in heads}
 
 
 def _check_ends(node: Node, ledger: Ledger) -> None:

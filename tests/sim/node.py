@@ -249,6 +249,10 @@ class Node:
         if self.store.is_open:
             self.store.delete_of_client(key)
 
+    def undelete(self, key: Key) -> None:
+        if self.store.is_open:
+            self.store.undelete_of_client(key)
+
     def _check_replicas(self, known: ReplicasKnown) -> None:
         wait = self.waits.pop(known.waiter)
         for name in known.peers:

@@ -12,6 +12,7 @@ import orjson
 
 from peatnode.documents.json.size import ChangeLimits
 from peatnode.documents.names import document_key
+from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
 from peatnode.documents.replica.index.checkpoint import encode_checkpoint
 from peatnode.documents.replica.keyspace import CHECKPOINT, META
 from peatnode.documents.replica.record import Record
@@ -24,6 +25,7 @@ from peatnode.ipc.messages import (
     FeedGap,
     FollowChanges,
     Message,
+    UndeleteDocument,
     WriteDocument,
     WriteKind,
     WrittenReply,
@@ -58,6 +60,7 @@ from workers.store.checkpoints import Checkpoints
 from workers.store.client_ids import ClientIds
 from workers.store.disk.generation import client_id, continue_or_begin
 from workers.store.disk.witness import Witnessed
+from workers.store.ended.undeletions import Undeletions
 from workers.store.engine.quarantine import Quarantine
 from workers.store.feed_reader import FeedReader
 from workers.store.maintenance import due_expiries, due_withdrawals
@@ -69,9 +72,11 @@ from workers.store.write.conflicts import Conflicts
 from workers.store.write.expiry_clock import ExpiryClock
 from workers.store.write.request import WriteResolver
 from workers.store.write.withdrawal import Withdrawals
-from workers.store.write.work import Compact, Expire, FillValue, QueuedRequest, Work
+from workers.store.write.work import Compact, Expire, FillValue, QueuedRequest, RemoveEnded, Work
 
 GENERATION = META + b"generation"
+ENDED_BOUNDS = EndedBounds(60.0, 4000)
+"""So little that content has to go in many histories."""
 RANGE_BYTES = 200
 """Ranges are answered in small parts, so that they go on."""
 MAX_BODY_BYTES = 1 << 20
@@ -255,6 +260,7 @@ class ReplicaStore:
             self.replica, lambda: self._host.read_clock().unix, self.reports
         )
         self._leaps = Leaps(self.replica, lambda: self._host.read_clock().unix, LeapNotes())
+        self.ended = EndedContents(self.replica, ENDED_BOUNDS, self._unix, self._steady)
         self._members = KeptMembers(self.replica, MemberNotes())
         self._builder = BatchBuilder(
             self.replica,
@@ -265,6 +271,7 @@ class ReplicaStore:
             self._conflicts,
             self._leaps,
             self._members,
+            Undeletions(self.replica, self.ended, self._unix),
             self._ids.renew,
             self._ids.stage,
             clock=lambda: 0.0,  # in virtual time no work takes long
@@ -281,6 +288,12 @@ class ReplicaStore:
         self._queue: list[QueuedRequest] = []
         self._built: BuiltBatch | None = None
         self._syncing: _Syncing | None = None
+
+    def _unix(self) -> float:
+        return self._host.read_clock().unix
+
+    def _steady(self) -> float:
+        return self._host.read_clock().steady
 
     @property
     def generation(self) -> int:
@@ -396,7 +409,11 @@ class ReplicaStore:
         if self._live(key) is not None:
             self._submit(WriteDocument(*key, WriteKind.DELETE, b""), lambda write, sequence: None)
 
-    def _submit(self, message: WriteDocument, then: Then) -> None:
+    def undelete_of_client(self, key: Key) -> None:
+        if self._live(key) is None:
+            self._submit(UndeleteDocument(*key), lambda write, sequence: None)
+
+    def _submit(self, message: WriteDocument | UndeleteDocument, then: Then) -> None:
         def answered(reply: Message | None) -> None:
             # a write that changes nothing names an earlier one, which a peer may have lost since
             if isinstance(reply, WrittenReply) and reply.was_changed:
@@ -428,6 +445,9 @@ class ReplicaStore:
         if self._expiry_clock.may_end_documents(reading):
             for expire in due_expiries(self.replica, reading.unix):
                 self.add(expire)
+        if due := self.ended.due():
+            self.ended.begin_removal()
+            self.add(RemoveEnded(due), lambda _: self.ended.end_removal())
         for work in due_withdrawals(self.replica):
             self.add(work)
         for key in list(self._builder.outdated):
@@ -504,11 +524,12 @@ class ReplicaStore:
         """What may end from now on, whether or not the client hears of it."""
         for request in requests:
             reply = request.reply
-            if isinstance(request.work, WriteDocument) and isinstance(reply, WrittenReply):
+            if isinstance(reply, WrittenReply):
                 ended = (document_key(reply.collection, reply.id), reply.incarnation)
                 if reply.expires_at:
                     self._ledger.expiring.add(ended)
-                if request.work.kind is WriteKind.DELETE:
+                work = request.work
+                if isinstance(work, WriteDocument) and work.kind is WriteKind.DELETE:
                     self._ledger.ended.add(ended)
 
     def _synced(self) -> None:

@@ -146,6 +146,7 @@ async def main(shell: WorkerShell) -> None:
     try:
         if not opened.database.is_read_only:
             sequence = service.checkpoints.write_at_stop()
+            service.ended.save_totals_at_stop()
             opened.database.flush()
             service.checkpoints.flushed(sequence)
             opened.database.sync()

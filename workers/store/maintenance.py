@@ -16,6 +16,7 @@ from peatnode.worker.wall_clock import read_clock
 from workers.store.checkpoints import Checkpoints
 from workers.store.disk.database import Database, StorageFailed
 from workers.store.disk.health import DiskHealth
+from workers.store.ended.documents import EndedDocuments
 from workers.store.engine.client import EngineClient
 from workers.store.write.batch import BatchBuilder
 from workers.store.write.committer import GroupCommitter
@@ -69,6 +70,7 @@ class Maintenance:
         disk: DiskHealth,
         checkpoints: Checkpoints,
         expiry_clock: ExpiryClock,
+        ended: EndedDocuments,
     ) -> None:
         self._database = database
         self._replica = replica
@@ -78,6 +80,7 @@ class Maintenance:
         self._disk = disk
         self._checkpoints = checkpoints
         self._expiry_clock = expiry_clock
+        self._ended = ended
         self._due: set[bytes] = set()
         """Documents whose delta log is due for compaction."""
         self._last_write = time.monotonic()
@@ -114,12 +117,14 @@ class Maintenance:
             self._disk.clear_old_problem()
             try:
                 self._expire()
+                self._ended.remove_due(self._committer.add)
                 await self._compact()
             except StorageFailed as error:
                 self._disk.read_failed(error)
             try:
                 await self._checkpoints.write_if_due(self._committer.write_alone)
                 await self._trim()
+                await self._ended.save_totals_if_due(self._committer.write_alone)
                 await self._flush_if_quiet()
             except StorageFailed as error:
                 self._disk.write_failed(error)

@@ -33,6 +33,8 @@ from peatnode.ipc.messages import (
     KeepMembership,
     ListCollections,
     ListConflicts,
+    ListDeleted,
+    ListDeletedCollections,
     ListDocuments,
     ListQuarantine,
     Message,
@@ -41,6 +43,7 @@ from peatnode.ipc.messages import (
     OperationResult,
     ReadBuckets,
     ReadConflict,
+    ReadDeleted,
     ReadDifferences,
     ReadMembership,
     ReadRange,
@@ -48,6 +51,7 @@ from peatnode.ipc.messages import (
     ReadTree,
     ReadVectors,
     StoreReply,
+    UndeleteDocument,
     WriteDocument,
 )
 from peatnode.model.tree import BUCKETS
@@ -60,6 +64,7 @@ from workers.store.disk.generation import client_id
 from workers.store.disk.health import DiskHealth
 from workers.store.disk.open import OpenedStore
 from workers.store.disk.space import free_bytes, used_bytes
+from workers.store.ended.documents import EndedDocuments
 from workers.store.engine.client import EngineClient, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.question import EngineQuestion
@@ -145,6 +150,7 @@ class StoreService:
         self._conflicts = Conflicts(self._replica, time.time, ConflictReports(shell))
         self._leaps = Leaps(self._replica, time.time, LeapReports(shell))
         self._entries = QuarantineEntries(self._leaps, self._quarantine)
+        self.ended = EndedDocuments(database, self._replica, self.engine, shell.config)
         self._members = KeptMembers(self._replica, MemberReports(shell))
         self._builder = BatchBuilder(
             self._replica,
@@ -155,6 +161,7 @@ class StoreService:
             self._conflicts,
             self._leaps,
             self._members,
+            self.ended.undeletions,
             self._ids.renew,
             self._ids.stage,
         )
@@ -183,6 +190,7 @@ class StoreService:
             self.disk,
             self.checkpoints,
             self._expiry_clock,
+            self.ended,
         )
         self.scrub = Scrub(
             self._replica, lambda: self.committer.queue_length > 0, self.disk.read_failed
@@ -225,7 +233,7 @@ class StoreService:
                 self._queue(QueuedRequest(Drop(number), connection, cause))
             case AcceptQuarantined(number):
                 self._accept(connection, cause, number)
-            case KeepMembership():
+            case KeepMembership() | UndeleteDocument():
                 self._queue(QueuedRequest(message, connection, cause))
             case FollowChanges():
                 self._follow(connection, cause, message)
@@ -319,6 +327,11 @@ class StoreService:
                 return self._entries.reply()
             case ReadMembership():
                 return self._members.read()
+            case ListDeleted() | ListDeletedCollections():
+                return self.ended.reply(message)
+            case ReadDeleted():
+                self._run(self._deleted_document(connection, cause, message))
+                return None
             case GetStore():
                 return self._store()
             case GetMetrics():
@@ -407,6 +420,20 @@ class StoreService:
         except EngineUnavailable:
             return None
         return result.value if result.outcome is EngineOutcome.DONE else None
+
+    async def _deleted_document(
+        self, connection: Connection, cause: int, request: ReadDeleted
+    ) -> None:
+        reply: Message
+        try:
+            reply = await self.ended.reading.read(request)
+        except RequestRefused as refusal:
+            reply = Failed(refusal.code, refusal.message, refusal.where)
+        except StorageFailed as error:
+            reply = self._unreadable(error)
+        except MemoryError:
+            reply = OUT_OF_MEMORY
+        self._after_sync(lambda: _send(connection, cause, reply))
 
     def _documents(
         self, connection: Connection, cause: int, request: ListDocuments
@@ -512,6 +539,7 @@ class StoreService:
         yield Metric("peatnode_store_leaps_total", (), self._leaps.found)
         yield Metric("peatnode_store_leaps_lost_total", (), self._leaps.lost)
         yield Metric("peatnode_store_leaps_kept", (), len(self._leaps))
+        yield from self.ended.metrics()
         for reason, count in sorted(self._builder.rejected.items()):
             yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
         queue = (("queue", "store"),)

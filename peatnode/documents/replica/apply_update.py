@@ -197,6 +197,15 @@ def readable_value(state: Update, size: int) -> bytes:
     return b"" if maps is None else dump(build(maps.shape()))
 
 
+def whole_value(state: Update) -> bytes:
+    """The JSON of a whole document of any size; empty if only an engine can read it. May take long."""
+    flags = flags_of(state)
+    if not flags & DocumentFlag.HAS_VALUE:
+        return b"{}"
+    maps = None if flags & _BEYOND_READING else _read(flags, state)
+    return b"" if maps is None else dump(build(maps.shape()))
+
+
 def _new_record(incarnation: int, ended: Record | None) -> Record:
     """The empty record of a new incarnation, which follows the record `ended` if there is one."""
     return Record(

@@ -27,6 +27,10 @@ LEAP_UPDATE = b"u"
 """document key → that change"""
 PEER = b"p"
 """node id → what is remembered of a peer"""
+ENDED = b"e"
+"""document key, zero byte, sequence (8 bytes) → what is known of the content that a deletion has ended"""
+ENDED_STATE = b"w"
+"""sequence (8 bytes), document key → that content"""
 META = b"m"
 """name → a value of the store itself: format, generation, sequence"""
 
@@ -46,6 +50,9 @@ BLOCKED = META + b"blocked"
 """The key of the list of nodes that an operator has blocked."""
 PEER_LOG = META + b"peer_log"
 """The key of the last events of peers."""
+
+ENDED_TOTALS = META + b"ended"
+"""The key of the number and the bytes of what deletions have ended, and of the time for which the store has run."""
 
 
 class KeyValue(Protocol):

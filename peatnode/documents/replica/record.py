@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import msgpack
 
@@ -88,6 +88,20 @@ class Record:
                 fingerprint(self.incarnation, self.is_deleted, self.content_sum)
             )
         return self._fingerprint[0]
+
+
+class EndedKeeper(Protocol):
+    """Keeps what documents held when they ended. It is called while the change that ends one is staged."""
+
+    def ended(self, key: bytes, previous: Record, end: Record, origin: str) -> Record:
+        """`end`: the tombstone. Returns the one to store, which may say that the snapshot stays where it is."""
+        ...
+
+    def replaced(self, key: bytes, previous: Record, sequence: int, origin: str) -> None:
+        """A later incarnation takes the place of a document that lives."""
+
+    def begun(self, key: bytes, end: Record) -> None:
+        """Something follows on a tombstone that says that a snapshot stays where it was."""
 
 
 EMPTY_STATE = b"\0\0"

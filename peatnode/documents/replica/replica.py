@@ -52,6 +52,7 @@ from peatnode.documents.replica.keyspace import (
 from peatnode.documents.replica.record import (
     EMPTY_STATE,
     EMPTY_VECTOR,
+    EndedKeeper,
     EndedVector,
     Record,
     decode_record,
@@ -107,6 +108,8 @@ class Replica:
         self.is_contradicted = False
         """Whether such structs belong to a document that this node has written under that id."""
         self.own_writes = OwnWrites()
+        self.keeper: EndedKeeper | None = None
+        """Keeps what documents held when they ended; None: nobody does."""
         index = load_index(kv, sample)
         self.tree = index.tree
         self.counts = index.counts
@@ -441,6 +444,18 @@ class Replica:
                 self.own_writes.note_derived(key, incarnation, client)
         return self._apply(key, record, incarnation, update, encoded, value, "")
 
+    def undelete(self, key: bytes, update: Update, encoded: bytes, value: bytes | None) -> Record:
+        """Stages a new incarnation of a document that does not live, with a whole state that was ended.
+
+        `encoded` is `update` as bytes, and `value` its JSON; None: it is computed.
+        """
+        record, incarnation = self.record(key), self.next_incarnation(key)
+        assert record is None or record.is_deleted
+        own = self.client_of(incarnation)
+        if own in update.structs:  # of a change that goes with it
+            self.own_writes.note(key, own, incarnation, 0, self._staged_sequence + 1)
+        return self._apply(key, record, incarnation, update, encoded, value, "")
+
     def delete(self, key: bytes) -> Record:
         """Stages the end of the live incarnation. Returns the tombstone."""
         record = self.record(key)
@@ -559,6 +574,12 @@ class Replica:
     ) -> Record:
         self._staged_sequence += 1
         was_live = previous is not None and not previous.is_deleted
+        if (
+            previous is not None
+            and (record.is_deleted or previous.incarnation != record.incarnation)
+            and self.keeper is not None
+        ):
+            record = _kept(self.keeper, key, previous, record, origin)
         self._staged_documents += (not record.is_deleted) - was_live
         self._open.stage(key, previous, record, update, origin)
         return record
@@ -624,3 +645,15 @@ class Replica:
         """Notes that the caller has written the checkpoint of this sequence; 0: that it has deleted it."""
         self.checkpoint_sequence = sequence
         self.checkpoint_fault = ""
+
+
+def _kept(keeper: EndedKeeper, key: bytes, previous: Record, record: Record, origin: str) -> Record:
+    """The record to stage, after the keeper was told what it ends."""
+    if previous.is_deleted:
+        if previous.snapshot is None:
+            keeper.begun(key, previous)
+    elif record.is_deleted:
+        return keeper.ended(key, previous, record, origin)
+    else:
+        keeper.replaced(key, previous, record.sequence, origin)
+    return record

@@ -19,6 +19,8 @@ from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.keyspace import (
     CHECKPOINT,
     CLOCKS,
+    ENDED,
+    ENDED_STATE,
     EXPIRY,
     FEED,
     FLUSHED,
@@ -63,7 +65,20 @@ MAX_PROBES = 100_000
 MAX_DEPTH = 160
 """Halvings of the keys between two damages until the search there ends: 20 bytes beyond their common beginning."""
 
-_COPIED = (RECORD, TOMBSTONE, SNAPSHOT, VALUE, CLOCKS, QUARANTINE, LEAP, LEAP_UPDATE, PEER, META)
+_COPIED = (
+    RECORD,
+    TOMBSTONE,
+    SNAPSHOT,
+    VALUE,
+    CLOCKS,
+    ENDED,
+    ENDED_STATE,
+    QUARANTINE,
+    LEAP,
+    LEAP_UPDATE,
+    PEER,
+    META,
+)
 
 Writes = list[tuple[bytes, bytes | None]]
 
@@ -240,13 +255,29 @@ def _reconciled(
     if not record.is_deleted and not _is_whole(database, key, record):
         broken.append(key)
         return [], record.sequence
-    tree_entry = encode_tree_entry(record.incarnation, record.is_deleted, record.fingerprint)
-    writes: Writes = [(TREE + tree_key_of(key) + key, tree_entry)]
+    if record.is_deleted and record.snapshot is None and not _has_snapshot(database, key, record):
+        flags = record.flags & ~DocumentFlag.SNAPSHOT_SEPARATE
+        bare = encode_record(replace(record, snapshot_bytes=0), flags, b"", None)
+        return [*_tree_writes(key, record), (entry, bare)], record.sequence
+    writes = _tree_writes(key, record)
     if record.expires_at:
         writes.append((expiry_key(key, record.expires_at), b""))
     if record.flags & DocumentFlag.VALUE_SEPARATE:
         writes.append((entry, _with_outdated_value(database, key, record)))
     return writes, record.sequence
+
+
+def _tree_writes(key: bytes, record: Record) -> Writes:
+    tree_entry = encode_tree_entry(record.incarnation, record.is_deleted, record.fingerprint)
+    return [(TREE + tree_key_of(key) + key, tree_entry)]
+
+
+def _has_snapshot(database: Database, key: bytes, record: Record) -> bool:
+    """Whether the snapshot that a tombstone keeps is there."""
+    try:
+        return bool(state_reader(database, key, record)())
+    except EntriesDiffer:
+        return False
 
 
 def _is_superseded(database: Database, key: bytes, record: Record) -> bool:

@@ -33,9 +33,12 @@ from peatnode.ipc.messages import (
     Outcome,
     QuarantineAccepted,
     QuarantineDropped,
+    UndeleteDocument,
     WriteDocument,
+    WrittenReply,
 )
 from peatnode.model.feed import CONFLICT
+from workers.store.ended.undeletions import Undeletions, reply_of
 from workers.store.engine.client import EngineClient, EngineUnavailable
 from workers.store.engine.quarantine import Quarantine
 from workers.store.engine.question import EngineQuestion
@@ -60,6 +63,7 @@ from workers.store.write.work import (
     FillValue,
     FinishAlone,
     QueuedRequest,
+    RemoveEnded,
     RenewClient,
     SetSnapshot,
     TakeValue,
@@ -103,6 +107,7 @@ class BatchBuilder:
         conflicts: Conflicts,
         leaps: Leaps,
         members: KeptMembers,
+        undeletions: Undeletions,
         renew_client: Callable[[], None],
         stage_client: Callable[[], None],
         clock: Callable[[], float] = time.perf_counter,
@@ -120,6 +125,7 @@ class BatchBuilder:
         self._leaps = leaps
         self._entries = QuarantineEntries(leaps, quarantine)
         self._members = members
+        self._undeletions = undeletions
         self._renew_client = renew_client
         self._replica = replica
         self._engine = engine
@@ -141,6 +147,7 @@ class BatchBuilder:
         self._withdrawals.forget()
         self._conflicts.forget()
         self._leaps.forget()
+        self._undeletions.contents.forget()
         self._was_dropped = True
 
     async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
@@ -198,6 +205,10 @@ class BatchBuilder:
                 await self._accept(request, request.work)
                 built.done.append(request)
                 continue
+            if isinstance(request.work, UndeleteDocument):
+                request.reply = await self._undelete(request.work)
+                built.done.append(request)
+                continue
             if isinstance(request.work, FinishAlone):
                 await self._finish_alone(request, request.work.question, request.work.result)
                 built.done.append(request)
@@ -230,6 +241,8 @@ class BatchBuilder:
                     self._replica.set_snapshot(key, record, snapshot)
                 case RenewClient():
                     self._renew_if_taken()
+                case RemoveEnded(entries):
+                    self._undeletions.remove(entries)
                 case Withdraw(key):
                     return self._withdrawals.begin(key)
                 case Dismiss(number):
@@ -386,6 +399,15 @@ class BatchBuilder:
             request.reply = QuarantineAccepted(joined.outcome)
         except RequestRefused as refusal:
             self._refuse(request, refusal)
+
+    async def _undelete(self, message: UndeleteDocument) -> WrittenReply | Failed:
+        self._renew_if_taken()
+        try:
+            undeleted = await self._undeletions.undelete(message)
+        except RequestRefused as refusal:
+            return Failed(refusal.code, refusal.message, refusal.where)
+        self._note_joined(undeleted.key, undeleted.record, undeleted.encoded)
+        return reply_of(message, undeleted.record, self._resolver.generation())
 
     def _note_joined(self, key: bytes, record: Record, update: bytes) -> None:
         if len(self._quarantine):

@@ -13,6 +13,7 @@ from peatnode.ipc.messages import (
     KeepMembership,
     Message,
     OperationResult,
+    UndeleteDocument,
     WriteDocument,
 )
 from workers.store.engine.question import EngineQuestion
@@ -78,6 +79,14 @@ class Drop:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoveEnded:
+    """Removes what is kept of deleted documents."""
+
+    entries: tuple[tuple[bytes, int], ...]
+    """Document keys, and the sequences of their ends."""
+
+
+@dataclass(frozen=True, slots=True)
 class Withdraw:
     """Withdraws contradicted own writes from a document, and writes its value again."""
 
@@ -115,6 +124,8 @@ Work: TypeAlias = (
     | Accept
     | Drop
     | KeepMembership
+    | RemoveEnded
+    | UndeleteDocument
     | FinishAlone
     | TakeValue
 )
@@ -150,7 +161,7 @@ class QueuedRequest:
 def keys_of(work: Work) -> tuple[bytes, ...]:
     """The keys of the documents that the work is about."""
     match work:
-        case WriteDocument(collection, document):
+        case WriteDocument(collection, document) | UndeleteDocument(collection, document):
             return (unchecked_key(collection, document),)
         case ApplyUpdates(updates):
             return tuple(unchecked_key(update.collection, update.id) for update in updates)
@@ -158,6 +169,8 @@ def keys_of(work: Work) -> tuple[bytes, ...]:
             return (key,)
         case Accept(key):
             return (key,)
+        case RemoveEnded(entries):
+            return tuple(key for key, _ in entries)
         case FinishAlone(_, question) | TakeValue(question):
             return (question.key,)
         case RenewClient() | Dismiss() | Drop() | KeepMembership():

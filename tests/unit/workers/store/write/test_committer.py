@@ -16,6 +16,7 @@ from typing import Any
 import pycrdt
 
 from peatnode.documents.json.size import ChangeLimits
+from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
 from peatnode.documents.replica.replica import Replica
 from peatnode.ipc.link import Connection, serve
 from peatnode.ipc.messages import (
@@ -40,6 +41,7 @@ from tests.support.member_notes import MemberNotes
 from tests.support.waiting import until
 from workers.store.disk.database import Database
 from workers.store.disk.witness import no_witness
+from workers.store.ended.undeletions import Undeletions
 from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
 from workers.store.pace import LARGE_BYTES
@@ -98,6 +100,11 @@ async def committing(
         Conflicts(replica, lambda: 0.0, ConflictNotes()),
         Leaps(replica, lambda: 0.0, LeapNotes()),
         KeptMembers(replica, MemberNotes()),
+        Undeletions(
+            replica,
+            EndedContents(replica, EndedBounds(60.0, 1 << 20), lambda: 0.0, lambda: 0.0),
+            lambda: 0.0,
+        ),
         lambda: None,
         lambda: None,
         clock,

@@ -1,0 +1,106 @@
+"""The entries of ended content: a head for lists, and the state itself in the order in which the documents ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import msgpack
+
+from peatnode.documents.replica.keyspace import ENDED, ENDED_STATE, number
+from peatnode.errors import EntriesDiffer
+
+NUMBER_BYTES = 8
+OVERHEAD_BYTES = 256
+"""Counted for each entry beside its content, so that many small documents are bounded, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedHead:
+    """What is known of ended content without reading it."""
+
+    key: bytes
+    """Of the document."""
+    sequence: int
+    """Of the change that ended it."""
+    incarnation: int
+    at: float
+    """Unix seconds, by the clock of this node."""
+    ran: float
+    """Seconds for which this store had run, over all its starts."""
+    origin: str
+    """Of the change that ended it, as in the feed."""
+    size: int
+    """Bytes that count against the bound."""
+    expires_at: float
+    """Of the document; 0: it had no expiry."""
+
+
+class EndedState(NamedTuple):
+    """The content of a document when it ended."""
+
+    ran: float
+    size: int
+    snapshot: bytes | None
+    """None: it is in `packed`, or still where the document had it, and the tombstone says so."""
+    delta_log: tuple[bytes, ...]
+    value: bytes | None
+    """JSON; None: it is computed from the state."""
+    packed: bytes | None = None
+    """The snapshot as `state_packing` packs it."""
+
+    @property
+    def is_in_place(self) -> bool:
+        """Whether the snapshot is still where the document had it."""
+        return self.snapshot is None and self.packed is None
+
+
+def head_key(key: bytes, sequence: int) -> bytes:
+    return heads_of(key) + number(sequence)
+
+
+def heads_of(key: bytes) -> bytes:
+    """Begins the keys of all heads of one document. No name has a zero byte."""
+    return ENDED + key + b"\0"
+
+
+def state_key(key: bytes, sequence: int) -> bytes:
+    return ENDED_STATE + number(sequence) + key
+
+
+def names_in_head_key(entry: bytes) -> tuple[bytes, int]:
+    """(document key, sequence) in the key of a head."""
+    return entry[1 : -NUMBER_BYTES - 1], int.from_bytes(entry[-NUMBER_BYTES:], "big")
+
+
+def names_in_state_key(entry: bytes) -> tuple[bytes, int]:
+    """(document key, sequence) in the key of a state."""
+    return entry[1 + NUMBER_BYTES :], int.from_bytes(entry[1 : 1 + NUMBER_BYTES], "big")
+
+
+def encode_head(head: EndedHead) -> bytes:
+    packed: bytes = msgpack.packb(
+        (head.incarnation, head.at, head.ran, head.origin, head.size, head.expires_at)
+    )
+    return packed
+
+
+def decode_head(entry: bytes, data: bytes) -> EndedHead:
+    """Raises EntriesDiffer for bytes that are no head."""
+    try:
+        return EndedHead(*names_in_head_key(entry), *msgpack.unpackb(data)[:6])
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        raise EntriesDiffer(f"an entry of deleted content cannot be decoded: {error}") from error
+
+
+def encode_state(state: EndedState) -> bytes:
+    packed: bytes = msgpack.packb(state)
+    return packed
+
+
+def decode_state(data: bytes) -> EndedState:
+    """Raises EntriesDiffer for bytes that are no state."""
+    try:
+        return EndedState(*msgpack.unpackb(data, use_list=False)[:6])
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+        raise EntriesDiffer(f"deleted content cannot be decoded: {error}") from error

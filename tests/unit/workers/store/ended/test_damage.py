@@ -1,0 +1,88 @@
+"""Deleted content where the disk is damaged: found, repaired, and never in the way of the rest."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from peatnode.documents.json.diff import plan
+from peatnode.documents.json.root_maps import NO_ROOT_MAPS, change
+from peatnode.documents.json.value import Shape, dump
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
+from peatnode.documents.replica.keyspace import RECORD, SNAPSHOT, TOMBSTONE
+from peatnode.documents.replica.replica import Replica
+from peatnode.errors import EntriesDiffer
+from tests.unit.workers.store.test_scrub import run
+from workers.store.disk.database import Database
+from workers.store.disk.repair import copy_readable, reconcile
+from workers.store.scrub import ScrubPass
+
+KEYS = [document_key("c", name) for name in ("large", "small")]
+LARGE, SMALL = KEYS
+
+
+def opened(database: Database) -> tuple[Replica, EndedContents]:
+    replica = Replica(database, 7)
+    return replica, EndedContents(replica, EndedBounds(100.0, 1 << 20), lambda: 0.0, lambda: 0.0)
+
+
+def commit(replica: Replica) -> None:
+    batch = replica.take_batch()
+    assert isinstance(replica.kv, Database)
+    replica.kv.write(batch.writes())
+    replica.committed(batch)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Database:
+    """Two deleted documents."""
+    database = Database(tmp_path / "store")
+    replica, _ = opened(database)
+    for key, text in ((LARGE, "x" * 20_000), (SMALL, "short")):
+        update = change(NO_ROOT_MAPS, plan(Shape(), {"text": text}), 7, 0)
+        replica.write(key, update, dump({"text": text}))
+    commit(replica)
+    for key in KEYS:
+        replica.delete(key)
+    commit(replica)
+    assert database.get(SNAPSHOT + LARGE) is not None
+    return database
+
+
+def kept(database: Database) -> dict[bytes, bool]:
+    """Each document of which something is kept, and whether it can be read."""
+    _, ended = opened(database)
+    return {head.key: bool(ended.parts(head)) for head in ended.listed("c")}
+
+
+def test_a_scrub_reads_what_a_tombstone_keeps(database: Database) -> None:
+    run(ScrubPass(Replica(database, 7)))
+    database.write([(SNAPSHOT + LARGE, b"")])
+    with pytest.raises(EntriesDiffer, match="c/large"):
+        run(ScrubPass(Replica(database, 7)))
+
+
+def test_a_repair_keeps_deleted_content(database: Database, tmp_path: Path) -> None:
+    into = Database(tmp_path / "into")
+    copy_readable(database, into, keep_existing=False)
+    reconcile(into)
+    assert kept(into) == dict.fromkeys(KEYS, True)
+    run(ScrubPass(Replica(into, 7)))
+
+
+def test_a_repair_gives_up_a_snapshot_that_is_lost_and_nothing_else(database: Database) -> None:
+    root = Replica(database, 7).tree.root
+    database.write([(SNAPSHOT + LARGE, None)])
+    reconcile(database)
+    replica, ended = opened(database)
+    assert replica.tree.root == root
+    run(ScrubPass(replica))
+    assert kept(database) == {LARGE: False, SMALL: True}
+    (head,) = (head for head in ended.listed("c") if head.key == LARGE)
+    ended.remove(LARGE, head.sequence)
+    commit(replica)
+    assert kept(database) == {SMALL: True}
+    assert database.get(TOMBSTONE + LARGE) is not None
+    assert database.get(RECORD + LARGE) is None
