@@ -51,7 +51,7 @@ class SilentPeer:
         sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         sock.bind(("127.0.0.1", 0))
         key = endpoint_private_key(config.secret.reveal(), config.node_id)
-        credentials = make_credentials(config, secrets.token_hex(16))
+        credentials = make_credentials(config, secrets.token_bytes(32))
         self.endpoint = QuicEndpoint(sock, key, credentials, self)
 
     def dial(self, port: int) -> None:

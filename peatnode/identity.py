@@ -2,7 +2,8 @@
 so that a restart does not change them.
 
 All derivations are HKDF-SHA256 (RFC 5869) with 32 bytes of output; `tests/vectors/identity.json` pins each
-of them. Anyone who has the formation secret can derive the keys of every member.
+of them. Anyone who has the formation secret can derive the keys of every member, except the key of its present start
+(its instance), which is random.
 """
 
 from __future__ import annotations
@@ -20,7 +21,12 @@ _FORMATION_INFO = b"peat-protocol-v1-formation"
 _CONTENT_SALT = b"peatnode"
 _CONTENT_INFO = b"peatnode-content-v1"
 _ENDPOINT_PREFIX = b"iroh:"
+_INSTANCE_PREFIX = b"peatnode instance 1"
 _RESPONSE_SUFFIX = b"peat"
+
+
+SEED_BYTES = 32
+INSTANCE_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +69,16 @@ def endpoint_private_key(secret: bytes, node_id: str) -> Ed25519PrivateKey:
 def endpoint_public_key(secret: bytes, node_id: str) -> bytes:
     """The key that the certificate of `node_id` must contain: 32 bytes."""
     return endpoint_private_key(secret, node_id).public_key().public_bytes_raw()
+
+
+def instance_private_key(seed: bytes) -> Ed25519PrivateKey:
+    """The key that one start of a node proves itself with. `seed`: 32 random bytes, made at that start."""
+    return Ed25519PrivateKey.from_private_bytes(seed)
+
+
+def instance_of(public_key: bytes) -> bytes:
+    """The id of the start with this instance key: 16 bytes. So nobody else can prove it, whatever secret he holds."""
+    return hashlib.sha256(_INSTANCE_PREFIX + public_key).digest()[:INSTANCE_BYTES]
 
 
 def formation_key(secret: bytes) -> bytes:

@@ -5,6 +5,8 @@ its clients, its peers accept from it. So all nodes of a mesh must have the same
 `peatnode.documents.limits`.
 """
 
+from peatnode.identity import INSTANCE_BYTES as INSTANCE_BYTES
+
 # --- frames -----------------------------------------------------------------------------------------
 
 UNAUTHENTICATED_LIMIT = 4 * 1024
@@ -18,7 +20,6 @@ MAX_BATCH_BYTES = 40 * 1024 * 1024
 
 # --- names and texts --------------------------------------------------------------------------------
 
-INSTANCE_BYTES = 16
 NONCE_BYTES = 32
 
 MAX_NODE_ID = 253

@@ -10,7 +10,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from peatnode.codec.frames import FrameBuffer
 from peatnode.config import Config
@@ -73,6 +73,7 @@ class WorkerSpawner:
 
     config: Config
     instance: str
+    instance_seed: bytes = field(repr=False)
     listeners: Mapping[str, socket.socket]
     close_in_child: Callable[[], None]
     """Closes the descriptors that belong to the supervisor alone."""
@@ -127,7 +128,9 @@ class WorkerSpawner:
             for name, sock in self.listeners.items():
                 if name not in mine:
                     sock.close()
-            context = WorkerContext(spec.name, self.config, self.instance, worker_end, mine)
+            context = WorkerContext(
+                spec.name, self.config, self.instance, self.instance_seed, worker_end, mine
+            )
             importlib.import_module(spec.module).run(context)
         except BaseException:
             import traceback

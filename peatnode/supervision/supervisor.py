@@ -21,7 +21,7 @@ from dataclasses import replace
 from peatnode import __version__, logs
 from peatnode.config import Config
 from peatnode.errors import EXIT_CONFIGURATION, BadConfiguration, MalformedFrame
-from peatnode.identity import derive_identity
+from peatnode.identity import SEED_BYTES, derive_identity, instance_of, instance_private_key
 from peatnode.ipc.frames import decode_content
 from peatnode.ipc.messages import (
     Hello,
@@ -154,11 +154,13 @@ class Supervisor:
         self._status: int | None = None
         self._closed_controls: set[int] = set()
         """Descriptors of control links that their worker has closed."""
+        seed = secrets.token_bytes(SEED_BYTES)
+        instance_key = instance_private_key(seed).public_key().public_bytes_raw()
         host, port = sockets["http"].getsockname()[:2]
         self._facts = NodeDescription(
             config=config,
             identity=derive_identity(config.secret.reveal(), config.node_id),
-            instance=secrets.token_hex(16),
+            instance=instance_of(instance_key).hex(),
             pid=os.getpid(),
             started_at=read_steady(),
             broker_address=str(Address(host, port)),
@@ -169,6 +171,7 @@ class Supervisor:
         self._spawner = WorkerSpawner(
             config,
             self._facts.instance,
+            seed,
             worker_sockets,
             self._close_in_child,
         )

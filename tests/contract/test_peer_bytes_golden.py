@@ -24,7 +24,9 @@ GOLDEN = Path(__file__).with_name("peer_bytes.golden")
 
 PEER_MESSAGES: list[wire.Message] = [
     wire.PeerHello(1, "node-ä", bytes(range(16)), bytes(range(32)), 3),
-    wire.Proof(bytes(range(32)), bytes(range(64)), 2**50, "peatnode/1"),
+    wire.Proof(
+        bytes(range(32)), bytes(range(64)), bytes(range(32)), bytes(range(64)), 2**50, "peatnode/1"
+    ),
     wire.Root(bytes(range(16)), True, 1_800_000_000_123, 70_000, True),
     wire.Push(300, b"\0\x90"),
     wire.Ack(70_000, False),

@@ -11,7 +11,12 @@ import msgpack
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.identity import (
+    endpoint_private_key,
+    endpoint_public_key,
+    formation_key,
+    instance_private_key,
+)
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import ChangesSeen
 from peatnode.model.sync import ApplyUpdates
@@ -197,7 +202,7 @@ def test_nodes_of_a_release_and_of_this_version_authenticate_each_other(
     ours = Authentication(
         Credentials(
             "ours",
-            b"o" * 16,
+            instance_private_key(b"o" * 32),
             1,
             "this",
             formation_key(SECRET),
@@ -211,7 +216,10 @@ def test_nodes_of_a_release_and_of_this_version_authenticate_each_other(
         nonce=b"n" * 32,
         attempt=1,
     )
-    their_hello = packed(0, session["wire"], "theirs", b"t" * 16, b"m" * 32, 1)
+    their_instance = instance_private_key(b"t" * 32)
+    their_key = their_instance.public_key().public_bytes_raw()
+    their_instance_id = sha256(b"peatnode instance 1" + their_key).digest()[:16]
+    their_hello = packed(0, session["wire"], "theirs", their_instance_id, b"m" * 32, 1)
     our_hello = ours.begin() if is_dialling else ours.receive(their_hello)
     assert node.read(our_hello[0])[1] == session["wire"], "the release refuses another version"
     hellos = (our_hello[0], their_hello) if is_dialling else (their_hello, our_hello[0])
@@ -223,7 +231,8 @@ def test_nodes_of_a_release_and_of_this_version_authenticate_each_other(
     told = (2).to_bytes(8, "big") + b"peatnode/0.1"
     signed = b"peatnode proof 2" + their_role + transcript.digest() + told
     mac = hmac.digest(formation_key(SECRET), signed, "sha256")
-    proof = packed(1, mac, endpoint_private_key(SECRET, "theirs").sign(signed), 2, "peatnode/0.1")
+    by_node = endpoint_private_key(SECRET, "theirs").sign(signed)
+    proof = packed(1, mac, by_node, their_key, their_instance.sign(signed), 2, "peatnode/0.1")
     said = [*(ours.receive(their_hello) if is_dialling else []), *ours.receive(proof)]
     (our_proof,) = [node.read(content) for content in said]
     assert ours.member is not None
@@ -233,3 +242,4 @@ def test_nodes_of_a_release_and_of_this_version_authenticate_each_other(
     assert our_proof[1] == hmac.digest(formation_key(SECRET), signed, "sha256")
     key = Ed25519PublicKey.from_public_bytes(endpoint_public_key(SECRET, "ours"))
     key.verify(our_proof[2], signed)
+    Ed25519PublicKey.from_public_bytes(our_proof[3]).verify(our_proof[4], signed)

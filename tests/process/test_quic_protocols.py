@@ -11,7 +11,12 @@ from dataclasses import replace
 
 import pytest
 
-from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.identity import (
+    endpoint_private_key,
+    endpoint_public_key,
+    formation_key,
+    instance_private_key,
+)
 from peatnode.protocol.connect.dial_plan import Dial
 from peatnode.protocol.connect.handshake import Credentials
 from peatnode.protocol.wire.errors import CloseCode
@@ -40,7 +45,7 @@ class Side:
         key = endpoint_private_key(SECRET, name)
         credentials = Credentials(
             name,
-            os.urandom(16),
+            instance_private_key(os.urandom(32)),
             1,
             "test",
             formation_key(SECRET),

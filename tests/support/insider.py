@@ -15,7 +15,12 @@ from aioquic.quic.configuration import QuicConfiguration
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from peatnode.codec.frames import frame
-from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.identity import (
+    endpoint_private_key,
+    endpoint_public_key,
+    formation_key,
+    instance_private_key,
+)
 from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, PeerFrames
@@ -77,7 +82,7 @@ async def stranger(worker: Worker, alpn: str = ALPN) -> AsyncIterator[Stranger]:
 def credentials(node_id: str, secret: bytes = SECRET) -> Credentials:
     return Credentials(
         node_id,
-        os.urandom(16),
+        instance_private_key(os.urandom(32)),
         1,
         "stranger",
         formation_key(secret),

@@ -1,6 +1,6 @@
 """Runs one worker as the supervisor would; its configuration is in the environment.
 
-`one_worker.py NAME INSTANCE CONTROL_FD LISTENER=FD…`
+`one_worker.py NAME INSTANCE SEED CONTROL_FD LISTENER=FD…`
 """
 
 import importlib
@@ -13,7 +13,7 @@ from peatnode.worker.context import WorkerContext
 
 
 def main() -> None:
-    name, instance, control, *listeners = sys.argv[1:]
+    name, instance, seed, control, *listeners = sys.argv[1:]
     sockets = {}
     for listener in listeners:
         key, _, fd = listener.partition("=")
@@ -22,6 +22,7 @@ def main() -> None:
         name,
         load_config(os.environ),
         instance,
+        bytes.fromhex(seed),
         socket.socket(fileno=int(control)),
         sockets,
     )

@@ -139,6 +139,7 @@ def start_worker(
     *,
     prefix: Sequence[str] = (),
     log_path: Path | None = None,
+    instance_seed: bytes = bytes(32),
 ) -> subprocess.Popen[bytes]:
     """One worker without a supervisor: `control` and `listeners` are inherited as the supervisor's would be."""
     fds = [control.fileno(), *(listener.fileno() for listener in listeners.values())]
@@ -147,7 +148,7 @@ def start_worker(
     with contextlib.ExitStack() as stack:
         log = stack.enter_context(log_path.open("ab")) if log_path else None
         return subprocess.Popen(
-            [*prefix, *module, name, instance, str(fds[0]), *named],
+            [*prefix, *module, name, instance, instance_seed.hex(), str(fds[0]), *named],
             pass_fds=fds,
             stdout=log,
             stderr=log,

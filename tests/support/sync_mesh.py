@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from peatnode.identity import instance_of, instance_private_key
 from peatnode.ipc import messages
 from peatnode.ipc.link import Connection, Link, LinkServer, serve
 from peatnode.ipc.messages import Message
@@ -178,7 +179,9 @@ class Worker:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.node_id = node_id
-        self.instance = secrets.token_hex(16)
+        self.instance_seed = secrets.token_bytes(32)
+        key = instance_private_key(self.instance_seed).public_key().public_bytes_raw()
+        self.instance = instance_of(key).hex()
         self.run_dir = directory / f"{node_id}-{self.instance[:4]}"
         self.run_dir.mkdir(mode=0o700)
         self.udp = udp or bind_udp()
@@ -216,6 +219,7 @@ class Worker:
             {"sync": self.unix, "quic": self.udp},
             node_environment(self.run_dir, **variables),
             log_path=self.log_path,
+            instance_seed=self.instance_seed,
         )
         child_control.close()
         self._control = control

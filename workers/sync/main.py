@@ -10,7 +10,12 @@ import time
 import peatnode
 from peatnode.config import Config
 from peatnode.errors import LinkLost
-from peatnode.identity import derive_identity, endpoint_private_key, endpoint_public_key
+from peatnode.identity import (
+    derive_identity,
+    endpoint_private_key,
+    endpoint_public_key,
+    instance_private_key,
+)
 from peatnode.ipc.link import Dialer, serve
 from peatnode.ipc.messages import FollowDiscovery, PeerFound, PeerLost
 from peatnode.protocol.connect.handshake import Credentials
@@ -23,13 +28,13 @@ from workers.sync.service import SyncService
 from workers.sync.store_link import StoreLink
 
 
-def make_credentials(config: Config, instance: str) -> Credentials:
-    """The credentials of this node. `instance` is 32 hex digits."""
+def make_credentials(config: Config, instance_seed: bytes) -> Credentials:
+    """The credentials of this node. `instance_seed` is that of its start."""
     secret = config.secret.reveal()
     identity = derive_identity(secret, config.node_id)
     return Credentials(
         node_id=config.node_id,
-        instance=bytes.fromhex(instance),
+        instance_key=instance_private_key(instance_seed),
         # Compared only between processes of one supervisor. The wall clock may go back between two of them.
         started=time.monotonic_ns() // 1000,
         software=f"peatnode/{peatnode.__version__}",
@@ -41,7 +46,7 @@ def make_credentials(config: Config, instance: str) -> Credentials:
 
 async def main(shell: WorkerShell) -> None:
     config, context = shell.config, shell.context
-    credentials = make_credentials(config, context.instance)
+    credentials = make_credentials(config, context.instance_seed)
     node = NodeShell(
         credentials,
         lambda handle: StoreLink(config.run_dir / "store.sock", handle, shell.log),

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+    Ed25519PrivateKey,
+    Ed25519PublicKey,
+)
 
+from peatnode.identity import instance_of
 from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_NODE_ID, NONCE_BYTES
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import NotAuthenticated, SelfConnection
@@ -32,14 +36,22 @@ class Credentials:
     """The identity of this node, the keys with which it proves it, and the means to check others."""
 
     node_id: str
-    instance: bytes
+    instance_key: Ed25519PrivateKey = field(repr=False)
     started: int
     software: str
-    formation_key: bytes
+    formation_key: bytes = field(repr=False)
     sign: Callable[[bytes], bytes]
     """Signs with the endpoint key of this node (Ed25519)."""
     endpoint_key_of: Callable[[str], bytes]
     """Returns the endpoint public key (32 bytes) of a node id in this formation."""
+
+    @property
+    def instance_public_key(self) -> bytes:
+        return self.instance_key.public_key().public_bytes_raw()
+
+    @property
+    def instance(self) -> bytes:
+        return instance_of(self.instance_public_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class Authentication:
         of the accepting side."""
         self.member: Member | None = None
         self._credentials = credentials
+        self._instance = credentials.instance
         self._is_dialling = is_dialling
         self._alpn = alpn
         self._channel = sha256(certificate).digest()
@@ -84,7 +97,7 @@ class Authentication:
             PeerHello(
                 wire.VERSION,
                 credentials.node_id,
-                credentials.instance,
+                self._instance,
                 nonce,
                 attempt,
             )
@@ -110,8 +123,6 @@ class Authentication:
     def _receive_hello(self, hello: PeerHello, content: bytes) -> list[bytes]:
         if hello.version != wire.VERSION:
             raise other_version(hello.version)
-        if hello.instance == self._credentials.instance:
-            raise SelfConnection("ourselves")
         is_valid = len(hello.instance) == INSTANCE_BYTES and len(hello.nonce) == NONCE_BYTES
         if not is_valid or not 0 < len(hello.node_id) <= MAX_NODE_ID:
             raise NotAuthenticated("malformed hello")
@@ -120,12 +131,19 @@ class Authentication:
         self._transcript = _transcript(self._channel, self._alpn, first, second)
         if not self._is_dialling:
             return [self._hello]
+        if hello.instance == self._instance and self._is_own_certificate():
+            raise SelfConnection("ourselves")
         expected = self._credentials.endpoint_key_of(hello.node_id)
         if not hmac.compare_digest(expected, self._certificate_key):
             raise NotAuthenticated(
                 "wrong certificate", "its key is not the one of its node id in this formation"
             )
         return [self._proof()]
+
+    def _is_own_certificate(self) -> bool:
+        """Whether this node, or who holds the secret and imitates it, answered. Strangers can say its instance, too."""
+        own = self._credentials.endpoint_key_of(self._credentials.node_id)
+        return hmac.compare_digest(own, self._certificate_key)
 
     def _receive_proof(self, proof: Proof, hello: PeerHello) -> list[bytes]:
         signed = _signed(not self._is_dialling, self._transcript, proof.started, proof.software)
@@ -135,10 +153,15 @@ class Authentication:
                 "wrong secret", "its proof was made with another formation secret"
             )
         key = self._credentials.endpoint_key_of(hello.node_id)
-        try:
-            Ed25519PublicKey.from_public_bytes(key).verify(proof.signature, signed)
-        except InvalidSignature:
-            raise NotAuthenticated("wrong signature") from None
+        if not _is_signed(key, proof.signature, signed):
+            raise NotAuthenticated("wrong signature")
+        is_own_instance = instance_of(proof.instance_key) == hello.instance
+        if not is_own_instance or not _is_signed(
+            proof.instance_key, proof.instance_signature, signed
+        ):
+            raise NotAuthenticated(
+                "wrong instance", f"{hello.node_id} shows an instance that is not its own"
+            )
         self.member = Member(
             hello.node_id,
             hello.instance,
@@ -146,7 +169,7 @@ class Authentication:
             self._attempt if self._is_dialling else hello.attempt,
             proof.software,
             key,
-            self._credentials.instance if self._is_dialling else hello.instance,
+            self._instance if self._is_dialling else hello.instance,
         )
         return [] if self._is_dialling else [self._proof()]
 
@@ -154,7 +177,11 @@ class Authentication:
         own = self._credentials
         signed = _signed(self._is_dialling, self._transcript, own.started, own.software)
         mac = hmac.digest(own.formation_key, signed, "sha256")
-        return wire.encode(Proof(mac, own.sign(signed), own.started, own.software))
+        by_instance = own.instance_key.sign(signed)
+        proof = Proof(
+            mac, own.sign(signed), own.instance_public_key, by_instance, own.started, own.software
+        )
+        return wire.encode(proof)
 
 
 def other_version(theirs: int) -> NotAuthenticated:
@@ -164,6 +191,14 @@ def other_version(theirs: int) -> NotAuthenticated:
         "other version",
         f"one node speaks version {low} of the wire, the other one {high}: update the one with {low}",
     )
+
+
+def _is_signed(public_key: bytes, signature: bytes, content: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public_key).verify(signature, content)
+    except (InvalidSignature, ValueError):  # a key of another length
+        return False
+    return True
 
 
 def _transcript(channel: bytes, alpn: str, dialling_hello: bytes, accepting_hello: bytes) -> bytes:

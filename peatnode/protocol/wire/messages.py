@@ -57,12 +57,16 @@ class PeerHello(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Proof(WireMessage):
-    """The proof of membership: a MAC with the formation key and a signature with the endpoint key. Both cover the other
-    fields, which are told only to who is on the way to prove the same."""
+    """The proof of membership, told only to who is on the way to prove the same. Three things cover all that is said:
+    a MAC with the formation key, and signatures with the endpoint key of the node and with the key of its instance."""
 
     TYPE = 1
     mac: bytes
     signature: bytes
+    """By the endpoint key."""
+    instance_key: bytes
+    """The public key of which the instance is the hash."""
+    instance_signature: bytes
     started: int
     """Start of the sync process in microseconds;
     it tells a restarted process of one instance from its predecessor."""

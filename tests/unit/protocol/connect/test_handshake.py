@@ -6,8 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from peatnode.identity import endpoint_private_key, endpoint_public_key, formation_key
+from peatnode.identity import (
+    endpoint_private_key,
+    endpoint_public_key,
+    formation_key,
+    instance_of,
+    instance_private_key,
+)
 from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import NotAuthenticated, PeerFault, SelfConnection
@@ -16,10 +23,10 @@ from tests.support.released_node import ReleasedNode
 SECRET = bytes(range(32))
 
 
-def credentials(node_id: str, secret: bytes = SECRET, instance: int = 0) -> Credentials:
+def credentials(node_id: str, secret: bytes = SECRET, seed: str = "") -> Credentials:
     return Credentials(
         node_id,
-        (instance or hash(node_id) % 2**60).to_bytes(16, "big"),
+        instance_private_key((seed or node_id).encode().ljust(32, b".")),
         1,
         "test",
         formation_key(secret),
@@ -128,20 +135,23 @@ def test_a_proof_is_bound_to_the_alpn_of_the_session() -> None:
 
 
 def test_what_is_said_is_pinned() -> None:
-    a = replace(credentials("node-a"), instance=bytes(range(16)))
-    b = replace(credentials("node-b"), instance=bytes(range(16, 32)))
+    a, b = credentials("node-a"), credentials("node-b")
     said = converse(*pair(a, b))
     assert [content.hex() for content in said] == [
-        "960002a66e6f64652d61c410000102030405060708090a0b0c0d0e0fc42061616161616161616161616161616161"
+        "960002a66e6f64652d61c410390fc6a03c0b4aa67459ce5d44208b79c42061616161616161616161616161616161"
         "6161616161616161616161616161616103",
-        "960002a66e6f64652d62c410101112131415161718191a1b1c1d1e1fc42062626262626262626262626262626262"
+        "960002a66e6f64652d62c410c74acdfc659700d0e61394173d31e001c42062626262626262626262626262626262"
         "6262626262626262626262626262626200",
-        "9501c42070396ea2631c05155e9e8a46e64be7cc1d6f0dcf3245c0ffa389c7f70867e9dcc440ca95f2199859ba01"
-        "c5b9d2506828815d809ae47b31efda7f46f42917855e1b5c67d26768c2e16393774b0719384073c168b1eb0ae611"
-        "ed1ebfc3114dd045450801a474657374",
-        "9501c420a8b41895eb1db53f7c7ad07da67aacb8d9fda5ffa32fccff023b8b899ccbe3ddc440f6546f7796886475"
-        "057e772c134f65596fd48e012f479265066b059b065adff99eebc436931466005cb58db37083fb3c847dd33857c6"
-        "97f1b80633e55a3b140501a474657374",
+        "9701c420947795cd27dd98e3bd7a697c2fb1a81a3f80c5a83028b5815d87f72223047bf2c440c8475ea0b8e1ad51"
+        "d241e805aef2bdabe444fb73383f4820597c8215178c192fa0ff1f333323d45a42694ffc92ece43765fec0d1280f"
+        "c2ce4732b998e2f8080dc420f38cca312085aa3ccc2c1b4d3043c4307287550cf9a51081d071809b21f2b24cc440"
+        "4101e09f02ca38f3aefc9729150ed62cfce68603dfe6ae7345a5b71fa9da2e1e0efcf6fb36febe405409b7d5ff50"
+        "38c0beb38b50b09b489b65eecbdbbe20c60e01a474657374",
+        "9701c4202d6f2237bc16fb6a74c4e70179dc8e1ca3ca89a97a101c1f7a2fdcac41047913c440120fa286f2ecf605"
+        "69fb4626cef297359feac7f2998f1366964c81a9b7b92eda7aa4100ad09b95b26c8d27cc6a0e303a314fa547d0b7"
+        "71376b117bbc7f09f00ac420db9844439ea6d1d5c3b2190375628c6be1b8af6afe78fab088dc4cd702381cb0c440"
+        "59f63fb767db635cd37b36f05a2f22ca65c13b2e5be5901eb89514d7cd5c79deeedf10360108228ca8b3498d9878"
+        "6dd7aeba853632aa0bb297923167c7f1b20801a474657374",
     ]
 
 
@@ -184,16 +194,81 @@ def test_a_member_cannot_sign_for_another() -> None:
         converse(*pair(liar, b))
 
 
-def test_our_own_instance_is_told_apart() -> None:
+def showing(side: Authentication, instance: bytes) -> Authentication:
+    """The side says another's instance, as a liar would."""
+    hello = replace(wire.decode(side._hello), instance=instance)  # type: ignore[type-var]
+    side._hello, side._instance = wire.encode(hello), instance  # type: ignore[arg-type]
+    return side
+
+
+def test_our_own_instance_is_told_apart_by_the_dialling_side() -> None:
     a = credentials("node-a")
+    dialling, accepting = pair(a, a)
+    (answer,) = accepting.receive(
+        dialling.begin()[0]
+    )  # anybody can say our instance: it is answered
     with pytest.raises(SelfConnection):
-        converse(*pair(a, a))
+        dialling.receive(answer)
+    assert accepting.member is None
+
+
+@pytest.mark.parametrize("secret", [bytes(32), b"another".ljust(32, b".")])
+def test_a_stranger_who_echoes_our_instance_is_a_stranger(secret: bytes) -> None:
+    a = credentials("node-a")
+    dialling, accepting = pair(a, credentials("node-a", secret))
+    showing(accepting, a.instance)
+    with pytest.raises(NotAuthenticated, match="wrong certificate"):
+        converse(dialling, accepting)
+
+
+def test_a_member_who_echoes_our_instance_is_refused() -> None:
+    a, b = credentials("node-a"), credentials("node-b")
+    dialling, accepting = pair(a, b)
+    showing(accepting, a.instance)
+    with pytest.raises(NotAuthenticated, match="wrong instance"):
+        converse(dialling, accepting)
+    assert dialling.member is None
+
+
+@pytest.mark.parametrize("name", ["node-a", "node-c"])
+def test_nobody_shows_the_instance_of_another_not_even_under_its_name(name: str) -> None:
+    """Who holds the secret derives the endpoint key of node-a, and not the key of its start."""
+    victim, b = credentials("node-a"), credentials("node-b")
+    liar = credentials(name, seed="liar")
+    dialling, accepting = pair(liar, b)
+    showing(dialling, victim.instance)
+    with pytest.raises(NotAuthenticated, match="wrong instance"):
+        converse(dialling, accepting)
+    dialling, accepting = pair(liar, b)
+    showing(dialling, victim.instance)
+    dialling._credentials = replace(liar, instance_key=Borrowed(victim.instance_key, liar))
+    with pytest.raises(NotAuthenticated, match="wrong instance"):
+        converse(dialling, accepting)
+    assert accepting.member is None
+
+
+class Borrowed:
+    """The public key of another instance, and signatures with a key of one's own."""
+
+    def __init__(self, shown: Ed25519PrivateKey, liar: Credentials) -> None:
+        self.public_key = shown.public_key
+        self.sign = liar.instance_key.sign
+
+
+@pytest.mark.parametrize("key", [b"", bytes(31), bytes(32), b"\xff" * 32])
+def test_what_is_no_key_of_an_instance_is_refused(key: bytes) -> None:
+    dialling, accepting = pair(credentials("node-a"), credentials("node-b"))
+    showing(dialling, instance_of(key))
+    (answer,) = accepting.receive(dialling.begin()[0])
+    (proof,) = dialling.receive(answer)
+    with pytest.raises(NotAuthenticated, match="wrong instance"):
+        accepting.receive(wire.encode(replace(wire.decode(proof), instance_key=key)))
 
 
 @pytest.mark.parametrize(
     "content",
     [
-        wire.encode(wire.Proof(b"", b"", 1)),
+        wire.encode(wire.Proof(b"", b"", b"", b"", 1)),
         wire.encode(wire.Root(bytes(16), False)),
         wire.encode(wire.Push(1, b"\0\x90")),
         wire.encode(wire.PeerHello(wire.VERSION + 1, "node", bytes(16), bytes(32), 1)),

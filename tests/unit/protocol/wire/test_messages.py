@@ -21,7 +21,7 @@ from tests.support.feed_changes import change_of
 
 MESSAGES = [
     wire.PeerHello(1, "node", bytes(16), bytes(32), 1),
-    wire.Proof(b"m", b"s", 5, "x"),
+    wire.Proof(b"m", b"s", b"k", b"i", 5, "x"),
     wire.Root(bytes(16), True),
     wire.Push(1, b"\0\x90"),
     wire.Ack(1, False),
@@ -53,7 +53,7 @@ def test_a_newer_peer_may_say_more() -> None:
 
 
 def test_missing_trailing_fields_have_their_defaults() -> None:
-    proof = wire.decode(msgpack.packb([1, b"m", b"s", 5]))
+    proof = wire.decode(msgpack.packb([1, b"m", b"s", b"k", b"i", 5]))
     assert isinstance(proof, wire.Proof)
     assert proof.software == ""
 

@@ -25,7 +25,7 @@ def test_a_wall_clock_that_goes_back_makes_no_process_older_than_the_one_before_
 ) -> None:
     config = load_config({"PEAT_NODE_ID": "a", "PEAT_FORMATION_SECRET": SECRET})
     monkeypatch.setattr(time, "time_ns", lambda: 2 * 10**18)
-    first = make_credentials(config, "0" * 32)
+    first = make_credentials(config, bytes(32))
     monkeypatch.setattr(time, "time_ns", lambda: 10**18)
-    second = make_credentials(config, "0" * 32)
+    second = make_credentials(config, bytes(32))
     assert is_better(member(second), member(first))
