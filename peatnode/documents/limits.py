@@ -59,7 +59,15 @@ MAX_LATE_LEAP = 16
 34,000,000,000 of them."""
 
 MAX_STATE_BYTES = 16 * 1024 * 1024
-"""Size of all updates of one document together."""
+"""Size of all updates of one document together, up to which a node takes changes of its own clients."""
+
+MAX_JOINED_BYTES = 2 * MAX_STATE_BYTES
+"""The same for changes of peers: two nodes may have filled a document apart, and one that has not compacted it yet
+holds more than the sender."""
+
+MAX_CLIENTS = 50_000
+"""Client ids in a document, up to which a node takes changes of new Yjs clients. Peers accept twice as many, because
+two nodes may have reached it apart."""
 
 MAX_DERIVED_CLIENTS = 32
 """A document with so many client ids gets no more derived ones (`json/authors.py`). Each takes 20 to 25 bytes of the
@@ -99,9 +107,9 @@ CLIENT_LIMITS = UpdateLimits()
 """Limits of one update from a Yjs client."""
 
 STATE_LIMITS = UpdateLimits(
-    max_bytes=2 * MAX_STATE_BYTES,
+    max_bytes=MAX_JOINED_BYTES,
     max_structs=4_000_000,
-    max_clients=100_000,
+    max_clients=2 * MAX_CLIENTS,
     max_ranges=4_000_000,
     max_depth=64,
     max_levels=2**32,
@@ -109,6 +117,6 @@ STATE_LIMITS = UpdateLimits(
 )
 """Limits of states on this node's disk, each of which is the result of many accepted updates."""
 
-PEER_LIMITS = replace(STATE_LIMITS, max_levels=180, max_unanchored=1000)
-"""Limits of updates from peers. A peer sends whole documents, which merge many updates of one client, and which an
-older version may have accepted: it let values of clients nest 64 deep."""
+PEER_LIMITS = replace(STATE_LIMITS, max_levels=180)
+"""Limits of updates from peers. A peer sends whole documents, which merge many updates of one client, each within the
+limits of clients. An older version let values of clients nest 64 deep."""

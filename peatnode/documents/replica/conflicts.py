@@ -8,7 +8,7 @@ from hashlib import sha256
 from peatnode.documents.content.clash import JoinedHistories, join_histories
 from peatnode.documents.content.state_sum import state_sum
 from peatnode.documents.content.unit_sums import SUM_BYTES, UnitSums
-from peatnode.documents.limits import MAX_STATE_BYTES
+from peatnode.documents.limits import MAX_JOINED_BYTES
 from peatnode.documents.replica.apply_update import readable_value
 from peatnode.documents.replica.record import EMPTY_STATE
 from peatnode.documents.yjs.causality import missing_for
@@ -52,7 +52,7 @@ def join_whole(mine: Update, theirs: Update, sums: UnitSums) -> JoinedHistories 
     clients = ", ".join(str(difference.client) for difference in found.differences)
     if missing_for(found.joined, {}) is not None:
         return f"the histories of client {clients} contradict each other and depend on themselves"
-    if len(encode_update(found.joined)) > MAX_STATE_BYTES:
+    if len(encode_update(found.joined)) > MAX_JOINED_BYTES:
         return f"the histories of client {clients} contradict each other and are too large together"
     return found
 

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from peatnode.documents.limits import (
     CLIENT_LIMITS,
     LATE_INCARNATION,
+    MAX_CLIENTS,
     MAX_INCARNATION,
+    MAX_JOINED_BYTES,
     MAX_LATE_LEAP,
     MAX_LEAP,
     MAX_STATE_BYTES,
@@ -180,17 +182,27 @@ def is_again(update: Update, record: Record) -> bool:
     )
 
 
-def check_size(record: Record | None, incarnation: int, added: int) -> JoinResult | None:
-    """A refusal if the state of the record would be too large with `added` bytes more."""
-    if record is None or record.incarnation != incarnation or has_room(record, added):
+def check_room(
+    record: Record | None, incarnation: int, update: Update, added: int, origin: str
+) -> JoinResult | None:
+    """A refusal if the state of the record would have too many bytes with `added` more, or too many clients."""
+    if record is None or record.incarnation != incarnation:
         return None
-    return JoinResult(Outcome.REFUSED, f"the document exceeds {MAX_STATE_BYTES} bytes")
+    is_client = origin.startswith(CLIENT)
+    most = MAX_STATE_BYTES if is_client else MAX_JOINED_BYTES
+    if not has_room(record, added, most):
+        return JoinResult(Outcome.REFUSED, f"the document exceeds {most} bytes")
+    vector, most = record.state_vector, MAX_CLIENTS if is_client else PEER_LIMITS.max_clients
+    new = sum(client not in vector for client in update.structs)
+    if new and len(vector) + new > most:
+        return JoinResult(Outcome.REFUSED, f"more than {most} clients have written the document")
+    return None
 
 
-def has_room(record: Record | None, added: int) -> bool:
-    """Whether the state of the record can hold `added` bytes more. None: there is no record yet."""
+def has_room(record: Record | None, added: int, most: int = MAX_STATE_BYTES) -> bool:
+    """Whether the state of the record can hold `added` bytes more."""
     held = state_bytes(record) if record is not None else 0
-    return held + added <= MAX_STATE_BYTES
+    return held + added <= most
 
 
 def state_bytes(record: Record) -> int:

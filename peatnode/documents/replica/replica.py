@@ -35,7 +35,7 @@ from peatnode.documents.replica.join import (
     JoinResult,
     check_change,
     check_leap,
-    check_size,
+    check_room,
     ended_clocks,
     is_again,
     is_end_of,
@@ -262,7 +262,7 @@ class Replica:
         if refusal is not None:
             return refusal
         encoded = encode_update(update)
-        refusal = check_size(record, incarnation, len(encoded))
+        refusal = check_room(record, incarnation, update, len(encoded), origin)
         if refusal is not None:
             return refusal
         staged = self._apply(key, record, incarnation, update, encoded, None, origin, ended)
@@ -455,6 +455,14 @@ class Replica:
         if own in update.structs:  # of a change that goes with it
             self.own_writes.note(key, own, incarnation, 0, self._staged_sequence + 1)
         return self._apply(key, record, incarnation, update, encoded, value, "")
+
+    def check_clocks(self, record: Record, update: Update) -> None:
+        """Checks that this node can make one more struct after an update of its own. Raises NumbersExhausted."""
+        own = self.client_of(record.incarnation)
+        structs = update.structs.get(own)
+        reached = structs[-1].end if structs else record.state_vector.get(own, 0)
+        if reached >= PEER_LIMITS.max_clock:
+            raise NumbersExhausted(CLOCKS_EXHAUSTED)
 
     def delete(self, key: bytes) -> Record:
         """Stages the end of the live incarnation. Returns the tombstone."""

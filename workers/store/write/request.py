@@ -40,6 +40,9 @@ answers others meanwhile."""
 ANY_FINGERPRINT = b"*"
 """In If-Match and If-None-Match: every document that exists."""
 
+EXPIRY_BYTES = 128
+"""The most that a document's expiry adds to its state."""
+
 NO_ROOM = (
     f"the document would take more than {MAX_STATE_BYTES} bytes with its history: "
     "delete the document and write it again, or write a smaller one"
@@ -208,11 +211,14 @@ class WriteResolver:
     ) -> WrittenReply:
         key, record = question.key, question.record
         updated = record
-        if not has_room(record, len(result.update)):
+        sets_expiry = message.expires_at >= 0 and message.expires_at != record.expires_at
+        if not has_room(record, len(result.update) + EXPIRY_BYTES * sets_expiry):
             self.engine.forget(key)  # it has made the change
             raise RequestRefused(Failure.TOO_LARGE, NO_ROOM)
         if result.update:
             update = self.engine.new_part(key, record, result.update)
+            if sets_expiry:
+                self.replica.check_clocks(record, update)
             if not update.is_empty:
                 updated = self.replica.write(key, update, result.value)
         updated = self._set_expiry(key, message, updated, result.value)
