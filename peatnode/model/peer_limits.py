@@ -2,10 +2,12 @@
 
 Both ends of a connection read them here: a sender makes nothing that the receiver drops, and what a node accepts from
 its clients, its peers accept from it. So all nodes of a mesh must have the same ones. The limits of documents are in
-`peatnode.documents.limits`.
+`peatnode.documents.limits`, those of names and texts in `peatnode.texts`.
 """
 
 from peatnode.identity import INSTANCE_BYTES as INSTANCE_BYTES
+from peatnode.model.tree import FAN_OUT, HASH_BYTES
+from peatnode.texts import MAX_NAME_BYTES
 
 # --- frames -----------------------------------------------------------------------------------------
 
@@ -18,15 +20,9 @@ MAX_FRAME_BYTES = 40 * 1024 * 1024
 MAX_BATCH_BYTES = 40 * 1024 * 1024
 """Bytes of a batch of updates after decompression: as many as a frame may have, so that each batch may travel plain."""
 
-# --- names and texts --------------------------------------------------------------------------------
+# --- instances and peers --------------------------------------------------------------------------------
 
 NONCE_BYTES = 32
-
-MAX_NODE_ID = 253
-"""Length of a node id: that of a DNS name, which a pod's name with its cluster is."""
-
-MAX_TEXT = 200
-"""Characters of a text of a peer that is kept: its software, the reason of a close or of a refusal."""
 
 MAX_NEIGHBOURS = 512
 """Neighbours of one peer that are kept: as many as a node has connections."""
@@ -82,3 +78,20 @@ MAX_AWARENESS_BYTES = 64 * 1024
 
 MAX_AWARENESS_STATE_BYTES = MAX_AWARENESS_BYTES - 32
 """The JSON of one state. The rest is room for the numbers around it: a message of one state fits."""
+
+# --- messages ---------------------------------------------------------------------------------------
+# The content of the frame of each type of message. A message that is larger is not decoded; one of documents may have
+# MAX_FRAME_BYTES.
+
+SMALL_MESSAGE_BYTES = 4 * 1024
+"""A few numbers and hashes, or the MAX_INDEXES of a question, and room for fields of later versions."""
+
+NEIGHBOURS_BYTES = MAX_NEIGHBOURS * (MAX_NAME_BYTES + 2 * INSTANCE_BYTES + 16) + SMALL_MESSAGE_BYTES
+"""A difference removes as many as it adds at most."""
+
+DEPARTED_BYTES = MAX_DEPARTURES * (MAX_NAME_BYTES + INSTANCE_BYTES + 24) + SMALL_MESSAGE_BYTES
+
+TREE_BYTES = MAX_INDEXES * FAN_OUT * HASH_BYTES + SMALL_MESSAGE_BYTES
+
+AWARENESS_MESSAGE_BYTES = MAX_AWARENESS_BYTES + SMALL_MESSAGE_BYTES
+"""The rest is room for the names of the document."""

@@ -39,7 +39,7 @@ PEER_MESSAGES: list[wire.Message] = [
     wire.AskUpdates(3, (Wanted("c", "i", 1, b"vector"), Wanted("c", "j", 0, b""))),
     wire.AskRange(4, 0, 65_535, b"place"),
     wire.Updates(4, 1, b"place", b"\0\x90"),
-    wire.Neighbours((("n", bytes(range(16))), ("m", bytes(16)))),
+    wire.Neighbours(False, (("n", bytes(range(16))), ("m", bytes(16))), (bytes(range(1, 17)),)),
     wire.Awareness(bytes(range(16)), "c", "i", b"payload", bytes(16)),
     wire.Unanswered(7),
     wire.Departed((("n", bytes(range(16)), 1_800_000_000_123),)),

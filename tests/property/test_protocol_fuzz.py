@@ -9,6 +9,7 @@ import msgpack
 import pytest
 
 from peatnode.codec.frames import frame
+from peatnode.model.clock import ClockReading
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import ChangesSeen
 from peatnode.model.peer_limits import MAX_FRAME_BYTES
@@ -24,8 +25,9 @@ from peatnode.protocol.sync.events import (
 from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates
-from peatnode.protocol.wire.errors import PeerFault
+from peatnode.protocol.wire.errors import MessageTooLarge, PeerFault
 from peatnode.protocol.wire.frames import PeerFrames
+from tests.sim.clocks import EPOCH
 from tests.sim.standin import StandinStore
 from tests.support.feed_changes import change_of
 from tests.unit.protocol.wire.test_messages import MESSAGES
@@ -42,6 +44,7 @@ class Victim:
         self.now = 0.0
         self.peer = 0
         self.closed = 0
+        self.dropped = 0
         self.connect()
 
     def connect(self) -> None:
@@ -53,7 +56,8 @@ class Victim:
     def _handle(self, event: object) -> None:
         pending = [event]
         while pending:
-            for action in self.machine.handle(pending.pop(), self.now):  # type: ignore[arg-type]
+            reading = ClockReading(EPOCH + self.now, EPOCH)  # with a clock it hears of departures
+            for action in self.machine.handle(pending.pop(), self.now, reading):  # type: ignore[arg-type]
                 if isinstance(action, AskStore):
                     pending.append(StoreAnswered(action.number, self._answer(action)))
                 elif isinstance(action, Close):
@@ -71,7 +75,7 @@ class Victim:
         self.now += 0.001
         try:
             for content in self.reader.receive_data(data):
-                message = wire.decode(content)
+                message = self._decode(content)
                 if message is not None:
                     self._handle(MessageReceived(self.peer, message))
         except PeerFault:
@@ -80,11 +84,23 @@ class Victim:
         if self.machine.next_wake is not None and self.machine.next_wake <= self.now:
             self._handle(WakeUp())
 
+    def _decode(self, content: bytes) -> wire.Message | None:
+        try:
+            return wire.decode(content)
+        except MessageTooLarge:
+            self.dropped += 1
+            return None
+
     def change_something(self) -> None:
         update = self.store.write(("notes", f"n{self.now}"), 1)
         self._handle(
             ChangesSeen((change_of(self.store.sequence, "", update),), self.store.sequence)
         )
+
+
+def hostile_name(rng: random.Random) -> str:
+    """A name that no node has."""
+    return rng.choice(["", "a\nb", "a\x1b[2J", "a\u202eb", "a b", "n" * 254, "\x00", "a/b@c"])
 
 
 def mutate(rng: random.Random, content: bytes) -> bytes:
@@ -113,6 +129,11 @@ def test_mutated_frames_take_nothing_down(rng: random.Random) -> None:
     tombstone = DocumentUpdate("notes", "n", 2, True, 0.0, b"")
     seeds = [wire.encode(message) for message in MESSAGES]
     seeds += [
+        wire.encode(wire.Neighbours(True, ((hostile_name(rng), b"t" * 16),) * 600, ())),
+        wire.encode(wire.Neighbours(False, (("n", rng.randbytes(16)),), (b"t" * 16, b"u" * 16))),
+        wire.encode(wire.Departed(((hostile_name(rng), b"d" * 16, 2**62), ("d", b"", 0)))),
+        wire.encode(wire.Departed((("d", b"d" * 16, 1),) * 3000)),
+        wire.encode(wire.Departed((("d" * 253, b"d" * 16, 2**62),) * 256)),
         wire.encode(wire.Push(1, pack_updates((update, tombstone)))),
         wire.encode(wire.Push(2, pack_updates((update,) * 20))),
         wire.encode(wire.Updates(1, 1, b"", pack_updates((update,)))),

@@ -22,10 +22,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 
 from peatnode.identity import instance_of
-from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_NODE_ID, NONCE_BYTES
+from peatnode.model.peer_limits import INSTANCE_BYTES, NONCE_BYTES
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import NotAuthenticated, SelfConnection
 from peatnode.protocol.wire.messages import PeerHello, Proof
+from peatnode.texts import is_name
 
 SECONDS_TO_AUTHENTICATE = 10.0
 _DOMAIN = b"peatnode proof 2"
@@ -124,7 +125,7 @@ class Authentication:
         if hello.version != wire.VERSION:
             raise other_version(hello.version)
         is_valid = len(hello.instance) == INSTANCE_BYTES and len(hello.nonce) == NONCE_BYTES
-        if not is_valid or not 0 < len(hello.node_id) <= MAX_NODE_ID:
+        if not is_valid or not is_name(hello.node_id):
             raise NotAuthenticated("malformed hello")
         self._peer_hello = hello
         first, second = (self._hello, content) if self._is_dialling else (content, self._hello)

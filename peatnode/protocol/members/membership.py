@@ -13,11 +13,12 @@ from peatnode.model.members import (
     MembershipReply,
     ReadMembership,
 )
-from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_DEPARTURES, MAX_NODE_ID
+from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_DEPARTURES
 from peatnode.model.sync import StoreAnswer
 from peatnode.protocol.members.book import MemberBook
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import Departed
+from peatnode.texts import is_name
 
 RETENTION_SECONDS = 7 * 86400.0
 
@@ -283,11 +284,7 @@ def decode_departures(message: Departed) -> list[Departure]:
         raise PeerFault("malformed message", "too many departures")
     departures = []
     for node_id, instance, at in message.departed:
-        if (
-            not 0 < len(node_id) <= MAX_NODE_ID
-            or len(instance) not in (0, INSTANCE_BYTES)
-            or at < 0
-        ):
+        if not is_name(node_id) or len(instance) not in (0, INSTANCE_BYTES) or at < 0:
             raise PeerFault("malformed message", "a departure")
         departures.append(Departure(node_id, instance.hex(), at / 1000))
     return departures

@@ -42,6 +42,7 @@ from peatnode.protocol.sync.events import (
     UpdateRefused,
     WakeUp,
 )
+from peatnode.protocol.sync.neighbours.told import NeighbourTeller
 from peatnode.protocol.sync.operators.member_host import MemberHost
 from peatnode.protocol.sync.peer_status import (
     PeerSyncStatus,
@@ -75,9 +76,6 @@ from peatnode.protocol.wire.messages import (
     Unanswered,
     Updates,
 )
-
-NEIGHBOURS_SECONDS = 0.1
-"""Delay before changed neighbours are sent to the peers, so that one message covers several changes."""
 
 _NEVER_SEEN: Mapping[int, float] = {}
 
@@ -133,6 +131,11 @@ class SyncMachine:
         sessions = self._sessions.values()
         self.turns = PullTurns(lambda at: self._set_timer_at("turns", at))
         self._waits = ReplicaWaits(self.log, sessions, self.act, self._set_waiter_timer)
+        self._told = NeighbourTeller(
+            sessions,
+            self.send,
+            lambda session, seconds: self.set_timer("neighbours", session, seconds),
+        )
         self._awareness = AwarenessRelay(instance, randomness, sessions, self.send, self.act)
         self.clock = ClockWatch(
             now,
@@ -237,7 +240,8 @@ class SyncMachine:
         del self._sessions[session.peer]
         del self._by_instance[session.instance]
         session.pulls.leave()
-        for kind in ("root", "push"):
+        self._told.left(session.peer)
+        for kind in ("root", "push", "neighbours"):
             self.cancel_timer(kind, session)
 
     def remove(self, session: PeerSession, reason: str, has_left: bool = False) -> None:
@@ -250,13 +254,7 @@ class SyncMachine:
 
     def _neighbours_changed(self) -> None:
         self._actions.append(NeighboursChanged(len(self._sessions)))
-        if not self._timers.is_set(("neighbours", 0)):
-            self._timers.set(("neighbours", 0), self.now + NEIGHBOURS_SECONDS)
-
-    def _send_neighbours(self) -> None:
-        peers = [(s.member.node_id, s.member.instance) for s in self._sessions.values()]
-        for session in self._sessions.values():
-            self.send(session, Neighbours(tuple(peers)))
+        self._told.changed(self.now)
 
     # --- messages ----------------------------------------------------------------------------------
 
@@ -265,10 +263,14 @@ class SyncMachine:
         try:
             step()
         except PeerFault as fault:
-            self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
+            self.count_fault(fault.reason)
             if session.peer in self._sessions:
                 self._actions.append(Close(session.peer, fault.code, str(fault)))
                 self.remove(session, str(fault))
+
+    def count_fault(self, reason: str) -> None:
+        """Counts what a peer has said and should not have, for the metric."""
+        self.faults[reason] = self.faults.get(reason, 0) + 1
 
     def _receive(self, session: PeerSession, message: Message, rtt: float) -> None:
         self._close_on_fault(session, lambda: self._dispatch(session, message, rtt))
@@ -291,7 +293,8 @@ class SyncMachine:
             case Tree() | Buckets() | Updates() | Unanswered():
                 session.pulls.receive_answer(message)
             case Neighbours():
-                session.neighbours = {instance: node_id for node_id, instance in message.peers}
+                if session.neighbours.receive(message):
+                    self.count_fault("too many neighbours")
                 self._actions.append(NeighboursChanged(len(self._sessions)))
             case Awareness():
                 self._awareness.receive(session, message)
@@ -447,9 +450,7 @@ class SyncMachine:
     def _wake(self) -> None:
         while (due := self._timers.pop_due(self.now)) is not None:
             kind, number = due
-            if kind == "neighbours":
-                self._send_neighbours()
-            elif kind == "clock":
+            if kind == "clock":
                 self.clock.review()
             elif kind == "turns":
                 self.turns.review(self.now)
@@ -463,6 +464,8 @@ class SyncMachine:
     def _session_due(self, kind: str, session: PeerSession) -> None:
         if kind == "push":
             session.push_timed_out()
+        elif kind == "neighbours":
+            self._told.due(session, self.now)
         else:
             if self._root_waiters:
                 # The store does not answer: only this message keeps the connection alive.

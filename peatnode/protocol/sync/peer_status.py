@@ -72,7 +72,7 @@ def sync_status_of(
         None if is_in_sync else min(sinces, default=session.heard_at),
         "" if is_in_sync else _reason(session, is_stale, refused, progress),
         session.connected_at,
-        tuple(sorted(session.neighbours.values())),
+        session.neighbours.names,
         session.documents,
         rate,
         left,

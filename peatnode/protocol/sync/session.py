@@ -24,6 +24,7 @@ from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import Membership
 from peatnode.protocol.sync.answer_peer import PeerQuestions
+from peatnode.protocol.sync.neighbours.heard import HeardNeighbours
 from peatnode.protocol.sync.pulls.peer_pulls import PeerPulls
 from peatnode.protocol.sync.pulls.pull import Pull
 from peatnode.protocol.sync.pulls.turns import PullTurns
@@ -105,8 +106,7 @@ class PeerSession:
             self.instance,
             lambda seconds: node.set_timer("root", self, seconds),
         )
-        self.neighbours: dict[bytes, str] = {}
-        """Node ids of the peer's neighbours by instance, as the peer reported them."""
+        self.neighbours = HeardNeighbours()
         self.differs_since: float | None = node.now
         """Time since which the roots differ; None: they were equal when last compared."""
         self.is_compared = False

@@ -33,6 +33,13 @@ class PeerFault(PeatnodeError):
         self.reason = reason
 
 
+class MessageTooLarge(PeerFault):
+    """A message is larger than any node needs. It is dropped and counted; the connection stays."""
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("message too large", detail)
+
+
 class NotAuthenticated(PeerFault):
     """The peer has not proved that it belongs to the formation."""
 

@@ -15,7 +15,15 @@ from typing import Any, ClassVar
 from peatnode.codec.records import TOLERANT, make_packer, record_reader, unpack
 from peatnode.errors import MalformedFrame
 from peatnode.model.documents import BucketEntry, Wanted
-from peatnode.protocol.wire.errors import PeerFault
+from peatnode.model.peer_limits import (
+    AWARENESS_MESSAGE_BYTES,
+    DEPARTED_BYTES,
+    MAX_FRAME_BYTES,
+    NEIGHBOURS_BYTES,
+    SMALL_MESSAGE_BYTES,
+    TREE_BYTES,
+)
+from peatnode.protocol.wire.errors import MessageTooLarge, PeerFault
 
 VERSION = 2
 """It is raised when a node of an earlier version could not understand a message, or compares other fingerprints."""
@@ -40,6 +48,8 @@ class WireMessage:
     __slots__ = ()
     TYPE: ClassVar[int]
     STREAM: ClassVar[Stream] = Stream.LIVE
+    MAX_BYTES: ClassVar[int] = SMALL_MESSAGE_BYTES
+    """Of the content of its frame: what no node needs more than is not decoded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +103,7 @@ class Push(WireMessage):
     """Changes of the feed, as a batch. `number` counts the pushes on this connection."""
 
     TYPE = 3
+    MAX_BYTES = MAX_FRAME_BYTES
     number: int
     batch: bytes
 
@@ -125,6 +136,7 @@ class Tree(WireMessage):
 
     TYPE = 6
     STREAM = Stream.BULK
+    MAX_BYTES = TREE_BYTES
     number: int
     hashes: bytes
 
@@ -144,6 +156,7 @@ class Buckets(WireMessage):
 
     TYPE = 8
     STREAM = Stream.BULK
+    MAX_BYTES = MAX_FRAME_BYTES
     number: int
     entries: tuple[BucketEntry, ...]
 
@@ -153,6 +166,7 @@ class AskUpdates(WireMessage):
     """Asks for the missing parts of some documents."""
 
     TYPE = 9
+    MAX_BYTES = MAX_FRAME_BYTES
     number: int
     wanted: tuple[Wanted, ...]
 
@@ -174,6 +188,7 @@ class Updates(WireMessage):
 
     TYPE = 11
     STREAM = Stream.BULK
+    MAX_BYTES = MAX_FRAME_BYTES
     number: int
     answered: int
     next_tree_key: bytes
@@ -182,11 +197,16 @@ class Updates(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class Neighbours(WireMessage):
-    """The nodes to which the sender is connected."""
+    """The nodes to which the sender is connected: all of them, or the difference to what it has told before."""
 
     TYPE = 12
-    peers: tuple[tuple[str, bytes], ...]
+    MAX_BYTES = NEIGHBOURS_BYTES
+    is_whole: bool
+    """Whether what was told before on this connection counts no more."""
+    added: tuple[tuple[str, bytes], ...]
     """(node id, instance)"""
+    removed: tuple[bytes, ...]
+    """Instances."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +215,7 @@ class Awareness(WireMessage):
     `key` identifies it, so that it is passed on once."""
 
     TYPE = 13
+    MAX_BYTES = AWARENESS_MESSAGE_BYTES
     key: bytes
     collection: str
     id: str
@@ -215,6 +236,7 @@ class Departed(WireMessage):
     """Nodes that have left the mesh for good, as far as the sender knows."""
 
     TYPE = 15
+    MAX_BYTES = DEPARTED_BYTES
     departed: tuple[tuple[str, bytes, int], ...]
     """(node id, its last known instance, when it left in Unix milliseconds)"""
 
@@ -236,20 +258,41 @@ def hello_for_earlier(content: bytes) -> bytes:
 
 
 def decode(content: bytes) -> Message | None:
-    """The message in the content of a frame; None if its type is unknown. Raises PeerFault."""
+    """The message in the content of a frame; None if its type is unknown. Raises MessageTooLarge, or PeerFault."""
+    kind = _KINDS.get(_type_of(content))
+    if kind is None:
+        return None
+    if len(content) > kind.MAX_BYTES:
+        raise MessageTooLarge(f"{len(content)} bytes, {kind.MAX_BYTES} allowed")
     try:
         wire = unpack(content, TOLERANT)
-        if type(wire) is not tuple or not wire or type(wire[0]) is not int:
+        if type(wire) is not tuple:
             raise MalformedFrame("not an array that begins with a type")
-        read = _READERS.get(wire[0])
-        if read is None:
-            return None
-        message: Message = read(wire[1:])
+        message: Message = _READERS[kind](wire[1:])
     except MalformedFrame as error:
         raise PeerFault("malformed message", str(error)) from error
     return message
 
 
+def _type_of(content: bytes) -> int:
+    """The type of a message, which is read before anything is decoded. Raises PeerFault.
+
+    Known types are below 128, and msgpack packs such a number as one byte; -1: it is none of them.
+    """
+    head = content[0] if content else 0
+    at = 1 if head & 0xF0 == _SHORT_ARRAY else _ARRAY_HEADERS.get(head, 0)
+    if not 0 < at < len(content) or 0x80 <= content[at] not in _LONGER_NUMBERS:
+        raise PeerFault("malformed message", "not an array that begins with a type")
+    return content[at] if content[at] < 0x80 else -1
+
+
+_SHORT_ARRAY = 0x90
+_ARRAY_HEADERS = {0xDC: 3, 0xDD: 5}
+"""Bytes of the header of an array of 16 or more elements, by its first byte (msgpack specification)."""
+_LONGER_NUMBERS = range(0xCC, 0xD0)
+"""First bytes of unsigned numbers that do not fit in 7 bits."""
+
 _MESSAGES: tuple[type[Any], ...] = typing.get_args(Message)
-_READERS = {cls.TYPE: record_reader(cls, TOLERANT) for cls in _MESSAGES}
+_KINDS = {cls.TYPE: cls for cls in _MESSAGES}
+_READERS = {cls: record_reader(cls, TOLERANT) for cls in _MESSAGES}
 _pack = make_packer((*_MESSAGES, BucketEntry, Wanted))

@@ -7,7 +7,7 @@ window of data to aioquic; the rest waits here, within a limit.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from aioquic.quic import events
 from aioquic.quic.connection import QuicConnection
@@ -23,7 +23,7 @@ from peatnode.protocol.connect.handshake import (
     other_version,
 )
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.errors import CloseCode, NotAuthenticated, PeerFault
+from peatnode.protocol.wire.errors import CloseCode, MessageTooLarge, NotAuthenticated, PeerFault
 from peatnode.protocol.wire.frames import PeerFrames
 from peatnode.protocol.wire.messages import Message
 from workers.sync.quic.certificates import public_key_of, to_der
@@ -52,8 +52,10 @@ class PeerConnection:
         protocols: Iterable[ConnectionProtocol],
         nonce: bytes,
         now: float,
+        reject: Callable[[str], None],
     ) -> None:
-        """`protocols` are those that TLS may negotiate. `dial` is None if the peer opened the connection."""
+        """`protocols` are those that TLS may negotiate. `dial` is None if the peer opened the connection. `reject` is
+        told why a message is dropped."""
         self.peer = peer
         self.quic = quic
         self.address = address
@@ -77,6 +79,7 @@ class PeerConnection:
         self._credentials = credentials
         self._own_certificate = own_certificate
         self._nonce = nonce
+        self._reject = reject
         self._authentication: Authentication | None = None
         self._unauthenticated_bytes = 0
         self._protocols = by_alpn(protocols)
@@ -186,8 +189,15 @@ class PeerConnection:
         for content in self._readers[stream_id].contents():
             if self.member is None:
                 self._authenticate(content)
-            elif (message := wire.decode(content)) is not None:
+            elif (message := self._decode(content)) is not None:
                 yield message
+
+    def _decode(self, content: bytes) -> Message | None:
+        try:
+            return wire.decode(content)
+        except MessageTooLarge as fault:
+            self._reject(fault.reason)
+            return None
 
     def _authenticate(self, content: bytes) -> None:
         if self.refusal is not None:

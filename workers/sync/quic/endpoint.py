@@ -271,6 +271,7 @@ class QuicEndpoint:
             protocols=protocols,
             nonce=os.urandom(NONCE_BYTES),
             now=self._loop.time(),
+            reject=self._owner.input_rejected,
         )
         self.connections[connection.peer] = connection
         self._timers[connection.peer] = LoopTimer(lambda: self._timer_due(connection))

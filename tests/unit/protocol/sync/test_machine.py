@@ -131,7 +131,7 @@ def test_changes_are_not_sent_back_nor_to_neighbours_of_whom_they_came_from() ->
     bench.up(1, SMALLER)
     bench.up(2, LARGER)
     bench.up(3, b"7" * 16)
-    bench.tell(MessageReceived(1, wire.Neighbours((("node-9", LARGER), ("own", OWN)))))
+    bench.tell(MessageReceived(1, wire.Neighbours(True, (("node-9", LARGER), ("own", OWN)), ())))
     bench.tell(changes(1, origin=SMALLER.hex()))
     assert [a.peer for a in bench.done if isinstance(a, Send)] == [3]
 
