@@ -55,6 +55,21 @@ def test_a_refused_document_that_changes_is_taken() -> None:
     assert refusing.machine.differing() == ()
 
 
+def test_a_refused_document_that_an_operator_has_taken_in_part_is_fetched() -> None:
+    world = mesh(3)
+    refusing = world.nodes[2]
+    refusing.store.refused.add(("notes", "bad"))
+    world.nodes[0].write(("notes", "bad"))
+    first, _ = world.nodes[0].store.feed[-1]
+    world.nodes[0].write(("notes", "bad"))
+    world.run(20.0)
+    refusing.store.refused.clear()
+    refusing.store.apply(first, "")
+    refusing.committed()
+    world.run(20.0)
+    assert world.have_converged()
+
+
 def test_a_ring_of_meshes_converges() -> None:
     count, group = 60, 6
     links = {(a, b) for a in range(count) for b in range(a + 1, count) if a // group == b // group}

@@ -123,7 +123,8 @@ class SyncMachine:
         self._last_asked = 0
         self._root: tuple[TreeReply, float] | None = None
         """The local root, and when it was read."""
-        self._root_waiters: list[tuple[PeerSession, Callable[[TreeReply], None]]] = []
+        self._root_waiters: dict[tuple[PeerSession, str], Callable[[TreeReply], None]] = {}
+        """By session and purpose: a peer that sends Root without end has one that waits."""
         self.documents = -1
         """The number of documents of this node, as the store last told it; -1: unknown."""
         self._counted_at = -1
@@ -343,23 +344,27 @@ class SyncMachine:
         self._root = None
         self._counted_at = -1
 
-    def with_root(self, owner: PeerSession, then: Callable[[TreeReply], None]) -> None:
-        """Calls `then` with the local root. Does not call it if the store does not answer."""
+    def with_root(
+        self, owner: PeerSession, purpose: str, then: Callable[[TreeReply], None]
+    ) -> None:
+        """Calls `then` with the local root. Does not call it if the store does not answer, or if another one of the
+        same purpose comes before that."""
         if self._root is not None:
             read, read_at = self._root
             if read.sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
                 then(read)
                 return
-        self._root_waiters.append((owner, then))
-        if len(self._root_waiters) == 1:
+        is_asked = bool(self._root_waiters)
+        self._root_waiters[owner, purpose] = then
+        if not is_asked:
             self.ask_store(None, ReadTree(0, (0,), self.agreed_root), self._root_read)
 
     def _root_read(self, answer: StoreAnswer | None) -> None:
-        waiters, self._root_waiters = self._root_waiters, []
+        waiters, self._root_waiters = self._root_waiters, {}
         if not isinstance(answer, TreeReply):
             return
         self._root = (answer, self.now)
-        for owner, then in waiters:
+        for (owner, _), then in waiters.items():
             if owner.peer in self._sessions:
                 self._close_on_fault(owner, lambda then=then: then(answer))  # type: ignore[misc]
 
@@ -372,6 +377,10 @@ class SyncMachine:
         if not changes:
             return
         self.last_change_at = self.now
+        if len(self.refusals):
+            # What was refused may fit now, as after an operator has accepted a leap.
+            for change in changes:
+                self.refusals.forget(change.collection, change.id)
         if not self._sessions:
             return
         for change in changes:

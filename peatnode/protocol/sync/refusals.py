@@ -29,11 +29,17 @@ class RefusedDocument:
     reason: str
 
 
+_Key = tuple[str, str, bytes]
+"""Collection, id, the peer's fingerprint."""
+
+
 class Refusals:
     """The newest MAX_REFUSALS refusals, by document and the peer's fingerprint of it."""
 
     def __init__(self) -> None:
-        self._by_key: OrderedDict[tuple[str, str, bytes], RefusedDocument] = OrderedDict()
+        self._by_key: OrderedDict[_Key, RefusedDocument] = OrderedDict()
+        self._keys: dict[tuple[str, str], set[_Key]] = {}
+        """By document: a change costs the same, however many refusals there are."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -44,23 +50,30 @@ class Refusals:
         key = (refusal.collection, refusal.id, fingerprint)
         if key not in self._by_key:
             self._by_key[key] = refusal
+            self._keys.setdefault(key[:2], set()).add(key)
             if len(self._by_key) > MAX_REFUSALS:
-                self._by_key.popitem(last=False)
+                self._remove(next(iter(self._by_key)))
 
     def is_refused(self, collection: str, id: str, fingerprint: bytes) -> bool:
         return (collection, id, fingerprint) in self._by_key
 
     def forget(self, collection: str, id: str) -> None:
-        """Removes the refusals of a document, after another state of it was applied."""
-        if self._by_key:
-            for key in [key for key in self._by_key if key[:2] == (collection, id)]:
-                del self._by_key[key]
+        """Removes the refusals of a document, after another state of it was applied or the document has changed."""
+        for key in tuple(self._keys.get((collection, id), ())):
+            self._remove(key)
 
     def forget_peer(self, peer: str) -> None:
         """Removes the refusals of a peer whose documents have become equal to the local ones."""
         if self._by_key:
             for key in [key for key, refusal in self._by_key.items() if refusal.peer == peer]:
-                del self._by_key[key]
+                self._remove(key)
+
+    def _remove(self, key: _Key) -> None:
+        del self._by_key[key]
+        keys = self._keys[key[:2]]
+        keys.remove(key)
+        if not keys:
+            del self._keys[key[:2]]
 
     def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())

@@ -70,7 +70,9 @@ class SessionHost(Protocol):
         then: Callable[[StoreAnswer | None], None],
     ) -> None: ...
     def send(self, session: PeerSession, message: Message) -> None: ...
-    def with_root(self, owner: PeerSession, then: Callable[[TreeReply], None]) -> None: ...
+    def with_root(
+        self, owner: PeerSession, purpose: str, then: Callable[[TreeReply], None]
+    ) -> None: ...
     def is_needed(self, change: Change, session: PeerSession) -> bool: ...
     def refuse(
         self, session: PeerSession, update: DocumentUpdate, fp: bytes, reason: str
@@ -194,7 +196,7 @@ class PeerSession:
 
     def send_root(self) -> None:
         """Starts a comparison of roots."""
-        self._node.with_root(self, lambda own: self._send_root(own, is_answer=False))
+        self._node.with_root(self, "send", lambda own: self._send_root(own, is_answer=False))
 
     def _send_root(self, own: TreeReply, is_answer: bool) -> None:
         count, is_counted = max(own.documents, 0), own.documents >= 0
@@ -205,7 +207,7 @@ class PeerSession:
         if len(message.root) != HASH_BYTES:
             raise PeerFault("malformed message", "a root of the wrong size")
         self.documents = message.documents if message.is_counted else -1
-        self._node.with_root(self, lambda own: self._compare(message, own))
+        self._node.with_root(self, "compare", lambda own: self._compare(message, own))
 
     def _compare(self, message: Root, own: TreeReply) -> None:
         root = own.hashes[0]

@@ -159,6 +159,18 @@ def test_an_incomplete_acknowledgement_is_none() -> None:
     assert ReplicasKnown(7, ()) in bench.done
 
 
+def test_roots_that_come_while_the_store_reads_are_answered_by_one() -> None:
+    bench = Bench()
+    bench.up(1)
+    asked = bench.asked(ReadTree)
+    for number in range(1000):
+        bench.tell(MessageReceived(1, wire.Root(bytes([number % 256]) * 16, False)))
+        asked += bench.asked(ReadTree)
+    (question,) = asked
+    bench.tell(StoreAnswered(question.number, TreeReply((b"r" * 16,), 0, 0)))
+    assert sorted(root.is_answer for root in bench.sent(wire.Root))  # type: ignore[attr-defined] == [False, True]
+
+
 def test_equal_roots_acknowledge_everything_before() -> None:
     bench = Bench()
     bench.tell(ChangesSeen((), 40))
