@@ -54,6 +54,10 @@ class LightStore(StandinStore):
         self._host.committed()
         then(update, self.sequence)
 
+    def accept_leaps(self, limit: int) -> None:
+        super().accept_leaps(limit)
+        self._host.committed()
+
     def delete_of_client(self, key: Key) -> None:
         update = self.delete(key)
         if update is not None:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import msgpack
 
+from peatnode.documents.replica.join import check_leap
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.members import KeepMembership, ReadMembership
 from peatnode.model.sync import (
@@ -52,6 +53,10 @@ class StandinStore:
         self.documents: dict[Key, Document] = {}
         self.refused: set[Key] = set()
         """What is not taken from anybody."""
+        self.takes_leaps = False
+        """As if an operator accepted every leap of an incarnation."""
+        self.quarantine: dict[Key, DocumentUpdate] = {}
+        """The furthest leap of each document that was refused."""
         self.members = MembersInMemory()
         self.feed: list[tuple[DocumentUpdate, str]] = []
         """(update, origin); the sequence is the position + 1."""
@@ -92,6 +97,11 @@ class StandinStore:
         if key in self.refused:
             return Outcome.REFUSED
         old = self.documents.get(key)
+        if not self.takes_leaps and check_leap(old, update.incarnation) is not None:
+            kept = self.quarantine.get(key)
+            if kept is None or kept.incarnation < update.incarnation:
+                self.quarantine[key] = update
+            return Outcome.REFUSED
         if old is not None and update.incarnation < old.incarnation:
             return Outcome.STALE
         is_same = old is not None and update.incarnation == old.incarnation
@@ -111,6 +121,14 @@ class StandinStore:
             self._put(key, Document(update.incarnation, False, vector))
         self.feed.append((update, origin))
         return Outcome.APPLIED
+
+    def accept_leaps(self, limit: int) -> None:
+        """As an operator who accepts what waits in the quarantine, up to an incarnation, and drops the rest."""
+        kept, self.quarantine = self.quarantine, {}
+        self.takes_leaps = True
+        for update in kept.values():
+            if update.incarnation < limit:
+                self.apply(update, "")
 
     def _put(self, key: Key, document: Document) -> None:
         tree_key = blake2b("\0".join(key).encode(), digest_size=16).digest()

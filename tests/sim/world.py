@@ -48,7 +48,8 @@ class Wire:
 
     def _member(self, node: Node) -> Member:
         dialled_by = self.dialler.instance
-        return Member(node.name, node.instance, node.started, self.attempt, "", b"", dialled_by)
+        key = node.name.encode().ljust(32, b"-")
+        return Member(node.name, node.instance, node.started, self.attempt, "", key, dialled_by)
 
     def member_for(self, node: Node) -> Member:
         """Who is at the other end, as it was when the connection was made."""
@@ -86,11 +87,14 @@ class World:
         """Messages."""
         self.sent_bytes = 0
         """Their encoded size, without what QUIC adds."""
-        self.nodes = [self.node_type(self, index) for index in range(count)]
+        self.nodes = [self.make_node(index) for index in range(count)]
         for node in self.nodes:
             node.start(is_new_instance=True)
         for link in sorted(links):
             self.at(self.random.uniform(0.0, 1.0), lambda link=link: self._keep_linked(link))
+
+    def make_node(self, index: int) -> Node:
+        return self.node_type(self, index)
 
     def at(self, seconds: float, act: Callable[[], None]) -> None:
         self._order += 1
