@@ -11,17 +11,22 @@ from typing import Any
 import orjson
 
 from peatnode.api.etags import etag
-from peatnode.api.json_schema import FLAG, INTEGER, TEXT, array, nullable, record, ref
+from peatnode.api.json_schema import EXPIRY, FLAG, INTEGER, TEXT, array, nullable, record, ref
 from peatnode.documents.names import ID_MEMBER, RESERVED_MEMBERS
 from peatnode.ipc.messages import (
     CollectionsReply,
     ConflictEntry,
     ConflictReply,
     ConflictsReply,
+    DeletedCollectionsReply,
+    DeletedDocumentReply,
+    DeletedEntry,
+    DeletedReply,
     DocumentReply,
     ListedDocument,
     WrittenReply,
 )
+from peatnode.model.clock import TOLERANCE_SECONDS
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -147,6 +152,36 @@ def listed_line(document: ListedDocument) -> bytes:
     return with_id(document.id, document.value) + b"\n"
 
 
+_DELETED = {
+    "id": TEXT,
+    "incarnation": {"type": "integer", "description": "The one that has ended."},
+    "deleted_at": {"type": "number", "description": "Unix seconds, when it ended on this node."},
+    "until": {"type": "number", "description": "Unix seconds until which its content is kept."},
+    "origin": TEXT,
+    "origin_peer": {"type": "string", "description": "Node id of the origin, if it is known."},
+    "expired": {"type": "boolean", "description": "Whether its expiry had passed."},
+    "expires_at": EXPIRY,
+    "bytes": INTEGER,
+    "live": {"type": "boolean", "description": "Whether there is a document of this name now."},
+}
+DELETED_SCHEMA = record(("origin_peer",), **_DELETED)
+DELETED_PAGE_SCHEMA = record(
+    collection=TEXT, count=INTEGER, next_cursor=nullable("string"), deleted=array(ref("Deleted"))
+)
+DELETED_DOCUMENT_SCHEMA = record(
+    ("origin_peer",), collection=TEXT, **_DELETED, document=nullable("object")
+)
+DELETED_COLLECTIONS_SCHEMA = record(
+    count=INTEGER,
+    documents={
+        "type": "integer",
+        "description": "Documents of all collections of which content is kept.",
+    },
+    bytes=INTEGER,
+    next_cursor=nullable("string"),
+    collections=array(record(name=TEXT)),
+)
+
 _CONFLICT = {
     "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
     "time": {"type": "number", "description": "Unix seconds."},
@@ -168,6 +203,56 @@ DISMISSED_SCHEMA = record(dismissed=FLAG)
 
 NameOf = Callable[[str], str]
 """Gives the node id of an instance; empty: it is not known."""
+
+
+def deleted_content(entry: DeletedEntry, name_of: NameOf) -> dict[str, Any]:
+    """A deleted document of which the content is kept. Clocks of nodes may differ a little."""
+    name = name_of(entry.origin)
+    return {
+        "id": entry.id,
+        "incarnation": entry.incarnation,
+        "deleted_at": entry.at,
+        "until": entry.until,
+        "origin": entry.origin,
+        **({"origin_peer": name} if name else {}),
+        "expired": 0 < entry.expires_at <= entry.at + TOLERANCE_SECONDS,
+        "expires_at": entry.expires_at or None,
+        "bytes": entry.size,
+        "live": entry.is_live,
+    }
+
+
+def deleted_page_body(reply: DeletedReply, name_of: NameOf) -> bytes:
+    """The body of GET /deleted/{collection}."""
+    entries = [deleted_content(entry, name_of) for entry in reply.entries]
+    return orjson.dumps(
+        {
+            "collection": reply.collection,
+            "count": len(entries),
+            "next_cursor": reply.next_place.hex() or None,
+            "deleted": entries,
+        }
+    )
+
+
+def deleted_document_body(collection: str, reply: DeletedDocumentReply, name_of: NameOf) -> bytes:
+    """The body of GET /deleted/{collection}/{id}."""
+    value = orjson.Fragment(reply.value) if reply.value else None
+    content = deleted_content(reply.entry, name_of)
+    return orjson.dumps({"collection": collection, **content, "document": value})
+
+
+def deleted_collections_body(reply: DeletedCollectionsReply) -> bytes:
+    """The body of GET /deleted."""
+    return orjson.dumps(
+        {
+            "count": len(reply.collections),
+            "documents": reply.documents,
+            "bytes": reply.size,
+            "next_cursor": reply.next_after or None,
+            "collections": [{"name": name} for name in reply.collections],
+        }
+    )
 
 
 def conflict_content(entry: ConflictEntry, name_of: NameOf) -> dict[str, Any]:

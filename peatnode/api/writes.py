@@ -7,7 +7,7 @@ from peatnode.api.etags import BadCondition, match_fingerprints, none_match_fing
 from peatnode.api.failures import HttpProblem
 from peatnode.api.write_kinds import PATCH_FORMATS, WRITE_FORMATS
 from peatnode.codec.lines import without_mark
-from peatnode.ipc.messages import ReplicasReply, WriteDocument, WriteKind
+from peatnode.ipc.messages import ReplicasReply, UndeleteDocument, WriteDocument, WriteKind
 
 MAX_TTL_SECONDS = 100 * 366 * 86400.0
 
@@ -64,8 +64,10 @@ def patch_kind(media_type: str) -> WriteKind:
     )
 
 
-def is_repeatable(message: WriteDocument) -> bool:
+def is_repeatable(message: WriteDocument | UndeleteDocument) -> bool:
     """Whether the write is idempotent, so that it may be sent again after its answer was lost."""
+    if isinstance(message, UndeleteDocument):
+        return False
     if message.if_match or message.if_none_match:
         return False
     return WRITE_FORMATS[message.kind].is_idempotent

@@ -318,6 +318,41 @@ class Quarantined:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletedDocument:
+    """A deleted document of which the node keeps the content."""
+
+    collection: str
+    id: str
+    incarnation: int
+    """The one that has ended. A document may have ended more than once."""
+    deleted_at: float
+    """Unix seconds."""
+    until: float
+    """Unix seconds until which the content is kept, if the node runs until then and has room."""
+    origin: str
+    """Who ended it, as in an event of a change: instance of the peer, or empty for a write to the node."""
+    origin_peer: str
+    """Node id of the origin. Empty: it is not known, or there is none."""
+    has_expired: bool
+    """Whether its expiry had passed."""
+    size: int
+    """Bytes."""
+    is_live: bool
+    """Whether there is a document of this name now."""
+    value: Mapping[str, Any] | None = None
+    """What it held. None in a list, or if the node cannot read it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletedPage:
+    """Deleted documents of a collection, by id, and for one id the earliest end first."""
+
+    documents: tuple[DeletedDocument, ...]
+    next_cursor: str
+    """Empty: this is the last page."""
+
+
+@dataclass(frozen=True, slots=True)
 class NodeClock:
     """Whether the wall clock of the node is right."""
 

@@ -153,7 +153,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_UNDELETE_SECONDS",
         "86400",
-        "how long the content of deleted documents is kept, so that it can come back; 0: not at all",
+        "how long the content of deleted documents is kept for `peatnode doc undelete`; 0: not at all",
         read_count(0, 31_536_000),
         "undelete_seconds",
     ),

@@ -14,7 +14,7 @@ from peatnode.ipc.messages import PeerEvent
 from peatnode.model.members import PeerEventKind
 from tests.api.conftest import Served
 from tests.api.test_node import peer
-from tests.support.memory_node import kept_conflict, quarantined
+from tests.support.memory_node import kept_conflict, kept_deleted, quarantined
 from workers.broker.openapi.description import build_description
 from workers.broker.routes import routes
 
@@ -111,6 +111,13 @@ def test_no_reference_leads_nowhere() -> None:
         ("/api/v1/documents/{collection}", {"collection": "%00"}, ""),
         ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
         ("/api/v1/documents/{collection}/{doc_id}", {"collection": "c", "doc_id": "z"}, ""),
+        ("/api/v1/deleted", {}, ""),
+        ("/api/v1/deleted", {}, "?cursor=."),
+        ("/api/v1/deleted/{collection}", {"collection": "c"}, ""),
+        ("/api/v1/deleted/{collection}", {"collection": "c"}, "?limit=1"),
+        ("/api/v1/deleted/{collection}", {"collection": "c"}, "?cursor=x"),
+        ("/api/v1/deleted/{collection}/{doc_id}", {"collection": "c", "doc_id": "a"}, ""),
+        ("/api/v1/deleted/{collection}/{doc_id}", {"collection": "c", "doc_id": "z"}, ""),
         ("/api/v1/conflicts", {}, ""),
         ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "0" * 31 + "7"}, ""),
         ("/api/v1/conflicts/{conflict_id}", {"conflict_id": "0" * 31 + "8"}, ""),
@@ -131,6 +138,8 @@ async def test_reads(served: Served, path: str, values: dict[str, str], query: s
     served.node.conflicts[(7).to_bytes(16, "big")] = kept_conflict()
     for number, reason in ((7, "leap"), (8, "engine-change")):
         served.node.quarantine[number.to_bytes(16, "big")] = quarantined(number, reason)
+    for name in "ab":
+        served.node.deleted["c", name, 1] = kept_deleted(name)
     served.node.put("c", "b", {"x": [1, {"y": None}]})
     url = f"http://127.0.0.1:{served.port}{path.format(**values)}{query}"
     described(path, "get", await served.http.get(url))
@@ -168,6 +177,20 @@ async def test_deciding_on_what_is_in_quarantine(served: Served) -> None:
         answer = await served.http.post(f"/quarantine/{number}/accept?{query}")
         assert answer.status_code == status
         described(f"{path}/accept", "post", answer)
+
+
+async def test_undeleting(served: Served) -> None:
+    served.node.deleted["c", "a", 1] = kept_deleted("a")
+    path = "/api/v1/deleted/{collection}/{doc_id}/undelete"
+    for name, status in (
+        ("a/undelete?replicas=1&timeout=0", 202),
+        ("a/undelete", 409),
+        ("z/undelete", 404),
+        ("a/undelete?x=1", 400),
+    ):
+        answer = await served.http.post(f"/deleted/c/{name}")
+        assert answer.status_code == status
+        described(path, "post", answer)
 
 
 async def test_forgetting(served: Served) -> None:

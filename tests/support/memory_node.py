@@ -75,6 +75,7 @@ class MemoryNode:
         sock.listen()
         sock.setblocking(False)
         self.conflicts: dict[bytes, m.ConflictReply] = {}
+        self.deleted: dict[tuple[str, str, int], m.DeletedDocumentReply] = {}
         self.quarantine: dict[bytes, m.QuarantineEntry] = {}
         self.servers[name] = await serve(sock, name, self.on_message)
         sock.close()
@@ -101,6 +102,24 @@ class MemoryNode:
                 connection.reply(cause, self._collections(message))
             case m.GetStore():
                 connection.reply(cause, self._store())
+            case m.ListDeletedCollections(after, limit):
+                names = sorted({name for name, *_ in self.deleted if name > after})
+                more = names[limit - 1] if len(names) > limit else ""
+                size = sum(reply.entry.size for reply in self.deleted.values())
+                connection.reply(
+                    cause,
+                    m.DeletedCollectionsReply(tuple(names[:limit]), more, len(self.deleted), size),
+                )
+            case m.ListDeleted():
+                connection.reply(cause, self._deleted_page(message))
+            case m.ReadDeleted(collection, document, incarnation):
+                found = self._deleted(collection, document, incarnation)
+                if found is None:
+                    connection.fail(cause, m.Failure.NOT_FOUND, "nothing is kept", "id")
+                else:
+                    connection.reply(cause, found)
+            case m.UndeleteDocument(collection, document, incarnation):
+                self._undelete(connection, cause, collection, document, incarnation)
             case m.ListConflicts():
                 entries = tuple(kept.conflict for kept in self.conflicts.values())
                 connection.reply(cause, m.ConflictsReply(entries, 0))
@@ -318,6 +337,51 @@ class MemoryNode:
         entries = tuple(m.CollectionEntry(name, counts[name]) for name in page)
         return m.CollectionsReply(entries, "" if page == names else page[-1], len(counts))
 
+    def _deleted_page(self, request: m.ListDeleted) -> m.DeletedReply:
+        found = [
+            reply.entry
+            for (name, document, _), reply in sorted(self.deleted.items())
+            if name == request.collection and document.startswith(request.prefix)
+            if document.encode() > request.place and reply.entry.at >= request.since
+        ]
+        page = tuple(found[: request.limit])
+        place = page[-1].id.encode() if len(found) > request.limit else b""
+        return m.DeletedReply(request.collection, page, place)
+
+    def _deleted(
+        self, collection: str, document: str, incarnation: int
+    ) -> m.DeletedDocumentReply | None:
+        kept = {
+            number: reply
+            for (*names, number), reply in self.deleted.items()
+            if names == [collection, document] and incarnation in (0, number)
+        }
+        return kept[max(kept)] if kept else None
+
+    def _undelete(
+        self, connection: Connection, cause: int, collection: str, document: str, incarnation: int
+    ) -> None:
+        found = self._deleted(collection, document, incarnation)
+        if (collection, document) in self.records:
+            connection.fail(cause, m.Failure.EXISTS, f"{collection}/{document} exists", "id")
+        elif found is None:
+            connection.fail(cause, m.Failure.NOT_FOUND, "nothing is kept", "id")
+        else:
+            self.put(collection, document, orjson.loads(found.value))
+            record = self.records[collection, document]
+            reply = m.WrittenReply(
+                collection,
+                document,
+                True,
+                True,
+                record.incarnation,
+                record.fingerprint,
+                record.sequence,
+                record.value,
+                0.0,
+            )
+            connection.reply(cause, reply)
+
     def _store(self) -> m.StoreReply:
         return m.StoreReply(
             documents=len(self.records),
@@ -373,6 +437,14 @@ async def run_forever(run_dir: Path) -> None:
     node = MemoryNode(run_dir)
     await node.start()
     await asyncio.Event().wait()
+
+
+def kept_deleted(
+    document: str, incarnation: int = 1, value: bytes = b'{"a":1}', is_live: bool = False
+) -> m.DeletedDocumentReply:
+    """What a store keeps of a deleted document."""
+    entry = m.DeletedEntry(document, incarnation, 5.5, 90.0, "ab" * 16, 300, 0.0, is_live)
+    return m.DeletedDocumentReply(entry, value)
 
 
 def kept_conflict(number: int = 7, value: bytes = b'{"pay":"Bob"}') -> m.ConflictReply:

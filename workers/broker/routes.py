@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from workers.broker.documents.bulk import BulkWrites
 from workers.broker.documents.conflicts import ConflictResource, ConflictsResource
+from workers.broker.documents.deleted import (
+    DeletedCollectionsResource,
+    DeletedDocumentResource,
+    DeletedResource,
+    UndeleteResource,
+)
 from workers.broker.documents.export import CollectionExport
 from workers.broker.documents.listing import CollectionListing
 from workers.broker.documents.pages import CollectionReader
@@ -99,6 +105,10 @@ def document_routes(services: BrokerServices) -> tuple[Route, ...]:
         Route(f"{PREFIX}/documents", CollectionsResource(store, limits)),
         Route(f"{PREFIX}/documents/{{collection}}", collection),
         Route(f"{PREFIX}/documents/{{collection}}/{{doc_id}}", document),
+        Route(f"{PREFIX}/deleted", DeletedCollectionsResource(store, limits)),
+        Route(f"{PREFIX}/deleted/{{collection}}", DeletedResource(store, names, limits)),
+        Route(f"{PREFIX}/deleted/{{collection}}/{{doc_id}}", DeletedDocumentResource(store, names)),
+        Route(f"{PREFIX}/deleted/{{collection}}/{{doc_id}}/undelete", UndeleteResource(writer)),
         Route(f"{PREFIX}/conflicts", ConflictsResource(store, names)),
         Route(f"{PREFIX}/conflicts/{{conflict_id}}", ConflictResource(store, names)),
         Route(f"{PREFIX}/quarantine", QuarantineResource(store, names)),

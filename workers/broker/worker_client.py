@@ -22,6 +22,7 @@ from peatnode.ipc.messages import (
     Failure,
     Follow,
     Message,
+    UndeleteDocument,
     WriteDocument,
     WriteKind,
     WrittenReply,
@@ -89,7 +90,7 @@ class StoreClient(WorkerClient):
         super().__init__(run_dir, "store", ask_seconds)
         self._write_seconds = write_seconds
 
-    async def write(self, message: WriteDocument) -> WrittenReply:
+    async def write(self, message: WriteDocument | UndeleteDocument) -> WrittenReply:
         """Sends a write; returns when it is on disk. If the link is lost, an idempotent write is repeated.
 
         Raises HttpProblem.
@@ -108,7 +109,7 @@ class StoreClient(WorkerClient):
                 if not is_repeatable(message) or loop.time() > deadline:
                     raise unknown_outcome() from None
             except AskFailed as error:
-                if was_sent and message.kind is WriteKind.DELETE and _is_missing(error):
+                if was_sent and _is_deletion(message) and _is_missing(error):
                     return _deleted_before(message)
                 if error.code not in (Failure.UNAVAILABLE, Failure.BUSY) or loop.time() > deadline:
                     raise from_failure(error) from None
@@ -129,11 +130,15 @@ class StoreClient(WorkerClient):
             ) from None
 
 
+def _is_deletion(message: WriteDocument | UndeleteDocument) -> bool:
+    return isinstance(message, WriteDocument) and message.kind is WriteKind.DELETE
+
+
 def _is_missing(error: AskFailed) -> bool:
     return error.code == Failure.NOT_FOUND
 
 
-def _deleted_before(message: WriteDocument) -> WrittenReply:
+def _deleted_before(message: WriteDocument | UndeleteDocument) -> WrittenReply:
     return WrittenReply(
         collection=message.collection,
         id=message.id,

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import click
 
 from peatnode.cli.documents.body import check_body, read_body
+from peatnode.cli.documents.deleted.listing import deleted
+from peatnode.cli.documents.deleted.undelete import undelete
 from peatnode.cli.documents.formatting import event_json, event_line, written_json, written_line
 from peatnode.cli.documents.list import list_
 from peatnode.cli.documents.source import Documents, refuse_bad_names, run_on
@@ -66,6 +68,8 @@ def doc() -> None:
 
 
 doc.add_command(list_)
+doc.add_command(deleted)
+doc.add_command(undelete)
 
 
 @doc.command("get")

@@ -16,6 +16,9 @@ from peatnode.api.bulk_lines import is_blank, line_answer, line_problem, parse_l
 from peatnode.api.encode_document import (
     ReplicaProgress,
     collections_body,
+    deleted_collections_body,
+    deleted_document_body,
+    deleted_page_body,
     document_body,
     listing_body,
     with_id,
@@ -39,7 +42,15 @@ from peatnode.client._wire.requests import Conditions, ListQuery
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.events import Event, Gap, event_of
-from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
+from peatnode.client.models import (
+    Collection,
+    DeletedDocument,
+    DeletedPage,
+    Document,
+    ImportedLine,
+    Page,
+    Written,
+)
 from peatnode.client.resume import EventFilter
 from peatnode.config import LARGEST_BODY_BYTES
 from peatnode.errors import AskFailed, AskTimedOut, LinkError, LinkLost
@@ -54,10 +65,14 @@ from peatnode.ipc.messages import (
     GetPeers,
     GetStore,
     ListCollections,
+    ListDeleted,
+    ListDeletedCollections,
     ListDocuments,
     Message,
     PeersReply,
+    ReadDeleted,
     ReplicasReply,
+    UndeleteDocument,
     WaitReplicas,
     WriteDocument,
     WriteKind,
@@ -67,6 +82,9 @@ from peatnode.ipc.peer_names import PeerNames
 from peatnode.model.feed import FeedRestarted
 
 ReplyT = TypeVar("ReplyT", bound=Message)
+
+LISTED = 1000
+"""Deleted documents in a page."""
 
 PAGE_BYTES = 4 * 1024 * 1024
 ANSWER_SECONDS = 30.0
@@ -87,6 +105,7 @@ class SocketDocuments:
         self._run_dir = run_dir
         self._links: dict[str, Link] = {}
         self._connecting = asyncio.Lock()
+        self._names = PeerNames(self._peers)
 
     async def close(self) -> None:
         for link in self._links.values():
@@ -171,6 +190,47 @@ class SocketDocuments:
         )
         return responses.read_page(_answer(content))
 
+    async def deleted_collections(self) -> tuple[str, ...]:
+        found: tuple[str, ...] = ()
+        after = ""
+        while True:
+            with client_errors():
+                reply = await self._read("store", ListDeletedCollections(after))
+            body = deleted_collections_body(reply)
+            page, after = responses.read_deleted_collections(_answer(body))
+            found += page
+            if not after:
+                return found
+
+    async def deleted_page(
+        self, collection: str, prefix: str, since: float, cursor: str
+    ) -> DeletedPage:
+        with client_errors():
+            check_names(collection)
+            question = ListDeleted(collection, bytes.fromhex(cursor), LISTED, prefix, since)
+            reply = await self._read("store", question)
+        await self._names.learn([entry.origin for entry in reply.entries])
+        return responses.read_deleted_page(_answer(deleted_page_body(reply, self._names.name_of)))
+
+    async def deleted_document(self, collection: str, id: str, incarnation: int) -> DeletedDocument:
+        with client_errors():
+            check_names(collection, id)
+            reply = await self._read("store", ReadDeleted(collection, id, incarnation))
+        await self._names.learn([reply.entry.origin])
+        body = deleted_document_body(collection, reply, self._names.name_of)
+        return responses.read_deleted_document(_answer(body))
+
+    async def undelete(
+        self, collection: str, id: str, incarnation: int, conditions: Conditions
+    ) -> Written:
+        with client_errors():
+            check_names(collection, id)
+            check_replicas(conditions.replicas, conditions.timeout)
+            message = UndeleteDocument(collection, id, incarnation)
+            reply = await self._ask("store", message, ANSWER_SECONDS)
+        replicas = await self._wait_replicas(reply, conditions) if conditions.replicas else None
+        return responses.read_written(_answer(written_body(reply, False, replicas)))
+
     async def import_lines(
         self, collection: str, first_line: int, lines: Sequence[bytes]
     ) -> list[ImportedLine]:
@@ -201,7 +261,7 @@ class SocketDocuments:
             prefix=filter.prefix,
             with_value=filter.with_value,
         )
-        follower, names = ChangeFollower(dialer, request), PeerNames(self._peers)
+        follower, names = ChangeFollower(dialer, request), self._names
         if since is None:
             with client_errors():
                 follower.begin(await self._read("store", GetStore()))

@@ -14,7 +14,15 @@ from peatnode.cli.target import LocalNode, Target
 from peatnode.client._wire.bulk import ImportChunk
 from peatnode.client._wire.requests import Conditions, ListQuery
 from peatnode.client.events import Event
-from peatnode.client.models import Collection, Document, ImportedLine, Page, Written
+from peatnode.client.models import (
+    Collection,
+    DeletedDocument,
+    DeletedPage,
+    Document,
+    ImportedLine,
+    Page,
+    Written,
+)
 from peatnode.client.resume import EventFilter
 from peatnode.ipc.messages import WriteKind
 
@@ -47,6 +55,22 @@ class Documents(Protocol):
         ...
 
     def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]: ...
+
+    async def deleted_collections(self) -> tuple[str, ...]:
+        """The collections with deleted documents whose content the node keeps."""
+        ...
+
+    async def deleted_page(
+        self, collection: str, prefix: str, since: float, cursor: str
+    ) -> DeletedPage: ...
+
+    async def deleted_document(
+        self, collection: str, id: str, incarnation: int
+    ) -> DeletedDocument: ...
+
+    async def undelete(
+        self, collection: str, id: str, incarnation: int, conditions: Conditions
+    ) -> Written: ...
 
 
 def refuse_bad_names(collection: str, id: str | None = None) -> None:
@@ -98,6 +122,30 @@ class ApiDocuments:
 
     def events(self, filter: EventFilter, since: int | None) -> AsyncIterator[Event]:
         return self._client.follow(filter, since)
+
+    async def deleted_collections(self) -> tuple[str, ...]:
+        return await self._client.deleted_collections()
+
+    async def deleted_page(
+        self, collection: str, prefix: str, since: float, cursor: str
+    ) -> DeletedPage:
+        with client_errors():
+            check_names(collection)
+        return await self._client.deleted_page(collection, prefix, since, None, cursor)
+
+    async def deleted_document(self, collection: str, id: str, incarnation: int) -> DeletedDocument:
+        with client_errors():
+            check_names(collection, id)
+        return await self._client.deleted_document(collection, id, incarnation)
+
+    async def undelete(
+        self, collection: str, id: str, incarnation: int, conditions: Conditions
+    ) -> Written:
+        with client_errors():
+            check_names(collection, id)
+        return await self._client.undelete(
+            collection, id, incarnation, conditions.replicas, conditions.timeout
+        )
 
 
 @asynccontextmanager

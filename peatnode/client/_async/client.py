@@ -34,6 +34,8 @@ from peatnode.client.events import Event
 from peatnode.client.models import (
     Collection,
     Deleted,
+    DeletedDocument,
+    DeletedPage,
     Document,
     ImportedLine,
     Json,
@@ -198,6 +200,62 @@ class AsyncClient:
         ) as response:
             async for line in read_lines(response):
                 yield bulk.exported_document(collection, line)
+
+    # --- what was deleted
+
+    async def deleted_collections(self) -> tuple[str, ...]:
+        """The collections with deleted documents whose content the node keeps, by name."""
+        found, cursor = await self._run(requests.list_deleted_collections())
+        while cursor:
+            page, cursor = await self._run(requests.list_deleted_collections(cursor))
+            found += page
+        return found
+
+    async def deleted_page(
+        self,
+        collection: str,
+        prefix: str = "",
+        since: float = 0.0,
+        limit: int | None = None,
+        cursor: str = "",
+    ) -> DeletedPage:
+        """One page of `deleted`. It may be empty although `next_cursor` leads to others."""
+        call = requests.list_deleted(collection, prefix, since, limit, cursor)
+        return await self._run(call)
+
+    async def deleted(
+        self, collection: str, prefix: str = "", since: float = 0.0
+    ) -> AsyncIterator[DeletedDocument]:
+        """The deleted documents whose content the node keeps, without values. `since`: Unix seconds."""
+        cursor = ""
+        while True:
+            page = await self.deleted_page(collection, prefix, since, None, cursor)
+            for document in page.documents:
+                yield document
+            if not (cursor := page.next_cursor):
+                return
+
+    async def deleted_document(
+        self, collection: str, id: str, incarnation: int = 0
+    ) -> DeletedDocument:
+        """What a deleted document held. `incarnation`: 0: the last one that is kept. Raises NotFound."""
+        return await self._run(requests.get_deleted(collection, id, incarnation))
+
+    async def undelete(
+        self,
+        collection: str,
+        id: str,
+        incarnation: int = 0,
+        replicas: int = 0,
+        timeout: float = 10.0,
+    ) -> Written:
+        """Brings a deleted document back on every node.
+
+        Raises NotFound if the node keeps nothing of it, and Conflict if there is a document of this name.
+        """
+        conditions = Conditions(replicas=replicas, timeout=timeout)
+        call = requests.undelete_document(collection, id, incarnation, conditions)
+        return await self._run(call)
 
     # --- conflicts
 

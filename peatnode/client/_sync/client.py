@@ -35,6 +35,8 @@ from peatnode.client.events import Event
 from peatnode.client.models import (
     Collection,
     Deleted,
+    DeletedDocument,
+    DeletedPage,
     Document,
     ImportedLine,
     Json,
@@ -195,6 +197,59 @@ class Client:
         ) as response:
             for line in read_lines(response):
                 yield bulk.exported_document(collection, line)
+
+    # --- what was deleted
+
+    def deleted_collections(self) -> tuple[str, ...]:
+        """The collections with deleted documents whose content the node keeps, by name."""
+        found, cursor = self._run(requests.list_deleted_collections())
+        while cursor:
+            page, cursor = self._run(requests.list_deleted_collections(cursor))
+            found += page
+        return found
+
+    def deleted_page(
+        self,
+        collection: str,
+        prefix: str = "",
+        since: float = 0.0,
+        limit: int | None = None,
+        cursor: str = "",
+    ) -> DeletedPage:
+        """One page of `deleted`. It may be empty although `next_cursor` leads to others."""
+        call = requests.list_deleted(collection, prefix, since, limit, cursor)
+        return self._run(call)
+
+    def deleted(
+        self, collection: str, prefix: str = "", since: float = 0.0
+    ) -> Iterator[DeletedDocument]:
+        """The deleted documents whose content the node keeps, without values. `since`: Unix seconds."""
+        cursor = ""
+        while True:
+            page = self.deleted_page(collection, prefix, since, None, cursor)
+            yield from page.documents
+            if not (cursor := page.next_cursor):
+                return
+
+    def deleted_document(self, collection: str, id: str, incarnation: int = 0) -> DeletedDocument:
+        """What a deleted document held. `incarnation`: 0: the last one that is kept. Raises NotFound."""
+        return self._run(requests.get_deleted(collection, id, incarnation))
+
+    def undelete(
+        self,
+        collection: str,
+        id: str,
+        incarnation: int = 0,
+        replicas: int = 0,
+        timeout: float = 10.0,
+    ) -> Written:
+        """Brings a deleted document back on every node.
+
+        Raises NotFound if the node keeps nothing of it, and Conflict if there is a document of this name.
+        """
+        conditions = Conditions(replicas=replicas, timeout=timeout)
+        call = requests.undelete_document(collection, id, incarnation, conditions)
+        return self._run(call)
 
     # --- conflicts
 

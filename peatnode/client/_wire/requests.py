@@ -16,6 +16,8 @@ from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.errors import BadArgument
 from peatnode.client.models import (
     Collection,
+    DeletedDocument,
+    DeletedPage,
     Document,
     Json,
     LostDocument,
@@ -270,6 +272,52 @@ def list_collections(cursor: str = "") -> NodeRequest[tuple[tuple[Collection, ..
     """The answer is a page, and the cursor of the next one, which is empty for the last page."""
     params = (("cursor", cursor),) if cursor else ()
     return NodeRequest("GET", f"{PREFIX}/documents", responses.read_collections, params)
+
+
+def list_deleted_collections(cursor: str = "") -> NodeRequest[tuple[tuple[str, ...], str]]:
+    """The answer is a page, and the cursor of the next one, which is empty for the last page."""
+    params = (("cursor", cursor),) if cursor else ()
+    return NodeRequest("GET", f"{PREFIX}/deleted", responses.read_deleted_collections, params)
+
+
+def list_deleted(
+    collection: str,
+    prefix: str = "",
+    since: float = 0.0,
+    limit: int | None = None,
+    cursor: str = "",
+) -> NodeRequest[DeletedPage]:
+    given = {"prefix": prefix, "since": f"{since:.3f}" if since else "", "cursor": cursor}
+    params = [(name, text) for name, text in given.items() if text]
+    if limit is not None:
+        params.append(("limit", str(limit)))
+    path = f"{PREFIX}/deleted/{quoted_name(collection)}"
+    return NodeRequest("GET", path, responses.read_deleted_page, tuple(params))
+
+
+def get_deleted(collection: str, id: str, incarnation: int) -> NodeRequest[DeletedDocument]:
+    path = _deleted_path(collection, id)
+    return NodeRequest("GET", path, responses.read_deleted_document, _which(incarnation))
+
+
+def undelete_document(
+    collection: str, id: str, incarnation: int, conditions: Conditions
+) -> NodeRequest[Written]:
+    return NodeRequest(
+        "POST",
+        f"{_deleted_path(collection, id)}/undelete",
+        responses.read_written,
+        (*_which(incarnation), *conditions.params()),
+        extra_seconds=_grace(conditions),
+    )
+
+
+def _deleted_path(collection: str, id: str) -> str:
+    return f"{PREFIX}/deleted/{quoted_name(collection)}/{quoted_name(id)}"
+
+
+def _which(incarnation: int) -> tuple[tuple[str, str], ...]:
+    return (("incarnation", str(incarnation)),) if incarnation else ()
 
 
 def list_conflicts() -> NodeRequest[tuple[LostDocument, ...]]:

@@ -14,6 +14,8 @@ from peatnode.client.errors import Problem, ProblemAnswer, UnexpectedAnswer, err
 from peatnode.client.models import (
     Check,
     Collection,
+    DeletedDocument,
+    DeletedPage,
     Document,
     ImportedLine,
     LostDocument,
@@ -219,6 +221,41 @@ def _lost_document(fields: Fields) -> LostDocument:
         fields.text("peer_id"),
         content,
     )
+
+
+def read_deleted_page(response: NodeResponse) -> DeletedPage:
+    fields = Fields(decode_object(response.body))
+    collection = fields.text("collection")
+    found = (_deleted_document(collection, item) for item in fields.each("deleted"))
+    return DeletedPage(tuple(found), fields.text("next_cursor"))
+
+
+def read_deleted_document(response: NodeResponse) -> DeletedDocument:
+    fields = Fields(decode_object(response.body))
+    return _deleted_document(fields.text("collection"), fields)
+
+
+def _deleted_document(collection: str, fields: Fields) -> DeletedDocument:
+    return DeletedDocument(
+        collection,
+        fields.text("id"),
+        fields.integer("incarnation"),
+        fields.number("deleted_at"),
+        fields.number("until"),
+        fields.text("origin"),
+        fields.text("origin_peer"),
+        fields.boolean("expired"),
+        fields.integer("bytes"),
+        fields.boolean("live"),
+        fields.mapping_or_none("document"),
+    )
+
+
+def read_deleted_collections(response: NodeResponse) -> tuple[tuple[str, ...], str]:
+    """The collections of a page, and the cursor of the next one."""
+    fields = Fields(decode_object(response.body))
+    names = tuple(item.text("name") for item in fields.each("collections"))
+    return names, fields.text("next_cursor")
 
 
 def read_topology(response: NodeResponse) -> Topology:

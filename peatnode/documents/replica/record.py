@@ -103,6 +103,9 @@ class EndedKeeper(Protocol):
     def begun(self, key: bytes, end: Record) -> None:
         """Something follows on a tombstone that says that a snapshot stays where it was."""
 
+    def closing(self) -> None:
+        """The open batch is about to be written."""
+
 
 EMPTY_STATE = b"\0\0"
 

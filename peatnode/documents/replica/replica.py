@@ -606,6 +606,8 @@ class Replica:
     def take_batch(self) -> WriteBatch:
         """Closes the open batch. The caller writes it, then calls `committed` or `forget`."""
         self._found.clear()
+        if self.keeper is not None:
+            self.keeper.closing()
         batch, self._open = self._open, WriteBatch()
         self._unsynced.append(batch)
         return batch

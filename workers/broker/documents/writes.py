@@ -21,6 +21,7 @@ from peatnode.api.writes import (
 from peatnode.errors import LinkError
 from peatnode.ipc.messages import (
     ReplicasReply,
+    UndeleteDocument,
     WaitReplicas,
     WriteDocument,
     WriteKind,
@@ -77,13 +78,13 @@ class DocumentWriter:
         self._limits = limits
 
     async def answer(
-        self, request: Request, response: Response, write: WriteDocument
+        self, request: Request, response: Response, write: WriteDocument | UndeleteDocument
     ) -> WrittenReply:
         """Writes, waits for the requested number of peers, and fills the response. Raises HttpProblem."""
         wanted, seconds = replicas_of(request, self._limits)
         written = await self.write(write)
         replicas = await self.wait_replicas(written, wanted, seconds) if wanted else None
-        is_deleted = write.kind is WriteKind.DELETE
+        is_deleted = isinstance(write, WriteDocument) and write.kind is WriteKind.DELETE
         if replicas is not None and replicas.have < wanted:
             response.status = 202
         else:
@@ -96,7 +97,7 @@ class DocumentWriter:
         response.data = written_body(written, is_deleted, replicas)
         return written
 
-    async def write(self, write: WriteDocument) -> WrittenReply:
+    async def write(self, write: WriteDocument | UndeleteDocument) -> WrittenReply:
         """Sends the write; returns when it is on disk. Raises HttpProblem."""
         return await self._store.write(write)
 

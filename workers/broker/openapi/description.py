@@ -113,6 +113,16 @@ def _paths() -> dict[str, Any]:
             "patch": _patch(),
             "delete": _write("deleteDocument", "Delete a document", None, (404,)),
         },
+        "/api/v1/deleted": {"get": _deleted_collections()},
+        "/api/v1/deleted/{collection}": {"parameters": [COLLECTION], "get": _deleted_page()},
+        "/api/v1/deleted/{collection}/{doc_id}": {
+            "parameters": [COLLECTION, DOC_ID],
+            "get": _deleted_document(),
+        },
+        "/api/v1/deleted/{collection}/{doc_id}/undelete": {
+            "parameters": [COLLECTION, DOC_ID],
+            "post": _undelete(),
+        },
         "/api/v1/conflicts": {
             "get": _read(
                 "conflicts",
@@ -250,6 +260,64 @@ def _order(name: str, summary: str, result: str, problems: tuple[int, ...]) -> O
             **_problems((400, 401, 403, 503, *problems)),
         },
     }
+
+
+def _deleted_collections() -> Operation:
+    operation = _read(
+        "deletedCollections",
+        "List the collections with deleted documents whose content this node keeps",
+        "documents",
+        ref("DeletedCollections"),
+    )
+    operation["parameters"] = _page_parameters("Collections per page.")
+    return operation
+
+
+def _deleted_page() -> Operation:
+    operation = _read(
+        "deletedDocuments",
+        "List the deleted documents of a collection whose content this node keeps",
+        "documents",
+        ref("DeletedPage"),
+    )
+    operation["parameters"] = [
+        _query("prefix", _TEXT, "Beginning of the id."),
+        _query(
+            "since",
+            {"type": "number", "minimum": 0, "maximum": 1e11},
+            "Only those that ended at this Unix time or later.",
+        ),
+        *_page_parameters("Entries per page. A page may have fewer although others follow."),
+    ]
+    return operation
+
+
+def _deleted_document() -> Operation:
+    operation = _read(
+        "deletedDocument",
+        "Read what a deleted document held",
+        "documents",
+        ref("DeletedDocument"),
+        (404, 507),
+    )
+    operation["parameters"] = [_query("incarnation", _INCARNATION, _WHICH)]
+    return operation
+
+
+def _undelete() -> Operation:
+    operation = _write("undeleteDocument", "Bring a deleted document back", None, (404,))
+    operation["parameters"] = [
+        _query("incarnation", _INCARNATION, _WHICH),
+        *(each for each in operation["parameters"] if each["in"] == "query"),
+    ]
+    return operation
+
+
+def _page_parameters(limit: str) -> list[dict[str, Any]]:
+    return [
+        _query("limit", {"type": "integer", "minimum": 1, "maximum": 1000}, limit),
+        _query("cursor", _TEXT, "next_cursor of the previous page."),
+    ]
 
 
 def _get_document() -> Operation:
@@ -441,6 +509,8 @@ _CLAUSE: Schema = {
     "pattern": rf"^{_NAME}*[^=!<>.\s]{_NAME}*(\.{_NAME}+){{0,31}}(=|!=|<|<=|>|>=)",
 }
 _COUNT: Schema = {"type": "integer", "minimum": 0}
+_INCARNATION: Schema = {"type": "integer", "minimum": 1, "maximum": 1_099_511_627_775}
+_WHICH = "Which of its ends; by default the last one that is kept."
 _REPLICAS: Schema = {"type": "integer", "minimum": 0, "maximum": 1000}
 _HEADERS = {
     "ETag": {"schema": _TEXT, "description": "The fingerprint of the document, in quotes."},

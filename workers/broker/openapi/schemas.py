@@ -8,6 +8,10 @@ from __future__ import annotations
 from peatnode.api.encode_document import (
     CONFLICT_SCHEMA,
     CONFLICTS_SCHEMA,
+    DELETED_COLLECTIONS_SCHEMA,
+    DELETED_DOCUMENT_SCHEMA,
+    DELETED_PAGE_SCHEMA,
+    DELETED_SCHEMA,
     DISMISSED_SCHEMA,
     LOST_SCHEMA,
 )
@@ -89,6 +93,10 @@ SCHEMAS: dict[str, Schema] = {
     "Quarantine": QUARANTINE_SCHEMA,
     "Accepted": ACCEPTED_SCHEMA,
     "DroppedEntry": DROPPED_SCHEMA,
+    "Deleted": DELETED_SCHEMA,
+    "DeletedPage": DELETED_PAGE_SCHEMA,
+    "DeletedDocument": DELETED_DOCUMENT_SCHEMA,
+    "DeletedCollections": DELETED_COLLECTIONS_SCHEMA,
     "Collections": record(
         count=INTEGER,
         total=INTEGER,

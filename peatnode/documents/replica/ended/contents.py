@@ -82,6 +82,8 @@ class EndedContents:
         self._removing = 0
         """Removals that were asked for and not carried out yet."""
         self._saved = 0.0
+        self._are_totals_new = False
+        """Whether the open batch changes the totals."""
         self._read_totals()
         replica.keeper = self
 
@@ -119,6 +121,12 @@ class EndedContents:
             packed = self._replica.kv.get(SNAPSHOT + key) or b""
             moved = decode_state(data)._replace(packed=packed)
             self._replica.put(entry, encode_state(moved))
+
+    def closing(self) -> None:
+        """Adds the totals to a batch that changes them."""
+        if self._are_totals_new:
+            self._are_totals_new = False
+            self._replica.put(*self.totals())
 
     # --- what may come back
 
@@ -272,6 +280,7 @@ class EndedContents:
             self.count, self.bytes, ran = msgpack.unpackb(data)
             self._ran, self._started = max(ran, self.ran), self._steady()
         self._saved, self._next, self._cursor = self.ran, 0.0, 0
+        self._are_totals_new = False
 
     def _keep(
         self,
@@ -296,7 +305,7 @@ class EndedContents:
     def _add(self, count: int, size: int) -> None:
         self.count += count
         self.bytes += size
-        self._replica.put(*self.totals())
+        self._are_totals_new = True
 
     def _staged(self, entry: bytes) -> bytes | None:
         """An entry, with the changes of the open batch. Those of later ones are in the database."""

@@ -10,6 +10,9 @@ import msgpack
 from peatnode.documents.replica.keyspace import ENDED, ENDED_STATE, number
 from peatnode.errors import EntriesDiffer
 
+_BUFFER_BYTES = 2048
+"""Initial buffer of msgpack, as for records."""
+
 NUMBER_BYTES = 8
 OVERHEAD_BYTES = 256
 """Counted for each entry beside its content, so that many small documents are bounded, too."""
@@ -79,9 +82,8 @@ def names_in_state_key(entry: bytes) -> tuple[bytes, int]:
 
 
 def encode_head(head: EndedHead) -> bytes:
-    packed: bytes = msgpack.packb(
-        (head.incarnation, head.at, head.ran, head.origin, head.size, head.expires_at)
-    )
+    fields = (head.incarnation, head.at, head.ran, head.origin, head.size, head.expires_at)
+    packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 
 
@@ -94,7 +96,7 @@ def decode_head(entry: bytes, data: bytes) -> EndedHead:
 
 
 def encode_state(state: EndedState) -> bytes:
-    packed: bytes = msgpack.packb(state)
+    packed: bytes = msgpack.packb(state, buf_size=_BUFFER_BYTES)
     return packed
 
 
