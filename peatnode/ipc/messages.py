@@ -1126,8 +1126,8 @@ class AwarenessSeen(Message):
     collection: str
     id: str
     payload: bytes
-    origin: str
-    """Instance of the peer."""
+    sender: str
+    """Instance of the peer that sent it or passed it on, or of this node."""
 
 
 @dataclass(frozen=True, slots=True)

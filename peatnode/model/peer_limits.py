@@ -5,6 +5,8 @@ its clients, its peers accept from it. So all nodes of a mesh must have the same
 `peatnode.documents.limits`, those of names and texts in `peatnode.texts`.
 """
 
+from dataclasses import dataclass
+
 from peatnode.identity import INSTANCE_BYTES as INSTANCE_BYTES
 from peatnode.model.tree import FAN_OUT, HASH_BYTES
 from peatnode.texts import MAX_NAME_BYTES
@@ -79,6 +81,42 @@ MAX_AWARENESS_BYTES = 64 * 1024
 MAX_AWARENESS_STATE_BYTES = MAX_AWARENESS_BYTES - 32
 """The JSON of one state. The rest is room for the numbers around it: a message of one state fits."""
 
+MAX_AWARENESS_DEPTH = 100
+"""Nesting of the JSON of one state. Parsers that recurse fail beyond a depth that depends on what called them."""
+
+MAX_AWARENESS_CLOCK = 2**40
+"""Clocks of states are below it. A client that is told of its removal goes on from the clock of it, and beyond 2**53 it
+could not be read any more."""
+
+MAX_STATES = 4096
+"""States in one message of a client."""
+
+STATE_OVERHEAD_BYTES = 256
+"""What a state takes beside its JSON, in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much a sender may send: a mean, and for how many seconds of the mean at once."""
+
+    bytes: int
+    """A second."""
+    messages: int
+    """A second."""
+    burst_seconds: float
+
+
+CLIENT_AWARENESS_RATE = Rate(512 * 1024, 200, 10.0)
+"""New states of one client of the node. An editor that sends 16 KiB of cursors with each of 25 moves a second stays
+below, and so does a pointer that moves with each frame of a screen."""
+
+PEER_AWARENESS_RATE = Rate(2 * 1024 * 1024, 4000, 2.0)
+"""Awareness that a node sends to one peer. 1,000 clients of a node that type take a tenth."""
+
+RECEIVED_AWARENESS_RATE = Rate(PEER_AWARENESS_RATE.bytes, PEER_AWARENESS_RATE.messages, 12.0)
+"""Awareness that a node takes from one peer. What was sent in 10 s, after which an idle connection ends, may arrive at
+once."""
+
 # --- messages ---------------------------------------------------------------------------------------
 # The content of the frame of each type of message. A message that is larger is not decoded; one of documents may have
 # MAX_FRAME_BYTES.
@@ -95,3 +133,18 @@ TREE_BYTES = MAX_INDEXES * FAN_OUT * HASH_BYTES + SMALL_MESSAGE_BYTES
 
 AWARENESS_MESSAGE_BYTES = MAX_AWARENESS_BYTES + SMALL_MESSAGE_BYTES
 """The rest is room for the names of the document."""
+
+# --- presence: what the broker keeps of awareness ---------------------------------------------------
+
+MAX_PRESENCE_BYTES = 16 * 1024 * 1024
+"""States of all documents together, in one serving process."""
+
+MAX_ROOM_PRESENCE_BYTES = MAX_STATES * STATE_OVERHEAD_BYTES
+"""States of one document: 1 MiB. All of them fit in one message to a client."""
+
+MAX_CLIENT_IDS = 64
+"""Yjs clients for which one connection speaks. A tab has one; it may pass on those of other tabs of its browser."""
+
+TAKEOVER_SECONDS = 20.0
+"""A client id whose connection has not renewed its state for so long may be used by another one: clients renew their
+states every 15 s, and a connection that was cut off may stay half-open for longer than its client needs to return."""

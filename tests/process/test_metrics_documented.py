@@ -17,6 +17,7 @@ def test_every_documented_metric_has_a_text() -> None:
         "peatnode_http_requests_total",
         "peatnode_http_request_duration_seconds",
         "peatnode_http_rejected_total",
+        "peatnode_yjs_presence_dropped_total",
     }
     assert documented == HELP.keys() | of_requests
 

@@ -243,7 +243,7 @@ async def test_topology_and_awareness_are_told_to_those_who_follow(mesh: Mesh) -
             await asyncio.sleep(0.05)
 
     await asyncio.wait_for(publish(), 5.0)
-    assert awareness[0] == messages.AwarenessSeen("notes", "one", b"cursor", a.instance)
+    assert awareness[0] == messages.AwarenessSeen("notes", "one", b"cursor", b.instance)
     b.terminate()
     goodbye = messages.PeerDisconnected("node-b", b.instance, "stopping")
     await until(lambda: goodbye in topology)

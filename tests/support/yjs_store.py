@@ -161,6 +161,8 @@ class Stage:
     behind: Behind
     rooms: Rooms
     store: WorkerClient
+    dropped: list[str]
+    """Reasons for which awareness was dropped."""
     sessions: list[asyncio.Task[None]] = field(default_factory=list)
 
     async def join(self, may_write: bool = True) -> FakeClient:
@@ -197,7 +199,8 @@ async def staged(folder: Path) -> AsyncIterator[Stage]:
     behind = Behind()
     async with serve_behind(behind, folder):
         store, sync = WorkerClient(folder, "store", 2.0), WorkerClient(folder, "sync", 2.0)
-        stage = Stage(behind, Rooms(store, sync), store)
+        dropped: list[str] = []
+        stage = Stage(behind, Rooms(store, sync, dropped.append), store, dropped)
         try:
             yield stage
         finally:

@@ -75,7 +75,12 @@ def node_routes(services: BrokerServices) -> tuple[Route, ...]:
     node_id, supervisor, sync = services.node_id, services.supervisor, services.sync
     survey, stopping = services.survey, services.stopping
     metrics = MetricsResource(
-        services.workers, survey, services.feed, services.counters, services.stopping
+        services.workers,
+        survey,
+        services.feed,
+        services.rooms.awareness.presence,
+        services.counters,
+        services.stopping,
     )
     ready = ReadyResource(node_id, survey, stopping, services.authenticator)
     return (

@@ -42,7 +42,7 @@ class BrokerServices:
         self.survey = NodeSurvey(self.supervisor, self.store, self.sync, links["discovery"])
         self.writer = DocumentWriter(self.store, self.sync, limits)
         self.feed = EventFeed(self.store, self.sync, limits, self.stopping)
-        self.rooms = Rooms(self.store, self.sync)
+        self.rooms = Rooms(self.store, self.sync, self.counters.drop_presence)
 
     def begin_stop(self) -> None:
         """Fails readiness, and ends all streams and Yjs sessions."""

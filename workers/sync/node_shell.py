@@ -356,7 +356,7 @@ class NodeShell:
 
     def _publish_awareness(self, received: events.AwarenessReceived) -> None:
         message = messages.AwarenessSeen(
-            received.collection, received.id, received.payload, received.origin
+            received.collection, received.id, received.payload, received.sender
         )
         for connection, cause in self.awareness_followers:
             connection.reply(cause, message)

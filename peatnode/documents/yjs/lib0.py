@@ -129,7 +129,7 @@ def _skip_var_int(data: bytes, pos: int) -> int:
 
 def check_json(text: bytes, offset: int, depth: int) -> None:
     """Raises MalformedUpdate for bad syntax, NaN, lone surrogates and deep nesting, which engines cannot read."""
-    if text.count(b"[") + text.count(b"{") > depth and _json_depth(text) > depth:
+    if text.count(b"[") + text.count(b"{") > depth and json_depth(text) > depth:
         raise MalformedUpdate(NESTS_TOO_DEEP, offset)
     try:
         orjson.loads(text)
@@ -137,7 +137,7 @@ def check_json(text: bytes, offset: int, depth: int) -> None:
         raise MalformedUpdate("invalid JSON", offset) from None
 
 
-def _json_depth(text: bytes) -> int:
+def json_depth(text: bytes) -> int:
     """Deepest nesting of a JSON text; brackets inside strings do not count."""
     deepest = level = 0
     quoted = escaped = False

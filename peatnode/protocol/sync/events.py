@@ -217,7 +217,8 @@ class AwarenessReceived:
     collection: str
     id: str
     payload: bytes
-    origin: str
+    sender: str
+    """Instance of the peer that sent it, or passed it on."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -111,7 +111,7 @@ class SyncMachine:
         """The last local root that a peer had too."""
         self.last_change_at = now - ROOT_SECONDS
         self.faults: dict[str, int] = {}
-        """Number of faults of peers, by reason."""
+        """Messages of peers that were refused, by reason: faults, and what was dropped."""
         self._node_id = node_id
         self._instance = instance
         self._random = randomness
@@ -137,7 +137,9 @@ class SyncMachine:
             self.send,
             lambda session, seconds: self.set_timer("neighbours", session, seconds),
         )
-        self._awareness = AwarenessRelay(instance, randomness, sessions, self.send, self.act)
+        self._awareness = AwarenessRelay(
+            instance, randomness, sessions, self.send, self.act, self.count_fault
+        )
         self.clock = ClockWatch(
             now,
             lambda question, then: self.ask_store(None, question, then),
@@ -185,7 +187,7 @@ class SyncMachine:
             case FeedRestarted():
                 self._feed_restarted(event.upto)
             case AwarenessPublished():
-                self._awareness.publish(event)
+                self._awareness.publish(event, now)
             case ReplicasWanted():
                 self._waits.add(event)
             case DialFailed():
@@ -298,7 +300,7 @@ class SyncMachine:
                     self.count_fault("too many neighbours")
                 self._actions.append(NeighboursChanged(len(self._sessions)))
             case Awareness():
-                self._awareness.receive(session, message)
+                self._awareness.receive(session, message, self.now)
             case Departed():
                 self.members.receive(session.member.node_id, session.instance, message)
             case PeerHello() | Proof():

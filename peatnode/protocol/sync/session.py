@@ -11,7 +11,11 @@ from typing import Protocol
 
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import Change
-from peatnode.model.peer_limits import MAX_APPLYING
+from peatnode.model.peer_limits import (
+    MAX_APPLYING,
+    PEER_AWARENESS_RATE,
+    RECEIVED_AWARENESS_RATE,
+)
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
@@ -20,6 +24,7 @@ from peatnode.model.sync import (
     TreeReply,
 )
 from peatnode.model.tree import HASH_BYTES
+from peatnode.protocol.allowance import Allowance
 from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import Membership
@@ -100,6 +105,8 @@ class PeerSession:
         self.heard_at = node.now
         """Time of the last message of the peer."""
         self.push = PushWindow(node.log)
+        self.sent_awareness = Allowance(PEER_AWARENESS_RATE)
+        self.received_awareness = Allowance(RECEIVED_AWARENESS_RATE)
         self.pulls = PeerPulls(
             node,
             self._ask_store,

@@ -70,6 +70,12 @@ class HttpCounters:
             ("reason",),
             registry=self.registry,
         )
+        self._dropped: Counter = Counter(
+            "peatnode_yjs_presence_dropped",
+            "Awareness states, or messages of them, that were dropped, by reason.",
+            ("reason",),
+            registry=self.registry,
+        )
         self._known: dict[tuple[str, str, int], Counter] = {}
         self._timed: dict[tuple[str, str], Histogram] = {}
 
@@ -90,6 +96,9 @@ class HttpCounters:
 
     def reject(self, reason: str) -> None:
         self._rejected.labels(reason).inc()
+
+    def drop_presence(self, reason: str) -> None:
+        self._dropped.labels(reason).inc()
 
     def collectable(self) -> CollectorRegistry:
         """The registry for /metrics: of this process, or of all serving processes."""

@@ -13,12 +13,14 @@ from prometheus_client.registry import Collector
 
 from peatnode.api.findings.replies import NodeReplies
 from peatnode.ipc.messages import GetMetrics, Metric, MetricsReply, NodeReply
+from peatnode.model.peer_limits import MAX_PRESENCE_BYTES
 from workers.broker.feed.event_feed import EventFeed
 from workers.broker.http.counters import HttpCounters
 from workers.broker.metrics.texts import HELP
 from workers.broker.node.readiness import checks
 from workers.broker.node.survey import NodeSurvey, probe
 from workers.broker.worker_client import WorkerClient
+from workers.broker.yjs.presence import Presence
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -36,12 +38,14 @@ class MetricsResource:
         workers: Sequence[WorkerClient],
         survey: NodeSurvey,
         feed: EventFeed,
+        presence: Presence,
         counters: HttpCounters,
         stopping: asyncio.Event,
     ) -> None:
         self._workers = workers
         self._survey = survey
         self._feed = feed
+        self._presence = presence
         self._counters = counters
         self._stopping = stopping
 
@@ -52,6 +56,7 @@ class MetricsResource:
         samples = [
             *node_samples(reports, self._stopping.is_set()),
             *feed_samples(self._feed),
+            *presence_samples(self._presence),
             *worker_samples(dict(zip(names, replies, strict=True))),
         ]
         registry = CollectorRegistry()
@@ -117,6 +122,11 @@ def feed_samples(feed: EventFeed) -> Iterator[Metric]:
     yield Metric("peatnode_http_followers_max", (), feed.limits.subscribers)
     yield Metric("peatnode_http_follower_queue_bytes", (), float(feed.queued_bytes))
     yield Metric("peatnode_http_follower_queue_max_bytes", (), feed.limits.fanout_bytes)
+
+
+def presence_samples(presence: Presence) -> Iterator[Metric]:
+    yield Metric("peatnode_yjs_presence_bytes", (), float(presence.bytes))
+    yield Metric("peatnode_yjs_presence_max_bytes", (), float(MAX_PRESENCE_BYTES))
 
 
 def _supervisor_samples(node: NodeReply) -> Iterator[Metric]:

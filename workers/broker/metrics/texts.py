@@ -20,6 +20,9 @@ HELP = {
     "peatnode_http_followers_max": "Limit of open event streams and WebSockets.",
     "peatnode_http_follower_queue_bytes": "Bytes of events that wait for clients.",
     "peatnode_http_follower_queue_max_bytes": "Limit of the bytes of events that wait for clients.",
+    # presence: cursors and names of Yjs clients
+    "peatnode_yjs_presence_bytes": "Bytes of awareness that are kept for Yjs clients.",
+    "peatnode_yjs_presence_max_bytes": "Limit of the bytes of awareness.",
     # the store and its engine
     "peatnode_documents": "Documents on this node, without deleted ones.",
     "peatnode_tombstones": "Deleted documents that the node remembers, so that they do not come back.",

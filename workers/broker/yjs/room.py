@@ -6,8 +6,11 @@ import itertools
 import secrets
 
 from peatnode.ipc.messages import Change
+from peatnode.model.peer_limits import CLIENT_AWARENESS_RATE
 from peatnode.model.states import ChangeAction
+from peatnode.protocol.allowance import Allowance
 from workers.broker.yjs.outbox import Outbox, SessionClose
+from workers.broker.yjs.states import Speaker
 from workers.broker.yjs.wire import encode_update
 
 _member_numbers = itertools.count(1)
@@ -20,8 +23,10 @@ class RoomMember:
         self.origin = f"client:{process}{next(_member_numbers)}"
         """The origin of its changes, unique on the node: changes are not sent back to their origin."""
         self.outbox = Outbox()
-        self.clients: set[int] = set()
-        """The Yjs client ids whose awareness states it sends."""
+        self.speaker = Speaker(is_local=True)
+        self.allowance = Allowance(CLIENT_AWARENESS_RATE)
+        self.untold: dict[int, None] = {}
+        """Yjs clients of this connection whose newest state the others have not been told yet."""
 
 
 def new_process_id() -> str:
@@ -68,10 +73,3 @@ class Room:
                 excluded="" if self.has_skipped_changes else change.origin,
             )
             self.has_skipped_changes = False
-
-    def assign_clients(self, owner: RoomMember, changed: list[int], removed: list[int]) -> None:
-        """Assigns clients to the member that sent their newest state."""
-        for member in self.members:
-            member.clients.difference_update(changed)
-        owner.clients.update(changed)
-        owner.clients.difference_update(removed)

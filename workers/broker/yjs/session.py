@@ -35,6 +35,9 @@ from workers.broker.yjs.writer import BatchResult, ClientWriter
 CLOSE_SECONDS = 5.0
 """Time for the last changes of a client to reach the disk, and for the last messages to reach the client."""
 
+READER = "reader"
+"""The reason for which the awareness of a reader is dropped."""
+
 NOTHING_KNOWN = b"\x00"
 """The state vector of an empty document."""
 
@@ -57,7 +60,7 @@ class SocketClosed(Exception):
 
 
 class YjsSession:
-    """Serves one client. If `may_write` is false, its writes are dropped."""
+    """Serves one client. If `may_write` is false, its writes and its awareness are dropped."""
 
     def __init__(self, store: WorkerClient, rooms: Rooms, socket: Socket, may_write: bool) -> None:
         self._store = store
@@ -115,7 +118,7 @@ class YjsSession:
     # --- to the client
 
     def _send_initial_states(self) -> None:
-        present = self._rooms.present(self._room)
+        present = self._rooms.awareness.presence.present(self._room.name)
         if present:
             self._outbox.put(encode_awareness(encode_states(present)))
         if not self._may_write:
@@ -147,10 +150,13 @@ class YjsSession:
                 if self._may_write and update != EMPTY_UPDATE:
                     await self._writer.put(update)
             case AwarenessMessage(payload):
-                self._rooms.receive_awareness(self._room, self._member, payload)
+                if self._may_write:
+                    self._rooms.awareness.receive(self._room, self._member, payload)
+                else:
+                    self._rooms.awareness.count_dropped(READER)
             case QueryAwareness():
-                present = encode_states(self._rooms.present(self._room))
-                self._outbox.put(encode_awareness(present))
+                present = self._rooms.awareness.presence.present(self._room.name)
+                self._outbox.put(encode_awareness(encode_states(present)))
             case Unknown():
                 pass
 

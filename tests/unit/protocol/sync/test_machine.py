@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from peatnode.model.documents import DocumentUpdate, Outcome
 from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
+from peatnode.model.peer_limits import (
+    MAX_AWARENESS_BYTES,
+    PEER_AWARENESS_RATE,
+    RECEIVED_AWARENESS_RATE,
+)
 from peatnode.model.sync import AppliedReply, ApplyUpdates, ReadTree, ReadVectors, TreeReply
 from peatnode.model.tree import EMPTY_HASH
 from peatnode.protocol.connect.handshake import Member
@@ -378,6 +385,52 @@ def test_awareness_goes_on_once() -> None:
     assert [a for a in bench.done if isinstance(a, AwarenessReceived)]
     bench.tell(MessageReceived(2, message))
     assert bench.done == []
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        (
+            ("k" * 16, "notes", "one", bytes(MAX_AWARENESS_BYTES + 1), SMALLER),
+            "awareness too large",
+        ),
+        (("k" * 15, "notes", "one", b"", SMALLER), "malformed awareness"),
+        (("k" * 16, "notes", "one", b"", b"short"), "malformed awareness"),
+        (("k" * 16, "no/tes", "one", b"", SMALLER), "malformed awareness"),
+        (("k" * 16, "notes", "o\nne", b"", SMALLER), "malformed awareness"),
+        (("k" * 16, "notes", "x" * 257, b"", SMALLER), "malformed awareness"),
+    ],
+)
+def test_awareness_that_nobody_may_get_is_dropped_and_counted_and_the_peer_stays(
+    message: tuple[str, str, str, bytes, bytes], reason: str
+) -> None:
+    bench = Bench()
+    bench.up(1, SMALLER)
+    bench.up(2, LARGER)
+    key, *others = message
+    bench.tell(MessageReceived(1, wire.Awareness(key.encode(), *others)))  # type: ignore[arg-type]
+    assert bench.done == []
+    assert bench.machine.faults == {reason: 1}
+    largest = wire.Awareness(b"k" * 16, "n" * 64, "x" * 256, bytes(MAX_AWARENESS_BYTES), SMALLER)
+    bench.tell(MessageReceived(1, largest))
+    assert [a.peer for a in bench.done if isinstance(a, Send)] == [2]
+
+
+def test_awareness_beyond_the_rate_is_dropped_at_both_ends_and_the_peer_stays() -> None:
+    bench = Bench()
+    bench.up(1, SMALLER)
+    bench.up(2, LARGER)
+    told = sent = 0
+    at_once = RECEIVED_AWARENESS_RATE.messages * int(RECEIVED_AWARENESS_RATE.burst_seconds)
+    for number in range(at_once + 10):
+        key = number.to_bytes(16, "big")
+        bench.tell(MessageReceived(1, wire.Awareness(key, "notes", "one", b"cursor", SMALLER)))
+        told += sum(isinstance(action, AwarenessReceived) for action in bench.done)
+        sent += sum(isinstance(action, Send) for action in bench.done)
+        assert not any(isinstance(action, Close) for action in bench.done)
+    assert told == at_once
+    assert sent == PEER_AWARENESS_RATE.messages * PEER_AWARENESS_RATE.burst_seconds
+    assert bench.machine.faults == {"awareness too fast": at_once - sent + 10}
 
 
 def test_a_peer_at_fault_is_closed_and_counted() -> None:

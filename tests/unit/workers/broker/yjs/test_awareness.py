@@ -1,18 +1,25 @@
+import random
+
 import pytest
 
-from peatnode.documents.yjs.lib0 import var_string, var_uint
+from peatnode.documents.yjs.lib0 import MAX_SAFE_INTEGER, var_uint
 from peatnode.errors import MalformedUpdate
+from peatnode.model.peer_limits import (
+    MAX_AWARENESS_BYTES,
+    MAX_AWARENESS_DEPTH,
+    MAX_AWARENESS_STATE_BYTES,
+    MAX_STATES,
+)
 from workers.broker.yjs.awareness import (
-    EXPIRY_SECONDS,
     LEFT,
-    MAX_STATE_BYTES,
-    AwarenessStates,
     ClientState,
+    check_state,
     decode_states,
+    encode_parts,
     encode_states,
 )
 
-ANNA = ClientState(7, 1, '{"name":"Anna"}')
+ANNA = ClientState(7, 1, b'{"name":"Anna"}')
 
 
 def test_what_is_written_is_read() -> None:
@@ -20,62 +27,55 @@ def test_what_is_written_is_read() -> None:
     assert decode_states(encode_states(states)) == states
 
 
-def test_only_a_higher_clock_is_news() -> None:
-    states = AwarenessStates()
-    assert states.apply([ANNA], 0) == [ANNA]
-    assert states.apply([ANNA], 1) == []
-    older = ClientState(7, 0, '{"name":"older"}')
-    newer = ClientState(7, 2, '{"name":"newer"}')
-    assert states.apply([older, newer], 1) == [newer]
-    assert states.present() == [newer]
-
-
-def test_a_goodbye_under_the_same_clock_counts() -> None:
-    states = AwarenessStates()
-    states.apply([ANNA], 0)
-    goodbye = ClientState(7, 1, LEFT)
-    assert states.apply([goodbye], 1) == [goodbye]
-    assert states.apply([goodbye], 1) == []
-    assert states.present() == []
-
-
-def test_who_comes_back_under_the_same_clock_is_told_of_the_goodbye() -> None:
-    states = AwarenessStates()
-    states.apply([ANNA], 0)
-    assert states.removals_of([ANNA]) == []
-    states.remove({7}, 1)
-    assert states.removals_of([ANNA]) == [ClientState(7, 1, LEFT)]
-    assert states.removals_of([ClientState(7, 1, LEFT), ClientState(7, 2, '"Anna"')]) == []
-
-
-def test_a_connection_that_ends_takes_its_clients_along() -> None:
-    states = AwarenessStates()
-    states.apply([ANNA], 0)
-    assert states.remove({7, 8}, 1) == [ClientState(7, 1, LEFT)]
-
-
-def test_the_silent_are_forgotten_and_their_memory_is_freed() -> None:
-    states = AwarenessStates()
-    states.apply([ANNA], 0)
-    assert states.remove_expired(EXPIRY_SECONDS - 1) == []
-    assert states.remove_expired(EXPIRY_SECONDS) == [ClientState(7, 1, LEFT)]
-    assert states.apply([ANNA], EXPIRY_SECONDS) == [], "a late copy brings nobody back"
-    assert states.remove_expired(2 * EXPIRY_SECONDS) == []
-    assert states.is_empty
+@pytest.mark.parametrize(
+    "payload", [b"", b"\x01", b"\x01\x07\x01", b"\x00\x00", var_uint(10**6), b"\x01\x07\x01\x05abc"]
+)
+def test_malformed_messages_are_refused(payload: bytes) -> None:
+    with pytest.raises(MalformedUpdate):
+        decode_states(payload)
 
 
 @pytest.mark.parametrize(
-    "payload",
+    "state",
     [
         b"",
-        b"\x01",
-        b"\x01\x07\x01",
-        b"\x00\x00",
-        var_uint(10**6),
-        b"\x01\x07\x01" + var_string("x" * (MAX_STATE_BYTES + 1)),
-        b"\x01\x07\x01\x02\xff\xfe",
+        b"{",
+        b"\xff\xfe",
+        b"NaN",
+        b'{"a":Infinity}',
+        b"[" * (MAX_AWARENESS_DEPTH + 1) + b"]" * (MAX_AWARENESS_DEPTH + 1),
+        b"[" * 100_000 + b"]" * 100_000,
     ],
 )
-def test_malformed_states_are_refused(payload: bytes) -> None:
+def test_states_on_which_other_clients_fail_are_refused(state: bytes) -> None:
     with pytest.raises(MalformedUpdate):
-        decode_states(payload)
+        check_state(state)
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        LEFT,
+        b'"\\ud800"',
+        b'"' + b"[" * 1000 + b'"',
+        b"[" * MAX_AWARENESS_DEPTH + b"]" * MAX_AWARENESS_DEPTH,
+        '{"name": "Zoë 🙂"}'.encode(),
+    ],
+)
+def test_states_that_a_browser_parses_are_not(state: bytes) -> None:
+    check_state(state)
+
+
+def test_parts_fit_in_the_messages_of_peers_and_lose_nothing(rng: random.Random) -> None:
+    largest = MAX_AWARENESS_STATE_BYTES
+    for _ in range(50):
+        sizes = (0, 1, 200, largest // 3, largest - 1, largest)
+        states = [
+            ClientState(MAX_SAFE_INTEGER - n, MAX_SAFE_INTEGER, bytes(rng.choice(sizes)))
+            for n in range(rng.randrange(40))
+        ]
+        parts = list(encode_parts(states))
+        assert all(len(part) <= MAX_AWARENESS_BYTES for part in parts)
+        assert [state for part in parts for state in decode_states(part)] == states
+    many = [ClientState(n, 1, b"1") for n in range(MAX_STATES)]
+    assert list(encode_parts(many)) == [encode_states(many)]

@@ -12,7 +12,7 @@ from workers.broker.yjs.rooms import KEEP_ALIVE, QUIET_SWEEPS, SWEEP_SECONDS
 from workers.broker.yjs.wire import EMPTY_UPDATE, encode_awareness, encode_update
 
 UPDATE = bytes((1, 1, 9, 0, 1, 1, 1, 97, 1, 120, 0))
-ANNA = ClientState(7, 1, '"Anna"')
+ANNA = ClientState(7, 1, b'"Anna"')
 
 
 @pytest.fixture
