@@ -11,7 +11,7 @@ const WebSocket = require("ws");
 
 const clients = new Map();
 
-function open({ name, url, room, protocols, token, state }) {
+function open({ name, url, room, protocols, token, state, tab }) {
   const headers = token ? { Authorization: `Bearer ${token}` } : {};
   class Polyfill extends WebSocket {
     constructor(address, names) {
@@ -20,7 +20,7 @@ function open({ name, url, room, protocols, token, state }) {
   }
   const doc = new Y.Doc();
   if (state) Y.applyUpdate(doc, Buffer.from(state, "base64"));
-  const provider = new WebsocketProvider(url, room, doc, { WebSocketPolyfill: Polyfill, protocols, disableBc: true });
+  const provider = new WebsocketProvider(url, room, doc, { WebSocketPolyfill: Polyfill, protocols, disableBc: !tab });
   const seen = { closes: [], closed: null, connections: 0, warnings: [] };
   provider.on("connection-close", (event) => event && seen.closes.push([event.code, event.reason]));
   provider.on("closed", (event) => (seen.closed = event));

@@ -38,7 +38,10 @@ def test_a_reader_sees_and_does_not_write(guarded: Node, clients: YjsClients) ->
     assert reader.run("seen.warnings") == ["denied"]
     reader.run("doc.getText('t').insert(0, 'lost ')")
     reader.run("awareness.setLocalStateField('user', 'reader')")
-    writer.wait("awareness.getStates().size === 2")
+    writer.run("awareness.setLocalStateField('user', 'writer')")
+    users = "[...awareness.getStates().values()].map((s) => s.user).filter(Boolean)"
+    reader.wait(f"{users}.includes('writer')")
+    assert writer.run(users) == ["writer"], "a reader shows no presence"
     writer.run("doc.getText('t').insert(4, ', and more')")
     reader.wait("doc.getText('t').toString().includes('and more')")
     assert reader.run("seen.closes") == []

@@ -61,7 +61,7 @@ class YjsClients:
         self._numbers: Iterator[int] = itertools.count(1)
 
     def open(self, url: str, room: str, **more: Any) -> YjsClient:
-        """`url` of a node's API, as `http://host:port/api/v1`."""
+        """`url` of a node's API, as `http://host:port/api/v1`. `tab=True`: a tab of one browser."""
         name = str(next(self._numbers))
         address = "ws" + url.removeprefix("http") + "/yjs"
         self.ask("open", name=name, url=address, room=room, **more)

@@ -48,11 +48,12 @@ class Presence:
         """Applies states. Returns those that are new. Raises MalformedUpdate if a client sent what is not JSON."""
         known = self._documents.get(name)
         document = AwarenessStates() if known is None else known
-        news = [
-            state
+        told = [
+            self._apply_one(name, document, state, speaker, now)
             for state in states
-            if document.is_news(state) and self._apply_one(name, document, state, speaker, now)
+            if document.is_news(state)
         ]
+        news = [state for state in told if state is not None]
         if news and known is not None and not document.is_empty:
             self._documents.move_to_end(name)
         return news
@@ -64,7 +65,8 @@ class Presence:
         state: ClientState,
         speaker: Speaker,
         now: float,
-    ) -> bool:
+    ) -> ClientState | None:
+        """The state as it is told to others; None: it is dropped."""
         reason = (
             document.reason_to_drop(state, speaker, now)
             or _reason_of_form(state, speaker)
@@ -72,11 +74,10 @@ class Presence:
         )
         if reason:
             self._count_dropped(reason)
-            return False
+            return None
         self.bytes += document.growth(state)
-        document.put(state, speaker, now)
         self._documents[name] = document
-        return True
+        return document.put(state, speaker, now)
 
     # --- the budget
 

@@ -21,6 +21,10 @@ from workers.broker.yjs.awareness import LEFT, ClientState
 EXPIRY_SECONDS = 30.0
 """A state that its client has not renewed for this long is removed (as in y-protocols)."""
 
+MAX_CLAIMED = 65_536
+"""Clocks by which another speaker may be ahead of the known one. A client that moves with each frame of a screen needs
+18 minutes for as many."""
+
 TOO_LARGE = "too_large"
 NOT_OWN = "not_own"
 TOO_MANY_IDS = "too_many_ids"
@@ -43,6 +47,8 @@ class _Known:
     state: ClientState
     seen: float
     speaker: Speaker
+    claimed: int = 0
+    """The highest clock under which another speaker has sent a state of this client."""
 
 
 class AwarenessStates:
@@ -71,6 +77,8 @@ class AwarenessStates:
         if known is not None and known.speaker is speaker:
             return ""
         if known is not None and not self._may_replace(known, state, speaker, now):
+            if known.claimed < state.clock <= known.state.clock + MAX_CLAIMED:
+                known.claimed = state.clock
             return NOT_OWN
         if speaker.is_local and len(speaker.held.get(self, ())) >= MAX_CLIENT_IDS:
             return TOO_MANY_IDS
@@ -87,11 +95,20 @@ class AwarenessStates:
         known = self._known.get(state.client)
         return _cost(state) - (_cost(known.state) if known else 0)
 
-    def put(self, state: ClientState, speaker: Speaker, now: float) -> None:
+    def put(self, state: ClientState, speaker: Speaker, now: float) -> ClientState:
+        """Returns the state as it is told to others.
+
+        A removal has the clock of states that were dropped because their speaker was not the owner. The client ignores
+        an earlier one; when it receives this one, it sends its state again.
+        """
+        known = self._known.get(state.client)
+        if known is not None and state.state == LEFT and known.claimed > state.clock:
+            state = ClientState(state.client, known.claimed, LEFT)
         self.discard(state.client)
         self._known[state.client] = _Known(state, now, speaker)
         speaker.held.setdefault(self, {})[state.client] = None
         self._count(speaker, _cost(state))
+        return state
 
     def discard(self, client: int) -> None:
         known = self._known.pop(client, None)
@@ -119,8 +136,7 @@ class AwarenessStates:
         for client, known in found:
             if known is not None and known.state.state != LEFT:
                 gone = ClientState(client, known.state.clock, LEFT)
-                self.put(gone, known.speaker, now)
-                leaving.append(gone)
+                leaving.append(self.put(gone, known.speaker, now))
         return leaving
 
     def removals_of(self, states: Iterable[ClientState]) -> list[ClientState]:

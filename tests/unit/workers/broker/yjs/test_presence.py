@@ -101,7 +101,7 @@ def test_a_connection_that_ends_takes_its_own_clients_along(stage: Stage) -> Non
     stage.presence.apply(NAME, [ClientState(8, 1, b'"Bo"'), ClientState(7, 2, b'"no"')], bo, 0)
     assert stage.presence.remove(NAME, bo, 1) == [ClientState(8, 1, LEFT)]
     assert stage.presence.present(NAME) == [ANNA]
-    assert stage.presence.remove(NAME, anna, 1) == [ClientState(7, 1, LEFT)]
+    assert stage.presence.remove(NAME, anna, 1) == [ClientState(7, 2, LEFT)]
     stage.check()
 
 

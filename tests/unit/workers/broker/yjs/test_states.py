@@ -84,6 +84,17 @@ def test_who_returns_while_the_old_connection_is_half_open_takes_over_when_that_
     assert document.reason_to_drop(ClientState(7, 3, b"1"), Speaker(is_local=True), 25) == ""
 
 
+def test_the_end_of_a_half_open_connection_makes_who_has_returned_send_its_state_again() -> None:
+    """Its client ignores a removal that is older than its state."""
+    for owner in (Speaker(is_local=True), Speaker(is_local=False)):
+        document = known(owner, ANNA)
+        for clock in (2, 3, 10**9):
+            newer = ClientState(7, clock, b"1")
+            assert document.reason_to_drop(newer, Speaker(is_local=True), 1) == NOT_OWN
+        assert document.put(GOODBYE, owner, 2) == ClientState(7, 3, LEFT)
+        assert document.is_news(ClientState(7, 4, b"1"))
+
+
 def test_a_client_of_a_peer_is_not_spoken_for_here_and_peers_may_pass_it_on() -> None:
     peer, relay, local = Speaker(is_local=False), Speaker(is_local=False), Speaker(is_local=True)
     document = known(peer, ANNA)
