@@ -82,7 +82,7 @@ def dropped(node: Node) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("size", [MAX_AWARENESS_STATE_BYTES, 65_533, 64 * 1024])
-def test_the_largest_states_beside_others_leave_the_peers_connected(
+def test_the_largest_states_leave_the_peers_connected(
     pair: list[Node], join: Join, size: int
 ) -> None:
     before = [disconnections(node) for node in pair]

@@ -52,7 +52,7 @@ async def test_a_reader_says_nothing_and_sees_the_others(stage: Stage) -> None:
     assert seen(writer) == {}
 
 
-async def test_a_state_that_peers_would_not_take_is_dropped_and_those_beside_it_are_not(
+async def test_a_state_that_peers_would_not_take_is_dropped_and_the_others_are_not(
     stage: Stage,
 ) -> None:
     client, other = await stage.join(), await stage.join()
