@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from peatnode.protocol.wire.messages import Message
+from tests.sim.bounds import held_bytes
 from tests.sim.histories import SETTLE_SECONDS, break_something, restart
 from tests.sim.impostors import is_admitted
 from tests.sim.insiders import DRIP, TRICKS, Insider, Leaper, Trick
@@ -16,6 +17,9 @@ from tests.sim.node import Node
 from tests.sim.standin import Key
 from tests.sim.world import Weather, World
 from tests.support import seeds
+
+MAX_HELD_BYTES = 1024 * 1024
+"""Of the machine of a node with three connections."""
 
 WATCHED = 0.4
 """Part of the histories whose messages are counted."""
@@ -39,16 +43,23 @@ class HostileWorld(World):
     """The first `honest` nodes are honest. They reach each other, and everybody reaches the insiders."""
 
     def __init__(
-        self, rng: random.Random, honest: int, insiders: int, weather: Weather, make_store: Any
+        self,
+        rng: random.Random,
+        honest: int,
+        insiders: int,
+        weather: Weather,
+        make_store: Any,
+        node: type[Node],
     ) -> None:
         self.count = honest
+        self.honest_type = node
         self.said: Counter[tuple[int, int]] = Counter()
         everybody = range(honest + insiders)
         links = {(a, b) for a in everybody for b in everybody if a < b < honest or a < honest <= b}
         super().__init__(rng, honest + insiders, weather, links, make_store)
 
     def make_node(self, index: int) -> Node:
-        return Node(self, index) if index < self.count else Insider(self, index)
+        return self.honest_type(self, index) if index < self.count else Insider(self, index)
 
     @property
     def honest(self) -> list[Node]:
@@ -98,11 +109,12 @@ class HostileHistory:
         tricks: Sequence[type[Trick]] = TRICKS,
         make_store: Any = LightStore,
         world: type[HostileWorld] = HostileWorld,
+        node: type[Node] = Node,
     ) -> None:
         self.plan = plan = seeds.generator(f"plan of {name}")
         weather = Weather(delay=plan.choice([0.001, 0.02, 0.1]))
         honest, insiders = plan.choice([2, 2, 3, 3]), plan.choice([1, 1, 1, 2])
-        self.world = world(seeds.generator(name), honest, insiders, weather, make_store)
+        self.world = world(seeds.generator(name), honest, insiders, weather, make_store, node)
         self.keys: list[Key] = [("notes", f"n{i}") for i in range(plan.choice([1, 5, 20]))]
         self.tricks = [
             plan.sample(tricks, min(len(tricks), plan.choice([1, 1, 2, 3])))
@@ -117,6 +129,7 @@ class HostileHistory:
         for _ in range(plan.randint(5, 15)):
             self._act(plan.choice(world.honest))
             world.run(plan.expovariate(2.0))
+        self._check_memory()
         world.heal()
         for insider in world.insiders:
             for trick in insider.tricks:
@@ -131,6 +144,7 @@ class HostileHistory:
         if plan.random() < WATCHED:
             self._watch()
         self._check_nothing_lost()
+        self._check_members()
         return world
 
     def _act(self, node: Node) -> None:
@@ -173,10 +187,25 @@ class HostileHistory:
                     f"insiders: {self.describe()}"
                 )
 
+    def _check_memory(self) -> None:
+        for node in self.world.honest:
+            if node.is_up:
+                held = held_bytes(node.machine)
+                assert held <= MAX_HELD_BYTES, f"{node.name} holds {held} bytes: {self.describe()}"
+
+    def _check_members(self) -> None:
+        """Nobody is forgotten because somebody says so."""
+        self.world.run(3.0)
+        for node in self.world.honest:
+            for other in self.world.honest:
+                is_member = node.machine.members.book.get(other.name) is not None
+                assert is_member or node is other, (
+                    f"{node.name} has forgotten {other.name}: {self.describe()}"
+                )
+
     def _check_nothing_lost(self) -> None:
         world = self.world
         leaps = set().union(*(insider.leaps for insider in world.insiders))
-        deleted = set().union(*(insider.deleted for insider in world.insiders))
         for node in world.honest:
             missing = node.store.missing()
             assert not missing, f"{node.name} lacks {missing[0]}: {self.describe()}"
@@ -187,7 +216,6 @@ class HostileHistory:
                 assert document is None or document.incarnation < incarnation, (
                     f"{node.name} has taken {incarnation} of {key}"
                 )
-        del deleted
 
     def describe(self) -> str:
         return "; ".join(

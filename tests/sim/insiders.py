@@ -213,7 +213,9 @@ class Forger(Trick):
         if rng.random() < 0.5:
             real = [(node.name, node.instance) for node in nodes]
             made_up = MADE_UP[: rng.choice([0, 5, 5, 600])]
-            self.say(peer, wire.Neighbours((*real, *made_up)))
+            removed = tuple(rng.choice(nodes).instance for _ in range(rng.choice([0, 1, 50])))
+            told = wire.Neighbours(rng.random() < 0.5, (*real, *made_up), removed)
+            self.say(peer, told)
         if rng.random() < 0.3:
             node = rng.choice(nodes)
             instance = node.instance if rng.random() < 0.7 else rng.randbytes(16)
