@@ -9,6 +9,8 @@ from peatnode.errors import MalformedFrame, PeatnodeError
 
 LENGTH_BYTES = 4
 
+_LARGE_BYTES = 1024 * 1024
+
 _read_length = Struct(">I").unpack_from
 
 
@@ -53,8 +55,13 @@ class FrameBuffer:
                 end = start + LENGTH_BYTES + length
                 if len(buffer) < end:
                     break
-                content = bytes(buffer[start + LENGTH_BYTES : end])
+                content = bytes(memoryview(buffer)[start + LENGTH_BYTES : end])
                 start = end
+                if (
+                    length > _LARGE_BYTES
+                ):  # a large frame does not exist twice while its content is used
+                    del buffer[:start]
+                    start = 0
                 yield content
         finally:
             del buffer[:start]

@@ -22,6 +22,33 @@ MAX_FRAME_BYTES = 40 * 1024 * 1024
 MAX_BATCH_BYTES = 40 * 1024 * 1024
 """Bytes of a batch of updates after decompression: as many as a frame may have, so that each batch may travel plain."""
 
+MAX_BATCH_UPDATES = 8192
+"""Updates in one batch. A push has at most MAX_PUSH_CHANGES, an answer to named documents at most MAX_WANTED, and an
+answer with a part of the tree about 4,000: the store counts at least 60 bytes of ANSWER_BYTES for each."""
+
+MAX_UPDATE_FIELDS = 32
+"""Fields of one update in a batch: more than any version has."""
+
+# --- memory -----------------------------------------------------------------------------------------
+
+MAX_UNPACKED_BYTES = 64 * 1024 * 1024
+"""Received batches that are unpacked at the same time, of all peers together, until the store has applied them. One
+batch always may be. So the sync process stays below 200 MiB: a batch exists three times while it goes to the store."""
+
+MAX_PEER_UNPACKED_BYTES = 8 * 1024 * 1024
+"""Those of the pushes of one peer, and those of a pull. One batch always may be. Two usual pushes fit, so that the
+store always has the next one."""
+
+MAX_PACKED_BYTES = 64 * 1024 * 1024
+"""Received batches that wait packed until there is room, of all peers together."""
+
+MAX_PEER_PACKED_BYTES = 44 * 1024 * 1024
+"""Those of one peer: one frame of MAX_FRAME_BYTES, and usual ones. Others still find room."""
+
+SURE_PACKED_BYTES = 512 * 1024
+"""A peer whose batches that wait are smaller than this may always send one more: PUSH_WINDOW pushes of MAX_PUSH_BYTES
+fit, whatever others send."""
+
 # --- instances and peers --------------------------------------------------------------------------------
 
 NONCE_BYTES = 32

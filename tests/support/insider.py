@@ -21,9 +21,10 @@ from peatnode.identity import (
     formation_key,
     instance_private_key,
 )
+from peatnode.model.peer_limits import MAX_FRAME_BYTES
 from peatnode.protocol.connect.handshake import Authentication, Credentials
 from peatnode.protocol.wire import messages as wire
-from peatnode.protocol.wire.frames import MAX_FRAME_BYTES, PeerFrames
+from peatnode.protocol.wire.frames import PeerFrames
 from peatnode.protocol.wire.messages import ALPN
 from tests.support.sync_mesh import Worker, secret_of
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from peatnode.ipc.messages import Metric, PeerState
 from peatnode.model.clock import ClockState
+from peatnode.model.peer_limits import MAX_PACKED_BYTES, MAX_UNPACKED_BYTES
 from peatnode.model.states import PeerStatus
 from peatnode.protocol.sync.pulls.turns import ENDS
 from workers.sync.node_shell import NodeShell
@@ -31,7 +32,9 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
     yield Metric("peatnode_clock_right", (), float(clock.verdict.state is ClockState.RIGHT))
     if clock.ahead is not None:
         yield Metric("peatnode_clock_offset_seconds", (), clock.ahead)
-    for reason, count in sorted((node.rejected + Counter(node.machine.faults)).items()):
+    dropped = {"no room for a batch": node.machine.applying.dropped}
+    rejected = node.rejected + Counter(node.machine.faults) + Counter(dropped)
+    for reason, count in sorted(rejected.items()):
         yield Metric("peatnode_rejected_input_total", (("reason", reason),), float(count))
     for reason in ENDS:
         count = node.machine.turns.ended[reason]
@@ -77,6 +80,13 @@ def _queues(node: NodeShell) -> Iterator[Metric]:
     longest = max((connection.queued_bytes for connection in connections), default=0)
     store = (("queue", "sync_store_questions"),)
     peer = (("queue", "sync_peer_bytes"),)
+    applying = node.machine.applying
+    for name, used, limit in (
+        ("sync_packed_bytes", applying.packed, MAX_PACKED_BYTES),
+        ("sync_unpacked_bytes", applying.unpacked, MAX_UNPACKED_BYTES),
+    ):
+        yield Metric("peatnode_queue_length", (("queue", name),), float(used))
+        yield Metric("peatnode_queue_capacity", (("queue", name),), float(limit))
     yield Metric("peatnode_queue_length", store, float(node.store.pending))
     yield Metric("peatnode_queue_length", peer, float(longest))
     yield Metric("peatnode_queue_capacity", peer, float(MAX_QUEUED_BYTES))

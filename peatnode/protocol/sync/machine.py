@@ -13,6 +13,7 @@ from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.election import is_better
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import RETENTION_SECONDS, Membership
+from peatnode.protocol.sync.applying import Applying
 from peatnode.protocol.sync.clients.awareness import AwarenessRelay
 from peatnode.protocol.sync.clients.replica_waits import ReplicaWaits
 from peatnode.protocol.sync.events import (
@@ -130,6 +131,9 @@ class SyncMachine:
         self._counted_at = -1
         """The sequence of the store at which they were counted."""
         sessions = self._sessions.values()
+        self.applying = Applying(
+            lambda question, then: self.ask_store(None, question, then), self._on_behalf_of
+        )
         self.turns = PullTurns(lambda at: self._set_timer_at("turns", at))
         self._waits = ReplicaWaits(self.log, sessions, self.act, self._set_waiter_timer)
         self._told = NeighbourTeller(
@@ -244,6 +248,7 @@ class SyncMachine:
         del self._by_instance[session.instance]
         session.pulls.leave()
         self._told.left(session.peer)
+        self.applying.leave(session.peer)
         for kind in ("root", "push", "neighbours"):
             self.cancel_timer(kind, session)
 
@@ -274,6 +279,10 @@ class SyncMachine:
     def count_fault(self, reason: str) -> None:
         """Counts what a peer has said and should not have, for the metric."""
         self.faults[reason] = self.faults.get(reason, 0) + 1
+
+    def _on_behalf_of(self, peer: int, step: Callable[[], None]) -> None:
+        if peer in self._sessions:
+            self._close_on_fault(self._sessions[peer], step)
 
     def _receive(self, session: PeerSession, message: Message, rtt: float) -> None:
         self._close_on_fault(session, lambda: self._dispatch(session, message, rtt))

@@ -18,7 +18,6 @@ from peatnode.model.peer_limits import (
 )
 from peatnode.model.sync import (
     AppliedReply,
-    ApplyUpdates,
     StoreAnswer,
     StoreQuestion,
     TreeReply,
@@ -29,6 +28,7 @@ from peatnode.protocol.clock.watch import ClockWatch
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import Membership
 from peatnode.protocol.sync.answer_peer import PeerQuestions
+from peatnode.protocol.sync.applying import Applying, Batch
 from peatnode.protocol.sync.neighbours.heard import HeardNeighbours
 from peatnode.protocol.sync.pulls.peer_pulls import PeerPulls
 from peatnode.protocol.sync.pulls.pull import Pull
@@ -36,7 +36,6 @@ from peatnode.protocol.sync.pulls.turns import PullTurns
 from peatnode.protocol.sync.pushes.push_log import PushLog
 from peatnode.protocol.sync.pushes.push_window import ACK_SECONDS, PushWindow
 from peatnode.protocol.sync.refusals import Comparisons, Refusals
-from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
     Ack,
@@ -67,6 +66,7 @@ class SessionHost(Protocol):
     clock: ClockWatch
     members: Membership
     turns: PullTurns
+    applying: Applying
 
     def ask_store(
         self,
@@ -112,6 +112,7 @@ class PeerSession:
             self._ask_store,
             self._send,
             lambda update, fp, reason: node.refuse(self, update, fp, reason),
+            peer,
             self.instance,
             lambda seconds: node.set_timer("root", self, seconds),
         )
@@ -165,16 +166,27 @@ class PeerSession:
     def receive_push(self, push: Push) -> None:
         if self._applying >= MAX_APPLYING:
             raise PeerFault("too many pushes")
-        updates = unpack_updates(push.batch)
+        number = push.number
         self._applying += 1
         self._node.last_change_at = self._node.now
 
-        def on_answer(answer: StoreAnswer | None) -> None:
+        def take(updates: tuple[DocumentUpdate, ...]) -> tuple[DocumentUpdate, ...]:
+            if not updates:
+                self._push_ended(number, is_complete=True)
+            return updates
+
+        def then(updates: tuple[DocumentUpdate, ...], answer: StoreAnswer | None) -> None:
             self._applying -= 1
             if isinstance(answer, AppliedReply):
-                self._pushed(push.number, updates, answer)
+                self._pushed(number, updates, answer)
 
-        self._ask_store(ApplyUpdates(updates, self.instance), on_answer)
+        batch = Batch(self.peer, self, self.instance, push.batch, take, then)
+        if not self._node.applying.apply(batch):
+            self._push_ended(number, is_complete=False)  # anti-entropy finds its changes
+
+    def _push_ended(self, number: int, *, is_complete: bool) -> None:
+        self._applying -= 1
+        self._send(Ack(number, is_complete))
 
     def _pushed(
         self, number: int, updates: tuple[DocumentUpdate, ...], answer: AppliedReply

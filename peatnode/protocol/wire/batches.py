@@ -8,11 +8,11 @@ from collections.abc import Iterable
 import msgpack
 import zstandard
 
-from peatnode.codec.records import TOLERANT, fields_getter, record_reader, unpack
+from peatnode.codec.records import TOLERANT, fields_getter, record_reader
 from peatnode.errors import MalformedFrame
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import CONFLICT, Change
-from peatnode.model.peer_limits import MAX_BATCH_BYTES
+from peatnode.model.peer_limits import MAX_BATCH_BYTES, MAX_BATCH_UPDATES, MAX_UPDATE_FIELDS
 from peatnode.model.states import ChangeAction
 from peatnode.protocol.wire.errors import PeerFault
 
@@ -20,6 +20,11 @@ _PLAIN = b"\0"
 _COMPRESSED = b"\1"
 _WORTH_COMPRESSING = 96
 """Bytes. A shorter batch would not become smaller, because of the header of zstd."""
+
+_UPDATE_BYTES = 400
+"""What an update takes as an object, beside its content."""
+_LEAST_UPDATE_BYTES = 8
+"""A record of empty fields."""
 
 _fields = fields_getter(DocumentUpdate)
 _compressor = zstandard.ZstdCompressor(level=3)
@@ -54,27 +59,70 @@ def _pack(updates: list[tuple[object, ...]]) -> bytes:
     return _PLAIN + plain
 
 
+def memory_of(batch: bytes) -> int:
+    """Bytes that the updates of a batch take in memory at most, told before it is unpacked. Raises PeerFault."""
+    size = _plain_bytes(batch)
+    return size + _UPDATE_BYTES * min(size // _LEAST_UPDATE_BYTES, MAX_BATCH_UPDATES)
+
+
 def unpack_updates(batch: bytes) -> tuple[DocumentUpdate, ...]:
     """The updates of a batch. Raises PeerFault if `pack_updates` cannot have produced it."""
-    kind, content = batch[:1], batch[1:]
-    if kind == _COMPRESSED:
-        content = _decompress(content)
-    elif kind != _PLAIN:
-        raise PeerFault("malformed batch", "neither plain nor zstd")
+    _plain_bytes(batch)
     try:
-        wire = unpack(content, TOLERANT)
-        if type(wire) is not tuple:
-            raise PeerFault("malformed batch", "not an array")
-        return tuple([_read_update(value) for value in wire])
+        if batch[:1] == _COMPRESSED:
+            return _read_updates(_decompress(batch))
+        return _read_updates(memoryview(batch)[1:])
     except MalformedFrame as error:
         raise PeerFault("malformed message", str(error)) from error
+    except (ValueError, msgpack.exceptions.UnpackException) as error:
+        raise PeerFault("malformed batch", f"not msgpack: {error}") from error
 
 
-def _decompress(content: bytes) -> bytes:
+def _read_updates(plain: bytes | memoryview) -> tuple[DocumentUpdate, ...]:
+    """Field by field: an array anywhere else would become many objects, each of which takes 50 bytes for one."""
+    size = len(plain)
+    unpacker = msgpack.Unpacker(
+        max_buffer_size=size,
+        max_array_len=0,
+        max_map_len=0,
+        max_ext_len=0,
+        max_str_len=TOLERANT.max_text_bytes,
+    )
+    unpacker.feed(plain)
+    del plain
+    read_header, read_field = unpacker.read_array_header, unpacker.unpack
+    count = read_header()
+    if count > MAX_BATCH_UPDATES:
+        raise PeerFault("malformed batch", f"{count} updates")
+    updates = []
+    for _ in range(count):
+        fields = read_header()
+        if fields > MAX_UPDATE_FIELDS:
+            raise PeerFault("malformed batch", f"an update of {fields} fields")
+        updates.append(_read_update(tuple([read_field() for _ in range(fields)])))
+    if unpacker.tell() != size:
+        raise PeerFault("malformed batch", "something follows the updates")
+    return tuple(updates)
+
+
+def _plain_bytes(batch: bytes) -> int:
+    """Size after decompression, as the header tells it."""
+    if batch[:1] == _PLAIN:
+        size = len(batch) - 1
+    elif batch[:1] == _COMPRESSED:
+        try:
+            size = zstandard.frame_content_size(memoryview(batch)[1:])
+        except zstandard.ZstdError as error:
+            raise PeerFault("malformed batch", f"zstd: {error}") from error
+    else:
+        raise PeerFault("malformed batch", "neither plain nor zstd")
+    if not 0 < size <= MAX_BATCH_BYTES:
+        raise PeerFault("malformed batch", f"{size} bytes unpacked")
+    return size
+
+
+def _decompress(batch: bytes) -> bytes:
     try:
-        size = zstandard.frame_content_size(content)
-        if not 0 <= size <= MAX_BATCH_BYTES:
-            raise PeerFault("malformed batch", f"{size} bytes unpacked")
-        return _decompressor.decompress(content, max_output_size=MAX_BATCH_BYTES)
+        return _decompressor.decompress(memoryview(batch)[1:], max_output_size=MAX_BATCH_BYTES)
     except zstandard.ZstdError as error:
         raise PeerFault("malformed batch", f"zstd: {error}") from error

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from peatnode.model.sync import AppliedReply, StoreAnswer, StoreQuestion
+from peatnode.protocol.sync.applying import Applying, Batch, DocumentUpdates, Take, Then
 from peatnode.protocol.sync.ask import PeerAnswer, StoreAsker
 from peatnode.protocol.sync.pulls.progress import FetchRate
 from peatnode.protocol.sync.pulls.pull import DocumentKey, Pull, Refuse
@@ -24,6 +25,7 @@ class PullHost(Protocol):
     refusals: Refusals
     comparisons: Comparisons
     turns: PullTurns
+    applying: Applying
 
 
 class PeerPulls:
@@ -35,6 +37,7 @@ class PeerPulls:
         ask_store: StoreAsker,
         send: Callable[[Message], None],
         refuse: Refuse,
+        peer: int,
         origin: str,
         compare_after: Callable[[float], None],
     ) -> None:
@@ -43,6 +46,7 @@ class PeerPulls:
         self._ask_store = ask_store
         self._send = send
         self._refuse = refuse
+        self._peer = peer
         self._origin = origin
         self._compare_after = compare_after
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
@@ -97,7 +101,7 @@ class PeerPulls:
             node.refusals,
             node.comparisons,
             self._refuse,
-            self._origin,
+            self._apply,
         )
         node.turns.began(self, node.now, has_turn=has_turn)
         return self.pull
@@ -108,16 +112,36 @@ class PeerPulls:
         pull = self.pull
 
         def on_answer(answer: StoreAnswer | None) -> None:
-            if pull is not None and self.pull is pull:
-                before = pull.applied
-                if isinstance(answer, AppliedReply):
-                    self.rate.add(len(answer.outcomes), self._node.now)
+            if self.pull is pull:
                 then(answer)
-                if pull.applied > before:
-                    self._node.turns.applied(self, self._node.now)
                 self._settle()
 
         self._ask_store(question, on_answer)
+
+    def _apply(self, packed: bytes, take: Take, then: Then) -> bool:
+        """Applies a batch as soon as there is room. False: it was dropped. So is what waits when the pull ends."""
+        pull, node = self.pull, self._node
+
+        def take_updates(updates: DocumentUpdates) -> DocumentUpdates:
+            taken = take(updates)
+            if not taken and pull is not None:
+                pull.advance()
+                self._settle()
+            return taken
+
+        def applied(updates: DocumentUpdates, answer: StoreAnswer | None) -> None:
+            if pull is None or self.pull is not pull:
+                return
+            before = pull.applied
+            if isinstance(answer, AppliedReply):
+                self.rate.add(len(answer.outcomes), node.now)
+            then(updates, answer)
+            if pull.applied > before:
+                node.turns.applied(self, node.now)
+            self._settle()
+
+        batch = Batch(self._peer, pull, self._origin, packed, take_updates, applied)
+        return node.applying.apply(batch)
 
     def _ask_peer(
         self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
@@ -148,6 +172,7 @@ class PeerPulls:
         turns = self._node.turns
         self.pull = None
         self._questions.clear()
+        self._node.applying.drop(pull)
         turns.pull_ended(self, self._node.now, brought=pull.applied > 0)
         rounds = min(max(turns.fruitless(self), int(pull.has_failed)), 5)
         self._compare_after(min(LONGEST_WAIT, 0.25 * 2.0**rounds) if rounds else 0.0)

@@ -27,7 +27,6 @@ from peatnode.model.peer_limits import (
 )
 from peatnode.model.sync import (
     AppliedReply,
-    ApplyUpdates,
     ReadTree,
     ReadVectors,
     StoreAnswer,
@@ -35,6 +34,7 @@ from peatnode.model.sync import (
     VectorsReply,
 )
 from peatnode.model.tree import BUCKETS, EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
+from peatnode.protocol.sync.applying import DocumentUpdates, Take, Then
 from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
 from peatnode.protocol.sync.pulls.progress import PullProgress
 from peatnode.protocol.sync.pulls.steps import (
@@ -46,7 +46,6 @@ from peatnode.protocol.sync.pulls.steps import (
     take,
 )
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
-from peatnode.protocol.wire.batches import unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
     AskBuckets,
@@ -65,6 +64,9 @@ DocumentKey = tuple[str, str]
 Refuse = Callable[[DocumentUpdate, bytes, str], None]
 """Called with the update, the peer's fingerprint of the document (empty: unknown) and the reason."""
 
+Apply = Callable[[bytes, Take, Then], bool]
+"""Applies a packed batch as soon as there is room. False: it was dropped."""
+
 
 class Pull:
     """One round of pulling from one peer.
@@ -77,14 +79,14 @@ class Pull:
         refusals: Refusals,
         comparisons: Comparisons,
         refuse: Refuse,
-        origin: str,
+        apply: Apply,
     ) -> None:
         self._ask_store = ask_store
         self._ask_peer = ask_peer
         self._refusals = refusals
         self._comparisons = comparisons
         self._refuse = refuse
-        self._origin = origin
+        self._apply_batch = apply
         self._compares: deque[tuple[int, tuple[int, ...]]] = deque()
         self._buckets: deque[int] = deque()
         self._vectors: deque[DocumentKey] = deque()
@@ -337,8 +339,19 @@ class Pull:
 
     def _apply(self, batch: bytes, answered: list[DocumentKey] | None) -> None:
         """`answered`: what was asked for; None: a part of the tree."""
-        updates = self._marked(unpack_updates(batch))
-        present = {(update.collection, update.id) for update in updates}
+        self._unapplied += 1
+
+        def take(updates: DocumentUpdates) -> DocumentUpdates:
+            self._note_arrived({(update.collection, update.id) for update in updates}, answered)
+            if not updates:
+                self._unapplied -= 1
+            return self._marked(updates)
+
+        if not self._apply_batch(batch, take, self._applied):
+            self._unapplied -= 1
+            self._fail()
+
+    def _note_arrived(self, present: set[DocumentKey], answered: list[DocumentKey] | None) -> None:
         if answered is None:
             self.progress.found += len(present)
         for key in answered or ():
@@ -347,25 +360,21 @@ class Pull:
                 self.progress.settled += 1
                 self._brought_nothing(key)
                 self._forget(key)
-        if not updates:
-            return
-        self._unapplied += 1
 
-        def on_answer(answer: StoreAnswer | None) -> None:
-            self._unapplied -= 1
-            self.progress.settled += len(present)
-            if isinstance(answer, AppliedReply):
-                for update, outcome, reason in zip(
-                    updates, answer.outcomes, answer.reasons, strict=True
-                ):
-                    self._record_outcome(update, outcome, reason)
-            else:
-                self._fail()
-            for key in present:
-                self._forget(key)
-            self.advance()
-
-        self._ask_store(ApplyUpdates(updates, self._origin), on_answer)
+    def _applied(self, updates: DocumentUpdates, answer: StoreAnswer | None) -> None:
+        self._unapplied -= 1
+        present = {(update.collection, update.id) for update in updates}
+        self.progress.settled += len(present)
+        if isinstance(answer, AppliedReply):
+            for update, outcome, reason in zip(
+                updates, answer.outcomes, answer.reasons, strict=True
+            ):
+                self._record_outcome(update, outcome, reason)
+        else:
+            self._fail()
+        for key in present:
+            self._forget(key)
+        self.advance()
 
     def _record_outcome(self, update: DocumentUpdate, outcome: Outcome, reason: str) -> None:
         key = (update.collection, update.id)

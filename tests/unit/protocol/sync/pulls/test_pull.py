@@ -11,7 +11,6 @@ from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wante
 from peatnode.model.peer_limits import MAX_FOUND
 from peatnode.model.sync import (
     AppliedReply,
-    ApplyUpdates,
     BucketsReply,
     ReadBuckets,
     ReadTree,
@@ -22,10 +21,11 @@ from peatnode.model.sync import (
     VectorsReply,
 )
 from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES
+from peatnode.protocol.sync.applying import Take, Then
 from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pulls.pull import Pull
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Refusals
-from peatnode.protocol.wire.batches import pack_updates
+from peatnode.protocol.wire.batches import pack_updates, unpack_updates
 from peatnode.protocol.wire.messages import (
     AskBuckets,
     AskTree,
@@ -64,7 +64,7 @@ class DifferingDocument:
             self.refusals,
             self.comparisons,
             lambda update, fp, reason: self.refused.append(reason),
-            "peer",
+            self._apply,
         )
         pull.start(b"x" * HASH_BYTES)
         assert pull.is_done
@@ -93,9 +93,13 @@ class DifferingDocument:
                 then(BucketsReply((BucketEntry("notes", "one", 1, False, self.local),), b""))
             case ReadVectors():
                 then(VectorsReply((Wanted("notes", "one", 1, VECTOR),)))
-            case ApplyUpdates(updates):
-                self.applied += updates
-                then(AppliedReply((self.outcome,), ("no",), 1))
+
+    def _apply(self, packed: bytes, take: Take, then: Then) -> bool:
+        updates = take(unpack_updates(packed))
+        if updates:
+            self.applied += updates
+            then(updates, AppliedReply((self.outcome,), ("no",), 1))
+        return True
 
 
 USUAL = [Wanted("notes", "one", 1, VECTOR)]
@@ -175,7 +179,11 @@ class EmptyPeer:
         def refuse(update: DocumentUpdate, fp: bytes, reason: str) -> None:
             raise AssertionError(reason)
 
-        pull = Pull(self._ask_store, self._ask_peer, Refusals(), Comparisons(), refuse, "peer")
+        def apply(packed: bytes, take: Take, then: Then) -> bool:
+            assert not take(unpack_updates(packed))
+            return True
+
+        pull = Pull(self._ask_store, self._ask_peer, Refusals(), Comparisons(), refuse, apply)
         self.waiting: deque[Callable[[], None]] = deque()
         pull.start(b"x" * HASH_BYTES, first_bucket)
         while self.waiting and self.answers:
