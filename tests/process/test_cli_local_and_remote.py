@@ -213,3 +213,42 @@ def test_a_query_without_the_token_says_that_it_is_asked_for(things: Node) -> No
         assert "token" in done.stderr.splitlines()[0]
         assert "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE" in done.stderr.splitlines()[1]
     assert local(things, "doc", "list", "things", "--prefix", "d").returncode == 0
+
+
+def ended(node: Node, collection: str, *names: str) -> None:
+    for name in names:
+        assert local(node, "doc", "put", collection, name, '{"n":1}').returncode == 0
+        assert local(node, "doc", "delete", collection, name).returncode == 0
+
+
+LISTED = (("deleted",), ("deleted", "bin"), ("deleted", "bin", "a"), ("deleted", "bin", "never"))
+
+
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_the_same_deleted_documents(node: Node, output: str) -> None:
+    ended(node, "bin", "a", "b")
+    for arguments in LISTED:
+        here, there = (way(node, "doc", *arguments, "-o", output) for way in (local, remote))
+        assert here.returncode == there.returncode == (5 if "never" in arguments else 0)
+        assert untimed(here.stdout) == untimed(there.stdout), arguments
+        assert here.stderr == there.stderr
+
+
+def untimed(text: str) -> str:
+    return re.sub(r'"until": [0-9.]+|kept for .*', "", text)
+
+
+def test_the_same_undeletion(node: Node) -> None:
+    for number, way in enumerate((local, remote)):
+        ended(node, f"pile{number}", "a", "b", "c")
+        one = way(node, "doc", "undelete", f"pile{number}/a")
+        assert one.stdout.startswith(f"undeleted pile{number}/a  change "), one.stderr
+        again = way(node, "doc", "undelete", f"pile{number}", "a")
+        assert again.returncode == 1
+        assert f"pile{number}/a exists" in again.stderr
+        rest = way(node, "doc", "undelete", "--all", "--since", "1h", f"pile{number}")
+        assert rest.returncode == 0
+        assert f"2 documents undeleted in pile{number} in" in rest.stderr
+        assert json.loads(way(node, "doc", "get", f"pile{number}", "c").stdout) == {"n": 1}
+        for wrong in (("--all",), ("--since", "1h"), ("--all", "--since", "1x"), ()):
+            assert way(node, "doc", "undelete", f"pile{number}", *wrong).returncode == 2

@@ -100,3 +100,17 @@ def test_peers_and_conflicts() -> None:
     assert requests.drop_quarantined("0f").method == "DELETE"
     with pytest.raises(ValueError, match="peer is empty"):
         requests.forget_peer("")
+
+
+def test_deleted_documents() -> None:
+    listed = requests.list_deleted("c", "p", 1.5, 10, "0f")
+    assert listed.path == "/api/v1/deleted/c"
+    assert dict(listed.params) == {"prefix": "p", "since": "1.500", "limit": "10", "cursor": "0f"}
+    assert requests.list_deleted("c").params == ()
+    read = requests.get_deleted("c", "a/b", 0)
+    assert (read.path, read.params) == ("/api/v1/deleted/c/a%2Fb", ())
+    back = requests.undelete_document("c", "a", 3, Conditions(replicas=1))
+    assert (back.method, back.path) == ("POST", "/api/v1/deleted/c/a/undelete")
+    assert dict(back.params) == {"incarnation": "3", "replicas": "1", "timeout": "10"}
+    assert not back.changes_nothing
+    assert back.extra_seconds > 10.0

@@ -166,3 +166,19 @@ def test_lost_documents() -> None:
     assert (lost.value, lost.update, lost.clients) == (None, b"", ())
     shown = responses.read_conflict(answer({**listed, "value": {"a": 1}, "update": "AAA="}))
     assert (shown.value, shown.update) == ({"a": 1}, b"\0\0")
+
+
+def test_deleted_documents() -> None:
+    entry = {"id": "a", "incarnation": 2, "deleted_at": 1.5, "until": 9.0, "origin": "", "bytes": 7}
+    flags = {"expired": True, "live": False, "expires_at": None, "new": 1}
+    page = responses.read_deleted_page(
+        answer({"collection": "c", "deleted": [{**entry, **flags}], "next_cursor": "0f"})
+    )
+    (found,) = page.documents
+    assert page.next_cursor == "0f"
+    assert (found.collection, found.id, found.incarnation, found.size) == ("c", "a", 2, 7)
+    assert (found.has_expired, found.is_live, found.value) == (True, False, None)
+    read = responses.read_deleted_document(answer({"collection": "c", **entry, "document": {}}))
+    assert (read.collection, read.value) == ("c", {})
+    names = responses.read_deleted_collections(answer({"collections": [{"name": "c"}]}))
+    assert names == (("c",), "")
