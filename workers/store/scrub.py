@@ -21,6 +21,8 @@ from peatnode.documents.replica.index.hash_tree import (
     digest_of,
 )
 from peatnode.documents.replica.keyspace import (
+    ENDED,
+    ENDED_STATE,
     LEAP,
     LEAP_UPDATE,
     PEER,
@@ -65,6 +67,8 @@ class ScrubPass:
         """All records and tombstones before this key have been read."""
         self._digest = 0
         self._records = 0
+        self._ended_cursor = ENDED
+        """The same for what is kept of deleted documents."""
         self._bucket = 0
         """All buckets before this one have been read."""
         self.entries = 0
@@ -95,6 +99,8 @@ class ScrubPass:
         end = clock() + seconds
         if self._cursor < after(TOMBSTONE):
             self._read_records(end, clock)
+        elif self._ended_cursor < after(ENDED_STATE):
+            self._read_ended(end, clock)
         else:
             self._read_index(end, clock)
 
@@ -107,6 +113,19 @@ class ScrubPass:
         self._cursor = after(TOMBSTONE)
         self._compare_records()
         self._read_others()
+
+    def _read_ended(self, end: float, clock: Callable[[], float]) -> None:
+        """Reads what is kept of deleted documents, so that damaged blocks are found."""
+        for prefix in (ENDED, ENDED_STATE):
+            if self._ended_cursor >= after(prefix):
+                continue
+            start = max(self._ended_cursor, prefix)
+            for entry, _ in self._replica.kv.scan(start, after(prefix)):
+                self.entries += 1
+                self._ended_cursor = entry + b"\0"
+                if clock() >= end:
+                    return
+        self._ended_cursor = after(ENDED_STATE)
 
     def _records_from(self, cursor: bytes) -> Iterator[tuple[bytes, bytes]]:
         for prefix in (RECORD, TOMBSTONE):

@@ -13,6 +13,7 @@ from functools import partial
 
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import names_of
+from peatnode.documents.replica.ended.matching import unmatched
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.index.clock_cache import clocks_on_disk
 from peatnode.documents.replica.index.hash_tree import tree_key_of
@@ -224,7 +225,7 @@ def reconcile(database: Database) -> None:
             if len(batch) > 10_000:
                 database.write(batch)
                 batch = []
-    database.write([*batch, (SEQUENCE, number(newest + FEED_JUMP))])
+    database.write([*batch, *unmatched(database), (SEQUENCE, number(newest + FEED_JUMP))])
     if broken:
         database.write([(SUMMED, None)])  # this module has no key: the sums are computed anew
         _rejoin_parts(database, broken)

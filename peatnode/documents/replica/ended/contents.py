@@ -41,6 +41,9 @@ MOST_DUE = 4096
 SAVE_SECONDS = 600.0
 """The time for which the store has run is written so often at least, while anything is kept."""
 
+UNREADABLE = EndedState(-math.inf, 0, b"", (), None)
+"""Stands for damaged content. It is due at once."""
+
 
 @dataclass(frozen=True, slots=True)
 class EndedBounds:
@@ -116,11 +119,10 @@ class EndedContents:
     def begun(self, key: bytes, end: Record) -> None:
         """Moves a snapshot that is still where the document had it: its place is needed, or no longer named."""
         entry = state_key(key, end.sequence)
-        data = self._staged(entry)
-        if data is not None:
+        state = decode_state(self._staged(entry))
+        if state is not None:
             packed = self._replica.kv.get(SNAPSHOT + key) or b""
-            moved = decode_state(data)._replace(packed=packed)
-            self._replica.put(entry, encode_state(moved))
+            self._replica.put(entry, encode_state(state._replace(packed=packed)))
 
     def closing(self) -> None:
         """Adds the totals to a batch that changes them."""
@@ -137,10 +139,9 @@ class EndedContents:
 
     def parts(self, head: EndedHead) -> tuple[bytes, ...] | None:
         """The updates, in causal order, that make up a state; None if it is gone. Raises StorageFailed."""
-        data = self._staged(state_key(head.key, head.sequence))
-        if data is None:
+        state = decode_state(self._staged(state_key(head.key, head.sequence)))
+        if state is None:
             return None
-        state = decode_state(data)
         snapshot = state.snapshot
         if snapshot is None:
             try:
@@ -151,8 +152,8 @@ class EndedContents:
 
     def value(self, head: EndedHead) -> bytes | None:
         """The JSON that was stored with a state; None: it has to be computed. Raises StorageFailed."""
-        data = self._staged(state_key(head.key, head.sequence))
-        return None if data is None else decode_state(data).value
+        state = decode_state(self._staged(state_key(head.key, head.sequence)))
+        return None if state is None else state.value
 
     def _packed(self, head: EndedHead, state: EndedState) -> bytes | None:
         if state.packed is not None:
@@ -174,7 +175,9 @@ class EndedContents:
         """What is on disk of a collection, by id and sequence, from a place on. Raises StorageFailed."""
         prefix = ENDED + collection.encode() + b"\0"
         for entry, data in self._replica.kv.scan(prefix + place, after(prefix)):
-            yield decode_head(entry, data)
+            head = decode_head(entry, data)
+            if head is not None:
+                yield head
 
     def collections(self, after_name: str = "") -> Iterator[str]:
         """The collections of which something is kept, by name, behind one. Raises StorageFailed."""
@@ -187,12 +190,12 @@ class EndedContents:
     def _heads(self, key: bytes) -> Iterator[EndedHead]:
         prefix = heads_of(key)
         staged = self._replica.open_batch.extra
-        for entry, data in self._replica.kv.scan(prefix, after(prefix)):
-            if entry not in staged:
-                yield decode_head(entry, data)
-        for entry, new in staged.items():
-            if new is not None and entry.startswith(prefix):
-                yield decode_head(entry, new)
+        found = dict(self._replica.kv.scan(prefix, after(prefix)))
+        found |= {entry: data or b"" for entry, data in staged.items() if entry.startswith(prefix)}
+        for entry, data in found.items():
+            head = decode_head(entry, data)
+            if head is not None:
+                yield head
 
     # --- what has to go
 
@@ -227,7 +230,7 @@ class EndedContents:
             key, sequence = names_in_state_key(entry)
             if is_first:
                 self._cursor, is_first = sequence, False
-            yield key, sequence, decode_state(data)
+            yield key, sequence, decode_state(data) or UNREADABLE
         if is_first and self._replica.open_batch.is_empty:
             self.count = self.bytes = 0  # a repair has lost the rest
 
@@ -242,7 +245,7 @@ class EndedContents:
         data = self._staged(state_key(key, sequence))
         if data is None:
             return
-        state = decode_state(data)
+        state = decode_state(data) or UNREADABLE
         self._replica.put(head_key(key, sequence), None)
         self._replica.put(state_key(key, sequence), None)
         self._add(-1, -state.size)
@@ -274,7 +277,7 @@ class EndedContents:
         data = self._replica.kv.get(ENDED_TOTALS)
         if data is None:
             heads = self._replica.kv.scan(ENDED, after(ENDED))
-            sizes = [decode_head(entry, found).size for entry, found in heads]
+            sizes = [head.size for each in heads if (head := decode_head(*each)) is not None]
             self.count, self.bytes = len(sizes), sum(sizes)
         else:
             self.count, self.bytes, ran = msgpack.unpackb(data)

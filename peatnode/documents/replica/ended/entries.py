@@ -8,7 +8,6 @@ from typing import NamedTuple
 import msgpack
 
 from peatnode.documents.replica.keyspace import ENDED, ENDED_STATE, number
-from peatnode.errors import EntriesDiffer
 
 _BUFFER_BYTES = 2048
 """Initial buffer of msgpack, as for records."""
@@ -87,12 +86,12 @@ def encode_head(head: EndedHead) -> bytes:
     return packed
 
 
-def decode_head(entry: bytes, data: bytes) -> EndedHead:
-    """Raises EntriesDiffer for bytes that are no head."""
+def decode_head(entry: bytes, data: bytes) -> EndedHead | None:
+    """None for bytes that are no head."""
     try:
         return EndedHead(*names_in_head_key(entry), *msgpack.unpackb(data)[:6])
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
-        raise EntriesDiffer(f"an entry of deleted content cannot be decoded: {error}") from error
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException):
+        return None
 
 
 def encode_state(state: EndedState) -> bytes:
@@ -100,9 +99,11 @@ def encode_state(state: EndedState) -> bytes:
     return packed
 
 
-def decode_state(data: bytes) -> EndedState:
-    """Raises EntriesDiffer for bytes that are no state."""
+def decode_state(data: bytes | None) -> EndedState | None:
+    """None for bytes that are no state."""
+    if data is None:
+        return None
     try:
         return EndedState(*msgpack.unpackb(data, use_list=False)[:6])
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
-        raise EntriesDiffer(f"deleted content cannot be decoded: {error}") from error
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException):
+        return None

@@ -11,7 +11,14 @@ from peatnode.documents.json.root_maps import NO_ROOT_MAPS, change
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
-from peatnode.documents.replica.keyspace import RECORD, SNAPSHOT, TOMBSTONE
+from peatnode.documents.replica.keyspace import (
+    ENDED,
+    ENDED_STATE,
+    RECORD,
+    SNAPSHOT,
+    TOMBSTONE,
+    after,
+)
 from peatnode.documents.replica.replica import Replica
 from peatnode.errors import EntriesDiffer
 from tests.unit.workers.store.test_scrub import run
@@ -86,3 +93,38 @@ def test_a_repair_gives_up_a_snapshot_that_is_lost_and_nothing_else(database: Da
     assert kept(database) == {SMALL: True}
     assert database.get(TOMBSTONE + LARGE) is not None
     assert database.get(RECORD + LARGE) is None
+
+
+@pytest.mark.parametrize("kind", [ENDED, ENDED_STATE])
+@pytest.mark.parametrize("loss", [None, b"", b"\x90", b"\x93\x01"])
+def test_an_entry_that_is_lost_or_no_entry_harms_no_other(
+    database: Database, kind: bytes, loss: bytes | None
+) -> None:
+    entry = next(entry for entry, _ in database.scan(kind, after(kind)) if SMALL in entry)
+    database.write([(entry, loss)])
+    replica, ended = opened(database)
+    assert ended.find(LARGE) is not None
+    assert kept(database).get(SMALL, False) is False
+    assert ended.due() == () or kind == ENDED_STATE
+    reconcile(database)
+    assert kept(database).get(LARGE) is True
+    replica, ended = opened(database)
+    for key, sequence in ended.due():
+        ended.remove(key, sequence)
+    commit(replica)
+    assert kept(database) == {LARGE: True}
+    left = [e for kind in (ENDED, ENDED_STATE) for e, _ in database.scan(kind, after(kind))]
+    assert len(left) == 2
+    reconcile(database)
+    _, again = opened(database)
+    assert (again.count, again.bytes) == (1, sum(head.size for head in again.listed("c")))
+
+
+def test_a_scrub_reads_all_that_is_kept(database: Database) -> None:
+    before = ScrubPass(Replica(database, 7))
+    run(before)
+    for kind in (ENDED, ENDED_STATE):
+        database.delete_range(kind, after(kind))
+    without = ScrubPass(Replica(database, 7))
+    run(without)
+    assert before.entries - without.entries == 2 * len(KEYS)
