@@ -203,6 +203,8 @@ class ReplicaStore:
     """Opens, serves and loses a disk as the store worker does. `keeps_generation`, `acknowledges_early` and
     `trusts_its_clock` are faults for the control runs."""
 
+    may_refuse = False
+    """Whether a member of the mesh sends what no honest one has."""
     keeps_generation = False
     trusts_its_clock = False
     acknowledges_early = False
@@ -259,7 +261,8 @@ class ReplicaStore:
         self._conflicts = Conflicts(
             self.replica, lambda: self._host.read_clock().unix, self.reports
         )
-        self._leaps = Leaps(self.replica, lambda: self._host.read_clock().unix, LeapNotes())
+        self.leap_notes = LeapNotes()
+        self.leaps = Leaps(self.replica, lambda: self._host.read_clock().unix, self.leap_notes)
         self.ended = EndedContents(self.replica, ENDED_BOUNDS, self._unix, self._steady)
         self._members = KeptMembers(self.replica, MemberNotes())
         self._builder = BatchBuilder(
@@ -269,7 +272,7 @@ class ReplicaStore:
             resolver,
             self._withdrawals,
             self._conflicts,
-            self._leaps,
+            self.leaps,
             self._members,
             Undeletions(self.replica, self.ended, self._unix),
             self._ids.renew,
@@ -541,7 +544,7 @@ class ReplicaStore:
             self.witness.note(syncing.batch.changes[-1].sequence)
         self._ids.committed(syncing.batch, self._withdrawals.outcomes)
         self._conflicts.committed()
-        self._leaps.committed()
+        self.leaps.committed()
         if not self.acknowledges_early:
             self._acknowledge(syncing.batch, syncing.requests)
         self._feed.committed(syncing.batch)
@@ -564,7 +567,7 @@ class ReplicaStore:
                 self._ledger.writes.append(write)
                 self._acknowledged[reply.sequence] = write
             if isinstance(reply, AppliedReply):
-                assert Outcome.REFUSED not in reply.outcomes, reply.reasons
+                assert self.may_refuse or Outcome.REFUSED not in reply.outcomes, reply.reasons
         _answer(requests)
 
     # --- what must hold

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from peatnode.model import amounts
 from peatnode.protocol.connect.handshake import Member
-from peatnode.protocol.sync.refusals import Refusals
+from peatnode.protocol.sync.refusals import Refusals, RefusedDocument
 from peatnode.protocol.sync.session import PeerSession
 
 MAX_DIFFERING = 100
@@ -55,9 +55,9 @@ def sync_status_of(
 ) -> PeerSyncStatus:
     """`own`: the number of documents of this node; negative: unknown."""
     node_id = session.member.node_id
-    refused = sum(refusal.peer == node_id for refusal in refusals.all())
+    refused = refusals.of_peer(node_id)
     waiting = session.push.waiting
-    behind = _behind(session, own, refused + waiting) if session.is_compared else -1
+    behind = _behind(session, own, len(refused) + waiting) if session.is_compared else -1
     rate = session.pulls.rate.per_second(now) if session.pull else 0.0
     left = _left(session, own) / rate if rate else -1.0
     sent_at = session.push.oldest_sent_at
@@ -106,7 +106,9 @@ def _left(session: PeerSession, own: int) -> int:
     return max(session.pull.expected, more)
 
 
-def _reason(session: PeerSession, is_stale: bool, refused: int, progress: str) -> str:
+def _reason(
+    session: PeerSession, is_stale: bool, refused: Sequence[RefusedDocument], progress: str
+) -> str:
     if is_stale:
         return "replaced by another instance of the same node, and not heard of since"
     if not session.is_compared:
@@ -117,11 +119,14 @@ def _reason(session: PeerSession, is_stale: bool, refused: int, progress: str) -
     if session.push.waiting:
         return f"{session.push.waiting} changes not acknowledged"
     if refused:
-        return f"{refused} of its documents refused by the local store"
+        only = "differs only by " if session.pulls.is_settled else ""
+        return f"{only}{len(refused)} of its documents refused by the local store: {refused[-1].reason}"
     if session.pulls.waits:
         return "documents are fetched from another peer first"
     if _lacking(session) > 0:
         return f"it has {session.documents:,} documents, this node {session.compared_documents:,}"
+    if session.pulls.is_settled:
+        return "it lacks or refuses documents of this node, and has none that this node lacks"
     return "fingerprints differ" if pull is None else "comparing documents"
 
 

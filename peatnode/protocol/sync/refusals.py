@@ -40,6 +40,8 @@ class Refusals:
         self._by_key: OrderedDict[_Key, RefusedDocument] = OrderedDict()
         self._keys: dict[tuple[str, str], set[_Key]] = {}
         """By document: a change costs the same, however many refusals there are."""
+        self.changes = 0
+        """Counts what was added or removed."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -49,6 +51,7 @@ class Refusals:
         but does not prevent the next fetch."""
         key = (refusal.collection, refusal.id, fingerprint)
         if key not in self._by_key:
+            self.changes += 1
             self._by_key[key] = refusal
             self._keys.setdefault(key[:2], set()).add(key)
             if len(self._by_key) > MAX_REFUSALS:
@@ -69,6 +72,7 @@ class Refusals:
                 self._remove(key)
 
     def _remove(self, key: _Key) -> None:
+        self.changes += 1
         del self._by_key[key]
         keys = self._keys[key[:2]]
         keys.remove(key)
@@ -77,6 +81,11 @@ class Refusals:
 
     def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())
+
+    def of_peer(self, peer: str) -> tuple[RefusedDocument, ...]:
+        """The last refusal of each document of which this node sent an update, the oldest first."""
+        found = (refusal for refusal in self._by_key.values() if refusal.peer == peer)
+        return tuple({(one.collection, one.id): one for one in found}.values())
 
 
 class Comparisons:

@@ -242,7 +242,7 @@ class PeerSession:
             return
         if self.differs_since is None:
             self.differs_since = self._node.now
-        self._consider_pull(root)
+        self._consider_pull(root, message.root)
 
     def _became_equal(self, sequence: int) -> None:
         self.differs_since = None
@@ -253,7 +253,7 @@ class PeerSession:
         if not self.is_root_sender:
             self._node.cancel_timer("root", self)
 
-    def _consider_pull(self, root: bytes) -> None:
+    def _consider_pull(self, root: bytes, theirs: bytes) -> None:
         node = self._node
         if self.pull is not None:
             return
@@ -262,5 +262,5 @@ class PeerSession:
         if is_fresh and last_at is not None and node.now - last_at < ROOT_SECONDS:
             self.pulls.stand_back()
             node.set_timer("root", self, 2 * QUIET_SECONDS)
-        elif self.pulls.consider(root):
+        elif self.pulls.consider(root, theirs):
             node.set_timer("root", self, 2 * QUIET_SECONDS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 from peatnode.model.sync import AppliedReply, StoreAnswer, StoreQuestion
@@ -16,6 +17,21 @@ from peatnode.protocol.wire.messages import Buckets, Message, Tree, Unanswered, 
 
 LONGEST_WAIT = 5.0
 """Seconds between two pulls that bring nothing, at most."""
+
+
+SETTLED_SECONDS = 600.0
+"""A difference of which a whole comparison found nothing to fetch is not compared again for this time, as long as both
+roots and the refusals stay: the peer has what is refused here, or lacks something."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What two stores differed by when a pull began."""
+
+    own: bytes
+    theirs: bytes
+    refusals: int
+    """`Refusals.changes`"""
 
 
 class PullHost(Protocol):
@@ -52,6 +68,9 @@ class PeerPulls:
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
         self._resume_at = 0
+        self._compared: _Difference | None = None
+        self._settled: _Difference | None = None
+        self._settled_until = 0.0
         self.pull: Pull | None = None
         self.last_at: float | None = None
         """When the last pull began; None: never."""
@@ -64,11 +83,23 @@ class PeerPulls:
         """Whether the roots differ, but the pull waits for that of another peer."""
         return self._node.turns.waits(self)
 
-    def consider(self, root: bytes) -> bool:
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything that this node would fetch from the peer is here, as last compared."""
+        return self._settled is not None and self._node.now < self._settled_until
+
+    def consider(self, root: bytes, theirs: bytes) -> bool:
         """The roots differ: a pull begins if it is the turn of this peer. Returns whether it has to wait."""
+        difference = _Difference(root, theirs, self._node.refusals.changes)
+        if self.is_settled and difference == self._settled:
+            self.stand_back()
+            return False
+        self._settled = None
         if not self._node.turns.may_begin(self, self._node.now):
             return True
-        self._open(has_turn=True).start(root, self._resume_at)
+        pull = self._open(has_turn=True)
+        self._compared = difference
+        pull.start(root, self._resume_at)
         self._settle()
         return False
 
@@ -77,6 +108,7 @@ class PeerPulls:
         self._node.turns.stand_back(self, self._node.now)
 
     def became_equal(self) -> None:
+        self._settled = None
         self._node.turns.became_equal(self, self._node.now)
 
     def leave(self) -> None:
@@ -95,6 +127,7 @@ class PeerPulls:
         node = self._node
         self.last_at = node.now
         self.rate.begin(node.now)
+        self._compared = None
         self.pull = Pull(
             self._ask_own_store,
             self._ask_peer,
@@ -160,7 +193,14 @@ class PeerPulls:
     def _settle(self) -> None:
         if self.pull is not None and self.pull.is_done:
             self._resume_at = 0
+            self._note_settled(self.pull)
             self._end(self.pull)
+
+    def _note_settled(self, pull: Pull) -> None:
+        """Notes that a comparison of everything has found nothing to fetch."""
+        if not pull.progress.found and not pull.has_failed and self._compared is not None:
+            self._settled = self._compared
+            self._settled_until = self._node.now + SETTLED_SECONDS
 
     def end_pull(self) -> None:
         """What was applied stays. If it was nothing, the next pull compares on from where this one was."""
