@@ -95,6 +95,10 @@ MAX_FOUND = 32_768
 """Documents that one pull has found and not fetched yet. Those of an honest peer are below 5,000, because documents are
 fetched before further buckets are listed. The rest of what a peer names is left to the next pull."""
 
+WANTED_BYTES = 1024 * 1024
+"""State vectors in one question. One that is larger goes alone: that of a document of 100,000 clients has 1.3 MB, so
+without this limit 500 of them would not fit in a frame."""
+
 ANSWER_BYTES = 256 * 1024
 """Size of the documents in one answer, before compression. A document that is larger goes alone."""
 

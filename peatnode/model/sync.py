@@ -96,7 +96,7 @@ class ReadRange(Ask[UpdatesReply]):
 class VectorsReply(Message):
     TAG = "vectors_reply"
     wanted: tuple[Wanted, ...]
-    """One for each document of the request, to be sent to a peer."""
+    """One for each document of the request, to be sent to a peer; only for the first ones if all are too many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ MAX_LIMIT = 10_000
 """Entries in one reply."""
 MAX_REPLY_BYTES = 16 * 1024 * 1024
 """Values or updates in one reply; one entry is always update."""
+MAX_VECTORS_BYTES = 4 * 1024 * 1024
+"""State vectors in one reply; there is at least one."""
 READ_SECONDS = 0.05
 """Work on one reply to a peer, after which it ends early. Also an empty difference of a large document takes long."""
 NOTHING_READ: Mapping[bytes, ReadValue] = MappingProxyType({})
@@ -215,7 +217,15 @@ class Reads:
         return UpdatesReply(tuple(updates), answered, b"")
 
     def vectors(self, request: ReadVectors) -> VectorsReply:
-        return VectorsReply(tuple(self._wanted(*names) for names in request.documents))
+        wanted: list[Wanted] = []
+        room = MAX_VECTORS_BYTES
+        end = self._clock() + READ_SECONDS
+        for names in request.documents:
+            if wanted and (room <= 0 or self._clock() > end):
+                break
+            wanted.append(self._wanted(*names))
+            room -= len(wanted[-1].state_vector) + 60
+        return VectorsReply(tuple(wanted))
 
     def _wanted(self, collection: str, document: str) -> Wanted:
         key = checked_key(collection, document)

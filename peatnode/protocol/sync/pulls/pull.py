@@ -44,6 +44,7 @@ from peatnode.protocol.sync.pulls.steps import (
     first_bucket,
     is_wanted,
     take,
+    take_wanted,
 )
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
 from peatnode.protocol.wire.errors import PeerFault
@@ -168,7 +169,7 @@ class Pull:
             if self._ranges:
                 self._ask_range(*self._ranges.popleft())
             else:
-                self._ask_wanted(take(self._wanted, WANTED_PER_ASK))
+                self._ask_wanted(take_wanted(self._wanted))
         elif self._vectors:
             self._read_vectors(take(self._vectors, WANTED_PER_ASK))
         elif self._buckets and (len(self._buckets) >= BUCKETS_PER_ASK or not self._compares):
@@ -298,8 +299,9 @@ class Pull:
 
     def _read_vectors(self, documents: list[DocumentKey]) -> None:
         def on_answer(answer: StoreAnswer | None) -> None:
-            if isinstance(answer, VectorsReply):
+            if isinstance(answer, VectorsReply) and answer.wanted:
                 self._wanted.extend(answer.wanted)
+                self._vectors.extendleft(reversed(documents[len(answer.wanted) :]))
             else:
                 self._fail()
             self._end_step()

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from peatnode.model.documents import BucketEntry
+from peatnode.model.documents import BucketEntry, Wanted
+from peatnode.model.peer_limits import WANTED_BYTES, WANTED_PER_ASK
 from peatnode.model.tree import FAN_OUT, LEVELS
 from peatnode.protocol.sync.ask import PeerAnswer
 
@@ -54,6 +55,18 @@ class Join(Generic[OwnT]):
 
 def take(queue: deque[ItemT], count: int) -> list[ItemT]:
     return [queue.popleft() for _ in range(min(count, len(queue)))]
+
+
+def take_wanted(queue: deque[Wanted]) -> list[Wanted]:
+    """What fits in one question."""
+    taken: list[Wanted] = []
+    size = 0
+    while queue and len(taken) < WANTED_PER_ASK:
+        size += len(queue[0].state_vector)
+        if taken and size > WANTED_BYTES:
+            break
+        taken.append(queue.popleft())
+    return taken
 
 
 class TreeOrder:

@@ -106,6 +106,33 @@ USUAL = [Wanted("notes", "one", 1, VECTOR)]
 AS_A_WHOLE = [Wanted("notes", "one", 1, b"")]
 
 
+def test_vectors_that_come_in_parts_are_all_asked_for() -> None:
+    """A reply of the store has a limit in bytes."""
+    read: list[int] = []
+    asked: list[tuple[Wanted, ...]] = []
+
+    def ask_store(question: StoreQuestion, then: Callable[[StoreAnswer | None], None]) -> None:
+        assert isinstance(question, ReadVectors)
+        read.append(len(question.documents))
+        then(VectorsReply(tuple(Wanted(*names, 1, VECTOR) for names in question.documents[:2])))
+
+    def ask_peer(make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]) -> None:
+        message = make(1)
+        assert isinstance(message, AskUpdates)
+        asked.append(message.wanted)
+        then(Updates(1, len(message.wanted), b"", pack_updates(())))
+
+    def apply(packed: bytes, take: Take, then: Then) -> bool:
+        assert not take(unpack_updates(packed))
+        return True
+
+    pull = Pull(ask_store, ask_peer, Refusals(), Comparisons(), lambda *_: None, apply)
+    pull.repair([("notes", str(number)) for number in range(5)])
+    assert pull.is_done
+    assert read == [5, 3, 1]
+    assert [w.id for wanted in asked for w in wanted] == list("01234")
+
+
 @pytest.mark.parametrize("has_structs", [False, True])
 def test_a_pair_that_is_found_twice_is_compared_once(has_structs: bool) -> None:
     scene = DifferingDocument()
