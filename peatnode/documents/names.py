@@ -47,6 +47,16 @@ def check_id(name: str) -> None:
         raise BadName(f"a document id has 1 to {MAX_ID_BYTES} bytes")
 
 
+def is_document_name(collection: str, document: str) -> bool:
+    """Whether a document can have this name."""
+    try:
+        check_collection(collection)
+        check_id(document)
+    except BadName:
+        return False
+    return True
+
+
 def document_key(collection: str, document: str) -> bytes:
     """The key of a document: keys sort by collection, then by the UTF-8 bytes of the id.
 

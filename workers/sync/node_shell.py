@@ -177,7 +177,8 @@ class NodeShell:
                 self.dial_plan.remember(action.node_id, action.addresses, now)
                 self._dial_wake.set(now)  # once, however many are remembered at the start
             case events.MemberForgotten():
-                self._quota.info("Peer forgotten", (action.node_id, ""), peer=action.node_id)
+                key = (action.node_id, action.reason)
+                self._quota.info("Peer forgotten", key, peer=action.node_id, reason=action.reason)
                 self.dial_plan.forget(action.node_id)
                 self._loop.call_soon(self.plan_dials)
             case events.MemberBlocked():

@@ -14,12 +14,14 @@ from peatnode.model.members import (
     RememberedPeer,
 )
 from peatnode.protocol.members.blocks import Blocks
-from peatnode.protocol.members.departures import Departures, ends
+from peatnode.protocol.members.departures import Departures, TellerLimits, ends
 from peatnode.protocol.members.link import DIFFERENT_SECONDS, MemberLink, shifted
 from peatnode.protocol.members.peer_log import PeerLog
+from peatnode.texts import cleaned, is_name
 
 MAX_ADDRESSES = 8
 OTHER_INSTANCE = "another instance of it is connected"
+HEARD_BEFORE = "its goodbye was heard before"
 HEARD_SECONDS = 1.0
 """A connected peer that is heard of so long after its departure was told is there."""
 
@@ -36,6 +38,9 @@ class MemberBook:
         """`own` is the node id of this node, `retention` the seconds of absence after which a member is forgotten."""
         self.log = PeerLog()
         self.departures = Departures()
+        self.left_out = 0
+        """Departures that a peer has told beyond its limit."""
+        self._teller_limits = TellerLimits()
         self.blocks = Blocks()
         self.is_read = False
         """Whether what an earlier process kept has been read."""
@@ -50,8 +55,8 @@ class MemberBook:
         """The connected instances, by node id."""
         self._absent_from: dict[str, float] = {}
         """Time of the machine from which `absent_seconds` of an absent member is counted on."""
-        self._doubted: dict[str, tuple[Departure, float]] = {}
-        """Departures of connected instances, and when they were told: their last message may be on its way."""
+        self._doubted: dict[str, tuple[Departure, float, str]] = {}
+        """Departures of connected instances, when they were told, as their last message may be on its way, and why."""
         self._changed: set[str] = set()
         self._forgotten: set[str] = set()
         self._has_news = False
@@ -181,10 +186,10 @@ class MemberBook:
             self._say(node_id, PeerEventKind.DISCONNECTED, f"{reason}: {OTHER_INSTANCE}")
             if has_left and record is not None and record.instance == instance:
                 # The others may be what a node that was killed has left behind.
-                self._doubted[node_id] = self._departure_of(record), self.now
+                self._doubted[node_id] = self._departure_of(record), self.now, HEARD_BEFORE
             return None
         del self._links[node_id]
-        doubted, _ = self._doubted.pop(node_id, (None, 0.0))
+        doubted, _, why = self._doubted.pop(node_id, (None, 0.0, ""))
         if record is None:
             self._say(node_id, PeerEventKind.DISCONNECTED, reason)
             return None
@@ -195,7 +200,7 @@ class MemberBook:
             return self._depart(record, PeerEventKind.LEFT, reason)
         self._say(node_id, PeerEventKind.DISCONNECTED, reason)
         if doubted is not None and doubted.instance == record.instance:
-            return self._depart(record, PeerEventKind.LEFT, "its goodbye was heard before", doubted)
+            return self._depart(record, PeerEventKind.LEFT, why, doubted)
         return None
 
     def dial_failed(self, peer: str, reason: str, is_refused: bool) -> None:
@@ -208,7 +213,7 @@ class MemberBook:
     def told(self, node_id: str, instance: str, root: bytes, documents: int) -> None:
         """A connected peer has told its root; `documents` is -1 if it has not told their number."""
         self._links[node_id][instance].told(root, documents)
-        doubted, since = self._doubted.get(node_id, (None, 0.0))
+        doubted, since, _ = self._doubted.get(node_id, (None, 0.0, ""))
         if (
             doubted is not None
             and (doubted.instance == instance or doubted.instance not in self._links[node_id])
@@ -234,21 +239,31 @@ class MemberBook:
     def departed(self, departure: Departure, teller: str) -> bool:
         """A peer has told of a departure. Returns whether it is to be passed on."""
         node_id = departure.node_id
-        if node_id == self._own or not self.departures.is_news(departure):
+        if not self._is_about(departure):
             return False
-        if (links := self._links.get(node_id)) is not None:
-            if departure.instance in links:
-                self._doubted[node_id] = departure, self.now
+        if not self._teller_limits.take(teller, self.now):
+            self.left_out += 1
+            return False
+        if node_id in self._links:
+            self._doubted[node_id] = departure, self.now, f"{teller} had said that it leaves"
             return False
         record = self._records.get(node_id)
         if record is None:
-            self.departures.add(departure)
+            self.departures.add(departure, is_hearsay=True)
             self._has_news = True
-        elif ends(departure, record.instance, record.last_seen, self.unix):
-            self._depart(record, PeerEventKind.FORGOTTEN, f"{teller} has said so", departure)
         else:
-            return False
+            self._depart(record, PeerEventKind.FORGOTTEN, f"{teller} has said so", departure)
         return True
+
+    def _is_about(self, departure: Departure) -> bool:
+        """Whether a departure that is told changes what is known here."""
+        node_id = departure.node_id
+        if node_id == self._own or not self.departures.is_news(departure):
+            return False
+        if (links := self._links.get(node_id)) is not None:
+            return departure.instance in links
+        record = self._records.get(node_id)
+        return record is None or ends(departure, record.instance, record.last_seen, self.unix)
 
     def block(self, node_id: str, reason: str) -> None:
         """An operator wants no connection to a node."""
@@ -321,11 +336,12 @@ class MemberBook:
     def load(self, kept: MembershipReply) -> list[RememberedPeer]:
         """Adds what an earlier process kept, and returns the members that are absent."""
         self.is_read = True
-        for departure in kept.departures:
+        named = [departure for departure in kept.departures if is_name(departure.node_id)]
+        for departure in named:
             if departure.node_id in self._records:
                 self.departures.refute(departure)
                 self._has_news = True
-        self.departures.load(d for d in kept.departures if d.node_id not in self._records)
+        self.departures.load(d for d in named if d.node_id not in self._records)
         for record in kept.peers:
             self._load_member(record)
         self._make_room()
@@ -337,12 +353,14 @@ class MemberBook:
         node_id = kept.node_id
         departure = self.departures.get(node_id)
         mine = self._records.get(node_id)
-        if node_id == self._own or (
-            departure and ends(departure, kept.instance, kept.last_seen, self.unix)
-        ):
+        if (
+            not is_name(node_id)
+            or node_id == self._own
+            or (departure and ends(departure, kept.instance, kept.last_seen, self.unix))
+        ):  # an earlier version took other names
             self._forgotten.add(node_id)
         elif mine is None:
-            self._records[node_id] = kept
+            self._records[node_id] = replace(kept, version=cleaned(kept.version))
             self._absent_from[node_id] = self.now
         else:
             self._changed.add(node_id)

@@ -15,6 +15,16 @@ EXCUSE_SECONDS = 600.0
 a mounted ConfigMap does within a minute or two. A list that still names it then means it."""
 
 
+TOLD_SECONDS = 10.0
+"""A peer may tell of one departure that is news each so many seconds, and of MAX_DEPARTURES at once: the list that it
+tells when it connects."""
+
+SHARES = 4
+"""All peers together may tell of so many times as many as one of them."""
+
+ALL_TELLERS = ""
+
+
 class Departures:
     """One departure for each node id, the last ones.
 
@@ -24,6 +34,8 @@ class Departures:
 
     def __init__(self) -> None:
         self._by_node: dict[str, Departure] = {}
+        self._hearsay: dict[str, None] = {}
+        """Node ids of those that this node has only heard of: they make room first."""
         self._refuted: dict[str, Departure] = {}
 
     def __iter__(self) -> Iterator[Departure]:
@@ -40,12 +52,19 @@ class Departures:
         departure = self._by_node.get(node_id)
         return departure is not None and now - departure.at < EXCUSE_SECONDS
 
-    def add(self, departure: Departure) -> None:
-        """It replaces an earlier one of the same node."""
-        self._by_node.pop(departure.node_id, None)
+    def add(self, departure: Departure, *, is_hearsay: bool = False) -> None:
+        """It replaces an earlier one of the same node. `is_hearsay`: the node was never a member here, so that
+        whoever tells of it may have made it up."""
+        self._take(departure.node_id)
         self._by_node[departure.node_id] = departure
+        if is_hearsay:
+            self._hearsay[departure.node_id] = None
         if len(self._by_node) > MAX_DEPARTURES:
-            del self._by_node[next(iter(self._by_node))]
+            self._take(next(iter(self._hearsay or self._by_node)))
+
+    def _take(self, node_id: str) -> Departure | None:
+        self._hearsay.pop(node_id, None)
+        return self._by_node.pop(node_id, None)
 
     def is_news(self, departure: Departure) -> bool:
         """Whether it says more than what is known of the node. Otherwise it is not passed on."""
@@ -62,7 +81,7 @@ class Departures:
 
     def drop(self, node_id: str) -> bool:
         """The node has proved itself again. Whether a departure of it was known."""
-        departure = self._by_node.pop(node_id, None)
+        departure = self._take(node_id)
         if departure is not None:
             self.refute(departure)
         return departure is not None
@@ -71,7 +90,7 @@ class Departures:
         """Drops those that are older. Whether there was one."""
         old = [departure.node_id for departure in self if departure.at < before]
         for node_id in old:
-            del self._by_node[node_id]
+            self._take(node_id)
         return bool(old)
 
     def load(self, departures: Iterable[Departure]) -> None:
@@ -79,6 +98,30 @@ class Departures:
         for departure in departures:
             if self.is_news(departure):
                 self.add(departure)
+
+
+class TellerLimits:
+    """How many departures that are news the peers may tell: each of them, and all together.
+
+    Who has the secret can tell of any, and under any name. What is beyond is dropped: a later connection tells it
+    again. A mesh from which more nodes leave at once hears the goodbye of each of them.
+    """
+
+    def __init__(self) -> None:
+        self._used: dict[str, float] = {}
+        """Time until which what a peer has told uses up its rate, by node id; that of all peers under ALL_TELLERS."""
+
+    def take(self, teller: str, now: float) -> bool:
+        """Whether this peer may tell of one more; counts it if so."""
+        own = max(self._used.get(teller, now), now) + TOLD_SECONDS
+        all_ = max(self._used.get(ALL_TELLERS, now), now) + TOLD_SECONDS / SHARES
+        until = now + MAX_DEPARTURES * TOLD_SECONDS
+        if own > until or all_ > until:
+            return False
+        self._used[teller], self._used[ALL_TELLERS] = own, all_
+        if len(self._used) > 2 * SHARES * MAX_DEPARTURES:
+            self._used = {name: used for name, used in self._used.items() if used > now}
+        return True
 
 
 def ends(departure: Departure, instance: str, last_seen: float, now: float) -> bool:

@@ -50,7 +50,7 @@ class MembershipHost(Protocol):
     def member_remembered(self, node_id: str, addresses: tuple[str, ...]) -> None:
         """A member is absent, and may be dialled at these addresses."""
 
-    def member_forgotten(self, node_id: str) -> None: ...
+    def member_forgotten(self, node_id: str, reason: str) -> None: ...
     def member_blocked(self, node_id: str) -> None:
         """Ends the connections to it. None may begin before `member_unblocked`."""
 
@@ -117,7 +117,7 @@ class Membership:
             return
         departure = self.book.disconnected(node_id, instance, reason, has_left)
         if departure is not None:
-            self._departed((departure,), "")
+            self._departed((departure,), "", reason)
         elif not self.book.is_connected(node_id):
             record = self.book.get(node_id)
             if record is not None:
@@ -144,21 +144,25 @@ class Membership:
         """An operator has said that an absent member is gone. Does nothing if it is not one."""
         if self.is_idle or self.book.get(node_id) is None or self.book.is_connected(node_id):
             return
-        self._departed((self.book.forget(node_id),), "")
+        self._departed((self.book.forget(node_id),), "", "an operator has said so")
         self._plan()
 
-    def receive(self, teller: str, instance: str, message: Departed) -> None:
-        """A peer tells of departures: passes on those that are news. Raises PeerFault."""
+    def receive(self, teller: str, instance: str, message: Departed) -> int:
+        """A peer tells of departures: passes on those that are news. Returns how many are beyond what it may tell.
+        Raises PeerFault."""
         departures = decode_departures(message)
         if self.is_idle:
-            return
-        self._departed([d for d in departures if self.book.departed(d, teller)], instance)
+            return 0
+        before = self.book.left_out
+        told = [d for d in departures if self.book.departed(d, teller)]
+        self._departed(told, instance, f"{teller} has said so")
         self._plan()
+        return self.book.left_out - before
 
-    def _departed(self, departures: Iterable[Departure], teller: str) -> None:
+    def _departed(self, departures: Iterable[Departure], teller: str, reason: str) -> None:
         told = list(departures)
         for departure in told:
-            self._host.member_forgotten(departure.node_id)
+            self._host.member_forgotten(departure.node_id, reason)
         if told:
             self._host.tell_departures(encode_departures(told), teller)
 
@@ -188,7 +192,7 @@ class Membership:
         if self.is_idle:
             return
         for node_id in self.book.expire():
-            self._host.member_forgotten(node_id)
+            self._host.member_forgotten(node_id, "it was absent for too long")
         if not self._host.is_clock_denied():
             self.book.expire_departures()
         if self.book.now >= self._asked_not_before:

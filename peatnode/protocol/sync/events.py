@@ -265,6 +265,8 @@ class MemberForgotten:
     """A node is no member any more, as far as this node knows."""
 
     node_id: str
+    reason: str
+    """Who has said so, or why it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
+from peatnode.documents.names import is_document_name
 from peatnode.model.clock import ClockReading
 from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
@@ -311,7 +312,9 @@ class SyncMachine:
             case Awareness():
                 self._awareness.receive(session, message, self.now)
             case Departed():
-                self.members.receive(session.member.node_id, session.instance, message)
+                node_id = session.member.node_id
+                if self.members.receive(node_id, session.instance, message):
+                    self.count_fault("too many departures")
             case PeerHello() | Proof():
                 raise PeerFault("unexpected message", type(message).__name__)
 
@@ -427,6 +430,9 @@ class SyncMachine:
         return origin is None or session.member.instance not in origin.neighbours
 
     def refuse(self, session: PeerSession, update: DocumentUpdate, fp: bytes, reason: str) -> None:
+        """Raises PeerFault if no store would have sent the update."""
+        if not is_document_name(update.collection, update.id):
+            raise PeerFault("malformed message", "a document whose name none can have")
         node_id = session.member.node_id
         refusal = RefusedDocument(update.collection, update.id, node_id, self.now, reason)
         if not self.refusals.is_refused(update.collection, update.id, fp):

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from peatnode.ipc.messages import Address
+from peatnode.texts import cleaned, is_name
 from workers.discovery.kubernetes.objects import (
     MalformedAnswer,
     field_object,
@@ -172,9 +173,16 @@ def _read_endpoint(content: Any, port: int, namespace: str) -> SliceEndpoint:
     conditions = field_object(content, "conditions")
     target = field_object(content, "targetRef")
     name = field_text(target, "name") if target.get("kind", "Pod") == "Pod" else ""
+    name, namespace = (
+        text if is_name(text) else ""
+        for text in (
+            name or field_text(content, "hostname"),
+            field_text(target, "namespace") or namespace,
+        )
+    )
     return SliceEndpoint(
-        name=name or field_text(content, "hostname"),
-        namespace=field_text(target, "namespace") or namespace,
+        name=name,
+        namespace=namespace,
         addresses=_read_addresses(content.get("addresses"), port),
         # An unknown condition means ready and not terminating (EndpointConditions in the API reference).
         is_ready=conditions.get("ready") is not False,
@@ -200,7 +208,7 @@ def _read_metadata(metadata: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         if isinstance(metadata.get(source), dict):
             named |= metadata[source]
     kept = sorted(
-        (name, value)
+        (cleaned(name, MAX_METADATA_TEXT), cleaned(value, MAX_METADATA_TEXT))
         for name, value in named.items()
         if name.startswith(METADATA_PREFIX)
         and isinstance(value, str)

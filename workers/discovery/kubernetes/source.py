@@ -10,6 +10,7 @@ import random
 from peatnode.config import Config
 from peatnode.ipc.messages import Metric
 from peatnode.model.states import SourceStatus
+from peatnode.texts import cleaned
 from workers.discovery.kubernetes.api_client import ApiClient, CallFailed
 from workers.discovery.kubernetes.list_watch import SliceWatch, Timings
 from workers.discovery.kubernetes.objects import MalformedAnswer
@@ -215,10 +216,14 @@ class KubernetesSource:
         return [Metric(f"peatnode_discovery_{name}", (), float(v)) for name, v in samples.items()]
 
 
+MAX_REASON = 500
+"""Characters of a reason of the API server that are shown."""
+
+
 def _failure(error: CallFailed) -> CallFailure:
     return CallFailure(error.status, error.reason, error.retry_after)
 
 
 def _describe(failure: CallFailure) -> str:
-    text = failure.reason.rstrip(".") or "without a reason"
+    text = cleaned(failure.reason, MAX_REASON).rstrip(".") or "without a reason"
     return f"status {failure.status}, {text}" if failure.status else text

@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from peatnode.ipc.messages import Address
+from peatnode.texts import cleaned, is_name
 from workers.discovery.sighting import Sighting
 
 SERVICE_TYPE = "_peat._udp.local."
@@ -58,13 +59,13 @@ def read_sighting(
     node_id, instance = values.get(b"id", ""), values.get(b"instance", "")
     if values.get(b"tag") != tag or not re.fullmatch(r"[0-9a-f]{32}", instance):
         return None
-    if not re.fullmatch(r"[^\s\x00-\x1f]{1,250}", node_id) or not 0 < port < 65536:
+    if not is_name(node_id) or not is_announceable(node_id) or not 0 < port < 65536:
         return None
     addresses = dict.fromkeys(Address(host, port) for host in hosts if _is_usable(host))
     if not addresses:
         return None
     metadata = {
-        name: values[key]
+        name: cleaned(values[key])
         for key, name in ((b"cluster", "cluster"), (b"version", "version"))
         if key in values
     }

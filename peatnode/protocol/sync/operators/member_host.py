@@ -66,8 +66,8 @@ class MemberHost:
     def member_remembered(self, node_id: str, addresses: tuple[str, ...]) -> None:
         self._machine.act(MemberRemembered(node_id, addresses))
 
-    def member_forgotten(self, node_id: str) -> None:
-        self._machine.act(MemberForgotten(node_id))
+    def member_forgotten(self, node_id: str, reason: str) -> None:
+        self._machine.act(MemberForgotten(node_id, reason))
 
     def member_blocked(self, node_id: str) -> None:
         self._machine.act(MemberBlocked(node_id))

@@ -17,6 +17,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 
+from peatnode.documents.names import is_document_name
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.peer_limits import (
     BUCKETS_PER_ASK,
@@ -282,6 +283,8 @@ class Pull:
             return
         if not is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
             return
+        if not is_document_name(*key):
+            raise PeerFault("malformed message", "a document whose name none can have")
         self.differing[key] = None
         self.progress.found += 1
         self._fingerprints[key] = remote.fingerprint

@@ -9,13 +9,20 @@ from peatnode.model.members import (
     MAX_REMEMBERED_PEERS,
     Departure,
     MembershipReply,
+    PeerEvent,
     PeerEventKind,
     RememberedPeer,
 )
 from peatnode.model.peer_limits import MAX_DEPARTURES
 from peatnode.protocol.members.book import HEARD_SECONDS, OTHER_INSTANCE, MemberBook
+from peatnode.protocol.members.departures import SHARES, TOLD_SECONDS
 from peatnode.protocol.members.link import DIFFERENT_SECONDS
-from peatnode.protocol.members.peer_log import MAX_SAID, PeerLog
+from peatnode.protocol.members.peer_log import (
+    MAX_PEERS_SAID,
+    MAX_REASONS,
+    REASON_SECONDS,
+    PeerLog,
+)
 
 UNIX = 1_800_000_000.0
 ONE, TWO = "1" * 32, "2" * 32
@@ -353,6 +360,68 @@ def test_departures_are_bounded_and_expire() -> None:
     assert len(shelf.book.departures) == 0
 
 
+def test_a_peer_forgets_no_more_members_than_it_may_tell_of() -> None:
+    """It may name any of them; what it has named is reported with its name."""
+    count = MAX_DEPARTURES + 50
+    members = tuple(kept(f"n{number}") for number in range(count))
+    shelf = Shelf(is_read=False)
+    shelf.book.load(MembershipReply(members, (), ()))
+    told = [shelf.book.departed(Departure(one.node_id, ONE, UNIX), "liar") for one in members]
+    assert sum(told) == MAX_DEPARTURES
+    assert shelf.book.left_out == 50 == len(shelf.absent())
+    assert {event.detail for event in shelf.book.log.events} == {"liar has said so"}
+    shelf.later(10 * TOLD_SECONDS)
+    again = [shelf.book.departed(Departure(one, ONE, UNIX), "liar") for one in shelf.absent()]
+    assert sum(again) == 10
+    assert shelf.book.departed(Departure(shelf.absent()[0], ONE, UNIX), "another")
+
+
+def test_many_names_of_one_liar_forget_no_more_than_all_peers_may() -> None:
+    shelf = Shelf()
+    for number in range(2 * SHARES * MAX_DEPARTURES):
+        shelf.book.departed(Departure(f"n{number}", ONE, UNIX), f"liar{number}")
+    assert shelf.book.left_out == SHARES * MAX_DEPARTURES
+
+
+def test_who_is_forgotten_by_hearsay_and_is_back_is_a_member_again() -> None:
+    shelf = Shelf(is_read=False)
+    shelf.book.load(MembershipReply((kept(),), (), ()))
+    departure = Departure("b", ONE, UNIX)
+    assert shelf.book.departed(departure, "liar")
+    shelf.up("b", TWO)
+    shelf.down("b", TWO)
+    assert shelf.absent() == ["b"]
+    assert not shelf.book.departed(departure, "liar"), "it was refuted"
+
+
+def test_departures_of_nodes_that_nobody_knows_take_no_room_of_others() -> None:
+    shelf = Shelf(is_read=False)
+    shelf.book.load(MembershipReply((kept(),), (), ()))
+    shelf.book.forget("b")
+    for number in range(MAX_DEPARTURES + 10):
+        shelf.book.departed(Departure(f"n{number}", ONE, UNIX), f"liar{number}")
+    assert len(shelf.book.departures) == MAX_DEPARTURES
+    assert shelf.book.departures.get("b") is not None
+
+
+def test_the_end_of_a_connection_that_a_peer_foretold_names_that_peer() -> None:
+    shelf = Shelf()
+    shelf.up()
+    shelf.book.departed(Departure("b", ONE, UNIX), "liar")
+    shelf.down()
+    assert shelf.book.log.events[-1].detail == "liar had said that it leaves"
+
+
+def test_what_was_kept_under_a_name_that_no_node_can_have_is_dropped() -> None:
+    shelf = Shelf(is_read=False)
+    bad = "b\nforged"
+    departures = (Departure("c\x1b[2J", ONE, UNIX),)
+    shelf.book.load(MembershipReply((kept(bad), kept("d")), departures, ()))
+    assert shelf.absent() == ["d"]
+    assert len(shelf.book.departures) == 0
+    assert bad in shelf.book.take_changes(with_connected=False, with_absent=False).forgotten
+
+
 def test_nobody_departs_this_node() -> None:
     shelf = Shelf()
     assert not shelf.book.departed(Departure("own", ONE, UNIX), "c")
@@ -436,11 +505,37 @@ def test_a_failed_dial_is_said_once_for_each_reason_until_the_peer_connects() ->
 
 def test_the_log_is_bounded() -> None:
     log = PeerLog()
-    for number in range(MAX_SAID + 10):
-        log.add_failure(UNIX, "b", PeerEventKind.FAILED, f"{number}" * 100)
+    for number in range(100):
+        log.add_failure(UNIX, f"n{number}", PeerEventKind.FAILED, f"{number}" * 200)
     assert len(log.events) == MAX_PEER_EVENTS
-    assert not log.add_failure(UNIX, "c", PeerEventKind.FAILED, "other")
     assert max(len(event.detail) for event in log.events) <= 200
+
+
+def test_failures_of_many_names_are_said_however_many_there_were() -> None:
+    log = PeerLog()
+    for number in range(3 * MAX_PEERS_SAID):
+        assert log.add_failure(UNIX, f"n{number}", PeerEventKind.FAILED, "no answer")
+    last = f"n{3 * MAX_PEERS_SAID - 1}"
+    assert not log.add_failure(UNIX, last, PeerEventKind.FAILED, "no answer")
+    assert log.add_failure(UNIX, last, PeerEventKind.FAILED, "other version")
+
+
+def test_who_answers_in_ever_new_words_is_said_a_few_times_an_hour() -> None:
+    log = PeerLog()
+    log.add(UNIX, "a", PeerEventKind.CONNECTED)
+    for number in range(1000):
+        log.add_failure(UNIX + number, "b", PeerEventKind.FAILED, f"{number}")
+    assert len(log.events) == 1 + MAX_REASONS
+    assert log.add_failure(UNIX + REASON_SECONDS, "b", PeerEventKind.FAILED, "1000")
+    assert not log.add_failure(UNIX + REASON_SECONDS, "b", PeerEventKind.FAILED, "1001")
+
+
+def test_no_text_of_the_log_forges_a_line() -> None:
+    log = PeerLog()
+    log.add(UNIX, "a", PeerEventKind.DISCONNECTED, "a\nb\x1b[2J\u202e")
+    log.precede([PeerEvent(UNIX, "c\nd", PeerEventKind.FAILED, "e\nf")])
+    for event in log.events:
+        assert (event.peer + event.detail).isprintable()
 
 
 def test_a_failure_is_news_for_the_store_once() -> None:

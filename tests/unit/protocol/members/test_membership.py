@@ -99,7 +99,7 @@ class Desk:
     def member_remembered(self, node_id: str, addresses: tuple[str, ...]) -> None:
         self.absent[node_id] = addresses
 
-    def member_forgotten(self, node_id: str) -> None:
+    def member_forgotten(self, node_id: str, reason: str) -> None:
         self.forgotten.append(node_id)
 
     def member_blocked(self, node_id: str) -> None:

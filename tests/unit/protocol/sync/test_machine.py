@@ -560,3 +560,17 @@ def test_an_older_count_does_not_replace_a_newer_one() -> None:
     bench.wake(ROOT_SECONDS * 2)
     bench.answer_root(b"r" * 16, 1, 5)
     assert bench.machine.documents == 5
+
+
+def test_a_refused_update_of_a_name_that_no_document_can_have_is_the_fault_of_the_peer() -> None:
+    """Else the name would stand in the status, and could be 40 MiB long."""
+    bench = Bench()
+    bench.up(1)
+    push = wire.Push(1, pack_updates((update("a\n" + "x" * 1000),)))
+    bench.tell(MessageReceived(1, push))
+    (asked,) = bench.asked(ApplyUpdates)
+    bench.tell(StoreAnswered(asked.number, AppliedReply((Outcome.REFUSED,), ("a bad name",), 1)))
+    (closed,) = [action for action in bench.done if isinstance(action, Close)]
+    assert closed.code == CloseCode.PROTOCOL
+    assert len(bench.machine.refusals) == 0
+    assert bench.machine.differing() == ()

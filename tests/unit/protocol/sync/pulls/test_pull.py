@@ -26,6 +26,7 @@ from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pulls.pull import Pull
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Refusals
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates
+from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
     AskBuckets,
     AskTree,
@@ -48,6 +49,7 @@ class DifferingDocument:
         self.comparisons = Comparisons()
         self.refusals = Refusals()
         self.local = LOCAL
+        self.remote_id = "one"
         self.difference: DocumentUpdate | None = None
         self.outcome = Outcome.KNOWN
         self.wanted: list[Wanted] = []
@@ -77,7 +79,7 @@ class DifferingDocument:
             case AskTree(_, _, indexes):
                 then(Tree(1, b"r" * HASH_BYTES + bytes(HASH_BYTES * (FAN_OUT * len(indexes) - 1))))
             case AskBuckets():
-                then(Buckets(1, (BucketEntry("notes", "one", 1, False, REMOTE),)))
+                then(Buckets(1, (BucketEntry("notes", self.remote_id, 1, False, REMOTE),)))
             case AskUpdates(_, wanted):
                 self.wanted += wanted
                 found = WHOLE if not wanted[0].state_vector else self.difference
@@ -283,3 +285,12 @@ def test_a_peer_that_names_documents_without_end_does_not_fill_the_memory() -> N
     kept = (pull._fingerprints, pull._pairs, pull._whole, pull._wanted, pull._vectors)
     assert max(len(one) for one in kept) <= MAX_FOUND
     assert not pull.applied
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "\x1b[2J", "", "x" * 300])
+def test_an_entry_of_a_name_that_no_document_can_have_is_the_fault_of_the_peer(name: str) -> None:
+    """The status shows the names of documents that differ."""
+    scene = DifferingDocument()
+    scene.remote_id = name
+    with pytest.raises(PeerFault):
+        scene.pull()

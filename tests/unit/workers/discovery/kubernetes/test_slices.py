@@ -89,6 +89,19 @@ def test_an_endpoint_without_a_pod_is_known_by_its_address() -> None:
     assert (peer.key, peer.node_id) == ("[fd00::7]:11204", "")
 
 
+def test_an_endpoint_whose_pod_has_a_name_that_no_node_can_have_is_known_by_its_address() -> None:
+    content = read("s", endpoint("p\x1b[2J\nforged", "10.0.0.1"))
+    (found,) = SliceTable(NAMING).put(content).found
+    assert (found.key, found.node_id) == ("10.0.0.1:11204", "")
+
+
+def test_metadata_forges_no_line() -> None:
+    labels = {"peat.a\nb": "c\x1b[2J\u202ed"}
+    content = make_slice("s", [endpoint("p", "10.0.0.1")])
+    content["metadata"]["labels"] = labels  # type: ignore[index]
+    assert read_slice(content).metadata == (("peat.a\ufffdb", "c\ufffd[2J\ufffdd"),)
+
+
 def test_a_name_of_another_namespace_is_not_ours() -> None:
     other = endpoint("me", "10.0.0.3")
     other["targetRef"]["namespace"] = "elsewhere"  # type: ignore[index]

@@ -41,10 +41,19 @@ def test_another_formation_is_not_looked_at() -> None:
         {"instance": ""},
         {"tag": ""},
         {"id": "n" * 251},
+        {"id": "a\x1b[2Jb"},
+        {"id": "a\u202eb"},
+        {"id": "a/b"},
     ],
 )
 def test_nonsense_is_nobody(text: dict[str, str]) -> None:
     assert read(**text) is None
+
+
+def test_a_text_of_a_record_forges_no_line() -> None:
+    peer = read(cluster="east\nforged", version="1" * 250)
+    assert peer is not None
+    assert dict(peer.metadata) == {"cluster": "east\ufffdforged", "version": "1" * 200}
 
 
 def test_addresses_that_lead_nowhere_are_left_out() -> None:
