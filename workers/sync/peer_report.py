@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from peatnode.ipc.messages import PeersReply, PeerState
 from peatnode.model.peers import DiscoveredPeer
 from peatnode.model.states import PeerStatus
+from peatnode.protocol.sync.neighbours.shown import fair_shares
 from peatnode.protocol.sync.peer_status import PeerSyncStatus
 from workers.sync.node_shell import NodeShell
 from workers.sync.quic.connection import PeerConnection
@@ -76,11 +77,13 @@ def peer_states(node: NodeShell, expected: Sequence[str]) -> tuple[PeerState, ..
 
 def _connected_states(node: NodeShell, expected: frozenset[str]) -> Iterator[PeerState]:
     seen_at = {peer: each.last_seen for peer, each in node.endpoint.connections.items()}
-    for status in node.machine.sync_statuses(seen_at, node.now()):
+    statuses = node.machine.sync_statuses(seen_at, node.now())
+    neighbours = fair_shares([status.neighbours for status in statuses])
+    for status, shown in zip(statuses, neighbours, strict=True):
         connection = node.endpoint.connections.get(status.peer)
         if connection is not None and not status.is_stale:  # what replaced it is shown
             is_expected = status.member.node_id in expected
-            yield _connected(node, status, connection, is_expected)
+            yield _connected(node, status, connection, is_expected, shown)
 
 
 def _unconnected(node: NodeShell, peer: Unconnected) -> PeerState:
@@ -92,8 +95,13 @@ def _unconnected(node: NodeShell, peer: Unconnected) -> PeerState:
 
 
 def _connected(
-    node: NodeShell, status: PeerSyncStatus, connection: PeerConnection, is_expected: bool
+    node: NodeShell,
+    status: PeerSyncStatus,
+    connection: PeerConnection,
+    is_expected: bool,
+    neighbours: tuple[str, ...],
 ) -> PeerState:
+    """`neighbours`: those of its neighbours that are shown."""
     member = status.member
     record = node.machine.members.book.get(member.node_id)
     discovered = (
@@ -117,7 +125,7 @@ def _connected(
         addresses=(node.endpoint.address_of(connection),),
         sources=discovered.sources,
         metadata=discovered.metadata,
-        neighbours=status.neighbours,
+        neighbours=neighbours,
         bytes_sent=past.bytes_sent + connection.bytes_sent,
         bytes_received=past.bytes_received + connection.bytes_received,
         is_twin=status.is_twin,
