@@ -20,13 +20,16 @@ import orjson
 
 from peatnode.documents.json.root_maps import read
 from peatnode.documents.json.value import build
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
+from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
 from peatnode.documents.replica.flags import DocumentFlag
 from peatnode.documents.replica.keyspace import EXPIRY, after
 from peatnode.documents.replica.reads import bucket_entries, missing_update, wanted_of
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.state_packing import unpack_snapshot
 from peatnode.documents.replica.write_batch import expiry_key
+from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.structs import ANY
 from peatnode.errors import StorageFailed
 from peatnode.model.documents import Outcome
@@ -42,6 +45,7 @@ from workers.store.peers.members import KeptMembers
 from workers.store.scrub import ScrubPass
 
 NODE, PEER = "node-a", 77
+ENDED_BOUNDS = EndedBounds(1e6, 1 << 30)
 MAX_OPENINGS = 6
 BATCH = 25
 """Cases of one test."""
@@ -97,6 +101,7 @@ class Writer:
         self.database = self.opened.database
         self.generation = self.opened.choice.generation
         self.replica = Replica(self.database, client_id(NODE, self.generation))
+        self.ended = EndedContents(self.replica, ENDED_BOUNDS, time.time, time.monotonic)
         self.counter = 0
         self.peers: set[str] = set()
         """Names of the peers that are remembered."""
@@ -247,6 +252,7 @@ class DamagedStore:
             self._health = DiskHealth(self._shell, opened.database, opened.repair)  # type: ignore[arg-type]
             try:
                 self.replica = Replica(opened.database, client_id(NODE, opened.choice.generation))
+                self.ended = EndedContents(self.replica, ENDED_BOUNDS, time.time, time.monotonic)
             except StorageFailed as error:
                 self.close()
                 if not mark_for_repair(opened.database.path, error, opened.repair):
@@ -311,6 +317,16 @@ class DamagedStore:
     def exchange_and_check(self, peer: Replica) -> None:
         self.exchange(peer)
         self.check_values(peer)
+        self.check_ended()
+
+    def check_ended(self) -> None:
+        """What is still kept of deleted documents can be read, and all of it can be removed."""
+        for name in self.ended.collections():
+            for head in list(self.ended.listed(name)):
+                parts = self.ended.parts(head)
+                assert parts is None or read(merge_updates(parts, STATE_LIMITS)) is not None
+                self.ended.remove(head.key, head.sequence)
+        self.commit()
 
     def check_values(self, peer: Replica) -> None:
         """Content and indexes are those of the documents; the values are those of the peer."""

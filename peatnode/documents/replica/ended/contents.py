@@ -6,16 +6,16 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-import msgpack
-
 from peatnode.documents.replica.ended.entries import (
     OVERHEAD_BYTES,
     EndedHead,
     EndedState,
     decode_head,
     decode_state,
+    decode_totals,
     encode_head,
     encode_state,
+    encode_totals,
     head_key,
     heads_of,
     names_in_state_key,
@@ -259,7 +259,7 @@ class EndedContents:
 
     def totals(self) -> tuple[bytes, bytes]:
         """The entry that lets the next start go on: its key and its value."""
-        return ENDED_TOTALS, msgpack.packb((self.count, self.bytes, self.ran))
+        return ENDED_TOTALS, encode_totals(self.count, self.bytes, self.ran)
 
     @property
     def are_totals_due(self) -> bool:
@@ -274,13 +274,13 @@ class EndedContents:
         self._read_totals()
 
     def _read_totals(self) -> None:
-        data = self._replica.kv.get(ENDED_TOTALS)
-        if data is None:
+        totals = decode_totals(self._replica.kv.get(ENDED_TOTALS))
+        if totals is None:
             heads = self._replica.kv.scan(ENDED, after(ENDED))
             sizes = [head.size for each in heads if (head := decode_head(*each)) is not None]
             self.count, self.bytes = len(sizes), sum(sizes)
         else:
-            self.count, self.bytes, ran = msgpack.unpackb(data)
+            self.count, self.bytes, ran = totals
             self._ran, self._started = max(ran, self.ran), self._steady()
         self._saved, self._next, self._cursor = self.ran, 0.0, 0
         self._are_totals_new = False

@@ -107,3 +107,19 @@ def decode_state(data: bytes | None) -> EndedState | None:
         return EndedState(*msgpack.unpackb(data, use_list=False)[:6])
     except (ValueError, TypeError, msgpack.exceptions.UnpackException):
         return None
+
+
+def encode_totals(count: int, size: int, ran: float) -> bytes:
+    packed: bytes = msgpack.packb((count, size, ran), buf_size=_BUFFER_BYTES)
+    return packed
+
+
+def decode_totals(data: bytes | None) -> tuple[int, int, float] | None:
+    """(number, bytes, seconds for which the store had run); None for bytes that are no totals."""
+    if data is None:
+        return None
+    try:
+        count, size, ran = msgpack.unpackb(data)
+        return int(count), int(size), float(ran)
+    except (ValueError, TypeError, msgpack.exceptions.UnpackException):
+        return None

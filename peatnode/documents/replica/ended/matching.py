@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import msgpack
-
 from peatnode.documents.replica.ended.entries import (
     decode_head,
     decode_state,
+    decode_totals,
+    encode_totals,
     head_key,
     names_in_head_key,
     names_in_state_key,
@@ -41,6 +41,5 @@ def unmatched(kv: KeyValue) -> Iterator[tuple[bytes, bytes | None]]:
         head = decode_head(its_head, kv.get(its_head) or b"")
         if head is None or decode_state(data) is None:
             yield entry, None
-    noted = kv.get(ENDED_TOTALS)
-    if noted is not None:
-        yield ENDED_TOTALS, msgpack.packb((count, size, msgpack.unpackb(noted)[2]))
+    noted = decode_totals(kv.get(ENDED_TOTALS))
+    yield ENDED_TOTALS, None if noted is None else encode_totals(count, size, noted[2])

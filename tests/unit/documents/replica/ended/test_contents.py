@@ -289,10 +289,13 @@ def test_a_batch_that_is_dropped_leaves_nothing(store: Store) -> None:
     store.check()
 
 
-def test_lost_totals_are_counted_again(store: Store) -> None:
+@pytest.mark.parametrize("loss", [None, b"", b"\x90", b"\xff" * 9])
+def test_lost_totals_are_counted_again(store: Store, loss: bytes | None) -> None:
     store.put({"a": 1})
     store.delete()
     del store.kv.entries[ENDED_TOTALS]
+    if loss is not None:
+        store.kv.entries[ENDED_TOTALS] = loss
     again = Store(store.kv)
     again.check()
     assert again.ended.count == 1
