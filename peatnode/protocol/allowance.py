@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from peatnode.model.peer_limits import Rate
 
 
@@ -15,7 +17,7 @@ class Allowance:
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
-        self._used_until = 0.0
+        self._used_until = -math.inf
         """Time until which what was sent uses up the rate."""
 
     def take(self, size: int, now: float) -> bool:

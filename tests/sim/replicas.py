@@ -205,6 +205,7 @@ class ReplicaStore:
 
     may_refuse = False
     """Whether a member of the mesh sends what no honest one has."""
+
     keeps_generation = False
     trusts_its_clock = False
     acknowledges_early = False
@@ -227,6 +228,11 @@ class ReplicaStore:
         self.has_been_cloned = False
         """Whether an image came back together with its witness, so that nothing here tells that a tail is missing."""
         self.open()
+
+    @staticmethod
+    def finish(build: Any) -> BuiltBatch:
+        """The batch of a coroutine."""
+        return _finished(build)
 
     # --- opening and losing
 
@@ -490,7 +496,7 @@ class ReplicaStore:
         requests, self._queue = self._queue, []
         for request in requests:
             self._check_expiry(request.work)
-        self._built = _finished(self._builder.build(requests))
+        self._built = self.finish(self._builder.build(requests))
         assert not self._built.waiting
         assert self.has_been_cloned or self.keeps_generation or not self.replica.is_client_id_taken
         if self._syncing is None:
