@@ -20,6 +20,10 @@ def test_a_burst_then_the_mean_rate() -> None:
     assert allowance.take(1, 5.11)
 
 
+def test_a_clock_may_begin_anywhere() -> None:
+    assert Allowance(Rate(1000, 10, 2.0)).take(1, -1e6)
+
+
 def test_bytes_count_as_well() -> None:
     allowance = Allowance(Rate(1000, 10, 2.0))
     assert allowance.take(1500, 0.0)
