@@ -25,6 +25,8 @@ class PeerStatus(StrEnum):
     REFUSED = "refused"
     """It did not prove its membership of the formation,
     or a node of another name answers at every address."""
+    OURSELVES = "ourselves"
+    """Its addresses lead to this node itself."""
     BLOCKED = "blocked"
     """An operator of this node has blocked it: it is not dialled, and its connections are refused."""
 

@@ -115,9 +115,15 @@ async def test_a_node_does_not_connect_to_itself(mesh: Mesh) -> None:
     b = await mesh.add("node-b")
     introduce(a, b)
     assert [peer.id for peer in await a.wait_connected(1)] == ["node-b"]
-    while len(peers := await a.peers()) > 1:  # until the dial has led back to us
+    while (await a.peers())[
+        1
+    ].state != messages.PeerStatus.OURSELVES:  # the dial has led back to us
         await asyncio.sleep(0.01)
-    assert [peer.id for peer in peers] == ["node-b"]
+    _, somebody = await a.peers()
+    assert (somebody.id, somebody.reason) == (
+        "somebody",
+        f"127.0.0.1:{a.port} leads to this node itself",
+    )
 
 
 async def test_twins_sync_and_are_reported(mesh: Mesh) -> None:

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from peatnode.config import ExpectedPeers, reread_expected_peers
 from peatnode.errors import BadConfiguration
-from workers.sync.node_shell import Problems
+from workers.sync.imitations import Problems
 
 EXPECTED_PROBLEM = "expected_peers"
 EXPECTED_ADVICE = "Correct the file; until then its last valid content counts."

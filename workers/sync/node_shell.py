@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from peatnode.config import ExpectedPeers
 from peatnode.ipc import messages
@@ -23,6 +23,7 @@ from peatnode.protocol.sync.machine import SyncMachine
 from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Message
 from peatnode.worker.wall_clock import WallTimes, read_clock, read_steady
+from workers.sync.imitations import Imitations, Problems
 from workers.sync.quic.connection import PeerConnection
 from workers.sync.quic.endpoint import QuicEndpoint
 from workers.sync.quic.paths import socket_address
@@ -58,13 +59,6 @@ DEVIATION_ADVICE = (
 )
 
 
-class Problems(Protocol):
-    """The part of `WorkerShell` that reports to the operator."""
-
-    def raise_problem(self, name: str, message: str, advice: str) -> None: ...
-    def clear_problem(self, name: str) -> None: ...
-
-
 class NodeShell:
     """The shell around SyncMachine and DialPlan. It owns their clock, timers and sockets.
 
@@ -93,7 +87,7 @@ class NodeShell:
         self.machine = SyncMachine(
             credentials.node_id, credentials.instance, randomness, self._loop.time(), retention
         )
-        self.dial_plan = DialPlan(self.instance, randomness)
+        self.dial_plan = DialPlan(self.instance, randomness, credentials.node_id)
         self.store = store(self.handle)
         self.rejected: Counter[str] = Counter()
         self.topology_followers: dict[tuple[Any, int], None] = {}
@@ -108,6 +102,7 @@ class NodeShell:
         self.log = log
         self._quota = LogQuota(log, self._loop.time)
         self._problems = problems
+        self._imitations = Imitations(problems)
         self._endpoint: QuicEndpoint | None = None
         self._wake = LoopTimer(self._wake_up)
         self._dial_wake = LoopTimer(self._dial_due)
@@ -170,6 +165,10 @@ class NodeShell:
                     doc=f"{action.collection}/{action.id}",
                     reason=action.reason,
                 )
+            case events.InstanceRefused(node_id, holder):
+                about = (node_id, holder)
+                self._quota.warning("Instance refused", about, peer=node_id, holder=holder)
+                self._imitations.report(node_id, holder)
             case events.ClockJudged():
                 self._report_clock(action.verdict, action.deviation)
             case events.MemberRemembered():
@@ -217,7 +216,9 @@ class NodeShell:
         member = connection.member
         assert member is not None
         key = connection.dial.key if connection.dial else ""
-        self.dial_plan.connected(key, member.node_id, member.instance.hex(), self._loop.time())
+        if not self.machine.holder_of(member):  # else it is refused
+            instance = member.instance.hex()
+            self.dial_plan.connected(key, member.node_id, instance, self._loop.time())
         addresses = self._addresses_of(connection, member)
         self.handle(events.ConnectionUp(connection.peer, member, addresses))
 
@@ -256,6 +257,9 @@ class NodeShell:
             members = (c.member for c in self.endpoint.connections.values())
             if not any(other and other.instance == member.instance for other in members):
                 self.dial_plan.disconnected(member.instance.hex(), reason, now)
+            # One that was refused at once has left its target dialling.
+            if connection.dial is not None and connection.close_code == CloseCode.NOT_AUTHENTICATED:
+                self.dial_plan.failed(connection.dial.key, reason, now, is_refused=True)
         self.plan_dials()
 
     def _count_traffic(self, connection: PeerConnection, instance: str) -> None:

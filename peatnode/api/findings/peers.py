@@ -31,10 +31,14 @@ def peer_findings(reply: PeersReply, sync_age: float, now: float) -> list[Findin
     """`sync_age`: seconds since the sync worker was started, and began to dial. `now`: Unix seconds."""
     connected = {peer.id for peer in reply.peers if peer.is_connected}
     blocked = [peer for peer in reply.peers if peer.state == PeerStatus.BLOCKED]
+    ourselves = [peer for peer in reply.peers if peer.state == PeerStatus.OURSELVES]
     away = [
         peer
         for peer in reply.peers
-        if not peer.is_connected and peer.id not in connected and peer not in blocked
+        if not peer.is_connected
+        and peer.id not in connected
+        and peer not in blocked
+        and peer not in ourselves
     ]
     absent = [peer for peer in away if peer.absent_since]
     others = [peer for peer in away if not peer.absent_since and not _is_only_expected(peer)]
@@ -46,6 +50,7 @@ def peer_findings(reply: PeersReply, sync_age: float, now: float) -> list[Findin
         ),
         *_twins(reply.peers),
         *_grouped(blocked, lambda _: Severity.NOTICE, _blocked, _many_blocked, now),
+        *_grouped(ourselves, lambda _: Severity.NOTICE, _ourselves, _many_ourselves, now),
         *_differing(reply, now),
     ]
 
@@ -139,6 +144,21 @@ def _blocked(peer: PeerState, now: float) -> Told:
     return (
         sentence(f"{peer.id} is blocked {since(peer.blocked_since, now)}: {peer.reason}"),
         f"It holds on this node only: block it on the others, too. `peatnode peers unblock {peer.id}` ends it.",
+    )
+
+
+def _ourselves(peer: PeerState, now: float) -> Told:
+    at = f", {since(peer.failing_since, now)}" if peer.failing_since else ""
+    return (
+        sentence(f"{peer.id} is no other node: {peer.reason}{at}"),
+        "If another node should be there, correct its address (PEAT_STATIC_PEERS). It is dialled again in a while.",
+    )
+
+
+def _many_ourselves(peers: Sequence[PeerState], now: float) -> Told:
+    return (
+        f"{_counted(peers)} are no other nodes: their addresses lead to this node itself.",
+        "If other nodes should be there, correct the addresses (PEAT_STATIC_PEERS).",
     )
 
 

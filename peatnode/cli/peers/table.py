@@ -116,6 +116,8 @@ def summary_lines(peers: Peers, now: float) -> Iterator[Text]:
     for peer in peers:
         if peer.state == PeerStatus.BLOCKED:
             yield Text(one_line(f"{peer.id} is blocked: {peer.reason}"), style="dim")
+        elif peer.state == PeerStatus.OURSELVES:
+            yield Text(one_line(f"{peer.id} is no other node: {peer.reason}"), style="dim")
         elif not peer.is_connected and peer.reason:
             since = peer.failing_since
             what = "is refused" if peer.state == PeerStatus.REFUSED else "cannot be reached"

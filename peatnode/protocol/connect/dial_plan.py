@@ -15,7 +15,7 @@ from typing import Protocol
 from peatnode.model.peers import Address, DiscoveredPeer
 from peatnode.model.states import PeerStatus
 from peatnode.protocol.connect.dial_rate import DialRate
-from peatnode.protocol.connect.target import Target
+from peatnode.protocol.connect.target import VERDICT_SECONDS, Target, Verdict
 
 FIRST_SECONDS = 0.1
 LONGEST_SECONDS = 30.0
@@ -61,7 +61,7 @@ class DialPlan:
     `next_due` is the time at which to call `take_due`, which returns the dials to make.
     """
 
-    def __init__(self, instance: str, randomness: Uniform) -> None:
+    def __init__(self, instance: str, randomness: Uniform, node_id: str = "") -> None:
         self.targets: dict[str, Target] = {}
         """By the key of discovery, or `member_key`."""
         self._found: dict[str, Target] = {}
@@ -70,6 +70,7 @@ class DialPlan:
         """How many discovered peers have this address."""
         self._rate = DialRate()
         self._instance = instance
+        self._node_id = node_id
         self._random = randomness
         self._connected: dict[str, tuple[str, float]] = {}
         """Node id and start of the connection, by instance."""
@@ -155,13 +156,22 @@ class DialPlan:
             # Where a node without a known id answered, another one may answer later.
             target.state = PeerStatus.BLOCKED
             target.due = None if target.peer.node_id else now + BLOCKED_SECONDS
-        elif target.addresses() and target.peer.instance != self._instance:
+        elif target.peer.instance == self._instance:
+            target.state, target.due = None, None
+        elif target.addresses(now):
             target.state = PeerStatus.WAITING if target.tries else PeerStatus.DISCOVERED
             target.due = now + seconds
-        elif target.wrong_identity_addresses:
-            target.state, target.due = PeerStatus.REFUSED, None
+        elif target.verdicts:
+            target.state = self._state_of_verdicts(target)
+            target.due = min(verdict.until for verdict in target.verdicts.values())
         else:
             target.state, target.due = None, None
+
+    def _state_of_verdicts(self, target: Target) -> PeerStatus | None:
+        if not target.is_ourselves:
+            return PeerStatus.REFUSED
+        # What is found of this node itself under its own name is nothing to report.
+        return None if target.peer.node_id == self._node_id else PeerStatus.OURSELVES
 
     def is_covered(self, target: Target) -> bool:
         """Whether an existing connection leads to the target."""
@@ -182,7 +192,7 @@ class DialPlan:
     @property
     def has_others(self) -> bool:
         """Whether discovery knows a peer that is, as far as is known, another node."""
-        no_others = (None, PeerStatus.BLOCKED)
+        no_others = (None, PeerStatus.BLOCKED, PeerStatus.OURSELVES)
         return any(target.state not in no_others for target in self._found.values())
 
     @property
@@ -202,11 +212,11 @@ class DialPlan:
     def take_due(self, now: float) -> list[Dial]:
         """Returns the dials that are due. Each is answered by `failed`, `reached_self` or `connected`."""
         due = [t for t in self.targets.values() if t.due is not None and t.due <= now]
-        dials = [self._dial(t, t.addresses()) for t in due if t.is_discovered]
+        dials = [self._dial(t, t.addresses(now)) for t in due if t.is_discovered]
         members = [t for t in due if not t.is_discovered]
         for target in sorted(members, key=lambda t: t.due or 0.0):
             # Where discovery has found a peer, that peer is dialled.
-            addresses = [a for a in target.addresses() if a not in self._discovered]
+            addresses = [a for a in target.addresses(now) if a not in self._discovered]
             if not addresses:
                 self._plan(target, now, LONGEST_SECONDS * (0.5 + 0.5 * self._random.random()))
             elif self._rate.take(now):
@@ -229,7 +239,7 @@ class DialPlan:
         if target is None or target.state != PeerStatus.DIALLING:
             return
         target.count_failure(reason, now)
-        rounds = (target.tries - 1) // max(1, len(target.addresses()))
+        rounds = (target.tries - 1) // max(1, len(target.addresses(now)))
         if is_refused:
             rounds += 3
         seconds = min(LONGEST_SECONDS, FIRST_SECONDS * 2.0 ** min(rounds, 20))
@@ -238,11 +248,11 @@ class DialPlan:
             target.state = PeerStatus.REFUSED
 
     def reached_self(self, key: str, address: Address, now: float) -> None:
-        """A dial reached this node itself. The address is not dialled again."""
+        """A dial reached this node itself. The address is not dialled for VERDICT_SECONDS."""
         target = self.targets.get(key)
         if target is not None:
-            target.own_addresses.add(address)
-            self.failed(key, "the address belongs to this node", now)
+            target.verdicts[address] = Verdict("", now + VERDICT_SECONDS)
+            self.failed(key, f"{address} leads to this node itself", now)
 
     def connected(self, key: str, node_id: str, instance: str, now: float) -> None:
         """A connection is authenticated. `key` is that of the dial, or empty if the peer dialled."""
@@ -253,7 +263,7 @@ class DialPlan:
         if target is not None and target.peer.node_id in ("", node_id):
             target.instance, target.node_id = instance, node_id
         elif target is not None and target.dialled is not None:
-            target.wrong_identity_addresses[target.dialled] = instance
+            target.verdicts[target.dialled] = Verdict(instance, now + VERDICT_SECONDS)
             self.failed(key, f"another node, {node_id}, answers at its address", now)
         for other in self.targets.values():
             if self.is_covered(other):
@@ -265,10 +275,11 @@ class DialPlan:
         node_id, since = self._connected.pop(instance, ("", now))
         self._connected_ids -= Counter((node_id,))
         for target in self.targets.values():
-            if instance in target.wrong_identity_addresses.values():
-                kept = {a: i for a, i in target.wrong_identity_addresses.items() if i != instance}
-                target.wrong_identity_addresses = kept
-                if target.state == PeerStatus.REFUSED and target.due is None:
+            kept = {a: v for a, v in target.verdicts.items() if v.instance != instance}
+            if len(kept) < len(target.verdicts):
+                was_useless = not target.addresses(now)
+                target.verdicts = kept
+                if target.state == PeerStatus.REFUSED and was_useless:
                     self._plan(target, now, FIRST_SECONDS * (0.5 + 0.5 * self._random.random()))
         for target in covered:
             if self.is_covered(target):

@@ -26,7 +26,7 @@ from peatnode.model.peer_limits import INSTANCE_BYTES, NONCE_BYTES
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.errors import NotAuthenticated, SelfConnection
 from peatnode.protocol.wire.messages import PeerHello, Proof
-from peatnode.texts import is_name
+from peatnode.texts import cleaned, is_name
 
 SECONDS_TO_AUTHENTICATE = 10.0
 _DOMAIN = b"peatnode proof 2"
@@ -168,7 +168,7 @@ class Authentication:
             hello.instance,
             proof.started,
             self._attempt if self._is_dialling else hello.attempt,
-            proof.software,
+            cleaned(proof.software),
             key,
             self._instance if self._is_dialling else hello.instance,
         )

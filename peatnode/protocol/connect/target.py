@@ -7,6 +7,18 @@ from dataclasses import dataclass, field
 from peatnode.model.peers import Address, DiscoveredPeer
 from peatnode.model.states import PeerStatus
 
+VERDICT_SECONDS = 600.0
+"""An address that led to another node, or to this one, is dialled again after this time: it may have another owner."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an authenticated answer says about an address."""
+
+    instance: str
+    """Of the node with another id that answered; empty: the address leads back to this node."""
+    until: float
+
 
 @dataclass(slots=True)
 class Target:
@@ -26,10 +38,8 @@ class Target:
     """Node id of the node that the last dial reached."""
     tries: int = 0
     due: float | None = None
-    own_addresses: set[Address] = field(default_factory=set)
-    """Addresses that lead back to this node."""
-    wrong_identity_addresses: dict[Address, str] = field(default_factory=dict)
-    """Addresses at which a node with another id answered, and the instance of that node."""
+    verdicts: dict[Address, Verdict] = field(default_factory=dict)
+    """Why addresses are not dialled for a while."""
     dialled: Address | None = None
 
     @property
@@ -37,17 +47,22 @@ class Target:
         """The node id if it is known, else the key of the discovered peer."""
         return self.peer.node_id or self.node_id or self.peer.key
 
-    def addresses(self) -> list[Address]:
+    def addresses(self, now: float) -> list[Address]:
         """The addresses that are worth dialling."""
-        useless = self.own_addresses | self.wrong_identity_addresses.keys()
-        return [address for address in self.peer.addresses if address not in useless]
+        for address in [a for a, verdict in self.verdicts.items() if verdict.until <= now]:
+            del self.verdicts[address]
+        return [address for address in self.peer.addresses if address not in self.verdicts]
+
+    @property
+    def is_ourselves(self) -> bool:
+        """Whether all that is known of its addresses is that they lead to this node itself."""
+        return bool(self.verdicts) and not any(v.instance for v in self.verdicts.values())
 
     def begin_anew(self, peer: DiscoveredPeer) -> None:
         """Other addresses, or another instance: what was found at the old ones does not count."""
         self.peer = peer
         self.tries = 0
-        self.own_addresses.clear()
-        self.wrong_identity_addresses.clear()
+        self.verdicts.clear()
 
     def count_failure(self, reason: str, now: float) -> None:
         self.tries += 1

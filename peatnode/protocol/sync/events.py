@@ -242,6 +242,14 @@ class UpdateRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class InstanceRefused:
+    """A member has shown an instance that another node id has. A Close ends its connection."""
+
+    node_id: str
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
 class ClockJudged:
     """The verdict on the wall clock of this node has changed, or its distance from the median of the peers.
     An AskStore tells the store."""
@@ -293,6 +301,7 @@ Action = (
     | AwarenessReceived
     | ReplicasKnown
     | UpdateRefused
+    | InstanceRefused
     | ClockJudged
     | MemberRemembered
     | MemberForgotten

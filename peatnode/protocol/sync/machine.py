@@ -11,7 +11,7 @@ from peatnode.model.documents import DocumentUpdate
 from peatnode.model.feed import Change, ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.sync import AppliedReply, ReadTree, StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.clock.watch import ClockWatch
-from peatnode.protocol.connect.election import is_better
+from peatnode.protocol.connect.election import INSTANCE_TAKEN, is_better, other_holder
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.members.membership import RETENTION_SECONDS, Membership
 from peatnode.protocol.sync.applying import Applying
@@ -30,6 +30,7 @@ from peatnode.protocol.sync.events import (
     Event,
     FeedOpened,
     ForgetOrdered,
+    InstanceRefused,
     MessageReceived,
     NeighboursChanged,
     PeerAppeared,
@@ -216,6 +217,11 @@ class SyncMachine:
         if self.members.is_blocked(member.node_id):
             self._actions.append(self._member_host.refusal(peer))
             return
+        if holder := self.holder_of(member):
+            self.faults[INSTANCE_TAKEN] = self.faults.get(INSTANCE_TAKEN, 0) + 1
+            self._actions.append(InstanceRefused(member.node_id, holder))
+            self._actions.append(Close(peer, CloseCode.NOT_AUTHENTICATED, INSTANCE_TAKEN))
+            return
         current = self._by_instance.get(member.instance.hex())
         if current is not None and not is_better(member, current.member):
             self._actions.append(Close(peer, CloseCode.OTHER_KEPT, "another connection is kept"))
@@ -243,6 +249,12 @@ class SyncMachine:
         for other in list(self._sessions.values()):
             if other is not session and other.member.node_id == member.node_id:
                 other.send_root()  # it answers if it is a twin, and not if it has been replaced
+
+    def holder_of(self, member: Member) -> str:
+        """The node id that has the instance of this member under another key; empty: no other has it."""
+        current = self._by_instance.get(member.instance.hex())
+        holder = current.member if current else None
+        return other_holder(member, holder, self._node_id, self._instance)
 
     def _forget(self, session: PeerSession) -> None:
         del self._sessions[session.peer]

@@ -34,6 +34,7 @@ from peatnode.protocol.connect.handshake import (
 )
 from peatnode.protocol.wire.errors import CloseCode, PeerFault
 from peatnode.protocol.wire.messages import Message
+from peatnode.texts import cleaned
 from workers.sync.quic.certificates import make_certificate, public_key_of, to_der
 from workers.sync.quic.connection import PeerConnection, alert_name, is_handshake_failure
 from workers.sync.quic.paths import (
@@ -52,6 +53,9 @@ SECONDS_TO_ANSWER = 3.0
 
 QUIC_ERROR = -1
 """The close code of a connection that neither node has closed."""
+
+UNPROVED = -2
+"""The close code of a connection that somebody has closed who had not proved that he belongs to the formation."""
 
 MAX_CONNECTIONS = 512
 MAX_UNAUTHENTICATED = 128
@@ -320,12 +324,11 @@ class QuicEndpoint:
             reason = f"TLS handshake failed: {alert_name(event.error_code)}"
             self._forget(connection, CloseCode.NOT_AUTHENTICATED, reason)
         else:
-            said = connection.refusal or event.reason_phrase
+            said = connection.refusal or cleaned(event.reason_phrase)
             reason = str(said or f"closed with code {event.error_code}")
-            # Errors of QUIC itself, such as its timeout, have the same numbers; they name the type of a frame.
-            is_of_peer = event.frame_type is None
-            connection.has_left = is_of_peer and event.error_code == CloseCode.LEFT
-            self._forget(connection, event.error_code if is_of_peer else QUIC_ERROR, reason)
+            code = _believed_code(connection, event)
+            connection.has_left = code == CloseCode.LEFT
+            self._forget(connection, code, reason)
 
     def close(self, connection: PeerConnection, code: int, reason: str) -> None:
         """Closes a connection with CONNECTION_CLOSE. The owner is notified before this returns."""
@@ -400,3 +403,14 @@ class QuicEndpoint:
 
     def address_of(self, connection: PeerConnection) -> str:
         return format_address(connection.quic.get_peer_address() or connection.address)
+
+
+def _believed_code(connection: PeerConnection, event: events.ConnectionTerminated) -> int:
+    """The code with which the peer has closed the connection, if the peer is one to believe."""
+    if (
+        event.frame_type is not None
+    ):  # an error of QUIC, such as its timeout: its numbers are others
+        return QUIC_ERROR
+    if connection.member is None:  # anybody can say anything
+        return CloseCode.NOT_AUTHENTICATED if connection.refusal else UNPROVED
+    return event.error_code

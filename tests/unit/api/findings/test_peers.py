@@ -213,3 +213,20 @@ def test_many_peers_have_one_finding_together(peer: PeerState, said: str) -> Non
 def test_no_finding_has_an_instance(peer: PeerState) -> None:
     for finding in found(peer, expected=9):
         assert not re.search("[0-9a-f]{16}", finding.message + finding.advice + finding.where)
+
+
+def test_an_address_that_leads_to_this_node_itself_is_told_and_restricts_nothing() -> None:
+    ourselves = replace(
+        PEER,
+        id="10.0.0.9:11204",
+        is_connected=False,
+        state=PeerStatus.OURSELVES,
+        reason="10.0.0.9:11204 leads to this node itself",
+        failing_since=NOW - 60,
+    )
+    (finding,) = found(ourselves)
+    assert finding.severity is Severity.NOTICE
+    assert finding.message.startswith("10.0.0.9:11204 is no other node: 10.0.0.9:11204 leads to")
+    assert "PEAT_STATIC_PEERS" in finding.advice
+    (finding,) = found(*[replace(ourselves, id=f"p{n}") for n in range(MAX_EACH + 1)])
+    assert finding.message.startswith("6 peers (")

@@ -7,6 +7,7 @@ from random import Random
 from peatnode.model.peers import Address, DiscoveredPeer
 from peatnode.model.states import PeerStatus
 from peatnode.protocol.connect.dial_plan import BLOCKED_SECONDS, Dial, DialPlan
+from peatnode.protocol.connect.target import VERDICT_SECONDS
 
 OWN = "5" * 32
 SMALLER, LARGER = "1" * 32, "9" * 32
@@ -68,14 +69,41 @@ def test_a_peer_without_id_is_known_by_whom_the_dial_led_to(rng: Random) -> None
     assert dialling.targets[dial.key].state == "connected"
 
 
-def test_ourselves_are_never_dialled_again(rng: Random) -> None:
-    dialling = DialPlan(OWN, rng)
+def test_ourselves_are_dialled_again_when_the_verdict_is_over(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng, "node-a")
     dialling.found(found(), 0.0)
     dial = take(dialling, 0.0)
-    dialling.reached_self(dial.key, dial.address, 0.1)
-    assert dialling.next_due is None
+    dialling.reached_self(dial.key, dial.address, 1.0)
+    target = dialling.targets[dial.key]
+    assert (target.state, target.reason) == ("ourselves", "10.0.0.1:1 leads to this node itself")
+    assert not dialling.has_others
+    assert dialling.next_due == 1.0 + VERDICT_SECONDS
+    assert dialling.take_due(600.9) == []
+    assert take(dialling, 601.0).address == dial.address
+    dialling.connected(dial.key, "node-b", LARGER, 601.0)
+    assert (target.state, target.reason, target.verdicts) == ("connected", "", {})
+
+
+def test_what_is_found_of_this_node_itself_is_not_dialled_and_not_shown(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng, "node-a")
     dialling.found(found("own", "node-a", OWN), 1.0)
-    assert dialling.next_due is None
+    assert (dialling.next_due, dialling.targets["own"].state) == (None, None)
+    dialling.found(found("again", "node-a"), 1.0)
+    dial = take(dialling, 1.0)
+    dialling.reached_self(dial.key, dial.address, 1.0)
+    assert (dialling.next_due, dialling.targets["again"].state) == (1.0 + VERDICT_SECONDS, None)
+
+
+def test_another_address_is_dialled_while_one_leads_to_ourselves(rng: Random) -> None:
+    dialling = DialPlan(OWN, rng, "node-a")
+    dialling.found(found(addresses=2), 0.0)
+    dialling.reached_self("p", take(dialling, 0.0).address, 0.0)
+    dials, now = set(), 0.0
+    while now < VERDICT_SECONDS - 40.0:
+        now = dialling.next_due or 0.0
+        dials.add(take(dialling, now).address.host)
+        dialling.failed("p", "no answer", now)
+    assert dials == {"10.0.0.2"}
 
 
 def test_a_changed_address_is_dialled_at_once(rng: Random) -> None:
@@ -117,7 +145,7 @@ def test_another_name_at_its_address_is_not_the_peer(rng: Random) -> None:
     assert dialling.next_due is not None  # at its other address
     assert take(dialling, dialling.next_due).address == Address("10.0.0.2", 1)
     dialling.connected("c", "node-d", SMALLER, 1.0)
-    assert (target.state, dialling.next_due) == ("refused", None)
+    assert (target.state, dialling.next_due) == ("refused", 0.1 + VERDICT_SECONDS)
     dialling.disconnected(LARGER, "idle", 9.0)  # its first address may be free for it now
     assert dialling.next_due is not None
     assert take(dialling, dialling.next_due).address == Address("10.0.0.1", 1)
@@ -131,7 +159,7 @@ def test_a_peer_at_a_new_address_is_dialled_although_another_answered_at_the_old
     dialling = DialPlan(OWN, rng)
     dialling.found(found("c", "node-c"), 0.0)
     dialling.connected(take(dialling, 0.0).key, "node-b", LARGER, 0.1)
-    assert dialling.next_due is None
+    assert dialling.next_due == 0.1 + VERDICT_SECONDS
     dialling.found(found("c", "node-c", addresses=2), 5.0)
     assert dialling.next_due == 5.0
 
@@ -248,7 +276,7 @@ def test_another_node_at_the_old_address_of_a_member_is_not_dialled_again(rng: R
     dial = take(dialling, dialling.next_due or 0.0)
     dialling.connected(dial.key, "node-c", LARGER, 2.0)
     (target,) = dialling.targets.values()
-    assert (target.state, dialling.next_due) == ("refused", None)
+    assert (target.state, dialling.next_due) == ("refused", 2.0 + VERDICT_SECONDS)
     assert target.reason == "another node, node-c, answers at its address"
     dialling.disconnected(LARGER, "idle", 9.0)
     assert take(dialling, dialling.next_due or 0.0).address == Address("10.0.0.1", 1)

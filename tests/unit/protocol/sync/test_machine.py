@@ -23,6 +23,7 @@ from peatnode.protocol.sync.events import (
     ConnectionUp,
     Event,
     FeedOpened,
+    InstanceRefused,
     MessageReceived,
     PeerAppeared,
     PeerVanished,
@@ -459,6 +460,34 @@ def test_a_store_that_is_away_leaves_questions_unanswered() -> None:
     (asked,) = [a for a in bench.done if isinstance(a, AskStore)]
     bench.tell(StoreAnswered(asked.number, None))
     assert bench.sent(wire.Unanswered) == [wire.Unanswered(4)]
+
+
+def of_key(node_id: str, instance: bytes, key: bytes, started: int = 1) -> Member:
+    return Member(node_id, instance, started, 1, "", key, instance)
+
+
+@pytest.mark.parametrize("started", [0, 1, 2**62])
+def test_a_second_node_id_with_an_instance_is_refused_whatever_its_start(started: int) -> None:
+    bench = Bench()
+    bench.tell(ConnectionUp(1, of_key("node-b", LARGER, b"key of b")))
+    actions = bench.tell(ConnectionUp(2, of_key("liar", LARGER, b"another key", started)))
+    assert actions == [
+        InstanceRefused("liar", "node-b"),
+        Close(2, CloseCode.NOT_AUTHENTICATED, "instance of another node"),
+    ]
+    assert [status.member.node_id for status in bench.machine.sync_statuses()] == ["node-b"]
+    assert bench.machine.faults == {"instance of another node": 1}
+    actions = bench.tell(
+        ConnectionUp(3, of_key("node-b", LARGER, b"key of b", 2))
+    )  # its own is a restart
+    assert Close(1, CloseCode.OTHER_KEPT, "another connection is kept") in actions
+
+
+def test_nobody_is_connected_with_the_instance_of_this_node() -> None:
+    bench = Bench()
+    actions = bench.tell(ConnectionUp(1, of_key("liar", OWN, b"key")))
+    assert InstanceRefused("liar", "own") in actions
+    assert bench.machine.sync_statuses() == []
 
 
 def test_twins_are_told() -> None:
