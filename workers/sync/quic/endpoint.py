@@ -16,14 +16,7 @@ from aioquic.buffer import Buffer  # type: ignore[attr-defined]
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.packet import (
-    QuicHeader,
-    QuicPacketType,
-    encode_quic_retry,
-    encode_quic_version_negotiation,
-    pull_quic_header,
-)
-from aioquic.quic.retry import QuicRetryTokenHandler
+from aioquic.quic.packet import QuicHeader, pull_quic_header
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from peatnode.model.peer_limits import NONCE_BYTES
@@ -35,14 +28,17 @@ from peatnode.protocol.connect.handshake import (
 from peatnode.protocol.wire.errors import CloseCode, PeerFault
 from peatnode.protocol.wire.messages import Message
 from peatnode.texts import cleaned
+from workers.sync.quic.address_check import CID_BYTES, AddressCheck, Checked
 from workers.sync.quic.certificates import make_certificate, public_key_of, to_der
 from workers.sync.quic.connection import PeerConnection, alert_name, is_handshake_failure
+from workers.sync.quic.half_open import HalfOpen, NoRoom, network_of
 from workers.sync.quic.paths import (
     LARGEST_DATAGRAM,
     SMALLEST_DATAGRAM,
     SocketAddress,
     datagram_size,
     format_address,
+    plain_host,
 )
 from workers.sync.quic.protocols import DOCUMENTS, PROTOCOLS, ConnectionProtocol, offered
 from workers.sync.quic.timer import LoopTimer
@@ -58,9 +54,7 @@ UNPROVED = -2
 """The close code of a connection that somebody has closed who had not proved that he belongs to the formation."""
 
 MAX_CONNECTIONS = 512
-MAX_UNAUTHENTICATED = 128
-RETRY_FROM = 16
-"""From this number of handshakes in progress on, a new client must first prove its address (Retry)."""
+"""All of them: members, handshakes in progress, and dials."""
 
 DATAGRAMS_AT_ONCE = 64
 """Datagrams that are read in one turn of the loop."""
@@ -68,7 +62,6 @@ DATAGRAMS_AT_ONCE = 64
 # The log and the metrics of the node report faults of peers.
 logging.getLogger("quic").setLevel(logging.CRITICAL)
 
-_CID_BYTES = 8
 _BUFFER_BYTES = 4 * 1024 * 1024
 
 
@@ -105,7 +98,7 @@ class QuicEndpoint:
         self._dirty: dict[int, PeerConnection] = {}
         self._is_flush_planned = False
         self._last_peer = 0
-        self._retry = QuicRetryTokenHandler()
+        self._half_open = HalfOpen()
         certificate = make_certificate(key)
         self._certificate = (to_der(certificate), public_key_of(certificate))
         self._accepting = QuicConfiguration(
@@ -114,10 +107,11 @@ class QuicEndpoint:
             certificate=certificate,
             private_key=key,
             idle_timeout=idle_seconds,
-            connection_id_length=_CID_BYTES,
+            connection_id_length=CID_BYTES,
             max_data=4 * 1024 * 1024,
             max_stream_data=2 * 1024 * 1024,
         )
+        self._check = AddressCheck(self._accepting.supported_versions)
         self._dialling = dataclasses.replace(
             self._accepting,
             is_client=True,
@@ -148,7 +142,7 @@ class QuicEndpoint:
 
     def _receive(self, data: bytes, address: SocketAddress) -> None:
         try:
-            header = pull_quic_header(Buffer(data=data), host_cid_length=_CID_BYTES)
+            header = pull_quic_header(Buffer(data=data), host_cid_length=CID_BYTES)
         except ValueError:
             self._owner.input_rejected("not QUIC")
             return
@@ -170,65 +164,43 @@ class QuicEndpoint:
     def _accept(
         self, header: QuicHeader, data: bytes, address: SocketAddress
     ) -> PeerConnection | None:
-        if header.packet_type is QuicPacketType.VERSION_NEGOTIATION or header.version is None:
+        try:
+            checked = self._check.judge(header, len(data), address, self._loop.time())
+        except ValueError:
+            self._owner.input_rejected("bad retry token")
             return None
-        if header.version not in self._accepting.supported_versions:
-            answer = encode_quic_version_negotiation(
-                source_cid=header.destination_cid,
-                destination_cid=header.source_cid,
-                supported_versions=self._accepting.supported_versions,
-            )
-            self._send(answer, address)
+        if not isinstance(checked, Checked):
+            if checked is not None:
+                self._send(checked, address)
             return None
-        if header.packet_type is not QuicPacketType.INITIAL or len(data) < SMALLEST_DATAGRAM:
+        if not self._make_room(address):
             return None
-        unauthenticated = sum(c.member is None for c in self.connections.values())
-        if len(self.connections) >= MAX_CONNECTIONS or unauthenticated >= MAX_UNAUTHENTICATED:
-            self._owner.input_rejected("too many connections")
-            return None
-        original, retried = header.destination_cid, None
-        if header.token or unauthenticated >= RETRY_FROM:
-            if not header.token:
-                self._ask_retry(header, address)
-                return None
-            try:
-                original = self._retry.validate_token(
-                    address=address,
-                    destination_cid=header.destination_cid,
-                    token=header.token,
-                    now=self._loop.time(),
-                )
-            except ValueError:
-                self._owner.input_rejected("bad retry token")
-                return None
-            retried = header.destination_cid
         # A datagram of this size has passed the path, so the answers have the same size.
         size = max(SMALLEST_DATAGRAM, min(len(data), LARGEST_DATAGRAM))
         quic = QuicConnection(
             configuration=dataclasses.replace(self._accepting, max_datagram_size=size),
-            original_destination_connection_id=original,
-            retry_source_connection_id=retried,
+            original_destination_connection_id=checked.original_cid,
+            retry_source_connection_id=header.destination_cid,
         )
         connection = self._open(quic, address, None, self._protocols)
+        self._half_open.add(connection.peer, network_of(plain_host(address)), self._loop.time())
         self._by_cid[header.destination_cid] = connection
         return connection
 
-    def _ask_retry(self, header: QuicHeader, address: SocketAddress) -> None:
-        source_cid = os.urandom(_CID_BYTES)
-        token = self._retry.create_token(
-            address=address,
-            original_destination_connection_id=header.destination_cid,
-            retry_source_connection_id=source_cid,
-            now=self._loop.time(),
-        )
-        answer = encode_quic_retry(
-            version=header.version or 0,
-            source_cid=source_cid,
-            destination_cid=header.source_cid,
-            original_destination_cid=header.destination_cid,
-            retry_token=token,
-        )
-        self._send(answer, address)
+    def _make_room(self, address: SocketAddress) -> bool:
+        """Whether there is room for one more connection from this address. An older handshake may have to make it."""
+        if len(self.connections) >= MAX_CONNECTIONS:
+            self._owner.input_rejected("too many connections")
+            return False
+        try:
+            oldest = self._half_open.find_room(network_of(plain_host(address)), self._loop.time())
+        except NoRoom:
+            self._owner.input_rejected("too many handshakes")
+            return False
+        if oldest is not None:
+            self._owner.input_rejected("slow handshake")
+            self.close(self.connections[oldest], CloseCode.TOO_MANY, "others wait")
+        return True
 
     def _send(self, data: bytes, address: SocketAddress) -> None:
         # If the buffer is full, the address unreachable or the datagram too large, QUIC treats it as lost.
@@ -254,7 +226,8 @@ class QuicEndpoint:
         return connection
 
     def _check_answered(self, connection: PeerConnection) -> None:
-        if not connection.bytes_received and connection.peer in self.connections:
+        # A Retry is small: it says nothing about the datagrams that the path carries.
+        if connection.rtt < 0 and connection.peer in self.connections:
             self.close(connection, CloseCode.GOODBYE, "no answer")
 
     def _open(
@@ -307,15 +280,19 @@ class QuicEndpoint:
             for message in connection.receive_event(event):
                 if not was_member:
                     was_member = True
-                    self._owner.peer_authenticated(connection)
+                    self._authenticated(connection)
                 if connection.is_closing:
                     return
                 self._owner.message_received(connection, message)
             if not was_member and connection.member is not None:
-                self._owner.peer_authenticated(connection)
+                self._authenticated(connection)
         except PeerFault as fault:
             self._owner.input_rejected(fault.reason)
             self.close(connection, fault.code, str(fault))
+
+    def _authenticated(self, connection: PeerConnection) -> None:
+        self._half_open.remove(connection.peer)
+        self._owner.peer_authenticated(connection)
 
     def _terminated(self, connection: PeerConnection, event: events.ConnectionTerminated) -> None:
         if connection.is_closing:
@@ -341,6 +318,7 @@ class QuicEndpoint:
     def _forget(self, connection: PeerConnection, code: int, reason: str) -> None:
         if self.connections.pop(connection.peer, None) is None:
             return
+        self._half_open.remove(connection.peer)
         self._dirty.pop(connection.peer, None)
         for cid in [cid for cid, owner in self._by_cid.items() if owner is connection]:
             del self._by_cid[cid]
