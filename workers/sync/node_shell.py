@@ -30,6 +30,9 @@ from workers.sync.quic.paths import socket_address
 from workers.sync.quic.timer import LoopTimer
 from workers.sync.store_link import StoreLink
 
+_AT_ONCE = (CloseCode.NOT_AUTHENTICATED, CloseCode.TOO_MANY)
+"""How this node closes the connection of a member before it counts."""
+
 MAX_REMEMBERED = 1000
 """Instances whose traffic is counted beyond the end of their connections."""
 
@@ -258,7 +261,7 @@ class NodeShell:
             if not any(other and other.instance == member.instance for other in members):
                 self.dial_plan.disconnected(member.instance.hex(), reason, now)
             # One that was refused at once has left its target dialling.
-            if connection.dial is not None and connection.close_code == CloseCode.NOT_AUTHENTICATED:
+            if connection.dial is not None and connection.close_code in _AT_ONCE:
                 self.dial_plan.failed(connection.dial.key, reason, now, is_refused=True)
         self.plan_dials()
 

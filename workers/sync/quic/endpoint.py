@@ -31,7 +31,7 @@ from peatnode.texts import cleaned
 from workers.sync.quic.address_check import CID_BYTES, AddressCheck, Checked
 from workers.sync.quic.certificates import make_certificate, public_key_of, to_der
 from workers.sync.quic.connection import PeerConnection, alert_name, is_handshake_failure
-from workers.sync.quic.half_open import HalfOpen, NoRoom, network_of
+from workers.sync.quic.half_open import HalfOpen, NoRoom, crowded_out, network_of
 from workers.sync.quic.paths import (
     LARGEST_DATAGRAM,
     SMALLEST_DATAGRAM,
@@ -54,7 +54,7 @@ UNPROVED = -2
 """The close code of a connection that somebody has closed who had not proved that he belongs to the formation."""
 
 MAX_CONNECTIONS = 512
-"""All of them: members, handshakes in progress, and dials."""
+"""Of members. Handshakes in progress have places of their own."""
 
 DATAGRAMS_AT_ONCE = 64
 """Datagrams that are read in one turn of the loop."""
@@ -189,9 +189,6 @@ class QuicEndpoint:
 
     def _make_room(self, address: SocketAddress) -> bool:
         """Whether there is room for one more connection from this address. An older handshake may have to make it."""
-        if len(self.connections) >= MAX_CONNECTIONS:
-            self._owner.input_rejected("too many connections")
-            return False
         try:
             oldest = self._half_open.find_room(network_of(plain_host(address)), self._loop.time())
         except NoRoom:
@@ -292,7 +289,18 @@ class QuicEndpoint:
 
     def _authenticated(self, connection: PeerConnection) -> None:
         self._half_open.remove(connection.peer)
-        self._owner.peer_authenticated(connection)
+        if len(self.connections) > MAX_CONNECTIONS:
+            self._make_place()
+        if not connection.is_closing:
+            self._owner.peer_authenticated(connection)
+
+    def _make_place(self) -> None:
+        members = [c for c in self.connections.values() if c.member is not None]
+        networks = {c.peer: network_of(plain_host(c.address)) for c in members}
+        newest = crowded_out(networks, MAX_CONNECTIONS)
+        if newest is not None:
+            self._owner.input_rejected("too many connections")
+            self.close(self.connections[newest], CloseCode.TOO_MANY, "too many connections")
 
     def _terminated(self, connection: PeerConnection, event: events.ConnectionTerminated) -> None:
         if connection.is_closing:

@@ -1,9 +1,10 @@
-"""The handshakes in progress that others have begun: how many there may be, in all and from one address. No I/O."""
+"""Who has a place: of the handshakes in progress that others have begun, and of the members. No I/O."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
 
 MAX_UNAUTHENTICATED = 128
 """Connections that others have opened and that have not authenticated. Each has 65 KB."""
@@ -61,6 +62,18 @@ class HalfOpen:
         own.pop(peer, None)
         if not own:
             del self._of[network]
+
+
+def crowded_out(networks: Mapping[int, str], most: int) -> int | None:
+    """The connection that has to go if there are more than `most`, by its number; None: there are not.
+
+    It is the newest of the network that has most of them. So one member that connects under many names takes the place
+    of nobody else. `networks`: of each connection.
+    """
+    if len(networks) <= most:
+        return None
+    counts = Counter(networks.values())
+    return max(networks, key=lambda peer: (counts[networks[peer]], peer))
 
 
 def network_of(host: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Collection
+from hashlib import sha256
 from typing import Protocol
 
 from peatnode.documents.names import check_collection, check_id
@@ -34,7 +35,7 @@ class RandomBytes(Protocol):
 
 
 class AwarenessRelay:
-    """The keys of the messages that were seen, at most MAX_AWARENESS_SEEN."""
+    """The messages that were seen, at most MAX_AWARENESS_SEEN."""
 
     def __init__(
         self,
@@ -61,7 +62,7 @@ class AwarenessRelay:
             return
         key = self._random.randbytes(AWARENESS_KEY_BYTES)
         message = Awareness(key, event.collection, event.id, event.payload, self._instance)
-        self._is_new(key)
+        self._is_new(message)
         for session in self._sessions:
             self._send_to(session, message, now)
 
@@ -73,7 +74,7 @@ class AwarenessRelay:
         if reason:
             self._count_dropped(reason)
             return
-        if not self._is_new(message.key):
+        if not self._is_new(message):
             return
         names = message.collection, message.id
         self._deliver(AwarenessReceived(*names, message.payload, sender.instance))
@@ -90,7 +91,12 @@ class AwarenessRelay:
         else:
             self._count_dropped(TOO_FAST)
 
-    def _is_new(self, key: bytes) -> bool:
+    def _is_new(self, message: Awareness) -> bool:
+        """Two messages with one key are two messages: who repeats the key of another's hides nothing."""
+        names = f"{message.collection}/{message.id}".encode()
+        digest = sha256(message.key + message.origin + len(names).to_bytes(4, "big") + names)
+        digest.update(message.payload)
+        key = digest.digest()
         if key in self._seen:
             return False
         self._seen[key] = None

@@ -376,6 +376,18 @@ def test_a_pull_that_gets_no_answer_is_ended() -> None:
     assert bench.asked(ApplyUpdates) == []
 
 
+def test_awareness_with_the_key_of_another_message_hides_nothing() -> None:
+    bench = Bench()
+    bench.up(1, SMALLER)
+    bench.up(2, LARGER)
+    for peer, payload in ((1, b"forged"), (2, b"true")):
+        bench.tell(
+            MessageReceived(peer, wire.Awareness(b"k" * 16, "notes", "one", payload, LARGER))
+        )
+        (received,) = [a for a in bench.done if isinstance(a, AwarenessReceived)]
+        assert received.payload == payload
+
+
 def test_awareness_goes_on_once() -> None:
     bench = Bench()
     bench.up(1, SMALLER)

@@ -10,6 +10,7 @@ from workers.sync.quic.half_open import (
     SECONDS_TO_STAY,
     HalfOpen,
     NoRoom,
+    crowded_out,
     network_of,
 )
 
@@ -58,3 +59,11 @@ def test_beyond_all_places_the_oldest_makes_room_wherever_it_is_from() -> None:
 )
 def test_an_ipv6_host_is_its_network(host: str, network: str) -> None:
     assert network_of(host) == network
+
+
+def test_who_connects_under_many_names_takes_the_place_of_nobody_else() -> None:
+    networks = {n: f"honest-{n}" for n in range(5)} | dict.fromkeys(range(5, 10), "crowd")
+    assert crowded_out(networks, 10) is None
+    assert crowded_out(networks | {10: "crowd"}, 10) == 10
+    assert crowded_out(networks | {10: "late"}, 10) == 9
+    assert crowded_out({n: f"honest-{n}" for n in range(4)}, 3) == 3
