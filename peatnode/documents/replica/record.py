@@ -131,7 +131,20 @@ def ended_vector_after(previous: Record | None, more: StateVector = EMPTY_VECTOR
     """The ended vector of the tombstone or incarnation that follows `previous`, joined with the clocks of `more`."""
     if previous is None:
         return joined_vectors(more)
-    return joined_vectors(previous.ended_vector, previous.state_vector, more)
+    return with_ended_of_peer(joined_vectors(previous.ended_vector, previous.state_vector), more)
+
+
+def with_ended_of_peer(known: EndedVector, more: StateVector) -> EndedVector:
+    """An ended vector with the clocks that a peer tells. If there are too many clients, those that are known stay."""
+    if not more:
+        return known
+    joined = joined_vectors(known, more)
+    if all(client in joined for client in known):
+        return joined
+    room = MAX_ENDED_CLIENTS - len(known)
+    new = [client for client in more if client not in known][:room]
+    kept = {client: max(clock, more.get(client, 0)) for client, clock in known.items()}
+    return {**kept, **{client: more[client] for client in new}}
 
 
 def joined_vectors(*vectors: StateVector) -> EndedVector:

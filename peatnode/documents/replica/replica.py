@@ -57,8 +57,8 @@ from peatnode.documents.replica.record import (
     Record,
     decode_record,
     ended_vector_after,
-    joined_vectors,
     tombstone,
+    with_ended_of_peer,
 )
 from peatnode.documents.replica.state_packing import state_reader
 from peatnode.documents.replica.withdraw import (
@@ -337,7 +337,7 @@ class Replica:
                 Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended)
             )
         if any(clock > record.ended_vector.get(client, 0) for client, clock in ended.items()):
-            joined = joined_vectors(record.ended_vector, ended)
+            joined = with_ended_of_peer(record.ended_vector, ended)
             self._open.put(key, record, record.with_ended(joined))
         is_known = incarnation == record.incarnation
         return JoinResult(Outcome.KNOWN if is_known else Outcome.STALE)

@@ -7,6 +7,7 @@ import random
 import pycrdt
 import pytest
 
+from peatnode.documents.limits import MAX_ENDED_CLIENTS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.reads import missing_update
 from peatnode.documents.replica.record import Record
@@ -307,3 +308,21 @@ def test_random_clients_never_bring_back_what_was_deleted(rng: random.Random) ->
         record = replica.live(KEY)
         if record is not None:
             assert str(editor_of(replica).get("t", type=pycrdt.Text)) in ("", "new")
+
+
+@pytest.mark.parametrize("is_deleted_here", [False, True])
+def test_made_up_clients_in_a_tombstone_push_out_nobody(is_deleted_here: bool) -> None:
+    replica = new_replica()
+    editor = editor_of(replica)
+    assert join(replica, type_text(editor, "old")) is Outcome.APPLIED
+    commit(replica)
+    if is_deleted_here:
+        replica.delete(KEY)
+        commit(replica)
+    known = dict.fromkeys((EDITOR, *range(10**6, 10**6 + MAX_ENDED_CLIENTS)), 1)
+    ended = encode_state_vector(known)
+    joined = replica.join(DocumentUpdate("c", "one", 1, True, 0.0, ended), "peer")
+    assert joined.outcome is (Outcome.KNOWN if is_deleted_here else Outcome.APPLIED)
+    commit(replica)
+    assert len(record_of(replica).ended_vector) == MAX_ENDED_CLIENTS
+    assert join(replica, editor.get_update()) is Outcome.STALE
