@@ -9,6 +9,7 @@ from peatnode.model.documents import BucketEntry
 from peatnode.model.peer_limits import (
     ANSWER_BYTES,
     MAX_INDEXES,
+    MAX_QUESTION_BYTES,
     MAX_QUESTIONS_WAITING,
     MAX_WANTED,
 )
@@ -50,65 +51,94 @@ class PeerQuestions:
         self._send = send
         self._in_progress = 0
         self._waiting: deque[Asked] = deque()
+        self._bytes = 0
+        """Memory of the questions that are in progress or wait."""
 
     def receive(self, question: Asked) -> None:
         """Queues a question. Raises PeerFault if it is malformed, or if too many wait."""
         _check(question)
+        size = _memory_of(question)
         if len(self._waiting) >= MAX_QUESTIONS_WAITING:
             raise PeerFault("too many questions")
+        if self._bytes > 0 and self._bytes + size > MAX_QUESTION_BYTES:
+            self._send(
+                Unanswered(question.number)
+            )  # documents with the largest vectors need that, too
+            return
+        self._bytes += size
         self._waiting.append(question)
         self._advance()
+
+    def leave(self) -> None:
+        """The connection has ended."""
+        self._waiting.clear()
 
     def _advance(self) -> None:
         while self._waiting and self._in_progress < MAX_AT_ONCE:
             self._in_progress += 1
             self._start(self._waiting.popleft())
 
-    def _end(self, answer: Message) -> None:
+    def _end(self, size: int, answer: Message) -> None:
         self._send(answer)
         self._in_progress -= 1
+        self._bytes -= size
         self._advance()
 
     def _start(self, question: Asked) -> None:
-        number = question.number
+        number, size = question.number, _memory_of(question)
         match question:
             case AskTree():
                 children = tuple(
                     [p * FAN_OUT + i for p in question.indexes for i in range(FAN_OUT)]
                 )
                 self._ask_store(
-                    ReadTree(question.level + 1, children), lambda a: self._tree_read(number, a)
+                    ReadTree(question.level + 1, children),
+                    lambda a: self._tree_read(number, size, a),
                 )
             case AskBuckets():
                 BucketListing(
-                    self._ask_store, question.indexes, lambda e: self._buckets_read(number, e)
+                    self._ask_store, question.indexes, lambda e: self._buckets_read(number, size, e)
                 )
             case AskUpdates():
                 self._ask_store(
                     ReadDifferences(question.wanted, ANSWER_BYTES),
-                    lambda a: self._updates_read(number, a),
+                    lambda a: self._updates_read(number, size, a),
                 )
             case AskRange():
                 self._ask_store(
                     ReadRange(question.first, question.last, question.tree_key, ANSWER_BYTES),
-                    lambda a: self._updates_read(number, a),
+                    lambda a: self._updates_read(number, size, a),
                 )
 
-    def _tree_read(self, number: int, answer: StoreAnswer | None) -> None:
+    def _tree_read(self, number: int, size: int, answer: StoreAnswer | None) -> None:
         if isinstance(answer, TreeReply):
-            self._end(Tree(number, b"".join(answer.hashes)))
+            self._end(size, Tree(number, b"".join(answer.hashes)))
         else:
-            self._end(Unanswered(number))
+            self._end(size, Unanswered(number))
 
-    def _buckets_read(self, number: int, entries: tuple[BucketEntry, ...] | None) -> None:
-        self._end(Unanswered(number) if entries is None else Buckets(number, entries))
+    def _buckets_read(
+        self, number: int, size: int, entries: tuple[BucketEntry, ...] | None
+    ) -> None:
+        self._end(size, Unanswered(number) if entries is None else Buckets(number, entries))
 
-    def _updates_read(self, number: int, answer: StoreAnswer | None) -> None:
+    def _updates_read(self, number: int, size: int, answer: StoreAnswer | None) -> None:
         if isinstance(answer, UpdatesReply):
             batch = pack_updates(answer.updates)
-            self._end(Updates(number, answer.answered, answer.next_tree_key, batch))
+            self._end(size, Updates(number, answer.answered, answer.next_tree_key, batch))
         else:
-            self._end(Unanswered(number))
+            self._end(size, Unanswered(number))
+
+
+def _memory_of(question: Asked) -> int:
+    """About as much as it takes in memory."""
+    match question:
+        case AskTree() | AskBuckets():
+            return 64 + 40 * len(question.indexes)
+        case AskUpdates():
+            wanted = question.wanted
+            return sum(300 + len(w.id) + len(w.state_vector) for w in wanted)
+        case AskRange():
+            return 64 + len(question.tree_key)
 
 
 def _check(question: Asked) -> None:

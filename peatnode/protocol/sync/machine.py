@@ -128,6 +128,7 @@ class SyncMachine:
         """The local root, and when it was read."""
         self._root_waiters: dict[tuple[PeerSession, str], Callable[[TreeReply], None]] = {}
         """By session and purpose: a peer that sends Root without end has one that waits."""
+        self._is_root_asked = False
         self.documents = -1
         """The number of documents of this node, as the store last told it; -1: unknown."""
         self._counted_at = -1
@@ -260,6 +261,12 @@ class SyncMachine:
         del self._sessions[session.peer]
         del self._by_instance[session.instance]
         session.pulls.leave()
+        session.peer_questions.leave()
+        for number, (owner, _) in self._asked.items():
+            if owner is session:  # what the store still answers keeps nothing of it
+                self._asked[number] = _FORGOTTEN
+        for purpose in ("send", "compare"):
+            self._root_waiters.pop((session, purpose), None)
         self._told.left(session.peer)
         self.applying.leave(session.peer)
         for kind in ("root", "push", "neighbours"):
@@ -380,13 +387,14 @@ class SyncMachine:
             if read.sequence >= self.log.upto >= 0 and self.now - read_at < FRESH_ROOT_SECONDS:
                 then(read)
                 return
-        is_asked = bool(self._root_waiters)
         self._root_waiters[owner, purpose] = then
-        if not is_asked:
+        if not self._is_root_asked:
+            self._is_root_asked = True
             self.ask_store(None, ReadTree(0, (0,), self.agreed_root), self._root_read)
 
     def _root_read(self, answer: StoreAnswer | None) -> None:
         waiters, self._root_waiters = self._root_waiters, {}
+        self._is_root_asked = False
         if not isinstance(answer, TreeReply):
             return
         self._root = (answer, self.now)
@@ -543,3 +551,10 @@ class SyncMachine:
     def root(self) -> bytes:
         """The local root as last read; empty before the first read."""
         return self._root[0].hashes[0] if self._root else b""
+
+
+def _ignore(answer: StoreAnswer | None) -> None:
+    """The answer to a question of a connection that has ended."""
+
+
+_FORGOTTEN = (None, _ignore)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from peatnode.model.documents import DocumentUpdate, Outcome
+from peatnode.model.documents import DocumentUpdate, Outcome, Wanted
 from peatnode.model.feed import ChangesSeen, FeedGap, FeedRestarted
 from peatnode.model.peer_limits import (
     MAX_AWARENESS_BYTES,
@@ -40,6 +40,7 @@ from peatnode.protocol.sync.session import ROOT_SECONDS
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates
 from peatnode.protocol.wire.errors import CloseCode
+from tests.sim.bounds import held_bytes
 from tests.support import seeds
 from tests.support.feed_changes import change_of
 
@@ -165,6 +166,28 @@ def test_an_incomplete_acknowledgement_is_none() -> None:
     assert not [a for a in bench.done if isinstance(a, ReplicasKnown)]
     bench.wake(5.1)
     assert ReplicasKnown(7, ()) in bench.done
+
+
+def test_large_questions_that_pile_up_are_not_answered_and_take_no_memory() -> None:
+    bench = Bench()
+    bench.up(1)
+    wanted = tuple(Wanted("notes", f"n{n}", 1, bytes(10_000)) for n in range(1000))
+    said = []
+    for number in range(60):
+        bench.tell(MessageReceived(1, wire.AskUpdates(number, wanted)))
+        said += bench.sent(wire.Unanswered)
+        assert not [a for a in bench.done if isinstance(a, Close)]
+    assert len(said) == 56
+
+
+def test_questions_of_a_connection_that_has_ended_are_forgotten() -> None:
+    bench = Bench()
+    for peer in range(1, 200):
+        bench.up(peer, started=peer)
+        for number in range(20):
+            bench.tell(MessageReceived(peer, wire.AskTree(number, 0, (0,) * 200)))
+        bench.tell(ConnectionDown(peer, "gone"))
+    assert held_bytes(bench.machine) < 250_000
 
 
 def test_roots_that_come_while_the_store_reads_are_answered_by_one() -> None:
