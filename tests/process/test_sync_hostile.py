@@ -7,6 +7,7 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -224,3 +225,118 @@ async def test_refusals_make_one_line_a_minute(victim: Worker) -> None:
             await member.wait(lambda message: isinstance(message, wire.Ack))
     lines = [line for line in victim.log().splitlines() if "Update refused" in line]
     assert len(lines) == 1, f"{len(lines)} lines, {sum(map(len, lines))} bytes"
+
+
+# --- members that obey no rule: each over real QUIC, beside an honest one
+
+
+@pytest.fixture
+async def honest(victim: Worker, tmp_path: Path) -> AsyncIterator[Worker]:
+    """A second node, which is connected to the victim."""
+    worker = Worker(tmp_path, "honest")
+    await worker.open()
+    introduce(victim, worker)
+    await victim.wait_connected(1)
+    yield worker
+    assert worker.is_running, worker.log()
+    await worker.close()
+
+
+async def check_that_sync_goes_on(victim: Worker, honest: Worker) -> None:
+    """What the honest node writes is at the victim soon."""
+    for number in range(50):
+        honest.store.write("notes", f"honest-{number}")
+    keys = {("notes", f"honest-{number}") for number in range(50)}
+    await until(lambda: keys <= victim.store.standin.documents.keys(), 8)
+    peers = {peer.id: peer for peer in await victim.peers()}
+    assert peers["honest"].is_connected
+
+
+async def test_a_member_that_shows_the_instance_of_another_takes_no_place(
+    victim: Worker, honest: Worker
+) -> None:
+    async with stranger(victim) as client:
+        who = replace(credentials("honest"), started=2**62)
+        machine = authentication(client, who)
+        shown = wire.PeerHello(
+            wire.VERSION, "honest", bytes.fromhex(honest.instance), os.urandom(32), 2**30
+        )
+        machine._hello = wire.encode(shown)
+        client.say(frame(machine._hello))
+        for content in machine.receive(await client.wait_frame()):
+            client.say(frame(content))
+        await until(lambda: client.closed)
+        assert client.closed.error_code == 1
+    assert (await rejections(victim))["wrong instance"] == 1
+    await check_that_sync_goes_on(victim, honest)
+
+
+async def test_a_member_that_answers_nothing_stops_no_sync(victim: Worker, honest: Worker) -> None:
+    """Its root is another one each time, and one empty answer a second goes on without end."""
+    async with stranger(victim) as client:
+        member = await insider(client)
+
+        async def lie() -> None:
+            while True:
+                member.send(wire.Root(os.urandom(16), False, 0, 2**40, True))
+                for asked in member.take():
+                    match asked:
+                        case wire.AskTree(number, _, indexes):
+                            member.send(wire.Tree(number, os.urandom(256 * len(indexes))))
+                        case wire.AskBuckets(number, _):
+                            member.send(wire.Buckets(number, ()))
+                        case wire.AskUpdates(number, wanted):
+                            empty = wire.Updates(number, len(wanted), b"", pack_updates([]))
+                            member.send(empty)
+                        case wire.AskRange(number, _, _, key):
+                            after = (key or bytes(16))[:2] + os.urandom(14)
+                            member.send(wire.Updates(number, 0, after, pack_updates([])))
+                await asyncio.sleep(1.0)
+
+        lying = asyncio.create_task(lie())
+        await victim.wait_connected(2)
+        await check_that_sync_goes_on(victim, honest)
+        lying.cancel()
+
+
+async def test_a_member_that_forges_neighbours_and_departures_hides_nobody(
+    victim: Worker, honest: Worker
+) -> None:
+    instance = bytes.fromhex(honest.instance)
+    made_up = tuple((f"made-up-{number}", os.urandom(16)) for number in range(200))
+    async with stranger(victim) as client:
+        member = await insider(client)
+        await victim.wait_connected(2)
+        member.send(wire.Neighbours(True, (("honest", instance), *made_up), ()))
+        member.send(wire.Departed((("honest", instance, 2**50), ("victim", os.urandom(16), 2**50))))
+        for _ in range(20):
+            member.send(wire.Departed(tuple((*one, 2**50) for one in made_up)))
+        await check_that_sync_goes_on(victim, honest)
+        assert client.closed is None
+
+
+async def test_a_member_that_says_all_it_may_at_any_rate_takes_no_memory(
+    victim: Worker, honest: Worker
+) -> None:
+    async with stranger(victim) as client:
+        member = await insider(client)
+        await victim.wait_connected(2)
+        before = resident_bytes(victim.pid)
+        for number in range(200):
+            for _ in range(20):
+                member.send(wire.Root(os.urandom(16), False))
+                member.send(wire.Ack(number, True))
+            member.send(wire.Neighbours(True, (("honest", os.urandom(16)),) * 300, ()))
+            member.send(wire.AskRange(number, 0, 65535, b""))
+            member.send(wire.AskTree(number, 0, (0,) * 200))
+            await asyncio.sleep(0.005)  # what has been said is sent
+            member.take()
+            if client.closed:
+                break
+        await check_that_sync_goes_on(victim, honest)
+        assert resident_bytes(victim.pid) - before < 48 * 1024 * 1024
+
+
+def resident_bytes(pid: int) -> int:
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
