@@ -239,8 +239,9 @@ class LeapReports:
         self._shell = shell
 
     def found(self, leap: KeptLeap) -> None:
-        self._shell.log.warning(
+        self._shell.quota.warning(
             "A change leaps far ahead of its document: it is quarantined",
+            (leap.peer, ""),
             doc=display_name(leap.key),
             peer=leap.peer,
             incarnation=leap.incarnation,
