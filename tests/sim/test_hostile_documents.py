@@ -1,0 +1,116 @@
+"""What a member deletes, an operator brings back; what it lets leap, nobody takes: with real documents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from peatnode.documents.names import document_key
+from peatnode.model.documents import DocumentUpdate
+from tests.sim.contents import check_equal, content_of
+from tests.sim.documents import replica_store
+from tests.sim.hostile import HostileWorld
+from tests.sim.insiders import LAST_INCARNATION, Leaper, Trick
+from tests.sim.ledger import Ledger
+from tests.sim.light import LightStore
+from tests.sim.node import Node
+from tests.sim.replicas import ReplicaStore
+from tests.sim.standin import Key
+from tests.sim.world import Weather
+from tests.support import seeds
+
+RUNS = 20
+HONEST = 3
+KEYS: list[Key] = [("notes", f"n{number}") for number in range(8)]
+NOTHING = b"\0"
+"""An encoded state vector, and as an update: of no client."""
+
+
+class Refusing(ReplicaStore):
+    may_refuse = True
+
+
+class Idle(Trick):
+    """It waits for the test."""
+
+
+class Mesh:
+    def __init__(self, name: str) -> None:
+        self.ledger = Ledger()
+        make_replica = replica_store(Refusing)
+
+        def make_store(index: int, host: Any, ledger: Any) -> Any:
+            if index < HONEST:
+                return make_replica(index, host, self.ledger)
+            return LightStore(index, host, [])
+
+        self.rng = seeds.generator(f"plan of {name}")
+        self.world = HostileWorld(
+            seeds.generator(name), HONEST, 1, Weather(delay=0.005), make_store, Node
+        )
+        (self.insider,) = self.world.insiders
+        self.insider.play([Idle])
+        self.world.run(3.0)
+
+    def settle(self) -> None:
+        world = self.world
+        end = world.now + 60.0
+        while not all(n.store.is_idle for n in world.honest) or (
+            len({n.store.root for n in world.honest}) > 1
+        ):
+            assert world.now < end, "the honest nodes differ"
+            world.run(1.0)
+        check_equal({node.name: node.store.disk for node in world.honest})
+
+    def values(self) -> dict[Key, Any]:
+        disk = self.world.honest[0].store.disk
+        contents = {key: content_of(disk.get, document_key(*key)) for key in KEYS}
+        return {key: None if c is None or c.is_deleted else c.value for key, c in contents.items()}
+
+    def write(self, count: int) -> None:
+        for _ in range(count):
+            self.rng.choice(self.world.honest).write(self.rng.choice(KEYS))
+            self.world.run(self.rng.expovariate(5.0))
+
+    def push(self, *updates: DocumentUpdate) -> None:
+        trick = Leaper(self.insider)
+        for peer in list(self.insider.wires):
+            if self.rng.random() < 0.7 or peer == min(self.insider.wires):
+                trick.push(peer, updates)
+
+
+@pytest.mark.parametrize("number", range(RUNS))
+def test_what_a_member_has_deleted_comes_back_on_all_nodes(number: int) -> None:
+    mesh = Mesh(f"deletions of an insider {number}")
+    mesh.write(20)
+    mesh.settle()
+    before = mesh.values()
+    mesh.push(*(DocumentUpdate(*key, i, True, 0.0, NOTHING) for key in KEYS for i in (1, 2)))
+    mesh.world.run(5.0)
+    mesh.settle()
+    assert set(mesh.values().values()) == {None}
+    for key in KEYS:
+        if before[key] is not None:
+            mesh.rng.choice(mesh.world.honest).store.undelete_of_client(key)
+            mesh.world.run(0.3)
+    mesh.settle()
+    assert mesh.values() == before
+
+
+@pytest.mark.parametrize("number", range(RUNS))
+def test_names_that_a_member_lets_leap_are_written_on(number: int) -> None:
+    mesh = Mesh(f"leaps of an insider {number}")
+    mesh.write(10)
+    for incarnation in (2**21, LAST_INCARNATION - 1, LAST_INCARNATION):
+        key = mesh.rng.choice(KEYS)
+        is_deleted = mesh.rng.random() < 0.7
+        content = NOTHING if is_deleted else b"\0\0"
+        mesh.push(DocumentUpdate(*key, incarnation, is_deleted, 0.0, content))
+        mesh.write(5)
+    mesh.settle()
+    for node in mesh.world.honest:
+        assert not mesh.ledger.missing(node.store.disk.get)
+        for key in KEYS:
+            record = node.store.replica.record_on_disk(document_key(*key))
+            assert record is None or record.incarnation < 100
