@@ -80,7 +80,7 @@ MAX_STEPS = 4
 MAX_QUESTIONS_WAITING = 64
 """Questions of one peer that wait for the store. A peer that has at most MAX_STEPS open ones never has as many."""
 
-MAX_QUESTION_BYTES = 40 * 1024 * 1024
+MAX_QUESTION_BYTES = 8 * 1024 * 1024
 """Memory of the questions of one peer, those with the store and those that wait; one alone may have more, and
 others are not answered. Sixty-four of the largest would take 2.5 GiB."""
 
