@@ -144,6 +144,7 @@ async def test_undeletions_survive_deaths_of_the_store(tmp_path: Path) -> None:
         for name in ("one", "large"):
             undeleted = await node.ask(UndeleteDocument("c", name))
             assert undeleted.incarnation == 2
+        assert (await node.ask(ListDeleted("c", b"", 10))).entries == ()
         node.store.kill()
         await node.store.wait_ready()
         for name, value in (("one", {"a": 1}), ("large", {"text": LONG})):
@@ -196,3 +197,19 @@ async def test_a_yjs_client_with_the_old_content_is_welcome_again(tmp_path: Path
         read = pycrdt.Doc()
         read.apply_update(state.update)
         assert str(read.get("t", type=pycrdt.Text)) == "before, and offline"
+
+
+async def test_what_only_the_engine_reads_is_shown_and_comes_back(tmp_path: Path) -> None:
+    editor = pycrdt.Doc(client_id=77)
+    root = editor.get("root", type=pycrdt.Map)
+    root["/t"] = LONG
+    notes = editor.get("notes", type=pycrdt.Text)
+    notes += "of the editor"
+    async with StoreNode(tmp_path) as node:
+        await node.apply("one", editor.get_update(), origin="client:1")
+        await node.put("c", "one", b"", WriteKind.DELETE)
+        read = await node.ask(ReadDeleted("c", "one"))
+        assert json.loads(read.value) == {"t": LONG}
+        await node.ask(UndeleteDocument("c", "one"))
+        reply = await node.ask(GetDocument("c", "one"))
+        assert json.loads(reply.value) == {"t": LONG}
