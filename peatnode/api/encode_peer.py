@@ -53,6 +53,8 @@ PEER_SCHEMA = record(
     documents_per_second=NUMBER,
     seconds_left=nullable("number"),
     blocked_since=nullable("number"),
+    deletions_paused_since=nullable("number"),
+    deletions_refused=INTEGER,
 )
 
 PEERS_SCHEMA = record(
@@ -150,6 +152,8 @@ def encode_peer(peer: PeerState) -> dict[str, Any]:
         "documents_per_second": round(peer.documents_per_second, 1),
         "seconds_left": round(peer.seconds_left, 1) if peer.seconds_left >= 0 else None,
         "blocked_since": peer.blocked_since or None,
+        "deletions_paused_since": peer.deletions_paused_since or None,
+        "deletions_refused": peer.deletions_refused,
     }
 
 

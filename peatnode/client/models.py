@@ -264,6 +264,10 @@ class Peer:
     """Until the node has fetched them all. None: not known."""
     blocked_since: float | None = None
     """Unix seconds at which an operator of the node has blocked it. None: it is not blocked."""
+    deletions_paused_since: float | None = None
+    """Unix seconds since which the node refuses its deletions, because it made too many. None: it does not."""
+    deletions_refused: int = 0
+    """Documents that it would have deleted since then."""
     content: Mapping[str, Any] = field(default_factory=dict)
 
 

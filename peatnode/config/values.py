@@ -81,6 +81,8 @@ class Config:
     service_account_dir: Path
     mdns_interfaces: tuple[str, ...]
     max_body_bytes: int
+    max_peer_deletions: int
+    """Documents that one peer may end here in a minute; 0: any number."""
     engine_memory_bytes: int
     undelete_seconds: int
     """For how long the content of deleted documents is kept; 0: not at all."""

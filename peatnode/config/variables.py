@@ -144,6 +144,13 @@ VARIABLES: tuple[Variable, ...] = (
         "max_body_bytes",
     ),
     Variable(
+        "PEAT_MAX_PEER_DELETIONS",
+        "5000",
+        "documents that one peer may delete here in a minute; beyond it its deletions are paused; 0: any number",
+        read_count(0, 2**31),
+        "max_peer_deletions",
+    ),
+    Variable(
         "PEAT_ENGINE_MEMORY_BYTES",
         "268435456",
         "memory that one operation on a document may take, in bytes",

@@ -31,11 +31,14 @@ from peatnode.model.documents import Wanted as Wanted
 from peatnode.model.feed import Change as Change
 from peatnode.model.feed import ChangesSeen as ChangesSeen
 from peatnode.model.feed import FeedGap as FeedGap
+from peatnode.model.members import AllowDeletions as AllowDeletions
 from peatnode.model.members import BlockedPeer as BlockedPeer
+from peatnode.model.members import DeletionsAllowed as DeletionsAllowed
 from peatnode.model.members import Departure as Departure
 from peatnode.model.members import KeepMembership as KeepMembership
 from peatnode.model.members import MembershipKept as MembershipKept
 from peatnode.model.members import MembershipReply as MembershipReply
+from peatnode.model.members import PausedDeletions as PausedDeletions
 from peatnode.model.members import PeerEvent as PeerEvent
 from peatnode.model.members import PeerEventKind as PeerEventKind
 from peatnode.model.members import ReadMembership as ReadMembership
@@ -953,6 +956,10 @@ class PeerState:
     """Until it has fetched them all, as far as is known; -1: unknown."""
     blocked_since: float = 0.0
     """Unix seconds at which an operator has blocked it on this node; 0: it is not blocked."""
+    deletions_paused_since: float = 0.0
+    """Unix seconds since which this node carries out no deletions of it, because it made too many; 0: it does."""
+    deletions_refused: int = 0
+    """Documents that it would have deleted since then, or since the start of the store."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,17 @@ class BlockedPeer:
     """Unix seconds."""
 
 
+@dataclass(frozen=True, slots=True)
+class PausedDeletions:
+    """A peer of which this node carries out no deletions, because it made too many."""
+
+    node_id: str
+    at: float
+    """Unix seconds."""
+    refused: int = 0
+    """Documents that it would have deleted, since the start of the store."""
+
+
 class PeerEventKind(StrEnum):
     """What has happened between this node and a peer."""
 
@@ -79,6 +90,10 @@ class PeerEventKind(StrEnum):
     FORGOTTEN = "forgotten"
     BLOCKED = "blocked"
     UNBLOCKED = "unblocked"
+    PAUSED = "paused"
+    """It deleted so many documents that no further deletion of it is carried out."""
+    ALLOWED = "allowed"
+    """An operator has allowed its deletions again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +119,7 @@ class MembershipReply(Message):
     events: tuple[PeerEvent, ...]
     """The last ones, at most MAX_PEER_EVENTS, the oldest first."""
     blocked: tuple[BlockedPeer, ...] = ()
+    paused: tuple[PausedDeletions, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,3 +151,23 @@ class KeepMembership(Ask[MembershipKept]):
     """All of them."""
     blocked: tuple[BlockedPeer, ...] = ()
     """All of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionsAllowed(Message):
+    """The answer to AllowDeletions, after the sync of the disk."""
+
+    TAG = "deletions_allowed"
+    were_paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AllowDeletions(Ask[DeletionsAllowed]):
+    """Asks to carry out the deletions of a peer again: sync asks the store, an operator asks sync.
+
+    Sync fails with NOT_FOUND if they are not paused.
+    """
+
+    TAG = "allow_deletions"
+    peer: str
+    """Node id."""

@@ -8,6 +8,8 @@ from typing import TypeAlias
 from peatnode.model.clock import ClockVerdict
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.members import (
+    AllowDeletions,
+    DeletionsAllowed,
     KeepMembership,
     MembershipKept,
     MembershipReply,
@@ -120,6 +122,12 @@ class AppliedReply(Message):
     sequence: int
     documents: int = -1
     """The number of documents at this sequence; -1: not told."""
+    paused_peer: str = ""
+    """Node id of the peer that sent them, if its deletions are paused."""
+    paused_since: float = 0.0
+    """Unix seconds since which they are."""
+    refused_deletions: int = 0
+    """Documents that it would have deleted since then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +138,8 @@ class ApplyUpdates(Ask[AppliedReply]):
     updates: tuple[DocumentUpdate, ...]
     origin: str
     """Instance of the peer, or `client`."""
+    peer: str = ""
+    """Node id of the peer, whose deletions are counted; empty: they are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +169,7 @@ StoreQuestion: TypeAlias = (
     | JudgeClock
     | ReadMembership
     | KeepMembership
+    | AllowDeletions
 )
 StoreAnswer: TypeAlias = (
     TreeReply
@@ -169,4 +180,5 @@ StoreAnswer: TypeAlias = (
     | ClockReply
     | MembershipReply
     | MembershipKept
+    | DeletionsAllowed
 )

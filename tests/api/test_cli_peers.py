@@ -256,3 +256,16 @@ async def test_blocking(mesh: Served, way: str) -> None:
     assert (done.exit_code, "is not blocked" in done.stderr) == (Exit.NOT_FOUND, True)
     done = await run(mesh, way, "peers", "block", "memory")
     assert (done.exit_code, "his node cannot block itself" in done.stderr) == (Exit.FAILED, True)
+
+
+@pytest.mark.parametrize("way", WAYS)
+async def test_allowing_deletions(mesh: Served, way: str) -> None:
+    paused = replace(peer("x"), deletions_paused_since=50.0, deletions_refused=1234)
+    mesh.node.peers += (replace(paused, is_in_sync=False, reason="its deletions are paused"),)
+    listed = await run(mesh, way, "peers")
+    assert "deletions of x are paused, 1,234 documents are kept" in listed.stdout
+    done = await run(mesh, way, "peers", "allow-deletions", "x")
+    assert (done.exit_code, done.stderr) == (Exit.OK, "")
+    assert done.stdout == "Deletions of x are carried out on this node again.\n"
+    done = await run(mesh, way, "peers", "allow-deletions", "x")
+    assert (done.exit_code, "are not paused" in done.stderr) == (Exit.NOT_FOUND, True)

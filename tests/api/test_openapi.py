@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import httpx
@@ -211,6 +212,16 @@ async def test_blocking(served: Served) -> None:
             answer = await served.http.request(method, f"/peers/{name}/block?{query}")
             assert answer.status_code == status
             described(path, method, answer)
+
+
+async def test_allowing_deletions(served: Served) -> None:
+    served.node.peers = (replace(peer("n4"), deletions_paused_since=50.0),)
+    path = "/api/v1/peers/{peer_id}/deletion-pause"
+    for name, status in (("n4", 204), ("n4", 404), ("n2?x=1", 400)):
+        name, _, query = name.partition("?")
+        answer = await served.http.delete(f"/peers/{name}/deletion-pause?{query}")
+        assert answer.status_code == status
+        described(path, "delete", answer)
 
 
 async def test_events_are_as_described(served: Served) -> None:

@@ -215,3 +215,24 @@ async def test_the_client_blocks_and_unblocks(served: Served) -> None:
         await client.unblock_peer("n2")
         with pytest.raises(NotFound):
             await client.unblock_peer("n2")
+
+
+async def test_paused_deletions_are_shown_and_allowed(served: Served) -> None:
+    paused = replace(peer("n4"), deletions_paused_since=50.0, deletions_refused=7)
+    served.node.peers = (paused, peer("n5"))
+    four, five = (await served.http.get("/peers")).json()["peers"]
+    names = ("deletions_paused_since", "deletions_refused")
+    assert [[one[name] for name in names] for one in (four, five)] == [[50.0, 7], [None, 0]]
+    done = await served.http.delete("/peers/n4/deletion-pause")
+    assert (done.status_code, done.content) == (204, b"")
+    check_problem(await served.http.delete("/peers/n4/deletion-pause"), 404, "not-found")
+    async with AsyncClient(f"http://127.0.0.1:{served.port}") as client:
+        with pytest.raises(NotFound):
+            await client.allow_deletions("n4")
+
+
+async def test_allowing_deletions_needs_the_token_that_writes(serve: Serve) -> None:
+    served = await serve(api_token=API_TOKEN, read_token=READ_TOKEN)
+    reader = {"authorization": f"Bearer {READ_TOKEN}"}
+    done = await served.http.delete("/peers/n2/deletion-pause", headers=reader)
+    check_problem(done, 403, "read-only")

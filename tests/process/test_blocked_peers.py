@@ -17,7 +17,7 @@ from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mesh() -> Iterator[list[Node]]:
     with nodes(3) as started:
         yield started

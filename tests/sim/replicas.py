@@ -32,7 +32,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.clock import ClockReading, ClockState, ClockVerdict
 from peatnode.model.documents import Outcome
-from peatnode.model.members import KeepMembership, ReadMembership
+from peatnode.model.members import AllowDeletions, KeepMembership, ReadMembership
 from peatnode.model.states import ChangeAction
 from peatnode.model.sync import (
     AppliedReply,
@@ -56,6 +56,7 @@ from tests.sim.standin import Key
 from tests.support.conflict_notes import ConflictNotes
 from tests.support.leap_notes import LeapNotes
 from tests.support.member_notes import MemberNotes
+from tests.support.pause_notes import PauseNotes
 from workers.store.checkpoints import Checkpoints
 from workers.store.client_ids import ClientIds
 from workers.store.disk.generation import client_id, continue_or_begin
@@ -64,6 +65,7 @@ from workers.store.ended.undeletions import Undeletions
 from workers.store.engine.quarantine import Quarantine
 from workers.store.feed_reader import FeedReader
 from workers.store.maintenance import due_expiries, due_withdrawals
+from workers.store.peers.deletions import Deletions
 from workers.store.peers.members import KeptMembers
 from workers.store.quarantine.leaps import Leaps
 from workers.store.reads import Reads
@@ -208,6 +210,7 @@ class ReplicaStore:
 
     keeps_generation = False
     trusts_its_clock = False
+    max_peer_deletions = 5000
     acknowledges_early = False
 
     def __init__(
@@ -271,6 +274,13 @@ class ReplicaStore:
         self.leaps = Leaps(self.replica, lambda: self._host.read_clock().unix, self.leap_notes)
         self.ended = EndedContents(self.replica, ENDED_BOUNDS, self._unix, self._steady)
         self._members = KeptMembers(self.replica, MemberNotes())
+        self._deletions = Deletions(
+            self.replica,
+            self.max_peer_deletions,
+            PauseNotes(),
+            unix=lambda: self._host.read_clock().unix,
+            steady=lambda: self._host.read_clock().steady,
+        )
         self._builder = BatchBuilder(
             self.replica,
             self._engine,
@@ -281,6 +291,7 @@ class ReplicaStore:
             self.leaps,
             self._members,
             Undeletions(self.replica, self.ended, self._unix),
+            self._deletions,
             self._ids.renew,
             self._ids.stage,
             clock=lambda: 0.0,  # in virtual time no work takes long
@@ -352,7 +363,7 @@ class ReplicaStore:
 
     def ask(self, question: StoreQuestion, reply: Reply) -> None:
         """`reply` receives the answer after the running sync; None if the process ends before."""
-        if isinstance(question, ApplyUpdates | KeepMembership):
+        if isinstance(question, ApplyUpdates | KeepMembership | AllowDeletions):
             self.add(question, reply)
             return
         answer = self._read(question)
@@ -386,8 +397,8 @@ class ReplicaStore:
                     self._expiry_clock.judged(question)
                 return ClockReply()
             case ReadMembership():
-                return self._members.read()
-            case ApplyUpdates() | KeepMembership():
+                return replace(self._members.read(), paused=self._deletions.paused)
+            case ApplyUpdates() | KeepMembership() | AllowDeletions():
                 raise AssertionError("it is added to the queue")
 
     # --- writes of clients

@@ -11,7 +11,12 @@ import msgpack
 
 from peatnode.documents.replica.join import check_leap
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
-from peatnode.model.members import KeepMembership, ReadMembership
+from peatnode.model.members import (
+    AllowDeletions,
+    DeletionsAllowed,
+    KeepMembership,
+    ReadMembership,
+)
 from peatnode.model.sync import (
     AppliedReply,
     ApplyUpdates,
@@ -178,6 +183,8 @@ class StandinStore:
                 return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence, self._count())
             case JudgeClock():
                 return ClockReply()
+            case AllowDeletions():
+                return DeletionsAllowed(False)
             case ReadMembership() | KeepMembership():
                 return self.members.answer(question)
 

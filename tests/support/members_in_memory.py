@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from peatnode.model.members import (
+    BlockedPeer,
     Departure,
     KeepMembership,
     MembershipKept,
@@ -20,16 +21,19 @@ class MembersInMemory:
         self.peers: dict[str, RememberedPeer] = {}
         self.departures: tuple[Departure, ...] = ()
         self.events: tuple[PeerEvent, ...] = ()
+        self.blocked: tuple[BlockedPeer, ...] = ()
         self.writes = 0
 
     def answer(self, question: ReadMembership | KeepMembership) -> MembershipReply | MembershipKept:
         match question:
             case ReadMembership():
-                return MembershipReply(tuple(self.peers.values()), self.departures, self.events)
+                peers = tuple(self.peers.values())
+                return MembershipReply(peers, self.departures, self.events, self.blocked)
             case KeepMembership():
                 self.writes += 1
                 for node_id in question.forgotten:
                     self.peers.pop(node_id, None)
                 self.peers |= {peer.node_id: peer for peer in question.peers}
                 self.departures, self.events = question.departures, question.events
+                self.blocked = question.blocked
                 return MembershipKept()

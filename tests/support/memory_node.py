@@ -7,7 +7,7 @@ import hashlib
 import socket
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import orjson
@@ -157,6 +157,8 @@ class MemoryNode:
                 self._forget(connection, cause, message)
             case m.BlockPeer():
                 self._block(connection, cause, message)
+            case m.AllowDeletions():
+                self._allow(connection, cause, message)
             case m.UnblockPeer():
                 self._unblock(connection, cause, message)
             case m.GetNode():
@@ -307,6 +309,16 @@ class MemoryNode:
         others = tuple(peer for peer in self.peers if peer.id != message.peer)
         self.peers = (*others, blocked_peer(message.peer, message.reason))
         connection.reply(cause, m.BlocksChanged())
+
+    def _allow(self, connection: Connection, cause: int, message: m.AllowDeletions) -> None:
+        if not any(peer.deletions_paused_since for peer in self.peers if peer.id == message.peer):
+            connection.fail(cause, m.Failure.NOT_FOUND, "deletions are not paused", "id")
+            return
+        self.peers = tuple(
+            replace(peer, deletions_paused_since=0.0) if peer.id == message.peer else peer
+            for peer in self.peers
+        )
+        connection.reply(cause, m.DeletionsAllowed(True))
 
     def _unblock(self, connection: Connection, cause: int, message: m.UnblockPeer) -> None:
         kept = tuple(

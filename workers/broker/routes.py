@@ -29,6 +29,7 @@ from workers.broker.documents.watch import CollectionWatch
 from workers.broker.feed.resources import EventsResource, WebSocketResource
 from workers.broker.metrics.resource import MetricsResource
 from workers.broker.node.resources import (
+    DeletionPauseResource,
     HealthResource,
     NodeResource,
     PeerBlockResource,
@@ -90,6 +91,7 @@ def node_routes(services: BrokerServices) -> tuple[Route, ...]:
         Route(f"{PREFIX}/peers", PeersResource(sync)),
         Route(f"{PREFIX}/peers/{{peer_id}}", PeerResource(sync)),
         Route(f"{PREFIX}/peers/{{peer_id}}/block", PeerBlockResource(sync)),
+        Route(f"{PREFIX}/peers/{{peer_id}}/deletion-pause", DeletionPauseResource(sync)),
         Route(f"{PREFIX}/peer-log", PeerLogResource(sync)),
         Route(f"{PREFIX}/topology", TopologyResource(supervisor, sync)),
         Route("/metrics", metrics),

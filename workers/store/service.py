@@ -17,6 +17,7 @@ from peatnode.documents.replica.write_batch import WriteBatch
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
     AcceptQuarantined,
+    AllowDeletions,
     ApplyUpdates,
     ClockReply,
     DismissConflict,
@@ -74,6 +75,7 @@ from workers.store.engine.values import LargeValues, ReadValue
 from workers.store.feed import Feed
 from workers.store.maintenance import Maintenance
 from workers.store.names import checked_key
+from workers.store.peers.deletions import Deletions, PauseReports
 from workers.store.peers.members import KeptMembers, MemberReports
 from workers.store.quarantine.entries import QuarantineEntries
 from workers.store.quarantine.leaps import LeapReports, Leaps
@@ -152,6 +154,13 @@ class StoreService:
         self._entries = QuarantineEntries(self._leaps, self._quarantine)
         self.ended = EndedDocuments(database, self._replica, self.engine, shell.config)
         self._members = KeptMembers(self._replica, MemberReports(shell))
+        self._expiry_clock = ExpiryClock(read_clock())
+        self._deletions = Deletions(
+            self._replica,
+            shell.config.max_peer_deletions,
+            PauseReports(shell),
+            lambda: self._expiry_clock.may_end_documents(read_clock()),
+        )
         self._builder = BatchBuilder(
             self._replica,
             self.engine,
@@ -162,6 +171,7 @@ class StoreService:
             self._leaps,
             self._members,
             self.ended.undeletions,
+            self._deletions,
             self._ids.renew,
             self._ids.stage,
         )
@@ -180,7 +190,6 @@ class StoreService:
             self._storage,
             self.disk.read_failed,
         )
-        self._expiry_clock = ExpiryClock(read_clock())
         self.maintenance = Maintenance(
             database,
             self._replica,
@@ -204,6 +213,7 @@ class StoreService:
         self._ids.committed(batch, self._withdrawals.outcomes)
         self._conflicts.committed()
         self._leaps.committed()
+        self._deletions.committed()
         for change in batch.changes:
             if not change.entry.origin:
                 self._values.forget(change.key)
@@ -233,7 +243,7 @@ class StoreService:
                 self._queue(QueuedRequest(Drop(number), connection, cause))
             case AcceptQuarantined(number):
                 self._accept(connection, cause, number)
-            case KeepMembership() | UndeleteDocument():
+            case KeepMembership() | UndeleteDocument() | AllowDeletions():
                 self._queue(QueuedRequest(message, connection, cause))
             case FollowChanges():
                 self._follow(connection, cause, message)
@@ -326,7 +336,7 @@ class StoreService:
             case ListQuarantine():
                 return self._entries.reply()
             case ReadMembership():
-                return self._members.read()
+                return replace(self._members.read(), paused=self._deletions.paused)
             case ListDeleted() | ListDeletedCollections():
                 return self.ended.reply(message)
             case ReadDeleted():
@@ -540,6 +550,8 @@ class StoreService:
         yield Metric("peatnode_store_leaps_lost_total", (), self._leaps.lost)
         yield Metric("peatnode_store_leaps_kept", (), len(self._leaps))
         yield from self.ended.metrics()
+        yield Metric("peatnode_store_deletions_paused", (), len(self._deletions.paused))
+        yield Metric("peatnode_store_deletions_refused_total", (), self._deletions.refused)
         for reason, count in sorted(self._builder.rejected.items()):
             yield Metric("peatnode_rejected_input_total", (("reason", reason),), count)
         queue = (("queue", "store"),)

@@ -186,6 +186,8 @@ class NodeShell:
             case events.MemberBlocked():
                 self.dial_plan.block(action.node_id, self._loop.time())
                 self._loop.call_soon(self.plan_dials)
+            case events.DeletionsArePaused(node_id):
+                self._quota.warning("Deletions of peer paused", (node_id, ""), peer=node_id)
             case events.MemberUnblocked():
                 self.dial_plan.unblock(action.node_id, self._loop.time())
                 self._loop.call_soon(self.plan_dials)

@@ -45,6 +45,8 @@ def metrics(node: NodeShell) -> Iterator[Metric]:
 def _of_peer(state: PeerState, now: float) -> Iterator[Metric]:
     peer = (("peer", state.id),)
     since = state.out_of_sync_since
+    if state.deletions_paused_since:
+        yield Metric("peatnode_sync_peer_deletions_paused", peer, 1.0)
     if state.state is PeerStatus.BLOCKED:
         yield Metric("peatnode_sync_peer_blocked", peer, 1.0)
         return

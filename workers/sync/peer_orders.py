@@ -1,9 +1,13 @@
-"""What operators order about one peer: to forget it, to block it, to let it in again."""
+"""What operators order about one peer: to forget it, to block it, to let it in again, to carry out its deletions."""
 
 from __future__ import annotations
 
+import asyncio
+
+from peatnode.errors import AskFailed, LinkError
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
+    AllowDeletions,
     BlockPeer,
     BlocksChanged,
     Failure,
@@ -13,11 +17,16 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.members import MAX_BLOCKED_PEERS
 from peatnode.protocol.members.book import MemberBook
-from peatnode.protocol.sync.events import BlockOrdered, ForgetOrdered, UnblockOrdered
+from peatnode.protocol.sync.events import (
+    BlockOrdered,
+    DeletionsResumed,
+    ForgetOrdered,
+    UnblockOrdered,
+)
 from peatnode.texts import cleaned, is_name
 from workers.sync.node_shell import NodeShell
 
-PeerOrder = ForgetPeer | BlockPeer | UnblockPeer
+PeerOrder = ForgetPeer | BlockPeer | UnblockPeer | AllowDeletions
 
 
 class PeerOrders:
@@ -25,6 +34,7 @@ class PeerOrders:
 
     def __init__(self, node: NodeShell) -> None:
         self._node = node
+        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def _book(self) -> MemberBook:
@@ -44,6 +54,10 @@ class PeerOrders:
                 self._block(connection, cause, order)
             case UnblockPeer(peer):
                 self._unblock(connection, cause, peer)
+            case AllowDeletions():
+                task = asyncio.get_running_loop().create_task(self._allow(connection, cause, order))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
 
     def _forget(self, connection: Connection, cause: int, peer: str) -> None:
         book = self._book
@@ -93,3 +107,20 @@ class PeerOrders:
         self._node.handle(UnblockOrdered(peer))
         self._node.log.warning("Peer unblocked", peer=peer)
         connection.reply(cause, BlocksChanged())
+
+    async def _allow(self, connection: Connection, cause: int, order: AllowDeletions) -> None:
+        """The store decides, because it refuses them. The next comparison fetches what was refused."""
+        try:
+            reply = await self._node.store.ask(order)
+        except AskFailed as error:
+            connection.fail(cause, Failure(error.code), error.message)
+        except LinkError as error:
+            connection.fail(cause, Failure.UNAVAILABLE, f"the store does not answer: {error}")
+        else:
+            self._node.handle(DeletionsResumed(order.peer))
+            if reply.were_paused:
+                self._node.log.warning("Deletions of peer allowed", peer=order.peer)
+                connection.reply(cause, reply)
+                return
+            sentence = f"deletions of {order.peer!r} are not paused on this node."
+            connection.fail(cause, Failure.NOT_FOUND, sentence, "id")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from peatnode.ipc.messages import PeersReply, PeerState
 from peatnode.model.peers import DiscoveredPeer
@@ -89,9 +90,13 @@ def _connected_states(node: NodeShell, expected: frozenset[str]) -> Iterator[Pee
 def _unconnected(node: NodeShell, peer: Unconnected) -> PeerState:
     past = node.past_traffic_of(peer.instance)
     last_seen = 0.0 if past.last_seen is None else node.times.unix(past.last_seen)
-    return unconnected_state(
+    state = unconnected_state(
         peer, node.wall_offset, last_seen, past.bytes_sent, past.bytes_received
     )
+    paused = node.machine.members.book.paused.get(peer.name)
+    if paused is None:
+        return state
+    return replace(state, deletions_paused_since=paused.at, deletions_refused=paused.refused)
 
 
 def _connected(
@@ -139,4 +144,6 @@ def _connected(
         seconds_left=status.seconds_left,
         is_remembered=record is not None,
         is_expected=is_expected,
+        deletions_paused_since=status.paused.at if status.paused else 0.0,
+        deletions_refused=status.paused.refused if status.paused else 0,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
+    AllowDeletions,
     AwarenessSeen,
     BlockPeer,
     Failure,
@@ -55,7 +56,7 @@ class SyncService:
                     node.wait_replicas((connection, cause), message)
             case GetPeerLog():
                 connection.reply(cause, PeerLogReply(node.machine.members.book.log.events))
-            case ForgetPeer() | BlockPeer() | UnblockPeer():
+            case ForgetPeer() | BlockPeer() | UnblockPeer() | AllowDeletions():
                 self._orders.receive(connection, cause, message)
             case LeaveMesh():
                 node.is_leaving = True

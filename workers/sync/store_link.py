@@ -6,18 +6,20 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from peatnode.errors import LinkError
 from peatnode.ipc.follow_changes import ChangeFollower
 from peatnode.ipc.link import Dialer
-from peatnode.ipc.messages import Ask, FeedGap, FollowChanges
+from peatnode.ipc.messages import Ask, FeedGap, FollowChanges, Message
 from peatnode.model.feed import FeedEvent, FeedRestarted
 from peatnode.model.sync import StoreAnswer, StoreQuestion, TreeReply
 from peatnode.protocol.sync import events
 from workers.sync.feed_watchdog import FeedWatchdog
 
 ASK_SECONDS = 30.0
+
+AnswerT = TypeVar("AnswerT", bound=Message)
 
 
 class StoreLink:
@@ -44,6 +46,10 @@ class StoreLink:
         task = asyncio.get_running_loop().create_task(self._ask(number, question))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def ask(self, question: Ask[AnswerT]) -> AnswerT:
+        """For what is no concern of the machine. Raises LinkError."""
+        return await self._dialer.ask(question, ASK_SECONDS)
 
     @property
     def upto(self) -> int:

@@ -13,7 +13,7 @@ from peatnode.model.amounts import first_names, plural, since
 from peatnode.model.states import SourceStatus, WorkerStatus
 from peatnode.supervision.workers import WORKERS
 
-RESTRICTING = {("sync", "clock")}
+RESTRICTING = {("sync", "clock"), ("store", "deletions")}
 """Worker and name of the problems with which a node stays ready and works with restrictions."""
 
 SERVING = {"supervisor", "store"}

@@ -6,6 +6,7 @@ import difflib
 import json
 import os
 import time
+from collections.abc import Callable
 
 import click
 from click.shell_completion import CompletionItem
@@ -51,6 +52,14 @@ def complete_blocked_peer(
     """The ids of the node's peers that are blocked."""
     found = _started_peers(context, incomplete)
     return [CompletionItem(peer.id) for peer in found if peer.state == PeerStatus.BLOCKED]
+
+
+def complete_paused_peer(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The ids of the node's peers whose deletions are paused."""
+    found = _started_peers(context, incomplete)
+    return [CompletionItem(peer.id) for peer in found if peer.deletions_paused_since]
 
 
 def _started_peers(context: click.Context, beginning: str) -> list[Peer]:
@@ -195,23 +204,45 @@ def block(target: Target, ids: tuple[str, ...], reason: str) -> None:
 def unblock(target: Target, ids: tuple[str, ...]) -> None:
     """Let blocked peers in again, on this node."""
     from peatnode.cli.peers.node_peers import unblock_peer
-    from peatnode.client.errors import NotFound
 
     for id in ids:
-        with cli_errors(str(target)):
-            try:
-                unblock_peer(target, id)
-            except NotFound as error:
-                raise _not_blocked(str(error)) from error
-            except AskFailed as error:
-                if error.code != Failure.NOT_FOUND:
-                    raise
-                raise _not_blocked(error.message) from error
+        _ordered(target, id, unblock_peer)
         click.echo(f"{id} is no longer blocked on this node.")
 
 
-def _not_blocked(sentence: str) -> CliError:
-    return CliError(sentence, Exit.NOT_FOUND, "`peatnode peers` lists those that are blocked.")
+@peers.command("allow-deletions", short_help="Carry out paused deletions of peers.")
+@with_target
+@click.argument(
+    "ids", nargs=-1, required=True, metavar="ID...", shell_complete=complete_paused_peer
+)
+def allow_deletions(target: Target, ids: tuple[str, ...]) -> None:
+    """Carry out the deletions of peers again, on this node, which were paused because they were too many.
+
+    What was refused is fetched with the next comparison. If it was no intended deletion: `peatnode peers block`.
+    """
+    from peatnode.cli.peers.node_peers import allow_deletions
+
+    for id in ids:
+        _ordered(target, id, allow_deletions)
+        click.echo(f"Deletions of {id} are carried out on this node again.")
+
+
+def _ordered(target: Target, id: str, order: Callable[[Target, str], None]) -> None:
+    from peatnode.client.errors import NotFound
+
+    with cli_errors(str(target)):
+        try:
+            order(target, id)
+        except NotFound as error:
+            raise _not_so(str(error)) from error
+        except AskFailed as error:
+            if error.code != Failure.NOT_FOUND:
+                raise
+            raise _not_so(error.message) from error
+
+
+def _not_so(sentence: str) -> CliError:
+    return CliError(sentence, Exit.NOT_FOUND, "`peatnode peers` lists the peers.")
 
 
 def _unknown_peer(target: Target, id: str, sentence: str) -> CliError:

@@ -24,6 +24,8 @@ STYLES = {
     PeerEventKind.FORGOTTEN: "dim",
     PeerEventKind.BLOCKED: "yellow",
     PeerEventKind.UNBLOCKED: "",
+    PeerEventKind.PAUSED: "yellow",
+    PeerEventKind.ALLOWED: "",
 }
 
 

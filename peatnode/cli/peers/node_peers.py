@@ -17,6 +17,7 @@ from peatnode.client.models import PeerLogEntry, Peers
 from peatnode.errors import AskFailed, LinkLost
 from peatnode.ipc.link import ask_once
 from peatnode.ipc.messages import (
+    AllowDeletions,
     Ask,
     BlockPeer,
     Failure,
@@ -62,6 +63,11 @@ def block_peer(target: Target, id: str, reason: str) -> None:
 def unblock_peer(target: Target, id: str) -> None:
     """Raises also AskFailed and NotFound: it is not blocked."""
     _order(target, UnblockPeer(id), lambda client: client.unblock_peer(id))
+
+
+def allow_deletions(target: Target, id: str) -> None:
+    """Raises also AskFailed and NotFound: they are not paused."""
+    _order(target, AllowDeletions(id), lambda client: client.allow_deletions(id))
 
 
 def _order(target: Target, order: Ask[Message], remotely: Callable[[Client], None]) -> None:

@@ -114,6 +114,11 @@ def summary_lines(peers: Peers, now: float) -> Iterator[Text]:
     if peers.missing:
         yield Text(one_line(f"missing: {', '.join(peers.missing)}"), style="yellow")
     for peer in peers:
+        if peer.deletions_paused_since is not None:
+            kept = plural(peer.deletions_refused, "document")
+            verb = "is" if peer.deletions_refused == 1 else "are"
+            line = f"deletions of {peer.id} are paused, {kept} {verb} kept"
+            yield Text(one_line(line), style="yellow")
         if peer.state == PeerStatus.BLOCKED:
             yield Text(one_line(f"{peer.id} is blocked: {peer.reason}"), style="dim")
         elif peer.state == PeerStatus.OURSELVES:

@@ -313,6 +313,10 @@ class AsyncClient:
         """Makes the node let a blocked peer in again. Raises NotFound if it is not blocked."""
         await self._run(requests.unblock_peer(id))
 
+    async def allow_deletions(self, id: str) -> None:
+        """Makes the node carry out the deletions of a peer again. Raises NotFound if they are not paused there."""
+        await self._run(requests.allow_deletions(id))
+
     async def peer_log(self) -> tuple[PeerLogEntry, ...]:
         """The last events of peers, at most 50, the oldest first."""
         return await self._run(requests.get_peer_log())

@@ -375,6 +375,11 @@ def unblock_peer(id: str) -> NodeRequest[None]:
     return NodeRequest("DELETE", path, lambda response: None)
 
 
+def allow_deletions(id: str) -> NodeRequest[None]:
+    path = f"{PREFIX}/peers/{quoted_name(id)}/deletion-pause"
+    return NodeRequest("DELETE", path, lambda response: None)
+
+
 def get_peer_log() -> NodeRequest[tuple[PeerLogEntry, ...]]:
     return NodeRequest("GET", f"{PREFIX}/peer-log", responses.read_peer_log)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from peatnode.documents.limits import (
     CLIENT_LIMITS,
@@ -58,6 +59,15 @@ class JoinResult:
     """Whether it is refused only because its incarnation is too far above the one here: an operator may accept it."""
 
 
+class EndingGate(Protocol):
+    """Decides whether a change from a peer may end a live document, and is told which documents begin by changes."""
+
+    def refusal(self, key: bytes, record: Record) -> str:
+        """Why the live incarnation of a record may not end; empty: it may."""
+
+    def began(self, key: bytes) -> None: ...
+
+
 def check_change(change: DocumentUpdate) -> JoinResult | None:
     """A refusal if the names or the incarnation of a change are invalid."""
     try:
@@ -82,6 +92,20 @@ def check_leap(record: Record | None, incarnation: int) -> JoinResult | None:
         return None
     reason = f"quarantined: it leaps from incarnation {here:,} to {incarnation:,}"
     return JoinResult(Outcome.REFUSED, reason, is_leap=True)
+
+
+def check_end(gate: EndingGate | None, key: bytes, record: Record | None) -> JoinResult | None:
+    """A refusal if a change may not end what lives under the key."""
+    if gate is None or record is None or record.is_deleted:
+        return None
+    reason = gate.refusal(key, record)
+    return JoinResult(Outcome.REFUSED, reason) if reason else None
+
+
+def holds_all(update: Update, record: Record) -> bool:
+    """Whether an update has all clocks of a record, as that of a document which was undeleted."""
+    reached = {client: structs[-1].end for client, structs in update.structs.items()}
+    return all(reached.get(client, 0) >= clock for client, clock in record.state_vector.items())
 
 
 def is_end_of(record: Record, incarnation: int) -> bool:

@@ -48,6 +48,8 @@ DEPARTURES = META + b"departures"
 """The key of the list of peers that have left for good."""
 BLOCKED = META + b"blocked"
 """The key of the list of nodes that an operator has blocked."""
+PAUSED = META + b"paused"
+"""The key of the list of peers whose deletions are paused."""
 PEER_LOG = META + b"peer_log"
 """The key of the last events of peers."""
 

@@ -32,11 +32,14 @@ from peatnode.documents.replica.index.load import load_index
 from peatnode.documents.replica.join import (
     CLIENT,
     NAME_EXHAUSTED,
+    EndingGate,
     JoinResult,
     check_change,
+    check_end,
     check_leap,
     check_room,
     ended_clocks,
+    holds_all,
     is_again,
     is_end_of,
     new_part,
@@ -223,8 +226,9 @@ class Replica:
         origin: str,
         known: Update | JoinResult | None = None,
         is_accepted: bool = False,
+        gate: EndingGate | None = None,
     ) -> JoinResult:
-        """Stages what is new in a change from a peer or a Yjs client.
+        """Stages what is new in a change from a peer or a Yjs client. `gate`: may keep it from ending a document.
 
         `known` is what `decode_change` returned for it, if the caller has decoded it in a thread. `is_accepted`: an
         operator has accepted that its incarnation leaps.
@@ -241,7 +245,7 @@ class Replica:
         if isinstance(ended, JoinResult):
             return ended
         if change.is_deleted:
-            return self._join_tombstone(key, record, incarnation, origin, ended)
+            return self._join_tombstone(key, record, incarnation, origin, ended, gate)
         decoded = read_update(change, record, origin, known)
         if isinstance(decoded, JoinResult):
             return decoded
@@ -265,6 +269,13 @@ class Replica:
         refusal = check_room(record, incarnation, update, len(encoded), origin)
         if refusal is not None:
             return refusal
+        if record is None or record.incarnation != incarnation:
+            if record is not None and not holds_all(update, record):
+                refusal = check_end(gate, key, record)
+            if refusal is not None:
+                return refusal
+            if gate is not None:
+                gate.began(key)
         staged = self._apply(key, record, incarnation, update, encoded, None, origin, ended)
         return JoinResult(Outcome.APPLIED, "", staged)
 
@@ -331,8 +342,12 @@ class Replica:
         incarnation: int,
         origin: str,
         ended: EndedVector,
+        gate: EndingGate | None,
     ) -> JoinResult:
         if record is None or is_end_of(record, incarnation):
+            refusal = check_end(gate, key, record)
+            if refusal is not None:
+                return refusal
             return JoinResult(
                 Outcome.APPLIED, "", self._end(key, record, incarnation, origin, ended)
             )

@@ -10,6 +10,7 @@ from peatnode.model.members import (
     Departure,
     KeepMembership,
     MembershipReply,
+    PausedDeletions,
     PeerEventKind,
     RememberedPeer,
 )
@@ -42,6 +43,8 @@ class MemberBook:
         """Departures that a peer has told beyond its limit."""
         self._teller_limits = TellerLimits()
         self.blocks = Blocks()
+        self.paused: dict[str, PausedDeletions] = {}
+        """The peers whose deletions the store refuses, by node id."""
         self.is_read = False
         """Whether what an earlier process kept has been read."""
         self.now = 0.0
@@ -277,6 +280,18 @@ class MemberBook:
             self._say(node_id, PeerEventKind.UNBLOCKED)
         return was_blocked
 
+    def deletions_paused(self, paused: PausedDeletions) -> bool:
+        """The store refuses the deletions of a peer. Whether that is news."""
+        is_news = paused.node_id not in self.paused
+        self.paused[paused.node_id] = paused
+        if is_news:
+            self._say(paused.node_id, PeerEventKind.PAUSED, "it made too many")
+        return is_news
+
+    def deletions_allowed(self, node_id: str) -> None:
+        if self.paused.pop(node_id, None) is not None:
+            self._say(node_id, PeerEventKind.ALLOWED)
+
     def expire(self) -> list[str]:
         """Forgets the members that are absent for longer than the retention, and returns their node ids."""
         since = self.now - self._retention
@@ -346,6 +361,7 @@ class MemberBook:
             self._load_member(record)
         self._make_room()
         self.blocks.load(kept.blocked)
+        self.paused |= {one.node_id: one for one in kept.paused}
         self.log.precede(kept.events)
         return self.absent()
 

@@ -11,6 +11,7 @@ from peatnode.model.members import (
     KeepMembership,
     MembershipKept,
     MembershipReply,
+    PausedDeletions,
     ReadMembership,
 )
 from peatnode.model.peer_limits import INSTANCE_BYTES, MAX_DEPARTURES
@@ -55,6 +56,9 @@ class MembershipHost(Protocol):
         """Ends the connections to it. None may begin before `member_unblocked`."""
 
     def member_unblocked(self, node_id: str) -> None: ...
+    def pause_known(self, node_id: str) -> None:
+        """The store refuses the deletions of a peer."""
+
     def is_clock_denied(self) -> bool: ...
 
 
@@ -184,6 +188,20 @@ class Membership:
             self._host.member_unblocked(node_id)
             self._plan()
 
+    # --- deletions
+
+    def deletions_paused(self, paused: PausedDeletions) -> bool:
+        """The store refuses the deletions of a peer. Whether that is news."""
+        is_news = self.book.deletions_paused(paused)
+        if is_news:
+            self._host.pause_known(paused.node_id)
+            self._plan()
+        return is_news
+
+    def deletions_allowed(self, node_id: str) -> None:
+        self.book.deletions_allowed(node_id)
+        self._plan()
+
     # --- the store
 
     def review(self) -> None:
@@ -242,6 +260,8 @@ class Membership:
             absent = self.book.load(answer)
             for block in list(self.book.blocks):
                 self._host.member_blocked(block.node_id)
+            for node_id in self.book.paused:
+                self._host.pause_known(node_id)
             for record in absent:
                 self._host.member_remembered(record.node_id, record.addresses)
         else:

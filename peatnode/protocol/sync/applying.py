@@ -33,6 +33,7 @@ class Batch:
     """The batches of one group reach the store in their order."""
     origin: str
     """Instance of the peer."""
+    node_id: str
     packed: bytes
     take: Take
     """Called with what is in the batch; returns what the store is asked to apply. Nothing: the batch is done."""
@@ -153,4 +154,4 @@ class Applying:
             self._on_behalf_of(peer, lambda: then(updates, answer))
             self._advance()
 
-        self._ask_store(ApplyUpdates(updates, batch.origin), on_answer)
+        self._ask_store(ApplyUpdates(updates, batch.origin, batch.node_id), on_answer)

@@ -129,6 +129,13 @@ class UnblockOrdered:
 
 
 @dataclass(frozen=True, slots=True)
+class DeletionsResumed:
+    """An operator has allowed the deletions of a peer again, and the store carries them out."""
+
+    node_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopOrdered:
     """The node stops. The connections that end after this are no news of the peers."""
 
@@ -153,6 +160,7 @@ Event = (
     | ForgetOrdered
     | BlockOrdered
     | UnblockOrdered
+    | DeletionsResumed
     | StopOrdered
     | WakeUp
 )
@@ -291,6 +299,13 @@ class MemberUnblocked:
     node_id: str
 
 
+@dataclass(frozen=True, slots=True)
+class DeletionsArePaused:
+    """A peer has deleted so many documents that the store carries out no further deletion of it. The shell logs it."""
+
+    node_id: str
+
+
 Action = (
     Send
     | AskStore
@@ -307,4 +322,5 @@ Action = (
     | MemberForgotten
     | MemberBlocked
     | MemberUnblocked
+    | DeletionsArePaused
 )

@@ -26,6 +26,7 @@ from peatnode.protocol.sync.events import (
     Close,
     ConnectionDown,
     ConnectionUp,
+    DeletionsResumed,
     DialFailed,
     Event,
     FeedOpened,
@@ -203,6 +204,8 @@ class SyncMachine:
                 self.members.forget(event.node_id)
             case BlockOrdered():
                 self.members.block(event.node_id, event.reason)
+            case DeletionsResumed():
+                self._member_host.deletions_resumed(event.node_id)
             case UnblockOrdered():
                 self.members.unblock(event.node_id)
             case StopOrdered():
@@ -363,6 +366,8 @@ class SyncMachine:
         owner, then = self._asked.pop(number)
         if isinstance(answer, TreeReply | AppliedReply):
             self._count_documents(answer)
+        if isinstance(answer, AppliedReply) and answer.paused_peer:
+            self._member_host.deletions_paused(answer)
         if owner is None:
             then(answer)
         elif owner.peer in self._sessions:
@@ -540,6 +545,7 @@ class SyncMachine:
                 is_twin=s.member.node_id in twins and s.peer not in stale,
                 is_stale=s.peer in stale,
                 clock_offset=self.clock.offset_of(s.instance),
+                paused=self.members.book.paused.get(s.member.node_id),
             )
             for s in sessions
         ]

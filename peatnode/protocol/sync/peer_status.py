@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from peatnode.model import amounts
+from peatnode.model.members import PausedDeletions
 from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.refusals import Refusals, RefusedDocument
 from peatnode.protocol.sync.session import PeerSession
@@ -41,6 +42,8 @@ class PeerSyncStatus:
     It is not in sync."""
     clock_offset: float | None
     """The clock of the peer minus that of this node, in seconds; None: not known."""
+    paused: PausedDeletions | None
+    """Whether the store refuses its deletions."""
 
 
 def sync_status_of(
@@ -52,6 +55,7 @@ def sync_status_of(
     is_twin: bool,
     is_stale: bool,
     clock_offset: float | None,
+    paused: PausedDeletions | None = None,
 ) -> PeerSyncStatus:
     """`own`: the number of documents of this node; negative: unknown."""
     node_id = session.member.node_id
@@ -70,7 +74,7 @@ def sync_status_of(
         is_in_sync,
         behind,
         None if is_in_sync else min(sinces, default=session.heard_at),
-        "" if is_in_sync else _reason(session, is_stale, refused, progress),
+        "" if is_in_sync else _reason(session, is_stale, refused, progress, paused),
         session.connected_at,
         session.neighbours.names,
         session.documents,
@@ -79,6 +83,7 @@ def sync_status_of(
         is_twin,
         is_stale,
         clock_offset,
+        paused,
     )
 
 
@@ -107,7 +112,11 @@ def _left(session: PeerSession, own: int) -> int:
 
 
 def _reason(
-    session: PeerSession, is_stale: bool, refused: Sequence[RefusedDocument], progress: str
+    session: PeerSession,
+    is_stale: bool,
+    refused: Sequence[RefusedDocument],
+    progress: str,
+    paused: PausedDeletions | None,
 ) -> str:
     if is_stale:
         return "replaced by another instance of the same node, and not heard of since"
@@ -118,6 +127,9 @@ def _reason(
         return f"fetching: {progress}"
     if session.push.waiting:
         return f"{session.push.waiting} changes not acknowledged"
+    if paused is not None:
+        kept = amounts.plural(paused.refused, "document")
+        return f"its deletions are paused: this node keeps {kept} that it has deleted"
     if refused:
         only = "differs only by " if session.pulls.is_settled else ""
         return f"{only}{len(refused)} of its documents refused by the local store: {refused[-1].reason}"

@@ -42,6 +42,8 @@ class Refusals:
         """By document: a change costs the same, however many refusals there are."""
         self.changes = 0
         """Counts what was added or removed."""
+        self.paused: set[str] = set()
+        """Node ids of the peers whose deletions the store refuses: they are not fetched."""
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -70,6 +72,17 @@ class Refusals:
         if self._by_key:
             for key in [key for key, refusal in self._by_key.items() if refusal.peer == peer]:
                 self._remove(key)
+
+    def pause(self, peer: str) -> None:
+        """The store refuses the deletions of a peer."""
+        self.paused.add(peer)
+        self.changes += 1
+
+    def resume(self, peer: str) -> None:
+        """The store carries them out again: what was refused is fetched."""
+        self.paused.discard(peer)
+        self.forget_peer(peer)
+        self.changes += 1
 
     def _remove(self, key: _Key) -> None:
         self.changes += 1

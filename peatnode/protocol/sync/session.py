@@ -114,6 +114,7 @@ class PeerSession:
             lambda update, fp, reason: node.refuse(self, update, fp, reason),
             peer,
             self.instance,
+            member.node_id,
             lambda seconds: node.set_timer("root", self, seconds),
         )
         self.neighbours = HeardNeighbours()
@@ -180,7 +181,8 @@ class PeerSession:
             if isinstance(answer, AppliedReply):
                 self._pushed(number, updates, answer)
 
-        batch = Batch(self.peer, self, self.instance, push.batch, take, then)
+        node_id = self.member.node_id
+        batch = Batch(self.peer, self, self.instance, node_id, push.batch, take, then)
         if not self._node.applying.apply(batch):
             self._push_ended(number, is_complete=False)  # anti-entropy finds its changes
 

@@ -20,7 +20,15 @@ from peatnode.api.encode_peer import (
 from peatnode.api.failures import HttpProblem
 from peatnode.api.findings.diagnose import diagnose
 from peatnode.api.findings.finding import encode_findings
-from peatnode.ipc.messages import BlockPeer, ForgetPeer, GetNode, GetPeerLog, GetPeers, UnblockPeer
+from peatnode.ipc.messages import (
+    AllowDeletions,
+    BlockPeer,
+    ForgetPeer,
+    GetNode,
+    GetPeerLog,
+    GetPeers,
+    UnblockPeer,
+)
 from peatnode.model.members import MAX_BLOCK_REASON
 from workers.broker.http.authentication import Access, TokenAuthenticator, bearer
 from workers.broker.http.requests import check_parameters
@@ -166,6 +174,18 @@ class PeerBlockResource:
     async def on_delete(self, request: Request, response: Response, peer_id: str) -> None:
         check_parameters(request, NO_PARAMETERS)
         await self._sync.ask_retrying(UnblockPeer(peer_id))
+        response.status = 204
+
+
+class DeletionPauseResource:
+    """DELETE /peers/{id}/deletion-pause"""
+
+    def __init__(self, sync: WorkerClient) -> None:
+        self._sync = sync
+
+    async def on_delete(self, request: Request, response: Response, peer_id: str) -> None:
+        check_parameters(request, NO_PARAMETERS)
+        await self._sync.ask_retrying(AllowDeletions(peer_id))
         response.status = 204
 
 

@@ -89,6 +89,15 @@ def _paths() -> dict[str, Any]:
                 "unblockPeer", "Let a blocked peer in again", "The peer is not blocked.", (404,)
             ),
         },
+        "/api/v1/peers/{peer_id}/deletion-pause": {
+            "parameters": [_path("peer_id", "Id of the peer.", "^[A-Za-z0-9._-]{1,253}$")],
+            "delete": _order(
+                "allowDeletions",
+                "Carry out the deletions of a peer again, which were paused because they were too many, on this node",
+                "The deletions are carried out.",
+                (404,),
+            ),
+        },
         "/api/v1/peer-log": {
             "get": _read("peerLog", "The last events of peers", "node", ref("PeerLog"))
         },

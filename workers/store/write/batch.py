@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.flags import DocumentFlag
-from peatnode.documents.replica.join import CLIENT, JoinResult
+from peatnode.documents.replica.join import CLIENT, EndingGate, JoinResult
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import encode_update
 from peatnode.ipc.messages import (
+    AllowDeletions,
     AppliedReply,
     ApplyUpdates,
     ConflictDismissed,
+    DeletionsAllowed,
     DocumentUpdate,
     EngineKind,
     EngineOutcome,
@@ -46,6 +48,7 @@ from workers.store.engine.reading import LAZY_BYTES
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
 from workers.store.pace import Pace
+from workers.store.peers.deletions import Deletions
 from workers.store.peers.members import KeptMembers
 from workers.store.quarantine.entries import BrokenEntry, QuarantineEntries
 from workers.store.quarantine.leaps import Leaps
@@ -108,6 +111,7 @@ class BatchBuilder:
         leaps: Leaps,
         members: KeptMembers,
         undeletions: Undeletions,
+        deletions: Deletions,
         renew_client: Callable[[], None],
         stage_client: Callable[[], None],
         clock: Callable[[], float] = time.perf_counter,
@@ -126,6 +130,7 @@ class BatchBuilder:
         self._entries = QuarantineEntries(leaps, quarantine)
         self._members = members
         self._undeletions = undeletions
+        self._deletions = deletions
         self._renew_client = renew_client
         self._replica = replica
         self._engine = engine
@@ -148,6 +153,7 @@ class BatchBuilder:
         self._conflicts.forget()
         self._leaps.forget()
         self._undeletions.contents.forget()
+        self._deletions.forget()
         self._was_dropped = True
 
     async def build(self, requests: Iterable[QueuedRequest]) -> BuiltBatch:
@@ -251,6 +257,8 @@ class BatchBuilder:
                     request.reply = QuarantineDropped(self._entries.drop(number))
                 case KeepMembership():
                     request.reply = self._members.keep(work)
+                case AllowDeletions(peer):
+                    request.reply = DeletionsAllowed(self._deletions.allow(peer))
                 case TakeValue(question, result):
                     self._take_read_value(question, result)
         except RequestRefused as refusal:
@@ -350,27 +358,39 @@ class BatchBuilder:
         outcomes: list[Outcome] = []
         reasons: list[str] = []
         is_client, has_ended = message.origin.startswith(CLIENT), False
+        gate = self._deletions.gate(message.peer)
         for update in message.updates:
             if self._pace.is_pause_due:
                 await self._pace.pause()
-            joined = ENDED if has_ended else await self._join(update, message.origin)
+            joined = ENDED if has_ended else await self._join(update, message.origin, gate=gate)
             has_ended |= is_client and joined.outcome is Outcome.STALE
             if joined.outcome is Outcome.REFUSED:
                 self.rejected["leap" if joined.is_leap else "update"] += 1
             outcomes.append(joined.outcome)
             reasons.append(joined.reason)
-        replica = self._replica
+        self._deletions.stage()
+        replica, pause = self._replica, self._deletions.pause_of(message.peer)
         return AppliedReply(
-            tuple(outcomes), tuple(reasons), replica.staged_sequence, replica.staged_documents
+            tuple(outcomes),
+            tuple(reasons),
+            replica.staged_sequence,
+            replica.staged_documents,
+            pause.node_id if pause else "",
+            pause.at if pause else 0.0,
+            pause.refused if pause else 0,
         )
 
     async def _join(
-        self, update: DocumentUpdate, origin: str, is_accepted: bool = False
+        self,
+        update: DocumentUpdate,
+        origin: str,
+        is_accepted: bool = False,
+        gate: EndingGate | None = None,
     ) -> JoinResult:
         """Joins an update. Keeps what leaps, and what lost."""
         decoded = await self._contents.decode(update, origin)
         await self._contents.read_for(update)
-        joined = self._replica.join(update, origin, decoded, is_accepted)
+        joined = self._replica.join(update, origin, decoded, is_accepted, gate)
         if joined.is_leap:
             return self._leaps.keep(update, origin, decoded) or joined
         if joined.conflict is not None:

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from peatnode.documents.replica.record import Record
 from peatnode.ipc.link import Connection
 from peatnode.ipc.messages import (
+    AllowDeletions,
     ApplyUpdates,
     KeepMembership,
     Message,
@@ -126,6 +127,7 @@ Work: TypeAlias = (
     | KeepMembership
     | RemoveEnded
     | UndeleteDocument
+    | AllowDeletions
     | FinishAlone
     | TakeValue
 )
@@ -173,5 +175,5 @@ def keys_of(work: Work) -> tuple[bytes, ...]:
             return tuple(key for key, _ in entries)
         case FinishAlone(_, question) | TakeValue(question):
             return (question.key,)
-        case RenewClient() | Dismiss() | Drop() | KeepMembership():
+        case RenewClient() | Dismiss() | Drop() | KeepMembership() | AllowDeletions():
             return ()

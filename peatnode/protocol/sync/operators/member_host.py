@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Protocol
 
-from peatnode.model.members import KeepMembership, ReadMembership
-from peatnode.model.sync import StoreAnswer, StoreQuestion
+from peatnode.model.members import KeepMembership, PausedDeletions, ReadMembership
+from peatnode.model.sync import AppliedReply, StoreAnswer, StoreQuestion
 from peatnode.protocol.clock.watch import ClockWatch
+from peatnode.protocol.members.membership import Membership
 from peatnode.protocol.sync.events import (
     Action,
     Close,
+    DeletionsArePaused,
     MemberBlocked,
     MemberForgotten,
     MemberRemembered,
     MemberUnblocked,
 )
+from peatnode.protocol.sync.refusals import Refusals
 from peatnode.protocol.sync.session import PeerSession
 from peatnode.protocol.wire.errors import CloseCode
 from peatnode.protocol.wire.messages import Departed, Message
@@ -25,6 +28,8 @@ class MemberDesk(Protocol):
     """The part of the sync machine that the book of members needs."""
 
     clock: ClockWatch
+    refusals: Refusals
+    members: Membership
 
     @property
     def all_sessions(self) -> Collection[PeerSession]: ...
@@ -82,6 +87,24 @@ class MemberHost:
 
     def member_unblocked(self, node_id: str) -> None:
         self._machine.act(MemberUnblocked(node_id))
+
+    def deletions_paused(self, answer: AppliedReply) -> None:
+        """The store refuses the deletions of a peer."""
+        node_id = answer.paused_peer
+        paused = PausedDeletions(node_id, answer.paused_since, answer.refused_deletions)
+        if self._machine.members.deletions_paused(paused):
+            self._machine.act(DeletionsArePaused(node_id))
+
+    def pause_known(self, node_id: str) -> None:
+        self._machine.refusals.pause(node_id)
+
+    def deletions_resumed(self, node_id: str) -> None:
+        """What was refused of a peer is fetched again."""
+        self._machine.members.deletions_allowed(node_id)
+        self._machine.refusals.resume(node_id)
+        for session in self._machine.all_sessions:
+            if session.member.node_id == node_id:
+                session.send_root()
 
     def is_clock_denied(self) -> bool:
         return self._machine.clock.verdict.is_denied

@@ -55,6 +55,7 @@ class PeerPulls:
         refuse: Refuse,
         peer: int,
         origin: str,
+        node_id: str,
         compare_after: Callable[[float], None],
     ) -> None:
         """`compare_after`: compares roots after so many seconds."""
@@ -64,6 +65,7 @@ class PeerPulls:
         self._refuse = refuse
         self._peer = peer
         self._origin = origin
+        self._node_id = node_id
         self._compare_after = compare_after
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
@@ -135,6 +137,7 @@ class PeerPulls:
             node.comparisons,
             self._refuse,
             self._apply,
+            self._node_id,
         )
         node.turns.began(self, node.now, has_turn=has_turn)
         return self.pull
@@ -173,7 +176,7 @@ class PeerPulls:
                 node.turns.applied(self, node.now)
             self._settle()
 
-        batch = Batch(self._peer, pull, self._origin, packed, take_updates, applied)
+        batch = Batch(self._peer, pull, self._origin, self._node_id, packed, take_updates, applied)
         return node.applying.apply(batch)
 
     def _ask_peer(

@@ -82,13 +82,16 @@ class Pull:
         comparisons: Comparisons,
         refuse: Refuse,
         apply: Apply,
+        peer: str = "",
     ) -> None:
+        """`peer` is its node id."""
         self._ask_store = ask_store
         self._ask_peer = ask_peer
         self._refusals = refusals
         self._comparisons = comparisons
         self._refuse = refuse
         self._apply_batch = apply
+        self._peer = peer
         self._compares: deque[tuple[int, tuple[int, ...]]] = deque()
         self._buckets: deque[int] = deque()
         self._vectors: deque[DocumentKey] = deque()
@@ -285,6 +288,8 @@ class Pull:
             return
         if not is_document_name(*key):
             raise PeerFault("malformed message", "a document whose name none can have")
+        if self._peer in self._refusals.paused and _ends(remote, local):
+            return
         self.differing[key] = None
         self.progress.found += 1
         self._fingerprints[key] = remote.fingerprint
@@ -423,3 +428,8 @@ class Pull:
     def _note_compared(self, key: DocumentKey) -> None:
         if key in self._whole:
             self._comparisons.compared(self._pairs[key])
+
+
+def _ends(remote: BucketEntry, local: BucketEntry | None) -> bool:
+    """Whether the peer has the tombstone of what lives here."""
+    return remote.is_deleted and local is not None and not local.is_deleted

@@ -154,6 +154,8 @@ def test_json_is_as_documented() -> None:
         "documents_per_second": 0.0,
         "seconds_left": None,
         "blocked_since": None,
+        "deletions_paused_since": None,
+        "deletions_refused": 0,
     }
     assert content["documents"]["root"] == "0123456789abcdef0123456789abcdef"
 

@@ -90,6 +90,8 @@ def test_peers_and_conflicts() -> None:
     assert (block.method, block.path, block.params) == ("PUT", "/api/v1/peers/a%2Fb/block", ())
     assert requests.block_peer("b", "a & b").params == (("reason", "a & b"),)
     assert requests.unblock_peer("b").method == "DELETE"
+    allow = requests.allow_deletions("a/b")
+    assert (allow.method, allow.path) == ("DELETE", "/api/v1/peers/a%2Fb/deletion-pause")
     assert requests.list_conflicts().path == "/api/v1/conflicts"
     assert requests.get_conflict("0f").path == "/api/v1/conflicts/0f"
     dismiss = requests.dismiss_conflict("0f")

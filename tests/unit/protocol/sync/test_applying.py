@@ -50,7 +50,7 @@ class Room:
         def then(updates: DocumentUpdates, answer: StoreAnswer | None) -> None:
             self.done.append(name)
 
-        batch = Batch(peer, group or peer, "", packed, lambda updates: updates, then)
+        batch = Batch(peer, group or peer, "", "", packed, lambda updates: updates, then)
         return self.applying.apply(batch)
 
     def answer(self, position: int = 0) -> None:

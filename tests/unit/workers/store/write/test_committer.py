@@ -38,6 +38,7 @@ from tests.support.conflict_notes import ConflictNotes
 from tests.support.leap_notes import LeapNotes
 from tests.support.many_clients import to_document, written_by
 from tests.support.member_notes import MemberNotes
+from tests.support.pause_notes import PauseNotes
 from tests.support.waiting import until
 from workers.store.disk.database import Database
 from workers.store.disk.witness import no_witness
@@ -45,6 +46,7 @@ from workers.store.ended.undeletions import Undeletions
 from workers.store.engine.client import EngineClient
 from workers.store.engine.quarantine import Quarantine
 from workers.store.pace import LARGE_BYTES
+from workers.store.peers.deletions import Deletions
 from workers.store.peers.members import KeptMembers
 from workers.store.quarantine.leaps import Leaps
 from workers.store.write.batch import BatchBuilder
@@ -105,6 +107,7 @@ async def committing(
             EndedContents(replica, EndedBounds(60.0, 1 << 20), lambda: 0.0, lambda: 0.0),
             lambda: 0.0,
         ),
+        Deletions(replica, 0, PauseNotes()),
         lambda: None,
         lambda: None,
         clock,

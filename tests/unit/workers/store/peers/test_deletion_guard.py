@@ -1,0 +1,127 @@
+"""How many live documents a peer may end: what counts, what never does, and what a pause refuses."""
+
+from __future__ import annotations
+
+from random import Random
+
+from peatnode.model.members import MAX_REMEMBERED_PEERS, PausedDeletions
+from workers.store.peers.deletion_guard import (
+    EXPIRY_SECONDS,
+    LATELY_SECONDS,
+    MAX_LATELY,
+    MAX_REFUSED,
+    WINDOW_SECONDS,
+    DeletionGuard,
+)
+
+UNIX = 1_800_000_000.0
+
+
+class Desk:
+    """A guard and its clocks."""
+
+    def __init__(self, limit: int = 10, paused: tuple[PausedDeletions, ...] = ()) -> None:
+        self.now = 5000.0
+        self.guard = DeletionGuard(limit, paused)
+        self._number = 0
+
+    def end(self, peer: str = "x", key: bytes | None = None, expires_at: float = 0.0) -> bool:
+        """Whether the peer may end a live document."""
+        if key is None:
+            self._number += 1
+            key = b"c/%d" % self._number
+        return not self.guard.refusal(peer, key, expires_at, self.now, UNIX + self.now)
+
+    def ended(self, count: int, peer: str = "x") -> int:
+        """How many of so many documents the peer may end."""
+        return sum(self.end(peer) for _ in range(count))
+
+    def began(self, key: bytes, peer: str = "x") -> None:
+        self.guard.began(peer, key, self.now)
+
+
+def test_beyond_the_limit_nothing_more_ends_until_an_operator_allows_it() -> None:
+    desk = Desk()
+    assert desk.ended(20_000) == 10
+    (paused,) = desk.guard.paused
+    assert (paused.node_id, paused.at, paused.refused) == ("x", UNIX + desk.now, 19_990)
+    desk.now += 10 * WINDOW_SECONDS
+    assert desk.ended(5) == 0
+    assert "deletions of x are paused" in desk.guard.refusal("x", b"c/z", 0.0, desk.now, UNIX)
+    assert desk.guard.allow("x")
+    assert not desk.guard.allow("x")
+    assert desk.ended(11) == 10
+
+
+def test_honest_deletions_at_the_limit_are_never_paused(rng: Random) -> None:
+    desk = Desk(limit=50)
+    last: list[float] = []
+    for _ in range(3000):
+        desk.now += rng.random() * 4
+        last = [at for at in last if at > desk.now - WINDOW_SECONDS - 1.0]
+        if len(last) < 50:
+            last.append(desk.now)
+            assert desk.end()
+    assert desk.guard.paused == ()
+
+
+def test_each_peer_is_counted_by_itself() -> None:
+    desk = Desk()
+    assert [desk.ended(10, peer) for peer in ("x", "y", "z")] == [10, 10, 10]
+    assert desk.ended(1, "y") == 0
+    assert [one.node_id for one in desk.guard.paused] == ["y"]
+    assert desk.ended(1, "w") == 1
+
+
+def test_what_a_peer_has_just_begun_it_may_end_in_any_number() -> None:
+    desk = Desk()
+    keys = [b"c/own %d" % number for number in range(1000)]
+    for key in keys:
+        desk.began(key)
+    desk.now += LATELY_SECONDS - 1
+    assert all(desk.end("x", key) for key in keys)
+    assert sum(desk.end("y", key) for key in keys) == 10
+    desk.guard.allow("y")
+    desk.now += 2 * LATELY_SECONDS
+    assert sum(desk.end("x", key) for key in keys) == 10
+
+
+def test_what_has_expired_or_soon_will_is_no_deletion() -> None:
+    desk = Desk()
+    now = UNIX + desk.now
+    assert all(desk.end(expires_at=now - age) for age in range(1, 1001))
+    assert all(desk.end(expires_at=now + EXPIRY_SECONDS) for _ in range(1000))
+    assert sum(desk.end(expires_at=now + EXPIRY_SECONDS + 1) for _ in range(1000)) == 10
+    assert desk.end(expires_at=now)  # also while it is paused
+
+
+def test_what_is_refused_of_one_peer_does_not_come_by_another() -> None:
+    desk = Desk()
+    desk.ended(10)
+    assert not desk.end("x", b"c/kept")
+    assert not desk.end("y", b"c/kept")
+    assert desk.end("y", b"c/other")
+    desk.guard.allow("x")
+    assert desk.end("y", b"c/kept")
+
+
+def test_a_pause_of_an_earlier_process_holds() -> None:
+    desk = Desk(paused=(PausedDeletions("x", 5.0),))
+    assert desk.ended(3) == 0
+    assert desk.guard.paused == (PausedDeletions("x", 5.0, 3),)
+
+
+def test_zero_is_no_limit() -> None:
+    assert Desk(limit=0).ended(100_000) == 100_000
+
+
+def test_memory_is_bounded_whatever_the_names_and_documents() -> None:
+    desk = Desk(limit=1)
+    for number in range(3 * MAX_REMEMBERED_PEERS):
+        desk.ended(2, f"n{number}")
+    assert len(desk.guard.paused) == MAX_REMEMBERED_PEERS
+    assert desk.ended(2, "one more") == 1  # refused beyond the limit, though it is not remembered
+    desk.ended(MAX_REFUSED + 10, "n0")
+    for number in range(3 * MAX_LATELY):
+        desk.began(b"%d" % number)
+    assert desk.guard.sizes == (MAX_REMEMBERED_PEERS, MAX_REFUSED, 2 * MAX_LATELY)

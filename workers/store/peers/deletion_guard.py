@@ -1,0 +1,130 @@
+"""How many live documents a peer may end in a minute. Beyond it, its deletions are paused until an operator decides.
+
+No I/O. The rules and their bounded memory enter; what is kept on disk and told to operators is in `deletions.py`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
+
+from peatnode.model.members import MAX_REMEMBERED_PEERS, PausedDeletions
+
+WINDOW_SECONDS = 60.0
+
+LATELY_SECONDS = 600.0
+"""A peer may end what came by it within this time: an application takes back what it has just written."""
+
+MAX_LATELY = 32_768
+"""Documents that are remembered as begun by a peer. What exceeds it counts as if it had not come by that peer."""
+
+MAX_REFUSED = 65_536
+"""Documents that are remembered as refused deletions."""
+
+EXPIRY_SECONDS = 60.0
+"""An expiry that is so near may have passed by the clock of the peer: twice what clocks that agree may differ."""
+
+
+class DeletionGuard:
+    """Counts the live documents that each peer ends, and says which of them it may not end.
+
+    Times `now` are those of a steady clock, times `unix` those of the wall clock.
+    """
+
+    def __init__(self, limit: int, paused: Iterable[PausedDeletions] = ()) -> None:
+        """`limit`: documents that one peer may end in a minute; 0: any number. `paused`: by an earlier process."""
+        self._limit = limit
+        self._paused = {one.node_id: one for one in paused}
+        self._ended: dict[str, deque[tuple[float, int]]] = {}
+        """(second, documents) that each peer has ended."""
+        self._lately: tuple[set[int], set[int]] = set(), set()
+        """Hashes of (peer, document) that a change of the peer has begun: before the last turn, and since it."""
+        self._turned_at = 0.0
+        self._refused: dict[int, str] = {}
+        """The peer of each refused deletion, by the hash of the document."""
+        self.total = 0
+        """Refused deletions, since the start."""
+
+    @property
+    def paused(self) -> tuple[PausedDeletions, ...]:
+        return tuple(self._paused.values())
+
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """How many peers, refused deletions and begun documents are in memory."""
+        return len(self._ended), len(self._refused), sum(map(len, self._lately))
+
+    def pause_of(self, peer: str) -> PausedDeletions | None:
+        return self._paused.get(peer)
+
+    def began(self, peer: str, key: bytes, now: float) -> None:
+        """A change of a peer has begun an incarnation of a document."""
+        if self._limit:
+            self._turn(now)
+            self._lately[1].add(hash((peer, key)))
+
+    def refusal(self, peer: str, key: bytes, expires_at: float, now: float, unix: float) -> str:
+        """Why a peer may not end a live document; empty: it may. `expires_at` is that of the document; 0: never."""
+        if (
+            not self._limit
+            or 0 < expires_at <= unix + EXPIRY_SECONDS
+            or self._is_own(peer, key, now)
+        ):
+            return ""
+        if peer not in self._paused:
+            other = self._refused.get(hash(key)) if self._paused else None
+            if other is not None:
+                return self._refuse(other, key)
+            if self._count(peer, now) <= self._limit:
+                return ""
+            self._pause(peer, unix)
+        return self._refuse(peer, key)
+
+    def allow(self, peer: str) -> bool:
+        """An operator allows the deletions of a peer. Whether they were paused."""
+        self._ended.pop(peer, None)
+        self._refused = {key: other for key, other in self._refused.items() if other != peer}
+        return self._paused.pop(peer, None) is not None
+
+    def _is_own(self, peer: str, key: bytes, now: float) -> bool:
+        self._turn(now)
+        one = hash((peer, key))
+        return any(one in begun for begun in self._lately)
+
+    def _turn(self, now: float) -> None:
+        """Forgets what was begun two turns ago."""
+        if now - self._turned_at >= LATELY_SECONDS or len(self._lately[1]) >= MAX_LATELY:
+            is_old = now - self._turned_at >= 2 * LATELY_SECONDS
+            self._lately = set() if is_old else self._lately[1], set()
+            self._turned_at = now
+
+    def _count(self, peer: str, now: float) -> int:
+        """Counts one more document that the peer ends, and returns how many that are in the last minute."""
+        ended = self._ended.get(peer)
+        if ended is None:
+            if len(self._ended) >= MAX_REMEMBERED_PEERS:
+                del self._ended[next(iter(self._ended))]
+            ended = self._ended[peer] = deque()
+        second = float(int(now))
+        while ended and ended[0][0] <= second - WINDOW_SECONDS:
+            ended.popleft()
+        before = ended.pop()[1] if ended and ended[-1][0] == second else 0
+        ended.append((second, before + 1))
+        return sum(count for _, count in ended)
+
+    def _pause(self, peer: str, unix: float) -> None:
+        if len(self._paused) < MAX_REMEMBERED_PEERS:
+            self._paused[peer] = PausedDeletions(peer, unix)
+
+    def _refuse(self, peer: str, key: bytes) -> str:
+        self.total += 1
+        if hash(key) not in self._refused:
+            if len(self._refused) >= MAX_REFUSED:
+                del self._refused[next(iter(self._refused))]
+            self._refused[hash(key)] = peer
+            if (pause := self._paused.get(peer)) is not None:
+                self._paused[peer] = replace(pause, refused=pause.refused + 1)
+        return (
+            f"deletions of {peer} are paused, because it made more than {self._limit} in a minute"
+        )
