@@ -49,7 +49,7 @@ class Mesh:
                 if peer != pod + cluster:
                     self.connect(pod, peer, True)
 
-    def tell(self, name: str, pod: str, value: float | str, **labels: str) -> None:
+    def tell(self, name: str, pod: str, value: float | str, /, **labels: str) -> None:
         values = value if isinstance(value, str) else f"{value}x{LONG}"
         self._values[name, pod, tuple(sorted(labels.items()))] = values
 
@@ -333,3 +333,40 @@ def test_all_expressions_are_promql(promtool: PromtoolFiles) -> None:
     done = run("check", "rules", str(files.rules))
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"SUCCESS: {len(expressions)} rules found" in done.stdout
+
+
+def test_a_member_that_deletes_by_the_thousand_fires_once(promtool: PromtoolFiles) -> None:
+    mesh = Mesh(3)
+    for pod in ("peat-mesh-0", "peat-mesh-1"):
+        mesh.tell("peatnode_sync_peer_deletions_paused", pod, 1, peer="peat-mesh-2")
+    fired = firing(("PeatnodeDeletionsPaused", "peer=peat-mesh-2"))
+    promtool.expect(mesh.series(), 1, FIRING, fired)
+
+
+def test_a_blocked_member_is_no_absent_one(promtool: PromtoolFiles) -> None:
+    """The nodes that have blocked it tell nothing else of it, and it is cut off from them."""
+    mesh = Mesh(3, read=[0, 1])
+    for pod in mesh.read:
+        ends = f"1x2 stale _x{LONG}"
+        mesh.tell("peatnode_sync_peer_connected", pod, ends, peer="peat-mesh-2")
+        mesh.tell("peatnode_sync_peer_behind_seconds", pod, f"0x2 stale _x{LONG}", peer="peat-mesh-2")  # fmt: skip
+        mesh.tell("peatnode_sync_peer_blocked", pod, f"_x2 1x{4 * LONG}", peer="peat-mesh-2")
+    promtool.expect(mesh.series(), LONG, FIRING, {})
+    fired = firing(("PeatnodePeerBlocked", "peer=peat-mesh-2"))
+    told = [one for one in mesh.series() if one.name == "peatnode_sync_peer_blocked"]
+    up = [Series("up", target(pod), f"1x{4 * LONG}") for pod in mesh.read]
+    promtool.expect([*told, *up], 3 * LONG, FIRING, fired)
+
+
+def test_what_only_members_can_do_fires_at_the_node_that_saw_it(promtool: PromtoolFiles) -> None:
+    mesh = Mesh(3)
+    mesh.tell("peatnode_problem", "peat-mesh-0", 1, worker="sync", name="identity")
+    mesh.tell("peatnode_problem", "peat-mesh-0", 1, worker="store", name="members")
+    mesh.tell("peatnode_store_leaps_kept", "peat-mesh-1", 2)
+    mesh.tell("peatnode_yjs_presence_dropped_total", "peat-mesh-2", f"0+120x{LONG}", reason="too_fast")  # fmt: skip
+    fired = firing(
+        ("PeatnodeIdentityClaimed", "pod=peat-mesh-0"),
+        ("PeatnodeLeaps", "pod=peat-mesh-1"),
+        ("PeatnodePresenceDropped", "pod=peat-mesh-2"),
+    )
+    promtool.expect(mesh.series(), LONG, FIRING, fired)

@@ -97,6 +97,7 @@ def test_a_missing_secret_says_how_to_make_one() -> None:
         ([f"formationSecret={SECRET}", "replicaCount=0"], "replicaCount"),
         ([f"formationSecret={SECRET}", "replicas=3"], "replicas"),
         ([f"formationSecret={SECRET}", "peerRetention=a week"], "peerRetention"),
+        ([f"formationSecret={SECRET}", "maxPeerDeletions=many"], "maxPeerDeletions"),
         ([f"formationSecret={SECRET}", "undelete.seconds=-1"], "undelete"),
         ([f"formationSecret={SECRET}", "undelete.bytes=1Gi"], "undelete"),
         ([f"formationSecret={SECRET}", "expectedPeers.peers=a b"], "expectedPeers"),
@@ -352,3 +353,9 @@ def test_the_readme_lists_every_value_and_no_other() -> None:
     assert aliases <= SCHEMA["properties"].keys()
     for alias in aliases:
         assert f"`{alias}`" in (CHART / "README.md").read_text()
+
+
+@pytest.mark.parametrize("limit", [0, 5000, 1_000_000])
+def test_the_limit_of_deletions_is_one_that_a_node_takes(limit: int) -> None:
+    environment = render_with(f"maxPeerDeletions={limit}").environment
+    assert environment["PEAT_MAX_PEER_DELETIONS"] == str(limit)

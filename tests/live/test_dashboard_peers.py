@@ -281,3 +281,24 @@ def test_a_thousand_peers_can_be_used(show: Show, browser: Browser, width: int) 
     )  # it is the first row
     page.wait("document.querySelectorAll('#graph circle.bad').length === 1")
     assert page.complaints() == []
+
+
+def test_blocked_peers_and_paused_deletions_are_shown(show: Show, browser: Browser) -> None:
+    blocked = absent_peer(
+        "peat-mesh-2",
+        HOUR,
+        state=PeerStatus.BLOCKED,
+        absent_since=0.0,
+        blocked_since=time.time() - HOUR,
+        reason="an operator of this node has blocked it: it deletes",
+    )
+    since = time.time() - 60
+    paused = peer(
+        "peat-mesh-1", is_in_sync=False, deletions_paused_since=since, deletions_refused=15_000
+    )
+    page = browser.open(show(paused, blocked).url)
+    page.see("#graph-text", "blocked here: peat-mesh-2; deletions paused: peat-mesh-1")
+    assert "blocked since" in row(page, "peat-mesh-2")
+    assert "it deletes" in row(page, "peat-mesh-2")
+    assert "deletions paused, 15,000 documents kept" in row(page, "peat-mesh-1")
+    assert page.complaints() == []

@@ -1,7 +1,7 @@
 // The table of peers. Its rows are changed in place, so that a button keeps the keyboard focus; many peers are folded.
 import { ask } from "./api.js";
 import { byId, bytes, element, setText } from "./dom.js";
-import { clockWords, kindOf, progressOf, stateWords, syncWords } from "./words.js";
+import { clockWords, kindOf, pauseWords, progressOf, stateWords, syncWords } from "./words.js";
 
 const PAGE = 30;
 const rows = new Map(); // by key of the peer
@@ -80,14 +80,14 @@ function arrange(list, lines) {
 function makeRow(id) {
   const cell = (attributes) => element("td", attributes);
   const row = {
-    state: element("span"), twin: element("span", { class: "pill bad" }), clock: element("span", { class: "pill warn" }), rtt: cell({ class: "num" }), words: element("span"), bar: element("progress"), traffic: cell({ class: "num" }),
+    state: element("span"), twin: element("span", { class: "pill bad" }), clock: element("span", { class: "pill warn" }), pause: element("span", { class: "pill bad" }), rtt: cell({ class: "num" }), words: element("span"), bar: element("progress"), traffic: cell({ class: "num" }),
     forget: element("button", { type: "button", class: "small", text: "Forget", "aria-label": `Forget ${id}`, onclick: () => forget(id) }),
   };
   row.head = element("th", { scope: "row", text: id });
   row.sync = cell({});
   row.sync.append(row.words, row.bar);
   row.bar.setAttribute("aria-label", `Documents of ${id}`);
-  row.line = element("tr", {}, row.head, element("td", {}, row.state, " ", row.twin, row.clock, row.forget), row.rtt, row.sync, row.traffic);
+  row.line = element("tr", {}, row.head, element("td", {}, row.state, " ", row.twin, row.clock, row.pause, row.forget), row.rtt, row.sync, row.traffic);
   return row;
 }
 
@@ -95,7 +95,7 @@ function fillRow(row, peer) {
   const kind = kindOf(peer);
   row.head.title = [peer.addresses.join(", "), peer.version && `peatnode ${peer.version}`].filter(Boolean).join("\n");
   const clock = clockWords(peer.clock_offset);
-  for (const [part, text] of [[row.twin, peer.twin ? `identity used twice, at ${peer.addresses[0] ?? "no address"}` : ""], [row.clock, clock]]) {
+  for (const [part, text] of [[row.twin, peer.twin ? `identity used twice, at ${peer.addresses[0] ?? "no address"}` : ""], [row.clock, clock], [row.pause, pauseWords(peer)]]) {
     part.hidden = text === "";
     setText(part, text);
   }

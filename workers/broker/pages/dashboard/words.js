@@ -6,11 +6,11 @@ const MAX_NAMES = 5;
 const FAR = 0.05; // more documents than this share apart: one side joins, or catches up
 const CLOCK_SECONDS = 5; // a clock that differs by more is shown
 
-/** "ok", "warn", "bad", "absent" or "twin": how the peer is drawn. */
+/** "ok", "warn", "bad", "absent" (also blocked) or "twin": how the peer is drawn. */
 export function kindOf(peer) {
   if (peer.twin) return "twin";
   if (peer.connected) return peer.in_sync ? "ok" : "warn";
-  return peer.state === "absent" ? "absent" : "bad";
+  return peer.state === "absent" || peer.state === "blocked" ? "absent" : "bad";
 }
 
 export const count = (number, noun) => `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
@@ -23,6 +23,7 @@ export function names(all) {
 
 /** The state of the connection. */
 export function stateWords(peer) {
+  if (peer.state === "blocked") return `blocked since ${moment(peer.blocked_since)}`;
   if (peer.state !== "absent") return peer.state;
   if (!peer.absent_since) return peer.expected ? "expected, never seen" : "never connected";
   return `absent since ${moment(peer.absent_since)} (${duration(now() - peer.absent_since)})`;
@@ -64,6 +65,12 @@ function absentWords(peer) {
   return words.join("; ") || "not connected";
 }
 
+/** That this node keeps what the peer has deleted; empty: it does not. */
+export function pauseWords(peer) {
+  if (!peer.deletions_paused_since) return "";
+  return `deletions paused, ${count(peer.deletions_refused, "document")} kept`;
+}
+
 /** How far the clock of a peer is off; empty: it is not, or unknown. */
 export function clockWords(offset) {
   if (offset === null || offset === undefined || Math.abs(offset) <= CLOCK_SECONDS) return "";
@@ -79,12 +86,16 @@ export function meshWords(self, peers, far) {
   const behind = connected.filter((peer) => !peer.in_sync);
   const absent = peers.filter((peer) => peer.state === "absent" && peer.absent_since);
   const unseen = peers.filter((peer) => peer.state === "absent" && !peer.absent_since);
-  const others = peers.filter((peer) => !peer.connected && peer.state !== "absent");
+  const blocked = peers.filter((peer) => peer.state === "blocked");
+  const paused = peers.filter((peer) => peer.deletions_paused_since);
+  const others = peers.filter((peer) => !peer.connected && peer.state !== "absent" && peer.state !== "blocked");
   const words = [`${self} is connected to ${connected.length.toLocaleString()} of ${count(peers.length, "peer")}`];
   if (behind.length) words.push(`catching up: ${ids(behind)}`);
   else if (connected.length) words.push(connected.length === 1 ? "it is in sync" : "these are in sync");
   if (absent.length) words.push(`absent: ${ids(absent)}`);
   if (unseen.length) words.push(`expected, but never seen: ${ids(unseen)}`);
+  if (blocked.length) words.push(`blocked here: ${ids(blocked)}`);
+  if (paused.length) words.push(`deletions paused: ${ids(paused)}`);
   if (others.length) words.push(`not connected: ${ids(others)}`);
   if (far.length) words.push(`known through peers only: ${names(far)}`);
   return `${words.join("; ")}.`;
