@@ -65,7 +65,7 @@ class EndingGate(Protocol):
     def refusal(self, key: bytes, record: Record) -> str:
         """Why the live incarnation of a record may not end; empty: it may."""
 
-    def began(self, key: bytes) -> None: ...
+    def began(self, key: bytes, incarnation: int) -> None: ...
 
 
 def check_change(change: DocumentUpdate) -> JoinResult | None:

@@ -275,7 +275,7 @@ class Replica:
             if refusal is not None:
                 return refusal
             if gate is not None:
-                gate.began(key)
+                gate.began(key, incarnation)
         staged = self._apply(key, record, incarnation, update, encoded, None, origin, ended)
         return JoinResult(Outcome.APPLIED, "", staged)
 

@@ -26,6 +26,10 @@ EXPIRY_SECONDS = 60.0
 """An expiry that is so near may have passed by the clock of the peer: twice what clocks that agree may differ."""
 
 
+Life = tuple[bytes, int]
+"""The key of a document and its incarnation: what lives under a name later is another one."""
+
+
 class DeletionGuard:
     """Counts the live documents that each peer ends, and says which of them it may not end.
 
@@ -58,28 +62,28 @@ class DeletionGuard:
     def pause_of(self, peer: str) -> PausedDeletions | None:
         return self._paused.get(peer)
 
-    def began(self, peer: str, key: bytes, now: float) -> None:
+    def began(self, peer: str, life: Life, now: float) -> None:
         """A change of a peer has begun an incarnation of a document."""
         if self._limit:
             self._turn(now)
-            self._lately[1].add(hash((peer, key)))
+            self._lately[1].add(hash((peer, life)))
 
-    def refusal(self, peer: str, key: bytes, expires_at: float, now: float, unix: float) -> str:
+    def refusal(self, peer: str, life: Life, expires_at: float, now: float, unix: float) -> str:
         """Why a peer may not end a live document; empty: it may. `expires_at` is that of the document; 0: never."""
         if (
             not self._limit
             or 0 < expires_at <= unix + EXPIRY_SECONDS
-            or self._is_own(peer, key, now)
+            or self._is_own(peer, life, now)
         ):
             return ""
         if peer not in self._paused:
-            other = self._refused.get(hash(key)) if self._paused else None
+            other = self._refused.get(hash(life)) if self._paused else None
             if other is not None:
-                return self._refuse(other, key)
+                return self._refuse(other, life)
             if self._count(peer, now) <= self._limit:
                 return ""
             self._pause(peer, unix)
-        return self._refuse(peer, key)
+        return self._refuse(peer, life)
 
     def allow(self, peer: str) -> bool:
         """An operator allows the deletions of a peer. Whether they were paused."""
@@ -87,9 +91,9 @@ class DeletionGuard:
         self._refused = {key: other for key, other in self._refused.items() if other != peer}
         return self._paused.pop(peer, None) is not None
 
-    def _is_own(self, peer: str, key: bytes, now: float) -> bool:
+    def _is_own(self, peer: str, life: Life, now: float) -> bool:
         self._turn(now)
-        one = hash((peer, key))
+        one = hash((peer, life))
         return any(one in begun for begun in self._lately)
 
     def _turn(self, now: float) -> None:
@@ -117,12 +121,12 @@ class DeletionGuard:
         if len(self._paused) < MAX_REMEMBERED_PEERS:
             self._paused[peer] = PausedDeletions(peer, unix)
 
-    def _refuse(self, peer: str, key: bytes) -> str:
+    def _refuse(self, peer: str, life: Life) -> str:
         self.total += 1
-        if hash(key) not in self._refused:
+        if hash(life) not in self._refused:
             if len(self._refused) >= MAX_REFUSED:
                 del self._refused[next(iter(self._refused))]
-            self._refused[hash(key)] = peer
+            self._refused[hash(life)] = peer
             if (pause := self._paused.get(peer)) is not None:
                 self._paused[peer] = replace(pause, refused=pause.refused + 1)
         return (

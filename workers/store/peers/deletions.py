@@ -81,10 +81,11 @@ class Deletions:
         expires_at = record.expires_at
         if expires_at and not self._expires():
             return ""  # whether it is due, this clock cannot tell
-        return self._guard.refusal(peer, key, expires_at, self._steady(), self._unix())
+        life = key, record.incarnation
+        return self._guard.refusal(peer, life, expires_at, self._steady(), self._unix())
 
-    def began(self, peer: str, key: bytes) -> None:
-        self._guard.began(peer, key, self._steady())
+    def began(self, peer: str, key: bytes, incarnation: int) -> None:
+        self._guard.began(peer, (key, incarnation), self._steady())
 
     def allow(self, peer: str) -> bool:
         """In the open batch. Whether the deletions of the peer were paused."""
@@ -120,8 +121,8 @@ class PeerGate:
     def refusal(self, key: bytes, record: Record) -> str:
         return self._deletions.refusal(self._peer, key, record)
 
-    def began(self, key: bytes) -> None:
-        self._deletions.began(self._peer, key)
+    def began(self, key: bytes, incarnation: int) -> None:
+        self._deletions.began(self._peer, key, incarnation)
 
 
 class PauseReports:

@@ -16,7 +16,7 @@ class Closed:
     """A gate that nothing passes."""
 
     def __init__(self) -> None:
-        self.begun: list[bytes] = []
+        self.begun: list[tuple[bytes, int]] = []
         self.asked = 0
 
     def refusal(self, key: bytes, record: Record) -> str:
@@ -24,8 +24,8 @@ class Closed:
         self.asked += 1
         return "paused"
 
-    def began(self, key: bytes) -> None:
-        self.begun.append(key)
+    def began(self, key: bytes, incarnation: int) -> None:
+        self.begun.append((key, incarnation))
 
 
 def end(incarnation: int) -> DocumentUpdate:
@@ -63,7 +63,7 @@ def test_a_later_incarnation_ends_what_lives_unless_it_holds_all_of_it() -> None
     undeleted = DocumentUpdate("c", "one", 2, False, 0.0, undeleted.update)
     assert replica.join(undeleted, "p", gate=gate).outcome is Outcome.APPLIED
     assert gate.asked == 1
-    assert gate.begun == [KEY]
+    assert gate.begun == [(KEY, 2)]
 
 
 def test_what_begins_is_told_and_what_changes_is_not() -> None:
@@ -73,5 +73,5 @@ def test_what_begins_is_told_and_what_changes_is_not() -> None:
     put(source, KEY, {"a": "2"})
     commit(source)
     assert replica.join(arrival(source), "p", gate=gate).outcome is Outcome.APPLIED
-    assert gate.begun == [KEY]
+    assert gate.begun == [(KEY, 1)]
     assert gate.asked == 0

@@ -25,19 +25,27 @@ class Desk:
         self.guard = DeletionGuard(limit, paused)
         self._number = 0
 
-    def end(self, peer: str = "x", key: bytes | None = None, expires_at: float = 0.0) -> bool:
+    def end(
+        self,
+        peer: str = "x",
+        key: bytes | None = None,
+        expires_at: float = 0.0,
+        incarnation: int = 1,
+    ) -> bool:
         """Whether the peer may end a live document."""
         if key is None:
             self._number += 1
             key = b"c/%d" % self._number
-        return not self.guard.refusal(peer, key, expires_at, self.now, UNIX + self.now)
+        return not self.guard.refusal(
+            peer, (key, incarnation), expires_at, self.now, UNIX + self.now
+        )
 
     def ended(self, count: int, peer: str = "x") -> int:
         """How many of so many documents the peer may end."""
         return sum(self.end(peer) for _ in range(count))
 
     def began(self, key: bytes, peer: str = "x") -> None:
-        self.guard.began(peer, key, self.now)
+        self.guard.began(peer, (key, 1), self.now)
 
 
 def test_beyond_the_limit_nothing_more_ends_until_an_operator_allows_it() -> None:
@@ -47,7 +55,7 @@ def test_beyond_the_limit_nothing_more_ends_until_an_operator_allows_it() -> Non
     assert (paused.node_id, paused.at, paused.refused) == ("x", UNIX + desk.now, 19_990)
     desk.now += 10 * WINDOW_SECONDS
     assert desk.ended(5) == 0
-    assert "deletions of x are paused" in desk.guard.refusal("x", b"c/z", 0.0, desk.now, UNIX)
+    assert "deletions of x are paused" in desk.guard.refusal("x", (b"c/z", 1), 0.0, desk.now, UNIX)
     assert desk.guard.allow("x")
     assert not desk.guard.allow("x")
     assert desk.ended(11) == 10
@@ -80,6 +88,8 @@ def test_what_a_peer_has_just_begun_it_may_end_in_any_number() -> None:
         desk.began(key)
     desk.now += LATELY_SECONDS - 1
     assert all(desk.end("x", key) for key in keys)
+    assert sum(desk.end("x", key, incarnation=2) for key in keys) == 10  # another has begun that
+    desk.guard.allow("x")
     assert sum(desk.end("y", key) for key in keys) == 10
     desk.guard.allow("y")
     desk.now += 2 * LATELY_SECONDS
