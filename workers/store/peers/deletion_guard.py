@@ -16,6 +16,9 @@ WINDOW_SECONDS = 60.0
 LATELY_SECONDS = 600.0
 """A peer may end what came by it within this time: an application takes back what it has just written."""
 
+ALLOWED_SECONDS = 600.0
+"""For so long a peer may delete any number when an operator has allowed it: what was refused comes then."""
+
 MAX_LATELY = 32_768
 """Documents that are remembered as begun by a peer. What exceeds it counts as if it had not come by that peer."""
 
@@ -45,6 +48,7 @@ class DeletionGuard:
         self._lately: tuple[set[int], set[int]] = set(), set()
         """Hashes of (peer, document) that a change of the peer has begun: before the last turn, and since it."""
         self._turned_at = 0.0
+        self._allowed_until: dict[str, float] = {}
         self._refused: dict[int, str] = {}
         """The peer of each refused deletion, by the hash of the document."""
         self.total = 0
@@ -77,6 +81,8 @@ class DeletionGuard:
         ):
             return ""
         if peer not in self._paused:
+            if now < self._allowed_until.get(peer, now):
+                return ""
             other = self._refused.get(hash(life)) if self._paused else None
             if other is not None:
                 return self._refuse(other, life)
@@ -85,11 +91,16 @@ class DeletionGuard:
             self._pause(peer, unix)
         return self._refuse(peer, life)
 
-    def allow(self, peer: str) -> bool:
+    def allow(self, peer: str, now: float) -> bool:
         """An operator allows the deletions of a peer. Whether they were paused."""
+        if peer not in self._paused:
+            return False
         self._ended.pop(peer, None)
+        self._allowed_until = {p: at for p, at in self._allowed_until.items() if at > now}
+        self._allowed_until[peer] = now + ALLOWED_SECONDS
         self._refused = {key: other for key, other in self._refused.items() if other != peer}
-        return self._paused.pop(peer, None) is not None
+        del self._paused[peer]
+        return True
 
     def _is_own(self, peer: str, life: Life, now: float) -> bool:
         self._turn(now)

@@ -89,7 +89,7 @@ class Deletions:
 
     def allow(self, peer: str) -> bool:
         """In the open batch. Whether the deletions of the peer were paused."""
-        were_paused = self._guard.allow(peer)
+        were_paused = self._guard.allow(peer, self._steady())
         self.stage()
         return were_paused
 

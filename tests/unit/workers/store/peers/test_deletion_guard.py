@@ -6,6 +6,7 @@ from random import Random
 
 from peatnode.model.members import MAX_REMEMBERED_PEERS, PausedDeletions
 from workers.store.peers.deletion_guard import (
+    ALLOWED_SECONDS,
     EXPIRY_SECONDS,
     LATELY_SECONDS,
     MAX_LATELY,
@@ -56,9 +57,11 @@ def test_beyond_the_limit_nothing_more_ends_until_an_operator_allows_it() -> Non
     desk.now += 10 * WINDOW_SECONDS
     assert desk.ended(5) == 0
     assert "deletions of x are paused" in desk.guard.refusal("x", (b"c/z", 1), 0.0, desk.now, UNIX)
-    assert desk.guard.allow("x")
-    assert not desk.guard.allow("x")
-    assert desk.ended(11) == 10
+    assert desk.guard.allow("x", desk.now)
+    assert not desk.guard.allow("x", desk.now)
+    assert desk.ended(5000) == 5000  # what was refused comes now
+    desk.now += ALLOWED_SECONDS
+    assert desk.ended(5000) == 10
 
 
 def test_honest_deletions_at_the_limit_are_never_paused(rng: Random) -> None:
@@ -89,9 +92,9 @@ def test_what_a_peer_has_just_begun_it_may_end_in_any_number() -> None:
     desk.now += LATELY_SECONDS - 1
     assert all(desk.end("x", key) for key in keys)
     assert sum(desk.end("x", key, incarnation=2) for key in keys) == 10  # another has begun that
-    desk.guard.allow("x")
+    desk.guard.allow("x", desk.now)
     assert sum(desk.end("y", key) for key in keys) == 10
-    desk.guard.allow("y")
+    desk.guard.allow("y", desk.now)
     desk.now += 2 * LATELY_SECONDS
     assert sum(desk.end("x", key) for key in keys) == 10
 
@@ -111,7 +114,7 @@ def test_what_is_refused_of_one_peer_does_not_come_by_another() -> None:
     assert not desk.end("x", b"c/kept")
     assert not desk.end("y", b"c/kept")
     assert desk.end("y", b"c/other")
-    desk.guard.allow("x")
+    desk.guard.allow("x", desk.now)
     assert desk.end("y", b"c/kept")
 
 
