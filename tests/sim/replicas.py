@@ -11,6 +11,7 @@ import msgpack
 import orjson
 
 from peatnode.documents.json.size import ChangeLimits
+from peatnode.documents.limits import STATE_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
 from peatnode.documents.replica.index.checkpoint import encode_checkpoint
@@ -622,7 +623,7 @@ class ReplicaStore:
             assert record is not None
             is_end = change.action is ChangeAction.DELETED  # its update is the ended vector
             if change.update and not is_end and record.incarnation == change.incarnation:
-                sent = decode_update(change.update).state_vector()
+                sent = decode_update(change.update, STATE_LIMITS).state_vector()
                 assert all(record.state_vector.get(c, 0) >= clock for c, clock in sent.items())
 
 
