@@ -10,7 +10,7 @@ import pytest
 from peatnode.model.members import Departure, PeerEventKind
 from peatnode.protocol.sync.pulls.turns import PullTurns
 from tests.sim.hostile import HostileHistory, HostileWorld
-from tests.sim.insiders import Forger, Impostor, Leaper, Liar, Trick
+from tests.sim.insiders import Forger, Impostor, Insider, Leaper, Liar, Trick
 from tests.sim.light import LightStore
 from tests.sim.node import Node
 from tests.sim.test_convergence import FIRST, alone
@@ -30,9 +30,11 @@ def test_honest_nodes_converge_among_members_that_obey_no_rule(first: int) -> No
 
 
 class AdmitsAll(HostileWorld):
-    """Whoever shows an instance has it."""
+    """Whoever shows an instance has it, with the endpoint key of its node, which the secret derives."""
 
     def is_admitted(self, node: Node) -> bool:
+        if isinstance(node, Insider) and node.claims is not None:
+            node.name = self.nodes[node.claims].name
         return True
 
 
