@@ -90,8 +90,12 @@ def make_packer(records: Iterable[type]) -> Callable[[tuple[Any, ...], Any], byt
 # --- decoding -------------------------------------------------------------------------------------------------
 
 
-def unpack(content: bytes, strictness: Strictness) -> Any:
-    """Decodes msgpack that contains neither maps nor extensions. Raises MalformedFrame."""
+def unpack(content: bytes, strictness: Strictness, most_arrays: int = 0) -> Any:
+    """Decodes msgpack that contains neither maps nor extensions. Raises MalformedFrame.
+
+    `most_arrays`: how many arrays the content may have, itself included; 0: any number. An array of one takes 2 bytes
+    here and 56 as a tuple, so long content of a peer needs a limit.
+    """
     try:
         return msgpack.unpackb(
             content,
@@ -100,9 +104,23 @@ def unpack(content: bytes, strictness: Strictness) -> Any:
             max_map_len=0,
             max_ext_len=0,
             max_str_len=strictness.max_text_bytes,
+            list_hook=_array_counter(most_arrays) if most_arrays else None,
         )
     except (ValueError, RecursionError, msgpack.exceptions.UnpackException) as error:
         raise MalformedFrame(f"not msgpack: {error}") from error
+
+
+def _array_counter(most: int) -> Callable[[Any], Any]:
+    left = most
+
+    def count(array: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise MalformedFrame(f"more than {most} arrays")
+        return array
+
+    return count
 
 
 def record_reader(cls: type[Any], strictness: Strictness) -> Read:

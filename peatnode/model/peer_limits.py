@@ -95,6 +95,12 @@ WANTED_PER_ASK = 500
 MAX_WANTED = 1000
 """Documents in one question: at least WANTED_PER_ASK."""
 
+AIMED_ENTRIES = 4096
+"""Entries in the answer to a question for buckets, about: fewer buckets are asked for in a large store."""
+
+MAX_ENTRIES = 20_000
+"""Entries in one answer. More are not answered: so many in the buckets of one question are no chance."""
+
 MAX_FOUND = 32_768
 """Documents that one pull has found and not fetched yet. Those of an honest peer are below 5,000, because documents are
 fetched before further buckets are listed. The rest of what a peer names is left to the next pull."""
@@ -163,6 +169,12 @@ NEIGHBOURS_BYTES = MAX_NEIGHBOURS * (MAX_NAME_BYTES + 2 * INSTANCE_BYTES + 16) +
 """A difference removes as many as it adds at most."""
 
 DEPARTED_BYTES = MAX_DEPARTURES * (MAX_NAME_BYTES + INSTANCE_BYTES + 24) + SMALL_MESSAGE_BYTES
+
+ASK_UPDATES_BYTES = 2 * 1024 * 1024
+"""WANTED_BYTES or one vector of 100,000 clients (1.3 MB), and the names of MAX_WANTED documents."""
+
+BUCKETS_BYTES = 8 * 1024 * 1024
+"""MAX_ENTRIES with the longest names: 320 bytes, and 40 for the rest of each."""
 
 TREE_BYTES = MAX_INDEXES * FAN_OUT * HASH_BYTES + SMALL_MESSAGE_BYTES
 

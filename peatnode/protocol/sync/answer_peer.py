@@ -8,6 +8,7 @@ from collections.abc import Callable
 from peatnode.model.documents import BucketEntry
 from peatnode.model.peer_limits import (
     ANSWER_BYTES,
+    MAX_ENTRIES,
     MAX_INDEXES,
     MAX_QUESTION_BYTES,
     MAX_QUESTIONS_WAITING,
@@ -119,7 +120,8 @@ class PeerQuestions:
     def _buckets_read(
         self, number: int, size: int, entries: tuple[BucketEntry, ...] | None
     ) -> None:
-        self._end(size, Unanswered(number) if entries is None else Buckets(number, entries))
+        is_answered = entries is not None and len(entries) <= MAX_ENTRIES
+        self._end(size, Buckets(number, entries or ()) if is_answered else Unanswered(number))
 
     def _updates_read(self, number: int, size: int, answer: StoreAnswer | None) -> None:
         if isinstance(answer, UpdatesReply):

@@ -264,5 +264,5 @@ class PeerSession:
         if is_fresh and last_at is not None and node.now - last_at < ROOT_SECONDS:
             self.pulls.stand_back()
             node.set_timer("root", self, 2 * QUIET_SECONDS)
-        elif self.pulls.consider(root, theirs):
+        elif self.pulls.consider(root, theirs, max(self.documents, self.compared_documents)):
             node.set_timer("root", self, 2 * QUIET_SECONDS)

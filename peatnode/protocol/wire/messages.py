@@ -16,9 +16,13 @@ from peatnode.codec.records import TOLERANT, make_packer, record_reader, unpack
 from peatnode.errors import MalformedFrame
 from peatnode.model.documents import BucketEntry, Wanted
 from peatnode.model.peer_limits import (
+    ASK_UPDATES_BYTES,
     AWARENESS_MESSAGE_BYTES,
+    BUCKETS_BYTES,
     DEPARTED_BYTES,
+    MAX_ENTRIES,
     MAX_FRAME_BYTES,
+    MAX_WANTED,
     NEIGHBOURS_BYTES,
     SMALL_MESSAGE_BYTES,
     TREE_BYTES,
@@ -50,6 +54,8 @@ class WireMessage:
     STREAM: ClassVar[Stream] = Stream.LIVE
     MAX_BYTES: ClassVar[int] = SMALL_MESSAGE_BYTES
     """Of the content of its frame: what no node needs more than is not decoded."""
+    MAX_ARRAYS: ClassVar[int] = 0
+    """Of a message that may be long: the arrays in its content, itself included. 0: MAX_BYTES bounds them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +110,7 @@ class Push(WireMessage):
 
     TYPE = 3
     MAX_BYTES = MAX_FRAME_BYTES
+    MAX_ARRAYS = 1
     number: int
     batch: bytes
 
@@ -156,7 +163,8 @@ class Buckets(WireMessage):
 
     TYPE = 8
     STREAM = Stream.BULK
-    MAX_BYTES = MAX_FRAME_BYTES
+    MAX_BYTES = BUCKETS_BYTES
+    MAX_ARRAYS = 2 + MAX_ENTRIES
     number: int
     entries: tuple[BucketEntry, ...]
 
@@ -166,7 +174,8 @@ class AskUpdates(WireMessage):
     """Asks for the missing parts of some documents."""
 
     TYPE = 9
-    MAX_BYTES = MAX_FRAME_BYTES
+    MAX_BYTES = ASK_UPDATES_BYTES
+    MAX_ARRAYS = 2 + MAX_WANTED
     number: int
     wanted: tuple[Wanted, ...]
 
@@ -189,6 +198,7 @@ class Updates(WireMessage):
     TYPE = 11
     STREAM = Stream.BULK
     MAX_BYTES = MAX_FRAME_BYTES
+    MAX_ARRAYS = 1
     number: int
     answered: int
     next_tree_key: bytes
@@ -265,7 +275,7 @@ def decode(content: bytes) -> Message | None:
     if len(content) > kind.MAX_BYTES:
         raise MessageTooLarge(f"{len(content)} bytes, {kind.MAX_BYTES} allowed")
     try:
-        wire = unpack(content, TOLERANT)
+        wire = unpack(content, TOLERANT, kind.MAX_ARRAYS)
         if type(wire) is not tuple:
             raise MalformedFrame("not an array that begins with a type")
         message: Message = _READERS[kind](wire[1:])

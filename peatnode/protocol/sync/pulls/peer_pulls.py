@@ -90,8 +90,11 @@ class PeerPulls:
         """Whether everything that this node would fetch from the peer is here, as last compared."""
         return self._settled is not None and self._node.now < self._settled_until
 
-    def consider(self, root: bytes, theirs: bytes) -> bool:
-        """The roots differ: a pull begins if it is the turn of this peer. Returns whether it has to wait."""
+    def consider(self, root: bytes, theirs: bytes, documents: int) -> bool:
+        """The roots differ: a pull begins if it is the turn of this peer. Returns whether it has to wait.
+
+        `documents`: how many one of the two nodes has.
+        """
         difference = _Difference(root, theirs, self._node.refusals.changes)
         if self.is_settled and difference == self._settled:
             self.stand_back()
@@ -101,7 +104,7 @@ class PeerPulls:
             return True
         pull = self._open(has_turn=True)
         self._compared = difference
-        pull.start(root, self._resume_at)
+        pull.start(root, self._resume_at, documents)
         self._settle()
         return False
 

@@ -20,6 +20,7 @@ from dataclasses import replace
 from peatnode.documents.names import is_document_name
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.peer_limits import (
+    AIMED_ENTRIES,
     BUCKETS_PER_ASK,
     MAX_FOUND,
     MAX_STEPS,
@@ -114,12 +115,16 @@ class Pull:
         self.applied = 0
         self.has_failed = False
         self._order = TreeOrder(0)
+        self._listed_at_once = BUCKETS_PER_ASK
 
-    def start(self, own_root: bytes, first_bucket: int = 0) -> None:
+    def start(self, own_root: bytes, first_bucket: int = 0, documents: int = 0) -> None:
         """Starts to compare the whole tree, or to fetch everything if the local store is empty.
 
-        `first_bucket`: where the comparison begins; what is before it comes last.
+        `first_bucket`: where the comparison begins; what is before it comes last. `documents`: about how many the
+        buckets hold.
         """
+        fitting = AIMED_ENTRIES * BUCKETS // max(1, documents)
+        self._listed_at_once = max(1, min(BUCKETS_PER_ASK, fitting))
         self._order = TreeOrder(first_bucket)
         self.progress.unexplored = BUCKETS
         if own_root == EMPTY_HASH and not len(self._refusals):
@@ -176,8 +181,8 @@ class Pull:
                 self._ask_wanted(take_wanted(self._wanted))
         elif self._vectors:
             self._read_vectors(take(self._vectors, WANTED_PER_ASK))
-        elif self._buckets and (len(self._buckets) >= BUCKETS_PER_ASK or not self._compares):
-            self._list(tuple(take(self._buckets, BUCKETS_PER_ASK)))
+        elif self._buckets and (len(self._buckets) >= self._listed_at_once or not self._compares):
+            self._list(tuple(take(self._buckets, self._listed_at_once)))
         elif self._compares:
             self._compare(*self._compares.popleft())
         else:
@@ -271,6 +276,11 @@ class Pull:
     ) -> None:
         self._asked_parts -= len(buckets)
         self._order.answered(LEVELS, buckets[0])
+        if remote is None and len(buckets) > 1:  # perhaps they hold too much for one answer
+            self._listed_at_once = max(1, len(buckets) // 8)
+            self._buckets.extendleft(reversed(buckets))
+            self._end_step()
+            return
         self.progress.unexplored -= len(buckets)
         if isinstance(remote, Buckets) and local is not None:
             own = {(entry.collection, entry.id): entry for entry in local}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 import typing
 
 import msgpack
@@ -12,7 +13,7 @@ from peatnode.codec.frames import frame
 from peatnode.documents.limits import MAX_COLLECTION_CHARACTERS, MAX_ID_BYTES
 from peatnode.model import peer_limits as limits
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Wanted
-from peatnode.model.peer_limits import MAX_BATCH_BYTES
+from peatnode.model.peer_limits import MAX_BATCH_BYTES, MAX_BATCH_UPDATES
 from peatnode.model.tree import FAN_OUT, HASH_BYTES
 from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import (
@@ -207,3 +208,69 @@ def test_what_begins_with_no_type_is_malformed(head: str) -> None:
 def test_a_type_in_more_bytes_than_it_needs_is_unknown(number: str) -> None:
     """Else a message could be decoded beyond the limit of its type."""
     assert wire.decode(bytes.fromhex("92" + number) + bytes(100)) is None
+
+
+def packed_items(count: int, item: bytes) -> bytes:
+    return b"\xdc" + count.to_bytes(2, "big") + item * count
+
+
+ARRAYS = packed_items(60_000, b"\x91\xc0")
+
+
+@pytest.mark.parametrize(
+    ("head", "items", "most"),
+    [
+        (b"\x93\x03\x01", packed_items(40, ARRAYS), 30),
+        (b"\x95\x0b\x01\x01\xc4\x00", packed_items(40, ARRAYS), 30),
+        (b"\x93\x08\x01", packed_items(40, ARRAYS), 30),
+        (b"\x93\x09\x01", packed_items(15, ARRAYS), 30),
+    ],
+    ids=["Push", "Updates", "Buckets", "AskUpdates"],
+)
+def test_many_small_items_in_a_long_message_are_not_decoded(
+    head: bytes, items: bytes, most: int
+) -> None:
+    """An array of one takes 2 bytes on the wire, and 56 as an object."""
+    content = head + items
+    tracemalloc.start()
+    try:
+        with pytest.raises(PeerFault, match=r"more than \d+ arrays"):
+            wire.decode(content)
+        assert tracemalloc.get_traced_memory()[1] < most * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+def test_batches_hold_as_many_updates_as_any_node_sends_and_no_more() -> None:
+    one = DocumentUpdate("c", "n", 1, False, 0.0, b"")
+    assert len(unpack_updates(pack_updates((one,) * MAX_BATCH_UPDATES))) == MAX_BATCH_UPDATES
+    with pytest.raises(PeerFault, match="8193 updates"):
+        unpack_updates(pack_updates((one,) * (MAX_BATCH_UPDATES + 1)))
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"",
+        b"\xc0",
+        b"\x91",
+        b"\x91\xc0",
+        b"\x90\xc0",
+        b"\x91" + packed_items(40, b"\xc0"),
+        b"\x91\x96\xa1c\xa1n\x01\xc2\x00\x91\xc0",
+        b"\x91\x97\xa1c\xa1n\x01\xc2\x00\xc4\x00\x91\xc0",
+        b"\x91\x96\xa1c\xa1n\x01\xc2\x00\xc4",
+        b"\xdd\xff\xff\xff\xff",
+        b"\xc1",
+        b"\x91\x96\x80\xa1n\x01\xc2\x00\xc4\x00",
+    ],
+)
+def test_batches_that_nobody_packs_are_the_fault_of_the_peer(plain: bytes) -> None:
+    for batch in (b"\0" + plain, b"\1" + zstandard.ZstdCompressor().compress(plain), plain):
+        with pytest.raises(PeerFault, match="malformed"):
+            unpack_updates(batch)
+
+
+def test_fields_of_later_versions_are_dropped() -> None:
+    plain = b"\x91\x9a\xa1c\xa1n\x01\xc2\x00\xc4\x00\xc4\x00\xc2\x05\xa1x"
+    assert unpack_updates(b"\0" + plain) == (DocumentUpdate("c", "n", 1, False, 0.0, b""),)

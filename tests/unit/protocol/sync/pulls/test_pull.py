@@ -24,7 +24,9 @@ from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES
 from peatnode.protocol.sync.applying import Take, Then
 from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pulls.pull import Pull
+from peatnode.protocol.sync.pulls.steps import take_wanted
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Refusals
+from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates, unpack_updates
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
@@ -203,6 +205,11 @@ class EmptyPeer:
         self.invented = invented
         """Documents that it names for each question, and never delivers."""
         self.listed: list[int] = []
+        self.questions: list[int] = []
+        self.documents = 0
+        self.most_listed = BUCKETS
+        """Buckets that it lists in one answer."""
+        self.answered: list[int] = []
 
     def pull(self, first_bucket: int = 0) -> Pull:
         def refuse(update: DocumentUpdate, fp: bytes, reason: str) -> None:
@@ -214,7 +221,7 @@ class EmptyPeer:
 
         pull = Pull(self._ask_store, self._ask_peer, Refusals(), Comparisons(), refuse, apply)
         self.waiting: deque[Callable[[], None]] = deque()
-        pull.start(b"x" * HASH_BYTES, first_bucket)
+        pull.start(b"x" * HASH_BYTES, first_bucket, self.documents)
         while self.waiting and self.answers:
             self.answers -= 1
             self.waiting.popleft()()
@@ -227,13 +234,17 @@ class EmptyPeer:
         question = make(1)
         if isinstance(question, AskBuckets):
             self.listed += question.indexes
+            self.questions.append(len(question.indexes))
         self.waiting.append(lambda: then(self._answer(question)))
 
-    def _answer(self, question: Message) -> PeerAnswer:
+    def _answer(self, question: Message) -> PeerAnswer | None:
         match question:
             case AskTree(_, _, indexes):
                 return Tree(1, b"r" * (HASH_BYTES * FAN_OUT * len(indexes)))
+            case AskBuckets(_, indexes) if len(indexes) > self.most_listed:
+                return None
             case AskBuckets(_, indexes):
+                self.answered += indexes
                 names = [f"{indexes[0]}-{number}" for number in range(self.invented)]
                 return Buckets(1, tuple([BucketEntry("no", n, 1, False, REMOTE) for n in names]))
             case AskUpdates(_, wanted):
@@ -277,8 +288,7 @@ def test_a_pull_begins_where_it_is_told_and_ends_with_what_is_before() -> None:
 
 
 def test_a_peer_that_names_documents_without_end_does_not_fill_the_memory() -> None:
-    peer = EmptyPeer(10**6, invented=20_000)
-    peer.answers = 400
+    peer = EmptyPeer(40, invented=20_000)
     pull = peer.pull()
     while pull.differing and peer.waiting:
         peer.waiting.popleft()()
@@ -294,3 +304,36 @@ def test_an_entry_of_a_name_that_no_document_can_have_is_the_fault_of_the_peer(n
     scene.remote_id = name
     with pytest.raises(PeerFault):
         scene.pull()
+
+
+@pytest.mark.parametrize(
+    ("documents", "at_once"), [(0, 64), (10**6, 64), (2**24, 16), (2**28, 1), (2**40, 1)]
+)
+def test_fewer_buckets_are_asked_for_in_a_large_store(documents: int, at_once: int) -> None:
+    peer = EmptyPeer(100)
+    peer.documents = documents
+    peer.pull()
+    assert max(peer.questions) == at_once
+
+
+def test_buckets_that_hold_too_much_for_one_answer_are_listed_alone() -> None:
+    """A store of few documents and many tombstones, of which the number of documents tells nothing."""
+    peer = EmptyPeer(1500)
+    peer.most_listed = 1
+    pull = peer.pull()
+    assert not pull.has_failed
+    assert sorted(peer.answered) == list(range(len(peer.answered)))
+    assert len(peer.answered) > 1000
+
+
+def test_a_question_has_no_more_state_vectors_than_a_peer_takes() -> None:
+    queue = deque([Wanted("notes", f"n{n}", 1, bytes(100_000)) for n in range(6)])
+    queue.append(Wanted("notes", "large", 1, bytes(1_500_000)))
+    queue.extend(Wanted("notes", f"s{n}", 1, bytes(10)) for n in range(600))
+    asked = []
+    while queue:
+        taken = take_wanted(queue)
+        asked.append(len(taken))
+        content = wire.encode(wire.AskUpdates(1, tuple(taken)))
+        assert len(content) < wire.AskUpdates.MAX_BYTES
+    assert asked == [6, 1, 500, 100]
