@@ -55,6 +55,7 @@ from peatnode.protocol.sync.events import (
 )
 from peatnode.texts import MAX_NAME_BYTES, is_name
 from tests.sim.documents import replica_store
+from tests.sim.engine import EngineInProcess
 from tests.sim.histories import settle
 from tests.sim.ledger import Ledger
 from tests.sim.node import Node
@@ -73,6 +74,7 @@ from workers.broker.yjs.awareness import (
 )
 from workers.broker.yjs.presence import Name, Presence
 from workers.broker.yjs.states import Speaker
+from workers.store.engine.question import EngineQuestion
 from workers.store.write.batch import BuiltBatch
 
 MEBIBYTE = 1024 * 1024
@@ -102,9 +104,17 @@ class InThisThread(ThreadPoolExecutor):
         return future
 
 
+class PatientEngine(EngineInProcess):
+    """Nobody here would finish what runs alone, and its document would wait for ever."""
+
+    def runs_alone(self, question: EngineQuestion) -> bool:
+        return False
+
+
 class EdgeStore(ReplicaStore):
     """Its batches may have large updates, which the store decodes in threads."""
 
+    engine_type = PatientEngine
     may_refuse = True
     """Changes of clients. Those of peers are counted by the machine."""
 

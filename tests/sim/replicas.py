@@ -209,6 +209,7 @@ class ReplicaStore:
     may_refuse = False
     """Whether a member of the mesh sends what no honest one has."""
 
+    engine_type = EngineInProcess
     keeps_generation = False
     trusts_its_clock = False
     max_peer_deletions = 5000
@@ -250,7 +251,7 @@ class ReplicaStore:
         self.is_open = True
         self.epoch += 1
         self.replica = Replica(self.disk, client_id(self.node_id, generation))
-        self._engine = EngineInProcess(self.replica)
+        self._engine = self.engine_type(self.replica)
         quarantine = Quarantine(self.replica)
         resolver = WriteResolver(
             self.replica, self._engine, quarantine, ChangeLimits(MAX_BODY_BYTES)
