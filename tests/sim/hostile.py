@@ -173,18 +173,21 @@ class HostileHistory:
     def _watch(self) -> None:
         """The insiders go on, and make honest nodes say no more to each other than in peace."""
         world = self.world
+        earlier = world.said.copy()  # what insiders have said is passed on a moment later
         world.run(2.0)
         before = world.said.copy()
         world.run(WATCHED_SECONDS)
         said = world.said - before
+        heard = sum(
+            count for (sender, _), count in (world.said - earlier).items() if sender >= world.count
+        )
         for node in world.honest:
-            heard = sum(said[insider.index, node.index] for insider in world.insiders)
             for other in world.nodes:
                 count = said[node.index, other.index]
                 rate = MAX_PULLED_A_SECOND if isinstance(other, Insider) else MAX_SAID_A_SECOND
                 assert count <= MAX_ANSWERS * heard + rate * WATCHED_SECONDS, (
-                    f"{node.name} says {count} messages to {other.name}, and hears {heard} of "
-                    f"insiders: {self.describe()}"
+                    f"{node.name} says {count} messages to {other.name}, and the insiders said {heard}: "
+                    f"{self.describe()}"
                 )
 
     def _check_memory(self) -> None:
