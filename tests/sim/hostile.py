@@ -139,7 +139,7 @@ class HostileHistory:
                 5.0
             )  # what leapt in steps is refused by those that missed one: an operator decides
             for node in world.honest:
-                node.store.accept_leaps(2**39)
+                node.store.accept_leaps()
         self._settle()
         if plan.random() < WATCHED:
             self._watch()

@@ -9,6 +9,7 @@ from hashlib import blake2b
 
 import msgpack
 
+from peatnode.documents.limits import LATE_INCARNATION
 from peatnode.documents.replica.join import check_leap
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.members import (
@@ -61,7 +62,7 @@ class StandinStore:
         self.takes_leaps = False
         """As if an operator accepted every leap of an incarnation."""
         self.quarantine: dict[Key, DocumentUpdate] = {}
-        """The furthest leap of each document that was refused."""
+        """The furthest leap of each document that was refused, without those to the end, which an operator drops."""
         self.members = MembersInMemory()
         self.feed: list[tuple[DocumentUpdate, str]] = []
         """(update, origin); the sequence is the position + 1."""
@@ -104,7 +105,8 @@ class StandinStore:
         old = self.documents.get(key)
         if not self.takes_leaps and check_leap(old, update.incarnation) is not None:
             kept = self.quarantine.get(key)
-            if kept is None or kept.incarnation < update.incarnation:
+            is_further = kept is None or kept.incarnation < update.incarnation
+            if is_further and update.incarnation < LATE_INCARNATION:
                 self.quarantine[key] = update
             return Outcome.REFUSED
         if old is not None and update.incarnation < old.incarnation:
@@ -127,13 +129,12 @@ class StandinStore:
         self.feed.append((update, origin))
         return Outcome.APPLIED
 
-    def accept_leaps(self, limit: int) -> None:
-        """As an operator who accepts what waits in the quarantine, up to an incarnation, and drops the rest."""
+    def accept_leaps(self) -> None:
+        """As an operator who accepts what waits in the quarantine."""
         kept, self.quarantine = self.quarantine, {}
         self.takes_leaps = True
         for update in kept.values():
-            if update.incarnation < limit:
-                self.apply(update, "")
+            self.apply(update, "")
 
     def _put(self, key: Key, document: Document) -> None:
         tree_key = blake2b("\0".join(key).encode(), digest_size=16).digest()
@@ -235,7 +236,7 @@ class StandinStore:
             for client, clock in document.vector.items()
             if clock > known.get(client, 0)
         ]
-        if not ranges:
+        if not ranges and is_same:
             return None
         return DocumentUpdate(*key, document.incarnation, False, 0.0, msgpack.packb(ranges))
 
