@@ -119,6 +119,8 @@ class MemberNode(Node):
             known.counted = self.absence(known)
             if now - known.appeared_at > KEPT_SECONDS:
                 known.before = 0.0
+            else:
+                known.instance = kept[name].instance
             if known.connected:
                 known.connected.clear()
                 known.last_contact = now
