@@ -120,6 +120,8 @@ class MemberNode(Node):
             known.counted = self.absence(known)
             if now - known.appeared_at > KEPT_SECONDS:
                 known.before = 0.0
+            else:
+                known.instance = kept[name].instance
             if known.connected:
                 known.connected.clear()
                 known.last_contact = now
@@ -163,12 +165,16 @@ class MemberNode(Node):
         self.handle(ConnectionDown(peer, "gone", has_left))
 
     def _note_goodbye(self, peer: int, name: str) -> None:
-        """That of the last instance counts once the connections of earlier ones, which are dead, have ended too."""
+        """That of the last instance counts once the connections of earlier ones, which are dead, have ended too.
+
+        A connection that the node has not seen begin, or has replaced, says nothing.
+        """
+        instances = {s.peer: s.member.instance.hex() for s in self.machine.sync_statuses()}
+        if peer not in instances:
+            return
         known = self.known[name]
-        statuses = self.machine.sync_statuses()
-        instance = next(s.member.instance.hex() for s in statuses if s.peer == peer)
         is_alone = len(known.connected) <= 1
-        if is_alone or instance == known.instance:
+        if is_alone or instances[peer] == known.instance:
             self.world.note_gone(self, name, is_kept_soon=is_alone)
 
     def forget(self, name: str) -> None:

@@ -67,8 +67,18 @@ def test_twins_are_found_at_once_and_stay_twins(number: int) -> None:
     while len(statuses(observer, one)) < 2 or not statuses(one, other):
         world.run(0.1)
         assert world.now < 10.0
+
+    def are_twins() -> bool:
+        seen = (
+            [s.is_twin for s in statuses(observer, one)],
+            [s.is_twin for s in statuses(one, other)],
+        )
+        return seen == ([True, True], [True])
+
     world.run(1.0)
+    assert are_twins()
     for _ in range(20):
-        assert [s.is_twin for s in statuses(observer, one)] == [True, True]
-        assert [s.is_twin for s in statuses(one, other)] == [True]
         world.run(0.5)
+        if not are_twins():  # a connection was replaced: the other twin is heard after a round trip
+            world.run(0.5)
+        assert are_twins()
