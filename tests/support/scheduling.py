@@ -18,14 +18,12 @@ class FileScheduling(LoadFileScheduling):
     def remove_node(self, node: WorkerController) -> str | None:
         left = {
             file: [test for test, is_done in tests.items() if not is_done]
-            for file, tests in self.assigned_work[node].items()
+            for file, tests in self.assigned_work.pop(node).items()
         }
         running = next((tests.pop(0) for tests in left.values() if tests), None)
         self.workqueue.update(
             {file: dict.fromkeys(tests, False) for file, tests in left.items() if tests}
         )
-        self.assigned_work[node] = {}
-        super().remove_node(node)
         for other in self.assigned_work:
             self._reschedule(other)
         return running

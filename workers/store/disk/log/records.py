@@ -20,10 +20,12 @@ BLOCK_BYTES = 32 * 1024
 _HEADER = struct.Struct("<IHB")
 _BATCH = struct.Struct("<QI")
 _FULL, _FIRST, _MIDDLE, _LAST = 1, 2, 3, 4
+KINDS = (_FULL, _FIRST, _MIDDLE, _LAST)
 _STARTS = (_FULL, _FIRST)
-_BROKEN = 0
+BROKEN = 0
 """No part, but the place of a header that cannot be right."""
-_KIND_AT = 6
+KIND_AT = 6
+"""Where a header has its kind."""
 _LOW_BITS = 24
 """A search looks for the higher bits of a sequence."""
 
@@ -61,8 +63,8 @@ def is_torn_end(path: Path, sequence: int) -> bool:
 def _place_after(content: bytes, sequence: int) -> int | None:
     """Where the first record after `sequence` begins, or a header cannot be right; None if all records are older."""
     expected = -1
-    for pos, kind, part in _parts(content):
-        if kind == _BROKEN or (kind in _STARTS and len(part) < _BATCH.size):
+    for pos, kind, part in parts(content):
+        if kind == BROKEN or (kind in _STARTS and len(part) < _BATCH.size):
             return pos
         if kind in _STARTS:
             first, count = _BATCH.unpack_from(part)
@@ -72,8 +74,8 @@ def _place_after(content: bytes, sequence: int) -> int | None:
     return None
 
 
-def _parts(content: bytes) -> Iterator[tuple[int, int, bytes]]:
-    """(position, kind, content) of each part; last, where a header cannot be right, one of the kind _BROKEN.
+def parts(content: bytes) -> Iterator[tuple[int, int, bytes]]:
+    """(position, kind, content) of each part; last, where a header cannot be right, one of the kind BROKEN.
 
     Checksums are not verified.
     """
@@ -84,12 +86,12 @@ def _parts(content: bytes) -> Iterator[tuple[int, int, bytes]]:
             pos += room
             continue
         if len(content) - pos < _HEADER.size:
-            yield pos, _BROKEN, b""
+            yield pos, BROKEN, b""
             return
         _, length, kind = _HEADER.unpack_from(content, pos)
         end = pos + _HEADER.size + length
         if not _FULL <= kind <= _LAST or _HEADER.size + length > room or end > len(content):
-            yield pos, _BROKEN, b""
+            yield pos, BROKEN, b""
             return
         yield pos, kind, content[pos + _HEADER.size : end]
         pos = end
@@ -103,8 +105,8 @@ def _has_start(content: bytes, start: int, sequence: int) -> bool:
     )
     pattern = re.compile(rb"[\1\2](?=.{%d}(?:%b))" % (_LOW_BITS // 8, bits), re.DOTALL)
     return any(
-        _is_start(content, found.start() - _KIND_AT, sequence)
-        for found in pattern.finditer(content, start + _KIND_AT)
+        _is_start(content, found.start() - KIND_AT, sequence)
+        for found in pattern.finditer(content, start + KIND_AT)
     )
 
 
@@ -115,13 +117,14 @@ def _is_start(content: bytes, pos: int, sequence: int) -> bool:
     if length < _BATCH.size or end > len(content) or _HEADER.size + length > room:
         return False
     first, count = _BATCH.unpack_from(content, pos + _HEADER.size)
-    return bool(count and first > sequence and has_checksum(content, pos, end))
+    return bool(count and first > sequence and has_checksum(content, pos))
 
 
-def has_checksum(content: bytes | bytearray, pos: int, end: int) -> bool:
-    """Whether the checksum of the part from `pos` to `end` is right."""
-    checksum: int = _HEADER.unpack_from(content, pos)[0]
-    return _masked_crc(content[pos + _KIND_AT : end]) == checksum
+def has_checksum(content: bytes | bytearray, pos: int) -> bool:
+    """Whether the checksum of the part that begins at `pos` is right."""
+    checksum, length, _ = _HEADER.unpack_from(content, pos)
+    end = pos + _HEADER.size + length
+    return bool(_masked_crc(content[pos + KIND_AT : end]) == checksum)
 
 
 # --- the list of tables, which has the same form
@@ -165,11 +168,11 @@ def _varint(data: bytes, pos: int) -> tuple[int, int]:
 
 def _whole_records(content: bytes) -> Iterator[bytes]:
     """The records, up to the first header that cannot be right."""
-    parts = b""
-    for _, kind, part in _parts(content):
-        parts = part if kind in _STARTS else parts + part
+    record = b""
+    for _, kind, part in parts(content):
+        record = part if kind in _STARTS else record + part
         if kind in (_FULL, _LAST):
-            yield parts
+            yield record
 
 
 def _crc_table() -> list[int]:

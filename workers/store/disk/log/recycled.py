@@ -10,84 +10,68 @@ Source: RocksDB, db/log_reader.cc.
 from __future__ import annotations
 
 import os
-import struct
+from collections.abc import Iterator
 from pathlib import Path
 
-from workers.store.disk.log.records import BLOCK_BYTES, has_checksum
+from workers.store.disk.log.records import (
+    BLOCK_BYTES,
+    BROKEN,
+    KIND_AT,
+    KINDS,
+    has_checksum,
+    parts,
+)
 
-_RECYCLED = frozenset((5, 6, 7, 8, 11))
-_FULL = 1
-_KINDS = range(_FULL, 5)
-_HEADER = struct.Struct("<IHB")
-_KIND_AT = 6
+_RECYCLED = frozenset(bytes((kind,)) for kind in (5, 6, 7, 8, 11))
 
 
 def correct_kinds(path: Path) -> str:
     """Corrects the files of a closed database. Returns the damage; empty if there was none. Raises OSError."""
     damage = ""
     for file in _files(path):
-        content = bytearray(file.read_bytes())
-        for place in _corrected(content):
-            _write_byte(file, place + _KIND_AT, content[place + _KIND_AT])
-            damage = f"a record of {file.name} had a kind that is not used (at byte {place})"
+        for start, block in _blocks(file):
+            while (place := _recycled_at(block)) >= 0:
+                block = _corrected(block, place)
+                _write_byte(file, start + place + KIND_AT, block[place + KIND_AT])
+                damage = (
+                    f"a record of {file.name} had a kind that is not used (at byte {start + place})"
+                )
     return damage
 
 
 def has_recycled(path: Path) -> bool:
     """Whether `correct_kinds` would change a file. Raises OSError."""
-    return any(_corrected(bytearray(file.read_bytes())) for file in _files(path))
+    return any(_recycled_at(block) >= 0 for file in _files(path) for _, block in _blocks(file))
 
 
 def _files(path: Path) -> list[Path]:
     return [*sorted(path.glob("MANIFEST-*")), *sorted(path.glob("*.log"))]
 
 
-def _corrected(content: bytearray) -> list[int]:
-    """Corrects the records that RocksDB reaches. Returns where they begin."""
-    places = []
+def _blocks(file: Path) -> Iterator[tuple[int, bytes]]:
+    content = file.read_bytes()
     for start in range(0, len(content), BLOCK_BYTES):
-        places += _corrected_block(content, start, min(start + BLOCK_BYTES, len(content)))
-    return places
+        yield start, content[start : start + BLOCK_BYTES]
 
 
-def _corrected_block(content: bytearray, start: int, end: int) -> list[int]:
-    """RocksDB leaves a block at its first record that cannot be right."""
-    places: list[int] = []
-    sound_until = pos = start
-    while end - pos >= _HEADER.size:
-        _, length, kind = _HEADER.unpack_from(content, pos)
-        after = pos + _HEADER.size + length
-        if kind in _RECYCLED:
-            if not _are_sound(content, sound_until, pos):
-                break
-            content[pos + _KIND_AT] = _kind_of(content, pos, after)
-            places.append(pos)
-            sound_until = pos
-        if after > end or not (length or kind):
-            break
-        pos = after
-    return places
+def _recycled_at(block: bytes) -> int:
+    """Where RocksDB reads a record of such a kind in this block; -1: nowhere.
+
+    It leaves a block at its first record that cannot be right.
+    """
+    read = [*parts(block)]
+    place, kind, _ = read[-1]
+    if kind != BROKEN or block[place + KIND_AT : place + KIND_AT + 1] not in _RECYCLED:
+        return -1
+    return place if all(has_checksum(block, pos) for pos, _, _ in read[:-1]) else -1
 
 
-def _are_sound(content: bytearray, start: int, end: int) -> bool:
-    """Whether the checksums of the records from `start` to `end` are right."""
-    pos = start
-    while pos < end:
-        after = pos + _HEADER.size + _HEADER.unpack_from(content, pos)[1]
-        if not has_checksum(content, pos, after):
-            return False
-        pos = after
-    return True
-
-
-def _kind_of(content: bytearray, pos: int, end: int) -> int:
-    """The kind that the checksum confirms; if there is none, the kind of a whole record."""
-    part = bytearray(content[pos:end])
-    for kind in _KINDS:
-        part[_KIND_AT] = kind
-        if has_checksum(part, 0, len(part)):
-            return kind
-    return _FULL
+def _corrected(block: bytes, place: int) -> bytes:
+    """The block with the kind that the checksum confirms; if there is none, with that of a whole record."""
+    candidates = [
+        block[: place + KIND_AT] + bytes((kind,)) + block[place + KIND_AT + 1 :] for kind in KINDS
+    ]
+    return next((block for block in candidates if has_checksum(block, place)), candidates[0])
 
 
 def _write_byte(file: Path, place: int, value: int) -> None:

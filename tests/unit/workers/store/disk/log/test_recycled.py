@@ -6,7 +6,6 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,11 @@ from tests.support import seeds
 from tests.support.source import ROOT
 from tests.support.store_files import copy_of_killed, fill
 from workers.store.disk.log.files_note import NOTE
-from workers.store.disk.log.records import BLOCK_BYTES
+from workers.store.disk.log.records import BROKEN, KIND_AT, parts
 from workers.store.disk.log.recycled import correct_kinds, has_recycled
 from workers.store.disk.open import open_store
 
 KINDS = (5, 6, 7, 8, 11)
-KIND_AT = 6
 DOCUMENTS = 120
 OPEN = """
 import sys
@@ -56,13 +54,8 @@ def store(tmp_path: Path, killed: Path) -> Path:
     return tmp_path / "store"
 
 
-def headers(content: bytes) -> Iterator[int]:
-    pos = 0
-    while pos + 7 <= len(content) and content[pos + KIND_AT]:
-        yield pos
-        pos += 7 + int.from_bytes(content[pos + 4 : pos + 6], "little")
-        if BLOCK_BYTES - pos % BLOCK_BYTES < 7:
-            pos += BLOCK_BYTES - pos % BLOCK_BYTES
+def headers(content: bytes) -> list[int]:
+    return [pos for pos, kind, _ in parts(content) if kind != BROKEN]
 
 
 def newest(store: Path, pattern: str) -> Path:
@@ -71,7 +64,7 @@ def newest(store: Path, pattern: str) -> Path:
 
 def flip_kind(file: Path, rng: random.Random, kind: int) -> int:
     content = bytearray(file.read_bytes())
-    place = rng.choice(list(headers(content)))
+    place = rng.choice(headers(content))
     content[place + KIND_AT] = kind
     file.write_bytes(content)
     return place
