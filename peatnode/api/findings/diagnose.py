@@ -13,7 +13,7 @@ from peatnode.model.amounts import first_names, plural, since
 from peatnode.model.states import SourceStatus, WorkerStatus
 from peatnode.supervision.workers import WORKERS
 
-RESTRICTING = {("sync", "clock"), ("store", "deletions")}
+RESTRICTING = {("sync", "clock"), ("sync", "identity"), ("store", "deletions")}
 """Worker and name of the problems with which a node stays ready and works with restrictions."""
 
 SERVING = {"supervisor", "store"}

@@ -58,6 +58,8 @@ DEGRADED = {
         SourceState("static", SourceStatus.STARTING, "", 0, -1.0)
     ),
     "the clock is in doubt": raised(problem("sync", "clock")),
+    "a member imitates another": raised(problem("sync", "identity")),
+    "deletions are paused": raised(problem("store", "deletions")),
     "a peer differs": replace(
         HEALTHY, peers=replace(PEERS, peers=(replace(PEER, is_in_sync=False),))
     ),
