@@ -33,7 +33,8 @@ MAX_UPDATE_FIELDS = 32
 
 MAX_UNPACKED_BYTES = 64 * 1024 * 1024
 """Received batches that are unpacked at the same time, of all peers together, until the store has applied them. One
-batch always may be. So the sync process stays below 200 MiB: a batch exists three times while it goes to the store."""
+batch always may be. A batch exists three times while it goes to the store: one member with the largest documents takes
+the sync process to at most 200 MiB (`tests/process/test_sync_memory.py`)."""
 
 MAX_PEER_UNPACKED_BYTES = 8 * 1024 * 1024
 """Those of the pushes of one peer, and those of a pull. One batch always may be. Two usual pushes fit, so that the
