@@ -62,19 +62,23 @@ def refused(node: Node, insider: Node) -> int:
     return int(seen_by(node, insider.name)["deletions_refused"])
 
 
-async def each(node: Node, method: str) -> None:
-    """Puts or deletes all documents through a node, 50 at a time."""
+FEW = 300
+"""Documents where more would only take longer."""
+
+
+async def each(node: Node, method: str, ttl: float | None = None, count: int = DOCUMENTS) -> None:
+    """Puts or deletes so many documents through a node, 50 at a time."""
     async with AsyncClient(f"http://127.0.0.1:{node.api_port}") as client:
         at_once = asyncio.Semaphore(50)
 
         async def one(name: str) -> None:
             async with at_once:
                 if method == "put":
-                    await client.put("c", name, {"name": name})
+                    await client.put("c", name, {"name": name}, ttl=ttl)
                 else:
                     await client.delete("c", name)
 
-        await asyncio.gather(*(one(f"d{number}") for number in range(DOCUMENTS)))
+        await asyncio.gather(*(one(f"d{number}") for number in range(count)))
 
 
 def worker_pid(node: Node, worker: str) -> int:
@@ -99,12 +103,31 @@ def findings(node: Node, where: str) -> list[str]:
 def test_what_a_member_has_just_written_it_may_delete(mesh: list[Node]) -> None:
     first, second, third = mesh
     asyncio.run(each(third, "put"))
+    asyncio.run(each(third, "put", ttl=3600.0, count=FEW))
     wait(lambda: count(first) == DOCUMENTS and are_equal(*mesh), "the mesh to be equal", 60)
     asyncio.run(each(third, "delete"))
     wait(lambda: are_equal(*mesh), "the mesh to be equal", 60)
     assert [count(node) for node in mesh] == [0, 0, 0]
     assert not is_paused(first, third)
     assert not is_paused(second, third)
+
+
+def test_expiries_that_a_member_sets_by_the_thousand_are_paused_on_all_others(
+    mesh: list[Node],
+) -> None:
+    first, second, insider = mesh
+    asyncio.run(each(first, "put", count=FEW))
+    wait(lambda: count(insider) == FEW and are_equal(*mesh), "the mesh to be equal", 60)
+    asyncio.run(each(insider, "put", ttl=2.0, count=FEW))
+    wait(lambda: count(insider) == 0, "the documents to have expired where that was written", 60)
+    for node in (first, second):
+        wait(lambda node=node: is_paused(node, insider), "the deletions to be paused")
+        wait(lambda node=node: refused(node, insider) >= FEW - 2 * LIMIT, "the refusals", 60)
+        wait(lambda node=node: count(node) < FEW, "what was let through to expire", 60)
+        assert count(node) >= FEW - 2 * LIMIT
+    done = peatnode(second, "peers", "allow-deletions", insider.name)
+    assert (done.returncode, done.stderr) == (Exit.OK, "")
+    wait(lambda: count(second) == 0, "what was refused to be fetched", 60)
 
 
 def test_a_mass_deletion_of_one_member_is_paused_on_all_others(mesh: list[Node]) -> None:

@@ -62,10 +62,14 @@ class JoinResult:
 class EndingGate(Protocol):
     """Decides whether a change from a peer may end a live document, and is told which documents begin by changes."""
 
-    def refusal(self, key: bytes, record: Record) -> str:
-        """Why the live incarnation of a record may not end; empty: it may."""
+    def refusal(self, key: bytes, record: Record, ends_at: float) -> str:
+        """Why the live incarnation of a record may not end; empty: it may.
 
-    def began(self, key: bytes, incarnation: int) -> None: ...
+        `ends_at`: Unix seconds of the expiry that the change sets; 0: it ends at once.
+        """
+
+    def began(self, key: bytes, incarnation: int) -> None:
+        """An incarnation begins whose content is the sender's own."""
 
 
 def check_change(change: DocumentUpdate) -> JoinResult | None:
@@ -94,12 +98,24 @@ def check_leap(record: Record | None, incarnation: int) -> JoinResult | None:
     return JoinResult(Outcome.REFUSED, reason, is_leap=True)
 
 
-def check_end(gate: EndingGate | None, key: bytes, record: Record | None) -> JoinResult | None:
-    """A refusal if a change may not end what lives under the key."""
+def check_end(
+    gate: EndingGate | None, key: bytes, record: Record | None, ends_at: float = 0.0
+) -> JoinResult | None:
+    """A refusal if a change may not end what lives under the key. `ends_at`: see `EndingGate.refusal`."""
     if gate is None or record is None or record.is_deleted:
         return None
-    reason = gate.refusal(key, record)
+    reason = gate.refusal(key, record, ends_at)
     return JoinResult(Outcome.REFUSED, reason) if reason else None
+
+
+def check_expiry(
+    gate: EndingGate | None, key: bytes, before: Record | None, after: Record
+) -> JoinResult | None:
+    """A refusal if what lives under the key may not have the expiry that a change gives it."""
+    if gate is None or before is None or not after.expires_at:
+        return None
+    is_new = after.expires_at != before.expires_at
+    return check_end(gate, key, before, after.expires_at) if is_new else None
 
 
 def holds_all(update: Update, record: Record) -> bool:

@@ -36,6 +36,7 @@ from peatnode.documents.replica.join import (
     JoinResult,
     check_change,
     check_end,
+    check_expiry,
     check_leap,
     check_room,
     ended_clocks,
@@ -257,7 +258,7 @@ class Replica:
             if origin.startswith(CLIENT) and is_again(decoded, record):
                 theirs = with_history(self.merged(key, record), decoded)
             if theirs is not None:
-                resolved = self._compare(key, record, theirs, update, origin)
+                resolved = self._compare(key, record, theirs, update, origin, gate)
                 if resolved is not None:
                     return resolved
         if isinstance(update, JoinResult):
@@ -269,15 +270,31 @@ class Replica:
         refusal = check_room(record, incarnation, update, len(encoded), origin)
         if refusal is not None:
             return refusal
-        if record is None or record.incarnation != incarnation:
-            if record is not None and not holds_all(update, record):
-                refusal = check_end(gate, key, record)
-            if refusal is not None:
-                return refusal
-            if gate is not None:
-                gate.began(key, incarnation)
-        staged = self._apply(key, record, incarnation, update, encoded, None, origin, ended)
-        return JoinResult(Outcome.APPLIED, "", staged)
+        after = self._after(key, record, incarnation, update, encoded, None, ended)
+        refusal = self._pass(gate, key, record, update, after)
+        if refusal is not None:
+            self._updater.drop(key)
+            return refusal
+        return JoinResult(Outcome.APPLIED, "", self._stage(key, record, after, encoded, origin))
+
+    def _pass(
+        self,
+        gate: EndingGate | None,
+        key: bytes,
+        record: Record | None,
+        update: Update,
+        after: Record,
+    ) -> JoinResult | None:
+        """A refusal if a change may not end what lives here. Tells the gate what begins."""
+        is_new = record is None or record.incarnation != after.incarnation
+        if not is_new or (
+            record is not None and not record.is_deleted and holds_all(update, record)
+        ):
+            return check_expiry(gate, key, record, after)
+        refusal = check_end(gate, key, record)
+        if refusal is None and gate is not None:
+            gate.began(key, after.incarnation)
+        return refusal
 
     def _compare(
         self,
@@ -286,6 +303,7 @@ class Replica:
         theirs: Update,
         update: Update | JoinResult,
         origin: str,
+        gate: EndingGate | None,
     ) -> JoinResult | None:
         """Joins a whole document that contradicts the one here, or knows places that are lost here; None: it does not.
 
@@ -307,16 +325,15 @@ class Replica:
         if not found.differences:
             if is_same or isinstance(update, Update):
                 return None
-            staged = self._replace(key, record, found.joined, encoded, EMPTY_STATE, origin)
-            return JoinResult(Outcome.APPLIED, "", staged)
+            return self._replace(key, record, found.joined, encoded, EMPTY_STATE, origin, gate)
         if self.client_of(record.incarnation) in (d.client for d in found.differences):
             self.is_client_id_taken = True
         value = b"" if record.is_value_outdated else self.value(key, record)
         conflict = conflict_of(key, record.incarnation, found, mine, theirs, self._unit_sums, value)
         if is_same:
             return JoinResult(Outcome.KNOWN, conflict=conflict)
-        staged = self._replace(key, record, found.joined, encoded, conflict.pushed, CONFLICT)
-        return JoinResult(Outcome.APPLIED, "", staged, conflict)
+        joined = self._replace(key, record, found.joined, encoded, conflict.pushed, CONFLICT, gate)
+        return joined if joined.record is None else replace(joined, conflict=conflict)
 
     def _replace(
         self,
@@ -326,14 +343,19 @@ class Replica:
         encoded: bytes,
         pushed: bytes,
         origin: str,
-    ) -> Record:
+        gate: EndingGate | None,
+    ) -> JoinResult:
         """Stages another state of a record, and `pushed` as the update of the change."""
         empty = tombstone(record.incarnation - 1, 0, record.ended_vector)
         sequence = self._staged_sequence + 1
         updated = self._updater.apply(
             sequence, key, empty, record.incarnation, state, encoded, None
         )
-        return self._stage(key, record, updated, pushed, origin)
+        refusal = check_expiry(gate, key, record, updated)
+        if refusal is not None:
+            self._updater.drop(key)
+            return refusal
+        return JoinResult(Outcome.APPLIED, "", self._stage(key, record, updated, pushed, origin))
 
     def _join_tombstone(
         self,
@@ -457,7 +479,7 @@ class Replica:
                 self.own_writes.note(key, own, incarnation, structs[0].clock, sequence)
             else:
                 self.own_writes.note_derived(key, incarnation, client)
-        return self._apply(key, record, incarnation, update, encoded, value, "")
+        return self._apply(key, record, incarnation, update, encoded, value)
 
     def undelete(self, key: bytes, update: Update, encoded: bytes, value: bytes | None) -> Record:
         """Stages a new incarnation of a document that does not live, with a whole state that was ended.
@@ -469,7 +491,7 @@ class Replica:
         own = self.client_of(incarnation)
         if own in update.structs:  # of a change that goes with it
             self.own_writes.note(key, own, incarnation, 0, self._staged_sequence + 1)
-        return self._apply(key, record, incarnation, update, encoded, value, "")
+        return self._apply(key, record, incarnation, update, encoded, value)
 
     def check_clocks(self, record: Record, update: Update) -> None:
         """Checks that this node can make one more struct after an update of its own. Raises NumbersExhausted."""
@@ -569,16 +591,29 @@ class Replica:
         update: Update,
         encoded: bytes,
         value: bytes | None,
-        origin: str,
+    ) -> Record:
+        """Stages a change of this node."""
+        after = self._after(key, record, incarnation, update, encoded, value)
+        return self._stage(key, record, after, encoded, "")
+
+    def _after(
+        self,
+        key: bytes,
+        record: Record | None,
+        incarnation: int,
+        update: Update,
+        encoded: bytes,
+        value: bytes | None,
         ended: EndedVector = EMPTY_VECTOR,
     ) -> Record:
-        """`ended` is what a peer knows of earlier incarnations. It is needed only where a new one begins."""
-        sequence = self._staged_sequence + 1
-        before = record
+        """The record after a change, which the caller stages, or drops with what the updater has cached of it.
+
+        `ended` is what a peer knows of earlier incarnations. It is needed only where a new one begins.
+        """
         if ended and (record is None or record.incarnation < incarnation):
-            before = tombstone(incarnation - 1, 0, ended_vector_after(record, ended))
-        updated = self._updater.apply(sequence, key, before, incarnation, update, encoded, value)
-        return self._stage(key, record, updated, encoded, origin)
+            record = tombstone(incarnation - 1, 0, ended_vector_after(record, ended))
+        sequence = self._staged_sequence + 1
+        return self._updater.apply(sequence, key, record, incarnation, update, encoded, value)
 
     def _end(
         self,

@@ -1,5 +1,8 @@
 """How many live documents a peer may end in a minute. Beyond it, its deletions are paused until an operator decides.
 
+An expiry that lets a document end sooner than before counts as a deletion, whenever it passes: it ends the document
+everywhere without a further message. What would end by itself as soon, or has been written by that peer, counts not.
+
 No I/O. The rules and their bounded memory enter; what is kept on disk and told to operators is in `deletions.py`.
 """
 
@@ -26,7 +29,8 @@ MAX_REFUSED = 65_536
 """Documents that are remembered as refused deletions."""
 
 EXPIRY_SECONDS = 60.0
-"""An expiry that is so near may have passed by the clock of the peer: twice what clocks that agree may differ."""
+"""What ends so much sooner than by its expiry may end in time by the clock of the peer: twice what clocks that agree
+may differ."""
 
 
 Life = tuple[bytes, int]
@@ -72,11 +76,16 @@ class DeletionGuard:
             self._turn(now)
             self._lately[1].add(hash((peer, life)))
 
-    def refusal(self, peer: str, life: Life, expires_at: float, now: float, unix: float) -> str:
-        """Why a peer may not end a live document; empty: it may. `expires_at` is that of the document; 0: never."""
+    def refusal(
+        self, peer: str, life: Life, expires_at: float, ends_at: float, now: float, unix: float
+    ) -> str:
+        """Why a peer may not end a live document; empty: it may.
+
+        `expires_at` is that of the document; 0: never. `ends_at`: the expiry that the peer gives it; 0: it ends now.
+        """
         if (
             not self._limit
-            or 0 < expires_at <= unix + EXPIRY_SECONDS
+            or 0 < expires_at <= max(unix, ends_at) + EXPIRY_SECONDS
             or self._is_own(peer, life, now)
         ):
             return ""

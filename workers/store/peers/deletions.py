@@ -77,12 +77,12 @@ class Deletions:
         """What a change of a peer has to pass; None: it need not, because it is not from a peer."""
         return PeerGate(self, peer) if peer else None
 
-    def refusal(self, peer: str, key: bytes, record: Record) -> str:
+    def refusal(self, peer: str, key: bytes, record: Record, ends_at: float) -> str:
         expires_at = record.expires_at
-        if expires_at and not self._expires():
+        if expires_at and not ends_at and not self._expires():
             return ""  # whether it is due, this clock cannot tell
         life = key, record.incarnation
-        return self._guard.refusal(peer, life, expires_at, self._steady(), self._unix())
+        return self._guard.refusal(peer, life, expires_at, ends_at, self._steady(), self._unix())
 
     def began(self, peer: str, key: bytes, incarnation: int) -> None:
         self._guard.began(peer, (key, incarnation), self._steady())
@@ -118,8 +118,8 @@ class PeerGate:
         self._deletions = deletions
         self._peer = peer
 
-    def refusal(self, key: bytes, record: Record) -> str:
-        return self._deletions.refusal(self._peer, key, record)
+    def refusal(self, key: bytes, record: Record, ends_at: float) -> str:
+        return self._deletions.refusal(self._peer, key, record, ends_at)
 
     def began(self, key: bytes, incarnation: int) -> None:
         self._deletions.began(self._peer, key, incarnation)

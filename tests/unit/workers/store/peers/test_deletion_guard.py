@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
+import pytest
+
 from peatnode.model.members import MAX_REMEMBERED_PEERS, PausedDeletions
 from workers.store.peers.deletion_guard import (
     ALLOWED_SECONDS,
@@ -32,13 +34,14 @@ class Desk:
         key: bytes | None = None,
         expires_at: float = 0.0,
         incarnation: int = 1,
+        ends_at: float = 0.0,
     ) -> bool:
         """Whether the peer may end a live document."""
         if key is None:
             self._number += 1
             key = b"c/%d" % self._number
         return not self.guard.refusal(
-            peer, (key, incarnation), expires_at, self.now, UNIX + self.now
+            peer, (key, incarnation), expires_at, ends_at, self.now, UNIX + self.now
         )
 
     def ended(self, count: int, peer: str = "x") -> int:
@@ -56,7 +59,9 @@ def test_beyond_the_limit_nothing_more_ends_until_an_operator_allows_it() -> Non
     assert (paused.node_id, paused.at, paused.refused) == ("x", UNIX + desk.now, 19_990)
     desk.now += 10 * WINDOW_SECONDS
     assert desk.ended(5) == 0
-    assert "deletions of x are paused" in desk.guard.refusal("x", (b"c/z", 1), 0.0, desk.now, UNIX)
+    assert "deletions of x are paused" in desk.guard.refusal(
+        "x", (b"c/z", 1), 0.0, 0.0, desk.now, UNIX
+    )
     assert desk.guard.allow("x", desk.now)
     assert not desk.guard.allow("x", desk.now)
     assert desk.ended(5000) == 5000  # what was refused comes now
@@ -106,6 +111,36 @@ def test_what_has_expired_or_soon_will_is_no_deletion() -> None:
     assert all(desk.end(expires_at=now + EXPIRY_SECONDS) for _ in range(1000))
     assert sum(desk.end(expires_at=now + EXPIRY_SECONDS + 1) for _ in range(1000)) == 10
     assert desk.end(expires_at=now)  # also while it is paused
+
+
+@pytest.mark.parametrize("seconds", [-1e6, 0.0, 61.0, 3600.0, 1e9])
+def test_an_expiry_where_there_was_none_is_a_deletion_whenever_it_passes(seconds: float) -> None:
+    desk = Desk()
+    now = UNIX + desk.now
+    assert sum(desk.end(ends_at=now + seconds) for _ in range(1000)) == 10
+    assert not desk.end()  # it is one limit for both
+    assert [one.node_id for one in desk.guard.paused] == ["x"]
+
+
+def test_an_expiry_that_moves_forward_is_a_deletion_and_one_that_is_put_off_is_none() -> None:
+    desk = Desk()
+    now = UNIX + desk.now
+    for was, becomes in (
+        (600.0, 3600.0),
+        (600.0, 600.0 - EXPIRY_SECONDS),
+        (30.0, 1.0),
+        (-5.0, 1.0),
+    ):
+        assert all(desk.end(expires_at=now + was, ends_at=now + becomes) for _ in range(1000))
+    sooner = now + 600.0 - EXPIRY_SECONDS - 1
+    assert sum(desk.end(expires_at=now + 600.0, ends_at=sooner) for _ in range(1000)) == 10
+
+
+def test_what_a_peer_has_just_begun_may_expire_soon() -> None:
+    desk = Desk()
+    for number in range(1000):
+        desk.began(b"c/own %d" % number)
+        assert desk.end(key=b"c/own %d" % number, ends_at=UNIX + desk.now + 5)
 
 
 def test_what_is_refused_of_one_peer_does_not_come_by_another() -> None:
