@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 import click
 
 from peatnode.cli.errors import cli_errors
 from peatnode.cli.options import with_output
+from peatnode.cli.terminal.output import say, say_json
 
 VALUE_COLUMNS = 19
 """Width of the column of values. A longer value shifts only its own origin: usual lines fit 80 columns."""
@@ -29,9 +29,9 @@ def config(output: str) -> None:
         content = {
             setting.name: {"value": setting.value, "origin": setting.origin} for setting in settings
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say_json(content)
         return
     width = max(len(setting.name) for setting in settings)
     values = max(min(len(setting.value), VALUE_COLUMNS) for setting in settings)
     for setting in settings:
-        click.echo(f"{setting.name:<{width}}  {setting.value or '-':<{values}}  {setting.origin}")
+        say(f"{setting.name:<{width}}  {setting.value or '-':<{values}}  {setting.origin}")

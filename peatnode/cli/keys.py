@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from peatnode.cli.documents.body import STDIN
 from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.options import with_output
 from peatnode.cli.secret_file import new_secret, write_secret
+from peatnode.cli.terminal.output import say, say_json
 
 MAX_SECRET_BYTES = 64 * 1024
 
@@ -30,7 +30,7 @@ def secret(out: Path | None) -> None:
     Anyone who has the secret can join the mesh as any of its nodes.
     """
     if out is None:
-        click.echo(new_secret())
+        say(new_secret())
         return
     try:
         write_secret(out, new_secret())
@@ -72,11 +72,11 @@ def identity(
             "device_id": found.device_id,
             "endpoint_id": found.endpoint_id,
         }
-        click.echo(json.dumps(content))
+        say_json(content)
         return
-    click.echo(f"node id      {config.node_id}")
-    click.echo(f"device id    {found.device_id}")
-    click.echo(f"endpoint id  {found.endpoint_id}")
+    say(f"node id      {config.node_id}")
+    say(f"device id    {found.device_id}")
+    say(f"endpoint id  {found.endpoint_id}")
 
 
 def _secret_environment(secret_file: str | None) -> dict[str, str]:

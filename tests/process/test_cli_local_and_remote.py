@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from peatnode.cli.commands import cli
 from tests.support.nodes import Node, nodes
 from tests.support.waiting import wait
 
@@ -213,6 +215,46 @@ def test_a_query_without_the_token_says_that_it_is_asked_for(things: Node) -> No
         assert "token" in done.stderr.splitlines()[0]
         assert "Set PEAT_API_TOKEN, or PEAT_API_TOKEN_FILE" in done.stderr.splitlines()[1]
     assert local(things, "doc", "list", "things", "--prefix", "d").returncode == 0
+
+
+FORGED = "a\u202ecod.exe\u2028b"
+"""A name that a document can have, and that a terminal shows as another one."""
+
+PRINTED = (
+    ("list", "forged"),
+    ("list", "forged", "-o", "json"),
+    ("list", "forged", "--where", "n=1"),
+    ("get", "forged", FORGED),
+    ("get", "forged", FORGED, "-o", "json"),
+    ("watch", "forged", "--since", "0", "--count", "1"),
+    ("watch", "forged", "--since", "0", "--count", "1", "-o", "json"),
+    ("delete", "forged", FORGED),
+    ("deleted", "forged"),
+    ("deleted", "forged", "-o", "json"),
+    ("deleted", "forged", FORGED),
+    ("undelete", "forged", FORGED),
+    ("undelete", "forged", FORGED),
+)
+
+
+def inside(node: Node, *args: str) -> str:
+    """What a command prints that runs in this process."""
+    where = ("--data-dir", str(node.directory))
+    result = CliRunner().invoke(cli, (*args, *where), env={"PEAT_API_TOKEN": TOKEN})
+    return result.output
+
+
+def test_no_name_and_no_value_forges_what_is_printed(node: Node) -> None:
+    value = json.dumps({"n": 1, FORGED: ["\x9b31m\u2066", "\ufeff"]})
+    for arguments in (("put", "forged", FORGED, value), *PRINTED):
+        lines = inside(node, "doc", *arguments).split("\n")
+        assert all(line.isprintable() for line in lines), arguments
+        assert any("\ufffdcod.exe" in line or "\\u202ecod.exe" in line for line in lines), arguments
+    # what a program reads is as it is
+    assert inside(node, "doc", "list", "forged", "--ids") == f"{FORGED}\n"
+    file = node.directory.parent / "forged.ndjson"
+    inside(node, "export", "forged", str(file))
+    assert FORGED in file.read_text()
 
 
 def ended(node: Node, collection: str, *names: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -17,6 +16,7 @@ from peatnode.cli.documents.source import Documents, refuse_bad_names, run_on
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.output import say, say_json
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.models import Written
 from peatnode.client.resume import EventFilter
@@ -88,9 +88,9 @@ def get(target: Target, collection: str, id: str, output: str) -> None:
             "expires_at": document.expires_at,
             "document": document.value,
         }
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say_json(content)
     else:
-        click.echo(json.dumps(document.value, ensure_ascii=False, indent=2))
+        say_json(document.value, indent=2)
 
 
 @doc.command("put")
@@ -178,9 +178,9 @@ def _write(
     )
     is_deletion = kind is WriteKind.DELETE
     if output == "json":
-        click.echo(json.dumps(written_json(written, is_deletion), ensure_ascii=False))
+        say_json(written_json(written, is_deletion))
     else:
-        click.echo(written_line(written, is_deletion))
+        say(written_line(written, is_deletion))
     is_enough = written.replicas is None or written.replicas.is_complete
     return Exit.OK if is_enough else Exit.TOO_FEW_REPLICAS
 
@@ -228,9 +228,9 @@ def watch(
         try:
             async for event in events:
                 if output == "json":
-                    click.echo(json.dumps(event_json(event), ensure_ascii=False))
+                    say_json(event_json(event))
                 else:
-                    click.echo(event_line(event))
+                    say(event_line(event))
                 printed += 1
                 if printed == count:
                     return

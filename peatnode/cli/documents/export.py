@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import click
 
 from peatnode.cli.documents.checkpoint import Progress, ProgressFile
-from peatnode.cli.documents.formatting import listed_line
+from peatnode.cli.documents.formatting import exported_line, listed_line
 from peatnode.cli.documents.source import Documents, refuse_bad_names, run_on
 from peatnode.cli.errors import CliError
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.output import say
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client._wire.requests import ListQuery
 
@@ -63,7 +65,7 @@ def export(target: Target, collection: str, file: Path, prefix: str, force: bool
     async def to_file(documents: Documents) -> None:
         with _open_part(part, progress) as output, ProgressBar("export") as bar:
             if progress.documents:
-                click.echo(f"resuming after {progress.documents:,} documents", err=True)
+                say(f"resuming after {progress.documents:,} documents", err=True)
             before = progress.documents
             await _export(documents, collection, prefix, output, progress, kept, bar)
             os.fsync(output.fileno())
@@ -96,11 +98,10 @@ async def _export(
     bar: ProgressBar,
 ) -> None:
     query = ListQuery(prefix=prefix)
+    line_of = partial(listed_line, as_json=True) if output.isatty() else exported_line
     while True:
         page = await documents.page(collection, query, PAGE_DOCUMENTS, progress.cursor)
-        content = "".join(
-            listed_line(document, as_json=True) + "\n" for document in page.documents
-        ).encode()
+        content = "".join(line_of(document) + "\n" for document in page.documents).encode()
         output.write(content)
         output.flush()
         progress.offset += len(content)

@@ -7,17 +7,28 @@ from typing import Any
 
 from peatnode.client.events import Event, Gap, SyncEvent
 from peatnode.client.models import Document, Written
-from peatnode.texts import one_line
+from peatnode.texts import escaped
 
 
-def compact(value: Any) -> str:
+def compact_json(value: Any) -> str:
+    """The shortest JSON of a value. Characters that are not shown have the escapes of JSON."""
+    return escaped(_compact(value))
+
+
+def exported_line(document: Document) -> str:
+    """The line of a file: nothing in it is escaped that JSON does not escape."""
+    content = {"_id": document.id, **document.value}
+    return _compact(content)
+
+
+def _compact(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def listed_line(document: Document, as_json: bool) -> str:
     if as_json:
-        return compact({"_id": document.id, **document.value})
-    return f"{document.id}  {compact(document.value)}"
+        return compact_json({"_id": document.id, **document.value})
+    return f"{document.id}  {compact_json(document.value)}"
 
 
 def written_line(written: Written, is_deletion: bool) -> str:
@@ -60,8 +71,8 @@ def written_json(written: Written, is_deletion: bool) -> dict[str, Any]:
 def event_line(event: Event) -> str:
     match event:
         case SyncEvent():
-            value = "" if event.value is None else f"  {compact(event.value)}"
-            sender = f" from {one_line(event.origin_peer)}" if event.origin_peer else ""
+            value = "" if event.value is None else f"  {compact_json(event.value)}"
+            sender = f" from {event.origin_peer}" if event.origin_peer else ""
             name = f"{event.collection}/{event.doc_id}"
             return f"{event.sequence}  {event.action} {name}{sender}{value}"
         case Gap():

@@ -18,6 +18,7 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_target
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.output import say
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client.errors import UnknownOutcome, Unreachable
 from peatnode.client.models import ImportedLine
@@ -78,7 +79,7 @@ def _writable(kept: ProgressFile, progress: Progress, file: Path) -> ProgressFil
     try:
         kept.save(progress)
     except OSError as error:
-        click.echo(
+        say(
             f"the progress cannot be saved beside {file} ({error.strerror}): "
             "if the import is interrupted, it begins again at line 1",
             err=True,
@@ -105,14 +106,14 @@ def _resumed(kept: Progress, opened: ImportedFile, file: Path) -> Progress:
         )
     opened.rewind()
     if not is_same:
-        click.echo(
+        say(
             f"{file} has changed before line {kept.documents + 1:,}: the import begins again at line 1",
             err=True,
         )
         return Progress(kept.job)
     opened.skip(kept.offset)
     if kept.offset:
-        click.echo(f"resuming after line {kept.documents:,}", err=True)
+        say(f"resuming after line {kept.documents:,}", err=True)
     return kept
 
 
@@ -174,6 +175,6 @@ def _print_failure(answer: ImportedLine, progress: Progress) -> None:
         return
     progress.failed += 1
     if progress.failed <= MAX_PRINTED:
-        click.echo(f"line {answer.line:,}: {answer.error}", err=True)
+        say(f"line {answer.line:,}: {answer.error}", err=True)
     elif progress.failed == MAX_PRINTED + 1:
-        click.echo("More lines failed; they are counted but not printed.", err=True)
+        say("More lines failed; they are counted but not printed.", err=True)

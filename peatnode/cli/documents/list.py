@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from peatnode.cli.documents.formatting import listed_line
 from peatnode.cli.documents.source import Documents, run_on
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import RemoteNode, Target
+from peatnode.cli.terminal.output import say, say_json, say_name
 from peatnode.client._wire.requests import ListQuery
 from peatnode.client.models import Page
 
@@ -113,13 +113,16 @@ async def _list_documents(
             collection, query, min(most, limit - printed) if limit else most, cursor
         )
         for document in page.documents:
-            click.echo(document.id if ids else listed_line(document, output == "json"))
+            if ids:
+                say_name(document.id)
+            else:
+                say(listed_line(document, output == "json"))
         printed += len(page.documents)
         cursor = page.next_cursor
         if not cursor:
             return
         if limit and printed >= limit:
-            click.echo(_more(query, page), err=True)
+            say(_more(query, page), err=True)
             return
 
 
@@ -134,6 +137,6 @@ async def _list_collections(documents: Documents, output: str) -> None:
     for entry in await documents.collections():
         if output == "json":
             content = {"collection": entry.name, "count": entry.count}
-            click.echo(json.dumps(content, ensure_ascii=False))
+            say_json(content)
         else:
-            click.echo(f"{entry.count:>9,}  {entry.name}")
+            say(f"{entry.count:>9,}  {entry.name}")

@@ -21,6 +21,7 @@ from peatnode.errors import LinkError
 from peatnode.ipc.link import Link
 from peatnode.ipc.messages import GetNode
 from peatnode.model.states import WorkerStatus
+from peatnode.texts import one_line
 
 STOP_SECONDS = 12.0
 """For one node to stop; its supervisor needs at most 10."""
@@ -122,9 +123,9 @@ class LocalMesh:
             if len(rest) > MAX_LINE_BYTES:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                click.echo(prefix + line.decode(errors="replace"))
+                click.echo(prefix + one_line(line.decode(errors="replace")))
         if rest:
-            click.echo(prefix + rest.decode(errors="replace"))
+            click.echo(prefix + one_line(rest.decode(errors="replace")))
 
     async def _announce_ready(self) -> None:
         await asyncio.gather(*(_wait_ready(node) for node in self._nodes))

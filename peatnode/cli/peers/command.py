@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import time
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import find_options_target, with_output, with_target, with_target_options
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.output import say, say_json
 from peatnode.client.models import Peer
 from peatnode.errors import AskFailed, PeatnodeError
 from peatnode.ipc.messages import Failure
@@ -97,7 +97,7 @@ def list_(target: Target, output: str) -> None:
     if output == "json":
         from peatnode.cli.status.as_json import peers_json
 
-        click.echo(json.dumps(peers_json(found.peers), ensure_ascii=False))
+        say_json(peers_json(found.peers))
         return
     from rich.console import Group
 
@@ -121,7 +121,7 @@ def log(target: Target, output: str, id: str) -> None:
     if output == "json":
         from dataclasses import asdict
 
-        click.echo(json.dumps([asdict(entry) for entry in entries], ensure_ascii=False))
+        say_json([asdict(entry) for entry in entries])
         return
     from peatnode.cli.peers.log_table import peer_log_table
     from peatnode.cli.terminal.screen import open_screen, show
@@ -146,7 +146,7 @@ def forget(target: Target, ids: tuple[str, ...]) -> None:
     """
     for id in ids:
         _forget(target, id)
-        click.echo(f"{id} is forgotten, here and on the nodes that can be reached.")
+        say(f"{id} is forgotten, here and on the nodes that can be reached.")
 
 
 def _forget(target: Target, id: str) -> None:
@@ -193,7 +193,7 @@ def block(target: Target, ids: tuple[str, ...], reason: str) -> None:
     for id in ids:
         with cli_errors(str(target)):
             block_peer(target, id, reason)
-        click.echo(f"{id} is blocked on this node. Other nodes are not told: block it there too.")
+        say(f"{id} is blocked on this node. Other nodes are not told: block it there too.")
 
 
 @peers.command(short_help="Let blocked peers in again.")
@@ -207,7 +207,7 @@ def unblock(target: Target, ids: tuple[str, ...]) -> None:
 
     for id in ids:
         _ordered(target, id, unblock_peer)
-        click.echo(f"{id} is no longer blocked on this node.")
+        say(f"{id} is no longer blocked on this node.")
 
 
 @peers.command("allow-deletions", short_help="Carry out paused deletions of peers.")
@@ -224,7 +224,7 @@ def allow_deletions(target: Target, ids: tuple[str, ...]) -> None:
 
     for id in ids:
         _ordered(target, id, allow_deletions)
-        click.echo(f"Deletions of {id} are carried out on this node again.")
+        say(f"Deletions of {id} are carried out on this node again.")
 
 
 def _ordered(target: Target, id: str, order: Callable[[Target, str], None]) -> None:

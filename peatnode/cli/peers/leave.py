@@ -9,6 +9,7 @@ import click
 from peatnode.cli.errors import CliError
 from peatnode.cli.options import with_data_dir
 from peatnode.cli.target import find_local_node
+from peatnode.cli.terminal.output import say
 
 
 @click.command()
@@ -29,5 +30,5 @@ def leave(data_dir: str | None) -> None:
         name, how = "The node", "Stop it now."
     else:
         name, how = reply.node_id, f"Stop it now: Ctrl-C where it runs, or `kill {reply.pid}`."
-    click.echo(f"{name} leaves the mesh when it stops: its peers then forget it.")
-    click.echo(f"{how} If it starts again, it is a member again.")
+    say(f"{name} leaves the mesh when it stops: its peers then forget it.")
+    say(f"{how} If it starts again, it is a member again.")

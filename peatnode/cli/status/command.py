@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import sys
 import time
 
@@ -14,6 +13,7 @@ from peatnode.cli.options import with_output, with_target
 from peatnode.cli.status.diagnosis import Diagnosis, diagnose
 from peatnode.cli.status.report import StatusReport
 from peatnode.cli.target import LocalNode, Target
+from peatnode.cli.terminal.output import say, say_json
 
 
 def inspect(target: Target) -> StatusReport:
@@ -56,7 +56,7 @@ def _show(report: StatusReport, diagnosis: Diagnosis, output: str) -> None:
         from peatnode.cli.status.as_json import status_json
 
         indent = None if not sys.stdout.isatty() else 2
-        click.echo(json.dumps(status_json(report, diagnosis), indent=indent, ensure_ascii=False))
+        say_json(status_json(report, diagnosis), indent=indent)
         return
     from peatnode.cli.status.as_tables import status_page
     from peatnode.cli.terminal.screen import open_screen, show
@@ -77,7 +77,7 @@ def _watch(target: Target, output: str, interval: float) -> int:
             except KeyboardInterrupt:
                 return diagnosis.exit_status
             if output == "text":
-                click.echo()
+                say("")
     return _redraw(target, interval)
 
 

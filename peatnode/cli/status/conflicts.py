@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -15,6 +14,7 @@ from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target, with_target_options
 from peatnode.cli.target import LocalNode, Target
+from peatnode.cli.terminal.output import say, say_json
 from peatnode.client import Client
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
@@ -30,7 +30,6 @@ from peatnode.ipc.messages import (
     ReadConflict,
 )
 from peatnode.ipc.peer_names import PeerNames
-from peatnode.texts import one_line
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
@@ -57,13 +56,13 @@ def list_(target: Target, output: str) -> None:
     """List what is kept, the newest first."""
     found = _listed(target)
     if output == "json":
-        click.echo(json.dumps([_content(lost) for lost in found], ensure_ascii=False))
+        say_json([_content(lost) for lost in found])
         return
     for lost in found:
         at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(lost.time))
-        name = one_line(f"{lost.collection}/{lost.doc_id}")
-        peer = one_line(f"  (the other node: {lost.peer_id})") if lost.peer_id else ""
-        click.echo(f"{lost.id}  {at}  {lost.lost:5}  {lost.size:8}  {name}{peer}")
+        name = f"{lost.collection}/{lost.doc_id}"
+        peer = f"  (the other node: {lost.peer_id})" if lost.peer_id else ""
+        say(f"{lost.id}  {at}  {lost.lost:5}  {lost.size:8}  {name}{peer}")
 
 
 @conflicts.command()
@@ -76,7 +75,7 @@ def show(id: str, target: Target, output: str) -> None:
     if output == "json":
         update = b64encode(lost.update).decode()
         content = {**_content(lost), "value": lost.value, "update": update}
-        click.echo(json.dumps(content, ensure_ascii=False))
+        say_json(content)
     elif lost.value is None:
         raise CliError(
             f"the lost state of {lost.collection}/{lost.doc_id} has no JSON that is readable without an engine",
@@ -84,7 +83,7 @@ def show(id: str, target: Target, output: str) -> None:
             "`-o json` shows it as a Yjs update.",
         )
     else:
-        click.echo(json.dumps(lost.value, indent=2, ensure_ascii=False))
+        say_json(lost.value, indent=2)
 
 
 @conflicts.command()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -14,6 +13,7 @@ from peatnode.cli.errors import CliError, cli_errors
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target, with_target_options
 from peatnode.cli.target import LocalNode, Target
+from peatnode.cli.terminal.output import say, say_json
 from peatnode.client import Client, Quarantined
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
@@ -27,7 +27,6 @@ from peatnode.ipc.messages import (
     PeersReply,
 )
 from peatnode.ipc.peer_names import PeerNames
-from peatnode.texts import one_line
 
 ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
@@ -53,12 +52,12 @@ def list_(target: Target, output: str) -> None:
     """List what is in quarantine, the newest first."""
     found = _listed(target)
     if output == "json":
-        click.echo(json.dumps([_content(entry) for entry in found], ensure_ascii=False))
+        say_json([_content(entry) for entry in found])
         return
     for entry in found:
-        name = one_line(f"{entry.collection}/{entry.doc_id}")
-        peer = one_line(f"  (from {entry.peer_id or entry.peer})") if entry.peer else ""
-        click.echo(f"{entry.id}  {_time(entry)}  {_what(entry)}  {name}{peer}")
+        name = f"{entry.collection}/{entry.doc_id}"
+        peer = f"  (from {entry.peer_id or entry.peer})" if entry.peer else ""
+        say(f"{entry.id}  {_time(entry)}  {_what(entry)}  {name}{peer}")
 
 
 @quarantine.command()
@@ -71,7 +70,7 @@ def accept(ids: tuple[str, ...], target: Target) -> None:
     """
     for id in ids:
         outcome = _accept(target, id)
-        click.echo(f"{id}: {'accepted' if outcome == 'applied' else f'nothing to do ({outcome})'}")
+        say(f"{id}: {'accepted' if outcome == 'applied' else f'nothing to do ({outcome})'}")
 
 
 @quarantine.command()

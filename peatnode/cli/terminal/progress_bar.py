@@ -7,8 +7,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-import click
-
+from peatnode.cli.terminal.output import say
 from peatnode.model.amounts import plural
 
 if TYPE_CHECKING:
@@ -69,4 +68,4 @@ class ProgressBar:
             self._bar.stop()
         seconds = max(time.monotonic() - self._started, 0.001)
         rate = f"{documents / seconds:,.0f} a second"
-        click.echo(f"{plural(documents, 'document')} {rest} in {seconds:.1f} s ({rate})", err=True)
+        say(f"{plural(documents, 'document')} {rest} in {seconds:.1f} s ({rate})", err=True)

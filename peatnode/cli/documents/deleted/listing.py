@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import AsyncIterator
@@ -15,9 +14,9 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.output import say, say_json
 from peatnode.client.models import DeletedDocument
 from peatnode.model.amounts import moment, span
-from peatnode.texts import one_line
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -91,16 +90,19 @@ def deleted(
         target, lambda documents: documents.deleted_document(collection, id, incarnation or 0)
     )
     if output == "json":
-        click.echo(json.dumps(content_of(found) | {"document": found.value}, ensure_ascii=False))
+        say_json(content_of(found) | {"document": found.value})
     elif found.value is None:
         raise CliError(f"what {collection}/{id} held cannot be shown", Exit.FAILED)
     else:
-        click.echo(json.dumps(found.value, ensure_ascii=False, indent=2))
+        say_json(found.value, indent=2)
 
 
 async def _list_collections(documents: Documents, output: str) -> None:
     for name in await documents.deleted_collections():
-        click.echo(json.dumps({"collection": name}) if output == "json" else name)
+        if output == "json":
+            say_json({"collection": name})
+        else:
+            say(name)
 
 
 async def _list(
@@ -108,9 +110,9 @@ async def _list(
 ) -> None:
     async for found in all_deleted(documents, collection, prefix, since):
         if output == "json":
-            click.echo(json.dumps(content_of(found), ensure_ascii=False))
+            say_json(content_of(found))
         else:
-            click.echo(line_of(found, time.time()))
+            say(line_of(found, time.time()))
 
 
 async def all_deleted(
@@ -128,10 +130,10 @@ async def all_deleted(
 
 def line_of(found: DeletedDocument, now: float) -> str:
     parts = [
-        one_line(found.id),
+        found.id,
         f"incarnation {found.incarnation}",
         f"deleted {moment(found.deleted_at, now)}",
-        f"by {one_line(ender_of(found))}",
+        f"by {ender_of(found)}",
         f"{found.size:,} bytes",
         f"kept for {span(found.until - now)}",
     ]

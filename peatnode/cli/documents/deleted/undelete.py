@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -22,6 +21,7 @@ from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target
 from peatnode.cli.target import Target
+from peatnode.cli.terminal.output import say, say_json
 from peatnode.cli.terminal.progress_bar import ProgressBar
 from peatnode.client._wire.requests import Conditions
 from peatnode.client.errors import Conflict, NotFound, ProblemAnswer
@@ -137,9 +137,9 @@ def undelete(
         target, lambda documents: documents.undelete(collection, id, incarnation or 0, conditions)
     )
     if output == "json":
-        click.echo(json.dumps(written_json(written, False), ensure_ascii=False))
+        say_json(written_json(written, False))
     else:
-        click.echo(written_line(written, False).replace("created", "undeleted", 1))
+        say(written_line(written, False).replace("created", "undeleted", 1))
     is_enough = written.replicas is None or written.replicas.is_complete
     return Exit.OK if is_enough else Exit.TOO_FEW_REPLICAS
 
