@@ -79,9 +79,10 @@ class Refusals:
         self.changes += 1
 
     def resume(self, peer: str) -> None:
-        """The store carries them out again: what was refused is fetched."""
+        """The store carries them out again. What it refused is fetched, from whichever peer has it."""
         self.paused.discard(peer)
-        self.forget_peer(peer)
+        self._by_key.clear()
+        self._keys.clear()
         self.changes += 1
 
     def _remove(self, key: _Key) -> None:

@@ -99,12 +99,11 @@ class MemberHost:
         self._machine.refusals.pause(node_id)
 
     def deletions_resumed(self, node_id: str) -> None:
-        """What was refused of a peer is fetched again."""
+        """What was refused of a peer is fetched again, also from others that have taken it."""
         self._machine.members.deletions_allowed(node_id)
         self._machine.refusals.resume(node_id)
         for session in self._machine.all_sessions:
-            if session.member.node_id == node_id:
-                session.send_root()
+            session.send_root()
 
     def is_clock_denied(self) -> bool:
         return self._machine.clock.verdict.is_denied

@@ -22,6 +22,25 @@ def test_a_document_that_has_changed_is_fetched_again() -> None:
     assert refusals.is_refused("notes", "b", b"1")
 
 
+def test_what_was_refused_for_a_pause_is_fetched_also_from_others_when_the_pause_ends() -> None:
+    """A peer that has taken a deletion passes it on: it is refused there, too, because of who made it."""
+    refusals = Refusals()
+    refusals.pause("node-x")
+    refusals.add(refused("a", "node-x"), b"1")
+    refusals.add(refused("a", "node-b"), b"1")
+    refusals.add(refused("b", "node-b"), b"2")
+    before = refusals.changes
+    refusals.resume("node-x")
+    assert refusals.paused == set()
+    assert not refusals.is_refused("notes", "a", b"1")
+    assert not refusals.is_refused("notes", "b", b"2")
+    assert (len(refusals), refusals.of_peer("node-b")) == (0, ())
+    assert refusals.changes > before
+    refusals.add(refused("a"), b"1")
+    refusals.forget("notes", "a")
+    assert len(refusals) == 0
+
+
 def test_its_index_agrees_with_it_whatever_comes(rng: random.Random) -> None:
     refusals = Refusals()
     for _ in range(20_000):

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from peatnode.model.clock import ClockReading
 from peatnode.model.members import BlockedPeer, MembershipReply, ReadMembership
+from peatnode.model.sync import ReadTree, TreeReply
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
     BlockOrdered,
     Close,
     ConnectionUp,
+    DeletionsResumed,
     Event,
     MemberBlocked,
     MemberUnblocked,
     PeerAppeared,
     PeerVanished,
+    Send,
     StoreAnswered,
     UnblockOrdered,
 )
+from peatnode.protocol.sync.session import FRESH_ROOT_SECONDS
 from peatnode.protocol.wire.errors import CloseCode
+from peatnode.protocol.wire.messages import Root
 from tests.unit.protocol.sync.test_machine import LARGER, SMALLER, Bench, member
 
 UNIX = 1_800_000_000.0
@@ -72,3 +77,16 @@ def test_what_the_store_kept_ends_a_connection_that_was_faster() -> None:
     bench.tell(ConnectionUp(1, member(LARGER, node_id="b")))
     bench.tell(StoreAnswered(asked, MembershipReply((), (), (), (BlockedPeer("b", "", 5.0),))))
     assert closed(bench) == [(1, CloseCode.BLOCKED, "blocked by own")]
+
+
+def test_when_deletions_are_allowed_again_all_peers_are_compared_with() -> None:
+    """What was refused of one may have to come from another, which has taken it."""
+    bench = TimedBench()
+    bench.tell(ConnectionUp(1, member(SMALLER, node_id="b")))
+    (asked,) = bench.asked(ReadTree)
+    bench.tell(ConnectionUp(2, member(LARGER, node_id="c")))
+    bench.tell(StoreAnswered(asked.number, TreeReply((b"r" * 16,), 5)))
+    bench.now += FRESH_ROOT_SECONDS
+    bench.tell(DeletionsResumed("b"))
+    bench.answer_root(b"r" * 16, 5)
+    assert [a.peer for a in bench.done if isinstance(a, Send) and type(a.message) is Root] == [1, 2]
