@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from peatnode.protocol.wire.messages import Message
 from tests.sim.bounds import held_bytes
 from tests.sim.histories import SETTLE_SECONDS, break_something, restart
 from tests.sim.impostors import is_admitted
-from tests.sim.insiders import DRIP, TRICKS, Insider, Leaper, Trick
+from tests.sim.insiders import Insider, Trick
 from tests.sim.light import LightStore
 from tests.sim.node import Node
+from tests.sim.operators import Operators
 from tests.sim.standin import Key
+from tests.sim.tricks import DRIP, KEPT, TRICKS, Leaper, Purger
 from tests.sim.world import Weather, World
 from tests.support import seeds
 
@@ -115,6 +117,8 @@ class HostileHistory:
         weather = Weather(delay=plan.choice([0.001, 0.02, 0.1]))
         honest, insiders = plan.choice([2, 2, 3, 3]), plan.choice([1, 1, 1, 2])
         self.world = world(seeds.generator(name), honest, insiders, weather, make_store, node)
+        self.limit = plan.choice([2, 5])
+        """Documents of others that a member may end in a minute."""
         self.keys: list[Key] = [("notes", f"n{i}") for i in range(plan.choice([1, 5, 20]))]
         self.tricks = [
             plan.sample(tricks, min(len(tricks), plan.choice([1, 1, 2, 3])))
@@ -123,6 +127,10 @@ class HostileHistory:
 
     def run(self) -> HostileWorld:
         plan, world = self.plan, self.world
+        if any(Purger in tricks for tricks in self.tricks):
+            self._write_what_is_kept()
+        for node in world.honest:  # as if what is kept were old: nobody may end it as its own
+            node.store.limit_deletions(self.limit)
         for insider, tricks in zip(world.insiders, self.tricks, strict=True):
             insider.names = [*self.keys, ("notes", "unknown")]
             insider.play(tricks)
@@ -130,14 +138,14 @@ class HostileHistory:
             self._act(plan.choice(world.honest))
             world.run(plan.expovariate(2.0))
         self._check_memory()
+        self._check_kept()
         world.heal()
         for insider in world.insiders:
             for trick in insider.tricks:
                 trick.rests = True
-        if any(isinstance(trick, Leaper) for insider in world.insiders for trick in insider.tricks):
-            world.run(
-                5.0
-            )  # what leapt in steps is refused by those that missed one: an operator decides
+        if self._any(Leaper):
+            # what leapt in steps is refused by those that missed one: an operator decides
+            world.run(5.0)
             for node in world.honest:
                 node.store.accept_leaps()
         self._settle()
@@ -163,11 +171,40 @@ class HostileHistory:
                 if node.store.is_open:
                     node.kill_store(plan.uniform(0.05, 1.0))
 
+    def _any(self, kind: type[Trick]) -> bool:
+        return any(isinstance(trick, kind) for i in self.world.insiders for trick in i.tricks)
+
+    def _write_what_is_kept(self) -> None:
+        """Before the insiders come: a deletion of what a node has not is none there."""
+        world = self.world
+        for insider in world.insiders:
+            insider.kill()
+        for number, key in enumerate(KEPT):
+            world.honest[number % world.count].write(key)
+        self._wait(world.are_equal, lambda: None)
+
     def _settle(self) -> None:
+        """Operators block the insiders, as often as not, and decide about deletions that are paused."""
+        world = self.world
+        trusted = {node.name for node in world.honest}
+        blocked = {insider.name for insider in world.insiders} - trusted
+        if self.plan.random() < 0.5:
+            blocked = set()
+        operators = Operators(world.honest, blocked)
+        operators.block()
+        goes_on = any(i.name not in blocked and world.is_admitted(i) for i in self._purgers)
+        self._wait(self._are_purged if goes_on else world.are_equal, operators.decide)
+
+    def _are_purged(self) -> bool:
+        """What was refused comes when it is allowed."""
+        return self.world.are_equal() and not any(self._kept(node) for node in self.world.honest)
+
+    def _wait(self, is_done: Callable[[], bool], decide: Callable[[], None]) -> None:
         end = self.world.now + SETTLE_SECONDS
-        while not self.world.are_equal():
+        while not is_done():
             if self.world.now >= end:
                 raise NotEqual(f"the honest nodes differ: {self.describe()}")
+            decide()
             self.world.run(1.0)
 
     def _watch(self) -> None:
@@ -195,6 +232,25 @@ class HostileHistory:
             if node.is_up:
                 held = held_bytes(node.machine)
                 assert held <= MAX_HELD_BYTES, f"{node.name} holds {held} bytes: {self.describe()}"
+
+    @property
+    def _purgers(self) -> list[Insider]:
+        return [i for i in self.world.insiders if any(isinstance(t, Purger) for t in i.tricks)]
+
+    def _kept(self, node: Node) -> int:
+        return sum(node.store.lives(key) for key in KEPT)
+
+    def _check_kept(self) -> None:
+        """An honest node ends what an insider wants up to the limit. So no more is gone on all of them together."""
+        world = self.world
+        names = {insider.name for insider in self._purgers}
+        minutes = 1 + int(world.now / 50.0)
+        most = sum((minutes + n.store.openings) * self.limit for n in world.honest) * len(names)
+        for node in world.honest if names else ():
+            gone = len(KEPT) - self._kept(node)
+            assert gone <= most, (
+                f"{node.name} has lost {gone} documents, and {most} may end: {self.describe()}"
+            )
 
     def _check_members(self) -> None:
         """Nobody is forgotten because somebody says so."""

@@ -10,24 +10,31 @@ from peatnode.model.sync import StoreAnswer, StoreQuestion
 from tests.sim.replicas import StoreHost
 from tests.sim.standin import Key, StandinStore
 from tests.support.feed_changes import change_of
+from workers.store.peers.deletion_guard import DeletionGuard
 
 
 class LightStore(StandinStore):
     """As ReplicaStore, with documents that are state vectors alone. It loses nothing."""
 
     def __init__(self, index: int, host: StoreHost, written: list[DocumentUpdate]) -> None:
-        super().__init__()
+        super().__init__(host.read_clock)
         self._index = index
         self._host = host
         self._written = written
         self.generation = 1
         """It is kept: nothing is lost."""
-        self._openings = 0
+        self.openings = 0
+        self._limit = 0
         self.is_open = True
+
+    def limit_deletions(self, limit: int) -> None:
+        """From now on a peer may end so many live documents in a minute."""
+        self._limit = limit
+        self.guard = DeletionGuard(limit)
 
     @property
     def _client(self) -> int:
-        return (self._index + 1) * 1000 + self._openings
+        return (self._index + 1) * 1000 + self.openings
 
     @property
     def is_idle(self) -> bool:
@@ -35,7 +42,8 @@ class LightStore(StandinStore):
 
     def open(self) -> None:
         self.is_open = True
-        self._openings += 1
+        self.openings += 1
+        self.guard = DeletionGuard(self._limit, self.guard.paused)
 
     def crash(self) -> None:
         self.is_open = False
@@ -71,6 +79,11 @@ class LightStore(StandinStore):
         ]
         if changes:
             yield ChangesSeen(tuple(changes), self.sequence)
+
+    def lives(self, key: Key) -> bool:
+        """Whether what was first written under a name is still there."""
+        document = self.documents.get(key)
+        return document is not None and document.incarnation == 1 and not document.is_deleted
 
     def missing(self) -> list[DocumentUpdate]:
         """What was acknowledged and is not in here."""

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 from peatnode.ipc.feed_position import FeedPosition, FollowerState
 from peatnode.model.clock import ClockReading
 from peatnode.model.feed import FeedRestarted
+from peatnode.model.members import AllowDeletions
 from peatnode.protocol.members.membership import RETENTION_SECONDS
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
+    BlockOrdered,
     Close,
     ConnectionDown,
     ConnectionUp,
+    DeletionsResumed,
     Event,
     FeedOpened,
     PeersExpected,
@@ -252,6 +255,15 @@ class Node:
     def undelete(self, key: Key) -> None:
         if self.store.is_open:
             self.store.undelete_of_client(key)
+
+    # --- what operators do
+
+    def block(self, name: str) -> None:
+        self.handle(BlockOrdered(name, ""))
+
+    def allow_deletions(self, name: str) -> None:
+        if self.store.is_open:
+            self.store.ask(AllowDeletions(name), lambda _: self.handle(DeletionsResumed(name)))
 
     def _check_replicas(self, known: ReplicasKnown) -> None:
         wait = self.waits.pop(known.waiter)

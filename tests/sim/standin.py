@@ -5,17 +5,21 @@ A document's content is a state vector; an update is ranges of clocks `[client, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from hashlib import blake2b
 
 import msgpack
 
 from peatnode.documents.limits import LATE_INCARNATION
 from peatnode.documents.replica.join import check_leap
+from peatnode.model.clock import ClockReading
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
 from peatnode.model.members import (
     AllowDeletions,
     DeletionsAllowed,
     KeepMembership,
+    MembershipReply,
     ReadMembership,
 )
 from peatnode.model.sync import (
@@ -36,7 +40,9 @@ from peatnode.model.sync import (
     VectorsReply,
 )
 from peatnode.model.tree import FAN_OUT, LEVELS
+from tests.sim.clocks import EPOCH
 from tests.support.members_in_memory import MembersInMemory
+from workers.store.peers.deletion_guard import DeletionGuard, Life
 
 Key = tuple[str, str]
 
@@ -55,7 +61,10 @@ class Document:
 class StandinStore:
     """What a store keeps on disk. Every method is one moment."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self, read_clock: Callable[[], ClockReading] = lambda: ClockReading(EPOCH, EPOCH)
+    ) -> None:
+        self._read_clock = read_clock
         self.documents: dict[Key, Document] = {}
         self.refused: set[Key] = set()
         """What is not taken from anybody."""
@@ -64,6 +73,8 @@ class StandinStore:
         self.quarantine: dict[Key, DocumentUpdate] = {}
         """The furthest leap of each document that was refused, without those to the end, which an operator drops."""
         self.members = MembersInMemory()
+        self.guard = DeletionGuard(0)
+        """Of the deletions of each peer: 0 is no limit."""
         self.feed: list[tuple[DocumentUpdate, str]] = []
         """(update, origin); the sequence is the position + 1."""
         self._tree: list[dict[int, int]] = [{} for _ in range(LEVELS + 1)]
@@ -98,7 +109,8 @@ class StandinStore:
         self.apply(update, "")
         return update
 
-    def apply(self, update: DocumentUpdate, origin: str) -> Outcome:
+    def apply(self, update: DocumentUpdate, origin: str, peer: str = "") -> Outcome:
+        """`peer`: node id of the sender, whose deletions are counted; empty: they are not."""
         key = (update.collection, update.id)
         if key in self.refused:
             return Outcome.REFUSED
@@ -114,20 +126,35 @@ class StandinStore:
         is_same = old is not None and update.incarnation == old.incarnation
         if old is not None and is_same and old.is_deleted:
             return Outcome.KNOWN if update.is_deleted else Outcome.STALE
-        if update.is_deleted:
-            self._put(key, Document(update.incarnation, True, {}))
-        else:
-            vector = dict(old.vector) if old is not None and is_same else {}
-            before = dict(vector)
-            for client, start, end in msgpack.unpackb(update.update):
-                if start > vector.get(client, 0):
-                    return Outcome.GAP
-                vector[client] = max(end, vector.get(client, 0))
-            if is_same and vector == before:
-                return Outcome.KNOWN
-            self._put(key, Document(update.incarnation, False, vector))
+        vector = dict(old.vector) if old is not None and is_same else {}
+        before = dict(vector)
+        for client, start, end in () if update.is_deleted else msgpack.unpackb(update.update):
+            if start > vector.get(client, 0):
+                return Outcome.GAP
+            vector[client] = max(end, vector.get(client, 0))
+        if is_same and vector == before and not update.is_deleted:
+            return Outcome.KNOWN
+        new = Document(update.incarnation, update.is_deleted, {} if update.is_deleted else vector)
+        if peer and not self._may_join(key, old, new, peer):
+            return Outcome.REFUSED
+        self._put(key, new)
         self.feed.append((update, origin))
         return Outcome.APPLIED
+
+    def _may_join(self, key: Key, old: Document | None, new: Document, peer: str) -> bool:
+        """Whether a change of a peer ends nothing here, or may."""
+        reading, name = self._read_clock(), "\0".join(key).encode()
+        begins = old is None or new.incarnation != old.incarnation
+        if old is not None and not old.is_deleted and (new.is_deleted or begins):
+            holds_all = all(new.vector.get(client, 0) >= end for client, end in old.vector.items())
+            life: Life = name, old.incarnation
+            if (new.is_deleted or not holds_all) and self.guard.refusal(
+                peer, life, 0.0, reading.steady, reading.unix
+            ):
+                return False
+        if begins and not new.is_deleted:
+            self.guard.began(peer, (name, new.incarnation), reading.steady)
+        return True
 
     def accept_leaps(self) -> None:
         """As an operator who accepts what waits in the quarantine."""
@@ -180,14 +207,30 @@ class StandinStore:
             case ReadRange():
                 return self._read_range(question)
             case ApplyUpdates():
-                outcomes = tuple([self.apply(one, question.origin) for one in question.updates])
-                return AppliedReply(outcomes, ("",) * len(outcomes), self.sequence, self._count())
+                return self._apply_all(question)
             case JudgeClock():
                 return ClockReply()
             case AllowDeletions():
-                return DeletionsAllowed(False)
+                return DeletionsAllowed(self.guard.allow(question.peer, self._read_clock().steady))
             case ReadMembership() | KeepMembership():
-                return self.members.answer(question)
+                answer = self.members.answer(question)
+                if isinstance(answer, MembershipReply):
+                    return replace(answer, paused=self.guard.paused)
+                return answer
+
+    def _apply_all(self, question: ApplyUpdates) -> AppliedReply:
+        origin, peer = question.origin, question.peer
+        outcomes = tuple([self.apply(one, origin, peer) for one in question.updates])
+        pause = self.guard.pause_of(peer)
+        return AppliedReply(
+            outcomes,
+            ("",) * len(outcomes),
+            self.sequence,
+            self._count(),
+            pause.node_id if pause else "",
+            pause.at if pause else 0.0,
+            pause.refused if pause else 0,
+        )
 
     def _count(self) -> int:
         return sum(not document.is_deleted for document in self.documents.values())

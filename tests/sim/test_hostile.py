@@ -10,10 +10,11 @@ import pytest
 from peatnode.model.members import Departure, PeerEventKind
 from peatnode.protocol.sync.pulls.turns import PullTurns
 from tests.sim.hostile import HostileHistory, HostileWorld
-from tests.sim.insiders import Forger, Impostor, Insider, Leaper, Liar, Trick
+from tests.sim.insiders import Insider, Trick
 from tests.sim.light import LightStore
 from tests.sim.node import Node
 from tests.sim.test_convergence import FIRST, alone
+from tests.sim.tricks import Forger, Impostor, Leaper, Liar, Purger
 
 RUNS = int(os.environ.get("PEAT_SIM_HOSTILE_RUNS", "2000"))
 PER_TEST = 100
@@ -44,6 +45,13 @@ class TakesLeaps(LightStore):
     def __init__(self, *about: Any) -> None:
         super().__init__(*about)
         self.takes_leaps = True
+
+
+class CountsNoDeletions(LightStore):
+    """A member may end any number of documents."""
+
+    def limit_deletions(self, limit: int) -> None:
+        pass
 
 
 class EndlessTurns(PullTurns):
@@ -81,6 +89,7 @@ class Believing(Node):
 CONTROLS: list[tuple[type[Trick], dict[str, Any], str]] = [
     (Impostor, {"world": AdmitsAll}, "differ"),
     (Leaper, {"make_store": TakesLeaps}, "has taken"),
+    (Purger, {"make_store": CountsNoDeletions}, "has lost"),
     (Liar, {"node": Waiting}, "differ"),
     (Forger, {"node": Believing}, "has forgotten"),
 ]

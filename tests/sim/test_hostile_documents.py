@@ -11,12 +11,13 @@ from peatnode.model.documents import DocumentUpdate
 from tests.sim.contents import check_equal, content_of
 from tests.sim.documents import replica_store
 from tests.sim.hostile import HostileWorld
-from tests.sim.insiders import LAST_INCARNATION, Leaper, Trick
+from tests.sim.insiders import Trick
 from tests.sim.ledger import Ledger
 from tests.sim.light import LightStore
 from tests.sim.node import Node
 from tests.sim.replicas import ReplicaStore
 from tests.sim.standin import Key
+from tests.sim.tricks import LAST_INCARNATION, Leaper
 from tests.sim.world import Weather
 from tests.support import seeds
 
