@@ -142,17 +142,16 @@ class StandinStore:
         return Outcome.APPLIED
 
     def _may_join(self, key: Key, old: Document | None, new: Document, peer: str) -> bool:
-        """Whether a change of a peer ends nothing here, or may."""
+        """Whether a change of a peer ends nothing that lives here, or may."""
         reading, name = self._read_clock(), "\0".join(key).encode()
-        begins = old is None or new.incarnation != old.incarnation
-        if old is not None and not old.is_deleted and (new.is_deleted or begins):
-            holds_all = all(new.vector.get(client, 0) >= end for client, end in old.vector.items())
+        lives = old is not None and not old.is_deleted
+        begins = old is None or (not new.is_deleted and new.incarnation != old.incarnation)
+        holds_all = old is not None and old.vector.items() <= new.vector.items()
+        if old is not None and lives and (new.is_deleted or (begins and not holds_all)):
             life: Life = name, old.incarnation
-            if (new.is_deleted or not holds_all) and self.guard.refusal(
-                peer, life, 0.0, reading.steady, reading.unix
-            ):
+            if self.guard.refusal(peer, life, 0.0, 0.0, reading.steady, reading.unix):
                 return False
-        if begins and not new.is_deleted:
+        if begins and not new.is_deleted and not (lives and holds_all):
             self.guard.began(peer, (name, new.incarnation), reading.steady)
         return True
 
