@@ -55,6 +55,13 @@ TOLERANT = Strictness(
 """For connections between nodes: a peer may be of another version, and may be hostile."""
 
 
+STORED = Strictness(
+    takes_other_lengths=True, takes_negatives=True, max_elements=65_536, max_text_bytes=-1
+)
+"""For what this node has on disk: another version may have written it, with more or fewer fields at the end, and
+damage must harm nothing else."""
+
+
 # --- encoding -------------------------------------------------------------------------------------------------
 
 

@@ -65,6 +65,14 @@ def document_key(collection: str, document: str) -> bytes:
     return f"{collection}\0{document}".encode()
 
 
+def is_document_key(key: bytes) -> bool:
+    """Whether bytes from a damaged disk are the key of a document."""
+    try:
+        return is_document_name(*names_of(key))
+    except UnicodeDecodeError:
+        return False
+
+
 def display_name(key: bytes) -> str:
     """A document key for people: collection, slash, id."""
     return "/".join(names_of(key))

@@ -26,6 +26,8 @@ class TreeReply(Message):
     sequence: int
     documents: int = -1
     """The number of documents at this sequence, told with the root (level 0); -1: not told."""
+    decisions: int = 0
+    """How often operators have decided on what is in quarantine since the start of the store, told with the root."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -304,7 +304,7 @@ class ReplicaStore:
         if isinstance(self._host, AtOnce):  # nothing syncs there that could judge the clock
             verdict = ClockVerdict(ClockState.RIGHT, "it is that of the test")
             self._expiry_clock.judged(JudgeClock(verdict, self._host.read_clock().shift))
-        self._reads = Reads(self.replica, clock=lambda: 0.0)
+        self._reads = Reads(self.replica, lambda: 0.0, lambda: self.leaps.decisions)
         self._feed = FeedReader(self.replica, clock=lambda: 0.0)
         self._acknowledged: dict[int, Acknowledged] = {}
         self._queue: list[QueuedRequest] = []

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from peatnode.documents.limits import MAX_INCARNATION
+from dataclasses import replace
+
+from peatnode.documents.limits import MAX_INCARNATION, MAX_LEAP
 from peatnode.documents.names import document_key
 from peatnode.ipc.messages import ApplyUpdates, DocumentUpdate
 from tests.sim.documents import replica_store
@@ -40,9 +42,9 @@ def mesh(name: str, count: int) -> World:
     return world
 
 
-def leap(node: Node) -> None:
+def leap(node: Node, update: DocumentUpdate = LEAP) -> None:
     """The node carries out a leap that nobody else has."""
-    node.store.add(ApplyUpdates((LEAP,), "elsewhere"))
+    node.store.add(ApplyUpdates((update,), "elsewhere"))
     node.world.run(0.5)
     accept(node)
 
@@ -135,3 +137,21 @@ def test_what_was_dropped_does_not_come_back_to_the_list() -> None:
     world.run(30.0)
     assert kept(honest) == []
     assert "quarantined" in reasons(honest)[insider.store.node_id]
+
+
+def test_a_smaller_leap_is_offered_once_the_larger_one_was_dropped() -> None:
+    """It may be the right one: of a document that was deleted and written very often, on a node that is empty."""
+    world = mesh("two leaps", 3)
+    insider, old, newcomer = world.nodes
+    right = 3 * MAX_LEAP
+    leap(old, replace(LEAP, incarnation=right))
+    leap(insider)
+    world.run(20.0)
+    assert kept(newcomer) == [MAX_INCARNATION - 1]
+    newcomer.store.add(Drop(newcomer.store.leaps.all()[0].id))
+    world.run(20.0)
+    assert kept(newcomer) == [right]
+    accept(newcomer)
+    world.run(20.0)
+    assert kept(newcomer) == []
+    assert newcomer.store.root == old.store.root

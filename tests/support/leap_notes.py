@@ -13,9 +13,13 @@ class LeapNotes:
     def __init__(self) -> None:
         self.found_leaps: list[KeptLeap] = []
         self.kept_names: list[str] = []
+        self.damaged_entries = 0
 
     def found(self, leap: KeptLeap) -> None:
         self.found_leaps.append(leap)
+
+    def damaged(self, count: int) -> None:
+        self.damaged_entries += count
 
     def kept(self, names: Sequence[str], lost: int) -> None:
         self.kept_names = list(names)

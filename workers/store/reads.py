@@ -68,9 +68,16 @@ class Reads:
     It never waits: an outdated value is returned as it is, and the service decides whether to wait for the engine.
     """
 
-    def __init__(self, replica: Replica, clock: Callable[[], float] = time.perf_counter) -> None:
+    def __init__(
+        self,
+        replica: Replica,
+        clock: Callable[[], float] = time.perf_counter,
+        decisions: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`decisions`: see TreeReply."""
         self._replica = replica
         self._clock = clock
+        self._decisions = decisions
 
     def live_record(self, key: bytes) -> Record:
         """The record of a document that exists. Raises RequestRefused."""
@@ -165,7 +172,8 @@ class Reads:
             return TreeReply(hashes, self._replica.sequence)
         self._replica.own_writes.agreed(request.agreed)
         self._replica.own_writes.root_read(hashes[0], self._replica.sequence)
-        return TreeReply(hashes, self._replica.sequence, self._replica.counts.documents)
+        documents, decisions = self._replica.counts.documents, self._decisions()
+        return TreeReply(hashes, self._replica.sequence, documents, decisions)
 
     def buckets(self, request: ReadBuckets) -> BucketsReply:
         _check_range(request.first, request.last)

@@ -204,7 +204,7 @@ class StoreService:
         self.scrub = Scrub(
             self._replica, lambda: self.committer.queue_length > 0, self.disk.read_failed
         )
-        self._reads = Reads(self._replica)
+        self._reads = Reads(self._replica, decisions=lambda: self._leaps.decisions)
         self._values = LargeValues(self._replica, self.engine, self._take_value)
         self._tasks: set[asyncio.Task[None]] = set()
         self._follows: dict[Connection, list[asyncio.Task[None]]] = {}

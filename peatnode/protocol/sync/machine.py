@@ -403,6 +403,7 @@ class SyncMachine:
         if not isinstance(answer, TreeReply):
             return
         self._root = (answer, self.now)
+        self.refusals.decided(answer.decisions)
         for (owner, _), then in waiters.items():
             if owner.peer in self._sessions:
                 self._close_on_fault(owner, lambda then=then: then(answer))  # type: ignore[misc]

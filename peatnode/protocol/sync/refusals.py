@@ -44,6 +44,7 @@ class Refusals:
         """Counts what was added or removed."""
         self.paused: set[str] = set()
         """Node ids of the peers whose deletions the store refuses: they are not fetched."""
+        self._decisions = 0
 
     def __len__(self) -> int:
         return len(self._by_key)
@@ -72,6 +73,17 @@ class Refusals:
         if self._by_key:
             for key in [key for key, refusal in self._by_key.items() if refusal.peer == peer]:
                 self._remove(key)
+
+    def decided(self, decisions: int) -> None:
+        """So often operators have decided on what the store keeps in quarantine.
+
+        What was refused beside it, as a smaller leap of the same document, is fetched again, and decided on next.
+        """
+        if decisions != self._decisions:
+            self._decisions = decisions
+            self._by_key.clear()
+            self._keys.clear()
+            self.changes += 1
 
     def pause(self, peer: str) -> None:
         """The store refuses the deletions of a peer."""

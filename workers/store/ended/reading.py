@@ -13,6 +13,7 @@ from peatnode.documents.replica.record import Record
 from peatnode.documents.yjs.delete_set import EMPTY_DELETE_SET
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import encode_update
+from peatnode.errors import MalformedUpdate
 from peatnode.ipc.messages import (
     DeletedDocumentReply,
     EngineKind,
@@ -21,7 +22,7 @@ from peatnode.ipc.messages import (
     ReadDeleted,
 )
 from workers.store.ended.listing import EndedListing
-from workers.store.ended.undeletions import NOTHING_KEPT
+from workers.store.ended.undeletions import DAMAGED, NOTHING_KEPT
 from workers.store.engine.client import EngineClient, EngineUnavailable
 from workers.store.engine.question import EngineQuestion
 from workers.store.engine.refusal import RequestRefused
@@ -51,8 +52,11 @@ class EndedReading:
         return DeletedDocumentReply(self._listing.entry(head), value)
 
     async def _computed(self, head: EndedHead, parts: tuple[bytes, ...]) -> bytes:
-        """Empty: the engine cannot read it."""
-        value, record = await asyncio.to_thread(_read, head, parts)
+        """Empty: the engine cannot read it. Raises RequestRefused."""
+        try:
+            value, record = await asyncio.to_thread(_read, head, parts)
+        except MalformedUpdate:
+            raise RequestRefused(Failure.NOT_FOUND, DAMAGED, "id") from None
         if value:
             return value
         question = EngineQuestion(head.key, record, EngineKind.VALUE, b"")

@@ -15,7 +15,7 @@ from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.compaction import compact
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
-from peatnode.errors import NumbersExhausted
+from peatnode.errors import MalformedUpdate, NumbersExhausted
 from peatnode.ipc.messages import Failure, UndeleteDocument, WrittenReply
 from workers.store.engine.refusal import RequestRefused
 from workers.store.names import checked_key
@@ -25,6 +25,8 @@ NOTHING_KEPT = (
     "nothing is kept of such a deleted document: it never lived on this node, or its time or the room for it "
     "(PEAT_UNDELETE_SECONDS, PEAT_UNDELETE_BYTES) is over; ask another node"
 )
+
+DAMAGED = "what is kept of this deleted document is damaged on this node: ask another node"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +67,13 @@ class Undeletions:
             raise RequestRefused(Failure.NOT_FOUND, NOTHING_KEPT, "id")
         has_expired = 0 < head.expires_at <= self._now()
         client = self._replica.client_of(incarnation) if has_expired else 0
-        if sum(map(len, parts)) > LARGE_BYTES:
-            update, encoded = await asyncio.to_thread(self._whole_ahead, parts, client)
-        else:
-            update, encoded = _whole(parts, client)
+        try:
+            if sum(map(len, parts)) > LARGE_BYTES:
+                update, encoded = await asyncio.to_thread(self._whole_ahead, parts, client)
+            else:
+                update, encoded = _whole(parts, client)
+        except MalformedUpdate:
+            raise RequestRefused(Failure.NOT_FOUND, DAMAGED, "id") from None
         value = self.contents.value(head)
         self.contents.remove(key, head.sequence)
         undeleted = self._replica.undelete(key, update, encoded, value)

@@ -7,13 +7,16 @@ document, which is refused.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import dataclass
 from hashlib import sha256
 
 import msgpack
 
-from peatnode.documents.names import display_name
-from peatnode.documents.replica.keyspace import QUARANTINE
+from peatnode.codec.records import STORED, record_reader, unpack
+from peatnode.documents.names import display_name, is_document_key
+from peatnode.documents.replica.keyspace import QUARANTINE, after
 from peatnode.documents.replica.replica import Replica
+from peatnode.errors import MalformedFrame
 from workers.store.engine.question import EngineQuestion
 
 DOCUMENT = b""
@@ -24,16 +27,38 @@ MAX_COSTLY = 1024
 _DIGEST_BYTES = 16
 
 
+@dataclass(frozen=True, slots=True)
+class _BrokenKept:
+    """An entry as it is on disk."""
+
+    key: bytes
+    digest: bytes
+    incarnation: int
+    change: bytes
+
+
+_read = record_reader(_BrokenKept, STORED)
+
+
+def _decode(data: bytes) -> _BrokenKept | None:
+    """None for a damaged entry. The engine tries what it was about again, and sets it aside again."""
+    try:
+        found: _BrokenKept = _read(unpack(data, STORED))
+    except MalformedFrame:
+        return None
+    return found if is_document_key(found.key) else None
+
+
 class Quarantine:
     """The entries of the quarantine. There are few, so all of them are in memory, and on disk for the next start."""
 
     def __init__(self, replica: Replica) -> None:
         self._replica = replica
         self._entries: dict[tuple[bytes, bytes], int] = {}
-        for entry, data in replica.kv.scan(QUARANTINE, bytes((QUARANTINE[0] + 1,))):
-            key, digest, incarnation, _ = msgpack.unpackb(data)
-            assert entry == _entry(key, digest)
-            self._entries[key, digest] = incarnation
+        for entry, data in replica.kv.scan(QUARANTINE, after(QUARANTINE)):
+            found = _decode(data)
+            if found is not None and entry == _entry(found.key, found.digest):
+                self._entries[found.key, found.digest] = found.incarnation
 
     def names(self) -> tuple[str, ...]:
         """`collection/id` of each document that has an entry, sorted."""

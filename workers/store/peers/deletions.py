@@ -8,7 +8,7 @@ from typing import Protocol
 
 import msgpack
 
-from peatnode.codec.records import Strictness, fields_getter, record_reader, unpack
+from peatnode.codec.records import STORED, fields_getter, record_reader, unpack
 from peatnode.documents.replica.keyspace import PAUSED
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
@@ -21,10 +21,7 @@ PROBLEM = "deletions"
 NAMED = 3
 """Peers that the problem names."""
 
-_OF_ANY_VERSION = Strictness(
-    takes_other_lengths=True, takes_negatives=True, max_elements=65_536, max_text_bytes=-1
-)
-_read_pause = record_reader(PausedDeletions, _OF_ANY_VERSION)
+_read_pause = record_reader(PausedDeletions, STORED)
 _fields_of = fields_getter(PausedDeletions)
 
 
@@ -154,7 +151,7 @@ def _read(replica: Replica) -> Iterator[PausedDeletions]:
     """What is damaged is left out: the peer is counted anew."""
     data = replica.kv.get(PAUSED)
     try:
-        items = () if data is None else unpack(data, _OF_ANY_VERSION)
+        items = () if data is None else unpack(data, STORED)
     except MalformedFrame:
         return
     for item in items if isinstance(items, tuple) else ():

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 import msgpack
 
-from peatnode.codec.records import Strictness, fields_getter, record_reader, unpack
+from peatnode.codec.records import STORED, fields_getter, record_reader, unpack
 from peatnode.documents.replica.keyspace import BLOCKED, DEPARTURES, PEER, PEER_LOG, after
 from peatnode.documents.replica.replica import Replica
 from peatnode.errors import MalformedFrame
@@ -28,14 +28,10 @@ from workers.store.engine.refusal import RequestRefused
 NAMED = 3
 """Damaged entries that the problem names."""
 
-_OF_ANY_VERSION = Strictness(
-    takes_other_lengths=True, takes_negatives=True, max_elements=65_536, max_text_bytes=-1
-)
-"""A later version may have added fields at the end."""
-_read_peer = record_reader(RememberedPeer, _OF_ANY_VERSION)
-_read_departure = record_reader(Departure, _OF_ANY_VERSION)
-_read_event = record_reader(PeerEvent, _OF_ANY_VERSION)
-_read_block = record_reader(BlockedPeer, _OF_ANY_VERSION)
+_read_peer = record_reader(RememberedPeer, STORED)
+_read_departure = record_reader(Departure, STORED)
+_read_event = record_reader(PeerEvent, STORED)
+_read_block = record_reader(BlockedPeer, STORED)
 _fields_of = {
     cls: fields_getter(cls) for cls in (RememberedPeer, Departure, PeerEvent, BlockedPeer)
 }
@@ -109,7 +105,7 @@ class KeptMembers:
         for key, data in self._replica.kv.scan(PEER, after(PEER)):
             name = key[len(PEER) :].decode(errors="replace")
             try:
-                peer: RememberedPeer = _read_peer(unpack(data, _OF_ANY_VERSION))
+                peer: RememberedPeer = _read_peer(unpack(data, STORED))
                 if peer.node_id != name:
                     raise MalformedFrame("it is the entry of another peer")
             except MalformedFrame:
@@ -122,7 +118,7 @@ class KeptMembers:
         if data is None:
             return
         try:
-            items = unpack(data, _OF_ANY_VERSION)
+            items = unpack(data, STORED)
             if type(items) is not tuple:
                 raise MalformedFrame("it is no list")
         except MalformedFrame:

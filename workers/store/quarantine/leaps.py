@@ -1,6 +1,7 @@
 """Changes whose incarnation leaps: they are refused and kept, at most one for each document, until an operator decides.
 
-A dropped change leaves a mark, so that peers that still have it do not bring it back.
+A dropped change leaves a mark, so that peers that still have it do not bring it back. Other changes of the document do
+not come under that mark: a smaller leap may be the right one.
 """
 
 from __future__ import annotations
@@ -12,15 +13,17 @@ from typing import Protocol
 
 import msgpack
 
-from peatnode.documents.limits import STATE_LIMITS
-from peatnode.documents.names import display_name, document_key, names_of
+from peatnode.codec.records import STORED, record_reader, unpack
+from peatnode.documents.limits import MAX_INCARNATION, STATE_LIMITS
+from peatnode.documents.names import display_name, document_key, is_document_key, names_of
 from peatnode.documents.replica.join import JoinResult, decode_change, ended_clocks
-from peatnode.documents.replica.keyspace import LEAP, LEAP_UPDATE, after
+from peatnode.documents.replica.keyspace import LEAP, LEAP_UPDATE, META, after, number
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.update import Update, encode_update
+from peatnode.errors import MalformedFrame, MalformedUpdate
 from peatnode.ipc.messages import Failure
 from peatnode.model.documents import DocumentUpdate
 from peatnode.worker.shell import WorkerShell
@@ -36,6 +39,9 @@ MAX_DROPPED = 1000
 """Marks of dropped changes. The oldest goes first."""
 NAMED = 3
 """Documents that the problem names."""
+
+DROPPED = META + b"leap_dropped\0"
+"""Begins the keys of the marks: document key, zero byte, incarnation (8 bytes) → Unix time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +59,6 @@ class KeptLeap:
     """Instance of the peer that sent it."""
     size: int
     """Bytes of its update."""
-    is_dropped: bool = False
-    """Whether an operator has dropped it: only this mark is left."""
 
     @property
     def id(self) -> bytes:
@@ -63,10 +67,26 @@ class KeptLeap:
         return sha256(said).digest()[:16]
 
 
+@dataclass(frozen=True, slots=True)
+class _KeptChange:
+    """The change itself, as it is on disk."""
+
+    expires_at: float
+    update: bytes
+    ended: bytes
+
+
+_read_leap = record_reader(KeptLeap, STORED)
+_read_change = record_reader(_KeptChange, STORED)
+
+
 class LeapObserver(Protocol):
     """Is told which leaps are kept."""
 
     def found(self, leap: KeptLeap) -> None: ...
+    def damaged(self, count: int) -> None:
+        """So many entries could not be read: they are left out, and removed by the next decision or leap."""
+
     def kept(self, names: Sequence[str], lost: int) -> None:
         """The documents of all that waits, the newest first, and how many made room for newer ones."""
 
@@ -84,10 +104,17 @@ class Leaps:
         """Documents of which a leap was found, since the start of the process."""
         self.lost = 0
         """Leaps that made room for newer ones since then."""
+        self.decisions = 0
+        """Changes that an operator has accepted or dropped since then."""
         self._waiting: dict[bytes, KeptLeap] = {}
-        self._dropped: dict[bytes, KeptLeap] = {}
+        self._dropped: dict[bytes, None] = {}
+        """Keys of the marks on disk, the oldest first."""
+        self._damaged: list[bytes] = []
+        """Keys on disk."""
         self._is_told = True
         self._read()
+        if self._damaged:
+            observer.damaged(len(self._damaged))
         if self._waiting:
             self._tell()
 
@@ -106,8 +133,8 @@ class Leaps:
     ) -> JoinResult | None:
         """Keeps a change in the open batch. Returns why it is malformed, or None. `decoded`: see `Replica.join`."""
         key = document_key(change.collection, change.id)
-        dropped, kept = self._dropped.get(key), self._waiting.get(key)
-        if dropped is not None and change.incarnation <= dropped.incarnation:
+        kept = self._waiting.get(key)
+        if _mark(key, change.incarnation) in self._dropped:
             return None
         if kept is not None and (
             change.incarnation < kept.incarnation
@@ -134,24 +161,36 @@ class Leaps:
 
     def change_of(self, leap: KeptLeap) -> DocumentUpdate:
         """The kept change. Raises RequestRefused if it was lost with a part of the disk."""
-        data = self._replica.entry(LEAP_UPDATE + leap.key)
-        if data is None:
+        kept = self._change(leap.key)
+        if kept is None:
             raise RequestRefused(Failure.NOT_FOUND, "the change was lost: drop its entry", "id")
-        expires_at, update, ended = msgpack.unpackb(data)
-        names = names_of(leap.key)
-        return DocumentUpdate(*names, leap.incarnation, leap.is_deleted, expires_at, update, ended)
+        collection, document = names_of(leap.key)
+        return DocumentUpdate(
+            collection,
+            document,
+            leap.incarnation,
+            leap.is_deleted,
+            kept.expires_at,
+            kept.update,
+            kept.ended,
+        )
+
+    def accepted(self, leap: KeptLeap) -> None:
+        """Removes a change, which was carried out, in the open batch."""
+        self.decisions += 1
+        self.joined(leap.key, leap.incarnation)
 
     def drop(self, leap: KeptLeap) -> None:
         """Removes a change in the open batch, and leaves a mark."""
+        self.decisions += 1
         self._remove(leap.key)
-        mark = replace(leap, size=0, is_dropped=True)
-        self._dropped.pop(leap.key, None)
-        self._dropped[leap.key] = mark
-        self._replica.put(LEAP + leap.key, _encode(mark))
+        mark = _mark(leap.key, leap.incarnation)
+        self._dropped[mark] = None
+        self._replica.put(mark, msgpack.packb(self._now()))
         while len(self._dropped) > MAX_DROPPED:
             oldest = next(iter(self._dropped))
             del self._dropped[oldest]
-            self._replica.put(LEAP + oldest, None)
+            self._replica.put(oldest, None)
 
     def joined(self, key: bytes, incarnation: int) -> None:
         """Removes, in the open batch, what is kept of incarnations that a document has reached."""
@@ -171,38 +210,60 @@ class Leaps:
             self._is_told = True
 
     def _read(self) -> None:
-        scan = self._replica.kv.scan(LEAP, after(LEAP))
-        found = [_decode(entry[len(LEAP) :], data) for entry, data in scan]
+        kv = self._replica.kv
+        found: list[KeptLeap] = []
+        marks: list[tuple[float, bytes]] = []
+        self._damaged = []
+        for entry, data in kv.scan(LEAP, after(LEAP)):
+            try:
+                found.append(_decode(entry[len(LEAP) :], data))
+            except MalformedFrame:
+                self._damaged += (entry, LEAP_UPDATE + entry[len(LEAP) :])
+        for mark, data in kv.scan(DROPPED, after(DROPPED)):
+            try:
+                marks.append((_read_time(unpack(data, STORED)), mark))
+            except MalformedFrame:
+                self._damaged.append(mark)
         found.sort(key=lambda leap: leap.at)
-        self._waiting = {leap.key: leap for leap in found if not leap.is_dropped}
-        self._dropped = {leap.key: leap for leap in found if leap.is_dropped}
+        self._waiting = {leap.key: leap for leap in found}
+        self._dropped = dict.fromkeys(mark for _, mark in sorted(marks))
 
     def _grown(self, kept: KeptLeap, update: Update) -> bytes | None:
         """The kept update with another one of its incarnation; None: it adds nothing, or does not fit."""
         if kept.size > MAX_MERGED_BYTES:
             return None
-        before = self._body(kept)
-        if before is None:
+        change = self._change(kept.key)
+        if change is None:
             return None
-        merged = merge_updates((before,), STATE_LIMITS)
+        before = change.update
+        try:
+            merged = merge_updates((before,), STATE_LIMITS)
+        except MalformedUpdate:
+            return None
         vector = {client: structs[-1].end for client, structs in merged.structs.items()}
         if missing_for(update, vector) is not None:
             return None
         grown = encode_update(merge_updates((merged, update), STATE_LIMITS))
         return grown if grown != before and len(grown) <= MAX_MERGED_BYTES else None
 
-    def _body(self, kept: KeptLeap) -> bytes | None:
-        """The kept update as the open batch, or the disk, has it."""
-        data = self._replica.entry(LEAP_UPDATE + kept.key)
-        return None if data is None else msgpack.unpackb(data)[1]
+    def _change(self, key: bytes) -> _KeptChange | None:
+        """The kept change as the open batch, or the disk, has it; None: it was lost or damaged."""
+        data = self._replica.entry(LEAP_UPDATE + key)
+        if data is None:
+            return None
+        try:
+            found: _KeptChange = _read_change(unpack(data, STORED))
+        except MalformedFrame:
+            return None
+        return found
 
     def _put(self, key: bytes, change: DocumentUpdate, peer: str, kept: KeptLeap | None) -> None:
+        self._clear_damaged()
         record = self._replica.record(key)
         size = len(change.update) + len(change.ended)
         here = 0 if record is None else record.incarnation
         leap = KeptLeap(key, self._now(), here, change.incarnation, change.is_deleted, peer, size)
         self._waiting.pop(key, None)
-        self._dropped.pop(key, None)
         self._waiting[key] = leap
         self._replica.put(LEAP + key, _encode(leap))
         body = (change.expires_at, change.update, change.ended)
@@ -222,10 +283,17 @@ class Leaps:
             self.lost += 1
 
     def _remove(self, key: bytes) -> None:
+        self._clear_damaged()
         del self._waiting[key]
         self._replica.put(LEAP + key, None)
         self._replica.put(LEAP_UPDATE + key, None)
         self._is_told = False
+
+    def _clear_damaged(self) -> None:
+        damaged, self._damaged = self._damaged, []
+        for entry in damaged:
+            if entry not in self._replica.open_batch.extra:
+                self._replica.put(entry, None)
 
     def _tell(self) -> None:
         self._is_told = True
@@ -248,6 +316,9 @@ class LeapReports:
             here=leap.here,
             deleted=leap.is_deleted,
         )
+
+    def damaged(self, count: int) -> None:
+        self._shell.log.error("Entries of the quarantine are damaged and are dropped", count=count)
 
     def kept(self, names: Sequence[str], lost: int) -> None:
         if not names:
@@ -273,11 +344,29 @@ def _encode(leap: KeptLeap) -> bytes:
             leap.is_deleted,
             leap.peer,
             leap.size,
-            leap.is_dropped,
         )
     )
     return packed
 
 
 def _decode(key: bytes, data: bytes) -> KeptLeap:
-    return KeptLeap(key, *msgpack.unpackb(data, use_list=False))
+    """Raises MalformedFrame."""
+    fields = unpack(data, STORED)
+    if type(fields) is not tuple or not is_document_key(key):
+        raise MalformedFrame("it is no leap")
+    leap: KeptLeap = _read_leap((key, *fields))
+    if not 0 < leap.incarnation < MAX_INCARNATION:
+        raise MalformedFrame("it has no incarnation")
+    return leap
+
+
+def _mark(key: bytes, incarnation: int) -> bytes:
+    """The key of the mark of a dropped change."""
+    return DROPPED + key + b"\0" + number(incarnation)
+
+
+def _read_time(value: object) -> float:
+    """Raises MalformedFrame."""
+    if not isinstance(value, float):
+        raise MalformedFrame("it is no time")
+    return value

@@ -415,7 +415,7 @@ class BatchBuilder:
             if joined.outcome in (Outcome.REFUSED, Outcome.GAP):
                 why = f"the change cannot be carried out: {joined.reason}"
                 raise RequestRefused(Failure.QUARANTINED, why, "id")
-            self._leaps.joined(found.key, found.incarnation)
+            self._leaps.accepted(found)
             request.reply = QuarantineAccepted(joined.outcome)
         except RequestRefused as refusal:
             self._refuse(request, refusal)

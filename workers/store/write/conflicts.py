@@ -8,10 +8,12 @@ from typing import Protocol
 
 import msgpack
 
-from peatnode.documents.names import display_name, names_of
+from peatnode.codec.records import STORED, record_reader, unpack
+from peatnode.documents.names import display_name, is_document_key, names_of
 from peatnode.documents.replica.conflicts import DocumentConflict, LostState
 from peatnode.documents.replica.keyspace import META, after
 from peatnode.documents.replica.replica import Replica
+from peatnode.errors import MalformedFrame
 from peatnode.ipc.messages import ConflictEntry, ConflictReply, ConflictsReply, Failure
 from peatnode.worker.shell import WorkerShell
 from workers.store.engine.refusal import RequestRefused
@@ -45,6 +47,18 @@ class KeptConflict:
     """Whether this node had the lost state, and not the peer."""
     size: int
     """Bytes of the state and its value."""
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptState:
+    """A lost state as it is on disk."""
+
+    update: bytes
+    value: bytes
+
+
+_read = record_reader(KeptConflict, STORED)
+_read_state = record_reader(_KeptState, STORED)
 
 
 class ConflictObserver(Protocol):
@@ -87,7 +101,12 @@ class Conflicts:
         kept, data = self._kept.get(number), self._replica.kv.get(STATE + number)
         if kept is None or data is None:
             raise RequestRefused(Failure.NOT_FOUND, "there is no such conflict", "id")
-        return ConflictReply(_entry(kept), *msgpack.unpackb(data))
+        try:
+            lost: _KeptState = _read_state(unpack(data, STORED))
+        except MalformedFrame:
+            damaged = "what this conflict kept is damaged: dismiss it"
+            raise RequestRefused(Failure.NOT_FOUND, damaged, "id") from None
+        return ConflictReply(_entry(kept), lost.update, lost.value)
 
     def add(self, conflict: DocumentConflict, peer: str) -> bool:
         """Adds the lost states of a conflict to the open batch. Returns False if all of them are kept already."""
@@ -116,10 +135,11 @@ class Conflicts:
             self._is_told = True
 
     def _read(self) -> None:
-        found = [
-            _decode(entry[len(HEAD) :], data)
-            for entry, data in self._replica.kv.scan(HEAD, after(HEAD))
-        ]
+        found = []
+        for entry, data in self._replica.kv.scan(HEAD, after(HEAD)):
+            kept = _decode(entry[len(HEAD) :], data)
+            if kept is not None:
+                found.append(kept)
         self._kept = {kept.id: kept for kept in sorted(found, key=lambda kept: kept.at)}
 
     def _add(self, conflict: DocumentConflict, lost: LostState, peer: str) -> None:
@@ -220,5 +240,11 @@ def _encode(kept: KeptConflict) -> bytes:
     return packed
 
 
-def _decode(number: bytes, data: bytes) -> KeptConflict:
-    return KeptConflict(number, *msgpack.unpackb(data, use_list=False))
+def _decode(number: bytes, data: bytes) -> KeptConflict | None:
+    """None for a damaged entry."""
+    try:
+        fields = unpack(data, STORED)
+        kept: KeptConflict | None = _read((number, *fields)) if type(fields) is tuple else None
+    except MalformedFrame:
+        return None
+    return kept if kept is not None and is_document_key(kept.key) else None

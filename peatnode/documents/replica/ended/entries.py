@@ -7,7 +7,10 @@ from typing import NamedTuple
 
 import msgpack
 
+from peatnode.codec.records import STORED, record_reader, unpack
+from peatnode.documents.names import is_document_key
 from peatnode.documents.replica.keyspace import ENDED, ENDED_STATE, number
+from peatnode.errors import MalformedFrame
 
 _BUFFER_BYTES = 2048
 """Initial buffer of msgpack, as for records."""
@@ -36,6 +39,9 @@ class EndedHead:
     """Bytes that count against the bound."""
     expires_at: float
     """Of the document; 0: it had no expiry."""
+
+
+_read_head = record_reader(EndedHead, STORED)
 
 
 class EndedState(NamedTuple):
@@ -89,9 +95,13 @@ def encode_head(head: EndedHead) -> bytes:
 def decode_head(entry: bytes, data: bytes) -> EndedHead | None:
     """None for bytes that are no head."""
     try:
-        return EndedHead(*names_in_head_key(entry), *msgpack.unpackb(data)[:6])
-    except (ValueError, TypeError, msgpack.exceptions.UnpackException):
+        fields = unpack(data, STORED)
+        head: EndedHead | None = None
+        if type(fields) is tuple:
+            head = _read_head((*names_in_head_key(entry), *fields))
+    except MalformedFrame:
         return None
+    return head if head is not None and is_document_key(head.key) else None
 
 
 def encode_state(state: EndedState) -> bytes:
@@ -104,9 +114,21 @@ def decode_state(data: bytes | None) -> EndedState | None:
     if data is None:
         return None
     try:
-        return EndedState(*msgpack.unpackb(data, use_list=False)[:6])
+        state = EndedState(*msgpack.unpackb(data, use_list=False)[:6])
     except (ValueError, TypeError, msgpack.exceptions.UnpackException):
         return None
+    return state if _is_sound(state) else None
+
+
+def _is_sound(state: EndedState) -> bool:
+    """Whether each field is of its type: `record_reader` knows no field that may be None."""
+    contents = [each for each in (state.snapshot, state.value, state.packed) if each is not None]
+    return (
+        type(state.ran) is float
+        and type(state.size) is int
+        and type(state.delta_log) is tuple
+        and all(type(each) is bytes for each in (*contents, *state.delta_log))
+    )
 
 
 def encode_totals(count: int, size: int, ran: float) -> bytes:

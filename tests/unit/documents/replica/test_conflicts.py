@@ -19,7 +19,7 @@ from peatnode.model.feed import CONFLICT
 from tests.support.conflict_notes import ConflictNotes
 from tests.support.memory_kv import MemoryKeyValue, commit
 from workers.store.engine.refusal import RequestRefused
-from workers.store.write.conflicts import MAX_KEPT, MAX_KEPT_BYTES, Conflicts
+from workers.store.write.conflicts import HEAD, MAX_KEPT, MAX_KEPT_BYTES, STATE, Conflicts
 
 NAME = ("notes", "payment")
 KEY = document_key(*NAME)
@@ -181,6 +181,20 @@ def met(number: int = 0) -> tuple[Replica, Conflicts, ConflictNotes]:
     assert conflicts.add(result.conflict, "peer")
     assert not conflicts.add(result.conflict, "peer")
     return replica, conflicts, notes
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xc1", b"\x01", b"\x90", b"\x97" + b"\x01" * 7])
+def test_damaged_entries_end_no_start(damage: bytes) -> None:
+    replica, conflicts, notes = met()
+    commit(replica)
+    (entry,) = conflicts.list().conflicts
+    entries = replica.kv.entries
+    state = entries[STATE + entry.id]
+    entries[STATE + entry.id] = damage
+    with pytest.raises(RequestRefused, match="damaged"):
+        kept_by(replica, notes).read(entry.id)
+    entries |= {STATE + entry.id: state, HEAD + entry.id: damage}
+    assert kept_by(replica, notes).list().conflicts == ()
 
 
 def test_what_lost_is_kept_across_starts_until_it_is_dismissed() -> None:

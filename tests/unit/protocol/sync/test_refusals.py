@@ -7,6 +7,22 @@ import random
 from peatnode.protocol.sync.refusals import MAX_REFUSALS, Refusals, RefusedDocument
 
 
+def test_what_was_refused_is_fetched_again_after_a_decision_of_an_operator() -> None:
+    refusals = Refusals()
+    refusals.add(refused("a"), b"1")
+    for decisions, is_refused in ((0, True), (1, False)):
+        changes = refusals.changes
+        refusals.decided(decisions)
+        assert refusals.is_refused("notes", "a", b"1") is is_refused
+        assert (refusals.changes == changes) is is_refused
+    refusals.add(refused("a"), b"1")
+    refusals.decided(1)
+    assert refusals.of_peer("node-b") == (refused("a"),)
+    refusals.forget("notes", "a")
+    refusals.decided(0)  # of the next process of the store
+    assert len(refusals) == 0
+
+
 def refused(id: str, peer: str = "node-b") -> RefusedDocument:
     return RefusedDocument("notes", id, peer, 0.0, "too large")
 

@@ -11,6 +11,7 @@ from peatnode.documents.json.root_maps import NO_ROOT_MAPS, change
 from peatnode.documents.json.value import Shape, dump
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.ended.contents import EndedBounds, EndedContents
+from peatnode.documents.replica.ended.entries import decode_state, encode_state, state_key
 from peatnode.documents.replica.keyspace import (
     ENDED,
     ENDED_STATE,
@@ -21,9 +22,15 @@ from peatnode.documents.replica.keyspace import (
 )
 from peatnode.documents.replica.replica import Replica
 from peatnode.errors import EntriesDiffer
+from peatnode.ipc.messages import ReadDeleted, UndeleteDocument
 from tests.unit.workers.store.test_scrub import run
 from workers.store.disk.database import Database
 from workers.store.disk.repair import copy_readable, reconcile
+from workers.store.ended.listing import EndedListing
+from workers.store.ended.reading import EndedReading
+from workers.store.ended.undeletions import Undeletions
+from workers.store.engine.client import EngineClient
+from workers.store.engine.refusal import RequestRefused
 from workers.store.scrub import ScrubPass
 
 KEYS = [document_key("c", name) for name in ("large", "small")]
@@ -96,7 +103,9 @@ def test_a_repair_gives_up_a_snapshot_that_is_lost_and_nothing_else(database: Da
 
 
 @pytest.mark.parametrize("kind", [ENDED, ENDED_STATE])
-@pytest.mark.parametrize("loss", [None, b"", b"\x90", b"\x93\x01"])
+@pytest.mark.parametrize(
+    "loss", [None, b"", b"\x90", b"\x93\x01", b"\x96" + b"\xa1x" * 6, b"\x96" + b"\x01" * 6]
+)
 def test_an_entry_that_is_lost_or_no_entry_harms_no_other(
     database: Database, kind: bytes, loss: bytes | None
 ) -> None:
@@ -118,6 +127,24 @@ def test_an_entry_that_is_lost_or_no_entry_harms_no_other(
     reconcile(database)
     _, again = opened(database)
     assert (again.count, again.bytes) == (1, sum(head.size for head in again.listed("c")))
+
+
+async def test_content_that_is_damaged_is_said_and_not_undeleted(database: Database) -> None:
+    replica, ended = opened(database)
+    head = ended.find(SMALL)
+    assert head is not None
+    entry = state_key(SMALL, head.sequence)
+    state = decode_state(database.get(entry))
+    assert state is not None
+    database.write([(entry, encode_state(state._replace(snapshot=b"\xff", value=None)))])
+    undeletions = Undeletions(replica, ended, lambda: 0.0)
+    with pytest.raises(RequestRefused, match="is damaged"):
+        await undeletions.undelete(UndeleteDocument("c", "small"))
+    listing = EndedListing(database, ended, lambda: 0.0)
+    reading = EndedReading(ended, listing, EngineClient(Path("no.sock"), replica))
+    with pytest.raises(RequestRefused, match="is damaged"):
+        await reading.read(ReadDeleted("c", "small"))
+    assert replica.open_batch.is_empty
 
 
 def test_a_scrub_reads_all_that_is_kept(database: Database) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import count
 
+import msgpack
 import pytest
 
 from peatnode.documents.json import root_maps
@@ -12,6 +13,7 @@ from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import Shape
 from peatnode.documents.limits import MAX_LEAP
 from peatnode.documents.names import document_key
+from peatnode.documents.replica.keyspace import LEAP, LEAP_UPDATE, after
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.ipc.messages import QuarantineReason
@@ -113,9 +115,12 @@ def test_what_is_dropped_stays_away_and_what_leaps_further_is_found() -> None:
     node.commit()
     assert node.notes.kept_names == []
     node = node.again()
-    for incarnation in (FAR, FAR - 1):
-        assert "quarantined" in node.receive(end(incarnation))
+    assert "quarantined" in node.receive(end(FAR))
     assert (node.waiting, node.notes.found_leaps) == ([], [])
+    node.receive(end(FAR - 1))
+    assert node.waiting == [(FAR - 1, True)]  # it may be the right one, which the other one hid
+    node.receive(end(FAR))
+    assert node.waiting == [(FAR - 1, True)]
     node.receive(end(FAR + 1))
     assert node.waiting == [(FAR + 1, True)]
     assert node.again().waiting == [(FAR + 1, True)]
@@ -206,6 +211,60 @@ def test_the_marks_of_dropped_ones_are_bounded() -> None:
     for name, is_new in (("d1", False), ("d0", True)):
         node.receive(end(FAR, name))
         assert bool(node.waiting) is is_new
+
+
+def test_each_decision_is_counted() -> None:
+    node = Node()
+    for number in (1, 2):
+        node.receive(end(FAR, f"d{number}"))
+    node.entries.drop(node.leaps.all()[0].id)
+    (leap,) = node.leaps.all()
+    node.leaps.accepted(leap)
+    assert (node.leaps.decisions, node.waiting) == (2, [])
+
+
+DAMAGE = (b"", b"\xc1", b"\xc0", b"\x01", b"\x90", b"\x97" + b"\xc0" * 7, msgpack.packb([1.0] * 7))
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_entries_end_no_start_and_are_removed(damage: bytes) -> None:
+    node, other, third = Node(), document_key("c", "other"), document_key("c", "third")
+    for name in ("one", "other", "third"):
+        node.receive(end(FAR, name))
+    (dropped,) = (leap for leap in node.leaps.all() if leap.key == third)
+    node.leaps.drop(dropped)
+    node.commit()
+    kv = node.replica.kv
+    mark = next(key for key, _ in kv.scan(limits.DROPPED, after(limits.DROPPED)))
+    kv.entries |= {LEAP + KEY: damage, mark: damage, LEAP + b"\xff\0\xff": kv.entries[LEAP + other]}
+    node = node.again()
+    assert [leap.key for leap in node.leaps.all()] == [other]
+    assert node.notes.damaged_entries == 5
+    node.receive(end(FAR))
+    node.receive(end(FAR, "third"))
+    assert node.again().notes.damaged_entries == 0
+    assert {leap.key for leap in node.again().leaps.all()} == {KEY, other, third}
+    assert len(list(kv.scan(LEAP_UPDATE, after(LEAP_UPDATE)))) == 3
+
+
+@pytest.mark.parametrize("damage", [*DAMAGE, msgpack.packb((0.0, b"\xff", b""))])
+def test_a_damaged_change_is_not_accepted_and_is_dropped(damage: bytes) -> None:
+    node = Node()
+    first, second, _ = updates({"a": 1}, {"a": 1, "b": 2}, {"c": 3})
+    node.receive(first)
+    node.replica.kv.entries[LEAP_UPDATE + KEY] = damage
+    node = node.again()
+    assert "quarantined" in node.receive(second)
+    (leap,) = node.leaps.all()
+    try:
+        change = node.leaps.change_of(leap)
+    except RequestRefused:
+        pass
+    else:
+        assert node.replica.join(change, "p", is_accepted=True).outcome is Outcome.REFUSED
+    node.leaps.drop(leap)
+    node.commit()
+    assert node.again().waiting == []
 
 
 def test_what_broke_the_engine_is_in_the_same_list_and_is_not_dropped() -> None:
