@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -21,22 +17,6 @@ from tests.support.waiting import wait
 def mesh() -> Iterator[list[Node]]:
     with nodes(3) as started:
         yield started
-
-
-def peatnode(node: Node, *args: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "peatnode.cli", *args],
-        env={**clean, "PEAT_DATA_DIR": str(node.directory)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def seen_by(node: Node, name: str) -> dict[str, Any]:
-    return next((peer for peer in node.get("/peers")["peers"] if peer["id"] == name), {})
 
 
 def put(node: Node, name: str) -> None:
@@ -52,36 +32,36 @@ def findings(node: Node, name: str) -> list[str]:
 
 def test_a_blocked_member_is_out_here_and_now_and_after_a_restart(mesh: list[Node]) -> None:
     first, second, third = mesh
-    done = peatnode(first, "peers", "block", third.name, "--reason", "it deletes")
+    done = first.command("peers", "block", third.name, "--reason", "it deletes")
     assert (done.returncode, done.stderr) == (Exit.OK, "")
-    seen = seen_by(first, third.name)
+    seen = first.peer(third.name)
     assert (seen["state"], seen["connected"]) == ("blocked", False)
-    wait(lambda: not seen_by(third, first.name)["connected"], "the blocked node to notice")
+    wait(lambda: not third.peer(first.name)["connected"], "the blocked node to notice")
     wait(
-        lambda: seen_by(third, first.name)["reason"] == f"blocked by {first.name}",
+        lambda: third.peer(first.name)["reason"] == f"blocked by {first.name}",
         "the blocked node to say by whom",
     )
     assert any("blocked by" in message for message in findings(third, first.name))
-    assert seen_by(second, third.name)["connected"]  # it holds on one node
+    assert second.peer(third.name)["connected"]  # it holds on one node
     first.stop()
     first.start()
-    wait(lambda: seen_by(first, second.name).get("connected"), "the other peer to be back")
-    assert seen_by(first, third.name)["state"] == "blocked"
+    wait(lambda: first.peer(second.name).get("connected"), "the other peer to be back")
+    assert first.peer(third.name)["state"] == "blocked"
     (message,) = findings(first, third.name)
     assert "is blocked" in message
     assert "it deletes" in message
-    assert "blocked" in peatnode(first, "status").stdout
+    assert "blocked" in first.command("status").stdout
     assert first.get("/ready")["ready"]
-    own = peatnode(first, "peers", "block", first.name)
+    own = first.command("peers", "block", first.name)
     assert (own.returncode, "this node cannot block itself" in own.stderr) == (Exit.FAILED, True)
-    assert peatnode(first, "peers", "unblock", third.name).returncode == Exit.OK
+    assert first.command("peers", "unblock", third.name).returncode == Exit.OK
     put(third, "after")
-    wait(lambda: seen_by(first, third.name)["in_sync"], "the member to be back", 40)
+    wait(lambda: first.peer(third.name)["in_sync"], "the member to be back")
 
 
 def test_a_node_is_blocked_before_it_is_known(mesh: list[Node]) -> None:
     first = mesh[0]
-    assert peatnode(first, "peers", "block", "stranger").returncode == Exit.OK
-    assert seen_by(first, "stranger")["state"] == "blocked"
-    bad = peatnode(first, "peers", "block", "a b")
+    assert first.command("peers", "block", "stranger").returncode == Exit.OK
+    assert first.peer("stranger")["state"] == "blocked"
+    bad = first.command("peers", "block", "a b")
     assert (bad.returncode, "is not the name of a node" in bad.stderr) == (Exit.FAILED, True)

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,6 +13,7 @@ from click.testing import CliRunner
 
 from peatnode.cli.commands import cli
 from tests.support.nodes import Node, nodes
+from tests.support.processes import peatnode
 from tests.support.waiting import wait
 
 TOKEN = "a-token-of-these-tests"
@@ -31,18 +30,6 @@ def node() -> Iterator[Node]:
         wait_for(first, lambda content: content["peers"] and content["peers"][0]["in_sync"])
         wait_for(first, lambda content: content["discovery"][0]["state"] == "failing")
         yield first
-
-
-def peatnode(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "peatnode.cli", *args],
-        env={**clean, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def local(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -26,6 +25,7 @@ from peatnode.ipc.messages import (
     PeersReply,
     WorkerProblem,
 )
+from tests.support.processes import peatnode
 from tests.support.replies import DISCOVERY, NODE, NOW, PEER, PEERS, STORE, WORKERS
 
 SILENCE = object()
@@ -92,18 +92,6 @@ def start_node(tmp_path: Path) -> Iterator[StartNode]:
     loop.close()
     for sock in sockets:
         sock.close()
-
-
-def peatnode(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "peatnode.cli", *args],
-        env={**clean, **env},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def status(data_dir: Path) -> tuple[int, dict[str, object]]:

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.support.nodes import Node, nodes
+from tests.support.processes import peatnode
 from tests.support.waiting import wait
-
-
-def peatnode(*args: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    return subprocess.run(
-        [sys.executable, "-m", "peatnode.cli", *args],
-        env=clean,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
 
 
 def status(node: Node, *target: str) -> tuple[int, str, list[dict[str, str]]]:

@@ -19,9 +19,10 @@ from tests.support.waiting import until
 FORGED = "x\n2026-01-01T00:00:00.000Z ERROR sync forged\x1b[2J\x9b31m\u202e\u2028forged"
 
 
-@pytest.fixture(params=["text", "json"])
+@pytest.fixture
 async def victim(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Worker]:
-    worker = Worker(tmp_path, "victim", environment={"PEAT_LOG_FORMAT": request.param})
+    form = getattr(request, "param", "text")
+    worker = Worker(tmp_path, "victim", environment={"PEAT_LOG_FORMAT": form})
     await worker.open()
     await worker.peers()
     yield worker
@@ -32,11 +33,16 @@ async def victim(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterato
     await worker.close()
 
 
+in_both_formats = pytest.mark.parametrize("victim", ["text", "json"], indirect=True)
+"""Of the log."""
+
+
 async def rejected(worker: Worker, reason: str) -> float:
     metrics = (await worker.ask(GetMetrics())).metrics
     return sum(one.value for one in metrics if ("reason", reason) in one.labels)
 
 
+@in_both_formats
 async def test_a_member_of_a_name_that_no_node_can_have_is_refused(victim: Worker) -> None:
     async with stranger(victim) as client:
         for content in authentication(client, credentials(FORGED)).begin():
@@ -47,6 +53,7 @@ async def test_a_member_of_a_name_that_no_node_can_have_is_refused(victim: Worke
     assert not await victim.peers()
 
 
+@in_both_formats
 async def test_no_text_of_a_member_forges_a_line(victim: Worker) -> None:
     async with stranger(victim) as client:
         await authenticate(client, replace(credentials("member"), software=FORGED))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ import pytest
 
 from peatnode.cli.exits import Exit
 from tests.support.nodes import Node, nodes
+from tests.support.processes import peatnode
 from tests.support.waiting import wait
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "a-peer-is-gone.md"
@@ -33,18 +32,8 @@ def run(node: Node) -> None:
         node.start()
 
 
-def peatnode(node: Node, *args: str, is_remote: bool = False) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("PEAT_")}
-    url = f"http://127.0.0.1:{node.api_port}"
-    target = {"PEAT_URL": url} if is_remote else {"PEAT_DATA_DIR": str(node.directory)}
-    return subprocess.run(
-        [sys.executable, "-m", "peatnode.cli", *args],
-        env={**clean, **target},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def remote(node: Node, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return peatnode(*arguments, PEAT_URL=f"http://127.0.0.1:{node.api_port}")
 
 
 def command_of(page: str, beginning: str, peer: str) -> list[str]:
@@ -76,20 +65,20 @@ def test_a_peer_that_died_is_seen_until_it_is_forgotten_everywhere(mesh: list[No
     third.kill()
     for node in (first, second):
         wait(lambda node=node: seen_by(node, third.name).get("state") == "absent", "the absence")
-    listed = json.loads(peatnode(first, "peers", "--json").stdout)
+    listed = json.loads(first.command("peers", "--json").stdout)
     (absent,) = [peer for peer in listed if peer["id"] == third.name]
     assert absent["absent_since"] <= absent["last_equal"] + 60
-    assert "absent" in peatnode(second, "peers", is_remote=True).stdout
+    assert "absent" in remote(second, "peers").stdout
     wait(lambda: has_finding(first, third.name), "the absence to be a restriction")
-    assert peatnode(first, "status").returncode == Exit.DEGRADED
+    assert first.command("status").returncode == Exit.DEGRADED
     assert first.get("/ready")["ready"] is True
     assert "disconnected" in kinds(first, third.name)
     forget = command_of(PAGE.read_text(encoding="utf-8"), "peers forget", third.name)
-    refused = peatnode(first, *forget[:-1], second.name)
+    refused = first.command(*forget[:-1], second.name)
     assert (refused.returncode, "is connected" in refused.stderr) == (Exit.FAILED, True)
-    unknown = peatnode(first, *forget[:-1], f"{third.name}2", is_remote=True)
+    unknown = remote(first, *forget[:-1], f"{third.name}2")
     assert (unknown.returncode, third.name in unknown.stderr) == (Exit.NOT_FOUND, True)
-    assert peatnode(first, *forget).returncode == Exit.OK
+    assert first.command(*forget).returncode == Exit.OK
     for node in (first, second):
         wait(lambda node=node: not seen_by(node, third.name), "both to forget it")
         assert kinds(node, third.name)[-1] == "forgotten"
@@ -100,7 +89,7 @@ def test_a_node_that_comes_back_is_a_member_until_it_leaves(mesh: list[Node]) ->
     run(third)
     for node in (first, second):
         wait(lambda node=node: seen_by(node, third.name).get("connected"), "it to be back")
-    left = peatnode(third, *command_of(PAGE.read_text(encoding="utf-8"), "leave", third.name))
+    left = third.command(*command_of(PAGE.read_text(encoding="utf-8"), "leave", third.name))
     assert (left.returncode, left.stderr) == (Exit.OK, "")
     assert f"{third.name} leaves the mesh when it stops" in left.stdout
     assert seen_by(first, third.name)["connected"]
@@ -108,5 +97,5 @@ def test_a_node_that_comes_back_is_a_member_until_it_leaves(mesh: list[Node]) ->
     for node in (first, second):
         wait(lambda node=node: not seen_by(node, third.name), "both to forget it")
         assert "left" in kinds(node, third.name)
-    log = peatnode(first, "peers", "log", third.name)
+    log = first.command("peers", "log", third.name)
     assert "left" in log.stdout

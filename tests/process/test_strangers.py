@@ -10,12 +10,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgpack
 import pytest
 from aioquic.asyncio import QuicConnectionProtocol, serve
 from aioquic.quic import events
 from aioquic.quic.configuration import QuicConfiguration
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from peatnode import __version__
 from peatnode.codec.frames import frame
 from peatnode.ipc import messages
 from peatnode.protocol.wire import messages as wire
@@ -31,7 +33,8 @@ class Answerer(QuicConnectionProtocol):
     """A QUIC server with any certificate, which answers as a test wants."""
 
     answer: Callable[[Answerer, wire.PeerHello], None]
-    seen: list[wire.PeerHello]
+    seen: list[bytes]
+    """The content of each frame with a hello."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -42,7 +45,7 @@ class Answerer(QuicConnectionProtocol):
             for content in self._reader.receive_data(event.data):
                 hello = wire.decode(content)
                 if isinstance(hello, wire.PeerHello):
-                    self.seen.append(hello)
+                    self.seen.append(content)
                     type(self).answer(self, hello)
 
     def say(self, message: wire.Message) -> None:
@@ -71,7 +74,7 @@ def echo_the_instance(stranger: Answerer, hello: wire.PeerHello) -> None:
 @asynccontextmanager
 async def answering(
     port: int, answer: Callable[[Answerer, wire.PeerHello], None]
-) -> AsyncIterator[list[wire.PeerHello]]:
+) -> AsyncIterator[list[bytes]]:
     """A stranger at this port; what nodes have said to it."""
     key = Ed25519PrivateKey.generate()
     configuration = QuicConfiguration(
@@ -129,7 +132,15 @@ async def test_a_stranger_reads_neither_version_nor_start(node: Worker) -> None:
     async with answering(port, echo_the_instance) as seen:
         node.discovery.found("static", port)
         await until(lambda: seen)
-    assert [*wire.PeerHello.__slots__] == ["version", "node_id", "instance", "nonce", "attempt"]
+    tag, *fields = msgpack.unpackb(seen[0])
+    instance = bytes.fromhex(node.instance)
+    assert (tag, fields[:3], len(fields)) == (tag, [wire.VERSION, "node", instance], 5)
+    assert __version__.encode() not in seen[0]
+
+
+async def rejected(worker: Worker, reason: str) -> float:
+    reply = await worker.ask(messages.GetMetrics())
+    return sum(each.value for each in reply.metrics if ("reason", reason) in each.labels)
 
 
 async def test_nobody_takes_the_place_of_a_peer_by_its_instance(
@@ -154,6 +165,7 @@ async def test_nobody_takes_the_place_of_a_peer_by_its_instance(
             await until(lambda: client.closed)
             assert client.closed.error_code == CloseCode.NOT_AUTHENTICATED
             assert "wrong instance" in client.closed.reason_phrase
+    assert await rejected(node, "wrong instance") == 2
     node.store.write("notes", "still")
     await until(lambda: ("notes", "still") in peer.store.standin.documents)
     assert "Peer disconnected" not in node.log()
@@ -171,6 +183,4 @@ async def test_one_instance_under_two_names_is_refused_and_reported(node: Worker
         assert two.closed.error_code == CloseCode.NOT_AUTHENTICATED
         assert [peer.id for peer in await node.wait_connected(1)] == ["first"]
     await until(lambda: "Instance refused peer=second holder=first" in node.log())
-    reply = await node.ask(messages.GetMetrics())
-    counted = {m.labels: m.value for m in reply.metrics if "rejected" in m.name}
-    assert counted[(("reason", "instance of another node"),)] == 1
+    assert await rejected(node, "instance of another node") == 1

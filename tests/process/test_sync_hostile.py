@@ -7,7 +7,6 @@ import os
 import random
 import socket
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -202,12 +201,14 @@ async def test_who_never_authenticates_is_closed(victim: Worker) -> None:
     async with stranger(victim) as client:
         client.say(frame(authentication(client, credentials("slow")).begin()[0]))
         await client.wait_frame()
-        end = asyncio.get_running_loop().time() + 12.0
-        while not client.closed:  # it keeps its connection alive: idle is not what ends it
-            assert asyncio.get_running_loop().time() < end
-            client._quic.send_ping(0)
+
+        def is_closed() -> bool:
+            client._quic.send_ping(0)  # it keeps its connection alive: idle is not what ends it
             client.transmit()
-            await asyncio.sleep(0.1)
+            return client.closed is not None
+
+        await until(is_closed, pause=0.1)
+        assert client.closed is not None
         assert client.closed.error_code == 1
         assert client.closed.reason_phrase == "authentication took too long"
 
@@ -218,13 +219,15 @@ async def test_refusals_make_one_line_a_minute(victim: Worker) -> None:
     victim.store.standin.refused.update(("notes", name) for name in names)
     async with stranger(victim) as client:
         member = await insider(client)
+        started = asyncio.get_running_loop().time()
         for number in range(25):
             some = names[number * 200 : number * 200 + 200]
             updates = [DocumentUpdate("notes", name, 1, False, 0.0, b"") for name in some]
             member.send(wire.Push(number, pack_updates(updates)))
             await member.wait(lambda message: isinstance(message, wire.Ack))
+    minutes = int((asyncio.get_running_loop().time() - started) / 60.0) + 1
     lines = [line for line in victim.log().splitlines() if "Update refused" in line]
-    assert len(lines) == 1, f"{len(lines)} lines, {sum(map(len, lines))} bytes"
+    assert 1 <= len(lines) <= minutes, f"{len(lines)} lines, {sum(map(len, lines))} bytes"
 
 
 # --- members that obey no rule: each over real QUIC, beside an honest one
@@ -247,39 +250,27 @@ async def check_that_sync_goes_on(victim: Worker, honest: Worker) -> None:
     for number in range(50):
         honest.store.write("notes", f"honest-{number}")
     keys = {("notes", f"honest-{number}") for number in range(50)}
-    await until(lambda: keys <= victim.store.standin.documents.keys(), 8)
+    await until(lambda: keys <= victim.store.standin.documents.keys())
     peers = {peer.id: peer for peer in await victim.peers()}
     assert peers["honest"].is_connected
 
 
-async def test_a_member_that_shows_the_instance_of_another_takes_no_place(
-    victim: Worker, honest: Worker
-) -> None:
-    async with stranger(victim) as client:
-        who = replace(credentials("honest"), started=2**62)
-        machine = authentication(client, who)
-        shown = wire.PeerHello(
-            wire.VERSION, "honest", bytes.fromhex(honest.instance), os.urandom(32), 2**30
-        )
-        machine._hello = wire.encode(shown)
-        client.say(frame(machine._hello))
-        for content in machine.receive(await client.wait_frame()):
-            client.say(frame(content))
-        await until(lambda: client.closed)
-        assert client.closed.error_code == 1
-    assert (await rejections(victim))["wrong instance"] == 1
-    await check_that_sync_goes_on(victim, honest)
-
-
-async def test_a_member_that_answers_nothing_stops_no_sync(victim: Worker, honest: Worker) -> None:
-    """Its root is another one each time, and one empty answer a second goes on without end."""
+async def test_a_member_that_answers_nothing_stops_no_sync(victim: Worker, tmp_path: Path) -> None:
+    """Its root is another one each time, and one empty answer a second goes on without end. The victim is pulling from
+    it when an honest node comes, which has documents that only a pull brings."""
+    honest = Worker(tmp_path, "honest")
+    for number in range(50):
+        honest.store.write("notes", f"before-{number}")
     async with stranger(victim) as client:
         member = await insider(client)
+        answered = 0
 
         async def lie() -> None:
+            nonlocal answered
             while True:
                 member.send(wire.Root(os.urandom(16), False, 0, 2**40, True))
                 for asked in member.take():
+                    answered += 1
                     match asked:
                         case wire.AskTree(number, _, indexes):
                             member.send(wire.Tree(number, os.urandom(256 * len(indexes))))
@@ -291,12 +282,19 @@ async def test_a_member_that_answers_nothing_stops_no_sync(victim: Worker, hones
                         case wire.AskRange(number, _, _, key):
                             after = (key or bytes(16))[:2] + os.urandom(14)
                             member.send(wire.Updates(number, 0, after, pack_updates([])))
+                        case _:
+                            answered -= 1
                 await asyncio.sleep(1.0)
 
         lying = asyncio.create_task(lie())
-        await victim.wait_connected(2)
+        await until(lambda: answered)
+        await honest.open()
+        introduce(victim, honest)
+        keys = {("notes", f"before-{number}") for number in range(50)}
+        await until(lambda: keys <= victim.store.standin.documents.keys())
         await check_that_sync_goes_on(victim, honest)
         lying.cancel()
+    await honest.close()
 
 
 async def test_a_member_that_forges_neighbours_and_departures_hides_nobody(

@@ -151,8 +151,8 @@ class Insider:
 
 
 async def insider(client: Stranger, node_id: str = "insider") -> Insider:
-    """Authenticates the connection as a member of this name."""
+    """Authenticates the connection as a member of this name, and opens its stream for documents, as who dials does."""
     await authenticate(client, credentials(node_id))
     member = Insider(client)
-    member.client.say(frame(wire.encode(wire.Unanswered(0))), stream_id=4)
+    member.send(wire.Unanswered(0))
     return member

@@ -59,6 +59,9 @@ class MemoryNode:
     swallow_writes: int = 0
     """Carry out so many writes, and cut the link instead of answering."""
     failure: m.Failed | None = None
+    conflicts: dict[bytes, m.ConflictReply] = field(default_factory=dict)
+    deleted: dict[tuple[str, str, int], m.DeletedDocumentReply] = field(default_factory=dict)
+    quarantine: dict[bytes, m.QuarantineEntry] = field(default_factory=dict)
     servers: dict[str, LinkServer] = field(default_factory=dict)
     followers: list[tuple[Connection, int, m.FollowChanges]] = field(default_factory=list)
     topology: list[tuple[Connection, int]] = field(default_factory=list)
@@ -74,9 +77,6 @@ class MemoryNode:
         sock.bind(str(path))
         sock.listen()
         sock.setblocking(False)
-        self.conflicts: dict[bytes, m.ConflictReply] = {}
-        self.deleted: dict[tuple[str, str, int], m.DeletedDocumentReply] = {}
-        self.quarantine: dict[bytes, m.QuarantineEntry] = {}
         self.servers[name] = await serve(sock, name, self.on_message)
         sock.close()
 

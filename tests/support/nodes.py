@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import socket
+import subprocess
 import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.support.processes import LoggedProcess, free_port, node_environment
+from tests.support.processes import LoggedProcess, free_port, node_environment, peatnode
 from tests.support.waiting import wait
 
 
@@ -73,6 +75,21 @@ class Node(LoggedProcess):
     def is_connected(self, peers: int) -> bool:
         return sum(peer["connected"] for peer in self.get("/peers")["peers"]) >= peers
 
+    def peer(self, name: str) -> dict[str, Any]:
+        """What the node tells of a peer; nothing if it does not know it."""
+        return next((peer for peer in self.get("/peers")["peers"] if peer["id"] == name), {})
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """The samples of a metric by their labels, such as `reason="too_large"`."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.api_port}/metrics", timeout=10) as got:
+            text = got.read().decode()
+        samples = re.findall(rf"^{name}(?:\{{(.*)\}})? (\S+)$", text, re.MULTILINE)
+        return {labels: float(value) for labels, value in samples}
+
+    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of `peatnode` on the machine of the node, which it finds by its data directory."""
+        return peatnode(*arguments, PEAT_DATA_DIR=str(self.directory))
+
     def pids(self) -> list[int]:
         """The supervisor and everything below it."""
         found, queue = [], [self.pid]
@@ -109,6 +126,16 @@ class Node(LoggedProcess):
         return total / 1e9
 
 
+def start_all(mesh: Sequence[Node]) -> None:
+    """Starts nodes at the same time, and waits until each is ready and has the others as peers."""
+    for node in mesh:
+        node.launch()
+    for node in mesh:
+        wait(node.is_ready, f"{node.name} to be ready")
+    for node in mesh:
+        wait(lambda node=node: node.is_connected(len(mesh) - 1), f"{node.name} to have its peers")
+
+
 @contextlib.contextmanager
 def nodes(count: int, start: bool = True) -> Iterator[list[Node]]:
     """`count` nodes that know each other by static addresses, stopped and removed at the end."""
@@ -129,13 +156,7 @@ def nodes(count: int, start: bool = True) -> Iterator[list[Node]]:
             node.peers = [other.quic_port for other in made if other is not node]
         try:
             if start:
-                for node in made:
-                    node.start()
-                for node in made:
-                    wait(
-                        lambda node=node: node.is_connected(count - 1),
-                        f"{node.name} to have its peers",
-                    )
+                start_all(made)
             yield made
         finally:
             for node in made:

@@ -40,6 +40,20 @@ def node_environment(data_dir: Path, **variables: str) -> dict[str, str]:
     return environment(**defaults | variables)
 
 
+def peatnode(
+    *arguments: str, limit: float = 120.0, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """A command of `peatnode`, to its end, in an environment with these variables of it."""
+    return subprocess.run(
+        [sys.executable, "-m", "peatnode.cli", *arguments],
+        env=environment(**variables),
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
+    )
+
+
 def free_port(kind: int, count: int = 1) -> int:
     """The first of `count` free ports in a row. This process gives each port out once."""
     for first in range(FIRST_PORT + os.getpid() % 9000, LAST_PORT, count):
