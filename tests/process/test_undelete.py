@@ -106,7 +106,7 @@ async def metric(node: StoreNode, name: str) -> float:
 
 async def test_what_is_kept_is_bounded_in_bytes(tmp_path: Path) -> None:
     room = 1 << 20
-    async with StoreNode(tmp_path, PEAT_UNDELETE_BYTES=str(room)) as node:
+    async with StoreNode(tmp_path, engine=False, PEAT_UNDELETE_BYTES=str(room)) as node:
         for turn in range(8):
             body = json.dumps({"text": chr(97 + turn) * 9000}).encode()
             names = [f"{turn}-{number}" for number in range(40)]
@@ -147,7 +147,7 @@ async def test_undeletions_survive_deaths_of_the_store(tmp_path: Path) -> None:
 
 
 async def test_nothing_is_kept_for_zero_seconds(tmp_path: Path) -> None:
-    async with StoreNode(tmp_path, PEAT_UNDELETE_SECONDS="0") as node:
+    async with StoreNode(tmp_path, engine=False, PEAT_UNDELETE_SECONDS="0") as node:
         await node.put("c", "one", b'{"a":1}')
         await node.put("c", "one", b"", WriteKind.DELETE)
         with pytest.raises(AskFailed, match="nothing is kept"):
@@ -155,7 +155,7 @@ async def test_nothing_is_kept_for_zero_seconds(tmp_path: Path) -> None:
 
 
 async def test_an_expiry_that_has_passed_does_not_come_back(tmp_path: Path) -> None:
-    async with StoreNode(tmp_path) as node:
+    async with StoreNode(tmp_path, engine=False) as node:
         await node.put("c", "one", b'{"a":1}', expires_at=2.0**33)
         await node.put("c", "two", b'{"a":1}', expires_at=1.0)
 
@@ -173,7 +173,7 @@ async def test_a_yjs_client_with_the_old_content_is_welcome_again(tmp_path: Path
     editor = pycrdt.Doc(client_id=77)
     editor["t"] = text = pycrdt.Text()
     text += "before"
-    async with StoreNode(tmp_path) as node:
+    async with StoreNode(tmp_path, engine=False) as node:
         await node.apply("one", editor.get_update(), origin="client:1")
         await node.put("c", "one", b"", WriteKind.DELETE)
         known = editor.get_state()
