@@ -17,6 +17,7 @@ from peatnode.protocol.connect.handshake import Member
 from peatnode.protocol.sync.events import (
     Action,
     AskStore,
+    AwarenessPublished,
     AwarenessReceived,
     Close,
     ConnectionDown,
@@ -450,6 +451,16 @@ def test_awareness_that_nobody_may_get_is_dropped_and_counted_and_the_peer_stays
     largest = wire.Awareness(b"k" * 16, "n" * 64, "x" * 256, bytes(MAX_AWARENESS_BYTES), SMALLER)
     bench.tell(MessageReceived(1, largest))
     assert [a.peer for a in bench.done if isinstance(a, Send)] == [2]
+
+
+def test_awareness_that_peers_would_not_take_is_not_sent() -> None:
+    bench = Bench()
+    bench.up(1, SMALLER)
+    bench.tell(AwarenessPublished("notes", "one", bytes(MAX_AWARENESS_BYTES + 1)))
+    assert bench.done == []
+    assert bench.machine.faults == {"awareness too large": 1}
+    bench.tell(AwarenessPublished("notes", "one", bytes(MAX_AWARENESS_BYTES)))
+    assert [a.peer for a in bench.done if isinstance(a, Send)] == [1]
 
 
 def test_awareness_beyond_the_rate_is_dropped_at_both_ends_and_the_peer_stays() -> None:
