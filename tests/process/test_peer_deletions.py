@@ -86,7 +86,9 @@ def test_what_a_member_has_just_written_it_may_delete(mesh: list[Node]) -> None:
     assert not is_paused(second, third)
 
 
-def test_expiries_that_a_member_sets_in_bulk_are_paused_on_all_others(mesh: list[Node]) -> None:
+def test_expiries_that_a_member_sets_by_the_thousand_are_paused_on_all_others(
+    mesh: list[Node],
+) -> None:
     first, insider, third = mesh
     asyncio.run(each(first, "put"))
     wait(lambda: count(insider) == DOCUMENTS and are_equal(*mesh), "the mesh to be equal")
@@ -113,20 +115,19 @@ def test_a_mass_deletion_of_one_member_is_paused_on_all_others(mesh: list[Node])
     for node in honest:
         wait(lambda node=node: is_paused(node, insider), "the deletions to be paused")
         wait(
-            lambda node=node: refused(node, insider) == count(node), "all that lives to be refused"
+            lambda node=node: refused(node, insider) >= count(node), "all that lives to be refused"
         )
         assert count(node) >= DOCUMENTS - 2 * LIMIT  # those of one minute, and what the other lost
         assert any("eletions of node-2 are paused" in one for one in findings(node, "store"))
         assert not node.peer(insider.name)["in_sync"]
         assert "paused" in node.command("status").stdout
-        kinds = [event["kind"] for event in node.get("/peer-log")["events"]]
-        assert "paused" in kinds
-    kept = count(first)
+        events = node.get("/peer-log")["events"]
+        assert "paused" in [event["kind"] for event in events if event["peer"] == insider.name]
     for worker in ("sync", "store"):
         kill(first, worker)
         wait(lambda: is_paused(first, insider), f"the pause to be known after the end of {worker}")
     wait(lambda: first.peer(insider.name)["connected"], "the insider to be back")
-    assert count(first) == kept
+    assert count(first) >= DOCUMENTS - 2 * LIMIT
     done = first.command("peers", "allow-deletions", insider.name)
     assert (done.returncode, done.stderr) == (Exit.OK, "")
     wait(lambda: not is_paused(first, insider), "the pause to end")
