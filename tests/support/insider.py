@@ -30,6 +30,9 @@ from tests.support.sync_mesh import Worker, secret_of
 
 SECRET = secret_of("secret")
 
+LIVE_STREAM, BULK_STREAM = 0, 4
+"""The first two that a QUIC client opens."""
+
 
 class Stranger(QuicConnectionProtocol):
     """A QUIC client that keeps what it gets."""
@@ -121,11 +124,11 @@ class Insider:
         self._readers: dict[int, PeerFrames] = {}
 
     def send(self, message: wire.Message) -> None:
-        stream_id = 0 if message.STREAM is wire.Stream.LIVE else 4
+        stream_id = LIVE_STREAM if message.STREAM is wire.Stream.LIVE else BULK_STREAM
         self.client.say(frame(wire.encode(message)), stream_id)
 
     async def wait(
-        self, is_wanted: Callable[[wire.Message], bool], seconds: float = 10.0
+        self, is_wanted: Callable[[wire.Message], bool], seconds: float = 60.0
     ) -> wire.Message:
         """The first message that is wanted. Those before it are dropped."""
         end = asyncio.get_running_loop().time() + seconds
@@ -151,8 +154,9 @@ class Insider:
 
 
 async def insider(client: Stranger, node_id: str = "insider") -> Insider:
-    """Authenticates the connection as a member of this name, and opens its stream for documents, as who dials does."""
+    """Authenticates the connection as a member of this name, and opens its second stream."""
     await authenticate(client, credentials(node_id))
     member = Insider(client)
-    member.send(wire.Unanswered(0))
+    # Of its two streams only one has been used yet: the other side answers on what who dials has opened.
+    client.say(frame(wire.encode(wire.Unanswered(0))), BULK_STREAM)
     return member
