@@ -6,7 +6,6 @@ import random
 import resource
 
 import msgpack
-import pytest
 
 from peatnode.codec.frames import frame
 from peatnode.model.clock import ClockReading
@@ -32,7 +31,7 @@ from tests.sim.standin import StandinStore
 from tests.support.feed_changes import change_of
 from tests.unit.protocol.wire.test_messages import MESSAGES
 
-FRAMES = 100_000
+FRAMES = 40_000
 
 
 class Victim:
@@ -45,6 +44,7 @@ class Victim:
         self.peer = 0
         self.closed = 0
         self.dropped = 0
+        self.handled = 0
         self.connect()
 
     def connect(self) -> None:
@@ -77,6 +77,7 @@ class Victim:
             for content in self.reader.receive_data(data):
                 message = self._decode(content)
                 if message is not None:
+                    self.handled += 1
                     self._handle(MessageReceived(self.peer, message))
         except PeerFault:
             self.closed += 1
@@ -123,7 +124,6 @@ def mutate(rng: random.Random, content: bytes) -> bytes:
     return bytes(data)
 
 
-@pytest.mark.timeout(100)
 def test_mutated_frames_take_nothing_down(rng: random.Random) -> None:
     update = DocumentUpdate("notes", "n", 1, False, 0.0, msgpack.packb([[1, 0, 1]]))
     tombstone = DocumentUpdate("notes", "n", 2, True, 0.0, b"")
@@ -152,5 +152,7 @@ def test_mutated_frames_take_nothing_down(rng: random.Random) -> None:
         if count == FRAMES // 4:
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - memory
-    assert victim.closed > 1000
+    assert victim.closed > FRAMES // 100
+    assert victim.dropped > 10
+    assert victim.handled > FRAMES // 10
     assert grown < 64 * 1024, f"{grown} KiB more"

@@ -146,7 +146,8 @@ class StandinStore:
         reading, name = self._read_clock(), "\0".join(key).encode()
         lives = old is not None and not old.is_deleted
         begins = old is None or (not new.is_deleted and new.incarnation != old.incarnation)
-        holds_all = old is not None and old.vector.items() <= new.vector.items()
+        known = {} if old is None else old.vector
+        holds_all = all(new.vector.get(client, 0) >= end for client, end in known.items())
         if old is not None and lives and (new.is_deleted or (begins and not holds_all)):
             life: Life = name, old.incarnation
             if self.guard.refusal(peer, life, 0.0, 0.0, reading.steady, reading.unix):
