@@ -25,6 +25,6 @@ class Operators:
     def decide(self) -> None:
         """What the blocked ones deleted up to the limit is allowed, so that it is the same everywhere."""
         for node in self._nodes:
-            for paused in node.store.guard.paused if node.store.is_open else ():
+            for paused in node.store.paused if node.store.is_open else ():
                 node.allow_deletions(paused.node_id)
                 self.allowed.append((node.name, paused.node_id))

@@ -33,7 +33,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.clock import ClockReading, ClockState, ClockVerdict
 from peatnode.model.documents import Outcome
-from peatnode.model.members import AllowDeletions, KeepMembership, ReadMembership
+from peatnode.model.members import AllowDeletions, KeepMembership, PausedDeletions, ReadMembership
 from peatnode.model.states import ChangeAction
 from peatnode.model.sync import (
     AppliedReply,
@@ -269,19 +269,17 @@ class ReplicaStore:
         self._withdrawals = Withdrawals(
             self.replica, self._engine, quarantine, resolver, observer.kept
         )
-        self._conflicts = Conflicts(
-            self.replica, lambda: self._host.read_clock().unix, self.reports
-        )
+        self._conflicts = Conflicts(self.replica, self._unix, self.reports)
         self.leap_notes = LeapNotes()
-        self.leaps = Leaps(self.replica, lambda: self._host.read_clock().unix, self.leap_notes)
+        self.leaps = Leaps(self.replica, self._unix, self.leap_notes)
         self.ended = EndedContents(self.replica, ENDED_BOUNDS, self._unix, self._steady)
         self._members = KeptMembers(self.replica, MemberNotes())
         self._deletions = Deletions(
             self.replica,
             self.max_peer_deletions,
             PauseNotes(),
-            unix=lambda: self._host.read_clock().unix,
-            steady=lambda: self._host.read_clock().steady,
+            unix=self._unix,
+            steady=self._steady,
         )
         self._builder = BatchBuilder(
             self.replica,
@@ -320,6 +318,11 @@ class ReplicaStore:
     @property
     def generation(self) -> int:
         return self._ids.generation
+
+    @property
+    def paused(self) -> tuple[PausedDeletions, ...]:
+        """The peers of which no deletions are carried out."""
+        return self._deletions.paused
 
     def _draw(self) -> int:
         return self._host.random.getrandbits(48)
@@ -399,7 +402,7 @@ class ReplicaStore:
                     self._expiry_clock.judged(question)
                 return ClockReply()
             case ReadMembership():
-                return replace(self._members.read(), paused=self._deletions.paused)
+                return replace(self._members.read(), paused=self.paused)
             case ApplyUpdates() | KeepMembership() | AllowDeletions():
                 raise AssertionError("it is added to the queue")
 
@@ -564,6 +567,7 @@ class ReplicaStore:
         self._ids.committed(syncing.batch, self._withdrawals.outcomes)
         self._conflicts.committed()
         self.leaps.committed()
+        self._deletions.committed()
         if not self.acknowledges_early:
             self._acknowledge(syncing.batch, syncing.requests)
         self._feed.committed(syncing.batch)

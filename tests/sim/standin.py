@@ -20,6 +20,7 @@ from peatnode.model.members import (
     DeletionsAllowed,
     KeepMembership,
     MembershipReply,
+    PausedDeletions,
     ReadMembership,
 )
 from peatnode.model.sync import (
@@ -87,6 +88,11 @@ class StandinStore:
     @property
     def root(self) -> bytes:
         return self._hash(0, 0)
+
+    @property
+    def paused(self) -> tuple[PausedDeletions, ...]:
+        """The peers of which no deletions are carried out."""
+        return self.guard.paused
 
     def write(self, key: Key, client: int) -> DocumentUpdate:
         """A local write: one more clock of `client`; it begins the next incarnation where there is a tombstone."""
@@ -215,7 +221,7 @@ class StandinStore:
             case ReadMembership() | KeepMembership():
                 answer = self.members.answer(question)
                 if isinstance(answer, MembershipReply):
-                    return replace(answer, paused=self.guard.paused)
+                    return replace(answer, paused=self.paused)
                 return answer
 
     def _apply_all(self, question: ApplyUpdates) -> AppliedReply:
