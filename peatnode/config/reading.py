@@ -32,7 +32,7 @@ def read_name(name: str, text: str) -> str:
     if not is_name(text):
         raise BadConfiguration(
             f"{name}={text!r} is not a name: 1 to {MAX_NAME_BYTES} bytes, no spaces, /, @, comma, =, quotes, "
-            "control or invisible characters."
+            "control or invisible characters, and not . or .."
         )
     return text
 

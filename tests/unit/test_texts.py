@@ -27,7 +27,7 @@ UNSHOWN += ["\u200f", "\u00ad", "\ud800", "\udfff", "\U000e0041"]
 
 
 @pytest.mark.parametrize(
-    "name", ["a", "peat-mesh-0", "n.east", "knoten-ä", "节点", "x" * 253, "ä" * 126]
+    "name", ["a", "...", "peat-mesh-0", "n.east", "knoten-ä", "节点", "x" * 253, "ä" * 126]
 )
 def test_names(name: str) -> None:
     assert is_name(name)
@@ -35,7 +35,22 @@ def test_names(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a b", "a/b", "a@b", "a,b", "a=b", 'a"b', "x" * 254, "ä" * 127]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a b",
+        "a/b",
+        "a@b",
+        "a,b",
+        "a=b",
+        'a"b',
+        "a\u3164",
+        "a\ufe0f",
+        "x" * 254,
+        "ä" * 127,
+    ],
 )
 def test_no_names(name: str) -> None:
     assert not is_name(name)

@@ -31,7 +31,7 @@ from peatnode.ipc.messages import (
 )
 from peatnode.model.members import MAX_BLOCK_REASON
 from workers.broker.http.authentication import Access, TokenAuthenticator, bearer
-from workers.broker.http.requests import check_parameters
+from workers.broker.http.requests import check_parameters, text_parameter
 from workers.broker.node.readiness import checks
 from workers.broker.node.survey import NodeSurvey
 from workers.broker.worker_client import WorkerClient
@@ -164,7 +164,7 @@ class PeerBlockResource:
 
     async def on_put(self, request: Request, response: Response, peer_id: str) -> None:
         check_parameters(request, BLOCK_PARAMETERS)
-        reason = request.get_param("reason", default="")
+        reason = text_parameter(request, "reason")
         if len(reason) > MAX_BLOCK_REASON:
             detail = f"A reason has at most {MAX_BLOCK_REASON} characters."
             raise HttpProblem(400, "bad-parameter", detail, "reason")

@@ -7,7 +7,9 @@ from typing import Any
 import peatnode
 from peatnode.api.json_schema import DOCUMENT, Schema, array, ref
 from peatnode.api.write_kinds import PATCH_FORMATS
+from peatnode.documents.limits import MAX_INCARNATION
 from peatnode.model.members import MAX_BLOCK_REASON
+from peatnode.texts import MAX_NAME_BYTES, NAME_PATTERN
 from workers.broker.openapi.schemas import SCHEMAS
 
 Operation = dict[str, Any]
@@ -76,21 +78,19 @@ def _paths() -> dict[str, Any]:
         },
         "/api/v1/peers": {"get": _read("peers", "The peers of the node", "node", ref("Peers"))},
         "/api/v1/peers/{peer_id}": {
-            "parameters": [
-                _path("peer_id", "Id or instance of the peer.", "^[A-Za-z0-9._-]{1,253}$")
-            ],
+            "parameters": [PEER_ID],
             "get": _read("peer", "One peer", "node", ref("Peer"), (404,)),
             "delete": _forget_peer(),
         },
         "/api/v1/peers/{peer_id}/block": {
-            "parameters": [_path("peer_id", "Id of the peer.", "^[A-Za-z0-9._-]{1,253}$")],
+            "parameters": [PEER_ID],
             "put": _block_peer(),
             "delete": _order(
                 "unblockPeer", "Let a blocked peer in again", "The peer is not blocked.", (404,)
             ),
         },
         "/api/v1/peers/{peer_id}/deletion-pause": {
-            "parameters": [_path("peer_id", "Id of the peer.", "^[A-Za-z0-9._-]{1,253}$")],
+            "parameters": [PEER_ID],
             "delete": _order(
                 "allowDeletions",
                 "Carry out the deletions of a peer again, which were paused because they were too many, on this node",
@@ -518,7 +518,7 @@ _CLAUSE: Schema = {
     "pattern": rf"^{_NAME}*[^=!<>.\s]{_NAME}*(\.{_NAME}+){{0,31}}(=|!=|<|<=|>|>=)",
 }
 _COUNT: Schema = {"type": "integer", "minimum": 0}
-_INCARNATION: Schema = {"type": "integer", "minimum": 1, "maximum": 1_099_511_627_775}
+_INCARNATION: Schema = {"type": "integer", "minimum": 1, "maximum": MAX_INCARNATION - 1}
 _WHICH = "Which of its ends; by default the last one that is kept."
 _REPLICAS: Schema = {"type": "integer", "minimum": 0, "maximum": 1000}
 _HEADERS = {
@@ -559,6 +559,11 @@ def _problems(statuses: tuple[int, ...]) -> dict[str, Any]:
     }
 
 
+PEER_ID = _path(
+    "peer_id",
+    f"Id of the peer, at most {MAX_NAME_BYTES} bytes in UTF-8; to read it, also its instance.",
+    f"^{NAME_PATTERN}$",
+)
 COLLECTION = _path("collection", "Name of the collection.", "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$")
 DOC_ID = _path(
     "doc_id", "Name of the document.", r"^[^/.\x00-\x1f\x7f-\x9f][^/\x00-\x1f\x7f-\x9f]{0,63}$"
