@@ -133,6 +133,10 @@ could not be read any more."""
 MAX_STATES = 4096
 """States in one message of a client."""
 
+MIN_STATE_BYTES = 128
+"""What a state from a peer counts at least: a cursor and a name are larger, and a hundred thousand states of nine bytes
+take a serving process longer than the second for which they count."""
+
 STATE_OVERHEAD_BYTES = 256
 """What a state takes beside its JSON, in memory."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from peatnode.errors import LinkError, MalformedUpdate
 from peatnode.ipc.messages import AwarenessSeen, FollowAwareness, PublishAwareness
+from peatnode.model.peer_limits import MIN_STATE_BYTES
 from workers.broker.worker_client import WorkerClient
 from workers.broker.yjs.awareness import (
     ClientState,
@@ -80,12 +81,12 @@ class AwarenessExchange:
             member.untold.clear()
             return
         encoded, now = encode_states(states), self._loop.time()
-        if member.allowance.take(len(encoded), now):
+        if member.speaker.allowance.take(len(encoded), now):
             member.untold.clear()
             room.broadcast(encode_awareness(encoded), excluded=member.origin)
             self._publish(room.name, states)
         else:
-            wait = member.allowance.seconds_until(len(encoded), now)
+            wait = member.speaker.allowance.seconds_until(len(encoded), now)
             self._late[member] = self._loop.call_later(wait, self._tell, room, member)
 
     def leave(self, room: Room, member: RoomMember) -> None:
@@ -134,9 +135,12 @@ class AwarenessExchange:
         except MalformedUpdate:  # the other node has checked it, but its version may be newer
             self.count_dropped(MALFORMED)
             return
-        name = (event.collection, event.id)
+        name, now = (event.collection, event.id), self._loop.time()
         peer = self.presence.peer(event.sender)
-        changed = self.presence.apply(name, states, peer, self._loop.time())
+        if not peer.allowance.take(max(len(event.payload), len(states) * MIN_STATE_BYTES), now):
+            self.count_dropped(TOO_FAST)
+            return
+        changed = self.presence.apply(name, states, peer, now)
         if changed:
             self._broadcast(name, changed)
             self._on_states()

@@ -34,6 +34,8 @@ class Presence:
         self._count_dropped = count_dropped
         self._documents: OrderedDict[Name, AwarenessStates] = OrderedDict()
         self._peers: dict[str, Speaker] = {}
+        self._speakers: dict[bool, dict[Speaker, None]] = {True: {}, False: {}}
+        """Who has brought states: connections of this process, and peers. Those that hold none go when room is made."""
         self.bytes = 0
 
     def peer(self, instance: str) -> Speaker:
@@ -77,6 +79,7 @@ class Presence:
             return None
         self.bytes += document.growth(state)
         self._documents[name] = document
+        self._speakers[speaker.is_local][speaker] = None
         return document.put(state, speaker, now)
 
     # --- the budget
@@ -90,19 +93,24 @@ class Presence:
             if not self._make_room(victim, document, but=(document, state.client)):
                 return ROOM_FULL
         while self.bytes + growth > MAX_PRESENCE_BYTES:
-            victim = _whose_makes_room(self._held(), speaker, growth)
+            victim = _whose_makes_room(self._held(speaker), speaker, growth)
             if not any(
                 self._make_room(victim, scope, but=(document, state.client))
-                for scope in list(victim.held)
+                for scope in victim.held  # it ends with the first that changes it
             ):
                 return NODE_FULL
         if name not in self._documents and not self._make_room_for_document(speaker):
             return NODE_FULL
         return ""
 
-    def _held(self) -> dict[Speaker, int]:
-        speakers = {s: None for document in self._documents.values() for s in document.held}
-        return {speaker: speaker.bytes for speaker in speakers}
+    def _held(self, speaker: Speaker) -> dict[Speaker, int]:
+        """Bytes of those who may have to make room for a speaker: a peer takes none from connections."""
+        found = {}
+        for is_local in (False, True) if speaker.is_local else (False,):
+            holding = {one: one.bytes for one in self._speakers[is_local] if one.held}
+            self._speakers[is_local] = dict.fromkeys(holding)
+            found.update(holding)
+        return found
 
     def _make_room(
         self, victim: Speaker, scope: AwarenessStates, but: tuple[AwarenessStates, int]

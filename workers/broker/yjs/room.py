@@ -6,9 +6,7 @@ import itertools
 import secrets
 
 from peatnode.ipc.messages import Change
-from peatnode.model.peer_limits import CLIENT_AWARENESS_RATE
 from peatnode.model.states import ChangeAction
-from peatnode.protocol.allowance import Allowance
 from workers.broker.yjs.outbox import Outbox, SessionClose
 from workers.broker.yjs.states import Speaker
 from workers.broker.yjs.wire import encode_update
@@ -24,7 +22,6 @@ class RoomMember:
         """The origin of its changes, unique on the node: changes are not sent back to their origin."""
         self.outbox = Outbox()
         self.speaker = Speaker(is_local=True)
-        self.allowance = Allowance(CLIENT_AWARENESS_RATE)
         self.untold: dict[int, None] = {}
         """Yjs clients of this connection whose newest state the others have not been told yet."""
 

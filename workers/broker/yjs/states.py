@@ -10,12 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from peatnode.model.peer_limits import (
+    CLIENT_AWARENESS_RATE,
     MAX_AWARENESS_CLOCK,
     MAX_AWARENESS_STATE_BYTES,
     MAX_CLIENT_IDS,
+    RECEIVED_AWARENESS_RATE,
     STATE_OVERHEAD_BYTES,
     TAKEOVER_SECONDS,
 )
+from peatnode.protocol.allowance import Allowance
 from workers.broker.yjs.awareness import LEFT, ClientState
 
 EXPIRY_SECONDS = 30.0
@@ -33,10 +36,11 @@ TOO_MANY_IDS = "too_many_ids"
 class Speaker:
     """Who brings states: a connection of this process, or a peer."""
 
-    __slots__ = ("bytes", "held", "is_local")
+    __slots__ = ("allowance", "bytes", "held", "is_local")
 
     def __init__(self, is_local: bool) -> None:
         self.is_local = is_local
+        self.allowance = Allowance(CLIENT_AWARENESS_RATE if is_local else RECEIVED_AWARENESS_RATE)
         self.bytes = 0
         self.held: dict[AwarenessStates, dict[int, None]] = {}
         """The clients whose states it brought, by document; the least recently renewed first."""

@@ -9,6 +9,8 @@ from peatnode.model.peer_limits import (
     CLIENT_AWARENESS_RATE,
     MAX_AWARENESS_BYTES,
     MAX_AWARENESS_STATE_BYTES,
+    MIN_STATE_BYTES,
+    RECEIVED_AWARENESS_RATE,
 )
 from tests.support.waiting import until
 from tests.support.yjs_store import FakeClient, Stage, staged
@@ -110,3 +112,18 @@ async def test_nobody_speaks_for_another_who_is_there(stage: Stage) -> None:
     late = await stage.join()
     assert seen(late) == {7: ANNA}
     assert published(stage) == {7: ANNA}
+
+
+async def test_a_peer_that_sends_very_many_small_states_has_a_rate(stage: Stage) -> None:
+    """Nine bytes of one take as long to read as a cursor."""
+    other = await stage.join()
+    many = 4000
+    payload = encode_states([ClientState(n, 1, b"1") for n in range(many)])
+    rate = RECEIVED_AWARENESS_RATE
+    count = int(rate.bytes * rate.burst_seconds / (many * MIN_STATE_BYTES))
+    assert count * len(payload) < rate.bytes * rate.burst_seconds / 10
+    for _ in range(2 * count):  # what it takes to read them is less than the rate gives back
+        stage.behind.hear(payload)
+    await until(lambda: "too_fast" in stage.dropped)
+    assert len(seen(other)) == many
+    assert other.closed is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections import Counter
 
 import pytest
@@ -13,6 +14,7 @@ from peatnode.model.peer_limits import (
     MAX_CLIENT_IDS,
     MAX_PRESENCE_BYTES,
     MAX_ROOM_PRESENCE_BYTES,
+    STATE_OVERHEAD_BYTES,
 )
 from workers.broker.yjs.awareness import LEFT, ClientState
 from workers.broker.yjs.presence import (
@@ -156,6 +158,21 @@ def test_a_node_full_of_peers_still_has_room_for_its_clients(stage: Stage) -> No
     assert stage.fill(("notes", "here"), local(), 50, 1) == 1
     assert stage.fill(("notes", "d"), stage.presence.peer("d"), 1, 1) == 0
     assert stage.dropped[NODE_FULL] >= 1
+
+
+def test_room_is_made_in_a_time_that_does_not_grow_with_the_documents(stage: Stage) -> None:
+    """With 10,000 documents each state of a full node took 16 ms, and a peer sends thousands in one message."""
+    peer = stage.presence.peer("b")
+    state = b'"' + b"x" * (MAX_PRESENCE_BYTES // (MAX_DOCUMENTS - 2) - STATE_OVERHEAD_BYTES) + b'"'
+    for number in range(MAX_DOCUMENTS - 1):
+        stage.presence.apply(("notes", str(number)), [ClientState(7, 1, state)], peer, 0)
+    before = stage.presence.bytes
+    began = time.process_time()
+    small = [ClientState(100 + n, 1, b"{}") for n in range(1000)]
+    assert stage.presence.apply(("notes", "more"), small, peer, 0) == small
+    assert time.process_time() - began < 2.0
+    assert stage.presence.bytes <= before
+    stage.check()
 
 
 def test_documents_are_bounded(stage: Stage) -> None:
