@@ -146,7 +146,8 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "PEAT_MAX_PEER_DELETIONS",
         "5000",
-        "documents that one peer may delete here in a minute; beyond it its deletions are paused; 0: any number",
+        "documents that one peer may delete here in a minute, or let end sooner by a `ttl`; "
+        "beyond it its deletions are paused; 0: any number",
         read_count(0, 2**31),
         "max_peer_deletions",
     ),
