@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
-from peatnode.cli.commands import cli
+from peatnode.cli.commands import run_cli
 from tests.support.nodes import Node, nodes
 from tests.support.processes import peatnode
 from tests.support.waiting import wait
@@ -32,13 +34,28 @@ def node() -> Iterator[Node]:
         yield first
 
 
+def run(*args: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """A command, in this process: with one for each of so many the tests take minutes. `status` leaves it to the end of
+    its process to close its links."""
+    if args[0] == "status":
+        return peatnode(*args, **env)
+    clean = {name: None for name in os.environ if name.startswith("PEAT_")}
+    with CliRunner().isolation(env={**clean, **env}) as (output, errors, _):
+        with pytest.raises(SystemExit) as ended:
+            run_cli(args)
+        sys.stdout.flush()
+        sys.stderr.flush()
+    texts = [stream.getvalue().decode() for stream in (output, errors)]
+    return subprocess.CompletedProcess(args, int(ended.value.code or 0), *texts)
+
+
 def local(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return peatnode(*args, "--data-dir", str(node.directory), **env)
+    return run(*args, "--data-dir", str(node.directory), **env)
 
 
 def remote(node: Node, *args: str, **env: str) -> subprocess.CompletedProcess[str]:
     url = f"http://127.0.0.1:{node.api_port}"
-    return peatnode(*args, "--url", url, **{"PEAT_API_TOKEN": TOKEN, **env})
+    return run(*args, "--url", url, **{"PEAT_API_TOKEN": TOKEN, **env})
 
 
 def wait_for(node: Node, is_so: Any) -> None:
@@ -224,23 +241,22 @@ PRINTED = (
 )
 
 
-def inside(node: Node, *args: str) -> str:
-    """What a command prints that runs in this process."""
-    where = ("--data-dir", str(node.directory))
-    result = CliRunner().invoke(cli, (*args, *where), env={"PEAT_API_TOKEN": TOKEN})
-    return result.output
+def printed(node: Node, *args: str) -> str:
+    """All that a command prints, errors included."""
+    done = local(node, *args, PEAT_API_TOKEN=TOKEN)
+    return done.stdout + done.stderr
 
 
 def test_no_name_and_no_value_forges_what_is_printed(node: Node) -> None:
     value = json.dumps({"n": 1, FORGED: ["\x9b31m\u2066", "\ufeff"]})
     for arguments in (("put", "forged", FORGED, value), *PRINTED):
-        lines = inside(node, "doc", *arguments).split("\n")
+        lines = printed(node, "doc", *arguments).split("\n")
         assert all(line.isprintable() for line in lines), arguments
         assert any("\ufffdcod.exe" in line or "\\u202ecod.exe" in line for line in lines), arguments
     # what a program reads is as it is
-    assert inside(node, "doc", "list", "forged", "--ids") == f"{FORGED}\n"
+    assert printed(node, "doc", "list", "forged", "--ids") == f"{FORGED}\n"
     file = node.directory.parent / "forged.ndjson"
-    inside(node, "export", "forged", str(file))
+    printed(node, "export", "forged", str(file))
     assert FORGED in file.read_text()
 
 
