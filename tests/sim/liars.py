@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from peatnode.model.documents import BucketEntry
+from peatnode.model.documents import BucketEntry, DocumentUpdate
 from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES
 from peatnode.protocol.sync.events import Action, Event, MessageReceived, Send
 from peatnode.protocol.wire import messages as wire
@@ -17,7 +17,9 @@ from tests.sim.node import Node
 from tests.sim.world import Weather, World
 
 NOTHING = pack_updates(())
-LIES = ("empty", "unanswered", "garbage", "invented", "silent")
+KNOWN = pack_updates((DocumentUpdate("lies", "known", 1, True, 0.0, b"\0"),))
+"""A deletion that is here already, but for the first time."""
+LIES = ("empty", "known", "unanswered", "garbage", "invented", "silent")
 
 
 class Liar(Node):
@@ -52,15 +54,20 @@ class Liar(Node):
                 return self._lied(wire.Tree(number, hashes))
             case wire.AskBuckets(number, _):
                 entries = tuple(self._invented() for _ in range(20))
-                return self._lied(wire.Buckets(number, entries if self.lie == "invented" else ()))
+                has_some = self.lie in ("invented", "known")
+                return self._lied(wire.Buckets(number, entries if has_some else ()))
             case wire.AskUpdates(number, _):
-                return self._lied(wire.Updates(number, 1, b"", NOTHING))
+                return self._lied(wire.Updates(number, 1, b"", self._batch))
             case wire.AskRange(number, first, _, tree_key):
                 bucket = max(first, int.from_bytes(tree_key[:2], "big") + 1 if tree_key else 0)
                 further = bucket.to_bytes(2, "big") if bucket < BUCKETS else b""
-                return self._lied(wire.Updates(number, 0, further, NOTHING))
+                return self._lied(wire.Updates(number, 0, further, self._batch))
             case _:
                 return None
+
+    @property
+    def _batch(self) -> bytes:
+        return KNOWN if self.lie == "known" else NOTHING
 
     def _lied(self, answer: Any) -> Message:
         return wire.Unanswered(answer.number) if self.lie == "unanswered" else answer
