@@ -114,7 +114,7 @@ class DeletionGuard:
     def _is_own(self, peer: str, life: Life, now: float) -> bool:
         self._turn(now)
         one = hash((peer, life))
-        return any(one in begun for begun in self._lately)
+        return one in self._lately[0] or one in self._lately[1]
 
     def _turn(self, now: float) -> None:
         """Forgets what was begun two turns ago."""

@@ -32,9 +32,9 @@ from workers.store.engine.refusal import RequestRefused
 MAX_KEPT = 1000
 MAX_KEPT_BYTES = 64 * 1024 * 1024
 """Bounds on what waits for an operator. The oldest goes first."""
-MAX_MERGED_BYTES = 256 * 1024
-"""A kept change grows by later ones of its incarnation up to this size, so that a change costs little. What is missing
-comes from the peers once it is accepted."""
+MAX_MERGED_BYTES = 16 * 1024
+"""A kept change grows by later ones of its incarnation up to this size: each of them reads all of it, 1.5 ms then. What
+is missing comes from the peers once it is accepted."""
 MAX_DROPPED = 1000
 """Marks of dropped changes. The oldest goes first."""
 NAMED = 3

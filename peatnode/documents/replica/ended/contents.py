@@ -297,11 +297,10 @@ class EndedContents:
         ran = self.ran
         value = None if record.is_value_outdated else record.value
         state = EndedState(ran, size, record.snapshot, record.delta_log, value, packed)
-        head = EndedHead(
-            key, sequence, record.incarnation, self._now(), ran, origin, size, record.expires_at
-        )
-        self._replica.put(head_key(key, sequence), encode_head(head))
-        self._replica.put(state_key(key, sequence), encode_state(state))
+        head = encode_head(record.incarnation, self._now(), ran, origin, size, record.expires_at)
+        extra = self._replica.open_batch.extra
+        extra[head_key(key, sequence)] = head
+        extra[state_key(key, sequence)] = encode_state(state)
         self._next = min(self._next, ran + self.bounds.seconds)
         self._add(1, size)
 

@@ -86,8 +86,11 @@ def names_in_state_key(entry: bytes) -> tuple[bytes, int]:
     return entry[1 + NUMBER_BYTES :], int.from_bytes(entry[1 : 1 + NUMBER_BYTES], "big")
 
 
-def encode_head(head: EndedHead) -> bytes:
-    fields = (head.incarnation, head.at, head.ran, head.origin, head.size, head.expires_at)
+def encode_head(
+    incarnation: int, at: float, ran: float, origin: str, size: int, expires_at: float
+) -> bytes:
+    """The fields of an EndedHead that are not in its key."""
+    fields = (incarnation, at, ran, origin, size, expires_at)
     packed: bytes = msgpack.packb(fields, buf_size=_BUFFER_BYTES)
     return packed
 

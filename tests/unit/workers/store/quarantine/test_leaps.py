@@ -11,10 +11,11 @@ import pytest
 from peatnode.documents.json import root_maps
 from peatnode.documents.json.diff import plan
 from peatnode.documents.json.value import Shape
-from peatnode.documents.limits import MAX_LEAP
+from peatnode.documents.limits import MAX_LEAP, PEER_LIMITS
 from peatnode.documents.names import document_key
 from peatnode.documents.replica.keyspace import LEAP, LEAP_UPDATE, after
 from peatnode.documents.replica.replica import Replica
+from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.update import Update, encode_update
 from peatnode.ipc.messages import QuarantineReason
 from peatnode.model.documents import DocumentUpdate, Outcome
@@ -153,6 +154,24 @@ def test_later_changes_of_the_incarnation_are_added() -> None:
     joined = node.replica.join(node.leaps.change_of(leap), "peer", is_accepted=True)
     assert joined.outcome is Outcome.APPLIED
     assert node.replica.value(KEY, node.replica.live(KEY)) == b'{"c":3}'
+
+
+def test_a_change_that_has_grown_takes_no_later_ones() -> None:
+    """Each would have the store read all of it."""
+    node, large = Node(), "x" * limits.MAX_MERGED_BYTES
+    small, grown, later = updates({"a": 1}, {"a": large}, {"a": large, "b": 2})
+    for change, size in (
+        (small, len(small.update)),
+        (grown, len(small.update)),
+        (later, len(small.update)),
+    ):
+        node.receive(change)
+        assert [leap.size for leap in node.leaps.all()] == [size]
+    node = Node()
+    whole = encode_update(merge_updates((small.update, grown.update), PEER_LIMITS))
+    for change in (replace(small, update=whole), later):
+        node.receive(change)
+        assert [leap.size for leap in node.leaps.all()] == [len(whole)]
 
 
 def test_a_malformed_leap_is_not_kept() -> None:
