@@ -7,6 +7,10 @@ from dataclasses import dataclass
 
 MAX_REFUSALS = 1024
 
+MAX_OLDER = 65_536
+"""Documents that are not fetched again although their refusals are no longer among the newest. A peer that has more of
+them would otherwise send all of them for each comparison of roots."""
+
 MAX_COMPARISONS = 4096
 """Pairs of fingerprints that are remembered, of each of the two kinds."""
 
@@ -34,12 +38,15 @@ _Key = tuple[str, str, bytes]
 
 
 class Refusals:
-    """The newest MAX_REFUSALS refusals, by document and the peer's fingerprint of it."""
+    """The newest MAX_REFUSALS refusals, by document and the peer's fingerprint of it, and the hashes of older ones."""
 
     def __init__(self) -> None:
         self._by_key: OrderedDict[_Key, RefusedDocument] = OrderedDict()
         self._keys: dict[tuple[str, str], set[_Key]] = {}
         """By document: a change costs the same, however many refusals there are."""
+        self._older: dict[str, dict[int, int]] = {}
+        """By peer: the hash of the fingerprint that was refused last, by that of the document."""
+        self._older_count = 0
         self.changes = 0
         """Counts what was added or removed."""
         self.paused: set[str] = set()
@@ -47,7 +54,7 @@ class Refusals:
         self._decisions = 0
 
     def __len__(self) -> int:
-        return len(self._by_key)
+        return len(self._by_key) + self._older_count
 
     def add(self, refusal: RefusedDocument, fingerprint: bytes) -> None:
         """Adds a refusal. With an empty `fingerprint` (unknown) it is reported,
@@ -58,18 +65,39 @@ class Refusals:
             self._by_key[key] = refusal
             self._keys.setdefault(key[:2], set()).add(key)
             if len(self._by_key) > MAX_REFUSALS:
-                self._remove(next(iter(self._by_key)))
+                oldest = next(iter(self._by_key))
+                self._keep_older(oldest, self._by_key[oldest].peer)
+                self._remove(oldest)
+
+    def _keep_older(self, key: _Key, peer: str) -> None:
+        if self._older_count >= MAX_OLDER:
+            self._older.clear()
+            self._older_count = 0
+        if key[2]:
+            older = self._older.setdefault(peer, {})
+            self._older_count += hash(key[:2]) not in older
+            older[hash(key[:2])] = hash(key[2])
 
     def is_refused(self, collection: str, id: str, fingerprint: bytes) -> bool:
-        return (collection, id, fingerprint) in self._by_key
+        if (collection, id, fingerprint) in self._by_key:
+            return True
+        if not self._older:
+            return False
+        document, state = hash((collection, id)), hash(fingerprint)
+        return any(older.get(document) == state for older in self._older.values())
 
     def forget(self, collection: str, id: str) -> None:
         """Removes the refusals of a document, after another state of it was applied or the document has changed."""
         for key in tuple(self._keys.get((collection, id), ())):
             self._remove(key)
+        if self._older:
+            document = hash((collection, id))
+            for older in self._older.values():
+                self._older_count -= older.pop(document, None) is not None
 
     def forget_peer(self, peer: str) -> None:
         """Removes the refusals of a peer whose documents have become equal to the local ones."""
+        self._older_count -= len(self._older.pop(peer, ()))
         if self._by_key:
             for key in [key for key, refusal in self._by_key.items() if refusal.peer == peer]:
                 self._remove(key)
@@ -81,9 +109,7 @@ class Refusals:
         """
         if decisions != self._decisions:
             self._decisions = decisions
-            self._by_key.clear()
-            self._keys.clear()
-            self.changes += 1
+            self._clear()
 
     def pause(self, peer: str) -> None:
         """The store refuses the deletions of a peer."""
@@ -93,9 +119,14 @@ class Refusals:
     def resume(self, peer: str) -> None:
         """The store carries them out again. What it refused is fetched, from whichever peer has it."""
         self.paused.discard(peer)
+        self._clear()
+
+    def _clear(self) -> None:
+        self.changes += 1
         self._by_key.clear()
         self._keys.clear()
-        self.changes += 1
+        self._older.clear()
+        self._older_count = 0
 
     def _remove(self, key: _Key) -> None:
         self.changes += 1

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
-from peatnode.protocol.sync.refusals import MAX_REFUSALS, Refusals, RefusedDocument
+import pytest
+
+from peatnode.protocol.sync.refusals import MAX_OLDER, MAX_REFUSALS, Refusals, RefusedDocument
 
 
 def test_what_was_refused_is_fetched_again_after_a_decision_of_an_operator() -> None:
@@ -68,7 +71,37 @@ def test_its_index_agrees_with_it_whatever_comes(rng: random.Random) -> None:
             case _:
                 refusal = refused(str(rng.randrange(900)), rng.choice(["node-b", "node-c"]))
                 refusals.add(refusal, rng.randbytes(1))
-        assert len(refusals) <= MAX_REFUSALS
+        assert len(refusals.all()) <= MAX_REFUSALS
     indexed = set().union(*refusals._keys.values())
     assert indexed == set(refusals._by_key)
     assert all(refusals._keys.values())
+
+
+def test_older_refusals_keep_documents_from_being_fetched_again() -> None:
+    """A peer whose expiries are refused by the thousand sends none of them for each comparison of roots."""
+    refusals, count = Refusals(), 20 * MAX_REFUSALS
+    for number in range(count):
+        refusals.add(refused(str(number)), b"%d" % number)
+    refusals.add(refused("other", "node-c"), b"1")
+    assert (len(refusals), len(refusals.all())) == (count + 1, MAX_REFUSALS)
+    for number in (0, 1, count - 1):
+        assert refusals.is_refused("notes", str(number), b"%d" % number)
+        assert not refusals.is_refused("notes", str(number), b"x")
+    for number in (0, count - 1):
+        refusals.forget("notes", str(number))
+        assert not refusals.is_refused("notes", str(number), b"%d" % number)
+    refusals.forget_peer("node-b")
+    assert not refusals.is_refused("notes", "1", b"1")
+    assert (len(refusals), refusals.is_refused("notes", "other", b"1")) == (1, True)
+
+
+@pytest.mark.parametrize("end", [lambda it: it.decided(1), lambda it: it.resume("node-b")])
+def test_older_refusals_are_bounded_and_end(end: Callable[[Refusals], None]) -> None:
+    refusals = Refusals()
+    for number in range(MAX_OLDER + 3 * MAX_REFUSALS):
+        refusals.add(refused(str(number), f"node-{number % 7}"), b"1")
+        refusals.add(refused(str(number), f"node-{number % 7}"), b"")  # is said, and fetched again
+        assert len(refusals) <= MAX_OLDER + MAX_REFUSALS
+    end(refusals)
+    assert len(refusals) == 0
+    assert not refusals.is_refused("notes", str(number - 2 * MAX_REFUSALS), b"1")
