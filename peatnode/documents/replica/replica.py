@@ -471,8 +471,9 @@ class Replica:
         record = self.record(key)
         incarnation = self.next_incarnation(key)
         own = self.client_of(incarnation)
-        if any(structs[-1].end > PEER_LIMITS.max_clock for structs in update.structs.values()):
-            raise NumbersExhausted(CLOCKS_EXHAUSTED)
+        for structs in update.structs.values():
+            if structs[-1].end > PEER_LIMITS.max_clock:
+                raise NumbersExhausted(CLOCKS_EXHAUSTED)
         for client, structs in update.structs.items():
             if client == own:
                 sequence = self._staged_sequence + 1

@@ -72,7 +72,7 @@ class Deletions:
 
     def gate(self, peer: str) -> PeerGate | None:
         """What a change of a peer has to pass; None: it need not, because it is not from a peer."""
-        return PeerGate(self, peer) if peer else None
+        return PeerGate(self, self._guard, self._steady, peer) if peer else None
 
     def refusal(self, peer: str, key: bytes, record: Record, ends_at: float) -> str:
         expires_at = record.expires_at
@@ -80,9 +80,6 @@ class Deletions:
             return ""  # whether it is due, this clock cannot tell
         life = key, record.incarnation
         return self._guard.refusal(peer, life, expires_at, ends_at, self._steady(), self._unix())
-
-    def began(self, peer: str, key: bytes, incarnation: int) -> None:
-        self._guard.began(peer, (key, incarnation), self._steady())
 
     def allow(self, peer: str) -> bool:
         """In the open batch. Whether the deletions of the peer were paused."""
@@ -111,15 +108,19 @@ class Deletions:
 class PeerGate:
     """An EndingGate for the changes of one peer."""
 
-    def __init__(self, deletions: Deletions, peer: str) -> None:
+    def __init__(
+        self, deletions: Deletions, guard: DeletionGuard, steady: Callable[[], float], peer: str
+    ) -> None:
         self._deletions = deletions
+        self._guard = guard
+        self._steady = steady
         self._peer = peer
 
     def refusal(self, key: bytes, record: Record, ends_at: float) -> str:
         return self._deletions.refusal(self._peer, key, record, ends_at)
 
     def began(self, key: bytes, incarnation: int) -> None:
-        self._deletions.began(self._peer, key, incarnation)
+        self._guard.began(self._peer, (key, incarnation), self._steady())
 
 
 class PauseReports:
