@@ -117,7 +117,7 @@ class HostileHistory:
         weather = Weather(delay=plan.choice([0.001, 0.02, 0.1]))
         honest, insiders = plan.choice([2, 2, 3, 3]), plan.choice([1, 1, 1, 2])
         self.world = world(seeds.generator(name), honest, insiders, weather, make_store, node)
-        self.limit = plan.choice([2, 5])
+        self.limit = plan.choice([2, 3])
         """Documents of others that a member may end in a minute."""
         self.keys: list[Key] = [("notes", f"n{i}") for i in range(plan.choice([1, 5, 20]))]
         self.tricks = [
@@ -175,13 +175,13 @@ class HostileHistory:
         return any(isinstance(trick, kind) for i in self.world.insiders for trick in i.tricks)
 
     def _write_what_is_kept(self) -> None:
-        """Before the insiders come: a deletion of what a node has not is none there."""
-        world = self.world
-        for insider in world.insiders:
-            insider.kill()
-        for number, key in enumerate(KEPT):
-            world.honest[number % world.count].write(key)
-        self._wait(world.are_equal, lambda: None)
+        """The same on all nodes, because a deletion of what a node has not is none there."""
+        first, *others = [node.store for node in self.world.honest]
+        for key in KEPT:
+            update = first.write(key, 1)
+            for store in others:
+                store.apply(update, "")
+            self.world.ledger.append(update)
 
     def _settle(self) -> None:
         """Operators block the insiders, as often as not, and decide about deletions that are paused."""

@@ -15,7 +15,7 @@ from tests.sim.standin import Key
 LAST_INCARNATION = 2**40 - 1
 DRIP = "drip"
 """Collection of documents that never stop to change."""
-KEPT: tuple[Key, ...] = tuple(("kept", f"k{n}") for n in range(100))
+KEPT: tuple[Key, ...] = tuple(("kept", f"k{n}") for n in range(60))
 """Documents that only a Purger ends."""
 MADE_UP = tuple((f"made-up-{n}", n.to_bytes(16)) for n in range(600))
 """Nodes that nobody knows."""
@@ -174,7 +174,7 @@ class Purger(Trick):
         self.at_once = self.rng.choice([1, 7, len(KEPT)])
 
     def turn(self, peer: int) -> None:
-        if self.rng.random() < (0.9 if self.rests else 0.5):
+        if self.rng.random() < (0.9 if self.rests else 0.7):
             return
         ending = self.rng.sample(KEPT, len(KEPT) if self.rests else self.at_once)
         self.push(peer, [self._end(key) for key in ending])
