@@ -322,6 +322,15 @@ def test_absent_nodes_are_counted_once(
     promtool.expect(mesh.series(), 5, panel("Absent nodes"), {"{}": count})
 
 
+def test_the_row_of_members_counts_nodes(promtool: PromtoolFiles) -> None:
+    mesh = Mesh(3)
+    for pod in ("peat-mesh-0", "peat-mesh-1"):
+        mesh.tell("peatnode_sync_peer_deletions_paused", pod, 1, peer="peat-mesh-2")
+        mesh.tell("peatnode_sync_peer_blocked", pod, 1, peer="peat-mesh-2")
+    for title in ("Deletions paused, nodes", "Blocked, nodes"):
+        promtool.expect(mesh.series(), 5, panel(title), {'{peer="peat-mesh-2"}': 2})
+
+
 def test_all_expressions_are_promql(promtool: PromtoolFiles) -> None:
     expressions = {
         f"shown:{number}:{index}": shown(wanted["expr"])
