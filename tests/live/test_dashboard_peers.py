@@ -302,3 +302,36 @@ def test_blocked_peers_and_paused_deletions_are_shown(show: Show, browser: Brows
     assert "it deletes" in row(page, "peat-mesh-2")
     assert "deletions paused, 15,000 documents kept" in row(page, "peat-mesh-1")
     assert page.complaints() == []
+
+
+def test_an_address_of_this_node_is_no_peer_that_cannot_be_reached(
+    show: Show, browser: Browser
+) -> None:
+    ourselves = absent_peer(
+        "peat-mesh-3",
+        0,
+        state=PeerStatus.OURSELVES,
+        absent_since=0.0,
+        last_equal=0.0,
+        reason="its addresses lead to this node itself",
+    )
+    differing = peer("peat-mesh-1", is_in_sync=False, behind_documents=0)
+    stub = show(differing, ourselves)
+    kinds = ("blocked", "unblocked", "paused", "allowed")
+    stub.answers["/peer-log"]["events"] = [
+        {"time": time.time(), "peer": "peat-mesh-2", "kind": kind, "detail": ""} for kind in kinds
+    ]
+    page = browser.open(stub.url)
+    page.see("#graph-text", "leading to this node itself: peat-mesh-3")
+    page.wait("document.querySelectorAll('#graph circle.absent').length === 1")
+    assert "this node itself" in row(page, "peat-mesh-3")
+    assert "differs" in row(page, "peat-mesh-1")
+    assert "0 documents" not in row(page, "peat-mesh-1")
+    page.see("#peer-log", "peat-mesh-2 was blocked")
+    assert [text.partition("peat-mesh-2 ")[2] for text in names_of(page, "#peer-log li")] == [
+        "may delete again",
+        "deleted too many documents: its deletions are paused",
+        "is no longer blocked",
+        "was blocked",
+    ]
+    assert page.complaints() == []

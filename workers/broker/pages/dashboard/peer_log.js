@@ -11,8 +11,12 @@ const WORDS = {
   different: "has other documents",
   left: "left for good",
   forgotten: "was forgotten",
+  blocked: "was blocked",
+  unblocked: "is no longer blocked",
+  paused: "deleted too many documents: its deletions are paused",
+  allowed: "may delete again",
 };
-const KINDS = { connected: "ok", equal: "ok", failed: "bad", refused: "bad", disconnected: "warn" };
+const KINDS = { connected: "ok", equal: "ok", failed: "bad", refused: "bad", paused: "bad", blocked: "warn", disconnected: "warn" };
 
 export async function drawPeerLog() {
   const { events } = await ask("/peer-log");

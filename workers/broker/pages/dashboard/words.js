@@ -6,11 +6,13 @@ const MAX_NAMES = 5;
 const FAR = 0.05; // more documents than this share apart: one side joins, or catches up
 const CLOCK_SECONDS = 5; // a clock that differs by more is shown
 
-/** "ok", "warn", "bad", "absent" (also blocked) or "twin": how the peer is drawn. */
+const QUIET = new Set(["absent", "blocked", "ourselves"]); // states of a peer that nobody tries to reach now
+
+/** "ok", "warn", "bad", "absent" (also blocked, or this node itself) or "twin": how the peer is drawn. */
 export function kindOf(peer) {
   if (peer.twin) return "twin";
   if (peer.connected) return peer.in_sync ? "ok" : "warn";
-  return peer.state === "absent" || peer.state === "blocked" ? "absent" : "bad";
+  return QUIET.has(peer.state) ? "absent" : "bad";
 }
 
 export const count = (number, noun) => `${number.toLocaleString()} ${noun}${number === 1 ? "" : "s"}`;
@@ -24,6 +26,7 @@ export function names(all) {
 /** The state of the connection. */
 export function stateWords(peer) {
   if (peer.state === "blocked") return `blocked since ${moment(peer.blocked_since)}`;
+  if (peer.state === "ourselves") return "this node itself";
   if (peer.state !== "absent") return peer.state;
   if (!peer.absent_since) return peer.expected ? "expected, never seen" : "never connected";
   return `absent since ${moment(peer.absent_since)} (${duration(now() - peer.absent_since)})`;
@@ -53,7 +56,13 @@ export function syncWords(peer, own) {
   if (progress?.isFetching) return `fetching: ${progress.words}`;
   if (progress) return progress.isBehind ? `has ${count(progress.all, "document")}, this node ${progress.done.toLocaleString()}` : `has ${progress.words}`;
   const since = peer.out_of_sync_since ? ` for ${duration(now() - peer.out_of_sync_since)}` : "";
-  return (peer.behind_documents === null ? "comparing" : `${count(peer.behind_documents, "document")} differ${peer.behind_documents === 1 ? "s" : ""}`) + since;
+  return differingWords(peer.behind_documents) + since;
+}
+
+/** 0: the fingerprints differ, and no document that does was counted, as where it is refused here. */
+function differingWords(documents) {
+  if (documents === null) return "comparing";
+  return documents === 0 ? "differs" : `${count(documents, "document")} differ${documents === 1 ? "s" : ""}`;
 }
 
 function absentWords(peer) {
@@ -88,7 +97,8 @@ export function meshWords(self, peers, far) {
   const unseen = peers.filter((peer) => peer.state === "absent" && !peer.absent_since);
   const blocked = peers.filter((peer) => peer.state === "blocked");
   const paused = peers.filter((peer) => peer.deletions_paused_since);
-  const others = peers.filter((peer) => !peer.connected && peer.state !== "absent" && peer.state !== "blocked");
+  const ourselves = peers.filter((peer) => peer.state === "ourselves");
+  const others = peers.filter((peer) => !peer.connected && !QUIET.has(peer.state));
   const words = [`${self} is connected to ${connected.length.toLocaleString()} of ${count(peers.length, "peer")}`];
   if (behind.length) words.push(`catching up: ${ids(behind)}`);
   else if (connected.length) words.push(connected.length === 1 ? "it is in sync" : "these are in sync");
@@ -96,6 +106,7 @@ export function meshWords(self, peers, far) {
   if (unseen.length) words.push(`expected, but never seen: ${ids(unseen)}`);
   if (blocked.length) words.push(`blocked here: ${ids(blocked)}`);
   if (paused.length) words.push(`deletions paused: ${ids(paused)}`);
+  if (ourselves.length) words.push(`leading to this node itself: ${ids(ourselves)}`);
   if (others.length) words.push(`not connected: ${ids(others)}`);
   if (far.length) words.push(`known through peers only: ${names(far)}`);
   return `${words.join("; ")}.`;
