@@ -91,6 +91,9 @@ BUCKETS_PER_ASK = 64
 MAX_INDEXES = 256
 """Nodes or buckets in one question: at least PARENTS_PER_ASK and BUCKETS_PER_ASK."""
 
+MAX_TREE_KEY_BYTES = 512
+"""From where on a question asks: 8 bytes of a hash and the longest name of a document, 329 together."""
+
 WANTED_PER_ASK = 500
 
 MAX_WANTED = 1000
@@ -100,7 +103,7 @@ AIMED_ENTRIES = 4096
 """Entries in the answer to a question for buckets, about: fewer buckets are asked for in a large store."""
 
 MAX_ENTRIES = 20_000
-"""Entries in one answer. More are not answered: so many in the buckets of one question are no chance."""
+"""Entries in one answer. What is beyond is asked for next: so many in the buckets of one question are no chance."""
 
 MAX_FOUND = 32_768
 """Documents that one pull has found and not fetched yet. Those of an honest peer are below 5,000, because documents are

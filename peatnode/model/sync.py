@@ -53,12 +53,11 @@ class BucketsReply(Message):
 
 @dataclass(frozen=True, slots=True)
 class ReadBuckets(Ask[BucketsReply]):
-    """Asks for the documents and tombstones of the buckets `first` to `last`, from `tree_key` on,
-    at most `limit`."""
+    """Asks for the documents and tombstones of some buckets, from `tree_key` on, at most `limit`."""
 
     TAG = "read_buckets"
-    first: int
-    last: int
+    runs: tuple[tuple[int, int], ...]
+    """First and last bucket of each run of adjacent buckets, in ascending order."""
     tree_key: bytes
     limit: int
 

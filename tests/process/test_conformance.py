@@ -124,7 +124,7 @@ async def test_the_questions_of_sync(kind: str) -> None:
 
         (root,) = (await ask(ReadTree(0, (0,)))).hashes
         assert root != EMPTY_HASH
-        found = await ask(ReadBuckets(0, BUCKETS - 1, b"", 100))
+        found = await ask(ReadBuckets(((0, BUCKETS - 1),), b"", 100))
         held = {entry.id: (entry.incarnation, entry.is_deleted) for entry in found.entries}
         assert held == {"a": (1, False), "b": (2, False)}
         assert found.next_tree_key == b""

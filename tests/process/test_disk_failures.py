@@ -421,7 +421,7 @@ def log_of(store: Path) -> Path:
 async def wholeness(node: StoreNode) -> StoreReply:
     """What the indexes say is what the documents are."""
     store = await node.ask(GetStore())
-    entries = (await node.ask(ReadBuckets(0, 65535, b"", 10_000))).entries
+    entries = (await node.ask(ReadBuckets(((0, 65535),), b"", 10_000))).entries
     living = {(e.collection, e.id): e.fingerprint for e in entries if not e.is_deleted}
     listed = {}
     for collection in ("c", "large"):

@@ -71,7 +71,7 @@ async def compare(node: StoreNode, expected: dict[str, Any]) -> None:
     assert about.sequence == expected["sequence"]
     assert list(about.quarantined) == expected["quarantined"]
     assert about.documents == len(expected["documents"])
-    entries = (await node.ask(ReadBuckets(0, 65_535, b"", 10_000))).entries
+    entries = (await node.ask(ReadBuckets(((0, 65_535),), b"", 10_000))).entries
     assert about.root == root_of(entries)
     ended = [(e.collection, e.id, e.incarnation) for e in entries if e.is_deleted]
     assert ended == [(t["collection"], t["id"], t["incarnation"]) for t in expected["tombstones"]]

@@ -296,7 +296,7 @@ async def test_two_stores_come_together_by_tree_ranges_and_differences(tmp_path:
             await one.ask(ApplyUpdates(got.updates, "p"))
         assert await read(a, "d7") == await read(b, "d7")
         assert sorted(map(str, (await read(a, "d7"))["l"])) == ["7", "a", "b"]  # type: ignore[index]
-        entries = [(await n.ask(ReadBuckets(0, 65535, b"", 1000))).entries for n in (a, b)]
+        entries = [(await n.ask(ReadBuckets(((0, 65535),), b"", 1000))).entries for n in (a, b)]
         assert entries[0] == entries[1]
         assert len(entries[0]) == 40
         sources = {change.origin async for change in changes_until(b, 40)}

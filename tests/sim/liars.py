@@ -15,6 +15,7 @@ from peatnode.protocol.wire.batches import pack_updates
 from peatnode.protocol.wire.messages import Message
 from tests.sim.node import Node
 from tests.sim.world import Weather, World
+from tests.support.placed_names import invented_names
 
 NOTHING = pack_updates(())
 KNOWN = pack_updates((DocumentUpdate("lies", "known", 1, True, 0.0, b"\0"),))
@@ -52,10 +53,10 @@ class Liar(Node):
             case wire.AskTree(number, _, indexes):
                 hashes = self.world.random.randbytes(HASH_BYTES * FAN_OUT * len(indexes))
                 return self._lied(wire.Tree(number, hashes))
-            case wire.AskBuckets(number, _):
-                entries = tuple(self._invented() for _ in range(20))
+            case wire.AskBuckets(number, indexes):
                 has_some = self.lie in ("invented", "known")
-                return self._lied(wire.Buckets(number, entries if has_some else ()))
+                names = invented_names("lies", indexes)[:20] if has_some else []
+                return self._lied(wire.Buckets(number, tuple(map(self._invented, names))))
             case wire.AskUpdates(number, _):
                 return self._lied(wire.Updates(number, 1, b"", self._batch))
             case wire.AskRange(number, first, _, tree_key):
@@ -72,9 +73,8 @@ class Liar(Node):
     def _lied(self, answer: Any) -> Message:
         return wire.Unanswered(answer.number) if self.lie == "unanswered" else answer
 
-    def _invented(self) -> BucketEntry:
-        name, fingerprint = self.world.random.randbytes(8).hex(), self.world.random.randbytes(16)
-        return BucketEntry("lies", name, 1, False, fingerprint)
+    def _invented(self, name: str) -> BucketEntry:
+        return BucketEntry("lies", name, 1, False, self.world.random.randbytes(16))
 
 
 class LyingWorld(World):

@@ -12,6 +12,8 @@ from hashlib import blake2b
 import msgpack
 
 from peatnode.documents.limits import LATE_INCARNATION
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.index.hash_tree import tree_key_of
 from peatnode.documents.replica.join import check_leap
 from peatnode.model.clock import ClockReading
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
@@ -69,6 +71,8 @@ class StandinStore:
         self.documents: dict[Key, Document] = {}
         self.refused: set[Key] = set()
         """What is not taken from anybody."""
+        self.most_listed = 10_000
+        """Entries of buckets in one answer."""
         self.takes_leaps = False
         """As if an operator accepted every leap of an incarnation."""
         self.quarantine: dict[Key, DocumentUpdate] = {}
@@ -170,7 +174,8 @@ class StandinStore:
             self.apply(update, "")
 
     def _put(self, key: Key, document: Document) -> None:
-        tree_key = blake2b("\0".join(key).encode(), digest_size=16).digest()
+        name = document_key(*key)
+        tree_key = tree_key_of(name) + name
         old = self.documents.get(key)
         change = _digest(tree_key, document) ^ (_digest(tree_key, old) if old else 0)
         index = int.from_bytes(tree_key[:2], "big")
@@ -247,8 +252,11 @@ class StandinStore:
         return sorted(pair for pair in pairs if pair[0] >= tree_key)
 
     def _read_buckets(self, question: ReadBuckets) -> BucketsReply:
-        tree_keys = self._tree_keys(question.first, question.last, question.tree_key)
-        taken, rest = tree_keys[: question.limit], tree_keys[question.limit :]
+        tree_keys = [
+            found for run in question.runs for found in self._tree_keys(*run, question.tree_key)
+        ]
+        limit = min(question.limit, self.most_listed)
+        taken, rest = tree_keys[:limit], tree_keys[limit:]
         entries = [self._entry(key) for _, key in taken]
         return BucketsReply(tuple(entries), rest[0][0] if rest else b"")
 

@@ -11,6 +11,7 @@ from peatnode.protocol.wire import messages as wire
 from peatnode.protocol.wire.batches import pack_updates
 from tests.sim.insiders import Insider, Trick
 from tests.sim.standin import Key
+from tests.support.placed_names import invented_names, placed_in
 
 LAST_INCARNATION = 2**40 - 1
 DRIP = "drip"
@@ -80,7 +81,7 @@ class Liar(Trick):
                 hashes = bytes(size) if self.mode == "empty" else rng.randbytes(size)
                 return self._later(peer, wire.Tree(message.number, hashes))
             case wire.AskBuckets():
-                return self._later(peer, wire.Buckets(message.number, self._entries()))
+                return self._later(peer, wire.Buckets(message.number, self._entries(message)))
             case wire.AskUpdates():
                 return self._later(
                     peer,
@@ -99,14 +100,15 @@ class Liar(Trick):
             self.insider.later(self.delay, lambda: self.say(peer, message))
         return True
 
-    def _entries(self) -> tuple[BucketEntry, ...]:
+    def _entries(self, asked: wire.AskBuckets) -> tuple[BucketEntry, ...]:
         rng = self.rng
         if self.mode == "names":
+            known = [name for _, name in self.insider.names]
             return tuple(
-                BucketEntry(*key, rng.choice([1, 1, 2]), False, rng.randbytes(16))
-                for key in self.insider.names
+                BucketEntry("notes", name, rng.choice([1, 1, 2]), False, rng.randbytes(16))
+                for name in placed_in("notes", known, asked.indexes)
             )
-        made_up = [f"made-up-{rng.randrange(1000)}" for _ in range(rng.choice([0, 1, 30]))]
+        made_up = invented_names("notes", asked.indexes)[: rng.choice([0, 1, 30])]
         return tuple(BucketEntry("notes", name, 1, False, rng.randbytes(16)) for name in made_up)
 
     def _drip(self) -> bytes:

@@ -67,9 +67,8 @@ class ReleasedNode:
                 hashes = [bytes.fromhex(self._tree.get(child, "00" * 16)) for child in children]
                 return packed(TREE, number, b"".join(hashes))
             case [7, number, indexes, *_]:
-                return packed(
-                    BUCKETS, number, [self._entry(e) for e in self._entries if e[0] in indexes]
-                )
+                entries = [self._entry(e) for e in self._entries if e[0] in indexes]
+                return packed(BUCKETS, number, entries, b"")
             case [9, number, wanted, *_]:
                 names = [one[:2] for one in wanted]
                 found = [one for one in self.documents if one[:2] in names]

@@ -176,17 +176,18 @@ class Reads:
         return TreeReply(hashes, self._replica.sequence, documents, decisions)
 
     def buckets(self, request: ReadBuckets) -> BucketsReply:
-        _check_range(request.first, request.last)
         limit = min(max(request.limit, 1), MAX_LIMIT)
         entries: list[BucketEntry] = []
-        for entry in bucket_entries(self._replica, request.first, request.last, request.tree_key):
-            if len(entries) == limit:
-                return BucketsReply(tuple(entries), entry.tree_key)
-            entries.append(
-                BucketEntry(
-                    *names_of(entry.key), entry.incarnation, entry.is_deleted, entry.fingerprint
+        for first, last in request.runs:
+            _check_range(first, last)
+            for entry in bucket_entries(self._replica, first, last, request.tree_key):
+                if len(entries) == limit:
+                    return BucketsReply(tuple(entries), entry.tree_key)
+                entries.append(
+                    BucketEntry(
+                        *names_of(entry.key), entry.incarnation, entry.is_deleted, entry.fingerprint
+                    )
                 )
-            )
         return BucketsReply(tuple(entries), b"")
 
     def range(self, request: ReadRange) -> UpdatesReply:

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
-from peatnode.model.documents import BucketEntry
 from peatnode.model.peer_limits import (
     ANSWER_BYTES,
-    MAX_ENTRIES,
     MAX_INDEXES,
     MAX_QUESTION_BYTES,
     MAX_QUESTIONS_WAITING,
     MAX_WANTED,
 )
 from peatnode.model.sync import (
+    BucketsReply,
     ReadDifferences,
     ReadRange,
     ReadTree,
@@ -98,7 +97,10 @@ class PeerQuestions:
                 )
             case AskBuckets():
                 BucketListing(
-                    self._ask_store, question.indexes, lambda e: self._buckets_read(number, size, e)
+                    self._ask_store,
+                    question.indexes,
+                    question.tree_key,
+                    lambda a: self._buckets_read(number, size, a),
                 )
             case AskUpdates():
                 self._ask_store(
@@ -117,11 +119,11 @@ class PeerQuestions:
         else:
             self._end(size, Unanswered(number))
 
-    def _buckets_read(
-        self, number: int, size: int, entries: tuple[BucketEntry, ...] | None
-    ) -> None:
-        is_answered = entries is not None and len(entries) <= MAX_ENTRIES
-        self._end(size, Buckets(number, entries or ()) if is_answered else Unanswered(number))
+    def _buckets_read(self, number: int, size: int, answer: BucketsReply | None) -> None:
+        if answer is None:
+            self._end(size, Unanswered(number))
+        else:
+            self._end(size, Buckets(number, answer.entries, answer.next_tree_key))
 
     def _updates_read(self, number: int, size: int, answer: StoreAnswer | None) -> None:
         if isinstance(answer, UpdatesReply):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from peatnode.model.documents import BucketEntry
+from peatnode.model.peer_limits import MAX_ENTRIES
 from peatnode.model.sync import BucketsReply, ReadBuckets, StoreAnswer, StoreQuestion
 from peatnode.protocol.wire.messages import Buckets, Message, Tree, Updates
 
@@ -21,48 +22,50 @@ class PeerAsker(Protocol):
 
 
 ENTRIES_PER_READ = 2000
+MAX_READS = MAX_ENTRIES // ENTRIES_PER_READ
 
 
 class BucketListing:
-    """Reads all entries of some buckets, in runs of adjacent buckets, and calls `then` once; None:
-    a read failed."""
+    """Reads the entries of some buckets in order, from a tree key on, and calls `then` once; None: a read failed.
+
+    There are at most MAX_ENTRIES, and `next_tree_key` tells where the rest begins: one bucket may hold any number of
+    documents, since whoever names them can compute where they lie.
+    """
 
     def __init__(
         self,
         ask_store: StoreAsker,
         indexes: tuple[int, ...],
-        then: Callable[[tuple[BucketEntry, ...] | None], None],
+        tree_key: bytes,
+        then: Callable[[BucketsReply | None], None],
     ) -> None:
         self._ask_store = ask_store
         self._then = then
+        self._runs = _adjacent_runs(indexes)
         self._entries: list[BucketEntry] = []
-        self._has_failed = False
-        runs = _adjacent_runs(indexes)
-        self._open = len(runs)
-        for first, last in runs:
-            self._read(first, last, b"")
+        self._reads_left = MAX_READS
+        self._read(tree_key)
 
-    def _read(self, first: int, last: int, tree_key: bytes) -> None:
-        def on_answer(answer: StoreAnswer | None) -> None:
-            if isinstance(answer, BucketsReply):
-                self._entries.extend(answer.entries)
-                if answer.next_tree_key:
-                    self._read(first, last, answer.next_tree_key)
-                    return
-            else:
-                self._has_failed = True
-            self._open -= 1
-            if not self._open:
-                self._then(None if self._has_failed else tuple(self._entries))
+    def _read(self, tree_key: bytes) -> None:
+        self._reads_left -= 1
+        self._ask_store(ReadBuckets(self._runs, tree_key, ENTRIES_PER_READ), self._answered)
 
-        self._ask_store(ReadBuckets(first, last, tree_key, ENTRIES_PER_READ), on_answer)
+    def _answered(self, answer: StoreAnswer | None) -> None:
+        if not isinstance(answer, BucketsReply):
+            self._then(None)
+            return
+        self._entries += answer.entries
+        if answer.next_tree_key and self._reads_left:
+            self._read(answer.next_tree_key)
+        else:
+            self._then(BucketsReply(tuple(self._entries), answer.next_tree_key))
 
 
-def _adjacent_runs(indexes: tuple[int, ...]) -> list[tuple[int, int]]:
+def _adjacent_runs(indexes: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
     runs: list[tuple[int, int]] = []
     for index in sorted(set(indexes)):
         if runs and runs[-1][1] == index - 1:
             runs[-1] = (runs[-1][0], index)
         else:
             runs.append((index, index))
-    return runs
+    return tuple(runs)

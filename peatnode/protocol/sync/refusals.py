@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections import OrderedDict
 from dataclasses import dataclass
+
+from peatnode.documents.names import document_key
+from peatnode.documents.replica.index.hash_tree import bucket_of, tree_key_of
 
 MAX_REFUSALS = 1024
 
@@ -47,6 +51,8 @@ class Refusals:
         self._older: dict[str, dict[int, int]] = {}
         """By peer: the hash of the fingerprint that was refused last, by that of the document."""
         self._older_count = 0
+        self._buckets: list[int] = []
+        """Those of the documents in `_keys`, in order."""
         self.changes = 0
         """Counts what was added or removed."""
         self.paused: set[str] = set()
@@ -63,7 +69,7 @@ class Refusals:
         if key not in self._by_key:
             self.changes += 1
             self._by_key[key] = refusal
-            self._keys.setdefault(key[:2], set()).add(key)
+            self._note(key)
             if len(self._by_key) > MAX_REFUSALS:
                 oldest = next(iter(self._by_key))
                 self._keep_older(oldest, self._by_key[oldest].peer)
@@ -85,6 +91,13 @@ class Refusals:
             return False
         document, state = hash((collection, id)), hash(fingerprint)
         return any(older.get(document) == state for older in self._older.values())
+
+    def are_within(self, first: int, last: int) -> bool:
+        """Whether a document of the buckets `first` to `last` was refused: they are listed, and not fetched whole."""
+        if self._older_count:  # they may lie anywhere
+            return True
+        at = bisect_left(self._buckets, first)
+        return at < len(self._buckets) and self._buckets[at] <= last
 
     def forget(self, collection: str, id: str) -> None:
         """Removes the refusals of a document, after another state of it was applied or the document has changed."""
@@ -127,14 +140,24 @@ class Refusals:
         self._keys.clear()
         self._older.clear()
         self._older_count = 0
+        self._buckets.clear()
+
+    def _note(self, key: _Key) -> None:
+        names = key[:2]
+        if names not in self._keys:
+            self._keys[names] = set()
+            insort(self._buckets, _bucket(*names))
+        self._keys[names].add(key)
 
     def _remove(self, key: _Key) -> None:
         self.changes += 1
         del self._by_key[key]
-        keys = self._keys[key[:2]]
+        names = key[:2]
+        keys = self._keys[names]
         keys.remove(key)
         if not keys:
-            del self._keys[key[:2]]
+            del self._keys[names]
+            self._buckets.remove(_bucket(*names))
 
     def all(self) -> tuple[RefusedDocument, ...]:
         return tuple(self._by_key.values())
@@ -143,6 +166,10 @@ class Refusals:
         """The last refusal of each document of which this node sent an update, the oldest first."""
         found = (refusal for refusal in self._by_key.values() if refusal.peer == peer)
         return tuple({(one.collection, one.id): one for one in found}.values())
+
+
+def _bucket(collection: str, id: str) -> int:
+    return bucket_of(tree_key_of(document_key(collection, id)))
 
 
 class Comparisons:

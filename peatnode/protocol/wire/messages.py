@@ -150,16 +150,17 @@ class Tree(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class AskBuckets(WireMessage):
-    """Asks for the entries of some buckets."""
+    """Asks for the entries of some buckets, from `tree_key` on."""
 
     TYPE = 7
     number: int
     indexes: tuple[int, ...]
+    tree_key: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class Buckets(WireMessage):
-    """The answer to AskBuckets."""
+    """The answer to AskBuckets, at most MAX_ENTRIES."""
 
     TYPE = 8
     STREAM = Stream.BULK
@@ -167,6 +168,9 @@ class Buckets(WireMessage):
     MAX_ARRAYS = 2 + MAX_ENTRIES
     number: int
     entries: tuple[BucketEntry, ...]
+    """In the order of their tree keys."""
+    next_tree_key: bytes = b""
+    """The `tree_key` of the next question; empty: complete."""
 
 
 @dataclass(frozen=True, slots=True)

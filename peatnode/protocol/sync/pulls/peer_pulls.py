@@ -69,7 +69,8 @@ class PeerPulls:
         self._compare_after = compare_after
         self._questions: dict[int, Callable[[PeerAnswer | None], None]] = {}
         self._last_question = 0
-        self._resume_at = 0
+        self._resume_at = b""
+        """The tree key at which the next comparison begins."""
         self._compared: _Difference | None = None
         self._settled: _Difference | None = None
         self._settled_until = 0.0
@@ -198,7 +199,7 @@ class PeerPulls:
 
     def _settle(self) -> None:
         if self.pull is not None and self.pull.is_done:
-            self._resume_at = 0
+            self._resume_at = b""
             self._note_settled(self.pull)
             self._end(self.pull)
 
@@ -211,7 +212,7 @@ class PeerPulls:
     def end_pull(self) -> None:
         """What was applied stays. If it was nothing, the next pull compares on from where this one was."""
         if self.pull is not None:
-            self._resume_at = 0 if self.pull.applied else self.pull.reached
+            self._resume_at = b"" if self.pull.applied else self.pull.reached
             self._end(self.pull)
 
     def _end(self, pull: Pull) -> None:

@@ -5,7 +5,7 @@ Work waits in one queue for each kind of step. A step starts as soon as the limi
 other queues:
 
     compare   compares children of tree nodes                -> compare, list; range if the subtree is empty here
-    list      compares entries of buckets                    -> vectors, wanted
+    list      compares entries of buckets                    -> list, vectors, wanted
     vectors   reads local state vectors of documents         -> wanted
     wanted    asks for documents                             -> apply
     range     asks for whole subtrees                        -> range, apply
@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 from peatnode.documents.names import is_document_name
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
@@ -29,6 +30,7 @@ from peatnode.model.peer_limits import (
 )
 from peatnode.model.sync import (
     AppliedReply,
+    BucketsReply,
     ReadTree,
     ReadVectors,
     StoreAnswer,
@@ -38,14 +40,17 @@ from peatnode.model.sync import (
 from peatnode.model.tree import BUCKETS, EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.applying import DocumentUpdates, Take, Then
 from peatnode.protocol.sync.ask import BucketListing, PeerAnswer, PeerAsker, StoreAsker
+from peatnode.protocol.sync.pulls.listing import ComparedListing
 from peatnode.protocol.sync.pulls.progress import PullProgress
 from peatnode.protocol.sync.pulls.steps import (
     Join,
     TreeOrder,
     bucket_of,
-    first_bucket,
+    check_advance,
     is_wanted,
+    place_of_bucket,
     take,
+    take_ascending,
     take_wanted,
 )
 from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
@@ -84,6 +89,7 @@ class Pull:
         refuse: Refuse,
         apply: Apply,
         peer: str = "",
+        most_found: int = MAX_FOUND,
     ) -> None:
         """`peer` is its node id."""
         self._ask_store = ask_store
@@ -93,8 +99,13 @@ class Pull:
         self._refuse = refuse
         self._apply_batch = apply
         self._peer = peer
+        self._most_found = most_found
         self._compares: deque[tuple[int, tuple[int, ...]]] = deque()
         self._buckets: deque[int] = deque()
+        self._listings: deque[tuple[tuple[int, ...], bytes]] = deque()
+        """Buckets of which a part is compared, and the tree key of the rest."""
+        self._cut_bucket: int | None = None
+        """The bucket within which the comparison began. Its first part is compared last."""
         self._vectors: deque[DocumentKey] = deque()
         self._wanted: deque[Wanted] = deque()
         self._ranges: deque[tuple[int, int, bytes]] = deque()
@@ -114,22 +125,22 @@ class Pull:
         self.progress = PullProgress()
         self.applied = 0
         self.has_failed = False
-        self._order = TreeOrder(0)
+        self._order = TreeOrder()
         self._listed_at_once = BUCKETS_PER_ASK
 
-    def start(self, own_root: bytes, first_bucket: int = 0, documents: int = 0) -> None:
+    def start(self, own_root: bytes, first: bytes = b"", documents: int = 0) -> None:
         """Starts to compare the whole tree, or to fetch everything if the local store is empty.
 
-        `first_bucket`: where the comparison begins; what is before it comes last. `documents`: about how many the
-        buckets hold.
+        `first`: the tree key at which the comparison begins; what is before it comes last. `documents`: about how
+        many the buckets hold.
         """
         fitting = AIMED_ENTRIES * BUCKETS // max(1, documents)
         self._listed_at_once = max(1, min(BUCKETS_PER_ASK, fitting))
-        self._order = TreeOrder(first_bucket)
+        self._order = TreeOrder(first)
         self.progress.unexplored = BUCKETS
-        if own_root == EMPTY_HASH and not len(self._refusals):
+        if own_root == EMPTY_HASH and not self._refusals.are_within(0, BUCKETS - 1):
             self.progress.is_whole = True
-            self._ranges.append((0, FAN_OUT**LEVELS - 1, b""))
+            self._ranges.append((0, BUCKETS - 1, b""))
         else:
             self._compares.append((0, (0,)))
         self.advance()
@@ -145,15 +156,20 @@ class Pull:
     def least_differing(self) -> int:
         """Documents that differ, at least: those that are found, and one in each part of the tree that differs."""
         parents = sum(len(parents) for _, parents in self._compares)
-        parts = self._asked_parts + parents + len(self._buckets) + len(self._ranges)
+        listings = sum(len(buckets) for buckets, _ in self._listings)
+        parts = self._asked_parts + parents + len(self._buckets) + listings + len(self._ranges)
         return self.progress.pending + parts
 
     @property
-    def reached(self) -> int:
-        """The bucket from which the comparison is not complete."""
-        waiting = [first_bucket(level, parents[0]) for level, parents in self._compares]
-        waiting += [self._buckets[0]] if self._buckets else []
-        return self._order.reached([*waiting, *[first for first, _, _ in self._ranges]])
+    def reached(self) -> bytes:
+        """The tree key from which the comparison is not complete."""
+        place_of = self._order.place_of
+        waiting = [place_of(level, parents[0]) for level, parents in self._compares]
+        waiting += [place_of(LEVELS, self._buckets[0])] if self._buckets else []
+        waiting += [place for _, place in self._listings]
+        waiting += [place_of_bucket(first) for first, _, _ in self._ranges]
+        waiting += [] if self._cut_bucket is None else [place_of_bucket(self._cut_bucket)]
+        return self._order.reached(waiting)
 
     @property
     def expected(self) -> int:
@@ -169,8 +185,17 @@ class Pull:
             pass
 
     def _has_work(self) -> bool:
-        return bool(
-            self._compares or self._buckets or self._vectors or self._wanted or self._ranges
+        return any(self._queues) or self._cut_bucket is not None
+
+    @property
+    def _queues(self) -> tuple[deque[Any], ...]:
+        return (
+            self._compares,
+            self._buckets,
+            self._listings,
+            self._vectors,
+            self._wanted,
+            self._ranges,
         )
 
     def _take_step(self) -> bool:
@@ -181,10 +206,15 @@ class Pull:
                 self._ask_wanted(take_wanted(self._wanted))
         elif self._vectors:
             self._read_vectors(take(self._vectors, WANTED_PER_ASK))
+        elif self._listings:
+            self._list(*self._listings.popleft())
         elif self._buckets and (len(self._buckets) >= self._listed_at_once or not self._compares):
-            self._list(tuple(take(self._buckets, self._listed_at_once)))
+            self._list_next()
         elif self._compares:
             self._compare(*self._compares.popleft())
+        elif self._cut_bucket is not None and not self._asked_parts:
+            bucket, self._cut_bucket = self._cut_bucket, None
+            self._list((bucket,), b"")
         else:
             return False
         self._steps += 1
@@ -198,14 +228,15 @@ class Pull:
         """Ends this round after an unanswered question.
         What was applied stays; the next round starts over."""
         self.has_failed = True
-        for queue in (self._compares, self._buckets, self._vectors, self._wanted, self._ranges):
+        self._cut_bucket = None
+        for queue in self._queues:
             queue.clear()
 
     # --- compare -----------------------------------------------------------------------------------
 
     def _compare(self, level: int, parents: tuple[int, ...]) -> None:
         self._asked_parts += len(parents)
-        self._order.asked(level, parents[0])
+        self._order.asked(self._order.place_of(level, parents[0]))
         children = tuple([p * FAN_OUT + i for p in parents for i in range(FAN_OUT)])
         join = Join[StoreAnswer](
             lambda remote, local: self._compared(level + 1, children, remote, local)
@@ -221,7 +252,7 @@ class Pull:
         local: StoreAnswer | None,
     ) -> None:
         self._asked_parts -= len(children) // FAN_OUT
-        self._order.answered(level - 1, children[0] // FAN_OUT)
+        self._order.answered(self._order.place_of(level - 1, children[0] // FAN_OUT))
         if isinstance(remote, Tree) and isinstance(local, TreeReply):
             if len(remote.hashes) != HASH_BYTES * len(children):
                 raise PeerFault("malformed answer", "not as many hashes as asked for")
@@ -240,8 +271,9 @@ class Pull:
             if hash_ in (own, EMPTY_HASH):
                 self.progress.unexplored -= width
                 continue
-            if own == EMPTY_HASH and not len(self._refusals):
-                self._add_range(index * width, (index + 1) * width - 1)
+            first, last = index * width, (index + 1) * width - 1
+            if own == EMPTY_HASH and not self._refusals.are_within(first, last):
+                self._add_range(first, last)
             else:
                 differing.append(index)
         differing = self._order.sorted(level, differing)
@@ -259,45 +291,62 @@ class Pull:
 
     # --- list --------------------------------------------------------------------------------------
 
-    def _list(self, indexes: tuple[int, ...]) -> None:
-        self._asked_parts += len(indexes)
-        self._order.asked(LEVELS, indexes[0])
-        join = Join[tuple[BucketEntry, ...]](
-            lambda remote, local: self._listed(indexes, remote, local)
+    def _list_next(self) -> None:
+        """The comparison may have begun within the first bucket."""
+        buckets = take_ascending(self._buckets, self._listed_at_once)
+        place = self._order.place_of(LEVELS, buckets[0])
+        if place == place_of_bucket(buckets[0]):
+            self._list(buckets, b"")
+            return
+        self._cut_bucket = buckets[0]
+        self.progress.unexplored += 1
+        self._list(buckets, place)
+
+    def _list(self, buckets: tuple[int, ...], tree_key: bytes) -> None:
+        self._asked_parts += len(buckets)
+        self._order.asked(tree_key or place_of_bucket(buckets[0]))
+        join = Join[BucketsReply](
+            lambda remote, local: self._listed(buckets, tree_key, remote, local)
         )
-        self._ask_peer(lambda number: AskBuckets(number, indexes), join.take_first)
-        BucketListing(self._ask_store, indexes, join.take_second)
+        self._ask_peer(lambda number: AskBuckets(number, buckets, tree_key), join.take_first)
+        BucketListing(self._ask_store, buckets, tree_key, join.take_second)
 
     def _listed(
         self,
         buckets: tuple[int, ...],
+        tree_key: bytes,
         remote: PeerAnswer | None,
-        local: tuple[BucketEntry, ...] | None,
+        local: BucketsReply | None,
     ) -> None:
         self._asked_parts -= len(buckets)
-        self._order.answered(LEVELS, buckets[0])
-        if remote is None and len(buckets) > 1:  # perhaps they hold too much for one answer
-            self._listed_at_once = max(1, len(buckets) // 8)
-            self._buckets.extendleft(reversed(buckets))
-            self._end_step()
-            return
-        self.progress.unexplored -= len(buckets)
+        self._order.answered(tree_key or place_of_bucket(buckets[0]))
         if isinstance(remote, Buckets) and local is not None:
-            own = {(entry.collection, entry.id): entry for entry in local}
-            for entry in remote.entries:
-                self._consider(entry, own.get((entry.collection, entry.id)))
+            listing = ComparedListing(buckets, tree_key, remote, local)
+            for entry, own in listing.pairs():
+                self._consider(entry, own, listing)
+            self._list_rest(buckets, listing.end)
         else:
             self._fail()
         self._end_step()
 
-    def _consider(self, remote: BucketEntry, local: BucketEntry | None) -> None:
+    def _list_rest(self, buckets: tuple[int, ...], tree_key: bytes) -> None:
+        """What no answer has room for: the buckets before it are compared."""
+        rest = tuple([b for b in buckets if tree_key and b >= bucket_of(tree_key, 0)])
+        self.progress.unexplored -= len(buckets) - len(rest)
+        if rest:
+            self._listings.append((rest, tree_key))
+
+    def _consider(
+        self, remote: BucketEntry, local: BucketEntry | None, listing: ComparedListing
+    ) -> None:
         key = (remote.collection, remote.id)
-        if self.progress.pending >= MAX_FOUND:  # the next pull finds the rest
+        if self.progress.pending >= self._most_found:  # the next pull finds the rest
             return
         if not is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
             return
         if not is_document_name(*key):
             raise PeerFault("malformed message", "a document whose name none can have")
+        listing.check_place(remote)
         if self._peer in self._refusals.paused and _ends(remote, local):
             return
         self.differing[key] = None
@@ -343,8 +392,7 @@ class Pull:
         def on_answer(answer: PeerAnswer | None) -> None:
             if isinstance(answer, Updates):
                 if answer.next_tree_key:
-                    if answer.next_tree_key <= tree_key:
-                        raise PeerFault("malformed answer", "a range that does not advance")
+                    check_advance(tree_key, answer.next_tree_key)
                     self._ranges.appendleft((first, last, answer.next_tree_key))
                 end = bucket_of(answer.next_tree_key, last) if answer.next_tree_key else last + 1
                 self.progress.unexplored -= end - bucket_of(tree_key, first)

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from peatnode.documents.replica.index.hash_tree import bucket_of
 from peatnode.model.documents import BucketEntry, DocumentUpdate, Outcome, Wanted
-from peatnode.model.peer_limits import MAX_FOUND
 from peatnode.model.sync import (
     AppliedReply,
     BucketsReply,
@@ -20,7 +20,7 @@ from peatnode.model.sync import (
     TreeReply,
     VectorsReply,
 )
-from peatnode.model.tree import BUCKETS, FAN_OUT, HASH_BYTES
+from peatnode.model.tree import BUCKETS, EMPTY_HASH, FAN_OUT, HASH_BYTES, LEVELS
 from peatnode.protocol.sync.applying import Take, Then
 from peatnode.protocol.sync.ask import PeerAnswer
 from peatnode.protocol.sync.pulls.pull import Pull
@@ -38,6 +38,7 @@ from peatnode.protocol.wire.messages import (
     Tree,
     Updates,
 )
+from tests.support.placed_names import invented_names, position_of
 
 REMOTE, LOCAL = b"r" * 16, b"l" * 16
 VECTOR = b"\1\5\7"
@@ -78,8 +79,11 @@ class DifferingDocument:
         self, make: Callable[[int], Message], then: Callable[[PeerAnswer | None], None]
     ) -> None:
         match make(1):
-            case AskTree(_, _, indexes):
-                then(Tree(1, b"r" * HASH_BYTES + bytes(HASH_BYTES * (FAN_OUT * len(indexes) - 1))))
+            case AskTree(_, level, indexes):
+                above = bucket_of(position_of("notes", "one")) // FAN_OUT ** (LEVELS - level - 1)
+                children = [p * FAN_OUT + i for p in indexes for i in range(FAN_OUT)]
+                hashes = [b"r" * HASH_BYTES if c == above else EMPTY_HASH for c in children]
+                then(Tree(1, b"".join(hashes)))
             case AskBuckets():
                 then(Buckets(1, (BucketEntry("notes", self.remote_id, 1, False, REMOTE),)))
             case AskUpdates(_, wanted):
@@ -200,18 +204,17 @@ def test_pairs_are_remembered_within_a_bound() -> None:
 class EmptyPeer:
     """A peer of which everything differs, and that has nothing. It answers so many questions, then it is silent."""
 
-    def __init__(self, answers: int, invented: int = 0) -> None:
+    def __init__(self, answers: int, most_found: int = 0) -> None:
         self.answers = answers
-        self.invented = invented
-        """Documents that it names for each question, and never delivers."""
+        self.most_found = most_found
+        """Of the pull. 0: the peer names no documents; otherwise two in each bucket, and it never delivers them."""
         self.listed: list[int] = []
         self.questions: list[int] = []
         self.documents = 0
-        self.most_listed = BUCKETS
-        """Buckets that it lists in one answer."""
-        self.answered: list[int] = []
+        self.most_seen = 0
+        """Documents that the pull knew of at the same time."""
 
-    def pull(self, first_bucket: int = 0) -> Pull:
+    def pull(self, first: bytes = b"") -> Pull:
         def refuse(update: DocumentUpdate, fp: bytes, reason: str) -> None:
             raise AssertionError(reason)
 
@@ -219,13 +222,21 @@ class EmptyPeer:
             assert not take(unpack_updates(packed))
             return True
 
-        pull = Pull(self._ask_store, self._ask_peer, Refusals(), Comparisons(), refuse, apply)
+        pull = Pull(
+            self._ask_store,
+            self._ask_peer,
+            Refusals(),
+            Comparisons(),
+            refuse,
+            apply,
+            most_found=self.most_found,
+        )
         self.waiting: deque[Callable[[], None]] = deque()
-        pull.start(b"x" * HASH_BYTES, first_bucket, self.documents)
+        pull.start(b"x" * HASH_BYTES, first, self.documents)
         while self.waiting and self.answers:
             self.answers -= 1
             self.waiting.popleft()()
-            assert len(pull.differing) <= MAX_FOUND
+            self.most_seen = max(self.most_seen, len(pull.differing))
         return pull
 
     def _ask_peer(
@@ -241,11 +252,8 @@ class EmptyPeer:
         match question:
             case AskTree(_, _, indexes):
                 return Tree(1, b"r" * (HASH_BYTES * FAN_OUT * len(indexes)))
-            case AskBuckets(_, indexes) if len(indexes) > self.most_listed:
-                return None
             case AskBuckets(_, indexes):
-                self.answered += indexes
-                names = [f"{indexes[0]}-{number}" for number in range(self.invented)]
+                names = invented_names("no", indexes) if self.most_found else []
                 return Buckets(1, tuple([BucketEntry("no", n, 1, False, REMOTE) for n in names]))
             case AskUpdates(_, wanted):
                 return Updates(1, len(wanted), b"", pack_updates(()))
@@ -264,7 +272,7 @@ class EmptyPeer:
 def test_a_comparison_that_was_ended_goes_on_where_it_was_until_all_is_compared() -> None:
     """A long comparison of an honest peer may take several pulls, and each of them compares something new."""
     peer = EmptyPeer(0)
-    first, listed = 0, set[int]()
+    first, listed = b"", set[int]()
     for _ in range(8):
         peer.answers = 400
         pull = peer.pull(first)
@@ -279,7 +287,7 @@ def test_a_comparison_that_was_ended_goes_on_where_it_was_until_all_is_compared(
 
 def test_a_pull_begins_where_it_is_told_and_ends_with_what_is_before() -> None:
     peer = EmptyPeer(10**6)
-    pull = peer.pull(50_001)
+    pull = peer.pull((50_001).to_bytes(2))
     assert pull.is_done
     assert sorted(peer.listed) == list(range(BUCKETS))
     after = BUCKETS - 50_001
@@ -288,12 +296,12 @@ def test_a_pull_begins_where_it_is_told_and_ends_with_what_is_before() -> None:
 
 
 def test_a_peer_that_names_documents_without_end_does_not_fill_the_memory() -> None:
-    peer = EmptyPeer(40, invented=20_000)
+    peer = EmptyPeer(60, most_found=500)
     pull = peer.pull()
     while pull.differing and peer.waiting:
         peer.waiting.popleft()()
     kept = (pull._fingerprints, pull._pairs, pull._whole, pull._wanted, pull._vectors)
-    assert max(len(one) for one in kept) <= MAX_FOUND
+    assert max(len(one) for one in kept) <= 500 == peer.most_seen
     assert not pull.applied
 
 
@@ -314,16 +322,6 @@ def test_fewer_buckets_are_asked_for_in_a_large_store(documents: int, at_once: i
     peer.documents = documents
     peer.pull()
     assert max(peer.questions) == at_once
-
-
-def test_buckets_that_hold_too_much_for_one_answer_are_listed_alone() -> None:
-    """A store of few documents and many tombstones, of which the number of documents tells nothing."""
-    peer = EmptyPeer(1500)
-    peer.most_listed = 1
-    pull = peer.pull()
-    assert not pull.has_failed
-    assert sorted(peer.answered) == list(range(len(peer.answered)))
-    assert len(peer.answered) > 1000
 
 
 def test_a_question_has_no_more_state_vectors_than_a_peer_takes() -> None:
