@@ -54,10 +54,10 @@ class Pair:
         ]
         return len({key for key, _ in held[0] ^ held[1]})
 
-    def run(self, seconds: float) -> None:
+    def run(self, seconds: float, step: float = 0.1) -> None:
         end = self.world.now + seconds
         while self.world.now < end:
-            self.world.run(0.1)
+            self.world.run(step)
             for status in self.node.machine.sync_statuses(now=self.node.now()):
                 own = self.node.machine.documents
                 self.samples.append(Sample(self.world.now, own, status, self.differing()))
@@ -99,6 +99,27 @@ def test_an_empty_node_joins() -> None:
     assert sample.status.documents == MANY
     text = f"fetching: {sample.own:,} of {MANY:,} documents, {sample.status.documents_per_second:,.0f}/s"
     assert sample.status.reason.startswith(text + ", about ")
+
+
+def test_a_connection_that_replaces_another_one_is_no_news() -> None:
+    """Both sides have dialled, and the handshake of the connection that is kept took longer."""
+    pair = Pair()
+    pair.fill(pair.source, range(MANY))
+    first, second = sorted(pair.world.nodes, key=lambda node: node.instance, reverse=True)
+    for node in pair.world.nodes:
+        node._open_feed()
+    pair.world.run(1.0)
+    pair.world._connect(first, second)
+    pair.run(0.5)
+    count = len(pair.compared())
+    pair.world._connect(second, first)
+    pair.run(0.3, step=0.005)
+    assert [each.peer for each in second.machine.all_sessions] == [second.last_peer]
+    assert 0 < pair.samples[-1].own < MANY
+    for sample in pair.compared()[count:]:
+        assert sample.status.reason.startswith(f"fetching: {sample.own:,} of {MANY:,}"), sample
+        assert sample.status.behind >= 0.99 * sample.differing
+    pair.check(least_part=0.99)
 
 
 def test_a_node_catches_up_with_one_that_has_more() -> None:

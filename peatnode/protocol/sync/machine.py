@@ -237,7 +237,7 @@ class SyncMachine:
             )
         session = PeerSession(self, peer, member, self._instance < member.instance)
         if current is not None:
-            session.came_at = current.came_at
+            session.follow(current)
         self._sessions[peer] = self._by_instance[session.instance] = session
         if current is None:
             self._actions.append(PeerAppeared(peer, member.node_id, session.instance))

@@ -62,8 +62,10 @@ def sync_status_of(
     refused = refusals.of_peer(node_id)
     waiting = session.push.waiting
     behind = _behind(session, own, len(refused) + waiting) if session.is_compared else -1
-    rate = session.pulls.rate.per_second(now) if session.pull else 0.0
-    left = _left(session, own) / rate if rate else -1.0
+    more = max(0, session.documents - own - len(refused)) if own >= 0 else 0
+    is_fetching = session.pull is not None or more > 0
+    rate = session.pulls.rate.per_second(now) if is_fetching else 0.0
+    left = _left(session, more) / rate if rate else -1.0
     sent_at = session.push.oldest_sent_at
     sinces = [since for since in (session.differs_since, sent_at) if since is not None]
     is_in_sync = session.differs_since is None and not waiting and not is_stale
@@ -74,7 +76,7 @@ def sync_status_of(
         is_in_sync,
         behind,
         None if is_in_sync else min(sinces, default=session.heard_at),
-        "" if is_in_sync else _reason(session, is_stale, refused, progress, paused),
+        "" if is_in_sync else _reason(session, is_stale, more, rate, refused, progress, paused),
         session.connected_at,
         session.neighbours.names,
         session.documents,
@@ -101,19 +103,19 @@ def _lacking(session: PeerSession) -> int:
     return session.compared_documents - session.documents if is_known else 0
 
 
-def _left(session: PeerSession, own: int) -> int:
-    """Documents that this node has yet to fetch, as far as can be told."""
-    more = session.documents - own if own >= 0 else 0
-    if session.pull is None:
-        return 0
-    if session.pull.progress.is_whole and more > 0:
+def _left(session: PeerSession, more: int) -> int:
+    """Documents that this node has yet to fetch, as far as can be told. `more`: those that the peer has more."""
+    pull = session.pull
+    if pull is None or (pull.progress.is_whole and more):
         return more
-    return max(session.pull.expected, more)
+    return max(pull.expected, more)
 
 
 def _reason(
     session: PeerSession,
     is_stale: bool,
+    more: int,
+    rate: float,
     refused: Sequence[RefusedDocument],
     progress: str,
     paused: PausedDeletions | None,
@@ -123,7 +125,9 @@ def _reason(
     if not session.is_compared:
         return "not compared yet"
     pull = session.pull
-    if pull is not None and (pull.progress.found or pull.progress.is_whole):
+    # Between two pulls, and while the next one compares, a node that joins says how far it is all the same.
+    is_joining = more and (rate or pull is not None)
+    if is_joining or (pull is not None and (pull.progress.found or pull.progress.is_whole)):
         return f"fetching: {progress}"
     if session.push.waiting:
         return f"{session.push.waiting} changes not acknowledged"

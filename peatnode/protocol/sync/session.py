@@ -128,6 +128,17 @@ class PeerSession:
         self.peer_questions = PeerQuestions(self._ask_store, self._send)
         self._applying = 0
 
+    def follow(self, former: PeerSession) -> None:
+        """Takes the place of another connection to the same instance. What is known of the peer is known still."""
+        self.came_at = former.came_at
+        if former.differs_since is None:  # what it had in flight may be lost
+            return
+        self.differs_since = former.differs_since
+        self.is_compared = former.is_compared
+        self.documents = former.documents
+        self.compared_documents = former.compared_documents
+        self.pulls.rate = former.pulls.rate
+
     @property
     def pull(self) -> Pull | None:
         """The pull that is in progress."""
