@@ -123,6 +123,59 @@ def test_a_node_that_hears_the_insider_first_has_what_the_others_have() -> None:
     assert all(kept(node) == [MAX_INCARNATION - 1] for node in honest)
 
 
+def test_what_others_have_reached_in_steps_is_a_leap_for_who_was_away() -> None:
+    """Nobody is an insider: the status of each node is true, and what differs is not compared again and again."""
+    world = mesh("a leap in steps", 3)
+    node, other, away = world.nodes
+    away.write(NAME)
+    world.run(10.0)
+    links, world.cut = world.links, {(0, 2), (1, 2)}
+    for wire in list(away.wires.values()):
+        world.break_wire(wire)
+    for step in (1, 2, 3):
+        tombstone = DocumentUpdate(*NAME, step * MAX_LEAP, True, 0.0, b"")
+        node.store.add(ApplyUpdates((tombstone,), "elsewhere"))
+        world.run(2.0)
+    node.write(NAME)
+    away.write(("notes", "meanwhile"))
+    world.run(10.0)
+    assert kept(other) == [], "each step is small"
+    world.cut = set()
+    world.run(20.0)
+
+    def check() -> None:
+        assert kept(away) == [3 * MAX_LEAP + 1]
+        assert set(reasons(away).values()) == {
+            "differs only by 1 of its documents refused by the local store: "
+            f"quarantined: it leaps from incarnation 1 to {3 * MAX_LEAP + 1:,}"
+        }
+        for each, twin in ((node, other), (other, node)):
+            assert each.store.has(("notes", "meanwhile"))
+            told = reasons(each)
+            assert told[twin.store.node_id] == ""
+            assert told[away.store.node_id] == (
+                "it lacks or refuses documents of this node, and has none that this node lacks"
+            )
+        world.links = set()  # no connection breaks meanwhile
+        world.run(20.0)
+        before = world.sent
+        world.run(60.0)
+        assert world.sent - before <= 3 * QUIET_MESSAGES
+        world.links = links
+
+    check()
+    away.write(NAME)  # of an incarnation that has ended elsewhere
+    world.run(20.0)
+    check()
+    node.write(NAME)
+    world.run(20.0)
+    check()
+    accept(away)
+    settle(world)
+    assert (kept(away), away.machine.differing()) == ([], ())
+    check_quiet(world)
+
+
 def test_what_was_dropped_does_not_come_back_to_the_list() -> None:
     world = mesh("a leap is dropped", 2)
     insider, honest = world.nodes

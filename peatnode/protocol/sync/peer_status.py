@@ -58,8 +58,7 @@ def sync_status_of(
     paused: PausedDeletions | None = None,
 ) -> PeerSyncStatus:
     """`own`: the number of documents of this node; negative: unknown."""
-    node_id = session.member.node_id
-    refused = refusals.of_peer(node_id)
+    refused = _refused_of(session, refusals)
     waiting = session.push.waiting
     behind = _behind(session, own, len(refused) + waiting) if session.is_compared else -1
     more = max(0, session.documents - own - len(refused)) if own >= 0 else 0
@@ -87,6 +86,12 @@ def sync_status_of(
         clock_offset,
         paused,
     )
+
+
+def _refused_of(session: PeerSession, refusals: Refusals) -> Sequence[RefusedDocument]:
+    """What the peer has and the local store has refused: from this peer, or from another one that had it first."""
+    found = (*refusals.of_peer(session.member.node_id), *session.pulls.refused)
+    return tuple({(one.collection, one.id): one for one in found}.values())
 
 
 def _behind(session: PeerSession, own: int, others: int) -> int:

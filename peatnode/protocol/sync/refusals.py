@@ -92,6 +92,10 @@ class Refusals:
         document, state = hash((collection, id)), hash(fingerprint)
         return any(older.get(document) == state for older in self._older.values())
 
+    def find(self, collection: str, id: str, fingerprint: bytes) -> RefusedDocument | None:
+        """The refusal of what a peer has, whoever sent it; None: it was not refused."""
+        return self._by_key.get((collection, id, fingerprint))
+
     def are_within(self, first: int, last: int) -> bool:
         """Whether a document of the buckets `first` to `last` was refused: they are listed, and not fetched whole."""
         if self._older_count:  # they may lie anywhere

@@ -12,7 +12,7 @@ from peatnode.protocol.sync.ask import PeerAnswer, StoreAsker
 from peatnode.protocol.sync.pulls.progress import FetchRate
 from peatnode.protocol.sync.pulls.pull import DocumentKey, Pull, Refuse
 from peatnode.protocol.sync.pulls.turns import PullTurns
-from peatnode.protocol.sync.refusals import Comparisons, Refusals
+from peatnode.protocol.sync.refusals import Comparisons, Refusals, RefusedDocument
 from peatnode.protocol.wire.messages import Buckets, Message, Tree, Unanswered, Updates
 
 LONGEST_WAIT = 5.0
@@ -74,6 +74,7 @@ class PeerPulls:
         self._compared: _Difference | None = None
         self._settled: _Difference | None = None
         self._settled_until = 0.0
+        self._refused: tuple[RefusedDocument, ...] = ()
         self.pull: Pull | None = None
         self.last_at: float | None = None
         """When the last pull began; None: never."""
@@ -90,6 +91,11 @@ class PeerPulls:
     def is_settled(self) -> bool:
         """Whether everything that this node would fetch from the peer is here, as last compared."""
         return self._settled is not None and self._node.now < self._settled_until
+
+    @property
+    def refused(self) -> tuple[RefusedDocument, ...]:
+        """What is all that the peer has and this node does not take, while that is settled, from whomever it came."""
+        return self._refused if self.is_settled else ()
 
     def consider(self, root: bytes, theirs: bytes, documents: int) -> bool:
         """The roots differ: a pull begins if it is the turn of this peer. Returns whether it has to wait.
@@ -208,6 +214,7 @@ class PeerPulls:
         if not pull.progress.found and not pull.has_failed and self._compared is not None:
             self._settled = self._compared
             self._settled_until = self._node.now + SETTLED_SECONDS
+            self._refused = tuple(pull.refused.values())
 
     def end_pull(self) -> None:
         """What was applied stays. If it was nothing, the next pull compares on from where this one was."""

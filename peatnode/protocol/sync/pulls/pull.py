@@ -53,7 +53,13 @@ from peatnode.protocol.sync.pulls.steps import (
     take_ascending,
     take_wanted,
 )
-from peatnode.protocol.sync.refusals import MAX_COMPARISONS, Comparisons, Pair, Refusals
+from peatnode.protocol.sync.refusals import (
+    MAX_COMPARISONS,
+    Comparisons,
+    Pair,
+    Refusals,
+    RefusedDocument,
+)
 from peatnode.protocol.wire.errors import PeerFault
 from peatnode.protocol.wire.messages import (
     AskBuckets,
@@ -122,6 +128,8 @@ class Pull:
         self.differing: dict[DocumentKey, None] = {}
         """Documents for which the peer has something new, until they are fetched;
         in the order of discovery."""
+        self.refused: dict[DocumentKey, RefusedDocument] = {}
+        """What the peer has and the local store has refused, from whomever it came. It is not fetched."""
         self.progress = PullProgress()
         self.applied = 0
         self.has_failed = False
@@ -342,7 +350,10 @@ class Pull:
         key = (remote.collection, remote.id)
         if self.progress.pending >= self._most_found:  # the next pull finds the rest
             return
-        if not is_wanted(remote, local) or self._refusals.is_refused(*key, remote.fingerprint):
+        if not is_wanted(remote, local):
+            return
+        if refusal := self._refusals.find(*key, remote.fingerprint):
+            self.refused[key] = refusal
             return
         if not is_document_name(*key):
             raise PeerFault("malformed message", "a document whose name none can have")
