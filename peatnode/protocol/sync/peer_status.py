@@ -131,7 +131,7 @@ def _reason(
         return "not compared yet"
     pull = session.pull
     # Between two pulls, and while the next one compares, a node that joins says how far it is all the same.
-    is_joining = more and (rate or pull is not None)
+    is_joining = more and (pull is not None or (rate and not session.pulls.waits))
     if is_joining or (pull is not None and (pull.progress.found or pull.progress.is_whole)):
         return f"fetching: {progress}"
     if session.push.waiting:
