@@ -93,7 +93,7 @@ class Refusals:
         return any(older.get(document) == state for older in self._older.values())
 
     def find(self, collection: str, id: str, fingerprint: bytes) -> RefusedDocument | None:
-        """The refusal of what a peer has, whoever sent it; None: it was not refused."""
+        """The refusal of what a peer has, whoever sent it; None: it is not among the newest."""
         return self._by_key.get((collection, id, fingerprint))
 
     def are_within(self, first: int, last: int) -> bool:

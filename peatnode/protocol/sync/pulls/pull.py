@@ -352,8 +352,9 @@ class Pull:
             return
         if not is_wanted(remote, local):
             return
-        if refusal := self._refusals.find(*key, remote.fingerprint):
-            self.refused[key] = refusal
+        if self._refusals.is_refused(*key, remote.fingerprint):
+            if refusal := self._refusals.find(*key, remote.fingerprint):
+                self.refused[key] = refusal
             return
         if not is_document_name(*key):
             raise PeerFault("malformed message", "a document whose name none can have")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from peatnode.documents.replica.index.hash_tree import bucket_of
-from peatnode.protocol.sync.refusals import Refusals, RefusedDocument
+from peatnode.protocol.sync.refusals import MAX_REFUSALS, Refusals, RefusedDocument
 from tests.support.placed_names import BUCKET, IN_ONE_BUCKET, position_of
 from tests.support.two_stores import TwoStores, write
 
@@ -74,6 +74,9 @@ def test_the_buckets_of_refusals_are_those_of_documents_that_are_refused_now() -
     assert refusals.are_within(0, BUCKET)
     assert not refusals.are_within(0, BUCKET - 1)
     assert not refusals.are_within(BUCKET + 1, 65_535)
+    for number in range(MAX_REFUSALS):
+        add(f"newer-{number}", b"1")
+    assert refusals.are_within(BUCKET, BUCKET), "older ones may lie anywhere"
     refusals.forget_peer("peer")
     assert found() == []
     add(two, b"1")
