@@ -19,7 +19,7 @@ class Exit(IntEnum):
     UNREACHABLE = 4
     """No node answers."""
     NOT_FOUND = 5
-    """The document or peer does not exist."""
+    """The document, the peer, or what is kept under an id does not exist."""
     PRECONDITION = 6
     """The condition of --if-match or --if-none-match is false."""
     TOO_FEW_REPLICAS = 7

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from peatnode.cli.commands import run_cli
+from peatnode.cli.exits import Exit
 from tests.support.nodes import Node, nodes
 from tests.support.processes import peatnode
 from tests.support.waiting import wait
@@ -297,3 +298,20 @@ def test_the_same_undeletion(node: Node) -> None:
         assert json.loads(way(node, "doc", "get", f"pile{number}", "c").stdout) == {"n": 1}
         for wrong in (("--all",), ("--since", "1h"), ("--all", "--since", "1x"), ()):
             assert way(node, "doc", "undelete", f"pile{number}", *wrong).returncode == 2
+
+
+@pytest.mark.parametrize("id", ["00" * 16, "not-an-id"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "quarantine drop",
+        "quarantine accept",
+        "conflicts dismiss",
+        "conflicts show",
+        "peers unblock",
+    ],
+)
+def test_what_is_not_there_has_one_status(node: Node, command: str, id: str) -> None:
+    for done in (local(node, *command.split(), id), remote(node, *command.split(), id)):
+        assert (done.returncode, done.stdout) == (Exit.NOT_FOUND, "")
+        assert done.stderr.startswith("peatnode: ")

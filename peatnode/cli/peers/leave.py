@@ -19,7 +19,7 @@ def leave(data_dir: str | None) -> None:
 
     In Kubernetes a node finds out by itself whether it is removed for good.
     """
-    from peatnode.cli.peers.node_peers import ask_worker
+    from peatnode.cli.status.questions import ask_worker
     from peatnode.ipc.messages import GetNode, LeaveMesh
 
     node = find_local_node(data_dir or "", os.environ)

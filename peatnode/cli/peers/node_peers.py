@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
-from typing import TypeVar
 
 from peatnode.api.encode_peer import encode_peer_log, encode_peers
-from peatnode.cli.errors import cli_errors
-from peatnode.cli.target import LocalNode, RemoteNode, Target
+from peatnode.cli.status.questions import ANSWER_SECONDS, ask_api, ask_worker, asked
+from peatnode.cli.target import LocalNode, Target
 from peatnode.client import Client
 from peatnode.client._wire.fields import Fields
 from peatnode.client._wire.records import decode_record, decode_records
 from peatnode.client.models import PeerLogEntry, Peers
-from peatnode.errors import AskFailed, LinkLost
-from peatnode.ipc.link import ask_once
 from peatnode.ipc.messages import (
     AllowDeletions,
     Ask,
     BlockPeer,
-    Failure,
     ForgetPeer,
     GetPeerLog,
     GetPeers,
@@ -28,18 +23,12 @@ from peatnode.ipc.messages import (
     UnblockPeer,
 )
 
-ReplyT = TypeVar("ReplyT", bound=Message)
-T = TypeVar("T")
-
-ANSWER_SECONDS = 5.0
-PAUSE_SECONDS = 0.05
-
 
 def read_peers(target: Target) -> Peers:
     if isinstance(target, LocalNode):
         reply = ask_worker(target, "sync", GetPeers())
         return decode_record(Peers, Fields(encode_peers(reply)))
-    return _remotely(target, lambda client: client.peers())
+    return ask_api(target, lambda client: client.peers())
 
 
 def read_peer_log(target: Target) -> tuple[PeerLogEntry, ...]:
@@ -47,7 +36,7 @@ def read_peer_log(target: Target) -> tuple[PeerLogEntry, ...]:
     if isinstance(target, LocalNode):
         content = Fields(encode_peer_log(ask_worker(target, "sync", GetPeerLog())))
         return decode_records(PeerLogEntry, content.each("events"))
-    return _remotely(target, lambda client: client.peer_log())
+    return ask_api(target, lambda client: client.peer_log())
 
 
 def forget_peer(target: Target, id: str) -> None:
@@ -72,37 +61,7 @@ def allow_deletions(target: Target, id: str) -> None:
 
 def _order(target: Target, order: Ask[Message], remotely: Callable[[Client], None]) -> None:
     if isinstance(target, LocalNode):
-        asyncio.run(_asked(target.run_dir, "sync", order))
+        asyncio.run(asked(target.run_dir, "sync", order))
     else:
         with Client(target.url, target.token, ANSWER_SECONDS) as client:
             remotely(client)
-
-
-def ask_worker(target: LocalNode, worker: str, question: Ask[ReplyT]) -> ReplyT:
-    with cli_errors(str(target)):
-        return asyncio.run(_asked(target.run_dir, worker, question))
-
-
-async def _asked(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
-    """Asks again for a while if the worker cannot answer yet, as the broker does."""
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + ANSWER_SECONDS
-    while True:
-        try:
-            return await _asked_once(run_dir, worker, question)
-        except AskFailed as error:
-            if error.code != Failure.UNAVAILABLE or loop.time() > deadline:
-                raise
-        await asyncio.sleep(PAUSE_SECONDS)
-
-
-async def _asked_once(run_dir: Path, worker: str, question: Ask[ReplyT]) -> ReplyT:
-    try:
-        return await ask_once(run_dir / f"{worker}.sock", "cli", question, ANSWER_SECONDS)
-    except TimeoutError:
-        raise LinkLost(f"the {worker} worker sends no hello within {ANSWER_SECONDS:g} s") from None
-
-
-def _remotely(target: RemoteNode, ask: Callable[[Client], T]) -> T:
-    with cli_errors(str(target)), Client(target.url, target.token, ANSWER_SECONDS) as client:
-        return ask(client)

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from base64 import b64encode
-from collections.abc import Callable
-from typing import TypeVar
 
 import click
 
-from peatnode.cli.errors import CliError, cli_errors
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target, with_target_options
+from peatnode.cli.status.questions import ask_api, ask_worker, names_of
 from peatnode.cli.target import LocalNode, Target
 from peatnode.cli.terminal.output import say, say_json
-from peatnode.client import Client
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.client.models import LostDocument
 from peatnode.ipc.messages import (
-    Ask,
-    ConflictEntry,
     DismissConflict,
-    GetPeers,
     ListConflicts,
-    Message,
-    PeersReply,
     ReadConflict,
 )
-from peatnode.ipc.peer_names import PeerNames
-
-ReplyT = TypeVar("ReplyT", bound=Message)
-T = TypeVar("T")
 
 
 @click.group(invoke_without_command=True)
@@ -113,61 +101,37 @@ def _listed(target: Target) -> tuple[LostDocument, ...]:
     if isinstance(target, LocalNode):
         from peatnode.api.encode_document import conflicts_body
 
-        reply = _ask(target, ListConflicts())
-        body = conflicts_body(reply, _names(target, *reply.conflicts).name_of)
+        reply = ask_worker(target, "store", ListConflicts())
+        body = conflicts_body(
+            reply, names_of(target, [kept.peer for kept in reply.conflicts]).name_of
+        )
         return responses.read_conflicts(NodeResponse(200, {}, body))
-    return _remotely(target.url, target.token, lambda client: client.conflicts())
+    return ask_api(target, lambda client: client.conflicts())
 
 
 def _shown(target: Target, id: str) -> LostDocument:
     if isinstance(target, LocalNode):
         from peatnode.api.encode_document import conflict_body
 
-        shown = _ask(target, ReadConflict(_number(id)))
-        body = conflict_body(shown, _names(target, shown.conflict).name_of)
+        shown = ask_worker(target, "store", ReadConflict(_number(id)))
+        body = conflict_body(shown, names_of(target, [shown.conflict.peer]).name_of)
         return responses.read_conflict(NodeResponse(200, {}, body))
-    return _remotely(target.url, target.token, lambda client: client.conflict(id))
+    return ask_api(target, lambda client: client.conflict(id))
 
 
 def _dismiss(target: Target, id: str) -> None:
     if not isinstance(target, LocalNode):
-        _remotely(target.url, target.token, lambda client: client.dismiss_conflict(id))
-    elif not _ask(target, DismissConflict(_number(id))).was_kept:
-        raise CliError(f"the node keeps no conflict {id}", Exit.FAILED)
-
-
-def _names(target: LocalNode, *entries: ConflictEntry) -> PeerNames:
-    """The names of the other nodes, as far as the sync worker tells them."""
-    names = PeerNames(lambda: _peers(target))
-    asyncio.run(names.learn([entry.peer for entry in entries]))
-    return names
-
-
-async def _peers(target: LocalNode) -> PeersReply | None:
-    from peatnode.api.findings.replies import NoAnswer
-    from peatnode.cli.status.from_sockets import ask_worker
-
-    reply = await ask_worker(target.run_dir, "sync", GetPeers())
-    return None if isinstance(reply, NoAnswer) else reply
-
-
-def _remotely(url: str, token: str, ask: Callable[[Client], T]) -> T:
-    with cli_errors(url), Client(url, token=token) as client:
-        return ask(client)
-
-
-def _ask(target: LocalNode, question: Ask[ReplyT]) -> ReplyT:
-    from peatnode.api.findings.replies import NoAnswer
-    from peatnode.cli.status.from_sockets import ask_worker
-
-    reply = asyncio.run(ask_worker(target.run_dir, "store", question))
-    if isinstance(reply, NoAnswer):
-        raise CliError(f"the store of {target} did not answer: {reply.reason}", Exit.FAILED)
-    return reply
+        ask_api(target, lambda client: client.dismiss_conflict(id))
+    elif not ask_worker(target, "store", DismissConflict(_number(id))).was_kept:
+        raise _unknown(id)
 
 
 def _number(id: str) -> bytes:
     try:
         return bytes.fromhex(id)
     except ValueError as error:
-        raise CliError(f"the node keeps no conflict {id}", Exit.FAILED) from error
+        raise _unknown(id) from error
+
+
+def _unknown(id: str) -> CliError:
+    return CliError(f"the node keeps no conflict {id}", Exit.NOT_FOUND)

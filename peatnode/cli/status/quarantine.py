@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Callable
-from typing import TypeVar
 
 import click
 
-from peatnode.cli.errors import CliError, cli_errors
+from peatnode.cli.errors import CliError
 from peatnode.cli.exits import Exit
 from peatnode.cli.options import with_output, with_target, with_target_options
+from peatnode.cli.status.questions import ask_api, ask_worker, names_of
 from peatnode.cli.target import LocalNode, Target
 from peatnode.cli.terminal.output import say, say_json
-from peatnode.client import Client, Quarantined
+from peatnode.client import Quarantined
 from peatnode.client._wire import responses
 from peatnode.client._wire.responses import NodeResponse
 from peatnode.ipc.messages import (
     AcceptQuarantined,
-    Ask,
     DropQuarantined,
-    GetPeers,
     ListQuarantine,
-    Message,
-    PeersReply,
 )
-from peatnode.ipc.peer_names import PeerNames
-
-ReplyT = TypeVar("ReplyT", bound=Message)
-T = TypeVar("T")
 
 
 @click.group(invoke_without_command=True)
@@ -117,50 +107,26 @@ def _content(entry: Quarantined) -> dict[str, object]:
 
 def _listed(target: Target) -> tuple[Quarantined, ...]:
     if not isinstance(target, LocalNode):
-        return _remotely(target.url, target.token, lambda client: client.quarantine())
+        return ask_api(target, lambda client: client.quarantine())
     from peatnode.api.kept.encode_quarantine import quarantine_body
 
-    reply = _ask(target, ListQuarantine())
-    names = PeerNames(lambda: _peers(target))
-    asyncio.run(names.learn([entry.peer for entry in reply.entries if entry.peer]))
+    reply = ask_worker(target, "store", ListQuarantine())
+    names = names_of(target, [entry.peer for entry in reply.entries if entry.peer])
     body = quarantine_body(reply, names.name_of)
     return responses.read_quarantine(NodeResponse(200, {}, body))
 
 
 def _accept(target: Target, id: str) -> str:
     if not isinstance(target, LocalNode):
-        return _remotely(target.url, target.token, lambda client: client.accept_quarantined(id))
-    return _ask(target, AcceptQuarantined(_number(id))).outcome
+        return ask_api(target, lambda client: client.accept_quarantined(id))
+    return ask_worker(target, "store", AcceptQuarantined(_number(id))).outcome
 
 
 def _drop(target: Target, id: str) -> None:
     if not isinstance(target, LocalNode):
-        _remotely(target.url, target.token, lambda client: client.drop_quarantined(id))
-    elif not _ask(target, DropQuarantined(_number(id))).was_kept:
+        ask_api(target, lambda client: client.drop_quarantined(id))
+    elif not ask_worker(target, "store", DropQuarantined(_number(id))).was_kept:
         raise _unknown(id)
-
-
-async def _peers(target: LocalNode) -> PeersReply | None:
-    from peatnode.api.findings.replies import NoAnswer
-    from peatnode.cli.status.from_sockets import ask_worker
-
-    reply = await ask_worker(target.run_dir, "sync", GetPeers())
-    return None if isinstance(reply, NoAnswer) else reply
-
-
-def _remotely(url: str, token: str, ask: Callable[[Client], T]) -> T:
-    with cli_errors(url), Client(url, token=token) as client:
-        return ask(client)
-
-
-def _ask(target: LocalNode, question: Ask[ReplyT]) -> ReplyT:
-    from peatnode.api.findings.replies import NoAnswer
-    from peatnode.cli.status.from_sockets import ask_worker
-
-    reply = asyncio.run(ask_worker(target.run_dir, "store", question))
-    if isinstance(reply, NoAnswer):
-        raise CliError(f"the store of {target} did not answer: {reply.reason}", Exit.FAILED)
-    return reply
 
 
 def _number(id: str) -> bytes:
@@ -171,4 +137,4 @@ def _number(id: str) -> bytes:
 
 
 def _unknown(id: str) -> CliError:
-    return CliError(f"the node has no {id} in quarantine", Exit.FAILED)
+    return CliError(f"the node has no {id} in quarantine", Exit.NOT_FOUND)
