@@ -117,6 +117,7 @@ STATE_LIMITS = UpdateLimits(
 )
 """Limits of states on this node's disk, each of which is the result of many accepted updates."""
 
-PEER_LIMITS = replace(STATE_LIMITS, max_levels=180)
+PEER_LIMITS = replace(STATE_LIMITS, max_levels=180, max_unanchored=100_000)
 """Limits of updates from peers. A peer sends whole documents, which merge many updates of one client, each within the
-limits of clients. An older version let values of clients nest 64 deep."""
+limits of clients. An older version let values of clients nest 64 deep. No engine reads a document with so many items
+without an origin: it is quarantined on the node that has it."""

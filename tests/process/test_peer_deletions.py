@@ -119,7 +119,7 @@ def test_a_mass_deletion_of_one_member_is_paused_on_all_others(mesh: list[Node])
         )
         assert count(node) >= DOCUMENTS - 2 * LIMIT  # those of one minute, and what the other lost
         assert any("eletions of node-2 are paused" in one for one in findings(node, "store"))
-        assert not node.peer(insider.name)["in_sync"]
+        wait(lambda node=node: not node.peer(insider.name)["in_sync"], "the roots to be compared")
         assert "paused" in node.command("status").stdout
         events = node.get("/peer-log")["events"]
         assert "paused" in [event["kind"] for event in events if event["peer"] == insider.name]

@@ -7,6 +7,7 @@ not come under that mark: a smaller leap may be the right one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Protocol
@@ -23,7 +24,7 @@ from peatnode.documents.yjs.causality import missing_for
 from peatnode.documents.yjs.merge import merge_updates
 from peatnode.documents.yjs.state_vector import StateVector
 from peatnode.documents.yjs.update import Update, encode_update
-from peatnode.errors import MalformedFrame, MalformedUpdate
+from peatnode.errors import MalformedFrame, MalformedUpdate, StorageFailed
 from peatnode.ipc.messages import Failure
 from peatnode.model.documents import DocumentUpdate
 from peatnode.worker.shell import WorkerShell
@@ -204,10 +205,11 @@ class Leaps:
             self._tell()
 
     def forget(self) -> None:
-        """Drops what is not on disk."""
+        """Drops what is not on disk. While that cannot be read, it stays in the list, and is dropped another time."""
         if not self._is_told:
-            self._read()
-            self._is_told = True
+            with suppress(StorageFailed):
+                self._read()
+                self._is_told = True
 
     def _read(self) -> None:
         kv = self._replica.kv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,7 +14,7 @@ from peatnode.documents.names import display_name, is_document_key, names_of
 from peatnode.documents.replica.conflicts import DocumentConflict, LostState
 from peatnode.documents.replica.keyspace import META, after
 from peatnode.documents.replica.replica import Replica
-from peatnode.errors import MalformedFrame
+from peatnode.errors import MalformedFrame, StorageFailed
 from peatnode.ipc.messages import ConflictEntry, ConflictReply, ConflictsReply, Failure
 from peatnode.worker.shell import WorkerShell
 from workers.store.engine.refusal import RequestRefused
@@ -129,10 +130,11 @@ class Conflicts:
             self._tell()
 
     def forget(self) -> None:
-        """Drops what is not on disk."""
+        """Drops what is not on disk. While that cannot be read, it stays in the list, and is dropped another time."""
         if not self._is_told:
-            self._read()
-            self._is_told = True
+            with suppress(StorageFailed):
+                self._read()
+                self._is_told = True
 
     def _read(self) -> None:
         found = []

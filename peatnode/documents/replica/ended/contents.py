@@ -34,7 +34,7 @@ from peatnode.documents.replica.keyspace import (
 from peatnode.documents.replica.record import Record
 from peatnode.documents.replica.replica import Replica
 from peatnode.documents.replica.state_packing import unpack_state
-from peatnode.errors import MalformedUpdate
+from peatnode.errors import MalformedUpdate, StorageFailed
 
 MOST_DUE = 4096
 """Entries that one turn of the maintenance removes at most."""
@@ -87,6 +87,8 @@ class EndedContents:
         self._saved = 0.0
         self._are_totals_new = False
         """Whether the open batch changes the totals."""
+        self._open_count = self._open_bytes = 0
+        """What the open batch adds to them."""
         self._read_totals()
         replica.keeper = self
 
@@ -128,6 +130,7 @@ class EndedContents:
         """Adds the totals to a batch that changes them."""
         if self._are_totals_new:
             self._are_totals_new = False
+            self._open_count = self._open_bytes = 0
             self._replica.put(*self.totals())
 
     # --- what may come back
@@ -270,8 +273,13 @@ class EndedContents:
         self._saved = self.ran
 
     def forget(self) -> None:
-        """Drops what is not on disk. Raises StorageFailed."""
-        self._read_totals()
+        """Drops what is not on disk. While that cannot be read, the totals are those before the open batch."""
+        count, size = self.count - self._open_count, self.bytes - self._open_bytes
+        try:
+            self._read_totals()
+        except StorageFailed:
+            self.count, self.bytes = count, size
+        self._open_count = self._open_bytes = 0
 
     def _read_totals(self) -> None:
         totals = decode_totals(self._replica.kv.get(ENDED_TOTALS))
@@ -307,6 +315,8 @@ class EndedContents:
     def _add(self, count: int, size: int) -> None:
         self.count += count
         self.bytes += size
+        self._open_count += count
+        self._open_bytes += size
         self._are_totals_new = True
 
     def _staged(self, entry: bytes) -> bytes | None:
