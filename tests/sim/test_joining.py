@@ -62,17 +62,18 @@ class Pair:
                 own = self.node.machine.documents
                 self.samples.append(Sample(self.world.now, own, status, self.differing()))
 
-    def run_until_equal(self) -> None:
+    def run_until_equal(self, step: float = 0.1) -> None:
         end = self.world.now + 120.0
         while self.differing():
             assert self.world.now < end
-            self.run(0.1)
+            self.run(step, step)
 
     def compared(self) -> list[Sample]:
         return [sample for sample in self.samples if sample.status.behind >= 0]
 
     def check(self, least_part: float) -> None:
-        """Never more is said to differ than does, nor less than a part of it; the time that is told is about right."""
+        """Never more is said to differ than does, nor less than a part of it; the time that is told is right within a
+        factor of four."""
         self.run_until_equal()
         end = self.world.now
         samples = [sample for sample in self.compared() if sample.at < end - 0.5]
@@ -87,7 +88,7 @@ class Pair:
             assert sample.status.behind >= least_part * sample.differing, sample
             assert sample.status.documents_per_second > 0, sample
             told, right = sample.status.seconds_left, end - sample.at
-            assert right / 3 - 2 < told < right * 3 + 2, (right, sample)
+            assert right / 4 - 2 < told < right * 4 + 2, (right, sample)
 
 
 def test_an_empty_node_joins() -> None:
@@ -171,14 +172,14 @@ def test_many_documents_differ_in_an_equal_number(count: int) -> None:
     pair.fill(pair.source, range(count), client=2)
     pair.connect()
     if count < MANY:
-        pair.run_until_equal()
+        pair.run_until_equal(step=0.005)  # so few documents may come within a tenth of a second
         told = max(sample.status.behind for sample in pair.compared())
         assert count // 2 < told <= count
     else:
         pair.check(least_part=0.5)
     assert pair.compared()[0].status.behind >= 1
     reasons = {sample.status.reason for sample in pair.compared()}
-    assert any(reason.startswith("fetching: at least ") for reason in reasons)
+    assert any(reason.startswith("fetching: at least ") for reason in reasons), reasons
 
 
 def test_a_peer_that_has_fewer_is_said_to() -> None:
