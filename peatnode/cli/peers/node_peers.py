@@ -28,7 +28,7 @@ def read_peers(target: Target) -> Peers:
     if isinstance(target, LocalNode):
         reply = ask_worker(target, "sync", GetPeers())
         return decode_record(Peers, Fields(encode_peers(reply)))
-    return ask_api(target, lambda client: client.peers())
+    return ask_api(target, lambda client: client.peers(), ANSWER_SECONDS)
 
 
 def read_peer_log(target: Target) -> tuple[PeerLogEntry, ...]:
@@ -36,7 +36,7 @@ def read_peer_log(target: Target) -> tuple[PeerLogEntry, ...]:
     if isinstance(target, LocalNode):
         content = Fields(encode_peer_log(ask_worker(target, "sync", GetPeerLog())))
         return decode_records(PeerLogEntry, content.each("events"))
-    return ask_api(target, lambda client: client.peer_log())
+    return ask_api(target, lambda client: client.peer_log(), ANSWER_SECONDS)
 
 
 def forget_peer(target: Target, id: str) -> None:

@@ -19,6 +19,9 @@ ReplyT = TypeVar("ReplyT", bound=Message)
 T = TypeVar("T")
 
 ANSWER_SECONDS = 5.0
+"""Of a worker, and of the API about what the node has in memory."""
+API_SECONDS = 30.0
+"""Of the API about what the store has to read, or has to ask its engine for."""
 PAUSE_SECONDS = 0.05
 
 
@@ -27,8 +30,8 @@ def ask_worker(target: LocalNode, worker: str, question: Ask[ReplyT]) -> ReplyT:
         return asyncio.run(asked(target.run_dir, worker, question))
 
 
-def ask_api(target: RemoteNode, ask: Callable[[Client], T]) -> T:
-    with cli_errors(str(target)), Client(target.url, target.token, ANSWER_SECONDS) as client:
+def ask_api(target: RemoteNode, ask: Callable[[Client], T], seconds: float = API_SECONDS) -> T:
+    with cli_errors(str(target)), Client(target.url, target.token, seconds) as client:
         return ask(client)
 
 
