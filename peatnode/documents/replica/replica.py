@@ -272,6 +272,18 @@ class Replica:
             return refusal
         after = self._after(key, record, incarnation, update, encoded, None, ended)
         refusal = self._pass(gate, key, record, update, after)
+        return self._take(refusal, key, record, after, encoded, origin)
+
+    def _take(
+        self,
+        refusal: JoinResult | None,
+        key: bytes,
+        record: Record | None,
+        after: Record,
+        encoded: bytes,
+        origin: str,
+    ) -> JoinResult:
+        """Stages the record after a change, or drops it if the change is refused."""
         if refusal is not None:
             self._updater.drop(key)
             return refusal
@@ -347,15 +359,9 @@ class Replica:
     ) -> JoinResult:
         """Stages another state of a record, and `pushed` as the update of the change."""
         empty = tombstone(record.incarnation - 1, 0, record.ended_vector)
-        sequence = self._staged_sequence + 1
-        updated = self._updater.apply(
-            sequence, key, empty, record.incarnation, state, encoded, None
-        )
-        refusal = check_expiry(gate, key, record, updated)
-        if refusal is not None:
-            self._updater.drop(key)
-            return refusal
-        return JoinResult(Outcome.APPLIED, "", self._stage(key, record, updated, pushed, origin))
+        after = self._after(key, empty, record.incarnation, state, encoded, None)
+        refusal = check_expiry(gate, key, record, after)
+        return self._take(refusal, key, record, after, pushed, origin)
 
     def _join_tombstone(
         self,
