@@ -41,20 +41,24 @@ class Counting(Side):
         return str(host), int(port)
 
 
-@pytest.fixture
-async def node() -> AsyncIterator[Counting]:
-    side = Counting("node")
+@contextlib.asynccontextmanager
+async def running(name: str) -> AsyncIterator[Counting]:
+    side = Counting(name)
     yield side
     side.endpoint.close_all()
     side.sock.close()
+
+
+@pytest.fixture
+async def node() -> AsyncIterator[Counting]:
+    async with running("node") as side:
+        yield side
 
 
 @pytest.fixture
 async def member() -> AsyncIterator[Counting]:
-    side = Counting("member")
-    yield side
-    side.endpoint.close_all()
-    side.sock.close()
+    async with running("member") as side:
+        yield side
 
 
 class Idler:

@@ -37,8 +37,7 @@ def peer_findings(reply: PeersReply, sync_age: float, now: float) -> list[Findin
         for peer in reply.peers
         if not peer.is_connected
         and peer.id not in connected
-        and peer not in blocked
-        and peer not in ourselves
+        and peer.state not in (PeerStatus.BLOCKED, PeerStatus.OURSELVES)
     ]
     absent = [peer for peer in away if peer.absent_since]
     others = [peer for peer in away if not peer.absent_since and not _is_only_expected(peer)]

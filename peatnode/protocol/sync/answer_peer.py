@@ -50,7 +50,8 @@ class PeerQuestions:
         self._ask_store = ask_store
         self._send = send
         self._in_progress = 0
-        self._waiting: deque[Asked] = deque()
+        self._waiting: deque[tuple[Asked, int]] = deque()
+        """With what each takes in memory."""
         self._bytes = 0
         """Memory of the questions that are in progress or wait."""
 
@@ -66,7 +67,7 @@ class PeerQuestions:
             )  # documents with the largest vectors need that, too
             return
         self._bytes += size
-        self._waiting.append(question)
+        self._waiting.append((question, size))
         self._advance()
 
     def leave(self) -> None:
@@ -76,7 +77,7 @@ class PeerQuestions:
     def _advance(self) -> None:
         while self._waiting and self._in_progress < MAX_AT_ONCE:
             self._in_progress += 1
-            self._start(self._waiting.popleft())
+            self._start(*self._waiting.popleft())
 
     def _end(self, size: int, answer: Message) -> None:
         self._send(answer)
@@ -84,8 +85,8 @@ class PeerQuestions:
         self._bytes -= size
         self._advance()
 
-    def _start(self, question: Asked) -> None:
-        number, size = question.number, _memory_of(question)
+    def _start(self, question: Asked, size: int) -> None:
+        number = question.number
         match question:
             case AskTree():
                 children = tuple(

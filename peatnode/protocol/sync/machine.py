@@ -222,7 +222,7 @@ class SyncMachine:
             self._actions.append(self._member_host.refusal(peer))
             return
         if holder := self.holder_of(member):
-            self.faults[INSTANCE_TAKEN] = self.faults.get(INSTANCE_TAKEN, 0) + 1
+            self.count_fault(INSTANCE_TAKEN)
             self._actions.append(InstanceRefused(member.node_id, holder))
             self._actions.append(Close(peer, CloseCode.NOT_AUTHENTICATED, INSTANCE_TAKEN))
             return

@@ -173,7 +173,8 @@ class QuicEndpoint:
             if checked is not None:
                 self._send(checked, address)
             return None
-        if not self._make_room(address):
+        network = network_of(plain_host(address))
+        if not self._make_room(network):
             return None
         # A datagram of this size has passed the path, so the answers have the same size.
         size = max(SMALLEST_DATAGRAM, min(len(data), LARGEST_DATAGRAM))
@@ -183,14 +184,14 @@ class QuicEndpoint:
             retry_source_connection_id=header.destination_cid,
         )
         connection = self._open(quic, address, None, self._protocols)
-        self._half_open.add(connection.peer, network_of(plain_host(address)), self._loop.time())
+        self._half_open.add(connection.peer, network, self._loop.time())
         self._by_cid[header.destination_cid] = connection
         return connection
 
-    def _make_room(self, address: SocketAddress) -> bool:
-        """Whether there is room for one more connection from this address. An older handshake may have to make it."""
+    def _make_room(self, network: str) -> bool:
+        """Whether there is room for one more connection from this network. An older handshake may have to make it."""
         try:
-            oldest = self._half_open.find_room(network_of(plain_host(address)), self._loop.time())
+            oldest = self._half_open.find_room(network, self._loop.time())
         except NoRoom:
             self._owner.input_rejected("too many handshakes")
             return False
